@@ -1,0 +1,1 @@
+//! Traffic generation with pnet, test networks, and benchmarks.

@@ -1,0 +1,100 @@
+//! The contract between the XDP program and user space: map names, counters, and the slots of the
+//! counters map that do not belong to a rule.
+//!
+//! A change of anything here or in [`crate::image`] is a new [`VERSION`].
+
+/// The version of this contract, checked whenever user space meets maps that it did not create.
+pub const VERSION: u32 = 1;
+
+/// The name of the XDP program in the object file.
+pub const PROGRAM: &str = "firewall";
+
+/// The array of maps whose element 0 is the image in force.
+pub const IMAGES: &str = "IMAGES";
+
+/// The per-CPU array of [`Counter`], indexed by slot.
+pub const COUNTERS: &str = "COUNTERS";
+
+/// The read-only global that holds the byte length of the image maps, a power of two.
+pub const IMAGE_SIZE: &str = "IMAGE_SIZE";
+
+/// The smallest byte length of an image map.
+pub const MIN_IMAGE_SIZE: u32 = 1 << 16;
+
+/// The largest byte length of an image map; the verifier bounds offsets into a map value by
+/// 2^29 (`BPF_MAX_VAR_OFF`, `include/linux/bpf_verifier.h`).
+pub const MAX_IMAGE_SIZE: u32 = 1 << 28;
+
+/// What a counter slot holds for one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// Packets, in wrapping arithmetic.
+    pub packets: u64,
+    /// Bytes from the Ethernet header on, without the frame check sequence.
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<Counter>() == 16 && align_of::<Counter>() == 8);
+
+/// Why a packet got its verdict when no rule gave it. The number is the counter slot.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// No rule matched: the policy decided.
+    Policy = 0,
+    /// No rule matched an ARP packet or a neighbour discovery message: passed, whatever the policy.
+    Neighbour = 1,
+    /// A header contradicts itself or the frame.
+    Malformed = 2,
+    /// The frame ends inside a header.
+    Truncated = 3,
+    /// More IPv6 extension headers than [`crate::headers::MAX_EXTENSIONS`].
+    TooManyHeaders = 4,
+    /// More VLAN tags than [`crate::headers::MAX_TAGS`].
+    TooManyTags = 5,
+    /// The program found no image in force.
+    NoImage = 6,
+    /// The image led the program out of its bounds: a defect of this software.
+    BadImage = 7,
+}
+
+impl Reason {
+    /// Every reason, in slot order.
+    pub const ALL: [Self; 8] = [
+        Self::Policy,
+        Self::Neighbour,
+        Self::Malformed,
+        Self::Truncated,
+        Self::TooManyHeaders,
+        Self::TooManyTags,
+        Self::NoImage,
+        Self::BadImage,
+    ];
+
+    /// The counter slot.
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        self as u32
+    }
+
+    /// The name under which the counter is shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Neighbour => "neighbour",
+            Self::Malformed => "malformed",
+            Self::Truncated => "truncated",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::TooManyTags => "too_many_tags",
+            Self::NoImage => "no_image",
+            Self::BadImage => "bad_image",
+        }
+    }
+}
+
+/// The first counter slot that a rule can have; those below are [`Reason`]s or spare.
+pub const FIRST_RULE_SLOT: u32 = 32;
+
+const _: () = assert!(Reason::ALL.len() <= FIRST_RULE_SLOT as usize);

@@ -1,0 +1,318 @@
+//! The packet parser: from the bytes of a frame to the fields that rules can name.
+//!
+//! This module owns what a field means on the wire. It knows nothing of rules. A frame whose
+//! headers cannot be read to the end is not guessed at: it yields the [`Reason`] instead.
+
+use crate::{abi::Reason, packet::Packet};
+
+/// The most VLAN tags that a frame may carry.
+pub const MAX_TAGS: u32 = 4;
+
+/// The most IPv6 extension headers that a packet may carry.
+pub const MAX_EXTENSIONS: u32 = 8;
+
+/// EtherTypes (IEEE 802 numbers registry).
+pub mod ethertype {
+    /// IPv4.
+    pub const IPV4: u16 = 0x0800;
+    /// Address resolution.
+    pub const ARP: u16 = 0x0806;
+    /// A customer VLAN tag (IEEE 802.1Q).
+    pub const VLAN: u16 = 0x8100;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
+    /// A service VLAN tag (IEEE 802.1ad).
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+    /// The tag of stacked VLANs before IEEE 802.1ad.
+    pub const OLD_QINQ: u16 = 0x9100;
+}
+
+/// Protocol numbers (IANA "Assigned Internet Protocol Numbers").
+pub mod protocol {
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP, carried by IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// DCCP.
+    pub const DCCP: u8 = 33;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = 43;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u8 = 44;
+    /// Authentication header.
+    pub const AUTHENTICATION: u8 = 51;
+    /// ICMPv6, carried by IPv6.
+    pub const ICMPV6: u8 = 58;
+    /// IPv6 destination options.
+    pub const DESTINATION: u8 = 60;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+    /// UDP-Lite.
+    pub const UDPLITE: u8 = 136;
+
+    /// Whether packets of the protocol carry ports.
+    #[must_use]
+    pub const fn has_ports(protocol: u8) -> bool {
+        matches!(protocol, TCP | UDP | DCCP | SCTP | UDPLITE)
+    }
+}
+
+/// The fields of a frame.
+///
+/// Numbers are in host byte order. A field that the packet lacks is 0 and its bit in
+/// [`Self::present`] is clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// The source address: the most significant 64 bits. An IPv4 address fills the top 32 bits.
+    pub src_high: u64,
+    /// The source address: the least significant 64 bits of IPv6, 0 for IPv4.
+    pub src_low: u64,
+    /// The destination address, like [`Self::src_high`].
+    pub dst_high: u64,
+    /// The destination address, like [`Self::src_low`].
+    pub dst_low: u64,
+    /// Which of the fields below the packet has: the bits of [`present`].
+    pub present: u32,
+    /// The EtherType behind all VLAN tags.
+    pub ethertype: u16,
+    /// The source port.
+    pub sport: u16,
+    /// The destination port.
+    pub dport: u16,
+    /// ICMP or ICMPv6 message, `type << 8 | code`.
+    pub icmp: u16,
+    /// The upper-layer protocol, behind all IPv6 extension headers. In a later fragment of an
+    /// IPv6 packet, what the fragment header names.
+    pub protocol: u8,
+    /// The TCP flags byte: FIN is 1, CWR is 128.
+    pub tcp_flags: u8,
+}
+
+/// The bits of [`Headers::present`].
+pub mod present {
+    /// The packet is IPv4.
+    pub const IPV4: u32 = 1;
+    /// The packet is IPv6.
+    pub const IPV6: u32 = 2;
+    /// The packet has ports.
+    pub const PORTS: u32 = 4;
+    /// The packet has TCP flags.
+    pub const TCP: u32 = 8;
+    /// The packet is an ICMP or ICMPv6 message.
+    pub const ICMP: u32 = 16;
+}
+
+impl Headers {
+    /// Whether every bit of `bits` is set in [`Self::present`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(&self, bits: u32) -> bool {
+        self.present & bits == bits
+    }
+
+    /// Whether the packet is address resolution or neighbour discovery (RFC 4861), without which
+    /// no other packet can be exchanged on a link.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_neighbour(&self) -> bool {
+        const ROUTER_SOLICITATION: u16 = 133;
+        const REDIRECT: u16 = 137;
+        let message = self.icmp >> 8;
+        self.ethertype == ethertype::ARP
+            || (self.has(present::IPV6 | present::ICMP)
+                && message >= ROUTER_SOLICITATION
+                && message <= REDIRECT)
+    }
+}
+
+/// Reads the headers of a frame.
+///
+/// # Errors
+///
+/// [`Reason::Truncated`] when the frame ends inside a header or before the length that the IP
+/// header states, [`Reason::Malformed`] when a header contradicts itself, and
+/// [`Reason::TooManyTags`] or [`Reason::TooManyHeaders`] beyond [`MAX_TAGS`] and
+/// [`MAX_EXTENSIONS`].
+#[inline(always)]
+pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
+    let mut headers = Headers::default();
+    let mut offset = 12;
+    let mut tags = 0;
+    loop {
+        let kind = u16::from_be_bytes(load(packet, offset)?);
+        offset += 2;
+        match kind {
+            ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_QINQ => {
+                if tags == MAX_TAGS {
+                    return Err(Reason::TooManyTags);
+                }
+                tags += 1;
+                offset += 2;
+            }
+            _ => {
+                headers.ethertype = kind;
+                break;
+            }
+        }
+    }
+    match headers.ethertype {
+        ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
+        ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
+        _ => {}
+    }
+    Ok(headers)
+}
+
+#[inline(always)]
+fn load<const N: usize, P: Packet + ?Sized>(packet: &P, offset: u32) -> Result<[u8; N], Reason> {
+    packet.load(offset).ok_or(Reason::Truncated)
+}
+
+/// IPv4 (RFC 791).
+#[inline(always)]
+fn parse_ipv4<P: Packet + ?Sized>(
+    packet: &P,
+    offset: u32,
+    headers: &mut Headers,
+) -> Result<(), Reason> {
+    let header: [u8; 20] = load(packet, offset)?;
+    let header_len = u32::from(header[0] & 0x0f) * 4;
+    let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
+    if header[0] >> 4 != 4 || header_len < 20 || total_len < header_len {
+        return Err(Reason::Malformed);
+    }
+    let end = offset + total_len;
+    if end > packet.len() {
+        return Err(Reason::Truncated);
+    }
+    headers.present = present::IPV4;
+    headers.src_high = (u32::from_be_bytes([header[12], header[13], header[14], header[15]])
+        as u64)
+        << 32;
+    headers.dst_high = (u32::from_be_bytes([header[16], header[17], header[18], header[19]])
+        as u64)
+        << 32;
+    headers.protocol = header[9];
+    let fragment_offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
+    parse_upper(packet, offset + header_len, end, fragment_offset, headers)
+}
+
+/// IPv6 and its extension headers (RFC 8200, RFC 4302 for the authentication header).
+#[inline(always)]
+fn parse_ipv6<P: Packet + ?Sized>(
+    packet: &P,
+    offset: u32,
+    headers: &mut Headers,
+) -> Result<(), Reason> {
+    let start: [u8; 8] = load(packet, offset)?;
+    if start[0] >> 4 != 6 {
+        return Err(Reason::Malformed);
+    }
+    headers.present = present::IPV6;
+    headers.src_high = u64::from_be_bytes(load(packet, offset + 8)?);
+    headers.src_low = u64::from_be_bytes(load(packet, offset + 16)?);
+    headers.dst_high = u64::from_be_bytes(load(packet, offset + 24)?);
+    headers.dst_low = u64::from_be_bytes(load(packet, offset + 32)?);
+    let payload_len = u32::from(u16::from_be_bytes([start[4], start[5]]));
+    let mut next = start[6];
+    let mut at = offset + 40;
+    // A jumbogram states its length in a hop-by-hop option and 0 here (RFC 2675).
+    let end = if payload_len == 0 && next == protocol::HOP_BY_HOP {
+        packet.len()
+    } else {
+        at + payload_len
+    };
+    if end > packet.len() {
+        return Err(Reason::Truncated);
+    }
+    let mut fragment_offset = 0;
+    let mut extensions = 0;
+    while matches!(
+        next,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AUTHENTICATION
+            | protocol::DESTINATION
+    ) {
+        if extensions == MAX_EXTENSIONS {
+            return Err(Reason::TooManyHeaders);
+        }
+        extensions += 1;
+        let extension: [u8; 4] = load(packet, at)?;
+        let words = u32::from(extension[1]);
+        at += match next {
+            protocol::FRAGMENT => 8,
+            protocol::AUTHENTICATION => (words + 2) * 4,
+            _ => (words + 1) * 8,
+        };
+        if at > end {
+            return Err(Reason::Truncated);
+        }
+        let is_fragment = next == protocol::FRAGMENT;
+        next = extension[0];
+        if is_fragment {
+            fragment_offset = u16::from_be_bytes([extension[2], extension[3]]) >> 3;
+            if fragment_offset != 0 {
+                break;
+            }
+        }
+    }
+    headers.protocol = next;
+    parse_upper(packet, at, end, fragment_offset, headers)
+}
+
+/// The upper-layer header, which must lie between `at` and `end` but for later fragments, which
+/// have none.
+#[inline(always)]
+fn parse_upper<P: Packet + ?Sized>(
+    packet: &P,
+    at: u32,
+    end: u32,
+    fragment_offset: u16,
+    headers: &mut Headers,
+) -> Result<(), Reason> {
+    if fragment_offset != 0 {
+        // A fragment at offset 1 overwrites the TCP flags of the first one (RFC 3128).
+        let overlaps = fragment_offset == 1 && headers.protocol == protocol::TCP;
+        return if overlaps {
+            Err(Reason::Malformed)
+        } else {
+            Ok(())
+        };
+    }
+    let is_ipv6 = headers.has(present::IPV6);
+    let needed = match headers.protocol {
+        protocol::TCP => 20,
+        protocol::UDP | protocol::UDPLITE => 8,
+        protocol::SCTP | protocol::DCCP => 12,
+        protocol::ICMP if !is_ipv6 => 4,
+        protocol::ICMPV6 if is_ipv6 => 4,
+        _ => return Ok(()),
+    };
+    if at + needed > end {
+        return Err(Reason::Truncated);
+    }
+    let first: [u8; 4] = load(packet, at)?;
+    if matches!(headers.protocol, protocol::ICMP | protocol::ICMPV6) {
+        headers.icmp = u16::from_be_bytes([first[0], first[1]]);
+        headers.present |= present::ICMP;
+        return Ok(());
+    }
+    headers.sport = u16::from_be_bytes([first[0], first[1]]);
+    headers.dport = u16::from_be_bytes([first[2], first[3]]);
+    headers.present |= present::PORTS;
+    if headers.protocol == protocol::TCP {
+        let [data_offset, flags] = load(packet, at + 12)?;
+        if data_offset >> 4 < 5 {
+            return Err(Reason::Malformed);
+        }
+        headers.tcp_flags = flags;
+        headers.present |= present::TCP;
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! The image walker: from the fields of a packet to what the image says of it.
+//!
+//! This module knows the layout of [`crate::image`] and nothing of how images are made. It runs
+//! in the kernel, so that every loop has a constant bound and no operation can fail; searches are
+//! free of branches on data, or else the verifier follows both sides at each level.
+
+use core::mem::offset_of;
+
+use crate::{
+    abi::Reason,
+    headers::{Headers, present},
+    image::{
+        COUNT, Field, Header, LEAF, MAX_COUNTS, MAX_WALK, MODE_CELLS, Memory, NO_MATCH,
+        NODE_CLASSES, NODE_DENSE, NODE_PAIR, PASS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
+        Section, Step,
+    },
+};
+
+/// Where the walker counts matches of `count` rules.
+pub trait Counts {
+    /// Counts the packet in `slot`.
+    fn count(&mut self, slot: u32);
+}
+
+/// What the image says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The rule with this counter slot passes it.
+    Pass(u32),
+    /// The rule with this counter slot drops it.
+    Drop(u32),
+    /// No rule decides; [`Header::drops`] has the verdict of the reason.
+    NoRule(Reason),
+}
+
+/// Judges a packet that arrived on the interface with index `interface`.
+#[inline(always)]
+pub fn judge<M: Memory + ?Sized, C: Counts>(
+    image: &M,
+    headers: &Headers,
+    interface: u32,
+    counts: &mut C,
+) -> Judgement {
+    let index = if headers.has(present::IPV4) {
+        SECTION_IPV4
+    } else if headers.has(present::IPV6) {
+        SECTION_IPV6
+    } else {
+        SECTION_OTHER
+    };
+    let section = image.u32((offset_of!(Header, sections) + 4 * index) as u32);
+    let (src, dst) = if headers.has(present::IPV4) {
+        (
+            find::<2, M>(image, get(image, section, offset_of!(Section, src)), headers.src_high, 0),
+            find::<2, M>(image, get(image, section, offset_of!(Section, dst)), headers.dst_high, 0),
+        )
+    } else if headers.has(present::IPV6) {
+        (
+            find::<8, M>(
+                image,
+                get(image, section, offset_of!(Section, src)),
+                headers.src_high,
+                headers.src_low,
+            ),
+            find::<8, M>(
+                image,
+                get(image, section, offset_of!(Section, dst)),
+                headers.dst_high,
+                headers.dst_low,
+            ),
+        )
+    } else {
+        (0, 0)
+    };
+    let upper = upper_class(image, section, headers, interface);
+    let mode = get(image, section, offset_of!(Section, mode));
+    let entry = if mode == MODE_CELLS {
+        walk_cells(image, section, src, dst, upper, counts)
+    } else {
+        walk_rows(image, section, src, dst, upper, counts)
+    };
+    match entry & 3 {
+        NO_MATCH if entry >> 2 != 0 => Judgement::NoRule(Reason::BadImage),
+        NO_MATCH if headers.is_neighbour() => Judgement::NoRule(Reason::Neighbour),
+        NO_MATCH => Judgement::NoRule(Reason::Policy),
+        PASS => Judgement::Pass(entry >> 2),
+        _ => Judgement::Drop(entry >> 2),
+    }
+}
+
+/// Returned by a walk that left its bounds.
+const BAD_IMAGE: u32 = 1 << 2 | NO_MATCH;
+
+#[inline(always)]
+fn get<M: Memory + ?Sized>(image: &M, section: u32, field: usize) -> u32 {
+    image.u32(section.wrapping_add(field as u32))
+}
+
+/// The class of the small fields together.
+#[inline(always)]
+fn upper_class<M: Memory + ?Sized>(
+    image: &M,
+    section: u32,
+    headers: &Headers,
+    interface: u32,
+) -> u32 {
+    let used = get(image, section, offset_of!(Section, steps_used));
+    let ip = headers.has(present::IPV4) || headers.has(present::IPV6);
+    let ports = headers.has(present::PORTS);
+    let mut fused = 0_u32;
+    let mut step = |field: Field, present: bool, key: u32| {
+        if used & (1 << field as u32) != 0 {
+            fused = fuse(image, section, field, present, key, fused);
+        }
+    };
+    step(Field::Protocol, ip, u32::from(headers.protocol) << 16);
+    step(Field::Sport, ports, u32::from(headers.sport) << 16);
+    step(Field::Dport, ports, u32::from(headers.dport) << 16);
+    step(
+        Field::TcpFlags,
+        headers.has(present::TCP),
+        u32::from(headers.tcp_flags) << 16,
+    );
+    step(
+        Field::Icmp,
+        headers.has(present::ICMP),
+        u32::from(headers.icmp) << 16,
+    );
+    step(Field::Interface, true, interface);
+    fused
+}
+
+#[inline(always)]
+fn fuse<M: Memory + ?Sized>(
+    image: &M,
+    section: u32,
+    field: Field,
+    present: bool,
+    key: u32,
+    fused: u32,
+) -> u32 {
+    let step = section
+        .wrapping_add((offset_of!(Section, steps) + size_of::<Step>() * field as usize) as u32);
+    let class = if present {
+        let trie = get(image, step, offset_of!(Step, trie));
+        let high = u64::from(key) << 32;
+        match field {
+            Field::Interface => find::<2, M>(image, trie, high, 0),
+            Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
+                find::<1, M>(image, trie, high, 0)
+            }
+        }
+    } else {
+        get(image, step, offset_of!(Step, absent))
+    };
+    let classes = get(image, step, offset_of!(Step, classes));
+    let table = get(image, step, offset_of!(Step, table));
+    let cell = fused.wrapping_mul(classes).wrapping_add(class);
+    u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
+}
+
+/// The class of a key in the trie at `reference`, which has at most `LEVELS` levels.
+#[inline(always)]
+pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
+    image: &M,
+    mut reference: u32,
+    mut high: u64,
+    mut low: u64,
+) -> u32 {
+    for _ in 0..LEVELS {
+        if reference & LEAF != 0 {
+            break;
+        }
+        reference = descend(image, reference, (high >> 48) as u32);
+        high = high << 16 | low >> 48;
+        low <<= 16;
+    }
+    reference & !LEAF
+}
+
+/// The reference of the interval of `node` that holds `digit`.
+#[inline(always)]
+fn descend<M: Memory + ?Sized>(image: &M, node: u32, digit: u32) -> u32 {
+    let head = image.u32(node);
+    let count = head & 0xffff;
+    let kind = (head >> 16) as u16;
+    let body = node.wrapping_add(4);
+    if kind == NODE_DENSE {
+        return image.u32(body.wrapping_add(digit * 4));
+    }
+    let bounds = if kind == NODE_PAIR {
+        body.wrapping_add(8)
+    } else {
+        body
+    };
+    let interval = upper_bound(image, bounds, count, digit);
+    if kind == NODE_PAIR {
+        image.u32(body.wrapping_add((interval & 1) * 4))
+    } else if kind == NODE_CLASSES {
+        let classes = bounds.wrapping_add(count * 2);
+        LEAF | u32::from(image.u16(classes.wrapping_add(interval * 2)))
+    } else {
+        let references = bounds.wrapping_add((count + (count & 1)) * 2);
+        image.u32(references.wrapping_add(interval * 4))
+    }
+}
+
+/// The number of the `count` ascending bounds at `bounds` that are at most `digit`.
+#[inline(always)]
+fn upper_bound<M: Memory + ?Sized>(image: &M, bounds: u32, count: u32, digit: u32) -> u32 {
+    let mut below = 0_u32;
+    let mut left = count;
+    // 16 halvings take 65,535 bounds to 0.
+    for _ in 0..16 {
+        if left == 0 {
+            break;
+        }
+        let half = left - (left >> 1);
+        let probe = below + half - 1;
+        let bound = u32::from(image.u16(bounds.wrapping_add(probe.wrapping_mul(2))));
+        // All ones when `bound <= digit`: the difference is negative.
+        let taken = (i64::from(bound) - i64::from(digit) - 1) >> 63;
+        below += half & taken as u32;
+        left >>= 1;
+    }
+    below
+}
+
+#[inline(always)]
+fn walk_cells<M: Memory + ?Sized, C: Counts>(
+    image: &M,
+    section: u32,
+    src: u32,
+    dst: u32,
+    upper: u32,
+    counts: &mut C,
+) -> u32 {
+    let dst_classes = get(image, section, offset_of!(Section, dst_classes));
+    let upper_classes = get(image, section, offset_of!(Section, upper_classes));
+    let cells = get(image, section, offset_of!(Section, cells));
+    let cell = src
+        .wrapping_mul(dst_classes)
+        .wrapping_add(dst)
+        .wrapping_mul(upper_classes)
+        .wrapping_add(upper);
+    let mut at = image.u32(cells.wrapping_add(cell.wrapping_mul(4)));
+    for _ in 0..=MAX_COUNTS {
+        let entry = image.u32(at);
+        if entry & 3 != COUNT {
+            return entry;
+        }
+        counts.count(entry >> 2);
+        at = at.wrapping_add(4);
+    }
+    BAD_IMAGE
+}
+
+#[inline(always)]
+fn walk_rows<M: Memory + ?Sized, C: Counts>(
+    image: &M,
+    section: u32,
+    src: u32,
+    dst: u32,
+    upper: u32,
+    counts: &mut C,
+) -> u32 {
+    let stride = get(image, section, offset_of!(Section, stride));
+    let row = |rows: usize, class: u32| {
+        get(image, section, rows).wrapping_add(class.wrapping_mul(stride))
+    };
+    let src = row(offset_of!(Section, src_rows), src);
+    let dst = row(offset_of!(Section, dst_rows), dst);
+    let upper = row(offset_of!(Section, upper_rows), upper);
+    let meet = |word: u32| {
+        let at = word.wrapping_mul(8);
+        image.u64(src.wrapping_add(at))
+            & image.u64(dst.wrapping_add(at))
+            & image.u64(upper.wrapping_add(at))
+    };
+    let summaries = get(image, section, offset_of!(Section, summaries));
+    let entries = get(image, section, offset_of!(Section, entries));
+    // Counted down from what the image says: a position counted up from 0 would be a different
+    // constant on each path, and the verifier could not merge them.
+    let mut left = summaries;
+    let mut words = 0_u64;
+    let mut word = 0_u32;
+    let mut rules = 0_u64;
+    for _ in 0..MAX_WALK {
+        if rules != 0 {
+            let rule = word.wrapping_mul(64).wrapping_add(lowest(rules));
+            rules &= rules - 1;
+            let entry = image.u32(entries.wrapping_add(rule.wrapping_mul(4)));
+            if entry & 3 != COUNT {
+                return entry;
+            }
+            counts.count(entry >> 2);
+        } else if words != 0 {
+            word = summaries
+                .wrapping_sub(left)
+                .wrapping_sub(1)
+                .wrapping_mul(64)
+                .wrapping_add(lowest(words));
+            words &= words - 1;
+            rules = meet(summaries.wrapping_add(word));
+        } else if left != 0 {
+            words = meet(summaries.wrapping_sub(left));
+            left -= 1;
+        } else {
+            return NO_MATCH;
+        }
+    }
+    BAD_IMAGE
+}
+
+/// The index of the lowest bit that is set in `word`, which is not 0.
+///
+/// BPF has no instruction for it: the lowest bit, multiplied by a de Bruijn sequence, brings a
+/// different 6-bit number to the top for each position (Leiserson, Prokop, Randall: Using
+/// de Bruijn Sequences to Index a 1 in a Computer Word, 1998).
+#[inline(always)]
+fn lowest(word: u64) -> u32 {
+    const SEQUENCE: u64 = 0x0218_a392_cd3d_5dbf;
+    const POSITIONS: [u8; 64] = {
+        let mut positions = [0; 64];
+        let mut bit = 0;
+        while bit < 64 {
+            positions[(SEQUENCE.wrapping_shl(bit) >> 58) as usize] = bit as u8;
+            bit += 1;
+        }
+        positions
+    };
+    static TABLE: [u8; 64] = POSITIONS;
+    let isolated = word & word.wrapping_neg();
+    u32::from(TABLE[(isolated.wrapping_mul(SEQUENCE) >> 58) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lowest;
+
+    #[test]
+    fn the_lowest_bit_of_every_word_is_found() {
+        for bit in 0..64 {
+            for above in 0..64 {
+                let word = 1_u64 << bit | (!0_u64 << bit) & (1 << above);
+                assert_eq!(lowest(word), word.trailing_zeros());
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `firewall` command.
+
+fn main() {}

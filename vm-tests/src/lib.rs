@@ -1,0 +1,1 @@
+//! Runs the firewall on several kernels in virtual machines.
