@@ -114,6 +114,26 @@ impl Headers {
         self.present & bits == bits
     }
 
+    /// Returns the same fields through [`Packet::opaque`], so that the verifier follows what comes
+    /// next once and not for each path through the parser.
+    #[inline(always)]
+    fn opaque<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        let narrow = |value: u16| packet.opaque(u64::from(value)) as u16;
+        Self {
+            src_high: packet.opaque(self.src_high),
+            src_low: packet.opaque(self.src_low),
+            dst_high: packet.opaque(self.dst_high),
+            dst_low: packet.opaque(self.dst_low),
+            present: packet.opaque(u64::from(self.present)) as u32,
+            ethertype: narrow(self.ethertype),
+            sport: narrow(self.sport),
+            dport: narrow(self.dport),
+            icmp: narrow(self.icmp),
+            protocol: packet.opaque(u64::from(self.protocol)) as u8,
+            tcp_flags: packet.opaque(u64::from(self.tcp_flags)) as u8,
+        }
+    }
+
     /// Whether the packet is address resolution or neighbour discovery (RFC 4861), without which
     /// no other packet can be exchanged on a link.
     #[must_use]
@@ -159,12 +179,36 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
             }
         }
     }
-    match headers.ethertype {
+    let offset = packet.opaque(u64::from(offset)) as u32;
+    let upper = match headers.ethertype {
         ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
         ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
-        _ => {}
+        _ => return Ok(headers.opaque(packet)),
+    };
+    headers = headers.opaque(packet);
+    parse_upper(packet, &upper.opaque(packet), &mut headers)?;
+    Ok(headers.opaque(packet))
+}
+
+/// Where the upper-layer header is.
+struct Upper {
+    /// The offset of its first byte.
+    at: u32,
+    /// The offset after the last byte of the packet, without the padding of the frame.
+    end: u32,
+    /// The fragment's offset in units of 8 bytes, 0 for first fragments and whole packets.
+    fragment_offset: u32,
+}
+
+impl Upper {
+    #[inline(always)]
+    fn opaque<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        Self {
+            at: packet.opaque(u64::from(self.at)) as u32,
+            end: packet.opaque(u64::from(self.end)) as u32,
+            fragment_offset: packet.opaque(u64::from(self.fragment_offset)) as u32,
+        }
     }
-    Ok(headers)
 }
 
 #[inline(always)]
@@ -178,7 +222,7 @@ fn parse_ipv4<P: Packet + ?Sized>(
     packet: &P,
     offset: u32,
     headers: &mut Headers,
-) -> Result<(), Reason> {
+) -> Result<Upper, Reason> {
     let header: [u8; 20] = load(packet, offset)?;
     let header_len = u32::from(header[0] & 0x0f) * 4;
     let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
@@ -190,15 +234,16 @@ fn parse_ipv4<P: Packet + ?Sized>(
         return Err(Reason::Truncated);
     }
     headers.present = present::IPV4;
-    headers.src_high = (u32::from_be_bytes([header[12], header[13], header[14], header[15]])
-        as u64)
-        << 32;
-    headers.dst_high = (u32::from_be_bytes([header[16], header[17], header[18], header[19]])
-        as u64)
-        << 32;
+    headers.src_high =
+        (u32::from_be_bytes([header[12], header[13], header[14], header[15]]) as u64) << 32;
+    headers.dst_high =
+        (u32::from_be_bytes([header[16], header[17], header[18], header[19]]) as u64) << 32;
     headers.protocol = header[9];
-    let fragment_offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
-    parse_upper(packet, offset + header_len, end, fragment_offset, headers)
+    Ok(Upper {
+        at: offset + header_len,
+        end,
+        fragment_offset: u32::from(u16::from_be_bytes([header[6], header[7]]) & 0x1fff),
+    })
 }
 
 /// IPv6 and its extension headers (RFC 8200, RFC 4302 for the authentication header).
@@ -207,7 +252,7 @@ fn parse_ipv6<P: Packet + ?Sized>(
     packet: &P,
     offset: u32,
     headers: &mut Headers,
-) -> Result<(), Reason> {
+) -> Result<Upper, Reason> {
     let start: [u8; 8] = load(packet, offset)?;
     if start[0] >> 4 != 6 {
         return Err(Reason::Malformed);
@@ -256,26 +301,36 @@ fn parse_ipv6<P: Packet + ?Sized>(
         let is_fragment = next == protocol::FRAGMENT;
         next = extension[0];
         if is_fragment {
-            fragment_offset = u16::from_be_bytes([extension[2], extension[3]]) >> 3;
+            fragment_offset = u32::from(u16::from_be_bytes([extension[2], extension[3]]) >> 3);
             if fragment_offset != 0 {
                 break;
             }
         }
+        at = packet.opaque(u64::from(at)) as u32;
+        next = packet.opaque(u64::from(next)) as u8;
+        fragment_offset = packet.opaque(u64::from(fragment_offset)) as u32;
     }
     headers.protocol = next;
-    parse_upper(packet, at, end, fragment_offset, headers)
+    Ok(Upper {
+        at,
+        end,
+        fragment_offset,
+    })
 }
 
-/// The upper-layer header, which must lie between `at` and `end` but for later fragments, which
-/// have none.
+/// The upper-layer header, which must lie inside the packet but for later fragments, which have
+/// none.
 #[inline(always)]
 fn parse_upper<P: Packet + ?Sized>(
     packet: &P,
-    at: u32,
-    end: u32,
-    fragment_offset: u16,
+    upper: &Upper,
     headers: &mut Headers,
 ) -> Result<(), Reason> {
+    let &Upper {
+        at,
+        end,
+        fragment_offset,
+    } = upper;
     if fragment_offset != 0 {
         // A fragment at offset 1 overwrites the TCP flags of the first one (RFC 3128).
         let overlaps = fragment_offset == 1 && headers.protocol == protocol::TCP;

@@ -42,6 +42,12 @@ pub trait Memory {
     fn u32(&self, offset: u32) -> u32;
     /// The 64-bit word at byte `offset`.
     fn u64(&self, offset: u32) -> u64;
+
+    /// Returns `value`, whose origin a verifier cannot follow.
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        value
+    }
 }
 
 /// An image in user space.
@@ -86,6 +92,10 @@ pub struct Header {
     pub metadata: u32,
     /// The length of the metadata in bytes.
     pub metadata_length: u32,
+    /// 0, which no verifier knows: what is XORed with it becomes opaque.
+    pub zero: u32,
+    /// Brings the length to a multiple of 8.
+    pub padding: u32,
 }
 
 /// The tables for one kind of packet.
@@ -207,11 +217,11 @@ pub const COUNT: u32 = 2;
 pub const NO_MATCH: u32 = 3;
 
 /// The most words, summary words and `count` matches that one walk over rows may visit.
-pub const MAX_WALK: u32 = 2048;
+pub const MAX_WALK: u32 = 320;
 
 /// The most `count` entries in one list of a cell.
 pub const MAX_COUNTS: u32 = 64;
 
-const _: () = assert!(size_of::<Header>() == 32);
+const _: () = assert!(size_of::<Header>() == 40);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 36);

@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "packet and map memory are raw in BPF")]
 
-use core::ffi::c_void;
+use core::{arch::asm, ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
     Global,
@@ -16,7 +16,8 @@ use aya_ebpf::{
 };
 use firewall_ebpf::{
     abi::{Counter, MIN_IMAGE_SIZE},
-    image::Memory,
+    headers::{MAX_EXTENSIONS, MAX_TAGS},
+    image::{Header, Memory},
     packet::Packet,
     walk::Counts,
 };
@@ -35,22 +36,47 @@ static COUNTERS: PerCpuArray<Counter, 64> = PerCpuArray::new();
 #[unsafe(no_mangle)]
 static IMAGE_SIZE: Global<u32> = Global::new(MIN_IMAGE_SIZE);
 
-/// The largest offset into a frame that the verifier follows is 2^16
-/// (`MAX_PACKET_OFF`, `kernel/bpf/verifier.c`).
-const MAX_OFFSET: u32 = 0x7fff;
+/// Bounds an offset into a frame for the verifier, which follows none beyond 2^16
+/// (`MAX_PACKET_OFF`, `kernel/bpf/verifier.c`). The parser stays far below: tags, the IPv6 header
+/// and [`headers::MAX_EXTENSIONS`](firewall_ebpf::headers::MAX_EXTENSIONS) extension headers of at
+/// most 2,048 bytes each.
+const OFFSET_MASK: u32 = 0x7fff;
+
+const _: () = assert!(14 + 4 * MAX_TAGS + 40 + MAX_EXTENSIONS * 2048 + 64 < OFFSET_MASK);
+
+/// Returns `value` XORed with the word of the image that is always 0, out of reach of both the
+/// optimizer and the verifier.
+#[inline(always)]
+fn opaque(image: *const u8, mut value: u64) -> u64 {
+    // SAFETY: the word lies in the image's header.
+    unsafe {
+        asm!(
+            "{zero} = *(u32 *)({image} + {offset})",
+            "{value} ^= {zero}",
+            image = in(reg) image,
+            offset = const offset_of!(Header, zero),
+            zero = out(reg) _,
+            value = inout(reg) value,
+            options(nostack, preserves_flags),
+        );
+    }
+    value
+}
 
 /// The frame that the program was called for.
-pub struct Frame {
+pub(crate) struct Frame {
     start: usize,
     end: usize,
+    image: *const u8,
 }
 
 impl Frame {
     #[inline(always)]
-    pub fn new(ctx: &XdpContext) -> Self {
+    pub(crate) fn new(ctx: &XdpContext, image: &Image) -> Self {
         Self {
             start: ctx.data(),
             end: ctx.data_end(),
+            image: image.start,
         }
     }
 }
@@ -58,15 +84,17 @@ impl Frame {
 impl Packet for Frame {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        let at = self.start + offset as usize;
+        let at = self.start + (offset & OFFSET_MASK) as usize;
         if at + N > self.end {
             return None;
         }
         // SAFETY: `at..at + N` lies inside the frame, and bytes have no alignment.
         Some(unsafe { *(at as *const [u8; N]) })
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        opaque(self.image, value)
     }
 
     #[inline(always)]
@@ -77,14 +105,14 @@ impl Packet for Frame {
 
 /// The image in force when the packet arrived; it stays whole until the program ends, even when
 /// another one takes its place meanwhile (the map is freed after an RCU grace period).
-pub struct Image {
+pub(crate) struct Image {
     start: *const u8,
     size: u32,
 }
 
 impl Image {
     #[inline(always)]
-    pub fn in_force() -> Option<Self> {
+    pub(crate) fn in_force() -> Option<Self> {
         let zero = 0_u32;
         let key = core::ptr::from_ref(&zero).cast::<c_void>();
         let images = (&raw const IMAGES).cast_mut().cast::<c_void>();
@@ -129,25 +157,30 @@ impl Memory for Image {
     fn u64(&self, offset: u32) -> u64 {
         u64::from_le(self.word(offset))
     }
+
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        opaque(self.start, value)
+    }
 }
 
 /// The counters of this CPU.
-pub struct Counters {
+pub(crate) struct Counters {
     bytes: u64,
 }
 
 impl Counters {
     #[inline(always)]
-    pub fn new(frame: &Frame) -> Self {
+    pub(crate) fn new(ctx: &XdpContext) -> Self {
         Self {
-            bytes: u64::from(frame.len()),
+            bytes: (ctx.data_end() - ctx.data()) as u64,
         }
     }
 
     /// Adds the packet to `slot`. A slot beyond the map is not counted; user space makes the map
     /// at least as long as the image's highest slot.
     #[inline(always)]
-    pub fn add(&self, slot: u32) {
+    pub(crate) fn add(&self, slot: u32) {
         if let Some(counter) = COUNTERS.get_ptr_mut(slot) {
             // SAFETY: the value of this CPU, which nothing else writes while the program runs.
             unsafe {
@@ -163,4 +196,14 @@ impl Counts for Counters {
     fn count(&mut self, slot: u32) {
         self.add(slot);
     }
+}
+
+/// The kernel lends helpers marked GPL-only to programs whose licence it knows as compatible.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
 }

@@ -3,6 +3,7 @@
 
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod kernel;
 
@@ -17,15 +18,19 @@ use kernel::{Counters, Frame, Image};
 
 /// Judges one packet.
 #[xdp]
-pub fn firewall(ctx: XdpContext) -> u32 {
-    let frame = Frame::new(&ctx);
-    let mut counters = Counters::new(&frame);
+fn firewall(ctx: XdpContext) -> u32 {
+    let mut counters = Counters::new(&ctx);
     let Some(image) = Image::in_force() else {
         counters.add(Reason::NoImage.slot());
         return xdp_action::XDP_PASS;
     };
-    let judgement = match headers::parse(&frame) {
-        Ok(headers) => judge(&image, &headers, ctx.ingress_ifindex() as u32, &mut counters),
+    let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
+        Ok(headers) => judge(
+            &image,
+            &headers,
+            ctx.ingress_ifindex() as u32,
+            &mut counters,
+        ),
         Err(reason) => Judgement::NoRule(reason),
     };
     let (slot, action) = match judgement {
@@ -45,13 +50,3 @@ pub fn firewall(ctx: XdpContext) -> u32 {
     counters.add(slot);
     action
 }
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

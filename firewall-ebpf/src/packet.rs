@@ -8,6 +8,13 @@ pub trait Packet {
     /// The length in bytes, all buffers together.
     fn len(&self) -> u32;
 
+    /// Returns `value`, whose origin a verifier cannot follow: paths on which it was a different
+    /// constant become one path.
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        value
+    }
+
     /// Whether the packet has no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -51,8 +51,18 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
     let section = image.u32((offset_of!(Header, sections) + 4 * index) as u32);
     let (src, dst) = if headers.has(present::IPV4) {
         (
-            find::<2, M>(image, get(image, section, offset_of!(Section, src)), headers.src_high, 0),
-            find::<2, M>(image, get(image, section, offset_of!(Section, dst)), headers.dst_high, 0),
+            find::<2, M>(
+                image,
+                get(image, section, offset_of!(Section, src)),
+                headers.src_high,
+                0,
+            ),
+            find::<2, M>(
+                image,
+                get(image, section, offset_of!(Section, dst)),
+                headers.dst_high,
+                0,
+            ),
         )
     } else if headers.has(present::IPV6) {
         (
@@ -86,6 +96,11 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
         PASS => Judgement::Pass(entry >> 2),
         _ => Judgement::Drop(entry >> 2),
     }
+}
+
+#[inline(always)]
+fn opaque<M: Memory + ?Sized>(image: &M, value: u32) -> u32 {
+    image.opaque(u64::from(value)) as u32
 }
 
 /// Returned by a walk that left its bounds.
@@ -156,7 +171,10 @@ fn fuse<M: Memory + ?Sized>(
     let classes = get(image, step, offset_of!(Step, classes));
     let table = get(image, step, offset_of!(Step, table));
     let cell = fused.wrapping_mul(classes).wrapping_add(class);
-    u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
+    opaque(
+        image,
+        u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2)))),
+    )
 }
 
 /// The class of a key in the trie at `reference`, which has at most `LEVELS` levels.
@@ -171,11 +189,11 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
         if reference & LEAF != 0 {
             break;
         }
-        reference = descend(image, reference, (high >> 48) as u32);
-        high = high << 16 | low >> 48;
-        low <<= 16;
+        reference = opaque(image, descend(image, reference, (high >> 48) as u32));
+        high = image.opaque(high << 16 | low >> 48);
+        low = image.opaque(low << 16);
     }
-    reference & !LEAF
+    opaque(image, reference & !LEAF)
 }
 
 /// The reference of the interval of `node` that holds `digit`.
@@ -223,7 +241,7 @@ fn upper_bound<M: Memory + ?Sized>(image: &M, bounds: u32, count: u32, digit: u3
         below += half & taken as u32;
         left >>= 1;
     }
-    below
+    opaque(image, below)
 }
 
 #[inline(always)]
@@ -279,13 +297,30 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
     };
     let summaries = get(image, section, offset_of!(Section, summaries));
     let entries = get(image, section, offset_of!(Section, entries));
-    // Counted down from what the image says: a position counted up from 0 would be a different
-    // constant on each path, and the verifier could not merge them.
-    let mut left = summaries;
+    // Opaque, or else the position would be a different constant on each path through the loop
+    // and the verifier could not merge them.
+    let mut next = opaque(image, 0);
     let mut words = 0_u64;
     let mut word = 0_u32;
     let mut rules = 0_u64;
     for _ in 0..MAX_WALK {
+        if rules == 0 {
+            if words == 0 {
+                if next == summaries {
+                    return NO_MATCH;
+                }
+                words = meet(next);
+                next = next.wrapping_add(1);
+            }
+            if words != 0 {
+                word = next
+                    .wrapping_sub(1)
+                    .wrapping_mul(64)
+                    .wrapping_add(lowest(words));
+                words &= words - 1;
+                rules = meet(summaries.wrapping_add(word));
+            }
+        }
         if rules != 0 {
             let rule = word.wrapping_mul(64).wrapping_add(lowest(rules));
             rules &= rules - 1;
@@ -294,20 +329,11 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
                 return entry;
             }
             counts.count(entry >> 2);
-        } else if words != 0 {
-            word = summaries
-                .wrapping_sub(left)
-                .wrapping_sub(1)
-                .wrapping_mul(64)
-                .wrapping_add(lowest(words));
-            words &= words - 1;
-            rules = meet(summaries.wrapping_add(word));
-        } else if left != 0 {
-            words = meet(summaries.wrapping_sub(left));
-            left -= 1;
-        } else {
-            return NO_MATCH;
         }
+        rules = image.opaque(rules);
+        words = image.opaque(words);
+        next = opaque(image, next);
+        word = opaque(image, word);
     }
     BAD_IMAGE
 }

@@ -226,9 +226,8 @@ mod tests {
 
     #[test]
     fn globs_fit_as_in_a_shell() {
-        let fits = |pattern: &str, name: &str| {
-            InterfacePattern::parse(pattern).unwrap().matches(name)
-        };
+        let fits =
+            |pattern: &str, name: &str| InterfacePattern::parse(pattern).unwrap().matches(name);
         assert!(fits("eth0", "eth0"));
         assert!(!fits("eth0", "eth01"));
         assert!(fits("eth*", "eth"));

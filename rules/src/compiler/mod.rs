@@ -1,0 +1,182 @@
+//! From a [`Ruleset`] to a table image.
+//!
+//! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
+//! section the values of each field that the same rules match are one *class* ([`classes`]); a
+//! trie ([`trie`]) takes an address or a small field to its class; the classes of the small fields
+//! are fused to one ([`upper`]); and the classes of source, destination and upper layer lead to
+//! the first rule that matches through a table of cells or through rows ([`section`]).
+//!
+//! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
+
+mod classes;
+mod rows;
+mod section;
+mod trie;
+mod upper;
+mod view;
+mod writer;
+
+use firewall_ebpf::{
+    abi::Reason,
+    image::{Header, MAGIC},
+};
+
+use crate::ruleset::{Policy, Ruleset};
+use section::{Counters, compile_section};
+use view::Kind;
+use writer::Writer;
+
+/// What the compiler needs beside the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The interfaces that packets can arrive on: index and name. A packet from any other
+    /// interface matches no rule that names one.
+    pub interfaces: &'a [(InterfaceIndex, String)],
+    /// The counter slot of each rule, in rule order.
+    pub slots: &'a [u32],
+    /// Bytes for user space that the image carries to its end.
+    pub metadata: &'a [u8],
+    /// The most bytes that the image may have.
+    pub max_bytes: usize,
+}
+
+/// The kernel's number for an interface, unique in its network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceIndex(pub u32);
+
+/// A table image, laid out as [`firewall_ebpf::image`] describes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    bytes: Vec<u8>,
+}
+
+impl Image {
+    /// The image; its length is a multiple of 8.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Image")
+            .field("length", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a rule set has no image.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CompileError {
+    /// The tables would be larger than allowed.
+    #[error("the rules need an image of at least {needed} bytes, more than the {allowed} allowed")]
+    TooLarge {
+        /// The bytes that the image had reached when the compiler gave up.
+        needed: usize,
+        /// The bytes allowed.
+        allowed: usize,
+    },
+    /// A packet could need more steps than the program takes.
+    #[error(
+        "{rules} rules for {packets} packets, {counting} of them with the action `count`, need \
+         {needed} steps for one packet, more than the {allowed} allowed"
+    )]
+    TooManyRules {
+        /// Which packets the rules are for.
+        packets: Kind,
+        /// The rules there are.
+        rules: usize,
+        /// Those that count and go on.
+        counting: usize,
+        /// The steps needed in the worst case.
+        needed: usize,
+        /// The most steps allowed.
+        allowed: usize,
+    },
+    /// The small fields differ in too many combinations.
+    #[error(
+        "the rules for {packets} packets tell {needed} combinations of {fields} apart, more than \
+         the {allowed} allowed"
+    )]
+    TooManyCombinations {
+        /// Which packets the rules are for.
+        packets: Kind,
+        /// The fields that are combined.
+        fields: String,
+        /// The combinations there are.
+        needed: usize,
+        /// The most combinations allowed.
+        allowed: usize,
+    },
+}
+
+pub use view::Kind as PacketKind;
+
+/// Compiles a rule set.
+///
+/// # Errors
+///
+/// [`CompileError`] when the tables would exceed a limit.
+///
+/// # Panics
+///
+/// When `target.slots` has another length than the rules.
+pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileError> {
+    assert_eq!(
+        ruleset.rules.len(),
+        target.slots.len(),
+        "a slot for each rule"
+    );
+    let mut writer = Writer::new(target.max_bytes);
+    let mut header = Header {
+        magic: MAGIC,
+        drops: drops(ruleset.settings.policy),
+        ..Header::default()
+    };
+    writer.reserve(size_of::<Header>())?;
+    let counters = Counters::new(ruleset, target.slots);
+    header.sections = [
+        compile_section(
+            &view::ipv4(ruleset, target.interfaces),
+            &counters,
+            &mut writer,
+        )?,
+        compile_section(
+            &view::ipv6(ruleset, target.interfaces),
+            &counters,
+            &mut writer,
+        )?,
+        compile_section(
+            &view::other(ruleset, target.interfaces),
+            &counters,
+            &mut writer,
+        )?,
+    ];
+    writer.align(8)?;
+    header.metadata = writer.offset();
+    header.metadata_length = u32::try_from(target.metadata.len()).unwrap_or(u32::MAX);
+    writer.bytes(target.metadata)?;
+    writer.align(8)?;
+    header.length = writer.offset();
+    writer.write_header(&header);
+    Ok(Image {
+        bytes: writer.finish(),
+    })
+}
+
+/// The bits of the reasons for which packets are dropped.
+fn drops(policy: Policy) -> u32 {
+    Reason::ALL
+        .into_iter()
+        .filter(|reason| match reason {
+            Reason::Policy => policy == Policy::Drop,
+            Reason::Neighbour | Reason::NoImage => false,
+            Reason::Malformed
+            | Reason::Truncated
+            | Reason::TooManyHeaders
+            | Reason::TooManyTags
+            | Reason::BadImage => true,
+        })
+        .fold(0, |bits, reason| bits | 1 << reason.slot())
+}

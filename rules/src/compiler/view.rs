@@ -1,0 +1,201 @@
+//! What the rules look like to packets of one kind: rules that cannot match are left out, and
+//! what every packet of the kind satisfies is left open.
+
+use std::fmt;
+
+use firewall_ebpf::image::{FIELDS, Field};
+
+use super::InterfaceIndex;
+use crate::{
+    ranges::{RangeSet, Value},
+    ruleset::{AddressSet, Family, IcmpSet, InterfaceMatch, Matches, RuleId, Ruleset},
+};
+
+/// A kind of packet, with a section of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// Every other EtherType.
+    Other,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// The rules as packets of one kind see them, whose addresses are of type `A`.
+pub(super) struct View<'a, A> {
+    /// The kind of packet.
+    pub(super) kind: Kind,
+    /// The rules that can match, in order of precedence.
+    pub(super) rules: Vec<RuleView<'a, A>>,
+}
+
+/// One rule; fields that are `None` match every packet of the kind.
+pub(super) struct RuleView<'a, A> {
+    pub(super) id: RuleId,
+    pub(super) src: Option<&'a RangeSet<A>>,
+    pub(super) dst: Option<&'a RangeSet<A>>,
+    /// The values of the small fields, by [`Field`]. A packet without the field matches only
+    /// `None`.
+    pub(super) fields: [Option<RangeSet<u32>>; FIELDS],
+}
+
+/// The IPv4 view.
+pub(super) fn ipv4<'a>(
+    ruleset: &'a Ruleset,
+    interfaces: &[(InterfaceIndex, String)],
+) -> View<'a, u32> {
+    view(
+        ruleset,
+        interfaces,
+        Kind::Ipv4,
+        |set| &set.v4,
+        |set| &set.v4,
+    )
+}
+
+/// The IPv6 view.
+pub(super) fn ipv6<'a>(
+    ruleset: &'a Ruleset,
+    interfaces: &[(InterfaceIndex, String)],
+) -> View<'a, u128> {
+    view(
+        ruleset,
+        interfaces,
+        Kind::Ipv6,
+        |set| &set.v6,
+        |set| &set.v6,
+    )
+}
+
+/// The view of all other packets, which have no addresses.
+pub(super) fn other<'a>(
+    ruleset: &'a Ruleset,
+    interfaces: &[(InterfaceIndex, String)],
+) -> View<'a, u32> {
+    view(
+        ruleset,
+        interfaces,
+        Kind::Other,
+        |set| &set.v4,
+        |set| &set.v4,
+    )
+}
+
+fn view<'a, A: Value>(
+    ruleset: &'a Ruleset,
+    interfaces: &[(InterfaceIndex, String)],
+    kind: Kind,
+    addresses: impl Fn(&'a AddressSet) -> &'a RangeSet<A>,
+    messages: impl Fn(&'a IcmpSet) -> &'a RangeSet<u16>,
+) -> View<'a, A> {
+    let rules = ruleset
+        .iter()
+        .filter_map(|(id, rule)| {
+            let matches = &rule.matches;
+            if !is_possible(matches, kind) {
+                return None;
+            }
+            let address = |side: &'a Option<std::sync::Arc<AddressSet>>| {
+                side.as_deref().map(&addresses).filter(|set| !set.is_full())
+            };
+            let mut fields = [const { None }; FIELDS];
+            let mut set = |field: Field, values: Option<RangeSet<u32>>| {
+                fields[field as usize] = values;
+            };
+            set(
+                Field::Protocol,
+                matches
+                    .proto
+                    .as_ref()
+                    .filter(|set| !set.is_full())
+                    .map(widen),
+            );
+            set(Field::Sport, matches.sport.as_ref().map(widen));
+            set(Field::Dport, matches.dport.as_ref().map(widen));
+            set(Field::TcpFlags, matches.tcp_flags.as_ref().map(widen));
+            set(
+                Field::Icmp,
+                matches.icmp.as_ref().map(|set| widen(messages(set))),
+            );
+            set(
+                Field::Interface,
+                matches
+                    .interface
+                    .as_ref()
+                    .map(|names| indexes(names, interfaces)),
+            );
+            let view = RuleView {
+                id,
+                src: address(&matches.src),
+                dst: address(&matches.dst),
+                fields,
+            };
+            let is_empty = [view.src, view.dst]
+                .into_iter()
+                .flatten()
+                .any(RangeSet::is_empty)
+                || view.fields.iter().flatten().any(RangeSet::is_empty);
+            (!is_empty).then_some(view)
+        })
+        .collect();
+    View { kind, rules }
+}
+
+/// Whether packets of the kind can have every field that the rule names.
+fn is_possible(matches: &Matches, kind: Kind) -> bool {
+    let Matches {
+        interface: _,
+        family,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        tcp_flags,
+        icmp,
+    } = matches;
+    match kind {
+        Kind::Ipv4 => *family != Some(Family::Ipv6),
+        Kind::Ipv6 => *family != Some(Family::Ipv4),
+        Kind::Other => {
+            family.is_none()
+                && src.is_none()
+                && dst.is_none()
+                && proto.is_none()
+                && sport.is_none()
+                && dport.is_none()
+                && tcp_flags.is_none()
+                && icmp.is_none()
+        }
+    }
+}
+
+fn widen<T: Value + Into<u32>>(set: &RangeSet<T>) -> RangeSet<u32> {
+    let ranges = set.ranges().iter();
+    RangeSet::from_ranges(
+        ranges
+            .map(|&(first, last)| (first.into(), last.into()))
+            .collect(),
+    )
+}
+
+/// The indexes of the interfaces that match. An interface that is not known matches no rule that
+/// names one, not even by what it must not be.
+fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> RangeSet<u32> {
+    let matching = interfaces
+        .iter()
+        .filter(|(_, name)| names.matches(name))
+        .map(|(index, _)| (index.0, index.0));
+    RangeSet::from_ranges(matching.collect())
+}

@@ -1,0 +1,164 @@
+//! The image as it grows: little-endian words at aligned offsets, within a limit.
+
+use firewall_ebpf::image::{Header, Section};
+
+use super::CompileError;
+
+/// An image under construction.
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Writer {
+    /// An empty image of at most `limit` bytes. Offsets are 32 bits wide and the top one marks
+    /// leaves, so that no image is larger than 2^31.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit: limit.min(1 << 31),
+        }
+    }
+
+    /// The offset of the next byte.
+    pub(super) fn offset(&self) -> u32 {
+        // The limit is at most 2^31.
+        self.bytes.len() as u32
+    }
+
+    /// Fails when `more` bytes would not fit.
+    pub(super) fn check(&self, more: usize) -> Result<(), CompileError> {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed > self.limit {
+            return Err(CompileError::TooLarge {
+                needed,
+                allowed: self.limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// Appends `count` zero bytes and returns the offset of the first.
+    pub(super) fn reserve(&mut self, count: usize) -> Result<u32, CompileError> {
+        self.check(count)?;
+        let offset = self.offset();
+        self.bytes.resize(self.bytes.len() + count, 0);
+        Ok(offset)
+    }
+
+    /// Appends zeros up to a multiple of `unit`.
+    pub(super) fn align(&mut self, unit: usize) -> Result<(), CompileError> {
+        let gap = self.bytes.len().next_multiple_of(unit) - self.bytes.len();
+        self.reserve(gap).map(|_| ())
+    }
+
+    /// Appends bytes.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), CompileError> {
+        self.check(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends 16-bit words; the offset must be even.
+    pub(super) fn u16s(
+        &mut self,
+        words: impl IntoIterator<Item = u16>,
+    ) -> Result<(), CompileError> {
+        self.bytes
+            .extend(words.into_iter().flat_map(u16::to_le_bytes));
+        self.check(0)
+    }
+
+    /// Appends 32-bit words; the offset must be a multiple of 4.
+    pub(super) fn u32s(
+        &mut self,
+        words: impl IntoIterator<Item = u32>,
+    ) -> Result<(), CompileError> {
+        self.bytes
+            .extend(words.into_iter().flat_map(u32::to_le_bytes));
+        self.check(0)
+    }
+
+    /// Appends 64-bit words; the offset must be a multiple of 8.
+    pub(super) fn u64s(&mut self, words: &[u64]) -> Result<(), CompileError> {
+        self.check(words.len() * 8)?;
+        self.bytes
+            .extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        Ok(())
+    }
+
+    /// Puts the header into the space reserved for it at the start.
+    pub(super) fn write_header(&mut self, header: &Header) {
+        let &Header {
+            magic,
+            length,
+            drops,
+            sections: [ipv4, ipv6, other],
+            metadata,
+            metadata_length,
+            zero,
+            padding,
+        } = header;
+        let words = [
+            magic,
+            length,
+            drops,
+            ipv4,
+            ipv6,
+            other,
+            metadata,
+            metadata_length,
+            zero,
+            padding,
+        ];
+        self.overwrite(0, &words);
+    }
+
+    /// Puts a section's head into the space reserved for it at `offset`.
+    pub(super) fn write_section(&mut self, offset: u32, section: &Section) {
+        let &Section {
+            mode,
+            src,
+            dst,
+            steps_used,
+            steps,
+            dst_classes,
+            upper_classes,
+            cells,
+            src_rows,
+            dst_rows,
+            upper_rows,
+            stride,
+            summaries,
+            entries,
+        } = section;
+        let mut words = vec![mode, src, dst, steps_used];
+        for step in steps {
+            words.extend([step.trie, step.absent, step.classes, step.table]);
+        }
+        words.extend([
+            dst_classes,
+            upper_classes,
+            cells,
+            src_rows,
+            dst_rows,
+            upper_rows,
+            stride,
+            summaries,
+            entries,
+        ]);
+        self.overwrite(offset, &words);
+    }
+
+    fn overwrite(&mut self, offset: u32, words: &[u32]) {
+        let start = offset as usize;
+        for (slot, word) in self.bytes[start..].chunks_exact_mut(4).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// The finished image.
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
