@@ -7,5 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod compiler;
+pub mod diagnostics;
+pub mod evaluator;
+pub mod lists;
+pub mod names;
 pub mod ranges;
+mod resolve;
 pub mod ruleset;
+mod syntax;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use resolve::{Loaded, MAX_RULE_NAME_LEN, load};

@@ -1,0 +1,416 @@
+//! The naive reference evaluator: the meaning of a rule set, spelled out as a scan over its rules.
+//!
+//! This module owns what the right verdict is. Every other path from a packet to a verdict is
+//! tested against it, so that it must know nothing of images, walkers and the packet parser, and
+//! prefers the plain way over the fast one throughout.
+
+mod decode;
+
+use std::net::IpAddr;
+
+use firewall_ebpf::abi::Reason;
+
+pub use self::decode::{Fields, decode};
+use crate::{
+    ranges::RangeSet,
+    ruleset::{AddressSet, Family, IcmpSet, Matches, Policy, RuleId, Ruleset, Verdict},
+};
+
+/// What becomes of a packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What decided.
+    pub outcome: Outcome,
+    /// What was decided.
+    pub action: Action,
+    /// The `count` rules that matched before the decision, in order of precedence.
+    pub counted: Vec<RuleId>,
+}
+
+/// What decided over a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first matching rule that does not only count.
+    Rule(RuleId),
+    /// No rule: the packet reached the end of the rules, or none was looked at.
+    Reason(Reason),
+}
+
+/// What is done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is handed to the kernel.
+    Pass,
+    /// It is dropped.
+    Drop,
+}
+
+/// Evaluates a frame, from the Ethernet header on, that arrived on the interface of this name.
+///
+/// Without a name the interface is one that the rule set was not compiled for, and no rule that
+/// gives an interface matches.
+#[must_use]
+pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Evaluation {
+    match decode(frame) {
+        Ok(fields) => judge(ruleset, &fields, interface),
+        Err(reason) => Evaluation {
+            outcome: Outcome::Reason(reason),
+            action: Action::Drop,
+            counted: Vec::new(),
+        },
+    }
+}
+
+/// Evaluates the fields of a well-formed frame, like [`evaluate`].
+#[must_use]
+pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Evaluation {
+    let mut counted = Vec::new();
+    for (id, rule) in ruleset.iter() {
+        if !matches(&rule.matches, fields, interface) {
+            continue;
+        }
+        let action = match rule.verdict {
+            Verdict::Pass => Action::Pass,
+            Verdict::Drop => Action::Drop,
+            Verdict::Count => {
+                counted.push(id);
+                continue;
+            }
+        };
+        return Evaluation {
+            outcome: Outcome::Rule(id),
+            action,
+            counted,
+        };
+    }
+    let (reason, action) = if is_neighbour(fields) {
+        (Reason::Neighbour, Action::Pass)
+    } else {
+        let action = match ruleset.settings.policy {
+            Policy::Pass => Action::Pass,
+            Policy::Drop => Action::Drop,
+        };
+        (Reason::Policy, action)
+    };
+    Evaluation {
+        outcome: Outcome::Reason(reason),
+        action,
+        counted,
+    }
+}
+
+/// Whether a packet with these fields matches: every field that is given must be there and fit.
+#[must_use]
+pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bool {
+    let Matches {
+        interface: wanted_interface,
+        family,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        tcp_flags,
+        icmp,
+    } = wanted;
+    fits(wanted_interface, interface, |wanted, name| {
+        wanted.matches(name)
+    }) && fits(family, fields.family, |wanted, family| *wanted == family)
+        && fits(src, fields.src, |set, address| holds(set, address))
+        && fits(dst, fields.dst, |set, address| holds(set, address))
+        && fits(proto, fields.protocol, RangeSet::contains)
+        && fits(sport, fields.sport, RangeSet::contains)
+        && fits(dport, fields.dport, RangeSet::contains)
+        && fits(tcp_flags, fields.tcp_flags, RangeSet::contains)
+        && fits(icmp, fields.icmp.zip(fields.family), holds_icmp)
+}
+
+/// Whether a field is open, or is there and passes the test.
+fn fits<W, V>(wanted: &Option<W>, value: Option<V>, test: impl Fn(&W, V) -> bool) -> bool {
+    match (wanted, value) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wanted), Some(value)) => test(wanted, value),
+    }
+}
+
+fn holds(set: &AddressSet, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => set.v4.contains(u32::from(address)),
+        IpAddr::V6(address) => set.v6.contains(u128::from(address)),
+    }
+}
+
+fn holds_icmp(set: &IcmpSet, (message, family): (u16, Family)) -> bool {
+    match family {
+        Family::Ipv4 => set.v4.contains(message),
+        Family::Ipv6 => set.v6.contains(message),
+    }
+}
+
+/// Address resolution, and the five messages of neighbour discovery (RFC 4861, section 4).
+fn is_neighbour(fields: &Fields) -> bool {
+    const ARP: u16 = 0x0806;
+    let icmp_type = fields.icmp.map(|message| message >> 8);
+    match fields.family {
+        None => fields.ethertype == ARP,
+        Some(Family::Ipv4) => false,
+        Some(Family::Ipv6) => matches!(icmp_type, Some(133..=137)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, Ipv6Addr},
+        num::NonZeroU32,
+        sync::Arc,
+    };
+
+    use super::*;
+    use crate::ruleset::{InterfaceMatch, InterfacePattern, Mode, Place, Rule, Settings};
+
+    fn ruleset(policy: Policy, rules: &[(Verdict, Matches)]) -> Ruleset {
+        let rules = (1..).zip(rules).map(|(line, (verdict, matches))| Rule {
+            name: format!("rule {line}"),
+            verdict: *verdict,
+            matches: matches.clone(),
+            place: Place {
+                line: NonZeroU32::MIN.saturating_add(line),
+                column: NonZeroU32::MIN,
+            },
+        });
+        Ruleset {
+            settings: Settings {
+                interfaces: Vec::new(),
+                mode: Mode::Auto,
+                policy,
+            },
+            rules: rules.collect(),
+        }
+    }
+
+    fn only<T: crate::ranges::Value>(value: T) -> RangeSet<T> {
+        RangeSet::from_ranges(vec![(value, value)])
+    }
+
+    /// 192.0.2.1 port 4242 to 198.51.100.2 port 22, SYN.
+    fn ssh() -> Fields {
+        Fields {
+            ethertype: 0x0800,
+            family: Some(Family::Ipv4),
+            src: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+            dst: Some(Ipv4Addr::new(198, 51, 100, 2).into()),
+            protocol: Some(6),
+            sport: Some(4242),
+            dport: Some(22),
+            tcp_flags: Some(2),
+            icmp: None,
+        }
+    }
+
+    fn icmpv6(icmp_type: u8) -> Fields {
+        Fields {
+            ethertype: 0x86dd,
+            family: Some(Family::Ipv6),
+            src: Some(Ipv6Addr::LOCALHOST.into()),
+            dst: Some(Ipv6Addr::LOCALHOST.into()),
+            protocol: Some(58),
+            icmp: Some(u16::from(icmp_type) << 8),
+            ..Fields::default()
+        }
+    }
+
+    fn ethertype(ethertype: u16) -> Fields {
+        Fields {
+            ethertype,
+            ..Fields::default()
+        }
+    }
+
+    fn decided(ruleset: &Ruleset, fields: &Fields) -> (Outcome, Action, Vec<u32>) {
+        let evaluation = judge(ruleset, fields, Some("eth0"));
+        let counted = evaluation.counted.iter().map(|id| id.0).collect();
+        (evaluation.outcome, evaluation.action, counted)
+    }
+
+    #[test]
+    fn the_first_match_wins_and_counts_before_it_are_kept() {
+        let port = |port| Matches {
+            dport: Some(only(port)),
+            ..Matches::default()
+        };
+        let rules = ruleset(
+            Policy::Drop,
+            &[
+                (Verdict::Count, port(22)),
+                (Verdict::Count, port(23)),
+                (Verdict::Drop, port(23)),
+                (Verdict::Count, Matches::default()),
+                (Verdict::Pass, port(22)),
+                (Verdict::Drop, port(22)),
+                (Verdict::Count, Matches::default()),
+            ],
+        );
+        let rule = Outcome::Rule(RuleId(4));
+        assert_eq!(decided(&rules, &ssh()), (rule, Action::Pass, vec![0, 3]));
+        let policy = Outcome::Reason(Reason::Policy);
+        let counted = vec![3, 6];
+        assert_eq!(
+            decided(&rules, &icmpv6(128)),
+            (policy, Action::Drop, counted)
+        );
+    }
+
+    #[test]
+    fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
+        let rules = ruleset(Policy::Drop, &[]);
+        let neighbour = (Outcome::Reason(Reason::Neighbour), Action::Pass, Vec::new());
+        let policy = (Outcome::Reason(Reason::Policy), Action::Drop, Vec::new());
+        assert_eq!(decided(&rules, &ethertype(0x0806)), neighbour);
+        assert_eq!(decided(&rules, &ethertype(0x8035)), policy);
+        for icmp_type in 0..=u8::MAX {
+            let expected = match icmp_type {
+                133..=137 => &neighbour,
+                _ => &policy,
+            };
+            assert_eq!(decided(&rules, &icmpv6(icmp_type)), *expected);
+        }
+        let over_ipv4 = Fields {
+            icmp: Some(0x8700),
+            ..ssh()
+        };
+        assert_eq!(decided(&rules, &over_ipv4), policy);
+        let fragment = Fields {
+            icmp: None,
+            ..icmpv6(135)
+        };
+        assert_eq!(decided(&rules, &fragment), policy);
+    }
+
+    #[test]
+    fn rules_come_before_the_exception_for_neighbours() {
+        let rules = ruleset(Policy::Pass, &[(Verdict::Drop, Matches::default())]);
+        let dropped = (Outcome::Rule(RuleId(0)), Action::Drop, Vec::new());
+        for fields in [ethertype(0x0806), icmpv6(135), ethertype(0x88cc), ssh()] {
+            assert_eq!(decided(&rules, &fields), dropped);
+        }
+    }
+
+    #[test]
+    fn frames_that_are_not_well_formed_are_dropped_before_any_rule() {
+        let rules = ruleset(Policy::Pass, &[(Verdict::Count, Matches::default())]);
+        let evaluation = evaluate(&rules, &[0; 13], None);
+        let expected = Evaluation {
+            outcome: Outcome::Reason(Reason::Truncated),
+            action: Action::Drop,
+            counted: Vec::new(),
+        };
+        assert_eq!(evaluation, expected);
+    }
+
+    #[test]
+    fn a_field_that_is_given_does_not_match_a_packet_that_lacks_it() {
+        let addresses = || {
+            Some(Arc::new(AddressSet {
+                v4: RangeSet::full(),
+                v6: RangeSet::full(),
+            }))
+        };
+        let all = Matches::default;
+        let given = [
+            Matches {
+                interface: Some(InterfaceMatch::default()),
+                ..all()
+            },
+            Matches {
+                family: Some(Family::Ipv4),
+                ..all()
+            },
+            Matches {
+                src: addresses(),
+                ..all()
+            },
+            Matches {
+                dst: addresses(),
+                ..all()
+            },
+            Matches {
+                proto: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                sport: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                dport: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                tcp_flags: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                icmp: Some(IcmpSet {
+                    v4: RangeSet::full(),
+                    v6: RangeSet::full(),
+                }),
+                ..all()
+            },
+        ];
+        let other = ethertype(0x88cc);
+        for wanted in &given {
+            assert!(!matches(wanted, &other, None), "{wanted:?}");
+        }
+        assert!(matches(&all(), &other, None));
+        assert!(matches(&given[0], &other, Some("eth0")));
+        let fitting =
+            |fields: &Fields| given.each_ref().map(|wanted| matches(wanted, fields, None));
+        let [_, v4, src, dst, proto, sport, dport, flags, icmp] = fitting(&ssh());
+        assert!(v4 && src && dst && proto && sport && dport && flags && !icmp);
+        let [_, v4, src, dst, proto, sport, dport, flags, icmp] = fitting(&icmpv6(1));
+        assert!(!v4 && src && dst && proto && !sport && !dport && !flags && icmp);
+    }
+
+    #[test]
+    fn each_family_is_looked_up_in_its_own_part_of_a_set() {
+        let loopback = Matches {
+            src: Some(Arc::new(AddressSet {
+                v4: only(1),
+                v6: only(u128::from(Ipv6Addr::LOCALHOST)),
+            })),
+            ..Matches::default()
+        };
+        assert!(matches(&loopback, &icmpv6(1), None));
+        let mapped = Fields {
+            src: Some(Ipv4Addr::new(0, 0, 0, 1).into()),
+            ..ssh()
+        };
+        assert!(matches(&loopback, &mapped, None));
+        assert!(!matches(&loopback, &ssh(), None));
+        let message = Matches {
+            icmp: Some(IcmpSet {
+                v4: RangeSet::full(),
+                v6: only(0x0100),
+            }),
+            ..Matches::default()
+        };
+        assert!(matches(&message, &icmpv6(1), None));
+        assert!(!matches(&message, &icmpv6(2), None));
+    }
+
+    #[test]
+    fn interfaces_match_by_name() {
+        let wanted = Matches {
+            interface: Some(InterfaceMatch {
+                positives: Vec::new(),
+                negatives: InterfacePattern::parse("eth*").into_iter().collect(),
+            }),
+            ..Matches::default()
+        };
+        assert!(matches(&wanted, &ssh(), Some("lo")));
+        assert!(!matches(&wanted, &ssh(), Some("eth0")));
+        assert!(!matches(&wanted, &ssh(), None));
+    }
+}

@@ -1,0 +1,215 @@
+//! From the bytes of a frame to its fields, layer by layer as the standards describe them.
+//!
+//! Each layer is given the bytes that belong to it and hands the next one what is left; bytes
+//! behind the end that an IP header states (padding) are cut off there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use firewall_ebpf::abi::Reason;
+
+use crate::ruleset::Family;
+
+/// The fields of a well-formed frame; `None` when the frame lacks the field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// The EtherType behind all VLAN tags.
+    pub ethertype: u16,
+    /// The address family of an IP packet.
+    pub family: Option<Family>,
+    /// The source address in the IP header.
+    pub src: Option<IpAddr>,
+    /// The destination address in the IP header.
+    pub dst: Option<IpAddr>,
+    /// The number of the protocol that follows the IP header and all IPv6 extension headers.
+    pub protocol: Option<u8>,
+    /// The source port.
+    pub sport: Option<u16>,
+    /// The destination port.
+    pub dport: Option<u16>,
+    /// The TCP flags from CWR (128) to FIN (1).
+    pub tcp_flags: Option<u8>,
+    /// The ICMP message of an IPv4 packet or the ICMPv6 message of an IPv6 packet, as
+    /// `type << 8 | code`.
+    pub icmp: Option<u16>,
+}
+
+const MOST_TAGS: usize = 4;
+const MOST_EXTENSIONS: usize = 8;
+
+/// Decodes a frame, from the Ethernet header on.
+///
+/// # Errors
+///
+/// The reason for which a frame that is not well-formed is dropped: [`Reason::Malformed`],
+/// [`Reason::Truncated`], [`Reason::TooManyTags`] or [`Reason::TooManyHeaders`]. Of several, the
+/// one whose evidence comes first on the wire, where an IPv4 or TCP header of the least length and
+/// the first 8 bytes of an IPv6 header count as one piece.
+pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
+    let (_addresses, mut rest) = take(frame, 12)?;
+    let mut ethertype;
+    (ethertype, rest) = take_u16(rest)?;
+    let mut tags = 0;
+    while matches!(ethertype, 0x8100 | 0x88a8 | 0x9100) {
+        tags += 1;
+        if tags > MOST_TAGS {
+            return Err(Reason::TooManyTags);
+        }
+        let (_tag_control, behind) = take_u16(rest)?;
+        (ethertype, rest) = take_u16(behind)?;
+    }
+    let fields = Fields {
+        ethertype,
+        ..Fields::default()
+    };
+    match ethertype {
+        0x0800 => ipv4(rest, fields),
+        0x86dd => ipv6(rest, fields),
+        _ => Ok(fields),
+    }
+}
+
+/// RFC 791, section 3.1.
+fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+    let (shortest_header, _) = take(bytes, 20)?;
+    let version_and_length = u8_at(shortest_header, 0)?;
+    let header_length = usize::from(version_and_length & 0x0f) * 4;
+    if version_and_length >> 4 != 4 || header_length < 20 {
+        return Err(Reason::Malformed);
+    }
+    let total_length = usize::from(u16_at(shortest_header, 2)?);
+    if total_length < header_length {
+        return Err(Reason::Malformed);
+    }
+    let (packet, _padding) = take(bytes, total_length)?;
+    let (header, payload) = take(packet, header_length)?;
+    let fragment_offset = u16_at(header, 6)? & 0x1fff;
+    let protocol = u8_at(header, 9)?;
+    let fields = Fields {
+        family: Some(Family::Ipv4),
+        src: Some(Ipv4Addr::from(array_at(header, 12)?).into()),
+        dst: Some(Ipv4Addr::from(array_at(header, 16)?).into()),
+        protocol: Some(protocol),
+        ..fields
+    };
+    if fragment_offset == 0 {
+        upper(payload, fields, Family::Ipv4, protocol)
+    } else {
+        later_fragment(fields, fragment_offset, protocol)
+    }
+}
+
+/// RFC 8200, sections 3 and 4.
+fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+    let (before_addresses, _) = take(bytes, 8)?;
+    if u8_at(before_addresses, 0)? >> 4 != 6 {
+        return Err(Reason::Malformed);
+    }
+    let (header, behind) = take(bytes, 40)?;
+    let payload_length = usize::from(u16_at(header, 4)?);
+    let mut protocol = u8_at(header, 6)?;
+    let mut payload = if payload_length == 0 && protocol == 0 {
+        // The length is in the jumbo payload option (RFC 2675).
+        behind
+    } else {
+        take(behind, payload_length)?.0
+    };
+    let mut fragment_offset = 0;
+    let mut extensions = 0;
+    while fragment_offset == 0 && matches!(protocol, 0 | 43 | 44 | 51 | 60) {
+        extensions += 1;
+        if extensions > MOST_EXTENSIONS {
+            return Err(Reason::TooManyHeaders);
+        }
+        let length = match protocol {
+            44 => 8,
+            // RFC 4302, section 2.2: in words of 4 bytes, minus 2.
+            51 => (usize::from(u8_at(payload, 1)?) + 2) * 4,
+            _ => (usize::from(u8_at(payload, 1)?) + 1) * 8,
+        };
+        let (extension, behind) = take(payload, length)?;
+        if protocol == 44 {
+            fragment_offset = u16_at(extension, 2)? >> 3;
+        }
+        protocol = u8_at(extension, 0)?;
+        payload = behind;
+    }
+    let fields = Fields {
+        family: Some(Family::Ipv6),
+        src: Some(Ipv6Addr::from(array_at(header, 8)?).into()),
+        dst: Some(Ipv6Addr::from(array_at(header, 24)?).into()),
+        protocol: Some(protocol),
+        ..fields
+    };
+    if fragment_offset == 0 {
+        upper(payload, fields, Family::Ipv6, protocol)
+    } else {
+        later_fragment(fields, fragment_offset, protocol)
+    }
+}
+
+/// A fragment that is not the first carries no header.
+fn later_fragment(fields: Fields, offset: u16, protocol: u8) -> Result<Fields, Reason> {
+    match (offset, protocol) {
+        // 8 bytes into TCP are its flags, which this fragment would overwrite (RFC 3128).
+        (1, 6) => Err(Reason::Malformed),
+        (_, _) => Ok(fields),
+    }
+}
+
+/// The header of the protocol that an unfragmented packet or a first fragment carries.
+fn upper(payload: &[u8], fields: Fields, family: Family, protocol: u8) -> Result<Fields, Reason> {
+    match (protocol, family) {
+        (1, Family::Ipv4) | (58, Family::Ipv6) => {
+            let (header, _) = take(payload, 4)?;
+            Ok(Fields {
+                icmp: Some(u16_at(header, 0)?),
+                ..fields
+            })
+        }
+        (6, _) => {
+            let (header, _) = take(payload, 20)?;
+            if u8_at(header, 12)? >> 4 < 5 {
+                return Err(Reason::Malformed);
+            }
+            Ok(Fields {
+                tcp_flags: Some(u8_at(header, 13)?),
+                ..with_ports(header, fields)?
+            })
+        }
+        // UDP (RFC 768) and UDP-Lite (RFC 3828).
+        (17 | 136, _) => with_ports(take(payload, 8)?.0, fields),
+        // DCCP (RFC 4340, section 5.1) and SCTP (RFC 9260, section 3.1).
+        (33 | 132, _) => with_ports(take(payload, 12)?.0, fields),
+        (_, _) => Ok(fields),
+    }
+}
+
+fn with_ports(header: &[u8], fields: Fields) -> Result<Fields, Reason> {
+    Ok(Fields {
+        sport: Some(u16_at(header, 0)?),
+        dport: Some(u16_at(header, 2)?),
+        ..fields
+    })
+}
+
+fn take(bytes: &[u8], count: usize) -> Result<(&[u8], &[u8]), Reason> {
+    bytes.split_at_checked(count).ok_or(Reason::Truncated)
+}
+
+fn take_u16(bytes: &[u8]) -> Result<(u16, &[u8]), Reason> {
+    let (_, rest) = take(bytes, 2)?;
+    Ok((u16_at(bytes, 0)?, rest))
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Reason> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.copied().ok_or(Reason::Truncated)
+}
+
+fn u8_at(bytes: &[u8], at: usize) -> Result<u8, Reason> {
+    bytes.get(at).copied().ok_or(Reason::Truncated)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Reason> {
+    array_at(bytes, at).map(u16::from_be_bytes)
+}

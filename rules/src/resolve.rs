@@ -1,0 +1,241 @@
+//! The meaning of a rule file: from what is written to a [`Ruleset`].
+//!
+//! This module owns the order of the work and what rules have beside match fields. It does not
+//! know TOML, and the text of values only as far as [`fields`] and [`sets`] read it.
+
+mod consistency;
+mod fields;
+mod sets;
+
+use std::{collections::HashMap, fmt::Display, sync::Arc};
+
+use self::{fields::Fields, sets::Sets};
+use crate::{
+    diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
+    ruleset::{InterfacePattern, Mode, Policy, Rule, Ruleset, Settings, Verdict},
+    syntax::{self, At, Term, suggest},
+};
+
+/// The most bytes that the name of a rule may have.
+pub const MAX_RULE_NAME_LEN: usize = 64;
+
+/// A rule file that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the file says.
+    pub ruleset: Ruleset,
+    /// What may not be as it was meant, by place.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a rule file.
+///
+/// The list files that it names are asked of `list`, each once, by the name that stands in the
+/// rule file; a relative one is meant relative to the rule file. The [`Source`] handed back is
+/// best given the name under which the user finds the file.
+///
+/// # Errors
+///
+/// Everything that is wrong with the rule file and its list files, by place, and the warnings.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use rules::diagnostics::{Source, render};
+///
+/// let source = Arc::new(Source::new("rules.toml", r#"
+/// [firewall]
+/// interfaces = ["eth0"]
+/// [sets]
+/// bad = { file = "bad.txt" }
+/// [[rule]]
+/// name = "blocklist"
+/// action = "drop"
+/// src = "@bad"
+/// "#));
+/// let list = |name: &str| Ok::<_, std::io::Error>(Source::new(name, "192.0.2.0/24\n"));
+/// let loaded = rules::load(&source, list).unwrap();
+/// assert_eq!(loaded.ruleset.rules[0].name, "blocklist");
+///
+/// let broken = Arc::new(Source::new("rules.toml", "[firewal]\n"));
+/// let errors = rules::load(&broken, list).unwrap_err();
+/// eprint!("{}", render(&errors[0]));
+/// ```
+pub fn load<E: Display>(
+    source: &Arc<Source>,
+    mut list: impl FnMut(&str) -> Result<Source, E>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut report = Report::new(source);
+    let mut list = |name: &str| list(name).map_err(|error| error.to_string());
+    let ruleset = read(source, &mut list, &mut report);
+    let failed = report.has_errors();
+    let diagnostics = report.into_diagnostics();
+    match ruleset {
+        Some(ruleset) if !failed => Ok(Loaded {
+            ruleset,
+            warnings: diagnostics,
+        }),
+        Some(_) | None => Err(diagnostics),
+    }
+}
+
+/// Gives list files by name, or says why there is none.
+type ListReader<'r> = dyn FnMut(&str) -> Result<Source, String> + 'r;
+
+fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) -> Option<Ruleset> {
+    let tree = syntax::tree(source, report)?;
+    let file = syntax::file(&tree, report);
+    let settings = settings(&file.settings, report);
+    let sets = Sets::resolve(&file.sets, list, report);
+    let mut fields = Fields::new(sets);
+    let mut names = HashMap::new();
+    let mut rules = Vec::with_capacity(file.rules.len());
+    for written in &file.rules {
+        let name = rule_name(written.name, &mut names, report);
+        let verdict = verdict(written.action, report);
+        let matches = fields.resolve(written, report);
+        if let Some(matches) = &matches {
+            consistency::check(written, matches, &settings, report);
+        }
+        if let (Some(name), Some(verdict), Some(matches)) = (name, verdict, matches) {
+            rules.push(Rule {
+                name: name.value.to_owned(),
+                verdict,
+                matches,
+                place: source.place(name.span.start),
+            });
+        }
+    }
+    // A rule that could not be read may have been meant to use a set.
+    if !report.has_errors() {
+        fields.into_sets().warn_of_unused(report);
+    }
+    Some(Ruleset { settings, rules })
+}
+
+fn settings(written: &syntax::Settings<'_>, report: &mut Report) -> Settings {
+    let interfaces = written.interfaces.iter().flatten();
+    Settings {
+        interfaces: interfaces
+            .filter_map(|term| attached_interface(term, report))
+            .collect(),
+        mode: written
+            .mode
+            .and_then(|word| {
+                let modes = [
+                    ("native", Mode::Native),
+                    ("generic", Mode::Generic),
+                    ("auto", Mode::Auto),
+                ];
+                choice("mode", word, &modes, report)
+            })
+            .unwrap_or(Mode::Native),
+        policy: written
+            .policy
+            .and_then(|word| {
+                let policies = [("pass", Policy::Pass), ("drop", Policy::Drop)];
+                choice("policy", word, &policies, report)
+            })
+            .unwrap_or(Policy::Pass),
+    }
+}
+
+fn attached_interface(term: &Term<'_>, report: &mut Report) -> Option<InterfacePattern> {
+    if term.text.starts_with(['!', '@']) {
+        let message = "`interfaces` takes names and globs only";
+        report
+            .add(Code::InvalidValue, term.span, message)
+            .help("name each interface to attach to; rules can be narrowed by `interface`");
+        return None;
+    }
+    interface_pattern(term, &term.text, report)
+}
+
+/// Reads `text`, which is `term` less its operators, as the name or glob of an interface.
+fn interface_pattern(term: &Term<'_>, text: &str, report: &mut Report) -> Option<InterfacePattern> {
+    if term.is_number {
+        let message = "an interface is named by a string";
+        report
+            .add(Code::WrongType, term.span, message)
+            .label("this is an integer");
+        return None;
+    }
+    let pattern = InterfacePattern::parse(text);
+    if pattern.is_none() {
+        let longest = InterfacePattern::MAX_NAME_LEN;
+        let message = format!("invalid interface name {}", quoted(text));
+        report
+            .add(Code::InvalidValue, term.span, message)
+            .help(format!(
+                "a name has 1 to {longest} bytes and neither `/` nor `:` nor white space"
+            ));
+    }
+    pattern
+}
+
+fn rule_name<'a>(
+    name: Option<At<&'a str>>,
+    names: &mut HashMap<&'a str, Span>,
+    report: &mut Report,
+) -> Option<At<&'a str>> {
+    let name = name?;
+    let fault = if name.value.is_empty() {
+        Some("it is empty".to_owned())
+    } else if name.value.len() > MAX_RULE_NAME_LEN {
+        let length = name.value.len();
+        Some(format!(
+            "it has {length} bytes, more than {MAX_RULE_NAME_LEN}"
+        ))
+    } else if name.value.contains(char::is_control) {
+        Some("it has a control character".to_owned())
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        let message = format!("invalid rule name {}", quoted(name.value));
+        report
+            .add(Code::InvalidName, name.span, message)
+            .label(fault);
+        return None;
+    }
+    if let Some(first) = names.get(name.value) {
+        let message = format!("the rule name {} is taken", quoted(name.value));
+        report
+            .add(Code::DuplicateName, name.span, message)
+            .note_at(*first, "it is taken by this rule")
+            .help("counters are kept by name, so that each rule needs its own");
+        return None;
+    }
+    names.insert(name.value, name.span);
+    Some(name)
+}
+
+fn verdict(word: Option<At<&str>>, report: &mut Report) -> Option<Verdict> {
+    let verdicts = [
+        ("pass", Verdict::Pass),
+        ("drop", Verdict::Drop),
+        ("count", Verdict::Count),
+    ];
+    choice("action", word?, &verdicts, report)
+}
+
+/// What `word` stands for among `choices`.
+fn choice<T: Copy>(
+    key: &str,
+    word: At<&str>,
+    choices: &[(&'static str, T)],
+    report: &mut Report,
+) -> Option<T> {
+    let found = choices.iter().find(|(name, _)| *name == word.value);
+    if found.is_none() {
+        let message = format!("unknown {key} {}", quoted(word.value));
+        let diagnostic = report.add(Code::InvalidValue, word.span, message);
+        suggest(
+            diagnostic,
+            word.value,
+            choices.iter().map(|(name, _)| *name),
+        );
+    }
+    found.map(|(_, value)| *value)
+}

@@ -1,0 +1,237 @@
+//! What the fields of one rule say together.
+//!
+//! This module owns the comparison of fields. What can never be meant is an error; what matches
+//! nothing, perhaps only because of what a list happens to hold, is a warning.
+
+use firewall_ebpf::headers::protocol;
+
+use super::fields;
+use crate::{
+    diagnostics::{Code, Diagnostic, Report, Span, quoted},
+    names::family_name,
+    ranges::RangeSet,
+    ruleset::{AddressSet, Family, IcmpSet, InterfaceMatch, Matches, Settings},
+    syntax::{Field, FieldName, Operand, Rule},
+};
+
+/// Reports what is wrong with the fields of a rule, each of which is right by itself.
+pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, report: &mut Report) {
+    check_protocols(rule, matches, report);
+    check_layers(rule, report);
+    if !warn_of_empty(rule, matches, settings, report) {
+        warn_of_families(rule, matches, report);
+    }
+}
+
+/// What a packet must be for a field to be there.
+struct Carrier {
+    field: FieldName,
+    /// What protocols of other kinds lack.
+    part: &'static str,
+    carries: fn(u8) -> bool,
+    help: &'static str,
+}
+
+const HELP_PORTS: &str = "the protocols with ports are `tcp`, `udp`, `udplite`, `sctp` and `dccp`";
+
+const CARRIERS: &[Carrier] = &[
+    Carrier {
+        field: FieldName::Sport,
+        part: "ports",
+        carries: protocol::has_ports,
+        help: HELP_PORTS,
+    },
+    Carrier {
+        field: FieldName::Dport,
+        part: "ports",
+        carries: protocol::has_ports,
+        help: HELP_PORTS,
+    },
+    Carrier {
+        field: FieldName::TcpFlags,
+        part: "TCP flags",
+        carries: |number| number == protocol::TCP,
+        help: "only `tcp` has TCP flags",
+    },
+    Carrier {
+        field: FieldName::IcmpType,
+        part: "ICMP type",
+        carries: |number| matches!(number, protocol::ICMP | protocol::ICMPV6),
+        help: "only `icmp` and `icmpv6` have ICMP types",
+    },
+];
+
+/// Reports protocols that lack what another field is about.
+fn check_protocols(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(protocols)) = (rule.field(FieldName::Proto), &matches.proto) else {
+        return;
+    };
+    for carrier in CARRIERS {
+        let Some(carried) = rule.field(carrier.field) else {
+            continue;
+        };
+        let lacks = |first: u8, last: u8| !(first..=last).any(carrier.carries);
+        let mut complain = |span: Span, what: &str| {
+            let key = carrier.field.as_str();
+            report
+                .add(
+                    Code::Contradiction,
+                    span,
+                    format!("{what} has no {}", carrier.part),
+                )
+                .note_at(carried.span, format!("`{key}` is given here"))
+                .help(carrier.help);
+        };
+        let mut is_named = false;
+        for term in &field.terms {
+            if let (false, Operand::Literal(text)) = term.split()
+                && let Ok((first, last)) = fields::protocol(text)
+                && lacks(first, last)
+            {
+                is_named = true;
+                complain(term.span, &quoted(text));
+            }
+        }
+        let mut ranges = protocols.ranges().iter();
+        if !is_named && !protocols.is_empty() && ranges.all(|(first, last)| lacks(*first, *last)) {
+            complain(field.span, "what `proto` leaves");
+        }
+    }
+}
+
+/// Reports an ICMP type together with what ICMP messages do not have.
+fn check_layers(rule: &Rule<'_>, report: &mut Report) {
+    let Some(icmp) = rule.field(FieldName::IcmpType) else {
+        return;
+    };
+    for name in [FieldName::Sport, FieldName::Dport, FieldName::TcpFlags] {
+        if let Some(other) = rule.field(name) {
+            let message = format!("no packet has both an ICMP type and `{}`", name.as_str());
+            report
+                .add(Code::Contradiction, icmp.span, message)
+                .note_at(other.span, format!("`{}` is given here", name.as_str()));
+        }
+    }
+}
+
+/// Warns of fields that take nothing, and says whether there was one.
+fn warn_of_empty(
+    rule: &Rule<'_>,
+    matches: &Matches,
+    settings: &Settings,
+    report: &mut Report,
+) -> bool {
+    let is_empty = |name| match name {
+        FieldName::Src => matches.src.as_deref().is_some_and(no_addresses),
+        FieldName::Dst => matches.dst.as_deref().is_some_and(no_addresses),
+        FieldName::Proto => matches.proto.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Sport => matches.sport.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Dport => matches.dport.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::IcmpType => matches.icmp.as_ref().is_some_and(no_messages),
+        FieldName::Interface => {
+            let interface = matches.interface.as_ref();
+            interface.is_some_and(|interface| is_elsewhere(interface, settings))
+        }
+        FieldName::Family | FieldName::TcpFlags => false,
+    };
+    let mut found = false;
+    for field in rule.fields.iter().filter(|field| is_empty(field.name)) {
+        found = true;
+        let fault = match field.name {
+            FieldName::Interface => "this leaves no interface that the firewall is attached to",
+            FieldName::Family
+            | FieldName::Src
+            | FieldName::Dst
+            | FieldName::Proto
+            | FieldName::Sport
+            | FieldName::Dport
+            | FieldName::TcpFlags
+            | FieldName::IcmpType => "the negated values leave nothing",
+        };
+        never(rule, field, report).label(fault);
+    }
+    found
+}
+
+fn no_addresses(set: &AddressSet) -> bool {
+    set.v4.is_empty() && set.v6.is_empty()
+}
+
+fn no_messages(set: &IcmpSet) -> bool {
+    set.v4.is_empty() && set.v6.is_empty()
+}
+
+/// Whether the match is of interfaces by name, to none of which the firewall is attached.
+fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
+    let attached = |name: &str| settings.interfaces.iter().any(|p| p.matches(name));
+    let reachable = |name: &str| attached(name) && interface.matches(name);
+    let names = &interface.positives;
+    !settings.interfaces.is_empty()
+        && !names.is_empty()
+        && !names
+            .iter()
+            .any(|name| name.is_glob() || reachable(name.as_str()))
+}
+
+/// Warns of two fields of which each leaves only the family that the other excludes.
+fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let only = |name| match name {
+        FieldName::Family => matches.family,
+        FieldName::Src => matches.src.as_deref().and_then(family_of_addresses),
+        FieldName::Dst => matches.dst.as_deref().and_then(family_of_addresses),
+        FieldName::Proto => matches.proto.as_ref().and_then(family_of_protocols),
+        FieldName::IcmpType => matches
+            .icmp
+            .as_ref()
+            .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
+        FieldName::Interface | FieldName::Sport | FieldName::Dport | FieldName::TcpFlags => None,
+    };
+    let mut fields = rule
+        .fields
+        .iter()
+        .filter_map(|field| Some((field, only(field.name)?)));
+    let Some((first, family)) = fields.next() else {
+        return;
+    };
+    if let Some((second, other)) = fields.find(|(_, other)| *other != family) {
+        let only = |family| format!("this matches {} only", family_name(family));
+        let warning = never(rule, second, report);
+        warning.label(only(other)).note_at(first.span, only(family));
+        if [first.name, second.name].contains(&FieldName::Proto) {
+            // The number of the other protocol can stand in a packet; no host would read it.
+            warning.message = format!("{} matches no packet that makes sense", subject(rule));
+            warning.help("`icmp` is carried by IPv4 and `icmpv6` by IPv6");
+        }
+    }
+}
+
+fn family_of_addresses(set: &AddressSet) -> Option<Family> {
+    only_family(set.v4.is_empty(), set.v6.is_empty())
+}
+
+/// ICMP is carried by IPv4 only and ICMPv6 by IPv6 only.
+fn family_of_protocols(protocols: &RangeSet<u8>) -> Option<Family> {
+    let is_only = |number| protocols.ranges() == [(number, number)];
+    only_family(is_only(protocol::ICMPV6), is_only(protocol::ICMP))
+}
+
+const fn only_family(no_v4: bool, no_v6: bool) -> Option<Family> {
+    match (no_v4, no_v6) {
+        (false, true) => Some(Family::Ipv4),
+        (true, false) => Some(Family::Ipv6),
+        (false, false) | (true, true) => None,
+    }
+}
+
+/// Warns that a rule matches nothing because of a field.
+fn never<'r>(rule: &Rule<'_>, field: &Field<'_>, report: &'r mut Report) -> &'r mut Diagnostic {
+    let message = format!("{} can never match", subject(rule));
+    report.add(Code::NeverMatches, field.span, message)
+}
+
+fn subject(rule: &Rule<'_>) -> String {
+    match rule.name {
+        Some(name) => format!("the rule {}", quoted(name.value)),
+        None => "the rule".to_owned(),
+    }
+}

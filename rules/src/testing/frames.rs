@@ -1,0 +1,316 @@
+//! Frames from what they should hold: a [`Recipe`] becomes bytes with consistent lengths, unless
+//! it asks for others.
+
+use super::Random;
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// The EtherTypes of the VLAN tags, the outermost first.
+    pub tags: Vec<u16>,
+    /// What the Ethernet frame carries.
+    pub layer3: Layer3,
+    /// What the IP packet carries.
+    pub upper: Upper,
+    /// The bytes behind the upper-layer header.
+    pub payload: Vec<u8>,
+    /// How much more than there is the IP header states as its length; with a negative number
+    /// the last bytes become padding.
+    pub overstated: i32,
+    /// The bytes behind the packet.
+    pub padding: Vec<u8>,
+}
+
+/// What an Ethernet frame carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer3 {
+    /// No IP.
+    Other {
+        /// The EtherType.
+        ethertype: u16,
+    },
+    /// IPv4.
+    Ipv4 {
+        /// The source address.
+        src: u32,
+        /// The destination address.
+        dst: u32,
+        /// The options; filled up with zeros to a multiple of 4 bytes, at most 40.
+        options: Vec<u8>,
+        /// The flags (more fragments is 0x2000) and the fragment offset, as in the header.
+        fragment: u16,
+    },
+    /// IPv6.
+    Ipv6 {
+        /// The source address.
+        src: u128,
+        /// The destination address.
+        dst: u128,
+        /// The extension headers.
+        extensions: Vec<Extension>,
+    },
+}
+
+/// An IPv6 extension header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The number of the header: 0, 43, 44, 51 or 60.
+    pub number: u8,
+    /// The length field; the fragment header, 8 bytes long, has none and uses it as the reserved
+    /// byte.
+    pub length: u8,
+    /// The first bytes behind the length field; of a fragment header the first two are the
+    /// fragment offset and the flag for more.
+    pub body: Vec<u8>,
+}
+
+impl Extension {
+    /// The bytes of the header by the rule for its number.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self.number {
+            44 => 8,
+            51 => (usize::from(self.length) + 2) * 4,
+            _ => (usize::from(self.length) + 1) * 8,
+        }
+    }
+}
+
+/// The header that an IP packet carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upper {
+    /// The number of the protocol.
+    pub protocol: u8,
+    /// The source port, where the protocol has one.
+    pub sport: u16,
+    /// The destination port, where the protocol has one.
+    pub dport: u16,
+    /// The TCP flags.
+    pub tcp_flags: u8,
+    /// The TCP data offset, in words of 4 bytes.
+    pub data_offset: u8,
+    /// The ICMP message, `type << 8 | code`.
+    pub icmp: u16,
+}
+
+impl Recipe {
+    /// The bytes of the frame.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut frame = vec![0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1];
+        for (tag, number) in self.tags.iter().zip(100_u16..) {
+            frame.extend(tag.to_be_bytes());
+            frame.extend(number.to_be_bytes());
+        }
+        let mut upper = self.upper.bytes();
+        upper.extend(&self.payload);
+        match &self.layer3 {
+            Layer3::Other { ethertype } => {
+                frame.extend(ethertype.to_be_bytes());
+                frame.extend(upper);
+            }
+            Layer3::Ipv4 {
+                src,
+                dst,
+                options,
+                fragment,
+            } => {
+                frame.extend([0x08, 0x00]);
+                let words = options.len().min(40).div_ceil(4);
+                let mut options = options.clone();
+                options.resize(words * 4, 0);
+                let total = self.stated(20 + options.len() + upper.len());
+                frame.extend([0x45 + words as u8, 0]);
+                frame.extend(total.to_be_bytes());
+                frame.extend([0xab, 0xcd]);
+                frame.extend(fragment.to_be_bytes());
+                frame.extend([64, self.upper.protocol, 0, 0]);
+                frame.extend(src.to_be_bytes());
+                frame.extend(dst.to_be_bytes());
+                frame.extend(options);
+                frame.extend(upper);
+            }
+            Layer3::Ipv6 {
+                src,
+                dst,
+                extensions,
+            } => {
+                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+                let length: usize = extensions.iter().map(Extension::bytes).sum();
+                frame.extend(self.stated(length + upper.len()).to_be_bytes());
+                let numbers = extensions.iter().map(|extension| extension.number);
+                let mut next = numbers.chain([self.upper.protocol]);
+                frame.extend(next.next());
+                frame.push(64);
+                frame.extend(src.to_be_bytes());
+                frame.extend(dst.to_be_bytes());
+                for (extension, next) in extensions.iter().zip(next) {
+                    let mut bytes = vec![next, extension.length];
+                    bytes.extend(&extension.body);
+                    bytes.resize(extension.bytes(), 0);
+                    frame.extend(bytes);
+                }
+                frame.extend(upper);
+            }
+        }
+        frame.extend(&self.padding);
+        frame
+    }
+
+    fn stated(&self, length: usize) -> u16 {
+        let length = i32::try_from(length).unwrap_or(i32::MAX);
+        let stated = length.saturating_add(self.overstated).max(0);
+        u16::try_from(stated).unwrap_or(u16::MAX)
+    }
+}
+
+impl Upper {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(20);
+        match self.protocol {
+            1 | 58 => {
+                bytes.extend(self.icmp.to_be_bytes());
+                bytes.extend([0; 6]);
+            }
+            6 | 17 | 33 | 132 | 136 => {
+                bytes.extend(self.sport.to_be_bytes());
+                bytes.extend(self.dport.to_be_bytes());
+                match self.protocol {
+                    6 => {
+                        bytes.extend([0; 8]);
+                        bytes.extend([self.data_offset << 4, self.tcp_flags]);
+                        bytes.extend([0xff, 0xff, 0, 0, 0, 0]);
+                    }
+                    33 | 132 => bytes.extend([0; 8]),
+                    _ => bytes.extend([0; 4]),
+                }
+            }
+            _ => {}
+        }
+        bytes
+    }
+}
+
+/// Makes a random recipe, most of them for well-formed frames.
+#[must_use]
+pub fn recipe(random: &mut Random) -> Recipe {
+    let protocol = random.pick([
+        6, 6, 6, 6, 17, 17, 17, 1, 58, 132, 33, 136, 0, 41, 43, 44, 47, 50, 51, 59, 60, 135, 255,
+    ]);
+    let layer3 = match random.below(20) {
+        0 => Layer3::Other {
+            ethertype: other_ethertype(random),
+        },
+        1..9 => ipv4(random),
+        _ => ipv6(random),
+    };
+    let payload = bytes(random, 24);
+    let mut recipe = Recipe {
+        tags: Vec::new(),
+        layer3,
+        upper: Upper {
+            protocol,
+            sport: random.half(),
+            dport: random.half(),
+            tcp_flags: random.byte(),
+            data_offset: 5,
+            icmp: random.half(),
+        },
+        payload,
+        overstated: 0,
+        padding: Vec::new(),
+    };
+    if random.percent(20) {
+        recipe.tags = tags(random);
+    }
+    if random.percent(4) {
+        recipe.upper.data_offset = random.byte() & 15;
+    }
+    if random.percent(6) {
+        recipe.overstated = random.within(0, 50) as i32 - 40;
+    }
+    if random.percent(20) {
+        recipe.padding = bytes(random, 50);
+    }
+    recipe
+}
+
+/// Up to 5 VLAN tags, one more than is allowed.
+fn tags(random: &mut Random) -> Vec<u16> {
+    let count = random.pick([1, 1, 1, 2, 2, 3, 4, 5]);
+    (0..count)
+        .map(|_| random.pick([0x8100, 0x8100, 0x88a8, 0x9100]))
+        .collect()
+}
+
+fn other_ethertype(random: &mut Random) -> u16 {
+    let known = random.pick([
+        0x0806, 0x0806, 0x88cc, 0x8864, 0x8847, 0x05ff, 0, 0xffff, 0x9200,
+    ]);
+    if random.percent(80) {
+        known
+    } else {
+        random.half()
+    }
+}
+
+fn ipv4(random: &mut Random) -> Layer3 {
+    let options = if random.percent(15) {
+        bytes(random, 40)
+    } else {
+        Vec::new()
+    };
+    let fragment = match random.below(20) {
+        0 => 0x2000,
+        1 => random.half() & 0x1fff | 0x2000,
+        2 => random.pick([1, 2, 0x1fff]),
+        3 => random.half(),
+        4..12 => 0x4000,
+        _ => 0,
+    };
+    Layer3::Ipv4 {
+        src: random.half().into(),
+        dst: random.half().into(),
+        options,
+        fragment,
+    }
+}
+
+fn ipv6(random: &mut Random) -> Layer3 {
+    let count = match random.below(10) {
+        0..6 => 0,
+        6 => 1,
+        7 => 2,
+        _ => random.within(0, 9),
+    };
+    Layer3::Ipv6 {
+        src: random.wide_bits(),
+        dst: random.wide_bits(),
+        extensions: (0..count).map(|_| extension(random)).collect(),
+    }
+}
+
+fn extension(random: &mut Random) -> Extension {
+    let number = random.pick([0, 0, 43, 44, 51, 60, 60]);
+    let mut body = bytes(random, 24);
+    if number == 44 {
+        // Later fragments end the chain: most are first fragments or atomic.
+        let offset = if random.percent(25) {
+            random.half() & !7
+        } else {
+            0
+        };
+        let fragment = offset | random.pick([0, 0, 1, 6]);
+        body = fragment.to_be_bytes().to_vec();
+    }
+    Extension {
+        number,
+        length: random.pick([0, 0, 0, 1, 1, 2, 5]),
+        body,
+    }
+}
+
+fn bytes(random: &mut Random, most: usize) -> Vec<u8> {
+    let count = random.within(0, most);
+    (0..count).map(|_| random.byte()).collect()
+}

@@ -1,0 +1,180 @@
+//! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
+//! them, and one beside.
+
+use super::{INTERFACES, Layer3, Random, damage, recipe, to_hex};
+use crate::{
+    ranges::RangeSet,
+    ruleset::{AddressSet, Family, InterfaceMatch, Matches, Ruleset},
+};
+
+/// A frame and where it arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The frame, from the Ethernet header on.
+    pub frame: Vec<u8>,
+    /// The index of the interface.
+    pub interface: u32,
+}
+
+impl Probe {
+    /// The name of the interface; `None` when it is none of [`INTERFACES`].
+    #[must_use]
+    pub fn interface_name(&self) -> Option<&'static str> {
+        let found = INTERFACES
+            .iter()
+            .find(|(index, _)| *index == self.interface);
+        found.map(|(_, name)| *name)
+    }
+
+    /// The frame as hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        to_hex(&self.frame)
+    }
+}
+
+/// Makes a packet that is likely to match, or only just to miss, one rule of the rule set.
+#[must_use]
+pub fn probe(random: &mut Random, ruleset: &Ruleset) -> Probe {
+    let open = Matches::default();
+    let aimed = random
+        .element(&ruleset.rules)
+        .map_or(&open, |rule| &rule.matches);
+    let mut aim = Aim {
+        random,
+        ruleset,
+        aimed,
+    };
+    let interface = aim.interface();
+    let frame = aim.frame();
+    Probe { frame, interface }
+}
+
+struct Aim<'a> {
+    random: &'a mut Random,
+    ruleset: &'a Ruleset,
+    aimed: &'a Matches,
+}
+
+impl Aim<'_> {
+    fn interface(&mut self) -> u32 {
+        let any = |random: &mut Random| match random.below(12) {
+            0 => random.pick([0, 4, 65_535, 65_537, 0x7fff_fffe, u32::MAX]),
+            _ => random.pick(INTERFACES).0,
+        };
+        let Some(wanted) = &self.aimed.interface else {
+            return any(self.random);
+        };
+        let fits = |wanted: &InterfaceMatch, index: u32| {
+            let known = INTERFACES.iter().find(|(known, _)| *known == index);
+            known.is_some_and(|(_, name)| wanted.matches(name))
+        };
+        let tries = if self.random.percent(85) { 6 } else { 1 };
+        let mut index = any(self.random);
+        for _ in 1..tries {
+            if fits(wanted, index) {
+                break;
+            }
+            index = any(self.random);
+        }
+        index
+    }
+
+    fn frame(&mut self) -> Vec<u8> {
+        let mut recipe = recipe(self.random);
+        if let Some(family) = self.family() {
+            while recipe.layer3.family() != Some(family) {
+                recipe.layer3 = super::recipe(self.random).layer3;
+            }
+        }
+        let v6 = match &mut recipe.layer3 {
+            Layer3::Other { .. } => false,
+            Layer3::Ipv4 { src, dst, .. } => {
+                *src = self.number(|rule| rule.src.as_deref().map(|set: &AddressSet| &set.v4));
+                *dst = self.number(|rule| rule.dst.as_deref().map(|set: &AddressSet| &set.v4));
+                false
+            }
+            Layer3::Ipv6 { src, dst, .. } => {
+                *src = self.number(|rule| rule.src.as_deref().map(|set: &AddressSet| &set.v6));
+                *dst = self.number(|rule| rule.dst.as_deref().map(|set: &AddressSet| &set.v6));
+                true
+            }
+        };
+        let icmp = if v6 { 58 } else { 1 };
+        let aimed = self.aimed;
+        let upper = &mut recipe.upper;
+        if aimed.proto.is_some() {
+            upper.protocol = self.number(|rule| rule.proto.as_ref());
+        } else if self.random.percent(90) {
+            if aimed.tcp_flags.is_some() {
+                upper.protocol = 6;
+            } else if aimed.icmp.is_some() {
+                upper.protocol = icmp;
+            } else if aimed.sport.is_some() || aimed.dport.is_some() {
+                upper.protocol = self.random.pick([6, 6, 17, 17, 33, 132, 136]);
+            }
+        }
+        upper.sport = self.number(|rule| rule.sport.as_ref());
+        upper.dport = self.number(|rule| rule.dport.as_ref());
+        upper.tcp_flags = self.number(|rule| rule.tcp_flags.as_ref());
+        upper.icmp = self.number(|rule| {
+            let set = rule.icmp.as_ref();
+            set.map(|set| if v6 { &set.v6 } else { &set.v4 })
+        });
+        let mut frame = recipe.bytes();
+        if self.random.percent(3) {
+            damage(self.random, &mut frame);
+        }
+        frame
+    }
+
+    /// The family that the rule is about, when it is about only one.
+    fn family(&self) -> Option<Family> {
+        let of = |set: &AddressSet| match (set.v4.is_empty(), set.v6.is_empty()) {
+            (false, true) => Some(Family::Ipv4),
+            (true, false) => Some(Family::Ipv6),
+            (_, _) => None,
+        };
+        let src = self.aimed.src.as_deref().and_then(of);
+        let dst = self.aimed.dst.as_deref().and_then(of);
+        self.aimed.family.or(src).or(dst)
+    }
+
+    /// A number in or near the set of the rule aimed at, else of another rule, else any.
+    fn number<T>(&mut self, set: impl Fn(&Matches) -> Option<&RangeSet<T>>) -> T
+    where
+        T: Copy + Default + TryFrom<u128> + Into<u128> + crate::ranges::Value,
+    {
+        let mut chosen = set(self.aimed).filter(|_| self.random.percent(96));
+        if chosen.is_none() && self.random.percent(80) {
+            let other = self.random.element(&self.ruleset.rules);
+            chosen = other.and_then(|rule| set(&rule.matches));
+        }
+        let Some(&(first, last)) = chosen.and_then(|set| self.random.element(set.ranges())) else {
+            let mask: u128 = T::MAX.into();
+            return T::try_from(self.random.wide_bits() & mask).unwrap_or_default();
+        };
+        match self.random.below(20) {
+            0..6 => first,
+            6..12 => last,
+            12..14 => first.previous().unwrap_or(last),
+            14..16 => last.next().unwrap_or(first),
+            _ => {
+                let (low, high): (u128, u128) = (first.into(), last.into());
+                let width = high.wrapping_sub(low).wrapping_add(1);
+                let inside = self.random.wide_bits().checked_rem(width).unwrap_or(0);
+                T::try_from(low + inside).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Layer3 {
+    const fn family(&self) -> Option<Family> {
+        match self {
+            Self::Other { .. } => None,
+            Self::Ipv4 { .. } => Some(Family::Ipv4),
+            Self::Ipv6 { .. } => Some(Family::Ipv6),
+        }
+    }
+}

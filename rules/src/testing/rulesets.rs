@@ -1,0 +1,495 @@
+//! Random rule sets.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use super::Random;
+use crate::{
+    ranges::{RangeSet, Value},
+    ruleset::{
+        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, Matches, Mode, Place,
+        Policy, Rule, Ruleset, Settings, Verdict,
+    },
+};
+
+/// The interfaces that random rule sets and random packets are about: index and name.
+pub const INTERFACES: [(u32, &str); 6] = [
+    (1, "lo"),
+    (2, "eth0"),
+    (3, "eth1"),
+    (7, "wlan0"),
+    (65_536, "br-lan"),
+    (0x7fff_ffff, "veth0"),
+];
+
+/// What a random rule set looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Up to 8 rules of every kind.
+    Few,
+    /// 100 to 300 rules of every kind over common networks.
+    Hundreds,
+    /// 1,000 to 3,000 rules, most of them with addresses and ports.
+    Thousands,
+    /// Prefixes of all lengths of one address, one inside the other.
+    Nested,
+    /// Single addresses, many of them neighbours.
+    Singles,
+    /// Everything but some addresses, ports, protocols and interfaces.
+    Negatives,
+    /// Rules for interfaces.
+    Interfaces,
+    /// Up to 150 rules, nearly all of which only count.
+    Counts,
+    /// Rules that leave most fields open.
+    Wildcards,
+    /// Rules for ports, TCP flags and ICMP messages.
+    Upper,
+    /// A few rules with thousands of addresses.
+    Blocklist,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 11] = [
+        Self::Few,
+        Self::Hundreds,
+        Self::Thousands,
+        Self::Nested,
+        Self::Singles,
+        Self::Negatives,
+        Self::Interfaces,
+        Self::Counts,
+        Self::Wildcards,
+        Self::Upper,
+        Self::Blocklist,
+    ];
+
+    const fn profile(self) -> Profile {
+        match self {
+            Self::Few => Profile::COMMON,
+            Self::Hundreds => Profile {
+                rules: (100, 300),
+                networks: 12,
+                address: 85,
+                upper: 85,
+                widest: 50,
+                ..Profile::COMMON
+            },
+            Self::Thousands => Profile {
+                rules: (1000, 3000),
+                networks: 150,
+                ranges: (1, 2),
+                negatives: 1,
+                address: 93,
+                upper: 93,
+                family: 2,
+                interface: 2,
+                count: 5,
+                widest: 30,
+                ..Profile::COMMON
+            },
+            Self::Nested => Profile {
+                rules: (5, 60),
+                networks: 1,
+                ranges: (1, 1),
+                address: 80,
+                prefixes: 95,
+                upper: 25,
+                ..Profile::COMMON
+            },
+            Self::Singles => Profile {
+                rules: (5, 120),
+                networks: 3,
+                ranges: (1, 6),
+                address: 75,
+                prefixes: 0,
+                ..Profile::COMMON
+            },
+            Self::Negatives => Profile {
+                rules: (2, 25),
+                negatives: 70,
+                ..Profile::COMMON
+            },
+            Self::Interfaces => Profile {
+                rules: (2, 30),
+                interface: 75,
+                ..Profile::COMMON
+            },
+            Self::Counts => Profile {
+                rules: (20, 150),
+                count: 93,
+                address: 30,
+                upper: 30,
+                negatives: 30,
+                ..Profile::COMMON
+            },
+            Self::Wildcards => Profile {
+                rules: (1, 20),
+                address: 12,
+                upper: 15,
+                family: 25,
+                interface: 8,
+                count: 60,
+                ..Profile::COMMON
+            },
+            Self::Upper => Profile {
+                rules: (5, 60),
+                address: 15,
+                upper: 95,
+                ranges: (1, 8),
+                ..Profile::COMMON
+            },
+            Self::Blocklist => Profile {
+                rules: (2, 6),
+                networks: 500,
+                ranges: (50, 2000),
+                address: 70,
+                ..Profile::COMMON
+            },
+        }
+    }
+}
+
+/// Makes a random rule set.
+#[must_use]
+pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
+    let profile = shape.profile();
+    let networks = (0..profile.networks).map(|_| random.wide_bits()).collect();
+    let mut maker = Maker {
+        random,
+        profile,
+        networks,
+    };
+    let count = maker.within(profile.rules);
+    let rules = (1..).take(count).map(|line| maker.rule(line)).collect();
+    Ruleset {
+        settings: Settings {
+            interfaces: Vec::new(),
+            mode: random.pick([Mode::Native, Mode::Generic, Mode::Auto]),
+            policy: random.pick([Policy::Pass, Policy::Drop]),
+        },
+        rules,
+    }
+}
+
+/// How often, in percent, and how many.
+#[derive(Clone, Copy)]
+struct Profile {
+    rules: (usize, usize),
+    /// The addresses around which all address sets are built.
+    networks: usize,
+    /// The ranges of one set.
+    ranges: (usize, usize),
+    /// Sets that are the complement of what was made, or leave out some of it.
+    negatives: usize,
+    /// Source or destination, each.
+    address: usize,
+    /// Address ranges that are prefixes.
+    prefixes: usize,
+    /// The last bits of an address that the widest range leaves open.
+    widest: usize,
+    /// A protocol, ports, flags or ICMP messages.
+    upper: usize,
+    family: usize,
+    interface: usize,
+    count: usize,
+}
+
+impl Profile {
+    const COMMON: Self = Self {
+        rules: (0, 8),
+        networks: 4,
+        ranges: (1, 4),
+        negatives: 10,
+        address: 55,
+        prefixes: 60,
+        widest: 100,
+        upper: 65,
+        family: 10,
+        interface: 10,
+        count: 20,
+    };
+}
+
+struct Maker<'a> {
+    random: &'a mut Random,
+    profile: Profile,
+    networks: Vec<u128>,
+}
+
+impl Maker<'_> {
+    fn within(&mut self, (first, last): (usize, usize)) -> usize {
+        self.random.within(first, last)
+    }
+
+    fn rule(&mut self, line: u32) -> Rule {
+        let verdict = if self.random.percent(self.profile.count) {
+            Verdict::Count
+        } else {
+            self.random.pick([Verdict::Pass, Verdict::Drop])
+        };
+        Rule {
+            name: format!("rule {line}"),
+            verdict,
+            matches: self.matches(),
+            place: Place {
+                line: NonZeroU32::MIN.saturating_add(line),
+                column: NonZeroU32::MIN,
+            },
+        }
+    }
+
+    fn matches(&mut self) -> Matches {
+        let profile = self.profile;
+        let family = self.random.pick([Family::Ipv4, Family::Ipv6]);
+        let mut matches = Matches {
+            interface: self.maybe(profile.interface, Self::interface),
+            family: self.maybe(profile.family, |_| family),
+            src: self.maybe(profile.address, Self::addresses),
+            dst: self.maybe(profile.address, Self::addresses),
+            ..Matches::default()
+        };
+        if self.random.percent(profile.upper) {
+            match self.random.below(20) {
+                0..4 => matches.proto = Some(self.protocols()),
+                4..12 => {
+                    matches.proto = self.maybe(60, |maker| {
+                        RangeSet::from_ranges(
+                            maker
+                                .random
+                                .pick([
+                                    [(6, 6); 2],
+                                    [(17, 17); 2],
+                                    [(6, 6), (17, 17)],
+                                    [(132, 136); 2],
+                                ])
+                                .to_vec(),
+                        )
+                    });
+                    matches.sport = self.maybe(35, Self::ports);
+                    matches.dport = self.maybe(80, Self::ports);
+                }
+                12..15 => {
+                    matches.proto = self.maybe(70, |_| RangeSet::from_ranges(vec![(6, 6)]));
+                    matches.tcp_flags = Some(self.flags());
+                    matches.dport = self.maybe(40, Self::ports);
+                }
+                15..19 => {
+                    let messages = self.messages();
+                    matches.proto =
+                        self.maybe(50, |_| RangeSet::from_ranges(vec![(1, 1), (58, 58)]));
+                    matches.icmp = Some(messages);
+                }
+                // All at once: most of these rules match nothing.
+                _ => {
+                    matches.proto = self.maybe(50, Self::protocols);
+                    matches.sport = self.maybe(50, Self::ports);
+                    matches.dport = self.maybe(50, Self::ports);
+                    matches.tcp_flags = self.maybe(50, Self::flags);
+                    matches.icmp = self.maybe(50, Self::messages);
+                }
+            }
+        }
+        matches
+    }
+
+    fn maybe<T>(&mut self, odds: usize, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.random.percent(odds).then(|| make(self))
+    }
+
+    fn interface(&mut self) -> InterfaceMatch {
+        const PATTERNS: [&str; 12] = [
+            "lo", "eth0", "eth1", "wlan0", "br-lan", "veth0", "eth*", "*0", "?o", "*th?", "*",
+            "tun7",
+        ];
+        let mut some = |most| {
+            let count = self.random.within(0, most);
+            (0..count)
+                .filter_map(|_| InterfacePattern::parse(self.random.pick(PATTERNS)))
+                .collect()
+        };
+        InterfaceMatch {
+            positives: some(3),
+            negatives: some(1),
+        }
+    }
+
+    fn addresses(&mut self) -> Arc<AddressSet> {
+        let (v4, v6) = self
+            .random
+            .pick([(true, false), (false, true), (true, true)]);
+        let narrow = |(first, last): (u128, u128)| (first as u32, last as u32);
+        let v4_ranges = if v4 {
+            self.address_ranges(32)
+        } else {
+            Vec::new()
+        };
+        let v6_ranges = if v6 {
+            self.address_ranges(128)
+        } else {
+            Vec::new()
+        };
+        let mut set = AddressSet {
+            v4: self.set(v4_ranges.into_iter().map(narrow).collect()),
+            v6: self.set(v6_ranges),
+        };
+        // What a set of nothing but negatives of one family holds of the other.
+        if self.random.percent(self.profile.negatives / 2) {
+            if !v4 {
+                set.v4 = RangeSet::full();
+            }
+            if !v6 {
+                set.v6 = RangeSet::full();
+            }
+        }
+        Arc::new(set)
+    }
+
+    /// Ranges of addresses of this many bits, close to the networks of the rule set.
+    fn address_ranges(&mut self, bits: u32) -> Vec<(u128, u128)> {
+        let count = self.within(self.profile.ranges);
+        (0..count).map(|_| self.address_range(bits)).collect()
+    }
+
+    fn address_range(&mut self, bits: u32) -> (u128, u128) {
+        let all = u128::MAX >> (128 - bits);
+        let network = self
+            .random
+            .element(&self.networks)
+            .map_or(0, |n| n >> (128 - bits));
+        // A mask of some last bits; every fourth ends at a multiple of 16 bits, which is where
+        // one level of a trie ends.
+        let widest = bits as usize * self.profile.widest / 100;
+        let free = if self.random.percent(25) {
+            self.random.within(0, widest / 16) as u32 * 16
+        } else {
+            self.random.within(0, widest) as u32
+        };
+        let mask = u128::MAX.checked_shl(free).map_or(all, |high| !high & all);
+        if self.random.percent(self.profile.prefixes) {
+            return (network & !mask, network | mask);
+        }
+        let bend = |random: &mut Random, address: u128| match random.below(4) {
+            0 => address.saturating_sub(1),
+            1 => address.saturating_add(1).min(all),
+            _ => address,
+        };
+        match self.random.below(4) {
+            0 => {
+                let first = bend(self.random, network & !mask);
+                (first, bend(self.random, network | mask).max(first))
+            }
+            1 => (network & !mask, network),
+            2 => {
+                let last = self.random.wide_bits() & mask;
+                (network, network.saturating_add(last).min(all))
+            }
+            _ => {
+                let single = network ^ (self.random.wide_bits() & mask & 0xff);
+                (single, single)
+            }
+        }
+    }
+
+    /// The set of these ranges, or what it leaves over, or the set with holes.
+    fn set<T: Value>(&mut self, mut ranges: Vec<(T, T)>) -> RangeSet<T> {
+        if ranges.is_empty() || !self.random.percent(self.profile.negatives) {
+            return RangeSet::from_ranges(ranges);
+        }
+        if self.random.percent(50) {
+            return RangeSet::from_ranges(ranges).complement();
+        }
+        let holes = ranges.split_off(ranges.len() / 2);
+        let holes = RangeSet::from_ranges(holes);
+        if ranges.is_empty() {
+            return RangeSet::full().difference(&holes);
+        }
+        RangeSet::from_ranges(ranges).difference(&holes)
+    }
+
+    fn protocols(&mut self) -> RangeSet<u8> {
+        let count = self.random.within(1, 3);
+        let ranges = (0..count).map(|_| {
+            let first = self.random.pick([
+                0, 1, 6, 6, 17, 33, 44, 47, 50, 51, 58, 59, 60, 132, 136, 255,
+            ]);
+            let last = if self.random.percent(20) {
+                self.random.byte().max(first)
+            } else {
+                first
+            };
+            (first, last)
+        });
+        let ranges = ranges.collect();
+        self.set(ranges)
+    }
+
+    fn ports(&mut self) -> RangeSet<u16> {
+        let count = self.within(self.profile.ranges).min(8);
+        let ranges = (0..count).map(|_| {
+            let known = self
+                .random
+                .pick([0, 22, 53, 80, 443, 1023, 1024, 8080, 32_768, 65_535]);
+            let first = if self.random.percent(70) {
+                known
+            } else {
+                self.random.half()
+            };
+            let last = match self.random.below(5) {
+                0 => self.random.half().max(first),
+                1 => first.saturating_add(self.random.pick([1, 2, 7, 99])),
+                2 => u16::MAX,
+                _ => first,
+            };
+            (first, last)
+        });
+        let ranges = ranges.collect();
+        self.set(ranges)
+    }
+
+    /// The values of the flags byte in which some bits are as wanted: `syn,!ack`.
+    fn flags(&mut self) -> RangeSet<u8> {
+        let bits = self
+            .random
+            .pick([1, 2, 4, 16, 2 | 16, 1 | 2 | 4 | 16, 128, 0xff]);
+        let wanted = bits & self.random.byte();
+        let fitting = (0..=u8::MAX).filter(|flags| flags & bits == wanted);
+        let set = RangeSet::from_ranges(fitting.map(|flags| (flags, flags)).collect());
+        if self.random.percent(10) {
+            set.complement()
+        } else {
+            set
+        }
+    }
+
+    fn messages(&mut self) -> IcmpSet {
+        let (v4, v6) = self
+            .random
+            .pick([(true, false), (false, true), (true, true)]);
+        let mut some = |wanted: bool| {
+            let count = if wanted { self.random.within(1, 3) } else { 0 };
+            let ranges = (0..count).map(|_| {
+                let first: u8 = self
+                    .random
+                    .pick([0, 3, 8, 11, 128, 129, 133, 135, 137, 138, 255]);
+                let last = if self.random.percent(20) {
+                    first.saturating_add(4)
+                } else {
+                    first
+                };
+                if self.random.percent(30) {
+                    let code = u16::from(self.random.pick([0_u8, 1, 4, 255]));
+                    (u16::from(first) << 8 | code, u16::from(first) << 8 | code)
+                } else {
+                    (u16::from(first) << 8, u16::from(last) << 8 | 0xff)
+                }
+            });
+            let ranges = ranges.collect();
+            self.set(ranges)
+        };
+        IcmpSet {
+            v4: some(v4),
+            v6: some(v6),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The compiled image, walked as the XDP program walks it, against the reference evaluator, on
+//! random rule sets and packets aimed at their bounds.
+//!
+//! A failure names the seed of its case, which `FIREWALL_SEED=<seed>` runs again alone.
+//! `FIREWALL_ROUNDS=<n>` runs n times as many cases.
+
+mod engine;
+
+use std::{collections::BTreeMap, env, fmt::Write};
+
+use firewall_ebpf::abi::Reason;
+use rules::{
+    compiler::CompileError,
+    evaluator::{Action, Evaluation, Outcome, evaluate},
+    ruleset::{Matches, Ruleset},
+    testing::{Probe, Random, Shape, probe, ruleset, shrink, to_hex},
+};
+
+use self::engine::Engine;
+
+/// Rule sets, and packets for each of them.
+struct Effort {
+    rulesets: u64,
+    packets: u64,
+}
+
+macro_rules! shapes {
+    ($($name:ident: $shape:ident, $rulesets:literal x $packets:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            run(Shape::$shape, &Effort { rulesets: $rulesets, packets: $packets });
+        })*
+
+        #[test]
+        fn every_shape_is_tried_and_the_packets_are_a_million() {
+            let tried = [$(Shape::$shape),*];
+            assert!(Shape::ALL.iter().all(|shape| tried.contains(shape)));
+            let packets: u64 = [$($rulesets * $packets),*].iter().sum();
+            assert!(packets >= 1_000_000);
+        }
+    };
+}
+
+shapes! {
+    few_rules: Few, 2000 x 100;
+    hundreds_of_rules: Hundreds, 60 x 2000;
+    thousands_of_rules: Thousands, 6 x 5000;
+    nested_prefixes: Nested, 500 x 200;
+    single_addresses: Singles, 500 x 200;
+    negatives: Negatives, 500 x 200;
+    interfaces: Interfaces, 500 x 200;
+    many_count_rules: Counts, 400 x 200;
+    wildcards: Wildcards, 1000 x 100;
+    ports_flags_and_messages: Upper, 500 x 200;
+    long_address_lists: Blocklist, 30 x 4000;
+}
+
+fn run(shape: Shape, effort: &Effort) {
+    let number = |name| {
+        env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let mut tally = Tally::default();
+    if let Some(seed) = number("FIREWALL_SEED") {
+        case(shape, seed, effort.packets, &mut tally);
+    } else {
+        let mut seeds = Random::new(shape as u64);
+        for _ in 0..effort.rulesets * number("FIREWALL_ROUNDS").unwrap_or(1) {
+            case(shape, seeds.bits(), effort.packets, &mut tally);
+        }
+        tally.check(shape);
+    }
+    println!("{shape:?}: {tally:?}");
+}
+
+#[expect(clippy::panic, reason = "how a test fails")]
+fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
+    let mut random = Random::new(seed);
+    let ruleset = ruleset(&mut random, shape);
+    let _at_panic = Case { shape, seed };
+    let slots = random.bits();
+    let engine = match Engine::new(&ruleset, slots) {
+        Ok(engine) => engine,
+        Err(CompileError::TooManyCombinations { .. }) => {
+            tally.refused += 1;
+            return;
+        }
+        Err(error) => panic!("{} rules: {error}", ruleset.rules.len()),
+    };
+    tally.rulesets += 1;
+    for _ in 0..packets {
+        let probe = probe(&mut random, &ruleset);
+        let wanted = evaluate(&ruleset, &probe.frame, probe.interface_name());
+        if engine.judge(&probe).as_ref() != Ok(&wanted) {
+            let smallest = shrink(&ruleset, |candidate| differs(candidate, slots, &probe));
+            panic!("{}", report(slots, &ruleset, &smallest, &probe));
+        }
+        tally.add(&wanted);
+    }
+}
+
+/// Says at a panic, wherever it comes from, how to reach it again.
+struct Case {
+    shape: Shape,
+    seed: u64,
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "{:?}: run again with FIREWALL_SEED={}",
+                self.shape, self.seed
+            );
+        }
+    }
+}
+
+fn differs(ruleset: &Ruleset, slots: u64, probe: &Probe) -> bool {
+    let wanted = evaluate(ruleset, &probe.frame, probe.interface_name());
+    match Engine::new(ruleset, slots) {
+        Ok(engine) => engine.judge(probe) != Ok(wanted),
+        Err(_) => false,
+    }
+}
+
+fn report(slots: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> String {
+    let judged = |ruleset: &Ruleset| {
+        let wanted = evaluate(ruleset, &probe.frame, probe.interface_name());
+        let found = match Engine::new(ruleset, slots) {
+            Ok(engine) => format!("{:?}", engine.judge(probe)),
+            Err(error) => error.to_string(),
+        };
+        format!("evaluator: {wanted:?}\n   engine: {found}")
+    };
+    format!(
+        "frame {} on interface {} ({:?})\n{}\nand with the fewest of the {} rules:\n{}{}\n",
+        to_hex(&probe.frame),
+        probe.interface,
+        probe.interface_name(),
+        judged(ruleset),
+        ruleset.rules.len(),
+        list(smallest),
+        judged(smallest),
+    )
+}
+
+/// The rules, one a line, without the fields that they leave open.
+fn list(ruleset: &Ruleset) -> String {
+    let mut text = format!("policy {:?}\n", ruleset.settings.policy);
+    for rule in &ruleset.rules {
+        let Matches {
+            interface,
+            family,
+            src,
+            dst,
+            proto,
+            sport,
+            dport,
+            tcp_flags,
+            icmp,
+        } = &rule.matches;
+        let field = |name: &str, value: Option<String>| {
+            value.map_or_else(String::new, |value| format!(" {name}={value}"))
+        };
+        macro_rules! fields {
+            ($($name:ident),*) => {
+                [$(field(stringify!($name), $name.as_ref().map(|value| format!("{value:x?}")))),*]
+            };
+        }
+        let fields = fields!(
+            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp
+        );
+        let _ = writeln!(text, "{} {:?}{}", rule.name, rule.verdict, fields.concat());
+    }
+    text
+}
+
+/// How often what was decided.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Rule sets that were compiled.
+    rulesets: u64,
+    /// Rule sets that are too much for an image.
+    refused: u64,
+    packets: u64,
+    rule_passes: u64,
+    rule_drops: u64,
+    counts: u64,
+    reasons: BTreeMap<Reason, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, evaluation: &Evaluation) {
+        self.packets += 1;
+        self.counts += evaluation.counted.len() as u64;
+        match (evaluation.outcome, evaluation.action) {
+            (Outcome::Rule(_), Action::Pass) => self.rule_passes += 1,
+            (Outcome::Rule(_), Action::Drop) => self.rule_drops += 1,
+            (Outcome::Reason(reason), Action::Pass | Action::Drop) => {
+                *self.reasons.entry(reason).or_default() += 1;
+            }
+        }
+    }
+
+    /// Fails when the packets did not reach what they are meant to test.
+    fn check(&self, shape: Shape) {
+        assert!(self.refused < self.rulesets / 4, "{shape:?}: {self:?}");
+        assert!(self.rule_passes > self.packets / 50, "{shape:?}: {self:?}");
+        assert!(self.rule_drops > self.packets / 50, "{shape:?}: {self:?}");
+        assert!(self.counts > self.packets / 50, "{shape:?}: {self:?}");
+        let every_rule_set = [
+            Reason::Malformed,
+            Reason::Truncated,
+            Reason::TooManyHeaders,
+            Reason::TooManyTags,
+        ];
+        // Many rules leave nothing to the policy.
+        let few_rules = [Reason::Policy, Reason::Neighbour];
+        let few_rules = few_rules.iter().filter(|_| shape == Shape::Few);
+        for reason in every_rule_set.iter().chain(few_rules) {
+            assert!(self.reasons.contains_key(reason), "{shape:?}: {self:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The packet parser against the decoder of the reference evaluator: on a table of frames, on
+//! every frame that differs from one of them in a byte or its end, on random frames, and on
+//! captures.
+
+mod captures;
+mod fixtures;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use firewall_ebpf::{
+    abi::Reason,
+    headers::{Headers, parse, present},
+};
+use rules::{
+    evaluator::{Fields, decode},
+    ruleset::Family,
+    testing::{Random, damage, recipe, to_hex},
+};
+
+/// Random frames in the default run, before and after damage.
+const RANDOM_FRAMES: usize = 400_000;
+
+#[test]
+fn every_fixture_is_read_as_its_table_says() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures::table() {
+        for (reader, found) in [
+            ("parser", parsed(&fixture.frame)),
+            ("decoder", decode(&fixture.frame)),
+        ] {
+            if found != fixture.expected {
+                wrong.push(format!(
+                    "{}: the {reader} says {found:?}, not {:?}: {}",
+                    fixture.description,
+                    fixture.expected,
+                    to_hex(&fixture.frame)
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn fixtures_have_unique_descriptions_and_reach_every_verdict_of_the_parser() {
+    let table = fixtures::table();
+    let mut descriptions: Vec<&str> = table.iter().map(|fixture| fixture.description).collect();
+    descriptions.sort_unstable();
+    descriptions.dedup();
+    assert_eq!(descriptions.len(), table.len());
+    for reason in [
+        Reason::Malformed,
+        Reason::Truncated,
+        Reason::TooManyTags,
+        Reason::TooManyHeaders,
+    ] {
+        assert!(table.iter().any(|fixture| fixture.expected == Err(reason)));
+    }
+}
+
+#[test]
+fn parser_and_decoder_agree_on_every_fixture_cut_off_anywhere() {
+    for fixture in fixtures::table() {
+        for length in 0..=fixture.frame.len() {
+            agree(&fixture.frame[..length], fixture.description);
+        }
+    }
+}
+
+#[test]
+fn parser_and_decoder_agree_on_every_fixture_with_any_one_byte_changed() {
+    let mut frames = 0;
+    for fixture in fixtures::table() {
+        let mut frame = fixture.frame.clone();
+        // The MAC addresses mean nothing to either.
+        for at in 12..frame.len() {
+            let original = frame[at];
+            for byte in 0..=u8::MAX {
+                frame[at] = byte;
+                agree(&frame, fixture.description);
+                frames += 1;
+            }
+            frame[at] = original;
+        }
+    }
+    println!("{frames} frames");
+    assert!(frames > 1_000_000);
+}
+
+#[test]
+fn parser_and_decoder_agree_on_random_frames() {
+    let mut random = Random::new(0x0066_7261_6d65_7331);
+    let mut well_formed = 0;
+    for _ in 0..RANDOM_FRAMES {
+        let frame = recipe(&mut random).bytes();
+        well_formed += usize::from(agree(&frame, "a random frame"));
+    }
+    println!("{well_formed} of {RANDOM_FRAMES} frames are well-formed");
+    assert!(well_formed > RANDOM_FRAMES / 2);
+}
+
+#[test]
+fn parser_and_decoder_agree_on_damaged_frames() {
+    let mut random = Random::new(0x0066_7261_6d65_7332);
+    let mut well_formed = 0;
+    for _ in 0..RANDOM_FRAMES {
+        let mut frame = recipe(&mut random).bytes();
+        damage(&mut random, &mut frame);
+        well_formed += usize::from(agree(&frame, "a damaged frame"));
+    }
+    println!("{well_formed} of {RANDOM_FRAMES} frames are well-formed");
+    assert!(well_formed > RANDOM_FRAMES / 10);
+}
+
+/// Fails unless parser and decoder say the same of the frame; returns whether it is well-formed.
+fn agree(frame: &[u8], what: &str) -> bool {
+    let (parser, decoder) = (parsed(frame), decode(frame));
+    assert!(
+        parser == decoder,
+        "{what}: the parser says {parser:?}, the decoder {decoder:?}: {}",
+        to_hex(frame)
+    );
+    decoder.is_ok()
+}
+
+/// What the parser says, in the words of the decoder.
+#[expect(clippy::panic, reason = "how a test fails")]
+fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
+    let headers = parse(frame)?;
+    let family = match (headers.has(present::IPV4), headers.has(present::IPV6)) {
+        (true, false) => Some(Family::Ipv4),
+        (false, true) => Some(Family::Ipv6),
+        (false, false) => None,
+        (true, true) => panic!("{headers:?} are of two families"),
+    };
+    let address = |high: u64, low: u64| match family {
+        Some(Family::Ipv4) => {
+            assert_eq!((high & 0xffff_ffff, low), (0, 0), "{headers:?}");
+            Some(IpAddr::from(Ipv4Addr::from((high >> 32) as u32)))
+        }
+        Some(Family::Ipv6) => {
+            let address = u128::from(high) << 64 | u128::from(low);
+            Some(IpAddr::from(Ipv6Addr::from(address)))
+        }
+        None => {
+            assert_eq!((high, low), (0, 0), "{headers:?}");
+            None
+        }
+    };
+    let fields = Fields {
+        ethertype: headers.ethertype,
+        family,
+        src: address(headers.src_high, headers.src_low),
+        dst: address(headers.dst_high, headers.dst_low),
+        protocol: present(family.is_some(), headers.protocol, &headers),
+        sport: present(headers.has(present::PORTS), headers.sport, &headers),
+        dport: present(headers.has(present::PORTS), headers.dport, &headers),
+        tcp_flags: present(headers.has(present::TCP), headers.tcp_flags, &headers),
+        icmp: present(headers.has(present::ICMP), headers.icmp, &headers),
+    };
+    Ok(fields)
+}
+
+/// A field that the packet lacks must be 0.
+fn present<T: Default + PartialEq + std::fmt::Debug>(
+    present: bool,
+    value: T,
+    headers: &Headers,
+) -> Option<T> {
+    if !present {
+        assert_eq!(value, T::default(), "{headers:?}");
+    }
+    present.then_some(value)
+}

@@ -1,0 +1,465 @@
+//! What the user sees of a rule file that is wrong. Each snapshot is the whole answer, as it
+//! stands on the terminal.
+
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+
+use crate::support::{report, report_with};
+
+/// A rule file of which only the rules and sets in `text` are of interest.
+fn with_settings(text: &str) -> String {
+    report(&format!("[firewall]\ninterfaces = [\"eth0\"]\n\n{text}"))
+}
+
+/// A rule with `fields`, each of which stands on its own line.
+fn rule(fields: &str) -> String {
+    with_settings(&rule_text("r", fields))
+}
+
+fn rule_text(name: &str, fields: &str) -> String {
+    format!("[[rule]]\nname = \"{name}\"\naction = \"drop\"\n{fields}\n")
+}
+
+/// One rule for each line of `fields`.
+fn rules(fields: &str) -> String {
+    let mut text = String::new();
+    for (number, line) in fields.lines().map(str::trim).enumerate() {
+        text += &rule_text(&number.to_string(), &line.replace(" & ", "\n"));
+    }
+    with_settings(&text)
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_one_that_was_meant() {
+    assert_snapshot!(report(
+        r#"
+[firewall]
+interfaces = ["eth0"]
+polcy = "drop"
+
+[set]
+office = ["192.0.2.0/24"]
+
+[sets]
+drop = { files = "drop.txt" }
+
+[[rule]]
+name = "a"
+acton = "drop"
+action = "drop"
+saddr = "192.0.2.1"
+colour = "red"
+"#
+    ));
+}
+
+#[test]
+fn keys_of_later_versions_are_told_from_unknown_ones() {
+    assert_snapshot!(with_settings(
+        r#"
+[[rule]]
+name = "a"
+action = "drop"
+vlan = 7
+fragment = true
+
+[[test]]
+name = "t"
+
+[parser]
+"#
+    ));
+}
+
+#[test]
+fn a_file_without_settings_says_how_to_begin() {
+    assert_snapshot!(report(""), @r#"
+    error[missing-key]: the rule file has no table `[firewall]`
+     --> rules.toml:1:1
+      |
+    1 |
+      | ^
+    help: begin with `[firewall]` and `interfaces = ["eth0"]`
+    "#);
+}
+
+#[test]
+fn missing_keys_point_at_their_table() {
+    assert_snapshot!(report(
+        r#"[firewall]
+mode = "auto"
+[sets]
+list = {}
+[[rule]]
+src = "192.0.2.1"
+"#
+    ));
+}
+
+#[test]
+fn wrong_types_say_what_is_taken() {
+    assert_snapshot!(report(
+        r#"sets = 3
+
+[firewall]
+interfaces = "eth0"
+mode = 1
+policy = ["pass"]
+
+[[rule]]
+name = 12
+action = true
+interface = 0
+src = { file = "x" }
+dport = 80.5
+sport = [80, [81]]
+"#
+    ));
+}
+
+#[test]
+fn a_rule_must_be_an_array_of_tables() {
+    assert_snapshot!(with_settings("[rule]\nname = \"a\"\n"));
+    assert_snapshot!(report("firewall = 1\nrule = [\"a\", 2]\n"));
+}
+
+#[test]
+fn a_set_must_be_an_array_or_a_file() {
+    assert_snapshot!(with_settings(
+        "[sets]\na = \"192.0.2.1\"\nb = 80\nc = { file = 1 }\n"
+    ));
+}
+
+#[test]
+fn an_open_bracket_is_not_reported_for_every_line_behind_it() {
+    let text = format!(
+        "[firewall]\ninterfaces = [\"eth0\"\n{}",
+        "a = 1\n".repeat(1_000)
+    );
+    let shown = report(&text);
+    assert!(shown.matches("error[toml-syntax]").count() <= 10, "{shown}");
+}
+
+#[test]
+fn toml_errors_have_their_place() {
+    assert_snapshot!(report(
+        "[firewall]\ninterfaces = [\"eth0\"\nmode = \"auto\"\n"
+    ));
+    assert_snapshot!(with_settings(&rule_text("a", "src = 192.0.2.0/24")));
+    assert_snapshot!(with_settings(&rule_text("a", "dport = 8000-8099")));
+    assert_snapshot!(with_settings("[[rule]]\nname = \"a\naction = drop\n"));
+}
+
+#[test]
+fn a_key_given_twice_does_not_hide_other_errors() {
+    assert_snapshot!(rule("dport = 22\ndport = 80\nsrc = \"192.0.2\""));
+}
+
+#[test]
+fn a_file_that_is_not_utf8_has_a_place() {
+    use std::sync::Arc;
+
+    use rules::diagnostics::{Source, render};
+
+    let source = Arc::new(Source::new(
+        "rules.toml",
+        b"[firewall]\n# caf\xe9\n".to_vec(),
+    ));
+    let none = |_: &str| Err::<Source, _>("no such file");
+    let errors = rules::load(&source, none).unwrap_err();
+    assert_snapshot!(render(&errors[0]));
+}
+
+#[test]
+fn interfaces_to_attach_to_are_names_and_globs() {
+    assert_snapshot!(report(
+        "[firewall]\ninterfaces = [\"eth0\", \"!eth1\", \"@lan\", \"a/b\", \"\", 7, \"sixteen-letters!\"]\n"
+    ));
+    assert_snapshot!(report("[firewall]\ninterfaces = []\n"));
+}
+
+#[test]
+fn unknown_words_are_named_with_the_one_that_was_meant() {
+    assert_snapshot!(report(
+        r#"[firewall]
+interfaces = ["eth0"]
+mode = "skb"
+policy = "DROP"
+
+[[rule]]
+name = "a"
+action = "accept"
+
+[[rule]]
+name = "b"
+action = "mirror"
+family = "ip"
+"#
+    ));
+}
+
+#[test]
+fn rule_names_are_unique_short_and_printable() {
+    let long = "x".repeat(65);
+    assert_snapshot!(with_settings(&format!(
+        "{}{}{}{}{}",
+        rule_text("web", ""),
+        rule_text("", ""),
+        rule_text("tab\\there", ""),
+        rule_text(&long, ""),
+        rule_text("web", ""),
+    )));
+}
+
+#[test]
+fn addresses_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"src = "192.0.2"
+        src = "192.0.2.256"
+        src = "192.0.2.01"
+        src = "192.0.2.1/24"
+        src = "2001:db8::1/32"
+        src = "192.0.2.0/33"
+        src = "192.0.2.0/255.255.255.0"
+        src = "192.0.2.9-192.0.2.1"
+        src = "192.0.2.1-2001:db8::1"
+        src = ["192.0.2.1", "!example.org", 80, ""]
+        dst = []"#
+    ));
+}
+
+#[test]
+fn ports_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"dport = "http"
+        dport = 65536
+        dport = -1
+        dport = "90-80"
+        sport = ["!", "022", "80-", 99999999999999999999999]"#
+    ));
+}
+
+#[test]
+fn protocols_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"proto = "tpc"
+        proto = "quic"
+        proto = 256
+        proto = "!9-3"
+        proto = "@web""#
+    ));
+}
+
+#[test]
+fn tcp_flags_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"tcp_flags = "syn,akc"
+        tcp_flags = ""
+        tcp_flags = 2
+        tcp_flags = "syn,!syn"
+        tcp_flags = ["syn", "x"]"#
+    ));
+}
+
+#[test]
+fn icmp_types_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"icmp_type = "echo-requst"
+        icmp_type = "pong"
+        proto = "icmp" & icmp_type = 256
+        proto = "icmp" & icmp_type = "3/x"
+        proto = "icmp" & icmp_type = "3/256"
+        proto = "icmp" & icmp_type = "packet-too-big"
+        family = "ipv6" & icmp_type = "timestamp-request"
+        icmp_type = "@web""#
+    ));
+}
+
+#[test]
+fn the_number_of_an_icmp_type_needs_its_protocol() {
+    assert_snapshot!(rules(
+        r#"icmp_type = 8
+        icmp_type = "3/4"
+        proto = ["icmp", "icmpv6"] & icmp_type = ["echo-request", 3]"#
+    ));
+}
+
+#[test]
+fn interfaces_and_families_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"interface = "a b"
+        interface = ["@lan", 3]
+        family = ["ipv4", "ipv6"]
+        family = 4"#
+    ));
+}
+
+#[test]
+fn sets_hold_members_of_one_kind() {
+    assert_snapshot!(with_settings(
+        r#"[sets]
+mixed = [80, "192.0.2.1", "443", "2001:db8::1"]
+empty = []
+negated = ["192.0.2.0/24", "!192.0.2.1"]
+nested = ["@mixed"]
+broken = ["192.0.2.1/24", "80-90-100"]
+ports = ["70000"]
+types = [true, 80]
+"a b" = [1]
+"#
+    ));
+}
+
+#[test]
+fn set_references_are_checked() {
+    assert_snapshot!(with_settings(&format!(
+        "[sets]\noffice = [\"192.0.2.0/24\"]\nweb = [80]\n\n{}{}{}{}",
+        rule_text("a", "src = \"@ofice\"\ndport = \"@office\""),
+        rule_text("b", "src = [\"!@web\", \"@nothing-like-it\"]"),
+        rule_text("c", "sport = \"@web\""),
+        rule_text("d", "dst = \"@\""),
+    )));
+}
+
+#[test]
+fn a_broken_set_is_reported_once_and_not_where_it_is_used() {
+    assert_snapshot!(with_settings(&format!(
+        "[sets]\nbad = [\"nonsense\"]\n\n{}{}",
+        rule_text("a", "src = \"@bad\""),
+        rule_text("b", "dst = [\"@bad\", \"192.0.2.1\"]\ndport = 0"),
+    )));
+}
+
+#[test]
+fn unused_sets_are_warned_of() {
+    assert_snapshot!(with_settings("[sets]\nweb = [80]\n"), @"
+    warning[unused-set]: no rule uses the set `web`
+     --> rules.toml:5:1
+      |
+    5 | web = [80]
+      | ^^^
+
+    loaded
+    ");
+}
+
+#[test]
+fn list_files_are_reported_with_their_own_lines() {
+    let text = format!(
+        "[firewall]\ninterfaces = [\"eth0\"]\n[sets]\n\
+         list = {{ file = \"lists/drop.txt\" }}\n\
+         same = {{ file = \"lists/drop.txt\" }}\n\
+         void = {{ file = \"lists/void.txt\" }}\n\
+         gone = {{ file = \"lists/gone.txt\" }}\n{}",
+        rule_text("a", "src = [\"@list\", \"@void\", \"@gone\", \"@same\"]")
+    );
+    let list =
+        "# header\n192.0.2.1\n\t 192.0.2.1/24 ; host bits\nexample.org\n192.0.2.1 192.0.2.2\n";
+    let lists = [
+        ("lists/drop.txt", list),
+        ("lists/void.txt", "# nothing\n\n"),
+    ];
+    assert_snapshot!(report_with(&text, &lists));
+}
+
+#[test]
+fn a_list_file_of_nonsense_is_reported_in_part() {
+    let text = format!(
+        "[firewall]\ninterfaces = [\"eth0\"]\n[sets]\nlist = {{ file = \"list\" }}\n{}",
+        rule_text("a", "src = \"@list\"")
+    );
+    let mut list = String::new();
+    for number in 1..=1_234 {
+        writeln!(list, "host-{number}.example.org").unwrap();
+    }
+    let shown = report_with(&text, &[("list", &list)]);
+    assert_eq!(shown.matches("error[invalid-value]").count(), 10);
+    let (_, end) = shown.split_at(shown.rfind("error[").unwrap());
+    assert_snapshot!(end);
+}
+
+#[test]
+fn ports_flags_and_icmp_types_need_a_protocol_that_has_them() {
+    assert_snapshot!(rules(
+        r#"proto = "icmp" & dport = 22
+        proto = ["tcp", "esp", "47"] & sport = 22
+        proto = ["!tcp", "!udp", "!dccp", "!sctp", "!udplite"] & dport = 22
+        proto = "udp" & tcp_flags = "syn"
+        proto = "!tcp" & tcp_flags = "syn"
+        proto = ["icmp", "tcp"] & icmp_type = "echo-request"
+        dport = 22 & icmp_type = "echo-request"
+        tcp_flags = "syn" & icmp_type = "echo-request""#
+    ));
+}
+
+#[test]
+fn protocols_that_have_the_field_among_others_are_no_contradiction() {
+    assert_eq!(rules("proto = [\"0-255\"] & dport = 22"), "\nloaded");
+    assert_eq!(rules("proto = \"!udp\" & dport = 22"), "\nloaded");
+    assert_eq!(
+        rules("proto = [\"!udp\", \"!icmp\"] & icmp_type = \"echo-request\""),
+        "\nloaded"
+    );
+}
+
+#[test]
+fn rules_that_can_never_match_are_warned_of() {
+    assert_snapshot!(rules(
+        r#"family = "ipv6" & src = "192.0.2.1"
+        src = "192.0.2.1" & dst = "2001:db8::1"
+        family = "ipv6" & proto = "icmp"
+        family = "ipv6" & proto = "icmp" & icmp_type = 8
+        proto = 58 & dst = "192.0.2.1"
+        icmp_type = "packet-too-big" & src = "192.0.2.1"
+        src = ["192.0.2.1", "!192.0.2.0/24"]
+        dport = [22, "!22"]
+        proto = ["tcp", "!tcp"] & dport = 22
+        interface = ["eth1", "wlan0"]
+        interface = ["eth0", "!eth*"]"#
+    ));
+}
+
+#[test]
+fn wide_text_does_not_move_the_mark() {
+    assert_snapshot!(rule("src =\t[\"é\", \"192.0.2.x\"]"));
+}
+
+#[test]
+fn all_errors_of_a_file_come_at_once_and_in_order() {
+    let text = r#"[[rule]]
+name = "first"
+action = "dorp"
+src = "@offce"
+
+[[rule]]
+name = "first"
+action = "drop"
+dport = "ssh"
+protocol = "tcp"
+
+[sets]
+office = ["192.0.2.0/33"]
+
+[firewall]
+interface = "eth0"
+"#;
+    let shown = report(text);
+    let codes: Vec<_> = shown
+        .lines()
+        .filter(|line| line.starts_with("error["))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "error[invalid-value]: unknown action `dorp`",
+            "error[unknown-set]: unknown set `offce`",
+            "error[duplicate-name]: the rule name `first` is taken",
+            "error[invalid-value]: invalid port `ssh`",
+            "error[unknown-key]: unknown key `protocol` in a rule",
+            "error[invalid-value]: invalid address `192.0.2.0/33`",
+            "error[missing-key]: `[firewall]` has no `interfaces`",
+            "error[unknown-key]: unknown key `interface` in `[firewall]`",
+        ]
+    );
+}

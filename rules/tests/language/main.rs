@@ -1,0 +1,14 @@
+//! The rule language as its users meet it: what is understood, and what is said of the rest.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod fields;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod operators;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod support;

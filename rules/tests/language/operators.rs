@@ -1,0 +1,153 @@
+//! Lists of values, sets and negations against their definition, value by value; globs against a
+//! table of all prefixes; and damaged files.
+
+use proptest::prelude::*;
+use rules::diagnostics::{Diagnostic, render};
+
+use crate::support::{load_with, matches};
+
+/// The set that terms may name.
+const SET: [(u16, u16); 3] = [(2, 4), (9, 9), (60, 65)];
+
+/// A term of a list of ports: whether it is negated, and the range or, for `None`, the set.
+type Term = (bool, Option<(u16, u16)>);
+
+fn takes(terms: &[Term], port: u16) -> bool {
+    let within = |(first, last): (u16, u16)| (first..=last).contains(&port);
+    let holds = |operand: Option<(u16, u16)>| match operand {
+        Some(range) => within(range),
+        None => SET.into_iter().any(within),
+    };
+    let mut positives = terms.iter().filter(|(negated, _)| !negated).peekable();
+    let any = positives.peek().is_none() || positives.any(|(_, operand)| holds(*operand));
+    any && !terms
+        .iter()
+        .any(|(negated, operand)| *negated && holds(*operand))
+}
+
+fn written(terms: &[Term], value: impl Fn(u16) -> String) -> String {
+    let terms: Vec<_> = terms
+        .iter()
+        .map(|(negated, operand)| {
+            let sign = if *negated { "!" } else { "" };
+            match operand {
+                Some((first, last)) if first == last => format!("\"{sign}{}\"", value(*first)),
+                Some((first, last)) => format!("\"{sign}{}-{}\"", value(*first), value(*last)),
+                None => format!("\"{sign}@set\""),
+            }
+        })
+        .collect();
+    format!("[{}]", terms.join(", "))
+}
+
+fn terms() -> impl Strategy<Value = Vec<Term>> {
+    let range = (0..70_u16, 0..70_u16).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let operand = prop_oneof![3 => range.prop_map(Some), 1 => Just(None)];
+    prop::collection::vec((prop::bool::weighted(0.3), operand), 1..6)
+}
+
+/// What one rule with `fields` matches, be it nothing.
+fn resolved(fields: &str) -> rules::ruleset::Matches {
+    let text = format!(
+        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"drop\"\n{fields}\n"
+    );
+    load_with(&text, &[])
+        .unwrap()
+        .ruleset
+        .rules
+        .remove(0)
+        .matches
+}
+
+/// Whether `pattern` fits `name`, from a table of which prefix of one fits which of the other.
+fn glob(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let mut fits = vec![vec![false; name.len() + 1]; pattern.len() + 1];
+    for i in 0..=pattern.len() {
+        for j in 0..=name.len() {
+            fits[i][j] = match (i, j) {
+                (0, j) => j == 0,
+                (i, 0) => pattern[i - 1] == b'*' && fits[i - 1][0],
+                (i, j) => match pattern[i - 1] {
+                    b'*' => fits[i - 1][j] || fits[i][j - 1],
+                    b'?' => fits[i - 1][j - 1],
+                    byte => byte == name[j - 1] && fits[i - 1][j - 1],
+                },
+            };
+        }
+    }
+    fits[pattern.len()][name.len()]
+}
+
+fn points_into_its_file(diagnostic: &Diagnostic) -> bool {
+    let bytes = diagnostic.primary.source.bytes();
+    let span = diagnostic.primary.span;
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    let line = diagnostic.place().line.get() as usize;
+    span.start <= span.end && span.end <= bytes.len().max(1) && (1..=lines).contains(&line)
+}
+
+proptest! {
+    #[test]
+    fn a_list_of_ports_takes_what_it_says(terms in terms()) {
+        let text = written(&terms, |port| port.to_string());
+        let set = written(&SET.map(|range| (false, Some(range))), |port| port.to_string());
+        let ports = resolved(&format!("dport = {text}\n[sets]\nset = {set}")).dport.unwrap();
+        for port in (0..80).chain([u16::MAX]) {
+            prop_assert_eq!(ports.contains(port), takes(&terms, port), "{} {}", port, text);
+        }
+    }
+
+    #[test]
+    fn a_list_of_addresses_takes_what_it_says(terms in terms()) {
+        let address = |number: u16| format!("192.0.2.{number}");
+        let text = written(&terms, address);
+        let set = written(&SET.map(|range| (false, Some(range))), address);
+        let src = resolved(&format!("src = {text}\n[sets]\nset = {set}")).src.unwrap();
+        for number in 0..80 {
+            let member = src.v4.contains(0xc000_0200 + u32::from(number));
+            prop_assert_eq!(member, takes(&terms, number), "{} {}", number, text);
+        }
+        let only_negatives = terms.iter().all(|(negated, _)| *negated);
+        prop_assert_eq!(src.v6.is_full(), only_negatives);
+        prop_assert_eq!(src.v6.is_empty(), !only_negatives);
+    }
+
+    #[test]
+    fn globs_fit_like_the_table_of_their_prefixes(
+        pattern in "[ab*?]{1,8}",
+        names in prop::collection::vec("[ab]{1,8}", 1..20),
+    ) {
+        let interface = matches(&format!("interface = \"{pattern}\"")).interface.unwrap();
+        for name in names {
+            prop_assert_eq!(interface.matches(&name), glob(&pattern, &name), "{} {}", pattern, name);
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic(
+        damages in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0..12_usize, "[\\[\\]{}=\"',.!@#\n\ta-z0-9é/-]{0,3}"),
+            1..4,
+        ),
+    ) {
+        let mut text = include_str!("../../samples/ddos.toml").to_owned();
+        for (at, removed, inserted) in damages {
+            let at = text.floor_char_boundary(at.index(text.len()));
+            let end = text.floor_char_boundary(at + removed);
+            text.replace_range(at..end, &inserted);
+        }
+        let lists = [("lists/drop.txt", include_str!("../../samples/lists/drop.txt"))];
+        let diagnostics = match load_with(&text, &lists) {
+            Ok(loaded) => loaded.warnings,
+            Err(diagnostics) => {
+                prop_assert!(!diagnostics.is_empty());
+                diagnostics
+            }
+        };
+        for diagnostic in &diagnostics {
+            prop_assert!(points_into_its_file(diagnostic), "{:?}", diagnostic);
+            prop_assert!(render(diagnostic).lines().count() >= 5);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Rule files made of strings.
+
+use std::sync::Arc;
+
+use rules::{
+    Loaded,
+    diagnostics::{Diagnostic, Source, render},
+    load,
+    ruleset::{Matches, Ruleset},
+};
+
+/// Loads a rule file, with list files by name.
+pub(crate) fn load_with(text: &str, lists: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
+    load(&Arc::new(Source::new("rules.toml", text)), |name| {
+        let list = lists.iter().find(|(known, _)| *known == name);
+        list.map(|(name, text)| Source::new(*name, *text))
+            .ok_or("no such file")
+    })
+}
+
+/// Loads a rule file that must be without fault.
+pub(crate) fn load_clean(text: &str) -> Ruleset {
+    let loaded = load_with(text, &[]).unwrap_or_else(|errors| panic!("{}", show(&errors)));
+    assert!(loaded.warnings.is_empty(), "{}", show(&loaded.warnings));
+    loaded.ruleset
+}
+
+/// What one rule with `fields`, which may be followed by a table `[sets]`, matches.
+pub(crate) fn matches(fields: &str) -> Matches {
+    let text = format!(
+        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"drop\"\n{fields}\n"
+    );
+    load_clean(&text).rules.remove(0).matches
+}
+
+/// What the user sees of a rule file that is not without fault.
+pub(crate) fn report(text: &str) -> String {
+    report_with(text, &[])
+}
+
+/// Like [`report`], with list files by name.
+pub(crate) fn report_with(text: &str, lists: &[(&str, &str)]) -> String {
+    match load_with(text, lists) {
+        Err(diagnostics) => show(&diagnostics),
+        Ok(loaded) => format!("{}\nloaded", show(&loaded.warnings)),
+    }
+}
+
+fn show(diagnostics: &[Diagnostic]) -> String {
+    let shown: Vec<_> = diagnostics.iter().map(render).collect();
+    shown.join("\n")
+}
