@@ -223,26 +223,27 @@ fn parse_ipv4<P: Packet + ?Sized>(
     offset: u32,
     headers: &mut Headers,
 ) -> Result<Upper, Reason> {
-    let header: [u8; 20] = load(packet, offset)?;
-    let header_len = u32::from(header[0] & 0x0f) * 4;
-    let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
-    if header[0] >> 4 != 4 || header_len < 20 || total_len < header_len {
+    let start: [u8; 8] = load(packet, offset)?;
+    let middle: [u8; 8] = load(packet, offset + 8)?;
+    let dst = u32::from_be_bytes(load(packet, offset + 16)?);
+    let header_len = u32::from(start[0] & 0x0f) * 4;
+    let total_len = u32::from(u16::from_be_bytes([start[2], start[3]]));
+    if start[0] >> 4 != 4 || header_len < 20 || total_len < header_len {
         return Err(Reason::Malformed);
     }
     let end = offset + total_len;
     if end > packet.len() {
         return Err(Reason::Truncated);
     }
+    let src = u32::from_be_bytes([middle[4], middle[5], middle[6], middle[7]]);
     headers.present = present::IPV4;
-    headers.src_high =
-        (u32::from_be_bytes([header[12], header[13], header[14], header[15]]) as u64) << 32;
-    headers.dst_high =
-        (u32::from_be_bytes([header[16], header[17], header[18], header[19]]) as u64) << 32;
-    headers.protocol = header[9];
+    headers.src_high = u64::from(src) << 32;
+    headers.dst_high = u64::from(dst) << 32;
+    headers.protocol = middle[1];
     Ok(Upper {
         at: offset + header_len,
         end,
-        fragment_offset: u32::from(u16::from_be_bytes([header[6], header[7]]) & 0x1fff),
+        fragment_offset: u32::from(u16::from_be_bytes([start[6], start[7]]) & 0x1fff),
     })
 }
 

@@ -63,6 +63,18 @@ fn opaque(image: *const u8, mut value: u64) -> u64 {
     value
 }
 
+/// Loads one word of a frame.
+macro_rules! load_word {
+    ($type:literal, $at:ident, $word:ident) => {
+        asm!(
+            concat!("{word} = *(", $type, " *)({at} + 0)"),
+            at = in(reg) $at,
+            word = out(reg) $word,
+            options(nostack, preserves_flags, pure, readonly),
+        )
+    };
+}
+
 /// The frame that the program was called for.
 pub(crate) struct Frame {
     start: usize,
@@ -88,8 +100,19 @@ impl Packet for Frame {
         if at + N > self.end {
             return None;
         }
-        // SAFETY: `at..at + N` lies inside the frame, and bytes have no alignment.
-        Some(unsafe { *(at as *const [u8; N]) })
+        let word: u64;
+        // SAFETY: `at..at + N` lies inside the frame. In assembly, since the compiler would take
+        // a word of unknown alignment apart into bytes; the kernel allows BPF programs unaligned
+        // loads from a frame where the machine has them, and else the verifier refuses.
+        unsafe {
+            match N {
+                8 => load_word!("u64", at, word),
+                4 => load_word!("u32", at, word),
+                2 => load_word!("u16", at, word),
+                _ => load_word!("u8", at, word),
+            }
+        }
+        word.to_le_bytes().first_chunk().copied()
     }
 
     #[inline(always)]

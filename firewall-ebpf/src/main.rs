@@ -8,6 +8,7 @@
 mod kernel;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::Reason,
     headers,
@@ -22,6 +23,7 @@ fn firewall(ctx: XdpContext) -> u32 {
     let mut counters = Counters::new(&ctx);
     let Some(image) = Image::in_force() else {
         counters.add(Reason::NoImage.slot());
+        note(&ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
     let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
@@ -37,6 +39,7 @@ fn firewall(ctx: XdpContext) -> u32 {
         Judgement::Pass(slot) => (slot, xdp_action::XDP_PASS),
         Judgement::Drop(slot) => (slot, xdp_action::XDP_DROP),
         Judgement::NoRule(reason) => {
+            note(&ctx, reason);
             let drops = image.u32(core::mem::offset_of!(Header, drops) as u32);
             let dropped = drops & (1 << reason.slot()) != 0;
             let action = if dropped {
@@ -49,4 +52,30 @@ fn firewall(ctx: XdpContext) -> u32 {
     };
     counters.add(slot);
     action
+}
+
+/// Tells user space of a packet that no rule could judge, at the log level that the program was
+/// loaded with: defects as warnings, broken frames for debugging.
+#[inline(always)]
+fn note(ctx: &XdpContext, reason: Reason) {
+    let length = ctx.data_end() - ctx.data();
+    match reason {
+        Reason::Policy | Reason::Neighbour => {}
+        Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
+            debug!(
+                ctx,
+                "interface {}: a frame of {} bytes counts as reason {}",
+                ctx.ingress_ifindex(),
+                length,
+                reason.slot()
+            )
+        }
+        Reason::NoImage | Reason::BadImage => warn!(
+            ctx,
+            "interface {}: a frame of {} bytes met no usable image, reason {}",
+            ctx.ingress_ifindex(),
+            length,
+            reason.slot()
+        ),
+    }
 }

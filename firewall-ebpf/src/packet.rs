@@ -2,7 +2,8 @@
 
 /// The bytes of a packet, from the Ethernet header on.
 pub trait Packet {
-    /// Reads `N` bytes at byte `offset`; `None` when the packet ends before them.
+    /// Reads `N` bytes, a power of two up to 8, at byte `offset`; `None` when the packet ends
+    /// before them.
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 
     /// The length in bytes, all buffers together.
