@@ -11,6 +11,11 @@ use anyhow::{Context as _, Result, bail};
 /// 32-bit arithmetic and jumps, known to every kernel since 5.1.
 const CPU: &str = "v3";
 
+/// Keeps the end of each loop behind its head, where it jumps back. LLVM would also lay it before
+/// the head and fall through, and kernels before 6.7 take only a jump for the back edge of a loop
+/// (`check_cfg`, `kernel/bpf/verifier.c`; 10e14e9652bf in Linux 6.7).
+const LAYOUT: &str = "-Clink-arg=--llvm-args=-disable-block-placement";
+
 const TARGET: &str = "bpfel-unknown-none";
 
 fn main() -> Result<()> {
@@ -36,6 +41,7 @@ fn main() -> Result<()> {
         format!("-Ctarget-cpu={CPU}"),
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        LAYOUT.to_owned(),
         format!("-Clinker={}", linker(&tools).display()),
     ];
     let target_dir = out.join("ebpf");
