@@ -8,6 +8,7 @@ mod frames;
 mod probes;
 mod random;
 mod rulesets;
+mod shapes;
 mod shrink;
 
 pub use self::{
@@ -15,7 +16,8 @@ pub use self::{
     frames::{Extension, Layer3, Recipe, Upper, recipe},
     probes::{Probe, probe},
     random::Random,
-    rulesets::{INTERFACES, Shape, ruleset},
+    rulesets::{INTERFACES, ruleset},
+    shapes::Shape,
     shrink::shrink,
 };
 

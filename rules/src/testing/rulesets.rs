@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use super::Random;
+use super::{
+    Random,
+    shapes::{Profile, Shape},
+};
 use crate::{
     ranges::{RangeSet, Value},
     ruleset::{
@@ -21,135 +24,6 @@ pub const INTERFACES: [(u32, &str); 6] = [
     (0x7fff_ffff, "veth0"),
 ];
 
-/// What a random rule set looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Up to 8 rules of every kind.
-    Few,
-    /// 100 to 300 rules of every kind over common networks.
-    Hundreds,
-    /// 1,000 to 3,000 rules, most of them with addresses and ports.
-    Thousands,
-    /// Prefixes of all lengths of one address, one inside the other.
-    Nested,
-    /// Single addresses, many of them neighbours.
-    Singles,
-    /// Everything but some addresses, ports, protocols and interfaces.
-    Negatives,
-    /// Rules for interfaces.
-    Interfaces,
-    /// Up to 150 rules, nearly all of which only count.
-    Counts,
-    /// Rules that leave most fields open.
-    Wildcards,
-    /// Rules for ports, TCP flags and ICMP messages.
-    Upper,
-    /// A few rules with thousands of addresses.
-    Blocklist,
-}
-
-impl Shape {
-    /// Every shape.
-    pub const ALL: [Self; 11] = [
-        Self::Few,
-        Self::Hundreds,
-        Self::Thousands,
-        Self::Nested,
-        Self::Singles,
-        Self::Negatives,
-        Self::Interfaces,
-        Self::Counts,
-        Self::Wildcards,
-        Self::Upper,
-        Self::Blocklist,
-    ];
-
-    const fn profile(self) -> Profile {
-        match self {
-            Self::Few => Profile::COMMON,
-            Self::Hundreds => Profile {
-                rules: (100, 300),
-                networks: 12,
-                address: 85,
-                upper: 85,
-                widest: 50,
-                ..Profile::COMMON
-            },
-            Self::Thousands => Profile {
-                rules: (1000, 3000),
-                networks: 150,
-                ranges: (1, 2),
-                negatives: 1,
-                address: 93,
-                upper: 93,
-                family: 2,
-                interface: 2,
-                count: 5,
-                widest: 30,
-                ..Profile::COMMON
-            },
-            Self::Nested => Profile {
-                rules: (5, 60),
-                networks: 1,
-                ranges: (1, 1),
-                address: 80,
-                prefixes: 95,
-                upper: 25,
-                ..Profile::COMMON
-            },
-            Self::Singles => Profile {
-                rules: (5, 120),
-                networks: 3,
-                ranges: (1, 6),
-                address: 75,
-                prefixes: 0,
-                ..Profile::COMMON
-            },
-            Self::Negatives => Profile {
-                rules: (2, 25),
-                negatives: 70,
-                ..Profile::COMMON
-            },
-            Self::Interfaces => Profile {
-                rules: (2, 30),
-                interface: 75,
-                ..Profile::COMMON
-            },
-            Self::Counts => Profile {
-                rules: (20, 150),
-                count: 93,
-                address: 30,
-                upper: 30,
-                negatives: 30,
-                ..Profile::COMMON
-            },
-            Self::Wildcards => Profile {
-                rules: (1, 20),
-                address: 12,
-                upper: 15,
-                family: 25,
-                interface: 8,
-                count: 60,
-                ..Profile::COMMON
-            },
-            Self::Upper => Profile {
-                rules: (5, 60),
-                address: 15,
-                upper: 95,
-                ranges: (1, 8),
-                ..Profile::COMMON
-            },
-            Self::Blocklist => Profile {
-                rules: (2, 6),
-                networks: 500,
-                ranges: (50, 2000),
-                address: 70,
-                ..Profile::COMMON
-            },
-        }
-    }
-}
-
 /// Makes a random rule set.
 #[must_use]
 pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
@@ -159,7 +33,9 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
         random,
         profile,
         networks,
+        services: Vec::new(),
     };
+    maker.services = (0..profile.services).map(|_| maker.upper()).collect();
     let count = maker.within(profile.rules);
     let rules = (1..).take(count).map(|line| maker.rule(line)).collect();
     Ruleset {
@@ -172,49 +48,11 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
     }
 }
 
-/// How often, in percent, and how many.
-#[derive(Clone, Copy)]
-struct Profile {
-    rules: (usize, usize),
-    /// The addresses around which all address sets are built.
-    networks: usize,
-    /// The ranges of one set.
-    ranges: (usize, usize),
-    /// Sets that are the complement of what was made, or leave out some of it.
-    negatives: usize,
-    /// Source or destination, each.
-    address: usize,
-    /// Address ranges that are prefixes.
-    prefixes: usize,
-    /// The last bits of an address that the widest range leaves open.
-    widest: usize,
-    /// A protocol, ports, flags or ICMP messages.
-    upper: usize,
-    family: usize,
-    interface: usize,
-    count: usize,
-}
-
-impl Profile {
-    const COMMON: Self = Self {
-        rules: (0, 8),
-        networks: 4,
-        ranges: (1, 4),
-        negatives: 10,
-        address: 55,
-        prefixes: 60,
-        widest: 100,
-        upper: 65,
-        family: 10,
-        interface: 10,
-        count: 20,
-    };
-}
-
 struct Maker<'a> {
     random: &'a mut Random,
     profile: Profile,
     networks: Vec<u128>,
+    services: Vec<Matches>,
 }
 
 impl Maker<'_> {
@@ -242,52 +80,59 @@ impl Maker<'_> {
     fn matches(&mut self) -> Matches {
         let profile = self.profile;
         let family = self.random.pick([Family::Ipv4, Family::Ipv6]);
-        let mut matches = Matches {
+        let upper = if self.random.percent(profile.upper) {
+            let shared = self.random.element(&self.services).cloned();
+            shared.unwrap_or_else(|| self.upper())
+        } else {
+            Matches::default()
+        };
+        Matches {
             interface: self.maybe(profile.interface, Self::interface),
             family: self.maybe(profile.family, |_| family),
             src: self.maybe(profile.address, Self::addresses),
             dst: self.maybe(profile.address, Self::addresses),
-            ..Matches::default()
-        };
-        if self.random.percent(profile.upper) {
-            match self.random.below(20) {
-                0..4 => matches.proto = Some(self.protocols()),
-                4..12 => {
-                    matches.proto = self.maybe(60, |maker| {
-                        RangeSet::from_ranges(
-                            maker
-                                .random
-                                .pick([
-                                    [(6, 6); 2],
-                                    [(17, 17); 2],
-                                    [(6, 6), (17, 17)],
-                                    [(132, 136); 2],
-                                ])
-                                .to_vec(),
-                        )
-                    });
-                    matches.sport = self.maybe(35, Self::ports);
-                    matches.dport = self.maybe(80, Self::ports);
-                }
-                12..15 => {
-                    matches.proto = self.maybe(70, |_| RangeSet::from_ranges(vec![(6, 6)]));
-                    matches.tcp_flags = Some(self.flags());
-                    matches.dport = self.maybe(40, Self::ports);
-                }
-                15..19 => {
-                    let messages = self.messages();
-                    matches.proto =
-                        self.maybe(50, |_| RangeSet::from_ranges(vec![(1, 1), (58, 58)]));
-                    matches.icmp = Some(messages);
-                }
-                // All at once: most of these rules match nothing.
-                _ => {
-                    matches.proto = self.maybe(50, Self::protocols);
-                    matches.sport = self.maybe(50, Self::ports);
-                    matches.dport = self.maybe(50, Self::ports);
-                    matches.tcp_flags = self.maybe(50, Self::flags);
-                    matches.icmp = self.maybe(50, Self::messages);
-                }
+            ..upper
+        }
+    }
+
+    fn upper(&mut self) -> Matches {
+        let mut matches = Matches::default();
+        match self.random.below(20) {
+            0..4 => matches.proto = Some(self.protocols()),
+            4..12 => {
+                matches.proto = self.maybe(60, |maker| {
+                    RangeSet::from_ranges(
+                        maker
+                            .random
+                            .pick([
+                                [(6, 6); 2],
+                                [(17, 17); 2],
+                                [(6, 6), (17, 17)],
+                                [(132, 136); 2],
+                            ])
+                            .to_vec(),
+                    )
+                });
+                matches.sport = self.maybe(35, Self::ports);
+                matches.dport = self.maybe(80, Self::ports);
+            }
+            12..15 => {
+                matches.proto = self.maybe(70, |_| RangeSet::from_ranges(vec![(6, 6)]));
+                matches.tcp_flags = Some(self.flags());
+                matches.dport = self.maybe(40, Self::ports);
+            }
+            15..19 => {
+                let messages = self.messages();
+                matches.proto = self.maybe(50, |_| RangeSet::from_ranges(vec![(1, 1), (58, 58)]));
+                matches.icmp = Some(messages);
+            }
+            // All at once: most of these rules match nothing.
+            _ => {
+                matches.proto = self.maybe(50, Self::protocols);
+                matches.sport = self.maybe(50, Self::ports);
+                matches.dport = self.maybe(50, Self::ports);
+                matches.tcp_flags = self.maybe(50, Self::flags);
+                matches.icmp = self.maybe(50, Self::messages);
             }
         }
         matches
@@ -385,7 +230,7 @@ impl Maker<'_> {
                 (network, network.saturating_add(last).min(all))
             }
             _ => {
-                let single = network ^ (self.random.wide_bits() & mask & 0xff);
+                let single = network ^ (self.random.wide_bits() & self.profile.scatter);
                 (single, single)
             }
         }
@@ -421,11 +266,14 @@ impl Maker<'_> {
             (first, last)
         });
         let ranges = ranges.collect();
+        if self.random.percent(5) {
+            return RangeSet::full();
+        }
         self.set(ranges)
     }
 
     fn ports(&mut self) -> RangeSet<u16> {
-        let count = self.within(self.profile.ranges).min(8);
+        let count = self.within(self.profile.ranges).min(self.profile.ports);
         let ranges = (0..count).map(|_| {
             let known = self
                 .random
@@ -455,10 +303,10 @@ impl Maker<'_> {
         let wanted = bits & self.random.byte();
         let fitting = (0..=u8::MAX).filter(|flags| flags & bits == wanted);
         let set = RangeSet::from_ranges(fitting.map(|flags| (flags, flags)).collect());
-        if self.random.percent(10) {
-            set.complement()
-        } else {
-            set
+        match self.random.below(20) {
+            0 => RangeSet::full(),
+            1 | 2 => set.complement(),
+            _ => set,
         }
     }
 
@@ -485,6 +333,9 @@ impl Maker<'_> {
                 }
             });
             let ranges = ranges.collect();
+            if wanted && self.random.percent(5) {
+                return RangeSet::full();
+            }
             self.set(ranges)
         };
         IcmpSet {

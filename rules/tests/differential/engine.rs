@@ -1,6 +1,11 @@
 //! The engine as the XDP program uses it: compiled image, parser and walker.
 
-use std::{collections::HashMap, mem::offset_of};
+mod parts;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem::offset_of,
+};
 
 use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
@@ -15,21 +20,32 @@ use rules::{
     testing::{INTERFACES, Probe, Random},
 };
 
+pub(crate) use self::parts::Part;
+use self::parts::parts;
+
 /// A compiled rule set.
 pub(crate) struct Engine {
     image: Image,
     rules: HashMap<u32, RuleId>,
+    interfaces: Vec<(u32, &'static str)>,
 }
 
 impl Engine {
-    /// Compiles a rule set for [`INTERFACES`], with counter slots that `seed` shuffles.
+    /// Compiles a rule set for some of [`INTERFACES`] and with counter slots in some order, both
+    /// chosen by `seed`.
     pub(crate) fn new(ruleset: &Ruleset, seed: u64) -> Result<Self, CompileError> {
-        let slots = slots(ruleset.rules.len(), seed);
+        let mut random = Random::new(seed);
+        let slots = slots(&mut random, ruleset.rules.len());
+        let mut interfaces = INTERFACES.to_vec();
+        if random.percent(25) {
+            interfaces.retain(|_| random.percent(50));
+        }
         let metadata = seed.to_le_bytes();
+        let named = |&(index, name): &(u32, &str)| (InterfaceIndex(index), name.to_owned());
         let target = Target {
-            interfaces: &INTERFACES.map(|(index, name)| (InterfaceIndex(index), name.to_owned())),
+            interfaces: &interfaces.iter().map(named).collect::<Vec<_>>(),
             slots: &slots,
-            metadata: &metadata[..(seed % 9) as usize],
+            metadata: &metadata[..random.within(0, metadata.len())],
             max_bytes: MAX_IMAGE_SIZE as usize,
         };
         let image = compile(ruleset, &target)?;
@@ -37,7 +53,15 @@ impl Engine {
         Ok(Self {
             image,
             rules: slots.into_iter().zip((0..).map(RuleId)).collect(),
+            interfaces,
         })
+    }
+
+    /// The name of the interface that a packet arrives on, when the image knows it.
+    pub(crate) fn interface(&self, probe: &Probe) -> Option<&'static str> {
+        let mut known = self.interfaces.iter();
+        let (_, name) = known.find(|(index, _)| *index == probe.interface)?;
+        Some(name)
     }
 
     /// Judges a packet; a text when the answer makes no sense.
@@ -58,6 +82,11 @@ impl Engine {
             action,
             counted: counted?,
         })
+    }
+
+    /// What the image is made of.
+    pub(crate) fn parts(&self) -> BTreeSet<Part> {
+        parts(self.image.bytes())
     }
 
     fn rule(&self, slot: u32) -> Result<RuleId, String> {
@@ -85,8 +114,7 @@ impl Counts for Slots {
 }
 
 /// Different slots for that many rules, in no order.
-fn slots(rules: usize, seed: u64) -> Vec<u32> {
-    let mut random = Random::new(seed);
+fn slots(random: &mut Random, rules: usize) -> Vec<u32> {
     let mut slots: Vec<u32> = (FIRST_RULE_SLOT..).step_by(3).take(rules).collect();
     for index in (1..slots.len()).rev() {
         slots.swap(index, random.below(index + 1));

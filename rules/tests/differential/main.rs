@@ -5,8 +5,13 @@
 //! `FIREWALL_ROUNDS=<n>` runs n times as many cases.
 
 mod engine;
+mod limits;
 
-use std::{collections::BTreeMap, env, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    fmt::Write,
+};
 
 use firewall_ebpf::abi::Reason;
 use rules::{
@@ -16,7 +21,7 @@ use rules::{
     testing::{Probe, Random, Shape, probe, ruleset, shrink, to_hex},
 };
 
-use self::engine::Engine;
+use self::engine::{Engine, Part};
 
 /// Rule sets, and packets for each of them.
 struct Effort {
@@ -44,15 +49,16 @@ macro_rules! shapes {
 shapes! {
     few_rules: Few, 2000 x 100;
     hundreds_of_rules: Hundreds, 60 x 2000;
-    thousands_of_rules: Thousands, 6 x 5000;
+    thousands_of_rules: Thousands, 10 x 5000;
     nested_prefixes: Nested, 500 x 200;
-    single_addresses: Singles, 500 x 200;
-    negatives: Negatives, 500 x 200;
+    single_addresses: Singles, 300 x 350;
+    negatives: Negatives, 300 x 400;
     interfaces: Interfaces, 500 x 200;
-    many_count_rules: Counts, 400 x 200;
+    many_count_rules: Counts, 200 x 500;
     wildcards: Wildcards, 1000 x 100;
-    ports_flags_and_messages: Upper, 500 x 200;
+    ports_flags_and_messages: Upper, 300 x 350;
     long_address_lists: Blocklist, 30 x 4000;
+    long_lists_in_few_networks: Dense, 20 x 3000;
 }
 
 fn run(shape: Shape, effort: &Effort) {
@@ -79,8 +85,8 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
     let mut random = Random::new(seed);
     let ruleset = ruleset(&mut random, shape);
     let _at_panic = Case { shape, seed };
-    let slots = random.bits();
-    let engine = match Engine::new(&ruleset, slots) {
+    let target = random.bits();
+    let engine = match Engine::new(&ruleset, target) {
         Ok(engine) => engine,
         Err(CompileError::TooManyCombinations { .. }) => {
             tally.refused += 1;
@@ -89,12 +95,13 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
         Err(error) => panic!("{} rules: {error}", ruleset.rules.len()),
     };
     tally.rulesets += 1;
+    tally.parts.extend(engine.parts());
     for _ in 0..packets {
         let probe = probe(&mut random, &ruleset);
-        let wanted = evaluate(&ruleset, &probe.frame, probe.interface_name());
+        let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
         if engine.judge(&probe).as_ref() != Ok(&wanted) {
-            let smallest = shrink(&ruleset, |candidate| differs(candidate, slots, &probe));
-            panic!("{}", report(slots, &ruleset, &smallest, &probe));
+            let smallest = shrink(&ruleset, |candidate| differs(candidate, target, &probe));
+            panic!("{}", report(target, &ruleset, &smallest, &probe));
         }
         tally.add(&wanted);
     }
@@ -117,28 +124,27 @@ impl Drop for Case {
     }
 }
 
-fn differs(ruleset: &Ruleset, slots: u64, probe: &Probe) -> bool {
-    let wanted = evaluate(ruleset, &probe.frame, probe.interface_name());
-    match Engine::new(ruleset, slots) {
-        Ok(engine) => engine.judge(probe) != Ok(wanted),
-        Err(_) => false,
-    }
+fn differs(ruleset: &Ruleset, target: u64, probe: &Probe) -> bool {
+    Engine::new(ruleset, target).is_ok_and(|engine| {
+        let wanted = evaluate(ruleset, &probe.frame, engine.interface(probe));
+        engine.judge(probe) != Ok(wanted)
+    })
 }
 
-fn report(slots: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> String {
-    let judged = |ruleset: &Ruleset| {
-        let wanted = evaluate(ruleset, &probe.frame, probe.interface_name());
-        let found = match Engine::new(ruleset, slots) {
-            Ok(engine) => format!("{:?}", engine.judge(probe)),
-            Err(error) => error.to_string(),
-        };
-        format!("evaluator: {wanted:?}\n   engine: {found}")
+fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> String {
+    let judged = |ruleset: &Ruleset| match Engine::new(ruleset, target) {
+        Ok(engine) => {
+            let interface = engine.interface(probe);
+            let wanted = evaluate(ruleset, &probe.frame, interface);
+            let found = engine.judge(probe);
+            format!("interface: {interface:?}\nevaluator: {wanted:?}\n   engine: {found:?}")
+        }
+        Err(error) => error.to_string(),
     };
     format!(
-        "frame {} on interface {} ({:?})\n{}\nand with the fewest of the {} rules:\n{}{}\n",
+        "frame {} on interface {}\n{}\nand with the fewest of the {} rules:\n{}{}\n",
         to_hex(&probe.frame),
         probe.interface,
-        probe.interface_name(),
         judged(ruleset),
         ruleset.rules.len(),
         list(smallest),
@@ -184,6 +190,8 @@ struct Tally {
     rulesets: u64,
     /// Rule sets that are too much for an image.
     refused: u64,
+    /// What the images were made of.
+    parts: BTreeSet<Part>,
     packets: u64,
     rule_passes: u64,
     rule_drops: u64,
@@ -207,6 +215,9 @@ impl Tally {
     /// Fails when the packets did not reach what they are meant to test.
     fn check(&self, shape: Shape) {
         assert!(self.refused < self.rulesets / 4, "{shape:?}: {self:?}");
+        for part in parts(shape) {
+            assert!(self.parts.contains(part), "{shape:?}: {self:?}");
+        }
         assert!(self.rule_passes > self.packets / 50, "{shape:?}: {self:?}");
         assert!(self.rule_drops > self.packets / 50, "{shape:?}: {self:?}");
         assert!(self.counts > self.packets / 50, "{shape:?}: {self:?}");
@@ -222,5 +233,23 @@ impl Tally {
         for reason in every_rule_set.iter().chain(few_rules) {
             assert!(self.reasons.contains_key(reason), "{shape:?}: {self:?}");
         }
+    }
+}
+
+/// The parts that the images of rule sets of this shape must have among them.
+const fn parts(shape: Shape) -> &'static [Part] {
+    match shape {
+        Shape::Few | Shape::Nested | Shape::Wildcards => {
+            &[Part::Cells, Part::References, Part::Classes, Part::Pair]
+        }
+        Shape::Blocklist => &[Part::References, Part::Pair],
+        Shape::Dense => &[Part::Dense],
+        Shape::Thousands => &[Part::Rows, Part::LongRows],
+        Shape::Hundreds
+        | Shape::Singles
+        | Shape::Negatives
+        | Shape::Interfaces
+        | Shape::Counts
+        | Shape::Upper => &[Part::Rows, Part::References, Part::Classes],
     }
 }

@@ -1,0 +1,194 @@
+//! The shapes that random rule sets come in.
+
+/// What a random rule set looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Up to 8 rules of every kind.
+    Few,
+    /// 100 to 300 rules of every kind over common networks.
+    Hundreds,
+    /// 1,000 to 10,000 rules, most of them with addresses and ports.
+    Thousands,
+    /// Prefixes of all lengths of one address, one inside the other.
+    Nested,
+    /// Single addresses, many of them neighbours.
+    Singles,
+    /// Everything but some addresses, ports, protocols and interfaces.
+    Negatives,
+    /// Rules for interfaces.
+    Interfaces,
+    /// Up to 150 rules, nearly all of which only count.
+    Counts,
+    /// Rules that leave most fields open.
+    Wildcards,
+    /// Rules for ports, TCP flags and ICMP messages.
+    Upper,
+    /// A few rules with thousands of addresses.
+    Blocklist,
+    /// A few rules with thousands of addresses in the same networks, and thousands of ports.
+    Dense,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 12] = [
+        Self::Few,
+        Self::Hundreds,
+        Self::Thousands,
+        Self::Nested,
+        Self::Singles,
+        Self::Negatives,
+        Self::Interfaces,
+        Self::Counts,
+        Self::Wildcards,
+        Self::Upper,
+        Self::Blocklist,
+        Self::Dense,
+    ];
+
+    pub(super) const fn profile(self) -> Profile {
+        match self {
+            Self::Few => Profile::COMMON,
+            Self::Hundreds => Profile {
+                rules: (100, 300),
+                networks: 12,
+                address: 85,
+                upper: 85,
+                services: 30,
+                widest: 50,
+                ..Profile::COMMON
+            },
+            Self::Thousands => Profile {
+                rules: (1000, 10_000),
+                networks: 400,
+                ranges: (1, 2),
+                negatives: 1,
+                address: 93,
+                upper: 93,
+                services: 30,
+                family: 2,
+                interface: 2,
+                count: 3,
+                widest: 30,
+                ..Profile::COMMON
+            },
+            Self::Nested => Profile {
+                rules: (5, 60),
+                networks: 1,
+                ranges: (1, 1),
+                address: 80,
+                prefixes: 95,
+                upper: 25,
+                ..Profile::COMMON
+            },
+            Self::Singles => Profile {
+                rules: (5, 120),
+                networks: 3,
+                ranges: (1, 6),
+                address: 75,
+                prefixes: 0,
+                ..Profile::COMMON
+            },
+            Self::Negatives => Profile {
+                rules: (2, 25),
+                negatives: 70,
+                ..Profile::COMMON
+            },
+            Self::Interfaces => Profile {
+                rules: (2, 30),
+                interface: 75,
+                ..Profile::COMMON
+            },
+            Self::Counts => Profile {
+                rules: (20, 150),
+                count: 93,
+                address: 30,
+                upper: 30,
+                negatives: 30,
+                ..Profile::COMMON
+            },
+            Self::Wildcards => Profile {
+                rules: (1, 20),
+                address: 12,
+                upper: 15,
+                family: 25,
+                interface: 8,
+                count: 60,
+                ..Profile::COMMON
+            },
+            Self::Upper => Profile {
+                rules: (5, 60),
+                address: 15,
+                upper: 95,
+                ranges: (1, 8),
+                ..Profile::COMMON
+            },
+            Self::Blocklist => Profile {
+                rules: (2, 6),
+                networks: 500,
+                ranges: (50, 2000),
+                address: 70,
+                ..Profile::COMMON
+            },
+            Self::Dense => Profile {
+                rules: (3, 6),
+                networks: 2,
+                ranges: (1000, 3000),
+                address: 70,
+                prefixes: 0,
+                widest: 2,
+                scatter: 0xffff,
+                ports: 3000,
+                ..Profile::COMMON
+            },
+        }
+    }
+}
+
+/// How often, in percent, and how many.
+#[derive(Clone, Copy)]
+pub(super) struct Profile {
+    pub(super) rules: (usize, usize),
+    /// The addresses around which all address sets are built.
+    pub(super) networks: usize,
+    /// The ranges of one set.
+    pub(super) ranges: (usize, usize),
+    /// Sets that are the complement of what was made, or leave out some of it.
+    pub(super) negatives: usize,
+    /// Source or destination, each.
+    pub(super) address: usize,
+    /// Address ranges that are prefixes.
+    pub(super) prefixes: usize,
+    /// The last bits of an address that the widest range leaves open.
+    pub(super) widest: usize,
+    /// The last bits in which single addresses differ from their network.
+    pub(super) scatter: u128,
+    /// The most ranges of a set of ports.
+    pub(super) ports: usize,
+    /// A protocol, ports, flags or ICMP messages.
+    pub(super) upper: usize,
+    /// The distinct matches of the upper layer that the rules share; 0 when each has its own.
+    pub(super) services: usize,
+    pub(super) family: usize,
+    pub(super) interface: usize,
+    pub(super) count: usize,
+}
+
+impl Profile {
+    const COMMON: Self = Self {
+        rules: (0, 8),
+        networks: 4,
+        ranges: (1, 4),
+        negatives: 10,
+        address: 55,
+        prefixes: 60,
+        widest: 100,
+        scatter: 0xff,
+        ports: 8,
+        upper: 65,
+        services: 0,
+        family: 10,
+        interface: 10,
+        count: 20,
+    };
+}

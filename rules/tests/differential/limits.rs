@@ -1,0 +1,190 @@
+//! Rule sets at the limits of the image: the fullest nodes, the longest lists of counts, the
+//! longest walks.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use firewall_ebpf::image::MAX_WALK;
+use rules::{
+    compiler::CompileError,
+    evaluator::evaluate,
+    ranges::RangeSet,
+    ruleset::{AddressSet, Matches, Mode, Place, Policy, Rule, Ruleset, Settings, Verdict},
+    testing::{Layer3, Probe, Recipe, Upper},
+};
+
+use super::engine::{Engine, Part};
+
+fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ruleset {
+    let rules = (1..).zip(rules).map(|(line, (verdict, matches))| Rule {
+        name: format!("rule {line}"),
+        verdict,
+        matches,
+        place: Place {
+            line: NonZeroU32::MIN.saturating_add(line),
+            column: NonZeroU32::MIN,
+        },
+    });
+    Ruleset {
+        settings: Settings {
+            interfaces: Vec::new(),
+            mode: Mode::Auto,
+            policy: Policy::Drop,
+        },
+        rules: rules.collect(),
+    }
+}
+
+fn udp(src: u32, dport: u16) -> Probe {
+    let recipe = Recipe {
+        tags: Vec::new(),
+        layer3: Layer3::Ipv4 {
+            src,
+            dst: 1,
+            options: Vec::new(),
+            fragment: 0,
+        },
+        upper: Upper {
+            protocol: 17,
+            dport,
+            ..Upper::default()
+        },
+        payload: Vec::new(),
+        overstated: 0,
+        padding: Vec::new(),
+    };
+    Probe {
+        frame: recipe.bytes(),
+        interface: 2,
+    }
+}
+
+fn agree(ruleset: &Ruleset, engine: &Engine, probe: &Probe) {
+    let wanted = evaluate(ruleset, &probe.frame, engine.interface(probe));
+    assert_eq!(engine.judge(probe), Ok(wanted), "{}", probe.hex());
+}
+
+/// All multiples of `step` that fit 16 bits.
+fn multiples(step: usize) -> impl Iterator<Item = (u16, u16)> {
+    (0..=u16::MAX).step_by(step).map(|value| (value, value))
+}
+
+#[test]
+fn every_port_is_found_among_as_many_ranges_as_there_can_be() {
+    let ports = |step| Matches {
+        dport: Some(RangeSet::from_ranges(multiples(step).collect())),
+        ..Matches::default()
+    };
+    for (rules, part) in [
+        (vec![(Verdict::Pass, ports(2))], Part::Pair),
+        (
+            vec![(Verdict::Pass, ports(2)), (Verdict::Count, ports(3))],
+            Part::Dense,
+        ),
+        (
+            vec![(Verdict::Pass, ports(400)), (Verdict::Drop, ports(401))],
+            Part::Classes,
+        ),
+    ] {
+        let ruleset = ruleset(rules);
+        let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
+        assert!(engine.parts().contains(&part));
+        for port in 0..=u16::MAX {
+            agree(&ruleset, &engine, &udp(1, port));
+        }
+    }
+}
+
+#[test]
+fn every_address_is_found_in_the_fullest_network() {
+    let addresses = |step| {
+        let ranges = multiples(step).map(|(first, last)| {
+            let network = 0x0a00_0000;
+            (network | u32::from(first), network | u32::from(last))
+        });
+        Matches {
+            src: Some(Arc::new(AddressSet {
+                v4: RangeSet::from_ranges(ranges.collect()),
+                v6: RangeSet::empty(),
+            })),
+            ..Matches::default()
+        }
+    };
+    let ruleset = ruleset([
+        (Verdict::Pass, addresses(2)),
+        (Verdict::Count, addresses(5)),
+    ]);
+    let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
+    for address in 0x09ff_fffe_u32..=0x0a01_0001 {
+        agree(&ruleset, &engine, &udp(address, 53));
+    }
+}
+
+#[test]
+fn addresses_are_told_apart_by_more_rules_than_16_bits_can_number() {
+    // Rule `bit` has the /26 networks in 10.0.0.0/9 in whose number that bit is set: each network
+    // is matched by other rules, and there are 2^17 of them, 2^10 in each /16.
+    let network = |number: u32| 0x0a00_0000 | number << 6;
+    let rules = (0..17).map(|bit| {
+        let members = (0..1 << 17).filter(|number| number >> bit & 1 == 1);
+        let ranges = members.map(|number| (network(number), network(number) | 0x3f));
+        let matches = Matches {
+            src: Some(Arc::new(AddressSet {
+                v4: RangeSet::from_ranges(ranges.collect()),
+                v6: RangeSet::empty(),
+            })),
+            ..Matches::default()
+        };
+        (Verdict::Count, matches)
+    });
+    let ruleset = ruleset(rules);
+    let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
+    for number in (0..1 << 17).step_by(7) {
+        agree(&ruleset, &engine, &udp(network(number), 53));
+    }
+}
+
+#[test]
+fn counts_are_kept_however_many_rules_count_or_the_rules_are_refused() {
+    let mut refused = 0;
+    let longest = u64::from(MAX_WALK);
+    for counting in (0..70).chain(longest - 60..longest + 2) {
+        let all = (0..counting).map(|_| (Verdict::Count, Matches::default()));
+        for decided in [false, true] {
+            let last = decided.then(|| (Verdict::Pass, Matches::default()));
+            let ruleset = ruleset(all.clone().chain(last));
+            match Engine::new(&ruleset, counting) {
+                Ok(engine) => agree(&ruleset, &engine, &udp(1, 53)),
+                Err(CompileError::TooManyRules { .. }) => refused += 1,
+                Err(error) => assert_eq!(error.to_string(), ""),
+            }
+        }
+    }
+    // There is a limit, and these numbers are on both sides of it.
+    assert!((1..120).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_match_is_found_wherever_among_many_rules_it_stands() {
+    let port = |port| Matches {
+        sport: Some(RangeSet::from_ranges(vec![(port, port)])),
+        ..Matches::default()
+    };
+    let only = |address| Matches {
+        src: Some(Arc::new(AddressSet {
+            v4: RangeSet::from_ranges(vec![(address, address)]),
+            v6: RangeSet::empty(),
+        })),
+        ..Matches::default()
+    };
+    // The ports are there to make one class for each pair, too many for a table of cells.
+    let rules = (0..8400_u32).map(|number| match number % 100 {
+        0 => (Verdict::Drop, port(number as u16 + 1)),
+        _ => (Verdict::Drop, only(number)),
+    });
+    let ruleset = ruleset(rules);
+    let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
+    assert!(engine.parts().contains(&Part::LongRows));
+    for address in 0..8500 {
+        agree(&ruleset, &engine, &udp(address, 53));
+    }
+}
