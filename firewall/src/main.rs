@@ -1,3 +1,85 @@
-//! The `firewall` command.
+//! The `firewall` command: the command line, the daemon, and the boundary to the kernel.
 
-fn main() {}
+mod attachments;
+mod candidate;
+mod changes;
+mod check;
+mod cli;
+mod commands;
+mod control;
+mod counters;
+mod daemon;
+mod error;
+mod filter;
+mod found;
+mod generation;
+mod image_size;
+mod interfaces;
+mod kernel;
+mod loaded;
+mod lock;
+mod plan;
+mod slots;
+mod source;
+mod status;
+mod text;
+mod undo;
+mod unload;
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{Command, Config},
+    error::Error,
+};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            text::tell(&error.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Error> {
+    let (config, command) = cli::parse().map_err(Error::CurrentFolder)?;
+    log_to_stderr();
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    let outcome = runtime.block_on(carry_out(&config, command));
+    // A compilation that was given up must not hold the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn carry_out(config: &Config, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Apply { file, object } => commands::apply(config, file, object.as_deref()).await,
+        Command::Check { file } => check::run(&file).await,
+        Command::Reload => commands::reload(config).await,
+        Command::Status { json } => status::run(config, json).await,
+        Command::Counters { json, watch } => counters::run(config, json, watch).await,
+        Command::Unload => commands::unload(config).await,
+    }
+}
+
+/// Logs to stderr what `FIREWALL_LOG` asks for, `info` and above without it.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("FIREWALL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        // Its report of a closed stderr would go to stderr, and panic.
+        .log_internal_errors(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+}

@@ -1,0 +1,228 @@
+//! The links of this instance, and the steps of a plan that concern them.
+
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+};
+
+use rules::compiler::InterfaceIndex;
+
+use crate::{
+    kernel::{
+        link::{AttachError, AttachMode, Link},
+        pins::{self, PinError, Pins},
+    },
+    plan::{LinkStep, PresentLink, Target},
+    undo::Undo,
+};
+
+/// A link and the name under which it is pinned.
+#[derive(Clone, Debug)]
+pub(crate) struct Attachment {
+    /// The interface's name when the link was pinned.
+    pub(crate) name: String,
+    /// The link.
+    pub(crate) link: Arc<Link>,
+}
+
+/// Why the links could not be brought into the planned state.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachmentError {
+    /// A link was refused.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// A pin could not be made or removed.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The plan speaks of a link that is not there.
+    #[error("there is no link called `{0}`")]
+    NoLink(String),
+}
+
+/// The programs that links are given, or given back.
+pub(crate) struct Programs<'a> {
+    /// The program that runs now, if it could be opened.
+    pub(crate) old: Option<&'a Arc<OwnedFd>>,
+    /// The program that is to run.
+    pub(crate) new: &'a Arc<OwnedFd>,
+    /// Whether the two differ.
+    pub(crate) differ: bool,
+}
+
+/// Opens the links that are pinned.
+pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
+    pins.linked()?
+        .into_iter()
+        .map(|name| {
+            let link = Arc::new(Link::open(&pins.link(&name), &name)?);
+            Ok(Attachment { name, link })
+        })
+        .collect()
+}
+
+/// What the kernel says about the links, for a plan.
+pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, AttachmentError> {
+    attachments
+        .iter()
+        .map(|attachment| {
+            let info = attachment.link.info()?;
+            Ok(PresentLink {
+                name: attachment.name.clone(),
+                interface: (info.interface != 0).then_some(InterfaceIndex(info.interface)),
+                program: info.program,
+            })
+        })
+        .collect()
+}
+
+/// Takes the steps up to the point of no return: every link that is to be runs the new program.
+/// [`release`] takes the rest.
+pub(crate) fn establish(
+    steps: &[LinkStep],
+    present: &[Attachment],
+    pins: &Pins,
+    programs: &Programs<'_>,
+    undo: &mut Undo,
+) -> Result<Vec<Attachment>, AttachmentError> {
+    let mut attachments = Vec::with_capacity(steps.len());
+    for step in steps {
+        match step {
+            LinkStep::Forget { name } => {
+                tracing::warn!("interface `{name}` was removed or detached by somebody else");
+                pins::unpin(&pins.link(name))?;
+            }
+            LinkStep::Keep { name } => {
+                let attachment = find(present, name)?;
+                if programs.differ {
+                    replace(attachment, programs, undo)?;
+                }
+                attachments.push(attachment.clone());
+            }
+            LinkStep::Attach(target) => attachments.push(attach(target, pins, programs, undo)?),
+            LinkStep::Reattach { name, from, target } => {
+                let attachment = find(present, name)?;
+                tracing::warn!("`{name}` is not filtered while its mode changes");
+                remove(attachment, pins)?;
+                restore(attachment, *from, target.index, pins, programs, undo);
+                attachments.push(attach(target, pins, programs, undo)?);
+            }
+            LinkStep::Detach { .. } => {}
+        }
+    }
+    Ok(attachments)
+}
+
+/// Detaches what is no longer wanted. What fails is logged: the new rules are in force already.
+pub(crate) fn release(steps: &[LinkStep], present: &[Attachment], pins: &Pins) {
+    for step in steps {
+        let LinkStep::Detach { name } = step else {
+            continue;
+        };
+        match find(present, name).and_then(|attachment| remove(attachment, pins)) {
+            Ok(()) => tracing::info!("detached from `{name}`"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "`{name}` could not be detached"
+            ),
+        }
+    }
+}
+
+/// Detaches a link and removes its pin.
+pub(crate) fn remove(attachment: &Attachment, pins: &Pins) -> Result<(), AttachmentError> {
+    attachment.link.detach()?;
+    pins::unpin(&pins.link(&attachment.name))?;
+    Ok(())
+}
+
+fn find<'a>(present: &'a [Attachment], name: &str) -> Result<&'a Attachment, AttachmentError> {
+    present
+        .iter()
+        .find(|attachment| attachment.name == name)
+        .ok_or_else(|| AttachmentError::NoLink(name.to_owned()))
+}
+
+fn replace(
+    attachment: &Attachment,
+    programs: &Programs<'_>,
+    undo: &mut Undo,
+) -> Result<(), AttachmentError> {
+    attachment.link.replace(programs.new.as_fd())?;
+    if let Some(old) = programs.old.cloned() {
+        let link = Arc::clone(&attachment.link);
+        undo.push(
+            format!("give `{}` its program back", attachment.name),
+            move || link.replace(old.as_fd()),
+        );
+    }
+    Ok(())
+}
+
+fn attach(
+    target: &Target,
+    pins: &Pins,
+    programs: &Programs<'_>,
+    undo: &mut Undo,
+) -> Result<Attachment, AttachmentError> {
+    let (link, mode) = attach_in_some_mode(target, programs)?;
+    let attachment = Attachment {
+        name: target.name.clone(),
+        link: Arc::new(link),
+    };
+    let link = Arc::clone(&attachment.link);
+    undo.push(format!("detach from `{}`", target.name), move || {
+        link.detach()
+    });
+    let path = pins.link(&target.name);
+    attachment.link.pin(&path)?;
+    undo.push(format!("unpin the link to `{}`", target.name), move || {
+        pins::unpin(&path)
+    });
+    tracing::info!("attached to `{}` in {mode} mode", target.name);
+    Ok(attachment)
+}
+
+fn attach_in_some_mode(
+    target: &Target,
+    programs: &Programs<'_>,
+) -> Result<(Link, AttachMode), AttachError> {
+    let mut modes = target.modes.iter().copied().peekable();
+    loop {
+        // A target has a mode, and a mode is dropped only when another follows it.
+        let Some(mode) = modes.next() else {
+            return Err(AttachError::Gone {
+                interface: target.name.clone(),
+            });
+        };
+        let attached = Link::attach(programs.new.as_fd(), &target.name, target.index.0, mode);
+        match (attached, modes.peek()) {
+            (Ok(link), _) => return Ok((link, mode)),
+            (
+                Err(error @ (AttachError::NoNative { .. } | AttachError::Settings { .. })),
+                Some(next),
+            ) => tracing::warn!("{error}: attaching in {next} mode, which is slower"),
+            (Err(error), _) => return Err(error),
+        }
+    }
+}
+
+/// Adds the step that attaches the old program again in the mode it had.
+fn restore(
+    attachment: &Attachment,
+    mode: AttachMode,
+    index: InterfaceIndex,
+    pins: &Pins,
+    programs: &Programs<'_>,
+    undo: &mut Undo,
+) {
+    let Some(old) = programs.old.cloned() else {
+        return;
+    };
+    let name = attachment.name.clone();
+    let path = pins.link(&name);
+    undo.push(format!("attach to `{name}` as before"), move || {
+        let link = Link::attach(old.as_fd(), &name, index.0, mode)?;
+        link.pin(&path)?;
+        Ok::<_, AttachmentError>(())
+    });
+}

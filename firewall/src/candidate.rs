@@ -1,0 +1,111 @@
+//! A compiled rule set that is not in force yet.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::abi::MAX_IMAGE_SIZE;
+use rules::{
+    compiler::{self, CompileError, Image, InterfaceIndex, Target},
+    ruleset::Ruleset,
+};
+
+use crate::{
+    generation::{Generation, Metadata, MetadataError},
+    image_size::ImageSize,
+    interfaces::Interface,
+    slots::{self, Assignment, Slot, TooManyRules},
+    source::RuleFile,
+};
+
+/// A compiled rule set.
+pub(crate) struct Candidate {
+    /// What it was compiled from.
+    pub(crate) ruleset: Arc<Ruleset>,
+    /// What its image tells of itself.
+    pub(crate) metadata: Metadata,
+    /// Where its rules are counted.
+    pub(crate) assignment: Assignment,
+    /// Its image.
+    pub(crate) image: Image,
+    /// The smallest length of a map that holds the image.
+    pub(crate) size: ImageSize,
+    /// How long it was compiled.
+    pub(crate) compile: Duration,
+}
+
+/// Why a rule set has no image.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CandidateError {
+    /// It cannot be compiled.
+    #[error("the rules cannot be compiled")]
+    Compile(#[from] CompileError),
+    /// It has more rules than there are counters.
+    #[error("the rules cannot be compiled")]
+    Slots(#[from] TooManyRules),
+    /// Its metadata cannot be written.
+    #[error("the rules cannot be compiled")]
+    Metadata(#[from] MetadataError),
+}
+
+impl CandidateError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Compile(_) | Self::Slots(_) => {
+                Some("fewer rules, or fewer that differ in many fields at once, need less".into())
+            }
+            Self::Metadata(_) => None,
+        }
+    }
+}
+
+/// Compiles a rule file for packets that arrive on `interfaces`; `in_force` are the slots of the
+/// rules before.
+pub(crate) fn compile(
+    file: &RuleFile,
+    interfaces: &[Interface],
+    generation: Generation,
+    in_force: &BTreeMap<String, Slot>,
+) -> Result<Candidate, CandidateError> {
+    let begin = Instant::now();
+    let ruleset = Arc::clone(&file.ruleset);
+    let names = ruleset.rules.iter().map(|rule| rule.name.as_str());
+    let assignment = slots::assign(names, in_force)?;
+    let metadata = Metadata::new(
+        generation,
+        &file.path,
+        &file.sha256,
+        &ruleset,
+        &assignment.slots,
+    );
+    let names: Vec<(InterfaceIndex, String)> = interfaces
+        .iter()
+        .map(|interface| (interface.index, interface.name.clone()))
+        .collect();
+    let numbers: Vec<u32> = assignment.slots.iter().map(|slot| slot.number()).collect();
+    let image = compiler::compile(
+        &ruleset,
+        &Target {
+            interfaces: &names,
+            slots: &numbers,
+            metadata: &metadata.to_bytes()?,
+            max_bytes: MAX_IMAGE_SIZE as usize,
+        },
+    )?;
+    let length = image.bytes().len();
+    let size = ImageSize::for_length(length).ok_or(CompileError::TooLarge {
+        needed: length,
+        allowed: MAX_IMAGE_SIZE as usize,
+    })?;
+    Ok(Candidate {
+        ruleset,
+        metadata,
+        assignment,
+        image,
+        size,
+        compile: begin.elapsed(),
+    })
+}

@@ -1,0 +1,239 @@
+//! The command line: raw arguments, resolved once into a [`Config`] and a [`Command`].
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{kernel::pins::Pins, lock};
+
+/// A packet filter at the XDP hook, the first place where Linux sees a packet.
+#[derive(Debug, Parser)]
+#[command(name = "firewall", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Args)]
+struct Places {
+    /// Where a BPF file system is mounted
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "FIREWALL_BPFFS",
+        default_value = "/sys/fs/bpf"
+    )]
+    bpffs: PathBuf,
+    /// Where the control socket lives
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "FIREWALL_RUN_DIR",
+        default_value = "/run/firewall"
+    )]
+    run_dir: PathBuf,
+    /// Which of several firewalls of this machine is meant
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "FIREWALL_INSTANCE",
+        default_value = "default",
+        value_parser = instance
+    )]
+    instance: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Load the rules, attach to the interfaces, and stay until told to end
+    ///
+    /// SIGHUP reads the file again; SIGTERM and SIGINT unload everything. When a daemon already
+    /// runs, the file is handed to it and the command returns.
+    Apply {
+        /// The rule file
+        file: PathBuf,
+        /// Load another object file than the one built in; for development
+        #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
+        object: Option<PathBuf>,
+    },
+    /// Check a rule file without loading it; needs no privileges
+    Check {
+        /// The rule file
+        file: PathBuf,
+    },
+    /// Have the daemon read its rule file again
+    Reload,
+    /// Show what is loaded
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how many packets each rule decided
+    Counters {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print again and again, with rates
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            num_args = 0..=1,
+            default_missing_value = "1",
+            value_parser = interval
+        )]
+        watch: Option<Duration>,
+    },
+    /// Take everything out of the kernel, also when the daemon was killed
+    Unload,
+}
+
+/// What every command needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// A path in a BPF file system.
+    pub(crate) bpffs: PathBuf,
+    /// The name of the instance.
+    pub(crate) instance: String,
+    /// The pins of the instance.
+    pub(crate) pins: Pins,
+    /// The control socket and the lock of the instance.
+    pub(crate) run: lock::Places,
+}
+
+/// A command.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Bring a rule file into force.
+    Apply {
+        /// The rule file, absolute.
+        file: PathBuf,
+        /// An object file in place of the one built in.
+        object: Option<PathBuf>,
+    },
+    /// Check a rule file.
+    Check {
+        /// The rule file, as given.
+        file: PathBuf,
+    },
+    /// Read the rule file again.
+    Reload,
+    /// Show what is loaded.
+    Status {
+        /// Whether as JSON.
+        json: bool,
+    },
+    /// Show the counters.
+    Counters {
+        /// Whether as JSON.
+        json: bool,
+        /// How often; `None` for once.
+        watch: Option<Duration>,
+    },
+    /// Unload.
+    Unload,
+}
+
+/// Reads the command line; ends the process when it is wrong or asks for help.
+///
+/// # Errors
+///
+/// When a relative path cannot be made absolute, since the current folder is gone.
+pub(crate) fn parse() -> std::io::Result<(Config, Command)> {
+    resolve(Arguments::parse())
+}
+
+fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
+    let places = arguments.places;
+    let config = Config {
+        pins: Pins::new(&places.bpffs, &places.instance),
+        run: lock::Places::new(&places.run_dir, &places.instance),
+        bpffs: places.bpffs,
+        instance: places.instance,
+    };
+    let command = match arguments.command {
+        Subcommands::Apply { file, object } => Command::Apply {
+            file: std::path::absolute(file)?,
+            object,
+        },
+        Subcommands::Check { file } => Command::Check { file },
+        Subcommands::Reload => Command::Reload,
+        Subcommands::Status { json } => Command::Status { json },
+        Subcommands::Counters { json, watch } => Command::Counters { json, watch },
+        Subcommands::Unload => Command::Unload,
+    };
+    Ok((config, command))
+}
+
+/// An instance is a file name in two file systems, of which one reserves dots.
+fn instance(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=64).contains(&text.len()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 64 letters, digits, `-` and `_`".into())
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) | Err(_) => Err("expected seconds, from 0.1 to 86400".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn command(words: &[&str]) -> Command {
+        let words = ["firewall"].iter().chain(words);
+        resolve(Arguments::parse_from(words)).unwrap().1
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn watching_has_an_interval() {
+        let watched = |words: &[&str]| {
+            let Command::Counters { watch, .. } = command(words) else {
+                panic!("another command");
+            };
+            watch
+        };
+        assert_eq!(watched(&["counters"]), None);
+        assert_eq!(
+            watched(&["counters", "--watch"]),
+            Some(Duration::from_secs(1))
+        );
+        let half = Some(Duration::from_millis(500));
+        assert_eq!(watched(&["counters", "--watch", "0.5"]), half);
+        assert!(interval("0").is_err());
+    }
+
+    #[test]
+    fn instances_are_file_names() {
+        assert!(instance("wan-2").is_ok());
+        for bad in ["", ".", "a/b", "a.b", "ä"] {
+            assert!(instance(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_rule_file_is_handed_over_as_an_absolute_path() {
+        let Command::Apply { file, .. } = command(&["apply", "rules.toml"]) else {
+            panic!("another command");
+        };
+        assert!(file.is_absolute());
+    }
+}

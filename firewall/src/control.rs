@@ -1,0 +1,359 @@
+//! The control socket, `<run folder>/<instance>.sock`: how commands reach the daemon.
+//!
+//! A client connects, writes one [`Request`] as a line of JSON of at most [`MAX_REQUEST`] bytes
+//! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon closes the
+//! connection.
+//!
+//! ```text
+//! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2}
+//! {"command":"apply","file":"/etc/rules.toml"}     {"answer":"done","message":"..."}
+//! {"command":"reload"}                             {"answer":"failed","message":"..."}
+//! {"command":"unload"}                             {"answer":"done","message":"..."}
+//! ```
+//!
+//! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
+//! for people. The socket has mode 0600, and the daemon answers only root and its
+//! own user. `apply`, `reload` and `unload` are carried out one after the other; `ping` is
+//! answered meanwhile.
+
+use std::{
+    fs::Permissions, io, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{generation::Generation, lock::Places};
+
+/// The longest request in bytes, with its line feed.
+const MAX_REQUEST: u64 = 64 << 10;
+
+/// The longest answer in bytes, with its line feed.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// How long one side waits for the other to write or to read.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the end waits for clients to take their answers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The most connections at a time.
+const MAX_CONNECTIONS: usize = 16;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub(crate) enum Request {
+    /// A sign of life.
+    Ping,
+    /// Bring this file into force.
+    Apply {
+        /// The rule file, absolute.
+        file: PathBuf,
+    },
+    /// Bring the file in force into force again.
+    Reload,
+    /// Unload everything and end.
+    Unload,
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub(crate) enum Answer {
+    /// The sign of life.
+    Alive {
+        /// The daemon's process.
+        pid: u32,
+        /// What it has brought into force; `None` while it begins.
+        generation: Option<Generation>,
+    },
+    /// It was done.
+    Done {
+        /// What was done.
+        message: String,
+    },
+    /// It was not done.
+    Failed {
+        /// Why, with help if there is any.
+        message: String,
+    },
+    /// It was not begun, since the daemon ends: another may be asked, or take its place.
+    Ending,
+}
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// No daemon listens.
+    #[error("no daemon runs for instance `{instance}`")]
+    NoDaemon {
+        /// The instance.
+        instance: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The daemon does not answer.
+    #[error("the daemon does not answer at `{}`", socket.display())]
+    NoAnswer {
+        /// Where.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A request that is to be carried out, and where its answer goes.
+pub(crate) struct Order {
+    /// The request; never [`Request::Ping`].
+    pub(crate) request: Request,
+    /// Where the answer goes.
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Makes the socket, in place of one that a killed daemon left. The caller has the instance's
+/// lock.
+pub(crate) fn listen(places: &Places) -> io::Result<UnixListener> {
+    match std::fs::remove_file(&places.socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(&places.socket)?;
+    std::fs::set_permissions(&places.socket, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The serving of connections.
+pub(crate) struct Server {
+    accepting: JoinHandle<()>,
+    places: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Begins to serve; requests go to `orders`, and `generation` is what the daemon has brought
+    /// into force.
+    pub(crate) fn begin(
+        listener: UnixListener,
+        orders: mpsc::Sender<Order>,
+        generation: watch::Receiver<Option<Generation>>,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&places), orders, generation));
+        Self { accepting, places }
+    }
+
+    /// Accepts no more connections, and waits until those that there are have their answers.
+    pub(crate) async fn end(self) {
+        self.accepting.abort();
+        // A client that does not read its answer is left to itself.
+        let _ = timeout(LAST_WORDS, self.places.acquire_many(MAX_CONNECTIONS as u32)).await;
+    }
+}
+
+async fn accept(
+    listener: UnixListener,
+    places: Arc<Semaphore>,
+    orders: mpsc::Sender<Order>,
+    generation: watch::Receiver<Option<Generation>>,
+) {
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others must close theirs first.
+                tracing::warn!(%error, "a control connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let orders = orders.clone();
+        let generation = generation.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, &orders, &generation).await {
+                tracing::debug!(%error, "a control connection broke off");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn converse(
+    mut stream: UnixStream,
+    orders: &mpsc::Sender<Order>,
+    generation: &watch::Receiver<Option<Generation>>,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let (reader, mut writer) = stream.split();
+    let line = timeout(PATIENCE, read_line(reader, MAX_REQUEST)).await??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Request::Ping) => Answer::Alive {
+            pid: std::process::id(),
+            generation: *generation.borrow(),
+        },
+        Ok(request) => carry_out(request, orders).await,
+        Err(error) => Answer::Failed {
+            message: format!("the request was not understood: {error}"),
+        },
+    };
+    let line = serde_json::to_string(&answer)? + "\n";
+    timeout(PATIENCE, writer.write_all(line.as_bytes())).await??;
+    writer.shutdown().await
+}
+
+async fn carry_out(request: Request, orders: &mpsc::Sender<Order>) -> Answer {
+    let (answer, answered) = oneshot::channel();
+    match orders.send(Order { request, answer }).await {
+        Ok(()) => answered.await.unwrap_or(Answer::Ending),
+        Err(_ended) => Answer::Ending,
+    }
+}
+
+/// Asks the daemon of an instance. A ping is given up after [`PATIENCE`]; what is to be carried
+/// out takes as long as it takes.
+pub(crate) async fn ask(
+    places: &Places,
+    instance: &str,
+    request: &Request,
+) -> Result<Answer, ControlError> {
+    let mut stream = UnixStream::connect(&places.socket)
+        .await
+        .map_err(|source| ControlError::NoDaemon {
+            instance: instance.to_owned(),
+            source,
+        })?;
+    let exchange = async {
+        let (reader, mut writer) = stream.split();
+        let line = serde_json::to_string(request)? + "\n";
+        timeout(PATIENCE, writer.write_all(line.as_bytes())).await??;
+        let line = match request {
+            Request::Ping => timeout(PATIENCE, read_line(reader, MAX_ANSWER)).await??,
+            Request::Apply { .. } | Request::Reload | Request::Unload => {
+                read_line(reader, MAX_ANSWER).await?
+            }
+        };
+        Ok(serde_json::from_str(&line)?)
+    };
+    exchange
+        .await
+        .map_err(|source: io::Error| ControlError::NoAnswer {
+            socket: places.socket.clone(),
+            source,
+        })
+}
+
+async fn read_line(reader: impl tokio::io::AsyncRead + Unpin, limit: u64) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(reader.take(limit))
+        .read_line(&mut line)
+        .await?;
+    if line.ends_with('\n') {
+        Ok(line)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Served {
+        _folder: tempfile::TempDir,
+        places: Places,
+        orders: mpsc::Receiver<Order>,
+        server: Server,
+    }
+
+    fn served() -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(folder.path(), "test");
+        let (sender, orders) = mpsc::channel(1);
+        let (_, generation) = watch::channel(Some(Generation::FIRST));
+        let server = Server::begin(listen(&places).unwrap(), sender, generation);
+        Served {
+            _folder: folder,
+            places,
+            orders,
+            server,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_ping_is_answered_while_an_order_is_carried_out() {
+        let mut served = served();
+        let places = served.places.clone();
+        let reload = tokio::spawn(async move { ask(&places, "test", &Request::Reload).await });
+        let order = served.orders.recv().await.unwrap();
+        assert_eq!(order.request, Request::Reload);
+        let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
+        assert_eq!(
+            alive,
+            Answer::Alive {
+                pid: std::process::id(),
+                generation: Some(Generation::FIRST),
+            }
+        );
+        let done = Answer::Done {
+            message: "2\nlines".into(),
+        };
+        order.answer.send(done.clone()).unwrap();
+        assert_eq!(reload.await.unwrap().unwrap(), done);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_not_understood_is_answered_and_what_is_too_long_is_not() {
+        let served = served();
+        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        stream
+            .write_all(b"{\"command\":\"format\"}\n")
+            .await
+            .unwrap();
+        let line = read_line(stream, MAX_ANSWER).await.unwrap();
+        assert!(line.contains("not understood"), "{line}");
+
+        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        let long = vec![b' '; MAX_REQUEST as usize + 1];
+        // The daemon may close before all is written.
+        let _ = stream.write_all(&long).await;
+        assert!(read_line(stream, MAX_ANSWER).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn orders_that_are_not_begun_at_the_end_are_told_so() {
+        let served = served();
+        let places = served.places.clone();
+        let unload = tokio::spawn(async move { ask(&places, "test", &Request::Unload).await });
+        while served.orders.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(served.orders);
+        served.server.end().await;
+        assert_eq!(unload.await.unwrap().unwrap(), Answer::Ending);
+        let late = ask(&served.places, "test", &Request::Ping).await;
+        assert!(
+            matches!(late, Err(ControlError::NoDaemon { .. })),
+            "{late:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_owner() {
+        let served = served();
+        let mode = std::fs::metadata(&served.places.socket)
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,246 @@
+//! `firewall counters`: what each rule, and each reason besides, has decided.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::abi::Reason;
+use serde::Serialize;
+
+use crate::{
+    cli::Config,
+    error::Error,
+    generation::Generation,
+    kernel::{
+        counters::{Count, Counters, CountersError},
+        pins::Object,
+    },
+    loaded::{self, Loaded},
+    slots::Slot,
+    text::{Alignment, Table, grouped},
+};
+
+/// The counters at one time.
+#[derive(Clone, Debug, Serialize)]
+struct Snapshot {
+    generation: Generation,
+    rules: Vec<Row>,
+    reasons: Vec<Row>,
+}
+
+/// One counter.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    name: String,
+    action: String,
+    slot: Slot,
+    #[serde(flatten)]
+    count: Count,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
+}
+
+/// What was counted in a second, on average since the last look.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Rate {
+    packets_per_second: f64,
+    bytes_per_second: f64,
+}
+
+/// Prints the counters once, or again and again.
+pub(crate) async fn run(config: &Config, json: bool, watch: Option<Duration>) -> Result<(), Error> {
+    let mut before = snapshot(config)?;
+    print(&before, json, false)?;
+    let Some(interval) = watch else {
+        return Ok(());
+    };
+    let mut looked = Instant::now();
+    loop {
+        tokio::time::sleep(interval).await;
+        let mut now = snapshot(config)?;
+        let elapsed = looked.elapsed();
+        looked = Instant::now();
+        now.compare(&before, elapsed);
+        print(&now, json, true)?;
+        before = now;
+    }
+}
+
+/// Reads the counters; again when another generation came into force meanwhile.
+fn snapshot(config: &Config) -> Result<Snapshot, Error> {
+    loop {
+        let loaded = loaded::read(config)?;
+        let counters = Counters::open(&config.pins.object(Object::Counters))?;
+        let snapshot = Snapshot::read(&loaded, &counters)?;
+        if loaded::read(config)?.metadata.generation == snapshot.generation {
+            return Ok(snapshot);
+        }
+    }
+}
+
+impl Snapshot {
+    fn read(loaded: &Loaded, counters: &Counters) -> Result<Self, CountersError> {
+        let rules = loaded.metadata.rules.iter().map(|rule| {
+            Ok(Row {
+                name: rule.name.clone(),
+                action: rule.action.clone(),
+                slot: rule.slot,
+                count: counters.read(rule.slot)?,
+                rate: None,
+            })
+        });
+        let reasons = Reason::ALL.iter().map(|reason| {
+            let slot = Slot::new(reason.slot());
+            let drops = loaded.description.drops & (1 << reason.slot()) != 0;
+            Ok(Row {
+                name: reason.name().to_owned(),
+                action: if drops { "drop" } else { "pass" }.to_owned(),
+                slot,
+                count: counters.read(slot)?,
+                rate: None,
+            })
+        });
+        Ok(Self {
+            generation: loaded.metadata.generation,
+            rules: rules.collect::<Result<_, CountersError>>()?,
+            reasons: reasons.collect::<Result<_, CountersError>>()?,
+        })
+    }
+
+    fn compare(&mut self, before: &Self, elapsed: Duration) {
+        compare(&mut self.rules, &before.rules, elapsed);
+        compare(&mut self.reasons, &before.reasons, elapsed);
+    }
+}
+
+fn compare(now: &mut [Row], before: &[Row], elapsed: Duration) {
+    let before: std::collections::HashMap<&str, Count> = before
+        .iter()
+        .map(|row| (row.name.as_str(), row.count))
+        .collect();
+    for row in now {
+        let earlier = before.get(row.name.as_str()).copied().unwrap_or_default();
+        let delta = row.count.since(earlier);
+        let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
+        row.rate = Some(Rate {
+            packets_per_second: per_second(delta.packets),
+            bytes_per_second: per_second(delta.bytes),
+        });
+    }
+}
+
+fn print(snapshot: &Snapshot, json: bool, again: bool) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    let text = if json {
+        serde_json::to_string(snapshot).map_err(|error| Error::Output(error.into()))? + "\n"
+    } else {
+        // On a terminal each table takes the place of the one before.
+        let clear = if again && out.is_terminal() {
+            "\x1b[H\x1b[2J"
+        } else {
+            ""
+        };
+        let apart = if again && !out.is_terminal() {
+            "\n"
+        } else {
+            ""
+        };
+        format!("{clear}{apart}{}", table(snapshot))
+    };
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Error::Output)
+}
+
+/// The rules in their order, then the reasons that decided anything; the policy always.
+fn table(snapshot: &Snapshot) -> Table {
+    let rated = snapshot.reasons.iter().any(|row| row.rate.is_some());
+    let mut columns = vec![
+        ("RULE", Alignment::Left),
+        ("ACTION", Alignment::Left),
+        ("PACKETS", Alignment::Right),
+        ("BYTES", Alignment::Right),
+    ];
+    if rated {
+        columns.push(("PACKETS/S", Alignment::Right));
+        columns.push(("BYTES/S", Alignment::Right));
+    }
+    let mut table = Table::new(&columns);
+    let reasons = snapshot.reasons.iter().filter(|row| {
+        row.slot == Slot::new(Reason::Policy.slot()) || row.count != Count::default()
+    });
+    let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
+    for (name, row) in rules.chain(reasons.map(|row| (format!("({})", row.name), row))) {
+        let mut cells = vec![
+            name,
+            row.action.clone(),
+            grouped(row.count.packets),
+            grouped(row.count.bytes),
+        ];
+        if rated {
+            let rate = |value: fn(&Rate) -> f64| {
+                row.rate
+                    .as_ref()
+                    .map_or_else(String::new, |rate| grouped(value(rate).round() as u64))
+            };
+            cells.push(rate(|rate| rate.packets_per_second));
+            cells.push(rate(|rate| rate.bytes_per_second));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, slot: u32, packets: u64) -> Row {
+        Row {
+            name: name.into(),
+            action: "drop".into(),
+            slot: Slot::new(slot),
+            count: Count {
+                packets,
+                bytes: packets * 100,
+            },
+            rate: None,
+        }
+    }
+
+    fn snapshot(packets: u64) -> Snapshot {
+        Snapshot {
+            generation: Generation::FIRST,
+            rules: vec![row("blocklist", 32, packets)],
+            reasons: vec![
+                row("policy", 0, 0),
+                row("malformed", 2, 0),
+                row("truncated", 3, 1),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_table_has_rules_then_policy_then_what_else_happened() {
+        assert_eq!(
+            table(&snapshot(1234)).to_string(),
+            "RULE         ACTION  PACKETS    BYTES\n\
+             blocklist    drop      1,234  123,400\n\
+             (policy)     drop          0        0\n\
+             (truncated)  drop          1      100\n"
+        );
+    }
+
+    #[test]
+    fn rates_are_since_the_last_look() {
+        let mut now = snapshot(1500);
+        now.compare(&snapshot(1000), Duration::from_secs(2));
+        let text = table(&now).to_string();
+        let line = text.lines().nth(1).unwrap();
+        assert!(
+            line.ends_with("1,500  150,000        250   25,000"),
+            "{line}"
+        );
+    }
+}

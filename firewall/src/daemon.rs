@@ -1,0 +1,413 @@
+//! The daemon: brings rule files into force, one after the other, and unloads at the end.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use rules::{diagnostics::Diagnostic, ruleset::Ruleset};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task,
+};
+
+use crate::{
+    candidate::{self, Candidate},
+    changes::{Before, Changes},
+    cli::Config,
+    control::{self, Answer, Order, Request, Server},
+    error::{Causes, Error},
+    filter::{Filter, Timing},
+    found::Found,
+    generation::Generation,
+    interfaces::{self, Interface},
+    kernel::{info, program::Object},
+    lock::Lock,
+    plan::{self, PlanError, Present, Wanted},
+    source::{self, RuleFile},
+    text::{bytes, counted, milliseconds},
+    unload,
+};
+
+/// Brings `file` into force, serves signals and requests until told to end, and unloads.
+///
+/// # Errors
+///
+/// When the first rules cannot be brought into force, in which case nothing stays that was not
+/// there before; or when something could not be unloaded at the end.
+pub(crate) async fn run(
+    config: &Config,
+    lock: Lock,
+    file: PathBuf,
+    object: Object,
+) -> Result<(), Error> {
+    let in_force = watch::Sender::new(None);
+    let mut events = Events::receive(config, in_force.subscribe())?;
+    let mut daemon = Daemon {
+        config: config.clone(),
+        object,
+        file,
+        filter: None,
+        ruleset: None,
+        ending: events.ending.clone(),
+        in_force,
+    };
+    let first = daemon.file.clone();
+    let ending = match daemon.bring_into_force(first).await {
+        Ok(outcome) => {
+            tracing::info!("{outcome}");
+            daemon.serve(&mut events).await
+        }
+        Err(error) => {
+            drop(lock);
+            drop(events.orders);
+            events.server.end().await;
+            return Err(error);
+        }
+    };
+    let ended = daemon.end(lock);
+    if let Some(answer) = ending {
+        let message = match &ended {
+            Ok(message) => Answer::Done {
+                message: message.clone(),
+            },
+            Err(error) => Answer::Failed {
+                message: error.report(),
+            },
+        };
+        // A client that has gone away misses its answer.
+        let _ = answer.send(message);
+    }
+    drop(events.orders);
+    events.server.end().await;
+    ended.map(drop)
+}
+
+/// What the daemon reacts to.
+struct Events {
+    hangup: Signal,
+    orders: mpsc::Receiver<Order>,
+    ending: watch::Receiver<bool>,
+    server: Server,
+}
+
+impl Events {
+    fn receive(
+        config: &Config,
+        in_force: watch::Receiver<Option<Generation>>,
+    ) -> Result<Self, Error> {
+        let receive = |kind| signal(kind).map_err(Error::Signals);
+        let hangup = receive(SignalKind::hangup())?;
+        let mut terminate = receive(SignalKind::terminate())?;
+        let mut interrupt = receive(SignalKind::interrupt())?;
+        let (end, ending) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            end.send_replace(true);
+            // The channel stays open, for `wait_for` to tell the end from a defect.
+            end.closed().await;
+        });
+        let listener = control::listen(&config.run).map_err(Error::Socket)?;
+        let (sender, orders) = mpsc::channel(1);
+        Ok(Self {
+            hangup,
+            orders,
+            ending,
+            server: Server::begin(listener, sender, in_force),
+        })
+    }
+}
+
+struct Daemon {
+    config: Config,
+    object: Object,
+    file: PathBuf,
+    filter: Option<Filter>,
+    ruleset: Option<Arc<Ruleset>>,
+    ending: watch::Receiver<bool>,
+    in_force: watch::Sender<Option<Generation>>,
+}
+
+impl Daemon {
+    /// Serves until told to end; where an answer goes once everything is unloaded.
+    async fn serve(&mut self, events: &mut Events) -> Option<oneshot::Sender<Answer>> {
+        loop {
+            tokio::select! {
+                _ = events.ending.wait_for(|&ending| ending) => return None,
+                Some(()) = events.hangup.recv() => {
+                    let file = self.file.clone();
+                    self.change(file).await;
+                }
+                Some(order) = events.orders.recv() => {
+                    let answer = match order.request {
+                        Request::Unload => return Some(order.answer),
+                        Request::Apply { file } => self.change(file).await,
+                        Request::Reload => {
+                            let file = self.file.clone();
+                            self.change(file).await
+                        }
+                        Request::Ping => Answer::Alive {
+                            pid: std::process::id(),
+                            generation: *self.in_force.borrow(),
+                        },
+                    };
+                    // A client that has gone away misses its answer.
+                    let _ = order.answer.send(answer);
+                }
+            }
+        }
+    }
+
+    /// Brings a file into force, and logs what came of it.
+    async fn change(&mut self, file: PathBuf) -> Answer {
+        match self.bring_into_force(file.clone()).await {
+            Ok(outcome) => {
+                tracing::info!("{outcome}");
+                Answer::Done {
+                    message: source::render(&outcome.warnings) + &outcome.to_string(),
+                }
+            }
+            Err(Error::Ending) => Answer::Ending,
+            Err(error) => {
+                if let Error::Source(source) = &error {
+                    for diagnostic in source.diagnostics() {
+                        tracing::error!("{}", source::in_one_line(diagnostic));
+                    }
+                }
+                let generation = self
+                    .filter
+                    .as_ref()
+                    .map(|filter| filter.metadata().generation);
+                tracing::error!(
+                    "{}; {} in force",
+                    Causes(&error),
+                    generation
+                        .map_or_else(|| "nothing is".into(), |g| format!("generation {g} stays"))
+                );
+                Answer::Failed {
+                    message: error.report(),
+                }
+            }
+        }
+    }
+
+    async fn bring_into_force(&mut self, path: PathBuf) -> Result<Outcome, Error> {
+        let file = self.load(path).await?;
+        for warning in &file.warnings {
+            tracing::warn!("{}", source::in_one_line(warning));
+        }
+        let interfaces = interfaces::list().await?;
+        let selected: Vec<Interface> =
+            interfaces::select(&file.ruleset.settings.interfaces, &interfaces)?
+                .into_iter()
+                .cloned()
+                .collect();
+        let (outcome, candidate) = match self.filter.take() {
+            Some(mut filter) => {
+                let changed = self.change_filter(&mut filter, file, &selected).await;
+                self.filter = Some(filter);
+                changed?
+            }
+            None => self.start_filter(file, &selected).await?,
+        };
+        self.file = candidate.metadata.file.clone();
+        self.ruleset = Some(candidate.ruleset);
+        self.in_force
+            .send_replace(Some(candidate.metadata.generation));
+        Ok(outcome)
+    }
+
+    async fn change_filter(
+        &self,
+        filter: &mut Filter,
+        mut file: RuleFile,
+        interfaces: &[Interface],
+    ) -> Result<(Outcome, Candidate), Error> {
+        let before = filter.metadata();
+        let (generation, slots) = (before.generation.next(), before.slots());
+        let stages = Stages::of(&mut file);
+        let candidate = self.compile(file, interfaces, generation, slots).await?;
+        let names = before.rules.iter().map(|rule| rule.name.as_str()).collect();
+        let changes = self.changes(names, &candidate);
+        let plan = plan(&filter.present()?, &candidate, interfaces)?;
+        let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))?;
+        Ok((
+            Outcome::new(&candidate, Some(changes), stages, timing),
+            candidate,
+        ))
+    }
+
+    async fn start_filter(
+        &mut self,
+        mut file: RuleFile,
+        interfaces: &[Interface],
+    ) -> Result<(Outcome, Candidate), Error> {
+        let pins = self.config.pins.clone();
+        let found = Found::open(&pins)?;
+        if !found.is_empty() {
+            tracing::info!("taking over what is loaded");
+        }
+        let stages = Stages::of(&mut file);
+        let (generation, slots) = (found.next_generation(), found.slots().clone());
+        let candidate = self.compile(file, interfaces, generation, slots).await?;
+        let changes = found.metadata.first().map(|metadata| {
+            let names = metadata
+                .rules
+                .iter()
+                .map(|rule| rule.name.as_str())
+                .collect();
+            self.changes(names, &candidate)
+        });
+        let plan = plan(&found.present()?, &candidate, interfaces)?;
+        let (filter, timing) =
+            task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))?;
+        self.filter = Some(filter);
+        Ok((Outcome::new(&candidate, changes, stages, timing), candidate))
+    }
+
+    fn changes(&self, names: Vec<&str>, candidate: &Candidate) -> Changes {
+        let before = Before {
+            names,
+            ruleset: self.ruleset.as_deref(),
+        };
+        Changes::between(&before, &candidate.ruleset)
+    }
+
+    async fn load(&self, path: PathBuf) -> Result<RuleFile, Error> {
+        let loaded = self.unless_ending(move || source::load(&path)).await?;
+        Ok(loaded?)
+    }
+
+    async fn compile(
+        &self,
+        file: RuleFile,
+        interfaces: &[Interface],
+        generation: Generation,
+        slots: std::collections::BTreeMap<String, crate::slots::Slot>,
+    ) -> Result<Candidate, Error> {
+        let interfaces = interfaces.to_vec();
+        let compile = move || candidate::compile(&file, &interfaces, generation, &slots);
+        Ok(self.unless_ending(compile).await??)
+    }
+
+    /// Does long work beside the control socket; gives it up when the daemon is told to end.
+    async fn unless_ending<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            done = task::spawn_blocking(work) => Ok(done?),
+            _ = ending.wait_for(|&ending| ending) => Err(Error::Ending),
+        }
+    }
+
+    /// Unloads everything and gives the instance up.
+    fn end(self, lock: Lock) -> Result<String, Error> {
+        drop(self.filter);
+        let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
+        drop(lock);
+        let message = unload::describe(unloaded?.as_deref());
+        tracing::info!("{message}");
+        Ok(message)
+    }
+}
+
+fn plan(
+    present: &Present,
+    candidate: &Candidate,
+    interfaces: &[Interface],
+) -> Result<plan::Plan, Error> {
+    let interfaces: Vec<&Interface> = interfaces.iter().collect();
+    let wanted = Wanted {
+        size: candidate.size,
+        capacity: candidate.assignment.capacity,
+        mode: candidate.ruleset.settings.mode,
+        interfaces: &interfaces,
+    };
+    plan::plan(present, &wanted).map_err(|plan| {
+        let PlanError::Occupied { program: id, .. } = plan;
+        Error::Occupied {
+            plan,
+            name: info::program_name(id).unwrap_or_else(|| "?".into()),
+            id,
+        }
+    })
+}
+
+/// What the stages before the kernel found, and how long they took.
+struct Stages {
+    warnings: Vec<Diagnostic>,
+    read: Duration,
+    parse: Duration,
+}
+
+impl Stages {
+    /// Takes the warnings out of the file, which ends with its compilation.
+    fn of(file: &mut RuleFile) -> Self {
+        Self {
+            warnings: std::mem::take(&mut file.warnings),
+            read: file.read,
+            parse: file.parse,
+        }
+    }
+}
+
+/// What came of bringing a file into force.
+struct Outcome {
+    generation: Generation,
+    rules: usize,
+    image: usize,
+    changes: Option<Changes>,
+    warnings: Vec<Diagnostic>,
+    read: Duration,
+    parse: Duration,
+    compile: Duration,
+    timing: Timing,
+}
+
+impl Outcome {
+    fn new(
+        candidate: &Candidate,
+        changes: Option<Changes>,
+        stages: Stages,
+        timing: Timing,
+    ) -> Self {
+        Self {
+            generation: candidate.metadata.generation,
+            rules: candidate.ruleset.rules.len(),
+            image: candidate.image.bytes().len(),
+            changes,
+            warnings: stages.warnings,
+            read: stages.read,
+            parse: stages.parse,
+            compile: candidate.compile,
+            timing,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "generation {} in force: {}, image {}",
+            self.generation,
+            counted(self.rules, "rule"),
+            bytes(self.image as u64)
+        )?;
+        if let Some(changes) = &self.changes {
+            write!(f, "; {changes}")?;
+        }
+        write!(
+            f,
+            " (read {}, parsed {}, compiled {}, loaded {}, switched {})",
+            milliseconds(self.read),
+            milliseconds(self.parse),
+            milliseconds(self.compile),
+            milliseconds(self.timing.load),
+            milliseconds(self.timing.switch),
+        )
+    }
+}

@@ -1,0 +1,218 @@
+//! Everything that can go wrong, as the user is told of it.
+
+use std::{error::Error as StdError, fmt, io, path::PathBuf};
+
+use crate::{
+    attachments::AttachmentError,
+    candidate::CandidateError,
+    control::ControlError,
+    filter::FilterError,
+    found::FoundError,
+    interfaces::InterfaceError,
+    kernel::{counters::CountersError, host::HostError, info::InfoError, link, program::LoadError},
+    loaded::LoadedError,
+    lock::LockError,
+    plan::PlanError,
+    source::{self, SourceError},
+    unload::UnloadError,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The machine does not grant what is needed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The rule file.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The rules do not compile.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+    /// The interfaces.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// An interface has somebody else's program.
+    #[error("{plan}: `{name}`, id {id}")]
+    Occupied {
+        /// The interface.
+        plan: PlanError,
+        /// The name of the program.
+        name: String,
+        /// The kernel's number for it.
+        id: u32,
+    },
+    /// What is pinned cannot be taken over.
+    #[error(transparent)]
+    Found(#[from] FoundError),
+    /// What is loaded cannot be read.
+    #[error(transparent)]
+    Loaded(#[from] LoadedError),
+    /// The counters cannot be read.
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+    /// The object file.
+    #[error(transparent)]
+    Object(#[from] LoadError),
+    /// The kernel did not take the change.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The links cannot be inspected.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// Something may still be loaded.
+    #[error(transparent)]
+    Unload(#[from] UnloadError),
+    /// The kernel does not say enough.
+    #[error(transparent)]
+    Info(#[from] InfoError),
+    /// The run folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The control socket.
+    #[error("no control socket")]
+    Socket(#[source] io::Error),
+    /// The daemon.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Another process has the instance but does not answer.
+    #[error("another process has instance `{instance}`{} but does not answer", pid(*.holder))]
+    Hangs {
+        /// The instance.
+        instance: String,
+        /// The process.
+        holder: Option<u32>,
+    },
+    /// A checked file has errors, which were printed.
+    #[error("`{}` has {found}", path.display())]
+    Checked {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        found: String,
+    },
+    /// There are no threads.
+    #[error("the runtime does not start")]
+    Runtime(#[source] io::Error),
+    /// Signals cannot be received.
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    /// The daemon was told to end before it had done what it was about to do.
+    #[error("the daemon was told to end")]
+    Ending,
+    /// The compiler failed in a way that nobody foresaw.
+    #[error("the compiler broke off: this is a defect of this software")]
+    Broken(#[from] tokio::task::JoinError),
+    /// The output cannot be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// The current folder is gone.
+    #[error("the current folder cannot be found")]
+    CurrentFolder(#[source] io::Error),
+    /// What a daemon answered.
+    #[error("{0}")]
+    Answered(String),
+}
+
+impl Error {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.help(),
+            Self::Candidate(error) => error.help(),
+            Self::Interface(error) => error.help(),
+            Self::Occupied {
+                plan: PlanError::Occupied { interface, .. },
+                ..
+            } => Some(link::occupied_help(interface)),
+            Self::Found(_) => Some(FoundError::HELP.into()),
+            Self::Loaded(error) => error.help(),
+            Self::Object(error) => error.help(),
+            Self::Filter(error) => error.help(),
+            Self::Control(ControlError::NoDaemon { .. }) => {
+                Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
+            }
+            Self::Hangs { holder, .. } => Some(match holder {
+                Some(pid) => format!(
+                    "wait, or end it with `kill -KILL {pid}`; what is loaded stays in force"
+                ),
+                None => "wait, and try again".into(),
+            }),
+            Self::Source(_)
+            | Self::Counters(_)
+            | Self::Attachment(_)
+            | Self::Unload(_)
+            | Self::Info(_)
+            | Self::Lock(_)
+            | Self::Socket(_)
+            | Self::Control(ControlError::NoAnswer { .. })
+            | Self::Checked { .. }
+            | Self::Runtime(_)
+            | Self::Signals(_)
+            | Self::Ending
+            | Self::Broken(_)
+            | Self::Output(_)
+            | Self::CurrentFolder(_)
+            | Self::Answered(_) => None,
+        }
+    }
+
+    /// The error as the user reads it: diagnostics, message with its causes, help.
+    pub(crate) fn report(&self) -> String {
+        if let Self::Answered(report) = self {
+            return report.clone();
+        }
+        let mut report = String::new();
+        if let Self::Source(error) = self
+            && !error.diagnostics().is_empty()
+        {
+            report = source::render(error.diagnostics()) + "\n";
+        }
+        report.push_str(&format!("error: {}", Causes(self)));
+        if let Some(help) = self.help() {
+            report.push_str(&format!("\nhelp: {help}"));
+        }
+        report
+    }
+}
+
+/// An error and its causes in one line, without repetitions.
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn StdError);
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.to_string();
+        f.write_str(&shown)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !shown.contains(&text) {
+                write!(f, ": {text}")?;
+            }
+            shown = text;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+fn pid(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_causes_and_help() {
+        let error = Error::Control(ControlError::NoDaemon {
+            instance: "default".into(),
+            source: io::ErrorKind::NotFound.into(),
+        });
+        assert_eq!(
+            error.report(),
+            "error: no daemon runs for instance `default`: entity not found\n\
+             help: `firewall apply FILE` starts one; what is loaded stays in force"
+        );
+    }
+}

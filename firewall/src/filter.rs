@@ -1,0 +1,412 @@
+//! What this process holds in the kernel, and how a plan is executed: step by step, each taken
+//! back when a later one fails.
+//!
+//! While a new program takes over, its objects are pinned beside the old ones under names that
+//! begin with `next-`; once every link runs it, they take the old names. A process that is killed
+//! at any point leaves every interface filtered by one whole generation or the other, and its
+//! counts where the next process finds them.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::abi::FIRST_RULE_SLOT;
+
+use crate::{
+    attachments::{self, Attachment, AttachmentError, Programs},
+    candidate::Candidate,
+    found::Found,
+    generation::Metadata,
+    image_size::ImageSize,
+    kernel::{
+        counters::{Count, Counters, CountersError},
+        images::{Image, ImageError, Images},
+        pins::{self, Object, PinError, Pins},
+        program::{self, LoadError, Program, Setting},
+    },
+    plan::{Plan, Present, ProgramStep},
+    slots::Slot,
+    undo::Undo,
+};
+
+/// Why a plan could not be executed; whatever it had done is undone.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilterError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The counters.
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+    /// The program.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The links.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// The pins.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
+impl FilterError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Load(error) => error.help(),
+            Self::Attachment(AttachmentError::Attach(error)) => error.help(),
+            Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
+            | Self::Image(_)
+            | Self::Counters(_)
+            | Self::Pin(_) => None,
+        }
+    }
+}
+
+/// How long the stages in the kernel took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timing {
+    /// Making the maps, writing the image and, if needed, loading the program.
+    pub(crate) load: Duration,
+    /// Bringing it into force.
+    pub(crate) switch: Duration,
+}
+
+/// A program, its maps and its links.
+pub(crate) struct Filter {
+    pins: Pins,
+    program: Program,
+    images: Images,
+    size: ImageSize,
+    counters: Counters,
+    attachments: Vec<Attachment>,
+    metadata: Metadata,
+}
+
+impl Filter {
+    /// Brings the first rules of this process into force, in place of what was found.
+    pub(crate) fn start(
+        pins: Pins,
+        object: &program::Object,
+        found: Found,
+        candidate: &Candidate,
+        plan: &Plan,
+    ) -> Result<(Self, Timing), FilterError> {
+        let before = Before {
+            attachments: &found.attachments,
+            counted: found.counted(),
+        };
+        let replaced = replace(&pins, object, &before, candidate, plan)?;
+        Ok((
+            Self::new(pins, replaced.parts, candidate, plan),
+            replaced.timing,
+        ))
+    }
+
+    /// Brings other rules into force. When it fails, those before stay in force.
+    pub(crate) fn change(
+        &mut self,
+        object: &program::Object,
+        candidate: &Candidate,
+        plan: &Plan,
+    ) -> Result<Timing, FilterError> {
+        let changed = match plan.program {
+            ProgramStep::Keep => self.switch(candidate, plan),
+            ProgramStep::Load | ProgramStep::LoadWithCounters(_) => {
+                self.replace(object, candidate, plan)
+            }
+        };
+        if changed.is_err() {
+            // Links that were taken back are links anew.
+            match attachments::open(&self.pins) {
+                Ok(attachments) => self.attachments = attachments,
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the links could not be opened again"
+                ),
+            }
+        }
+        changed
+    }
+
+    /// What is in the kernel, for a plan.
+    pub(crate) fn present(&self) -> Result<Present, FilterError> {
+        Ok(Present {
+            size: Some(self.size),
+            capacity: Some(self.counters.capacity()),
+            links: attachments::inspect(&self.attachments)?,
+        })
+    }
+
+    /// What the image in force tells of itself.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn new(pins: Pins, parts: Parts, candidate: &Candidate, plan: &Plan) -> Self {
+        Self {
+            pins,
+            program: parts.program,
+            images: parts.images,
+            size: plan.size,
+            counters: parts.counters,
+            attachments: parts.attachments,
+            metadata: candidate.metadata.clone(),
+        }
+    }
+
+    /// The program stays: a new image takes the place of the one in force.
+    fn switch(&mut self, candidate: &Candidate, plan: &Plan) -> Result<Timing, FilterError> {
+        let begin = Instant::now();
+        let mut undo = Undo::default();
+        for &slot in &candidate.assignment.fresh {
+            self.counters.zero(slot)?;
+        }
+        let image = Image::create(plan.size, candidate.image.bytes())?;
+        let load = begin.elapsed();
+
+        let begin = Instant::now();
+        let program = self.program.fd();
+        let programs = Programs {
+            old: Some(program),
+            new: program,
+            differ: false,
+        };
+        let attachments = attachments::establish(
+            &plan.links,
+            &self.attachments,
+            &self.pins,
+            &programs,
+            &mut undo,
+        )?;
+        self.images.put_in_force(&image)?;
+        undo.commit();
+        attachments::release(&plan.links, &self.attachments, &self.pins);
+        self.attachments = attachments;
+        self.metadata = candidate.metadata.clone();
+        let switch = begin.elapsed();
+        Ok(Timing { load, switch })
+    }
+
+    fn replace(
+        &mut self,
+        object: &program::Object,
+        candidate: &Candidate,
+        plan: &Plan,
+    ) -> Result<Timing, FilterError> {
+        let slots = self.metadata.slots();
+        let before = Before {
+            attachments: &self.attachments,
+            counted: vec![Counted {
+                slots: &slots,
+                counters: &self.counters,
+                alone: false,
+            }],
+        };
+        let replaced = replace(&self.pins, object, &before, candidate, plan)?;
+        *self = Self::new(self.pins.clone(), replaced.parts, candidate, plan);
+        Ok(replaced.timing)
+    }
+}
+
+/// What a new program takes over.
+struct Before<'a> {
+    attachments: &'a [Attachment],
+    counted: Vec<Counted<'a>>,
+}
+
+/// A counters map whose counts belong to the rules of these slots.
+pub(crate) struct Counted<'a> {
+    /// The slot of each rule by name.
+    pub(crate) slots: &'a BTreeMap<String, Slot>,
+    /// The map.
+    pub(crate) counters: &'a Counters,
+    /// Whether only what was counted in this very map is to be taken.
+    pub(crate) alone: bool,
+}
+
+impl Counted<'_> {
+    fn read(&self, slot: Slot) -> Result<Count, CountersError> {
+        if self.alone {
+            self.counters.read_own(slot)
+        } else {
+            self.counters.read(slot)
+        }
+    }
+}
+
+struct Parts {
+    program: Program,
+    images: Images,
+    counters: Counters,
+    attachments: Vec<Attachment>,
+}
+
+struct Replaced {
+    parts: Parts,
+    timing: Timing,
+}
+
+/// Loads a new program with new images, and lets it take over every link.
+fn replace(
+    pins: &Pins,
+    object: &program::Object,
+    before: &Before<'_>,
+    candidate: &Candidate,
+    plan: &Plan,
+) -> Result<Replaced, FilterError> {
+    let begin = Instant::now();
+    let mut undo = Undo::default();
+    if pins.create_folder()? {
+        let pins = pins.clone();
+        undo.push("remove the folder of the pins", move || {
+            pins.remove_folder()
+        });
+    }
+    let interrupted = pins.interrupted()?;
+    let next = |object| pins.next(candidate.metadata.generation, object);
+    for object in Object::ALL {
+        let pin = next(object);
+        undo.push("remove a pin", move || pins::unpin(&pin));
+    }
+    let old = Old::open(pins)?;
+
+    let (counters_pin, capacity, kept) = match plan.program {
+        ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
+        ProgramStep::Keep | ProgramStep::Load => {
+            let pin = pins.object(Object::Counters);
+            let mut counters = Counters::open(&pin)?;
+            for &slot in &candidate.assignment.fresh {
+                counters.zero(slot)?;
+            }
+            (pin, counters.capacity(), Some(counters))
+        }
+    };
+    let image = Image::create(plan.size, candidate.image.bytes())?;
+    let mut images = Images::create(c"IMAGES", &image)?;
+    images.pin(&next(Object::Images))?;
+    let program = Program::load(
+        object,
+        &Setting {
+            images: &next(Object::Images),
+            size: plan.size,
+            counters: &counters_pin,
+            capacity,
+        },
+    )?;
+    program.pin(&next(Object::Program))?;
+    let counters_are_new = kept.is_none();
+    let mut counters = match kept {
+        Some(counters) => counters,
+        None => Counters::open(&counters_pin)?,
+    };
+    let load = begin.elapsed();
+
+    let begin = Instant::now();
+    let programs = Programs {
+        old: old.program.as_ref(),
+        new: program.fd(),
+        differ: true,
+    };
+    let attachments =
+        attachments::establish(&plan.links, before.attachments, pins, &programs, &mut undo)?;
+    if counters_are_new {
+        // Setting the image again waits until the old program runs nowhere: its counts are final.
+        images.put_in_force(&image)?;
+        carry(&before.counted, candidate, &mut counters)?;
+    }
+    for object in Object::ALL {
+        if object != Object::Counters || counters_are_new {
+            take_place(&next(object), object, pins, &old, &mut undo)?;
+        }
+    }
+    for (generation, object) in interrupted {
+        pins::unpin(&pins.next(generation, object))?;
+    }
+    undo.commit();
+    attachments::release(&plan.links, before.attachments, pins);
+    let switch = begin.elapsed();
+    Ok(Replaced {
+        parts: Parts {
+            program,
+            images,
+            counters,
+            attachments,
+        },
+        timing: Timing { load, switch },
+    })
+}
+
+/// The objects whose places are taken.
+struct Old {
+    program: Option<Arc<OwnedFd>>,
+    images: Option<Arc<OwnedFd>>,
+    counters: Option<Arc<OwnedFd>>,
+}
+
+impl Old {
+    fn open(pins: &Pins) -> Result<Self, PinError> {
+        let open = |object| Ok(pins::open(&pins.object(object))?.map(Arc::new));
+        Ok(Self {
+            program: open(Object::Program)?,
+            images: open(Object::Images)?,
+            counters: open(Object::Counters)?,
+        })
+    }
+
+    fn object(&self, object: Object) -> Option<&Arc<OwnedFd>> {
+        match object {
+            Object::Program => self.program.as_ref(),
+            Object::Images => self.images.as_ref(),
+            Object::Counters => self.counters.as_ref(),
+        }
+    }
+}
+
+/// Gives the next object the name of the one in force.
+fn take_place(
+    next: &Path,
+    object: Object,
+    pins: &Pins,
+    old: &Old,
+    undo: &mut Undo,
+) -> Result<(), PinError> {
+    let place = pins.object(object);
+    pins::rename(next, &place)?;
+    let before = old.object(object).cloned();
+    undo.push("put the old pin back", move || {
+        pins::unpin(&place)?;
+        before.map_or(Ok(()), |before| pins::pin(before.as_fd(), &place))
+    });
+    Ok(())
+}
+
+/// Carries the counts of the reasons, and of the rules that keep their names, into new counters.
+fn carry(
+    counted: &[Counted<'_>],
+    candidate: &Candidate,
+    counters: &mut Counters,
+) -> Result<(), CountersError> {
+    for slot in (0..FIRST_RULE_SLOT).map(Slot::new) {
+        let counts = counted.iter().map(|counted| counted.read(slot));
+        counters.carry(slot, sum(counts)?)?;
+    }
+    for rule in &candidate.metadata.rules {
+        let counts = counted.iter().filter_map(|counted| {
+            let slot = counted.slots.get(&rule.name)?;
+            Some(counted.read(*slot))
+        });
+        counters.carry(rule.slot, sum(counts)?)?;
+    }
+    Ok(())
+}
+
+fn sum(
+    mut counts: impl Iterator<Item = Result<Count, CountersError>>,
+) -> Result<Count, CountersError> {
+    counts.try_fold(Count::default(), |sum, count| Ok(sum.plus(count?)))
+}

@@ -1,0 +1,181 @@
+//! Images in the kernel: the maps that hold one each, and the array whose element 0 says which is
+//! in force.
+
+use std::{
+    ffi::CStr,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
+
+use aya::maps::{ArrayOfMaps, Map, MapData, MapError};
+use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
+use firewall_ebpf::image::{Header, MAGIC, Memory as _};
+
+use super::{
+    memory,
+    pins::{self, PinError},
+    syscall,
+};
+use crate::image_size::ImageSize;
+
+/// The index of the image in force.
+const IN_FORCE: u32 = 0;
+
+/// Why an image could not be brought into the kernel or read back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    /// The kernel did not make the map of an image.
+    #[error("no map of {bytes} bytes for the image")]
+    Create {
+        /// The bytes asked for.
+        bytes: u32,
+        /// What the kernel answered.
+        source: MapError,
+    },
+    /// The kernel did not make the array of images.
+    #[error("no array of images")]
+    CreateArray(#[source] io::Error),
+    /// The image could not be written to its map.
+    #[error("the image could not be written to its map")]
+    Write(#[source] io::Error),
+    /// The image could not be put in force.
+    #[error("the image could not be put in force")]
+    Switch(#[source] MapError),
+    /// The image in force could not be opened.
+    #[error("the image in force could not be opened")]
+    Open(#[source] MapError),
+    /// The image in force could not be read.
+    #[error("the image in force could not be read")]
+    Read(#[source] io::Error),
+    /// What is in force is no image of this version's layout.
+    #[error("the image in force has another layout: it starts with `{magic:#010x}`")]
+    Layout {
+        /// The first word.
+        magic: u32,
+    },
+}
+
+/// An image in a map of its own.
+pub(crate) struct Image {
+    map: MapData,
+}
+
+impl Image {
+    /// Makes a map of `size`, writes `bytes` to it and forbids later changes.
+    pub(crate) fn create(size: ImageSize, bytes: &[u8]) -> Result<Self, ImageError> {
+        let definition = aya_obj::Map::new_from_params(
+            bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+            size_of::<u32>() as u32,
+            size.bytes(),
+            1,
+            BPF_F_MMAPABLE,
+        );
+        let map =
+            MapData::create(definition, "image", None).map_err(|source| ImageError::Create {
+                bytes: size.bytes(),
+                source,
+            })?;
+        memory::write(map.fd().as_fd(), bytes).map_err(ImageError::Write)?;
+        syscall::freeze_map(map.fd().as_fd()).map_err(ImageError::Write)?;
+        Ok(Self { map })
+    }
+
+    /// The image's head and its metadata.
+    pub(crate) fn describe(&self) -> Result<Description, ImageError> {
+        let map = self.map.fd().as_fd();
+        let head = memory::read(map, 0, size_of::<Header>()).map_err(ImageError::Read)?;
+        let word = |offset: usize| head.u32(u32::try_from(offset).unwrap_or(u32::MAX));
+        let magic = word(std::mem::offset_of!(Header, magic));
+        if magic != MAGIC {
+            return Err(ImageError::Layout { magic });
+        }
+        let metadata = memory::read(
+            map,
+            word(std::mem::offset_of!(Header, metadata)) as usize,
+            word(std::mem::offset_of!(Header, metadata_length)) as usize,
+        )
+        .map_err(ImageError::Read)?;
+        Ok(Description {
+            length: word(std::mem::offset_of!(Header, length)),
+            drops: word(std::mem::offset_of!(Header, drops)),
+            metadata,
+        })
+    }
+
+    /// The kernel's number for the map.
+    pub(crate) fn id(&self) -> Result<u32, ImageError> {
+        Ok(self.map.info().map_err(ImageError::Open)?.id())
+    }
+}
+
+/// What user space wants to know of an image.
+pub(crate) struct Description {
+    /// The bytes in use.
+    pub(crate) length: u32,
+    /// Bit `r` is set when packets judged for reason `r` are dropped.
+    pub(crate) drops: u32,
+    /// The bytes that the compiler was given to carry.
+    pub(crate) metadata: Vec<u8>,
+}
+
+/// The array whose element 0 is the image in force.
+pub(crate) struct Images {
+    map: ArrayOfMaps<MapData, MapData>,
+    /// The same map: `ArrayOfMaps` keeps its own descriptor to itself.
+    fd: OwnedFd,
+}
+
+impl Images {
+    /// Makes an array with `image` in force; every later image must have its size.
+    pub(crate) fn create(name: &CStr, image: &Image) -> Result<Self, ImageError> {
+        let fd = syscall::create_array_of_maps(name, 1, image.map.fd().as_fd())
+            .map_err(ImageError::CreateArray)?;
+        let mut images = Self::from_map(MapData::from_fd(fd)).map_err(ImageError::Open)?;
+        images.put_in_force(image)?;
+        Ok(images)
+    }
+
+    /// Opens the array pinned to `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, ImageError> {
+        Self::from_map(MapData::from_pin(path)).map_err(ImageError::Open)
+    }
+
+    /// Puts `image` in force for every packet from now on, and waits until no packet is judged by
+    /// the one before: after a change of an array of maps by a system call the kernel waits for
+    /// the programs that run (`maybe_wait_bpf_programs`, `kernel/bpf/syscall.c`, Linux 5.0).
+    pub(crate) fn put_in_force(&mut self, image: &Image) -> Result<(), ImageError> {
+        self.map
+            .set(IN_FORCE, &image.map, 0)
+            .map_err(ImageError::Switch)
+    }
+
+    /// The image in force; `None` when there is none.
+    pub(crate) fn in_force(&self) -> Result<Option<Image>, ImageError> {
+        match self.map.get(&IN_FORCE, 0) {
+            Ok(map) => Ok(Some(Image { map })),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(ImageError::Open(error)),
+        }
+    }
+
+    /// Takes the image in force away.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        match syscall::delete_element(self.fd.as_fd(), IN_FORCE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Pins the array.
+    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
+        pins::pin(self.fd.as_fd(), path)
+    }
+
+    fn from_map(map: Result<MapData, MapError>) -> Result<Self, MapError> {
+        let map = map?;
+        let fd = map.fd().as_fd().try_clone_to_owned()?;
+        let map = ArrayOfMaps::try_from(Map::ArrayOfMaps(map))?;
+        Ok(Self { map, fd })
+    }
+}

@@ -1,0 +1,125 @@
+//! What the kernel says about programs and maps.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+    path::Path,
+    time::SystemTime,
+};
+
+use aya::{
+    maps::{MapError, MapInfo},
+    programs::{ProgramError, ProgramInfo, loaded_programs},
+};
+
+/// Why the kernel's answer could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InfoError {
+    /// About the program.
+    #[error("the kernel says nothing about the program")]
+    Program(#[source] ProgramError),
+    /// About a map.
+    #[error("the kernel says nothing about map {id}")]
+    Map {
+        /// The map's number.
+        id: u32,
+        /// Why.
+        source: MapError,
+    },
+    /// About its memory.
+    #[error("the kernel says nothing about the memory of map {id}")]
+    Memory {
+        /// The map's number.
+        id: u32,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A loaded program.
+pub(crate) struct ProgramFacts {
+    /// The kernel's number.
+    pub(crate) id: u32,
+    /// The tag: a hash of the instructions, as `bpftool` writes it.
+    pub(crate) tag: String,
+    /// The instructions that the verifier went through (Linux 5.16).
+    pub(crate) verified_instructions: Option<u32>,
+    /// The bytes of eBPF code.
+    pub(crate) translated_bytes: Option<u32>,
+    /// The bytes of machine code; 0 when the program is interpreted.
+    pub(crate) jited_bytes: u32,
+    /// The bytes of memory.
+    pub(crate) memory: Option<u32>,
+    /// When it was loaded.
+    pub(crate) loaded_at: Option<SystemTime>,
+    /// The numbers of its maps, sorted.
+    pub(crate) maps: Vec<u32>,
+}
+
+/// The program pinned to `path`.
+pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
+    let info = ProgramInfo::from_pin(path).map_err(InfoError::Program)?;
+    let mut maps = info
+        .map_ids()
+        .map_err(InfoError::Program)?
+        .unwrap_or_default();
+    maps.sort_unstable();
+    Ok(ProgramFacts {
+        id: info.id(),
+        tag: format!("{:016x}", info.tag()),
+        verified_instructions: info.verified_instruction_count(),
+        translated_bytes: info.size_translated(),
+        jited_bytes: info.size_jitted(),
+        memory: info.memory_locked().ok(),
+        loaded_at: info.loaded_at(),
+        maps,
+    })
+}
+
+/// The name of the program with this number, if there is one.
+pub(crate) fn program_name(id: u32) -> Option<String> {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)?
+        .name_as_str()
+        .map(str::to_owned)
+}
+
+/// A map.
+#[derive(serde::Serialize)]
+pub(crate) struct MapFacts {
+    /// The kernel's number.
+    pub(crate) id: u32,
+    /// Its name.
+    pub(crate) name: String,
+    /// How many entries it has room for.
+    pub(crate) entries: u32,
+    /// The bytes of one entry's value.
+    pub(crate) value_bytes: u32,
+    /// The bytes of memory.
+    pub(crate) memory: u64,
+}
+
+/// The map with this number.
+pub(crate) fn map(id: u32) -> Result<MapFacts, InfoError> {
+    let failed = |source| InfoError::Map { id, source };
+    let info = MapInfo::from_id(id).map_err(failed)?;
+    let fd = info.fd().map_err(failed)?;
+    Ok(MapFacts {
+        id,
+        name: String::from_utf8_lossy(info.name()).into_owned(),
+        entries: info.max_entries(),
+        value_bytes: info.value_size(),
+        memory: memory(fd.as_fd()).map_err(|source| InfoError::Memory { id, source })?,
+    })
+}
+
+/// `memlock` of the descriptor, which since Linux 6.4 is the memory in use
+/// (`bpf_map_show_fdinfo`, `kernel/bpf/syscall.c`).
+fn memory(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?
+        .lines()
+        .find_map(|line| line.strip_prefix("memlock:"))
+        .and_then(|bytes| bytes.trim().parse().ok())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

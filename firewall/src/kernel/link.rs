@@ -1,0 +1,244 @@
+//! Attachments: bpf_links between the XDP program and an interface (Linux 5.9).
+//!
+//! A pinned link keeps its interface filtered when this process dies, and its program is replaced
+//! in one step.
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
+
+pub(crate) use super::syscall::XdpLinkInfo;
+use super::{
+    pins::{self, PinError},
+    syscall,
+};
+
+/// Where in the kernel a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AttachMode {
+    /// In the driver.
+    Native,
+    /// In the network stack, after the packet buffer is allocated.
+    Generic,
+    /// On the card.
+    Offloaded,
+}
+
+impl AttachMode {
+    fn flags(self) -> u32 {
+        match self {
+            Self::Native => XDP_FLAGS_DRV_MODE,
+            Self::Generic => XDP_FLAGS_SKB_MODE,
+            Self::Offloaded => aya_obj::generated::XDP_FLAGS_HW_MODE,
+        }
+    }
+}
+
+impl fmt::Display for AttachMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Offloaded => "offloaded",
+        })
+    }
+}
+
+/// Why a program could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    /// The driver cannot run XDP programs.
+    #[error("the driver of `{interface}` has no native XDP")]
+    NoNative {
+        /// The interface.
+        interface: String,
+    },
+    /// Another program is attached.
+    #[error("interface `{interface}` already has an XDP program")]
+    Occupied {
+        /// The interface.
+        interface: String,
+    },
+    /// The interface is gone.
+    #[error("interface `{interface}` is gone")]
+    Gone {
+        /// The interface.
+        interface: String,
+    },
+    /// The driver refuses for its present settings.
+    #[error("the driver of `{interface}` refuses a {mode} XDP program with its present settings")]
+    Settings {
+        /// The interface.
+        interface: String,
+        /// The mode.
+        mode: AttachMode,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The kernel refuses for another reason.
+    #[error("the kernel does not attach a {mode} XDP program to `{interface}`")]
+    Refused {
+        /// The interface.
+        interface: String,
+        /// The mode.
+        mode: AttachMode,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// A link could not be changed.
+    #[error("the link to `{interface}` could not be {action}")]
+    Link {
+        /// The interface.
+        interface: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+impl AttachError {
+    fn new(interface: &str, mode: AttachMode, source: io::Error) -> Self {
+        let interface = interface.to_owned();
+        match source.raw_os_error() {
+            Some(libc::EOPNOTSUPP) if mode == AttachMode::Native => Self::NoNative { interface },
+            // The second is the answer to a native program beside a generic one.
+            Some(libc::EBUSY | libc::EEXIST) => Self::Occupied { interface },
+            Some(libc::ENODEV) => Self::Gone { interface },
+            Some(libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC) => Self::Settings {
+                interface,
+                mode,
+                source,
+            },
+            Some(_) | None => Self::Refused {
+                interface,
+                mode,
+                source,
+            },
+        }
+    }
+
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::NoNative { .. } => Some(
+                "set `mode = \"auto\"` or `mode = \"generic\"`; generic XDP works with every \
+                 driver and is slower"
+                    .into(),
+            ),
+            Self::Occupied { interface } => Some(occupied_help(interface)),
+            Self::Settings { interface, .. } => Some(format!(
+                "most drivers want an MTU below 3,500 bytes, some want offloads or rings changed: \
+                 `ip link set dev {interface} mtu 1500`; `dmesg` may say more; \
+                 `mode = \"generic\"` works with every driver"
+            )),
+            Self::Gone { .. } | Self::Refused { .. } | Self::Link { .. } => None,
+        }
+    }
+}
+
+/// What to do about a program of somebody else.
+pub(crate) fn occupied_help(interface: &str) -> String {
+    format!(
+        "it was left untouched; `bpftool net show dev {interface}` shows it: detach it with the \
+         tool that attached it, or take the interface out of `interfaces`"
+    )
+}
+
+/// The attachment of a program to an interface. Dropped, it stays attached if it is pinned.
+#[derive(Debug)]
+pub(crate) struct Link {
+    interface: String,
+    fd: OwnedFd,
+}
+
+impl Link {
+    /// Attaches `program` to the interface of this name and index.
+    pub(crate) fn attach(
+        program: BorrowedFd<'_>,
+        interface: &str,
+        index: u32,
+        mode: AttachMode,
+    ) -> Result<Self, AttachError> {
+        let fd = syscall::create_xdp_link(program, index, mode.flags())
+            .map_err(|source| AttachError::new(interface, mode, source))?;
+        Ok(Self {
+            interface: interface.to_owned(),
+            fd,
+        })
+    }
+
+    /// Opens the link pinned to `path`.
+    pub(crate) fn open(path: &Path, interface: &str) -> Result<Self, AttachError> {
+        let fd = syscall::open_pin(path).map_err(Self::failed(interface, "opened"))?;
+        Ok(Self {
+            interface: interface.to_owned(),
+            fd,
+        })
+    }
+
+    /// Pins the link.
+    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
+        pins::pin(self.fd.as_fd(), path)
+    }
+
+    /// Replaces the program in one step.
+    pub(crate) fn replace(&self, program: BorrowedFd<'_>) -> Result<(), AttachError> {
+        syscall::update_link(self.fd.as_fd(), program)
+            .map_err(Self::failed(&self.interface, "given another program"))
+    }
+
+    /// Detaches the program at once, whoever else holds the link.
+    pub(crate) fn detach(&self) -> Result<(), AttachError> {
+        syscall::detach_link(self.fd.as_fd()).map_err(Self::failed(&self.interface, "detached"))
+    }
+
+    /// What the kernel says about the link.
+    pub(crate) fn info(&self) -> Result<XdpLinkInfo, AttachError> {
+        syscall::xdp_link_info(self.fd.as_fd()).map_err(Self::failed(&self.interface, "inspected"))
+    }
+
+    fn failed(
+        interface: &str,
+        action: &'static str,
+    ) -> impl FnOnce(io::Error) -> AttachError + use<> {
+        let interface = interface.to_owned();
+        move |source| AttachError::Link {
+            interface,
+            action,
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(number: i32, mode: AttachMode) -> AttachError {
+        AttachError::new("eth0", mode, io::Error::from_raw_os_error(number))
+    }
+
+    #[test]
+    fn what_the_kernel_answers_is_told_apart() {
+        let native = error(libc::EOPNOTSUPP, AttachMode::Native);
+        assert_eq!(native.to_string(), "the driver of `eth0` has no native XDP");
+        assert!(native.help().unwrap().contains("mode = \"generic\""));
+        for number in [libc::EBUSY, libc::EEXIST] {
+            let occupied = error(number, AttachMode::Native);
+            assert!(
+                matches!(occupied, AttachError::Occupied { .. }),
+                "{occupied}"
+            );
+        }
+        let settings = error(libc::ERANGE, AttachMode::Native);
+        assert!(settings.help().unwrap().contains("mtu 1500"));
+        let refused = error(libc::EOPNOTSUPP, AttachMode::Generic);
+        assert!(matches!(refused, AttachError::Refused { .. }), "{refused}");
+    }
+}

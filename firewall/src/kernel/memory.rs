@@ -1,0 +1,94 @@
+//! Image maps as memory: `mmap` of an array map's value (`BPF_F_MMAPABLE`, Linux 5.5).
+
+#![expect(unsafe_code, reason = "mapped memory is raw")]
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    os::fd::BorrowedFd,
+    ptr::{self, NonNull},
+};
+
+use nix::{
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    unistd::{SysconfVar, sysconf},
+};
+
+/// Writes `bytes` to the start of the map's value.
+///
+/// # Errors
+///
+/// When the kernel does not map the memory, as for a map that is frozen or shorter than `bytes`.
+pub(super) fn write(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let Some(length) = NonZeroUsize::new(bytes.len()) else {
+        return Ok(());
+    };
+    let mapping = Mapping::new(map, 0, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
+    // SAFETY: the mapping is writable and as long as `bytes`, and nothing in this process refers
+    // to it.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.start.as_ptr(), length.get());
+    }
+    Ok(())
+}
+
+/// Copies `length` bytes from `offset` on out of the map's value.
+///
+/// # Errors
+///
+/// When the kernel does not map the memory, as when the range leaves the map.
+pub(super) fn read(map: BorrowedFd<'_>, offset: usize, length: usize) -> io::Result<Vec<u8>> {
+    let page = page_size()?;
+    let before = offset % page;
+    let Some(mapped) = NonZeroUsize::new(before.saturating_add(length)) else {
+        return Ok(Vec::new());
+    };
+    let mapping = Mapping::new(map, offset - before, mapped, ProtFlags::PROT_READ)?;
+    let mut bytes = vec![0; length];
+    // SAFETY: the mapping is readable from its start on for `before + length` bytes. It is copied
+    // without making a reference to it, since another process could write to it.
+    unsafe {
+        ptr::copy_nonoverlapping(
+            mapping.start.as_ptr().add(before),
+            bytes.as_mut_ptr(),
+            length,
+        );
+    }
+    Ok(bytes)
+}
+
+struct Mapping {
+    start: NonNull<u8>,
+    length: NonZeroUsize,
+}
+
+impl Mapping {
+    fn new(
+        map: BorrowedFd<'_>,
+        offset: usize,
+        length: NonZeroUsize,
+        protection: ProtFlags,
+    ) -> io::Result<Self> {
+        let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs no other memory.
+        let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map, offset) }?;
+        Ok(Self {
+            start: start.cast(),
+            length,
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this length, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.start.cast(), self.length.get()) };
+        debug_assert!(unmapped.is_ok(), "a whole mapping can be unmapped");
+    }
+}
+
+fn page_size() -> io::Result<usize> {
+    sysconf(SysconfVar::PAGE_SIZE)?
+        .and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,254 @@
+//! Where the objects of an instance are pinned, and the file operations on pins.
+//!
+//! ```text
+//! <BPF file system>/firewall/<instance>/
+//!   images               the array whose element 0 is the image in force
+//!   counters             the counters
+//!   program              the XDP program
+//!   link-<interface>     the attachment to each interface
+//!   next-7-images ...    while a new program takes over: what is to take the places above,
+//!                        with the number of the generation
+//! ```
+//!
+//! A dot in a file name is reserved by the BPF file system (`bpf_lookup`, `kernel/bpf/inode.c`);
+//! in interface names `.` becomes `%2E` and `%` becomes `%25`.
+
+use std::{
+    fs, io,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use super::syscall;
+use crate::generation::Generation;
+
+/// The folder of all instances.
+const HOUSE: &str = "firewall";
+
+const LINK_PREFIX: &str = "link-";
+
+const NEXT_PREFIX: &str = "next-";
+
+/// A file operation on a pin failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub(crate) struct PinError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl PinError {
+    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// What is pinned once for an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Object {
+    /// The array of images.
+    Images,
+    /// The counters.
+    Counters,
+    /// The XDP program.
+    Program,
+}
+
+impl Object {
+    /// Every object, in the order in which new ones take their places: readers find the slots of
+    /// the old image in the new counters, but not the other way round.
+    pub(crate) const ALL: [Self; 3] = [Self::Counters, Self::Images, Self::Program];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Counters => "counters",
+            Self::Program => "program",
+        }
+    }
+}
+
+/// The pins of one instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Pins {
+    house: PathBuf,
+    folder: PathBuf,
+}
+
+impl Pins {
+    /// The pins of `instance` in the BPF file system at `bpffs`.
+    pub(crate) fn new(bpffs: &Path, instance: &str) -> Self {
+        let house = bpffs.join(HOUSE);
+        let folder = house.join(instance);
+        Self { house, folder }
+    }
+
+    /// The pin of an object in force.
+    pub(crate) fn object(&self, object: Object) -> PathBuf {
+        self.folder.join(object.name())
+    }
+
+    /// The pin of an object that is to be in force with this generation.
+    pub(crate) fn next(&self, generation: Generation, object: Object) -> PathBuf {
+        let object = object.name();
+        self.folder
+            .join(format!("{NEXT_PREFIX}{generation}-{object}"))
+    }
+
+    /// The pin of the link to the interface called `name`.
+    pub(crate) fn link(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{LINK_PREFIX}{}", escape(name)))
+    }
+
+    /// The names of the interfaces whose links are pinned, sorted; none when nothing is pinned.
+    pub(crate) fn linked(&self) -> Result<Vec<String>, PinError> {
+        let names = self.names()?;
+        let links = names
+            .iter()
+            .filter_map(|name| name.strip_prefix(LINK_PREFIX));
+        Ok(links.map(unescape).collect())
+    }
+
+    /// What changes that were interrupted have left, by generation.
+    pub(crate) fn interrupted(&self) -> Result<Vec<(Generation, Object)>, PinError> {
+        let names = self.names()?;
+        let mut left: Vec<_> = names.iter().filter_map(|name| interrupted(name)).collect();
+        left.sort_by_key(|&(generation, _)| generation);
+        Ok(left)
+    }
+
+    /// The names in the folder, sorted; none when there is no folder.
+    fn names(&self) -> Result<Vec<String>, PinError> {
+        let failed = || PinError::new("read", &self.folder);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed()(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed())?.file_name();
+            names.extend(name.into_string());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether the instance has its folder.
+    pub(crate) fn exist(&self) -> bool {
+        self.folder.is_dir()
+    }
+
+    /// Makes the folder; whether it is new.
+    pub(crate) fn create_folder(&self) -> Result<bool, PinError> {
+        if self.exist() {
+            return Ok(false);
+        }
+        fs::create_dir_all(&self.folder).map_err(PinError::new("create", &self.folder))?;
+        Ok(true)
+    }
+
+    /// Removes the folder, and the folder of all instances when it was the last.
+    pub(crate) fn remove_folder(&self) -> Result<(), PinError> {
+        match fs::remove_dir(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(PinError::new("remove", &self.folder)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        match fs::remove_dir(&self.house) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(PinError::new("remove", &self.house)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Opens what is pinned to `path`; `None` when nothing is.
+pub(crate) fn open(path: &Path) -> Result<Option<OwnedFd>, PinError> {
+    match syscall::open_pin(path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PinError::new("open", path)(error)),
+    }
+}
+
+/// Pins an object.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), PinError> {
+    syscall::pin(object, path).map_err(PinError::new("pin to", path))
+}
+
+/// Removes a pin, if it is there.
+pub(crate) fn unpin(path: &Path) -> Result<(), PinError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        answer => answer.map_err(PinError::new("remove", path)),
+    }
+}
+
+/// Gives a pin a new name in the same folder; the pin that had it is replaced in the same step.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), PinError> {
+    fs::rename(from, to).map_err(PinError::new("rename", from))
+}
+
+fn interrupted(name: &str) -> Option<(Generation, Object)> {
+    let (generation, object) = name.strip_prefix(NEXT_PREFIX)?.split_once('-')?;
+    let object = Object::ALL
+        .into_iter()
+        .find(|known| known.name() == object)?;
+    Some((Generation::new(generation.parse().ok()?), object))
+}
+
+fn escape(name: &str) -> String {
+    name.replace('%', "%25").replace('.', "%2E")
+}
+
+fn unescape(name: &str) -> String {
+    name.replace("%2E", ".").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interface_names_survive_the_file_system() {
+        for name in ["eth0", "eth0.100", "a%b", "%2E", "%25.2E"] {
+            let escaped = escape(name);
+            assert!(!escaped.contains('.'), "{escaped}");
+            assert_eq!(unescape(&escaped), name);
+        }
+    }
+
+    #[test]
+    fn interrupted_changes_are_told_by_their_pins() {
+        let pins = Pins::new(Path::new("/"), "default");
+        let pin = pins.next(Generation::new(7), Object::Counters);
+        let name = pin.file_name().unwrap().to_str().unwrap();
+        assert_eq!(name, "next-7-counters");
+        assert_eq!(
+            interrupted(name),
+            Some((Generation::new(7), Object::Counters))
+        );
+        for other in [
+            "counters",
+            "next-counters",
+            "next-7-links",
+            "link-next-7-images",
+        ] {
+            assert_eq!(interrupted(other), None, "{other}");
+        }
+    }
+}

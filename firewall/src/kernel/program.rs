@@ -1,0 +1,188 @@
+//! The XDP program: from the object file to verified, translated code in the kernel.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    programs::{ProgramError, Xdp},
+};
+use firewall_ebpf::abi;
+
+use super::{
+    counters::Counters,
+    logs::Logs,
+    pins::{self, PinError},
+    verifier::Tail,
+};
+use crate::{image_size::ImageSize, slots::Capacity};
+
+/// The object file that was built with this crate.
+static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall-xdp"));
+
+/// Why the program could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The object file could not be read.
+    #[error("cannot read the object file `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object file or its maps do not load.
+    #[error("the object file does not load")]
+    Object(#[source] Box<EbpfError>),
+    /// The object file has no such XDP program.
+    #[error("the object file has no XDP program `{}`", abi::PROGRAM)]
+    NoProgram,
+    /// The verifier refused the program.
+    #[error(
+        "the kernel's verifier refused the program `{}`: {source}\n{tail}",
+        abi::PROGRAM
+    )]
+    Refused {
+        /// What the kernel answered.
+        #[source]
+        source: VerifierAnswer,
+        /// The end of the verifier's log.
+        tail: Tail,
+    },
+    /// The program did not load for a reason before or after the verifier.
+    #[error("the program `{}` does not load", abi::PROGRAM)]
+    Program(#[source] ProgramError),
+}
+
+/// The error number of a refusal, which the message already tells.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct VerifierAnswer(io::Error);
+
+impl LoadError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Refused { source, .. } if source.0.raw_os_error() == Some(libc::EPERM) => Some(
+                "the kernel may be locked down, or a security module or container forbids it; \
+                 nothing was loaded"
+                    .into(),
+            ),
+            Self::Refused { .. } => Some(
+                "nothing was loaded; the program needs Linux 5.10 or newer; on such a kernel this \
+                 is a defect of this software: report it with the whole log, which \
+                 `FIREWALL_LOG=debug` prints"
+                    .into(),
+            ),
+            Self::Object(_) | Self::NoProgram => {
+                Some("the object file must be the one of this version".into())
+            }
+            Self::Read { .. } | Self::Program(_) => None,
+        }
+    }
+}
+
+/// An object file.
+pub(crate) enum Object {
+    /// The one built with this crate.
+    BuiltIn,
+    /// Another one.
+    Other(Vec<u8>),
+}
+
+impl Object {
+    /// Reads another object file than the one built in.
+    pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
+        std::fs::read(path)
+            .map(Self::Other)
+            .map_err(|source| LoadError::Read {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::BuiltIn => BUILT_IN,
+            Self::Other(bytes) => bytes,
+        }
+    }
+}
+
+/// What the program is loaded with.
+pub(crate) struct Setting<'a> {
+    /// The pin of the array of images, which must exist.
+    pub(crate) images: &'a Path,
+    /// The length of the images in it.
+    pub(crate) size: ImageSize,
+    /// The pin of the counters; made if it does not exist.
+    pub(crate) counters: &'a Path,
+    /// The capacity of the counters if they are made.
+    pub(crate) capacity: Capacity,
+}
+
+/// The program, verified.
+pub(crate) struct Program {
+    fd: Arc<OwnedFd>,
+    /// Keeps the maps that are not pinned, as those of read-only data.
+    _ebpf: Ebpf,
+    _logs: Option<Logs>,
+}
+
+impl Program {
+    /// Creates the maps that do not exist, and has the kernel verify and translate the program.
+    pub(crate) fn load(object: &Object, setting: &Setting<'_>) -> Result<Self, LoadError> {
+        let mut ebpf = EbpfLoader::new()
+            .override_global(abi::IMAGE_SIZE, &setting.size.bytes(), true)
+            .map_pin_path(abi::IMAGES, setting.images)
+            .map_pin_path(abi::COUNTERS, setting.counters)
+            .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity))
+            .load(object.bytes())
+            .map_err(|error| LoadError::Object(Box::new(error)))?;
+        let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoProgram)?;
+        let program: &mut Xdp = program.try_into().map_err(|_other| LoadError::NoProgram)?;
+        program.load().map_err(refusal)?;
+        let fd = program
+            .fd()
+            .map_err(LoadError::Program)?
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| LoadError::Program(error.into()))?;
+        let logs = Logs::forward(&mut ebpf);
+        Ok(Self {
+            fd: Arc::new(fd),
+            _ebpf: ebpf,
+            _logs: logs,
+        })
+    }
+
+    /// The program's descriptor.
+    pub(crate) fn fd(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
+
+    /// Pins the program.
+    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
+        pins::pin(self.fd.as_fd(), path)
+    }
+}
+
+fn refusal(error: ProgramError) -> LoadError {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        return LoadError::Program(error);
+    };
+    let log = verifier_log.to_string();
+    tracing::debug!("the verifier's log:\n{log}");
+    LoadError::Refused {
+        source: VerifierAnswer(io_error),
+        tail: Tail::of(&log),
+    }
+}

@@ -1,0 +1,276 @@
+//! The `bpf` system call, for the commands that `aya` keeps private or wraps in a fallback.
+//!
+//! Links are made here because `aya` attaches by netlink when the kernel answers `EINVAL`, and
+//! such an attachment outlives the process. Attributes are documented in
+//! `include/uapi/linux/bpf.h`, `union bpf_attr`; the kernel takes any prefix of it and reads the
+//! rest as 0.
+
+#![expect(unsafe_code, reason = "the system call takes a raw attribute block")]
+
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+};
+
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_type, bpf_map_type};
+
+/// Creates an array of maps of the name given, with as many elements as `entries`; `template` has
+/// the properties that every inner map must share.
+pub(super) fn create_array_of_maps(
+    name: &CStr,
+    entries: u32,
+    template: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
+    let mut attr = MapCreate {
+        map_type: bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS as u32,
+        key_size: size_of::<u32>() as u32,
+        value_size: size_of::<u32>() as u32,
+        max_entries: entries,
+        map_flags: 0,
+        inner_map_fd: template.as_raw_fd(),
+        numa_node: 0,
+        map_name: [0; NAME_LEN],
+    };
+    // The last byte stays 0: the kernel wants a terminated name.
+    for (to, from) in attr
+        .map_name
+        .iter_mut()
+        .take(NAME_LEN - 1)
+        .zip(name.to_bytes())
+    {
+        *to = *from;
+    }
+    new_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr)
+}
+
+/// Forbids every later change of the map's elements through system calls (Linux 5.2).
+pub(super) fn freeze_map(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = One {
+        fd: map.as_raw_fd(),
+    };
+    bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
+}
+
+/// Deletes the element of `key`.
+pub(super) fn delete_element(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
+    let mut attr = Element {
+        map_fd: map.as_raw_fd(),
+        padding: 0,
+        key: (&raw const key).expose_provenance() as u64,
+        value: 0,
+        flags: 0,
+    };
+    bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
+/// Pins the map, program or link to `path`, which must not exist.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = Object {
+        pathname: path.as_ptr().expose_provenance() as u64,
+        bpf_fd: object.as_raw_fd(),
+        file_flags: 0,
+    };
+    bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop)
+}
+
+/// Opens the map, program or link pinned to `path`.
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = Object {
+        pathname: path.as_ptr().expose_provenance() as u64,
+        bpf_fd: 0,
+        file_flags: 0,
+    };
+    new_fd(bpf_cmd::BPF_OBJ_GET, &mut attr)
+}
+
+/// Attaches an XDP program to an interface by a link (Linux 5.9); `flags` says in which mode.
+pub(super) fn create_xdp_link(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate {
+        prog_fd: program.as_raw_fd(),
+        target_ifindex: interface,
+        attach_type: bpf_attach_type::BPF_XDP as u32,
+        flags,
+    };
+    new_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// Replaces the program of a link in one step.
+pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdate {
+        link_fd: link.as_raw_fd(),
+        new_prog_fd: program.as_raw_fd(),
+        flags: 0,
+        old_prog_fd: 0,
+    };
+    bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Detaches a link at once, whoever else holds it (Linux 5.9).
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = One {
+        fd: link.as_raw_fd(),
+    };
+    bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop)
+}
+
+/// What the kernel says about an XDP link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct XdpLinkInfo {
+    /// The program that runs.
+    pub(crate) program: u32,
+    /// The interface, or 0 once the link is detached or the interface is gone.
+    pub(crate) interface: u32,
+}
+
+/// Asks the kernel about a link; `InvalidData` when it is not an XDP link.
+pub(super) fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
+    let mut info = LinkInfo::default();
+    let mut attr = Info {
+        bpf_fd: link.as_raw_fd(),
+        info_len: size_of::<LinkInfo>() as u32,
+        info: (&raw mut info).expose_provenance() as u64,
+    };
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    if info.kind != bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(XdpLinkInfo {
+        program: info.prog_id,
+        interface: info.ifindex,
+    })
+}
+
+/// `BPF_OBJ_NAME_LEN`.
+const NAME_LEN: usize = 16;
+
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: RawFd,
+    numa_node: u32,
+    map_name: [u8; NAME_LEN],
+}
+
+#[repr(C)]
+struct Element {
+    map_fd: RawFd,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct Object {
+    pathname: u64,
+    bpf_fd: RawFd,
+    file_flags: u32,
+}
+
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: RawFd,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct LinkUpdate {
+    link_fd: RawFd,
+    new_prog_fd: RawFd,
+    flags: u32,
+    old_prog_fd: RawFd,
+}
+
+#[repr(C)]
+struct Info {
+    bpf_fd: RawFd,
+    info_len: u32,
+    info: u64,
+}
+
+#[repr(C)]
+struct One {
+    fd: RawFd,
+}
+
+/// `struct bpf_link_info` with the member `xdp` of its union, which is aligned to 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    padding: u32,
+    ifindex: u32,
+    rest: [u32; 3],
+}
+
+/// A prefix of `union bpf_attr`.
+///
+/// # Safety
+///
+/// The type is `repr(C)`, has no padding bytes, and lays its fields out as the member of the
+/// union does; addresses in it are valid for the command it is used with.
+unsafe trait Attribute {}
+
+macro_rules! attributes {
+    ($($name:ident: $size:literal),+ $(,)?) => {
+        $(
+            const _: () = assert!(size_of::<$name>() == $size);
+            // SAFETY: `repr(C)` of fixed-width fields whose sizes sum up to the size asserted.
+            unsafe impl Attribute for $name {}
+        )+
+    };
+}
+
+attributes! {
+    MapCreate: 44,
+    Element: 32,
+    Object: 16,
+    LinkCreate: 16,
+    LinkUpdate: 16,
+    Info: 16,
+    One: 4,
+}
+
+fn bpf<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long> {
+    // SAFETY: the kernel reads and writes `size_of::<A>()` bytes at `attr`; the functions above
+    // keep what its addresses point to alive over the call.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_mut(attr),
+            size_of::<A>(),
+        )
+    };
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(answer)
+    }
+}
+
+fn new_fd<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<OwnedFd> {
+    let answer = bpf(command, attr)?;
+    let fd = RawFd::try_from(answer).map_err(io::Error::other)?;
+    // SAFETY: these commands answer with a file descriptor made for the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,171 @@
+//! Counter slots: which entry of the counters map belongs to which rule.
+//!
+//! A rule keeps its slot for as long as rules of its name follow each other. A new rule takes a
+//! slot that no rule in force has, not even one that the same reload removes: until the switch
+//! the old image still counts there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use firewall_ebpf::abi::FIRST_RULE_SLOT;
+use serde::{Deserialize, Serialize};
+
+/// An entry of the counters map that the program counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    /// The slot of this number.
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The slot's number.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The number of slots that a counters map holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Capacity(u32);
+
+impl Capacity {
+    /// The fewest slots of a new map.
+    const MIN: u32 = 64;
+
+    /// The most slots of a map: entries of two halves are numbered by 32 bits.
+    const MAX: u32 = 1 << 30;
+
+    /// The capacity of a map that was found with this many slots.
+    pub(crate) const fn of_slots(slots: u32) -> Self {
+        Self(slots)
+    }
+
+    /// The number of slots.
+    pub(crate) const fn slots(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the map has the slot.
+    pub(crate) const fn holds(self, slot: Slot) -> bool {
+        slot.0 < self.0
+    }
+}
+
+/// The slots of a rule set's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    /// The slot of each rule, in rule order.
+    pub(crate) slots: Vec<Slot>,
+    /// The slots that no rule in force has: to be set to 0 before they are used.
+    pub(crate) fresh: Vec<Slot>,
+    /// The smallest capacity, a power of two, that holds the slots.
+    pub(crate) capacity: Capacity,
+}
+
+/// There are more rules than a counters map has slots.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{rules} rules are more than there are counters")]
+pub(crate) struct TooManyRules {
+    rules: usize,
+}
+
+/// Assigns a slot to each of `names`, which are the rules in order; `in_force` are the rules that
+/// the present image counts for.
+///
+/// # Errors
+///
+/// [`TooManyRules`] when the slots run out.
+pub(crate) fn assign<'a>(
+    names: impl ExactSizeIterator<Item = &'a str>,
+    in_force: &BTreeMap<String, Slot>,
+) -> Result<Assignment, TooManyRules> {
+    let too_many = TooManyRules { rules: names.len() };
+    let taken: BTreeSet<Slot> = in_force.values().copied().collect();
+    let mut free = (FIRST_RULE_SLOT..Capacity::MAX)
+        .map(Slot)
+        .filter(|slot| !taken.contains(slot));
+    let mut slots = Vec::with_capacity(names.len());
+    let mut fresh = Vec::new();
+    for name in names {
+        let slot = match in_force.get(name) {
+            Some(&slot) => slot,
+            None => {
+                let Some(slot) = free.next() else {
+                    return Err(too_many);
+                };
+                fresh.push(slot);
+                slot
+            }
+        };
+        slots.push(slot);
+    }
+    let needed = slots
+        .iter()
+        .max()
+        .map_or(0, |slot| slot.0.saturating_add(1));
+    match needed.max(Capacity::MIN).checked_next_power_of_two() {
+        Some(capacity) if capacity <= Capacity::MAX => Ok(Assignment {
+            slots,
+            fresh,
+            capacity: Capacity(capacity),
+        }),
+        Some(_) | None => Err(too_many),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_force(rules: &[(&str, u32)]) -> BTreeMap<String, Slot> {
+        rules
+            .iter()
+            .map(|&(name, slot)| (name.to_owned(), Slot(slot)))
+            .collect()
+    }
+
+    fn assigned(names: &[&str], before: &[(&str, u32)]) -> Assignment {
+        assign(names.iter().copied(), &in_force(before)).unwrap()
+    }
+
+    #[test]
+    fn the_first_rules_follow_the_reasons() {
+        let assignment = assigned(&["a", "b"], &[]);
+        assert_eq!(assignment.slots, [Slot(32), Slot(33)]);
+        assert_eq!(assignment.fresh, assignment.slots);
+        assert_eq!(assignment.capacity, Capacity(64));
+    }
+
+    #[test]
+    fn a_rule_that_keeps_its_name_keeps_its_slot() {
+        let assignment = assigned(&["new", "b", "a"], &[("a", 32), ("b", 33)]);
+        assert_eq!(assignment.slots, [Slot(34), Slot(33), Slot(32)]);
+        assert_eq!(assignment.fresh, [Slot(34)]);
+    }
+
+    #[test]
+    fn the_slot_of_a_rule_being_removed_is_not_reused_at_once() {
+        let assignment = assigned(&["new"], &[("old", 32)]);
+        assert_eq!(assignment.slots, [Slot(33)]);
+        let assignment = assigned(&["new", "newer"], &[("new", 33)]);
+        assert_eq!(assignment.slots, [Slot(33), Slot(32)]);
+    }
+
+    #[test]
+    fn the_capacity_is_the_next_power_of_two() {
+        let names: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+        let assignment = assign(names.iter().map(String::as_str), &in_force(&[])).unwrap();
+        assert_eq!(assignment.capacity, Capacity(128));
+    }
+}

@@ -1,0 +1,189 @@
+//! Rule files and the list files they name, from the disk to a rule set.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rules::{
+    diagnostics::{self, Diagnostic, Severity, Source},
+    ruleset::Ruleset,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::text;
+
+/// The most bytes of a rule file.
+const MAX_RULE_FILE: u64 = 64 << 20;
+
+/// The most bytes of a list file.
+const MAX_LIST_FILE: u64 = 1 << 30;
+
+/// A rule file that can be used.
+pub(crate) struct RuleFile {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// The SHA-256 of its bytes, in hexadecimal.
+    pub(crate) sha256: String,
+    /// What it says.
+    pub(crate) ruleset: Arc<Ruleset>,
+    /// What may not be as it was meant.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// How long the files were read.
+    pub(crate) read: Duration,
+    /// How long they were parsed.
+    pub(crate) parse: Duration,
+}
+
+/// Why a rule file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// It could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has errors.
+    #[error("`{}` has {}", path.display(), counted(diagnostics))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The errors, and the warnings.
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+impl SourceError {
+    /// The diagnostics.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Read { .. } => &[],
+            Self::Invalid { diagnostics, .. } => diagnostics,
+        }
+    }
+}
+
+/// Reads a rule file and its list files, which are looked for beside it.
+///
+/// # Errors
+///
+/// When it cannot be read, or with everything that is wrong with it.
+pub(crate) fn load(path: &Path) -> Result<RuleFile, SourceError> {
+    let begin = Instant::now();
+    let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let mut read_time = begin.elapsed();
+
+    let begin = Instant::now();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let source = Arc::new(Source::new(path.display().to_string(), bytes));
+    let mut read_lists = Duration::ZERO;
+    let loaded = rules::load(&source, |name| {
+        let begin = Instant::now();
+        let list = folder.join(name);
+        let bytes = read(&list, MAX_LIST_FILE)?;
+        read_lists += begin.elapsed();
+        Ok::<_, io::Error>(Source::new(list.display().to_string(), bytes))
+    })
+    .map_err(|diagnostics| SourceError::Invalid {
+        path: path.to_owned(),
+        diagnostics,
+    })?;
+    read_time += read_lists;
+    Ok(RuleFile {
+        path: path.to_owned(),
+        sha256,
+        ruleset: Arc::new(loaded.ruleset),
+        warnings: loaded.warnings,
+        read: read_time,
+        parse: begin.elapsed().saturating_sub(read_lists),
+    })
+}
+
+/// Diagnostics as a reader at a terminal wants them.
+pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
+    let rendered: Vec<String> = diagnostics.iter().map(diagnostics::render).collect();
+    rendered.join("\n")
+}
+
+/// A diagnostic in one line, for a log.
+pub(crate) fn in_one_line(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.place();
+    let help = match &diagnostic.help {
+        Some(help) => format!("; help: {help}"),
+        None => String::new(),
+    };
+    format!(
+        "{}:{}:{}: {}: {}{help}",
+        diagnostic.file(),
+        place.line,
+        place.column,
+        diagnostic.severity().as_str(),
+        diagnostic.message,
+    )
+}
+
+/// How many errors and warnings there are, in words.
+pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
+    let count = |severity: Severity| {
+        let of_it = diagnostics.iter().filter(|d| d.severity() == severity);
+        Some(of_it.count())
+            .filter(|&count| count > 0)
+            .map(|count| text::counted(count, severity.as_str()))
+    };
+    let words: Vec<String> = [Severity::Error, Severity::Warning]
+        .into_iter()
+        .filter_map(count)
+        .collect();
+    if words.is_empty() {
+        "no errors".into()
+    } else {
+        words.join(" and ")
+    }
+}
+
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("longer than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_up_to_their_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        std::fs::write(&path, b"12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        let error = read(&path, 4).unwrap_err();
+        assert_eq!(error.to_string(), "longer than 4 bytes");
+        assert_eq!(
+            read(folder.path(), 4).unwrap_err().kind(),
+            io::ErrorKind::IsADirectory
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! `firewall status`: what is loaded, as the kernel and the image in force tell.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    attachments,
+    cli::Config,
+    control::{self, Answer, Request},
+    error::Error,
+    generation::{Generation, Metadata},
+    interfaces::{self, Interface},
+    kernel::{
+        info::{self, MapFacts, ProgramFacts},
+        link::AttachMode,
+        pins::Object,
+    },
+    loaded::{self, Loaded},
+    plan::PresentLink,
+    text::{Alignment, Table, bytes, counted, grouped, utc},
+};
+
+#[derive(Serialize)]
+struct Status {
+    instance: String,
+    generation: Generation,
+    loaded_at: String,
+    version: String,
+    daemon: Option<Daemon>,
+    rules: Rules,
+    interfaces: Vec<Attached>,
+    program: Program,
+    maps: Vec<MapFacts>,
+}
+
+#[derive(Serialize)]
+struct Daemon {
+    pid: u32,
+    /// What it has brought into force; `None` while it begins.
+    generation: Option<Generation>,
+}
+
+#[derive(Serialize)]
+struct Rules {
+    file: String,
+    sha256: String,
+    count: usize,
+    policy: String,
+    mode: String,
+    image_bytes: u32,
+}
+
+#[derive(Serialize)]
+struct Attached {
+    name: String,
+    index: Option<u32>,
+    /// `None` when the interface is gone or the program was detached by somebody else.
+    mode: Option<AttachMode>,
+}
+
+#[derive(Serialize)]
+struct Program {
+    id: u32,
+    tag: String,
+    verified_instructions: Option<u32>,
+    translated_bytes: Option<u32>,
+    jited_bytes: u32,
+    memory_bytes: Option<u32>,
+    loaded_at: Option<String>,
+}
+
+/// Prints the status.
+pub(crate) async fn run(config: &Config, json: bool) -> Result<(), Error> {
+    let status = collect(config).await?;
+    let text = if json {
+        serde_json::to_string_pretty(&status).map_err(|error| Error::Output(error.into()))? + "\n"
+    } else {
+        status.to_text()
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Error::Output)
+}
+
+async fn collect(config: &Config) -> Result<Status, Error> {
+    let loaded = loaded::read(config)?;
+    let daemon = match control::ask(&config.run, &config.instance, &Request::Ping).await {
+        Ok(Answer::Alive { pid, generation }) => Some(Daemon { pid, generation }),
+        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending) | Err(_) => None,
+    };
+    let links = attachments::inspect(&attachments::open(&config.pins)?)?;
+    let interfaces = interfaces::list().await?;
+    let program = info::program(&config.pins.object(Object::Program))?;
+    let maps = program.maps.iter().copied().chain([loaded.image]);
+    Ok(Status {
+        instance: config.instance.clone(),
+        generation: loaded.metadata.generation,
+        loaded_at: utc(loaded.metadata.loaded_at()),
+        version: loaded.metadata.version.clone(),
+        daemon,
+        rules: Rules::new(&loaded),
+        interfaces: links
+            .iter()
+            .map(|link| Attached::new(link, &interfaces))
+            .collect(),
+        maps: maps.map(info::map).collect::<Result<_, _>>()?,
+        program: Program::new(program),
+    })
+}
+
+impl Rules {
+    fn new(loaded: &Loaded) -> Self {
+        let Metadata {
+            file,
+            sha256,
+            mode,
+            policy,
+            rules,
+            ..
+        } = &loaded.metadata;
+        Self {
+            file: file.display().to_string(),
+            sha256: sha256.clone(),
+            count: rules.len(),
+            policy: policy.clone(),
+            mode: mode.clone(),
+            image_bytes: loaded.description.length,
+        }
+    }
+}
+
+impl Attached {
+    fn new(link: &PresentLink, interfaces: &[Interface]) -> Self {
+        let interface = interfaces
+            .iter()
+            .find(|interface| Some(interface.index) == link.interface);
+        let attached = interface.and_then(|interface| {
+            let mut programs = interface.programs.iter();
+            programs.find(|attached| attached.program == link.program)
+        });
+        Self {
+            name: interface
+                .map_or(&link.name, |interface| &interface.name)
+                .clone(),
+            index: interface.map(|interface| interface.index.0),
+            mode: attached.map(|attached| attached.mode),
+        }
+    }
+}
+
+impl Program {
+    fn new(facts: ProgramFacts) -> Self {
+        Self {
+            id: facts.id,
+            tag: facts.tag,
+            verified_instructions: facts.verified_instructions,
+            translated_bytes: facts.translated_bytes,
+            jited_bytes: facts.jited_bytes,
+            memory_bytes: facts.memory,
+            loaded_at: facts.loaded_at.map(utc),
+        }
+    }
+}
+
+impl Status {
+    fn to_text(&self) -> String {
+        let mut lines = vec![
+            format!("instance    {}", self.instance),
+            match &self.daemon {
+                Some(Daemon { pid, generation }) => {
+                    let state = if generation.is_some() {
+                        "running"
+                    } else {
+                        "beginning"
+                    };
+                    format!("daemon      {state}, process {pid}")
+                }
+                None => "daemon      not running; the rules below stay in force".to_owned(),
+            },
+            format!(
+                "generation  {}, loaded {} by version {}",
+                self.generation, self.loaded_at, self.version
+            ),
+            format!(
+                "rules       {}, {}",
+                self.rules.file,
+                counted(self.rules.count, "rule")
+            ),
+            format!("sha256      {}", self.rules.sha256),
+            format!(
+                "policy      {}, mode {}, image {}",
+                self.rules.policy,
+                self.rules.mode,
+                bytes(self.rules.image_bytes.into())
+            ),
+            self.program.to_text(),
+            String::new(),
+        ];
+        let mut table = Table::new(&[
+            ("INTERFACE", Alignment::Left),
+            ("ATTACHED", Alignment::Left),
+        ]);
+        for interface in &self.interfaces {
+            let attached = match interface.mode {
+                Some(mode) => mode.to_string(),
+                None => "no: removed or detached by somebody else".to_owned(),
+            };
+            table.row([interface.name.clone(), attached]);
+        }
+        lines.push(table.to_string());
+        lines.push(self.map_table().to_string());
+        lines.join("\n")
+    }
+
+    fn map_table(&self) -> Table {
+        let mut table = Table::new(&[
+            ("MAP", Alignment::Left),
+            ("ID", Alignment::Right),
+            ("ENTRIES", Alignment::Right),
+            ("VALUE", Alignment::Right),
+            ("MEMORY", Alignment::Right),
+        ]);
+        for map in &self.maps {
+            table.row([
+                map.name.clone(),
+                map.id.to_string(),
+                grouped(map.entries.into()),
+                bytes(map.value_bytes.into()),
+                bytes(map.memory),
+            ]);
+        }
+        table
+    }
+}
+
+impl Program {
+    fn to_text(&self) -> String {
+        let verified = self
+            .verified_instructions
+            .map_or_else(String::new, |count| {
+                format!(", {} instructions verified", grouped(count.into()))
+            });
+        let jited = match self.jited_bytes {
+            0 => "not JITed: the kernel interprets it".to_owned(),
+            count => format!("JITed to {}", bytes(count.into())),
+        };
+        format!(
+            "program     id {}, tag {}{verified}, {jited}",
+            self.id, self.tag
+        )
+    }
+}

@@ -1,0 +1,82 @@
+//! Taking everything of an instance out of the kernel, whoever put it there.
+
+use crate::kernel::{
+    images::Images,
+    link::{AttachError, Link},
+    pins::{self, Object, PinError, Pins},
+};
+
+/// Why something may be left.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnloadError {
+    /// A link.
+    #[error("not everything could be unloaded")]
+    Link(#[from] AttachError),
+    /// A pin.
+    #[error("not everything could be unloaded")]
+    Pin(#[from] PinError),
+}
+
+/// Detaches every link, takes the image out of force, and removes the pins, upon which the kernel
+/// frees program and maps. Goes on after an error, and reports the first.
+///
+/// Returns the names of the interfaces that were detached from; `None` when nothing was loaded.
+pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
+    if !pins.exist() {
+        return Ok(None);
+    }
+    let names = pins.linked()?;
+    let mut first_error: Result<(), UnloadError> = Ok(());
+    let mut note = |outcome: Result<(), UnloadError>| {
+        if first_error.is_ok() {
+            first_error = outcome;
+        }
+    };
+    for name in &names {
+        let path = pins.link(name);
+        note(
+            Link::open(&path, name)
+                .and_then(|link| link.detach())
+                .map_err(Into::into),
+        );
+        note(pins::unpin(&path).map_err(Into::into));
+    }
+    let in_force = Object::ALL.map(|object| (object, pins.object(object)));
+    let interrupted = pins
+        .interrupted()?
+        .into_iter()
+        .map(|(generation, object)| (object, pins.next(generation, object)));
+    for (object, path) in in_force.into_iter().chain(interrupted) {
+        if object == Object::Images {
+            clear(&path);
+        }
+        note(pins::unpin(&path).map_err(Into::into));
+    }
+    note(pins.remove_folder().map_err(Into::into));
+    first_error?;
+    Ok(Some(names))
+}
+
+/// Frees the image, even while somebody else holds the array.
+fn clear(path: &std::path::Path) {
+    let Ok(Some(_)) = pins::open(path) else {
+        return;
+    };
+    match Images::open(path) {
+        Ok(mut images) => {
+            if let Err(error) = images.clear() {
+                tracing::warn!(%error, "the image in force could not be deleted");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the images could not be opened"),
+    }
+}
+
+/// What [`unload`] did, in words.
+pub(crate) fn describe(interfaces: Option<&[String]>) -> String {
+    match interfaces {
+        None => "nothing was loaded".into(),
+        Some([]) => "unloaded".into(),
+        Some(names) => format!("unloaded: detached from `{}`", names.join("`, `")),
+    }
+}

@@ -1,0 +1,312 @@
+//! A test machine: a network of its own, a BPF file system of its own, and the command.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use benches::{
+    bpffs::BpfFs,
+    network::Network,
+    objects::{self, Kind, Object},
+    packet::Packet,
+    traffic::Sender,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_firewall");
+
+/// How long anything may take: builds without optimisation on a busy machine are slow.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Packets and bytes.
+pub(crate) type Count = (u64, u64);
+
+/// A machine with one or more interfaces to filter on.
+pub(crate) struct Machine {
+    pub(crate) network: Network,
+    pub(crate) bpffs: BpfFs,
+    pub(crate) folder: tempfile::TempDir,
+    sender: Mutex<Sender>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self::with_links(1)
+    }
+
+    pub(crate) fn with_links(count: usize) -> Self {
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "this test loads programs into the kernel and needs root"
+        );
+        let network = Network::with_links(count).unwrap();
+        let sender = Sender::open(&network.peer, &network.link().peer).unwrap();
+        Self {
+            sender: Mutex::new(sender),
+            network,
+            bpffs: BpfFs::mount().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The name of the first interface.
+    pub(crate) fn interface(&self) -> &str {
+        &self.network.link().host.interface
+    }
+
+    /// Writes the rule file: `rules` below settings for the first interface.
+    pub(crate) fn write_rules(&self, policy: &str, rules: &str) -> PathBuf {
+        let interface = self.interface();
+        self.write_file(&format!(
+            "[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"{policy}\"\n{rules}"
+        ))
+    }
+
+    /// Writes the rule file.
+    pub(crate) fn write_file(&self, text: &str) -> PathBuf {
+        let path = self.folder.path().join("rules.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// The folder of the pins.
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.bpffs.path().join("firewall/test")
+    }
+
+    /// The command with the places of this machine.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("FIREWALL_BPFFS", self.bpffs.path())
+            .env("FIREWALL_RUN_DIR", self.run_folder())
+            .env("FIREWALL_INSTANCE", "test")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Said {
+        let mut command = self.command(BINARY);
+        command.args(arguments);
+        self.finish(command)
+    }
+
+    pub(crate) fn finish(&self, mut command: Command) -> Said {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.network.host.spawn(&mut command).unwrap();
+        said(child.wait_with_output().unwrap())
+    }
+
+    /// Starts the daemon with the rule file, and waits until the rules are in force.
+    pub(crate) fn apply(&self, rules: &Path) -> Daemon<'_> {
+        let daemon = self.start(rules);
+        self.await_daemon(&daemon);
+        daemon
+    }
+
+    /// Waits until the rules that a daemon was started with are in force.
+    pub(crate) fn await_daemon(&self, daemon: &Daemon<'_>) {
+        wait_until("the daemon has brought its rules into force", || {
+            let status = self.run(["status", "--json"]);
+            status.status.success() && {
+                let its = &json(&status.stdout)["daemon"];
+                its["pid"] == daemon.child.id() && its["generation"].is_u64()
+            }
+        });
+    }
+
+    /// Starts the daemon.
+    pub(crate) fn start(&self, rules: &Path) -> Daemon<'_> {
+        let log = self.folder.path().join("log");
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .unwrap();
+        let mut command = self.command(BINARY);
+        command
+            .arg("apply")
+            .arg(rules)
+            .stdout(Stdio::null())
+            .stderr(file);
+        Daemon {
+            child: self.network.host.spawn(&mut command).unwrap(),
+            machine: self,
+        }
+    }
+
+    /// What the daemons of this machine have logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let status = self.run(["status", "--json"]);
+        assert!(status.status.success(), "{status:?}");
+        json(&status.stdout)
+    }
+
+    /// The counters of rules and reasons that are not 0.
+    pub(crate) fn counters(&self) -> BTreeMap<String, Count> {
+        let counters = self.run(["counters", "--json"]);
+        assert!(counters.status.success(), "{counters:?}");
+        let counters = json(&counters.stdout);
+        let rows = ["rules", "reasons"].map(|key| counters[key].as_array().unwrap().clone());
+        rows.concat()
+            .iter()
+            .map(|row| {
+                let number = |key: &str| row[key].as_u64().unwrap();
+                let name = row["name"].as_str().unwrap().to_owned();
+                (name, (number("packets"), number("bytes")))
+            })
+            .filter(|(_, count)| *count != (0, 0))
+            .collect()
+    }
+
+    /// Waits until the counters that are not 0 are these.
+    pub(crate) fn await_counters(&self, expected: &[(&str, Count)]) {
+        let expected: BTreeMap<String, Count> = expected
+            .iter()
+            .map(|&(name, count)| (name.to_owned(), count))
+            .collect();
+        let begin = Instant::now();
+        loop {
+            let counters = self.counters();
+            if counters == expected {
+                return;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "counted {counters:?}, expected {expected:?}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends a packet from the peer, again and again; how long its frame is.
+    pub(crate) fn send(&self, packet: &Packet, count: u64) -> u64 {
+        let frame = self.network.link().to_host(packet.clone()).build();
+        for _ in 0..count {
+            self.sender.lock().unwrap().send(&frame).unwrap();
+        }
+        frame.len() as u64
+    }
+
+    /// The program on the first interface.
+    pub(crate) fn attached(&self) -> Option<u32> {
+        self.network.xdp_program(&self.network.link().host).unwrap()
+    }
+
+    /// The BPF objects that the pins and their daemon keep alive.
+    pub(crate) fn objects(&self) -> BTreeSet<Object> {
+        let status = self.status();
+        let object = |kind, value: &Value| Object {
+            kind,
+            id: u32::try_from(value["id"].as_u64().unwrap()).unwrap(),
+        };
+        let maps = status["maps"].as_array().unwrap().iter();
+        maps.map(|map| object(Kind::Map, map))
+            .chain([object(Kind::Program, &status["program"])])
+            .collect()
+    }
+
+    /// Checks that nothing of the instance is left, nor any of `objects` in the kernel.
+    pub(crate) fn assert_nothing_left(&self, objects: &BTreeSet<Object>) {
+        assert_eq!(self.attached(), None);
+        assert_eq!(self.bpffs.pins().unwrap(), BTreeSet::new());
+        assert!(!self.run_folder().exists());
+        // The kernel frees objects a grace period after their last holder is gone.
+        wait_until("the kernel frees every object", || {
+            objects::all().unwrap().is_disjoint(objects)
+        });
+    }
+}
+
+/// A daemon, ended with this value.
+pub(crate) struct Daemon<'a> {
+    pub(crate) child: Child,
+    machine: &'a Machine,
+}
+
+impl Daemon<'_> {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the daemon's end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the daemon ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Kills the daemon, which leaves what is in the kernel.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::SIGTERM);
+            self.wait();
+        }
+        if thread::panicking() {
+            eprintln!("--- the log of the daemon\n{}---", self.machine.log());
+        }
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} until {what}"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn said(output: Output) -> Said {
+    Said {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+pub(crate) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}

@@ -1,0 +1,19 @@
+//! The `firewall` command from outside: real programs in the kernel, real packets over a veth pair
+//! made for each test, a BPF file system of its own. Nothing of the machine's own network is
+//! touched.
+//!
+//! All but those of [`checking`] need root, and fail without.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails where something is not as it should be"
+)]
+
+mod checking;
+mod life_cycle;
+mod machine;
+mod refusals;
+mod reload;
+mod takeover;
+mod verdicts;

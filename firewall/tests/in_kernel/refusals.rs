@@ -1,0 +1,257 @@
+//! What the machine or the kernel refuses is told with what to do, and leaves nothing behind.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use crate::{
+    machine::{BINARY, Machine, Said},
+    reload::{drop_port, idle_rules, udp},
+};
+
+/// Runs `apply`, which must fail and leave nothing.
+fn refused(machine: &Machine, arguments: &[&str]) -> Said {
+    let said = machine.run(arguments);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert_eq!(machine.bpffs.pins().unwrap(), BTreeSet::new());
+    assert!(!machine.run_folder().exists());
+    said
+}
+
+fn apply(machine: &Machine, interfaces: &str, mode: &str) -> Said {
+    let rules = machine.write_file(&format!(
+        "[firewall]\ninterfaces = [{interfaces}]\nmode = \"{mode}\"\n"
+    ));
+    refused(machine, &["apply", rules.to_str().unwrap()])
+}
+
+/// The object file with an instruction in it that reads beyond its context.
+fn broken_object(machine: &Machine) -> PathBuf {
+    let mut elf = fs::read(concat!(env!("OUT_DIR"), "/firewall-xdp")).unwrap();
+    let at = section(&elf, b"xdp");
+    // BPF_LDX | BPF_DW | BPF_MEM: r1 = *(u64 *)(r1 + 4096)
+    elf[at..at + 8].copy_from_slice(&[0x79, 0x11, 0x00, 0x10, 0, 0, 0, 0]);
+    let path = machine.folder.path().join("broken.o");
+    fs::write(&path, elf).unwrap();
+    path
+}
+
+/// The offset of a section in an ELF file of 64 bits.
+fn section(elf: &[u8], name: &[u8]) -> usize {
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes(*elf[at..].first_chunk().unwrap()));
+    let u32_at = |at: usize| u32::from_le_bytes(*elf[at..].first_chunk().unwrap()) as usize;
+    let u64_at =
+        |at: usize| usize::try_from(u64::from_le_bytes(*elf[at..].first_chunk().unwrap())).unwrap();
+    let header = |index: usize| u64_at(0x28) + index * 64;
+    let names = u64_at(header(u16_at(0x3e)) + 0x18);
+    let found = (0..u16_at(0x3c)).map(header).find(|&header| {
+        let its_name = &elf[names + u32_at(header)..];
+        its_name.strip_prefix(name).is_some_and(|rest| rest[0] == 0)
+    });
+    u64_at(found.unwrap() + 0x18)
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_program_that_the_verifier_refuses_is_told_with_the_end_of_its_log() {
+    let machine = Machine::new();
+    let object = broken_object(&machine);
+    let rules = machine.write_rules("pass", &drop_port("one", 1));
+    let said = refused(
+        &machine,
+        &[
+            "apply",
+            "--object",
+            object.to_str().unwrap(),
+            rules.to_str().unwrap(),
+        ],
+    );
+    let first = "error: the kernel's verifier refused the program `firewall`: Permission denied";
+    assert!(said.stderr.starts_with(first), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("  | invalid bpf_context access off=4096 size=8\n")
+    );
+    assert!(
+        said.stderr.contains("\nhelp: nothing was loaded"),
+        "{}",
+        said.stderr
+    );
+    assert!(!said.stderr.contains("processed "), "{}", said.stderr);
+    assert_eq!(machine.attached(), None);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn somebody_elses_program_is_named_and_untouched() {
+    for mode in ["native", "generic"] {
+        let machine = Machine::new();
+        let rules = machine.write_rules("pass", &drop_port("one", 1));
+        let _other = machine.apply(&rules);
+        let theirs = machine.attached().unwrap();
+        let file = machine.folder.path().join("mine.toml");
+        let interface = machine.interface();
+        let text = format!("[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"{mode}\"\n");
+        fs::write(&file, text).unwrap();
+        let said = machine.run(["--instance", "mine", "apply", file.to_str().unwrap()]);
+        assert_eq!(said.status.code(), Some(1));
+        let message = format!(
+            "error: interface `{interface}` already has an XDP program: `firewall`, id {theirs}\n\
+             help: it was left untouched"
+        );
+        assert!(said.stderr.starts_with(&message), "{}", said.stderr);
+        assert_eq!(machine.attached(), Some(theirs));
+        let length = machine.send(&udp(&machine, 1), 2);
+        machine.await_counters(&[("one", (2, 2 * length))]);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_driver_without_native_xdp_is_told_and_auto_falls_back_aloud() {
+    let machine = Machine::new();
+    let said = apply(&machine, "\"lo\"", "native");
+    assert!(
+        said.stderr
+            .starts_with("error: the driver of `lo` has no native XDP\nhelp: set `mode"),
+        "{said:?}"
+    );
+    let rules = machine.write_file("[firewall]\ninterfaces = [\"lo\"]\nmode = \"auto\"\n");
+    let _daemon = machine.apply(&rules);
+    assert_eq!(machine.status()["interfaces"][0]["mode"], "generic");
+    let log = machine.log();
+    assert!(
+        log.contains("WARN the driver of `lo` has no native XDP"),
+        "{log}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn unknown_interfaces_are_told_with_those_there_are() {
+    let machine = Machine::new();
+    let said = apply(&machine, "\"eth7\"", "native");
+    assert_eq!(
+        said.stderr,
+        "error: no interface is called `eth7`\nhelp: there are `lo`, `fw-host0`\n"
+    );
+    let said = apply(&machine, "\"lo\", \"wan*\"", "generic");
+    assert!(
+        said.stderr.starts_with("error: no interface fits `wan*`\n"),
+        "{said:?}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_that_is_no_bpf_file_system_is_told() {
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", "");
+    let folder = machine.folder.path().to_str().unwrap();
+    let said = refused(
+        &machine,
+        &["apply", "--bpffs", folder, rules.to_str().unwrap()],
+    );
+    assert!(
+        said.stderr.starts_with(&format!(
+            "error: no BPF file system at `{folder}`\nhelp: mount one with `mount -t bpf bpf {folder}`"
+        )),
+        "{said:?}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn lacking_privileges_are_named() {
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", "");
+    let mut command = machine.command("setpriv");
+    command
+        .args(["--bounding-set", "-all", BINARY, "apply"])
+        .arg(rules);
+    let said = machine.finish(command);
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(
+        said.stderr,
+        "error: not enough privilege: CAP_SYS_ADMIN and CAP_NET_ADMIN missing\n\
+         help: run it as root, for example with `sudo`\n"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_was_attached_before_a_failure_is_detached_again() {
+    let machine = Machine::with_links(2);
+    let mut grow = machine.command("ip");
+    grow.args(["link", "set", "fw-peer1", "mtu", "9000"]);
+    let status = machine
+        .network
+        .peer
+        .spawn(&mut grow)
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert!(status.success());
+    // Attached by index, `fw-host0` first; then the peer's frames are too long for the other.
+    let said = apply(&machine, "\"fw-host*\"", "native");
+    let message = "error: the driver of `fw-host1` refuses a native XDP program with its present \
+                   settings: Numerical result out of range (os error 34)\nhelp: ";
+    assert!(
+        said.stderr
+            .contains("attached to `fw-host0` in native mode"),
+        "{said:?}"
+    );
+    assert!(said.stderr.contains(message), "{said:?}");
+    for link in machine.network.links() {
+        assert_eq!(machine.network.xdp_program(&link.host).unwrap(), None);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_change_that_fails_in_the_kernel_gives_everything_back() {
+    let machine = Machine::new();
+    let one = drop_port("one", 1);
+    let _daemon = machine.apply(&machine.write_rules("pass", &one));
+    let program = machine.attached();
+    let before = machine.objects();
+    let length = machine.send(&udp(&machine, 1), 3);
+    // More counters need another program; it takes the link over before `lo` refuses it.
+    machine.write_file(&format!(
+        "[firewall]\ninterfaces = [\"{}\", \"lo\"]\n{}{one}",
+        machine.interface(),
+        idle_rules(100)
+    ));
+    let said = machine.run(["reload"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(
+        said.stderr.contains("the driver of `lo` has no native XDP"),
+        "{said:?}"
+    );
+    assert_eq!(machine.attached(), program);
+    assert_eq!(machine.objects(), before);
+    assert_eq!(fs::read_dir(machine.pins()).unwrap().count(), 4);
+    machine.send(&udp(&machine, 1), 4);
+    machine.await_counters(&[("one", (7, 7 * length))]);
+    machine.write_rules("pass", &(idle_rules(100) + &one));
+    assert!(machine.run(["reload"]).status.success());
+    machine.await_counters(&[("one", (7, 7 * length))]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_mode_that_the_driver_lacks_gives_the_old_one_back() {
+    let machine = Machine::new();
+    let file = |mode: &str| {
+        machine.write_file(&format!(
+            "[firewall]\ninterfaces = [\"lo\"]\nmode = \"{mode}\"\n"
+        ))
+    };
+    let _daemon = machine.apply(&file("generic"));
+    file("native");
+    let said = machine.run(["reload"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(machine.status()["generation"], 1);
+    assert_eq!(machine.status()["interfaces"][0]["mode"], "generic");
+    file("auto");
+    assert!(machine.run(["reload"]).status.success());
+    assert_eq!(machine.status()["generation"], 2);
+}
