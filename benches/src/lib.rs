@@ -1,1 +1,20 @@
-//! Traffic generation with pnet, test networks, and benchmarks.
+//! Traffic, test networks, the demonstration and the benchmarks of the firewall.
+//!
+//! - [`packet`]: frames of every kind that the firewall must judge, correct or damaged on purpose;
+//! - [`mix`]: marked flows of such packets, drawn from a seed;
+//! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
+//! - [`traffic`]: sending at a steady rate, and counting what arrives;
+//! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
+//! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
+//!
+//! Nothing here knows how the firewall works: it is judged from outside.
+
+pub mod bpffs;
+pub mod interrupt;
+pub mod mark;
+pub mod mix;
+pub mod network;
+pub mod objects;
+pub mod packet;
+pub mod random;
+pub mod traffic;

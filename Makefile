@@ -1,0 +1,40 @@
+# One command for each thing; `make help` lists them.
+
+.PHONY: help setup build test demo lint clean
+.DEFAULT_GOAL := help
+
+CARGO := scripts/cargo.sh
+
+help:
+	@echo 'make demo    see packets passed and dropped on a test network, in under a minute (root)'
+	@echo 'make test    run every test; as root also those that load programs into the kernel'
+	@echo 'make build   build target/release/firewall'
+	@echo 'make setup   install what the others need and is missing; each calls it itself'
+	@echo 'make lint    check formatting and lints'
+	@echo 'make clean   remove what was built'
+
+setup:
+	@scripts/setup.sh build test lint
+
+build:
+	@scripts/setup.sh build
+	$(CARGO) build --release --locked -p firewall
+
+demo:
+	@scripts/need-root.sh demo 'making network namespaces and loading an XDP program needs root'
+	@scripts/setup.sh build
+	$(CARGO) build --locked -p firewall --bin firewall -p benches --bin demo
+	$${CARGO_TARGET_DIR:-target}/debug/demo
+
+# Tests that need root are marked `#[ignore = "needs root"]`.
+test:
+	@scripts/setup.sh build test
+	@scripts/test.sh
+
+lint:
+	@scripts/setup.sh build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,157 @@
+//! Which BPF objects the kernel holds, by id: what a program that cleans up must not leave behind.
+
+use std::{collections::BTreeSet, fs, io, path::Path};
+
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+
+/// A kind of BPF object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A program.
+    Program,
+    /// A map.
+    Map,
+    /// A link.
+    Link,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Program, Self::Map, Self::Link];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Map => "map",
+            Self::Link => "link",
+        }
+    }
+
+    /// The command that gives the next id (`enum bpf_cmd`, `linux/bpf.h`).
+    const fn next_id_command(self) -> libc::c_int {
+        match self {
+            Self::Program => 11,
+            Self::Map => 12,
+            Self::Link => 31,
+        }
+    }
+
+    /// The key of an id in `/proc/PID/fdinfo`.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Program => "prog_id:",
+            Self::Map => "map_id:",
+            Self::Link => "link_id:",
+        }
+    }
+}
+
+/// A BPF object in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Object {
+    /// What it is.
+    pub kind: Kind,
+    /// The number that the kernel gave it, and gives to no other of its kind for a long time.
+    pub id: u32,
+}
+
+/// Lists every BPF object in the kernel, whoever made it.
+///
+/// # Errors
+///
+/// If the kernel refuses (`CAP_SYS_ADMIN`).
+pub fn all() -> Result<BTreeSet<Object>> {
+    let mut objects = BTreeSet::new();
+    for kind in Kind::ALL {
+        let mut id = 0;
+        while let Some(next) = next_id(kind, id)
+            .with_context(|| format!("cannot list the BPF {}s (this needs root)", kind.name()))?
+        {
+            id = next;
+            objects.insert(Object { kind, id });
+        }
+    }
+    Ok(objects)
+}
+
+/// Lists the BPF objects that a process holds by descriptors.
+///
+/// # Errors
+///
+/// If the process is gone or may not be looked at.
+pub fn of_process(process: u32) -> Result<BTreeSet<Object>> {
+    let folder = Path::new("/proc").join(process.to_string()).join("fdinfo");
+    let listing = folder
+        .read_dir()
+        .with_context(|| format!("cannot read `{}`", folder.display()))?;
+    let mut objects = BTreeSet::new();
+    for entry in listing {
+        // A descriptor that was closed in the meantime holds nothing.
+        let Ok(text) = fs::read_to_string(entry?.path()) else {
+            continue;
+        };
+        for line in text.lines() {
+            for kind in Kind::ALL {
+                let id = line.strip_prefix(kind.key()).map(str::trim);
+                if let Some(Ok(id)) = id.map(str::parse) {
+                    objects.insert(Object { kind, id });
+                }
+            }
+        }
+    }
+    Ok(objects)
+}
+
+/// The lowest id of a kind above `id`.
+#[expect(unsafe_code, reason = "no library in use has this system call")]
+fn next_id(kind: Kind, id: u32) -> io::Result<Option<u32>> {
+    /// The members of `union bpf_attr` that the command reads and writes.
+    #[repr(C)]
+    struct Attributes {
+        start_id: u32,
+        next_id: u32,
+        open_flags: u32,
+    }
+    let mut attributes = Attributes {
+        start_id: id,
+        next_id: 0,
+        open_flags: 0,
+    };
+    // SAFETY: the kernel reads and writes `size_of::<Attributes>()` bytes at the pointer, which is
+    // to a live value of that type, in which any bytes are valid.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            kind.next_id_command(),
+            &raw mut attributes,
+            size_of::<Attributes>(),
+        )
+    };
+    match Errno::result(result) {
+        Ok(_) => Ok(Some(attributes.next_id)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root"]
+    fn objects_are_listed_without_an_end() {
+        all().unwrap();
+    }
+
+    #[test]
+    fn a_process_without_bpf_descriptors_holds_no_objects() {
+        assert_eq!(of_process(process::id()).unwrap(), BTreeSet::new());
+        assert!(of_process(u32::MAX).is_err());
+    }
+}

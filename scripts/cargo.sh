@@ -1,0 +1,7 @@
+#!/bin/sh
+# Runs cargo with the pinned toolchain and the tools that `make setup` installed.
+set -eu
+top=$(dirname "$0")/..
+cd "$top"
+. scripts/env.sh
+as_builder cargo "$@"

@@ -1,0 +1,37 @@
+# shellcheck shell=sh
+# Sourced by the other scripts, from the top of the tree: sets `version` and `toolchain` and, under
+# sudo, finds the Rust of the user who called it.
+
+version=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml)
+
+# Under sudo the tree is built by, and belongs to, the user who called it.
+builder=
+if [ "$(id -u)" = 0 ] && [ "${SUDO_USER:-root}" != root ]; then
+    builder=$SUDO_USER
+    builder_home=$(getent passwd "$builder" | cut -d: -f6)
+    export CARGO_HOME="${CARGO_HOME:-$builder_home/.cargo}"
+    export RUSTUP_HOME="${RUSTUP_HOME:-$builder_home/.rustup}"
+fi
+PATH="$PWD/.tools/bin:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH"
+export PATH
+
+# The name under which rustup has the pinned version: that of the version, unless setup.sh found it
+# under another.
+toolchain=$version
+if [ -r .tools/toolchain ]; then
+    toolchain=$(cat .tools/toolchain)
+fi
+export RUSTUP_TOOLCHAIN="$toolchain"
+# What is installed is decided by setup.sh, not by whichever command happens to be the first.
+export RUSTUP_AUTO_INSTALL=0
+
+# Runs a command as the user to whom the tree belongs.
+as_builder() {
+    if [ -n "$builder" ]; then
+        sudo -u "$builder" env HOME="$builder_home" PATH="$PATH" CARGO_HOME="$CARGO_HOME" \
+            RUSTUP_HOME="$RUSTUP_HOME" RUSTUP_TOOLCHAIN="$RUSTUP_TOOLCHAIN" \
+            RUSTUP_AUTO_INSTALL="$RUSTUP_AUTO_INSTALL" "$@"
+    else
+        "$@"
+    fi
+}

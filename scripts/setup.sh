@@ -1,0 +1,173 @@
+#!/bin/sh
+# setup.sh PURPOSE...: makes sure that what the purposes need is there, and installs what is not.
+#
+#   build  the pinned Rust, the source of its core library, and bpf-linker
+#   test   the commands that the tests call
+#   lint   clippy and rustfmt
+#
+# It may be run any number of times. It changes nothing outside the tree but through rustup and
+# apt-get, and says so before it does.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+BPF_LINKER=0.10.3
+
+say() {
+    echo "setup: $*"
+}
+
+# fail WHAT HELP: WHAT is missing, HELP is what to do about it.
+fail() {
+    echo "setup: $1" >&2
+    echo "help: $2" >&2
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# install_packages COMMAND PACKAGE...: installs Debian packages for the sake of a command.
+install_packages() {
+    missing=$1
+    shift
+    has apt-get || fail "the command \`$missing\` is missing" "install it; Debian has it in \`$1\`"
+    [ "$(id -u)" = 0 ] ||
+        fail "the command \`$missing\` is missing" "run \`sudo apt-get install $*\`"
+    say "installing $* with apt-get"
+    log=$(mktemp)
+    # The lists of packages may be old, or not there yet.
+    if apt_install "$@" >"$log" 2>&1 ||
+        { apt-get update >>"$log" 2>&1 && apt_install "$@" >>"$log" 2>&1; }; then
+        rm -f "$log"
+        return
+    fi
+    tail -n 5 "$log" >&2
+    rm -f "$log"
+    return 1
+}
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+c_compiler() {
+    has cc || fail "the C compiler \`cc\` is missing" "run \`apt-get install gcc libc6-dev\` as root"
+    echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - 2>/dev/null ||
+        fail "the C compiler cannot link a program" "run \`apt-get install gcc libc6-dev\` as root"
+}
+
+# The pinned version under its own name, or else under another, or else installed.
+rust() {
+    if has rustup; then
+        is_installed "$toolchain" && return
+        for name in $(as_builder rustup toolchain list | sed 's/ .*//'); do
+            if [ "$(rust_version "$name")" = "$version" ]; then
+                say "using Rust $version, which rustup has as $name"
+                use_toolchain "$name"
+                return
+            fi
+        done
+        say "installing Rust $version with rustup"
+        as_builder rustup toolchain install "$version" --profile minimal --no-self-update ||
+            fail "Rust $version could not be installed" "run \`rustup toolchain install $version\`"
+        use_toolchain "$version"
+    elif ! has cargo; then
+        fail "Rust is missing: there is no \`rustup\`" \
+            "run \`apt-get install rustup\` as root, or see https://rustup.rs"
+    elif [ "$(rust_version any)" != "$version" ]; then
+        fail "Rust $version is needed, this is $(rustc --version)" \
+            "install rustup: run \`apt-get install rustup\` as root, or see https://rustup.rs"
+    fi
+}
+
+# Whether rustup has the toolchain; asking a missing one for its version could install it.
+is_installed() {
+    as_builder rustup toolchain list | grep -q "^$1\(-\| \|\$\)" &&
+        [ "$(rust_version "$1")" = "$version" ]
+}
+
+# rust_version TOOLCHAIN
+rust_version() {
+    as_builder env RUSTUP_TOOLCHAIN="$1" rustc --version 2>/dev/null | cut -d' ' -f2
+}
+
+use_toolchain() {
+    toolchain=$1
+    export RUSTUP_TOOLCHAIN="$1"
+    echo "$1" | as_builder tee .tools/toolchain >/dev/null
+}
+
+# The source of core, from which it is built for BPF; or else a compiler that has it built.
+core_for_bpf() {
+    sysroot=$(as_builder rustc --print sysroot)
+    if [ -e "$sysroot/lib/rustlib/src/rust/library/core/Cargo.toml" ]; then
+        rm -f .tools/ebpf-rustc
+        return
+    fi
+    if [ -r .tools/ebpf-rustc ] && [ -x "$(cat .tools/ebpf-rustc)" ]; then
+        return
+    fi
+    say "installing the component rust-src of Rust $version with rustup"
+    if has rustup && as_builder rustup component add rust-src --toolchain "$toolchain"; then
+        return
+    fi
+    say "rustup refused; trying Debian's compiler, which has the library built for BPF"
+    if install_packages rustc rustc-web libstd-rust-web-dev-bpf; then
+        echo /usr/bin/rustc | as_builder tee .tools/ebpf-rustc >/dev/null
+        return
+    fi
+    fail "the component \`rust-src\` of Rust $version is missing" \
+        "run \`rustup component add rust-src --toolchain $toolchain\`"
+}
+
+bpf_linker() {
+    found=$(as_builder .tools/bin/bpf-linker --version 2>/dev/null || :)
+    [ "$found" = "bpf-linker $BPF_LINKER" ] && return
+    say "building bpf-linker $BPF_LINKER into .tools (one or two minutes)"
+    as_builder cargo install bpf-linker --version "$BPF_LINKER" --locked --root .tools --quiet ||
+        fail "bpf-linker $BPF_LINKER could not be built" \
+            "run \`cargo install bpf-linker --version $BPF_LINKER --locked --root .tools\`"
+}
+
+# component NAME COMMAND
+component() {
+    as_builder "$2" --version >/dev/null 2>&1 && return
+    say "installing the component $1 of Rust $version with rustup"
+    as_builder rustup component add "$1" --toolchain "$toolchain" ||
+        fail "the component \`$1\` of Rust $version is missing" \
+            "run \`rustup component add $1 --toolchain $toolchain\`"
+}
+
+# Only the tests that need root call these, so without root nobody misses them.
+test_commands() {
+    if [ "$(id -u)" = 0 ]; then
+        bpftool version >/dev/null 2>&1 || install_packages bpftool bpftool ||
+            install_packages bpftool linux-tools-common "linux-tools-$(uname -r)" ||
+            fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
+    fi
+}
+
+as_builder mkdir -p .tools
+for purpose in "$@"; do
+    case $purpose in
+    build)
+        c_compiler
+        rust
+        core_for_bpf
+        bpf_linker
+        ;;
+    test)
+        test_commands
+        ;;
+    lint)
+        component clippy cargo-clippy
+        component rustfmt rustfmt
+        ;;
+    *)
+        fail "there is no purpose \`$purpose\`" "name some of: build test lint"
+        ;;
+    esac
+done
+say "all that is needed to $(echo "$*" | sed 's/ /, /g') is there"
