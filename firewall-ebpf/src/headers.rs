@@ -90,6 +90,8 @@ pub struct Headers {
     pub protocol: u8,
     /// The TCP flags byte: FIN is 1, CWR is 128.
     pub tcp_flags: u8,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    pub ttl: u8,
 }
 
 /// The bits of [`Headers::present`].
@@ -104,6 +106,17 @@ pub mod present {
     pub const TCP: u32 = 8;
     /// The packet is an ICMP or ICMPv6 message.
     pub const ICMP: u32 = 16;
+    /// The packet is a fragment: in IPv4 not the first or with more to follow, in IPv6 with a
+    /// fragment header, even one that says that the packet is whole (RFC 6946).
+    pub const FRAGMENT: u32 = 32;
+    /// A link does not work without the packet: address resolution, neighbour discovery, or a
+    /// query of a multicast router to its own link.
+    ///
+    /// A neighbour discovery message has the hop limit 255, which no router forwards (RFC 4861,
+    /// section 6.1), and is no fragment (RFC 6980). A query has the hop limit 1 and a link-local
+    /// source (RFC 2710, section 3); without an answer to it a switch stops forwarding multicast,
+    /// and with it neighbour discovery.
+    pub const NEIGHBOUR: u32 = 64;
 }
 
 impl Headers {
@@ -131,21 +144,28 @@ impl Headers {
             icmp: narrow(self.icmp),
             protocol: packet.opaque(u64::from(self.protocol)) as u8,
             tcp_flags: packet.opaque(u64::from(self.tcp_flags)) as u8,
+            ttl: packet.opaque(u64::from(self.ttl)) as u8,
         }
     }
 
-    /// Whether the packet is address resolution or neighbour discovery (RFC 4861), without which
-    /// no other packet can be exchanged on a link.
-    #[must_use]
+    /// The bit [`present::NEIGHBOUR`] if the packet deserves it.
     #[inline(always)]
-    pub const fn is_neighbour(&self) -> bool {
+    const fn neighbour(&self) -> u32 {
+        const LISTENER_QUERY: u16 = 130;
         const ROUTER_SOLICITATION: u16 = 133;
         const REDIRECT: u16 = 137;
-        let message = self.icmp >> 8;
-        self.ethertype == ethertype::ARP
-            || (self.has(present::IPV6 | present::ICMP)
-                && message >= ROUTER_SOLICITATION
-                && message <= REDIRECT)
+        const LINK_LOCAL: u64 = 0xfe80 >> 6;
+        let is_neighbour = if self.has(present::IPV6 | present::ICMP) {
+            !self.has(present::FRAGMENT)
+                && match self.icmp >> 8 {
+                    LISTENER_QUERY => self.ttl == 1 && self.src_high >> 54 == LINK_LOCAL,
+                    ROUTER_SOLICITATION..=REDIRECT => self.ttl == 255,
+                    _ => false,
+                }
+        } else {
+            self.ethertype == ethertype::ARP
+        };
+        if is_neighbour { present::NEIGHBOUR } else { 0 }
     }
 }
 
@@ -183,10 +203,14 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
     let upper = match headers.ethertype {
         ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
         ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
-        _ => return Ok(headers.opaque(packet)),
+        _ => {
+            headers.present |= headers.neighbour();
+            return Ok(headers.opaque(packet));
+        }
     };
     headers = headers.opaque(packet);
     parse_upper(packet, &upper.opaque(packet), &mut headers)?;
+    headers.present |= headers.neighbour();
     Ok(headers.opaque(packet))
 }
 
@@ -236,14 +260,20 @@ fn parse_ipv4<P: Packet + ?Sized>(
         return Err(Reason::Truncated);
     }
     let src = u32::from_be_bytes([middle[4], middle[5], middle[6], middle[7]]);
-    headers.present = present::IPV4;
+    let fragment = u16::from_be_bytes([start[6], start[7]]);
+    headers.present = if fragment & 0x3fff == 0 {
+        present::IPV4
+    } else {
+        present::IPV4 | present::FRAGMENT
+    };
+    headers.ttl = middle[0];
     headers.src_high = u64::from(src) << 32;
     headers.dst_high = u64::from(dst) << 32;
     headers.protocol = middle[1];
     Ok(Upper {
         at: offset + header_len,
         end,
-        fragment_offset: u32::from(u16::from_be_bytes([start[6], start[7]]) & 0x1fff),
+        fragment_offset: u32::from(fragment & 0x1fff),
     })
 }
 
@@ -264,6 +294,7 @@ fn parse_ipv6<P: Packet + ?Sized>(
     headers.dst_high = u64::from_be_bytes(load(packet, offset + 24)?);
     headers.dst_low = u64::from_be_bytes(load(packet, offset + 32)?);
     let payload_len = u32::from(u16::from_be_bytes([start[4], start[5]]));
+    headers.ttl = start[7];
     let mut next = start[6];
     let mut at = offset + 40;
     // A jumbogram states its length in a hop-by-hop option and 0 here (RFC 2675).
@@ -302,6 +333,7 @@ fn parse_ipv6<P: Packet + ?Sized>(
         let is_fragment = next == protocol::FRAGMENT;
         next = extension[0];
         if is_fragment {
+            headers.present |= present::FRAGMENT;
             fragment_offset = u32::from(u16::from_be_bytes([extension[2], extension[3]]) >> 3);
             if fragment_offset != 0 {
                 break;

@@ -91,7 +91,7 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
     };
     match entry & 3 {
         NO_MATCH if entry >> 2 != 0 => Judgement::NoRule(Reason::BadImage),
-        NO_MATCH if headers.is_neighbour() => Judgement::NoRule(Reason::Neighbour),
+        NO_MATCH if headers.has(present::NEIGHBOUR) => Judgement::NoRule(Reason::Neighbour),
         NO_MATCH => Judgement::NoRule(Reason::Policy),
         PASS => Judgement::Pass(entry >> 2),
         _ => Judgement::Drop(entry >> 2),

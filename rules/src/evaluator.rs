@@ -148,14 +148,21 @@ fn holds_icmp(set: &IcmpSet, (message, family): (u16, Family)) -> bool {
     }
 }
 
-/// Address resolution, and the five messages of neighbour discovery (RFC 4861, section 4).
+/// Address resolution; the five messages of neighbour discovery, whole and from this link (RFC
+/// 4861, section 4; RFC 6980); multicast listener queries from this link (RFC 2710).
 fn is_neighbour(fields: &Fields) -> bool {
     const ARP: u16 = 0x0806;
-    let icmp_type = fields.icmp.map(|message| message >> 8);
-    match fields.family {
-        None => fields.ethertype == ARP,
-        Some(Family::Ipv4) => false,
-        Some(Family::Ipv6) => matches!(icmp_type, Some(133..=137)),
+    let whole = fields.is_fragment == Some(false);
+    match (fields.family, fields.src, fields.icmp) {
+        (None, _, _) => fields.ethertype == ARP,
+        (Some(Family::Ipv6), Some(IpAddr::V6(src)), Some(message)) if whole => {
+            match (message.to_be_bytes(), fields.hop_limit) {
+                ([130, _], Some(1)) => src.is_unicast_link_local(),
+                ([133..=137, _], Some(255)) => true,
+                (_, _) => false,
+            }
+        }
+        (Some(_), _, _) => false,
     }
 }
 
@@ -205,6 +212,8 @@ mod tests {
             sport: Some(4242),
             dport: Some(22),
             tcp_flags: Some(2),
+            hop_limit: Some(64),
+            is_fragment: Some(false),
             icmp: None,
         }
     }
@@ -216,6 +225,8 @@ mod tests {
             src: Some(Ipv6Addr::LOCALHOST.into()),
             dst: Some(Ipv6Addr::LOCALHOST.into()),
             protocol: Some(58),
+            hop_limit: Some(255),
+            is_fragment: Some(false),
             icmp: Some(u16::from(icmp_type) << 8),
             ..Fields::default()
         }
@@ -269,23 +280,39 @@ mod tests {
         let policy = (Outcome::Reason(Reason::Policy), Action::Drop, Vec::new());
         assert_eq!(decided(&rules, &ethertype(0x0806)), neighbour);
         assert_eq!(decided(&rules, &ethertype(0x8035)), policy);
+        let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
         for icmp_type in 0..=u8::MAX {
-            let expected = match icmp_type {
-                133..=137 => &neighbour,
-                _ => &policy,
-            };
-            assert_eq!(decided(&rules, &icmpv6(icmp_type)), *expected);
+            for (hop_limit, src) in [
+                (255, None),
+                (255, Some(link_local)),
+                (1, Some(link_local)),
+                (1, None),
+            ] {
+                let message = icmpv6(icmp_type);
+                let message = Fields {
+                    hop_limit: Some(hop_limit),
+                    src: src.or(message.src),
+                    ..message
+                };
+                let expected = match (icmp_type, hop_limit) {
+                    (133..=137, 255) => &neighbour,
+                    (130, 1) if src.is_some() => &neighbour,
+                    (_, _) => &policy,
+                };
+                assert_eq!(decided(&rules, &message), *expected, "{message:?}");
+                let fragment = Fields {
+                    is_fragment: Some(true),
+                    ..message
+                };
+                assert_eq!(decided(&rules, &fragment), policy);
+            }
         }
         let over_ipv4 = Fields {
             icmp: Some(0x8700),
+            hop_limit: Some(255),
             ..ssh()
         };
         assert_eq!(decided(&rules, &over_ipv4), policy);
-        let fragment = Fields {
-            icmp: None,
-            ..icmpv6(135)
-        };
-        assert_eq!(decided(&rules, &fragment), policy);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct Fields {
     pub dport: Option<u16>,
     /// The TCP flags from CWR (128) to FIN (1).
     pub tcp_flags: Option<u8>,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    pub hop_limit: Option<u8>,
+    /// Whether an IP packet is a fragment; in IPv6, whether it has a fragment header.
+    pub is_fragment: Option<bool>,
     /// The ICMP message of an IPv4 packet or the ICMPv6 message of an IPv6 packet, as
     /// `type << 8 | code`.
     pub icmp: Option<u16>,
@@ -89,6 +93,9 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         src: Some(Ipv4Addr::from(array_at(header, 12)?).into()),
         dst: Some(Ipv4Addr::from(array_at(header, 16)?).into()),
         protocol: Some(protocol),
+        hop_limit: Some(u8_at(header, 8)?),
+        // More fragments (0x2000) or an offset.
+        is_fragment: Some(u16_at(header, 6)? & 0x3fff != 0),
         ..fields
     };
     if fragment_offset == 0 {
@@ -114,6 +121,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         take(behind, payload_length)?.0
     };
     let mut fragment_offset = 0;
+    let mut is_fragment = false;
     let mut extensions = 0;
     while fragment_offset == 0 && matches!(protocol, 0 | 43 | 44 | 51 | 60) {
         extensions += 1;
@@ -128,6 +136,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         };
         let (extension, behind) = take(payload, length)?;
         if protocol == 44 {
+            is_fragment = true;
             fragment_offset = u16_at(extension, 2)? >> 3;
         }
         protocol = u8_at(extension, 0)?;
@@ -138,6 +147,8 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         src: Some(Ipv6Addr::from(array_at(header, 8)?).into()),
         dst: Some(Ipv6Addr::from(array_at(header, 24)?).into()),
         protocol: Some(protocol),
+        hop_limit: Some(u8_at(header, 7)?),
+        is_fragment: Some(is_fragment),
         ..fields
     };
     if fragment_offset == 0 {

@@ -10,6 +10,8 @@ pub struct Recipe {
     pub tags: Vec<u16>,
     /// What the Ethernet frame carries.
     pub layer3: Layer3,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    pub hop_limit: u8,
     /// What the IP packet carries.
     pub upper: Upper,
     /// The bytes behind the upper-layer header.
@@ -124,7 +126,7 @@ impl Recipe {
                 frame.extend(total.to_be_bytes());
                 frame.extend([0xab, 0xcd]);
                 frame.extend(fragment.to_be_bytes());
-                frame.extend([64, self.upper.protocol, 0, 0]);
+                frame.extend([self.hop_limit, self.upper.protocol, 0, 0]);
                 frame.extend(src.to_be_bytes());
                 frame.extend(dst.to_be_bytes());
                 frame.extend(options);
@@ -141,7 +143,7 @@ impl Recipe {
                 let numbers = extensions.iter().map(|extension| extension.number);
                 let mut next = numbers.chain([self.upper.protocol]);
                 frame.extend(next.next());
-                frame.push(64);
+                frame.push(self.hop_limit);
                 frame.extend(src.to_be_bytes());
                 frame.extend(dst.to_be_bytes());
                 for (extension, next) in extensions.iter().zip(next) {
@@ -197,24 +199,33 @@ pub fn recipe(random: &mut Random) -> Recipe {
     let protocol = random.pick([
         6, 6, 6, 6, 17, 17, 17, 1, 58, 132, 33, 136, 0, 41, 43, 44, 47, 50, 51, 59, 60, 135, 255,
     ]);
-    let layer3 = match random.below(20) {
+    let mut layer3 = match random.below(20) {
         0 => Layer3::Other {
             ethertype: other_ethertype(random),
         },
         1..9 => ipv4(random),
         _ => ipv6(random),
     };
+    if let Layer3::Ipv6 { src, .. } = &mut layer3
+        && random.below(4) == 0
+    {
+        *src = *src >> 10 | 0xfe80 << 112;
+    }
     let payload = bytes(random, 24);
     let mut recipe = Recipe {
         tags: Vec::new(),
         layer3,
+        hop_limit: random.pick([64, 1, 255]),
         upper: Upper {
             protocol,
             sport: random.half(),
             dport: random.half(),
             tcp_flags: random.byte(),
             data_offset: 5,
-            icmp: random.half(),
+            icmp: match random.below(4) {
+                0 => random.pick([0x8200, 0x8500, 0x8700, 0x8900]),
+                _ => random.half(),
+            },
         },
         payload,
         overstated: 0,

@@ -43,6 +43,7 @@ fn udp(src: u32, dport: u16) -> Probe {
             options: Vec::new(),
             fragment: 0,
         },
+        hop_limit: 64,
         upper: Upper {
             protocol: 17,
             dport,

@@ -84,6 +84,8 @@ fn v4(protocol: u8) -> Fields {
         family: Some(Family::Ipv4),
         src: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
         dst: Some(Ipv4Addr::new(198, 51, 100, 2).into()),
+        hop_limit: Some(64),
+        is_fragment: Some(false),
         protocol: Some(protocol),
         ..other(0x0800)
     }
@@ -94,6 +96,8 @@ fn v6(protocol: u8) -> Fields {
         family: Some(Family::Ipv6),
         src: Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
         dst: Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into()),
+        hop_limit: Some(64),
+        is_fragment: Some(false),
         protocol: Some(protocol),
         ..other(0x86dd)
     }
@@ -110,6 +114,14 @@ fn ports(fields: Fields, dport: u16) -> Fields {
 fn icmp(fields: Fields, message: u16) -> Fields {
     Fields {
         icmp: Some(message),
+        ..fields
+    }
+}
+
+/// The fields of a packet that is a fragment.
+fn fragment(fields: Fields) -> Fields {
+    Fields {
+        is_fragment: Some(true),
         ..fields
     }
 }

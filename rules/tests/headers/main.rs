@@ -157,6 +157,8 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
         dport: present(headers.has(present::PORTS), headers.dport, &headers),
         tcp_flags: present(headers.has(present::TCP), headers.tcp_flags, &headers),
         icmp: present(headers.has(present::ICMP), headers.icmp, &headers),
+        hop_limit: present(family.is_some(), headers.ttl, &headers),
+        is_fragment: family.map(|_| headers.has(present::FRAGMENT)),
     };
     Ok(fields)
 }
