@@ -32,7 +32,13 @@ fn main() -> Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let tools = root.join(".tools");
     let rustc_marker = tools.join("ebpf-rustc");
-    println!("cargo:rerun-if-changed={}", rustc_marker.display());
+    // What does not exist yet may appear in the folder; cargo takes a path that is not there as
+    // changed each time.
+    for path in [&tools, &rustc_marker] {
+        if path.exists() {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    }
     let flags = [
         format!(
             "--cfg=bpf_target_arch=\"{}\"",
@@ -93,7 +99,6 @@ fn main() -> Result<()> {
 /// The linker that `make setup` installs, or else the one on the path.
 fn linker(tools: &Path) -> PathBuf {
     let ours = tools.join("bin/bpf-linker");
-    println!("cargo:rerun-if-changed={}", ours.display());
     if ours.exists() {
         ours
     } else {

@@ -146,6 +146,8 @@ test_commands() {
         bpftool version >/dev/null 2>&1 || install_packages bpftool bpftool ||
             install_packages bpftool linux-tools-common "linux-tools-$(uname -r)" ||
             fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
+        ip -V >/dev/null 2>&1 || install_packages ip iproute2 ||
+            fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
     fi
 }
 

@@ -152,6 +152,8 @@ impl Server {
     /// Accepts no more connections, and waits until those that there are have their answers.
     pub(crate) async fn end(self) {
         self.accepting.abort();
+        // The socket is closed once the task is gone.
+        let _ = self.accepting.await;
         // A client that does not read its answer is left to itself.
         let _ = timeout(LAST_WORDS, self.places.acquire_many(MAX_CONNECTIONS as u32)).await;
     }

@@ -2,7 +2,7 @@
 //! rule file means.
 
 use futures::TryStreamExt as _;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
 use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
 
 use crate::kernel::link::AttachMode;
@@ -14,6 +14,8 @@ pub(crate) struct Interface {
     pub(crate) index: InterfaceIndex,
     /// Its name.
     pub(crate) name: String,
+    /// Whether its frames begin with an Ethernet header.
+    pub(crate) has_ethernet: bool,
     /// The XDP programs on it, as many as there are modes.
     pub(crate) programs: Vec<Attached>,
 }
@@ -49,6 +51,13 @@ pub(crate) enum InterfaceError {
         /// The names that there are.
         there_are: Vec<String>,
     },
+    /// Packets on the interface have no Ethernet header, as on tunnels and modems. What the program
+    /// takes for the EtherType would be bytes of the source address, which the sender chooses.
+    #[error("the packets on interface `{name}` have no Ethernet header")]
+    NotEthernet {
+        /// The name.
+        name: String,
+    },
 }
 
 /// Why the kernel does not list its interfaces.
@@ -67,6 +76,11 @@ impl InterfaceError {
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::List(_) => None,
+            Self::NotEthernet { .. } => Some(
+                "name only interfaces of the kind Ethernet; what comes through a tunnel can be \
+                 judged where it leaves the tunnel, as by nftables"
+                    .into(),
+            ),
             Self::Unknown { there_are, .. } | Self::NoneFits { there_are, .. } => {
                 Some(if there_are.is_empty() {
                     "this network namespace has no interfaces".into()
@@ -106,6 +120,10 @@ fn interface(message: LinkMessage) -> Option<Interface> {
     Some(Interface {
         index: InterfaceIndex(message.header.index),
         name: name?,
+        has_ethernet: matches!(
+            message.header.link_layer_type,
+            LinkLayerType::Ether | LinkLayerType::Loopback
+        ),
         programs,
     })
 }
@@ -135,7 +153,7 @@ fn attached(xdp: &[LinkXdp]) -> Vec<Attached> {
 ///
 /// # Errors
 ///
-/// When a pattern fits none.
+/// When a pattern fits none, or an interface whose packets have no Ethernet header.
 pub(crate) fn select<'a>(
     patterns: &[InterfacePattern],
     interfaces: &'a [Interface],
@@ -166,7 +184,13 @@ pub(crate) fn select<'a>(
         });
     }
     let fits = |interface: &&Interface| patterns.iter().any(|p| p.matches(&interface.name));
-    Ok(interfaces.iter().filter(fits).collect())
+    let selected: Vec<_> = interfaces.iter().filter(fits).collect();
+    match selected.iter().find(|interface| !interface.has_ethernet) {
+        Some(interface) => Err(InterfaceError::NotEthernet {
+            name: interface.name.clone(),
+        }),
+        None => Ok(selected),
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +205,7 @@ mod tests {
             .map(|(index, name)| Interface {
                 index: InterfaceIndex(index),
                 name: (*name).to_owned(),
+                has_ethernet: !name.starts_with("tun"),
                 programs: Vec::new(),
             })
             .collect()
@@ -214,6 +239,16 @@ mod tests {
         assert_eq!(unknown.help().unwrap(), "there are `lo`, `wan`");
         let none = selected(&["eth*"], &["lo"]).unwrap_err();
         assert_eq!(none.to_string(), "no interface fits `eth*`");
+    }
+
+    #[test]
+    fn interfaces_without_ethernet_are_refused_however_they_are_named() {
+        for pattern in ["tun0", "*"] {
+            let refused = selected(&[pattern], &["eth0", "tun0"]).unwrap_err();
+            let message = "the packets on interface `tun0` have no Ethernet header";
+            assert_eq!(refused.to_string(), message);
+        }
+        assert_eq!(selected(&["eth*"], &["eth0", "tun0"]).unwrap(), ["eth0"]);
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod tests {
         Interface {
             index: InterfaceIndex(index),
             name: format!("eth{index}"),
+            has_ethernet: true,
             programs: programs
                 .iter()
                 .map(|&(mode, program)| Attached { mode, program })

@@ -106,6 +106,21 @@ fn somebody_elses_program_is_named_and_untouched() {
 
 #[test]
 #[ignore = "needs root"]
+fn an_interface_without_ethernet_headers_is_refused() {
+    let machine = Machine::new();
+    let mut tunnel = machine.command("ip");
+    tunnel.args(["tuntap", "add", "dev", "fw-tun", "mode", "tun"]);
+    let made = machine.finish(tunnel);
+    assert!(made.status.success(), "{made:?}");
+    for mode in ["native", "generic", "auto"] {
+        let said = apply(&machine, "\"fw-tun\"", mode);
+        let message = "error: the packets on interface `fw-tun` have no Ethernet header\nhelp: ";
+        assert!(said.stderr.starts_with(message), "{}", said.stderr);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_driver_without_native_xdp_is_told_and_auto_falls_back_aloud() {
     let machine = Machine::new();
     let said = apply(&machine, "\"lo\"", "native");

@@ -1,10 +1,10 @@
 //! From a [`Ruleset`] to a table image.
 //!
 //! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
-//! section the values of each field that the same rules match are one *class* ([`classes`]); a
-//! trie ([`trie`]) takes an address or a small field to its class; the classes of the small fields
-//! are fused to one ([`upper`]); and the classes of source, destination and upper layer lead to
-//! the first rule that matches through a table of cells or through rows ([`section`]).
+//! section the values of each field that the same rules match are one *class* (`classes`); a
+//! trie (`trie`) takes an address or a small field to its class; the classes of the small fields
+//! are fused to one (`upper`); and the classes of source, destination and upper layer lead to
+//! the first rule that matches through a table of cells or through rows (`section`).
 //!
 //! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
 
