@@ -212,6 +212,8 @@ codes! {
     UnusedSet = "unused-set", Warning;
     /// A rule that no packet can match.
     NeverMatches = "never-matches", Warning;
+    /// A rule that drops what a link does not work without.
+    DropsNeighbours = "drops-neighbours", Warning;
 }
 
 /// The findings about one rule file as they are made.

@@ -12,7 +12,7 @@ use std::{collections::HashMap, fmt::Display, sync::Arc};
 use self::{fields::Fields, sets::Sets};
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
-    ruleset::{InterfacePattern, Mode, Policy, Rule, Ruleset, Settings, Verdict},
+    ruleset::{InterfacePattern, Matches, Mode, Policy, Rule, Ruleset, Settings, Verdict},
     syntax::{self, At, Term, suggest},
 };
 
@@ -91,6 +91,7 @@ fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) ->
     let mut fields = Fields::new(sets);
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
+    let mut drop_all = Vec::new();
     for written in &file.rules {
         let name = rule_name(written.name, &mut names, report);
         let verdict = verdict(written.action, report);
@@ -99,6 +100,9 @@ fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) ->
             consistency::check(written, matches, &settings, report);
         }
         if let (Some(name), Some(verdict), Some(matches)) = (name, verdict, matches) {
+            if verdict == Verdict::Drop && matches == Matches::default() {
+                drop_all.push(name.span);
+            }
             rules.push(Rule {
                 name: name.value.to_owned(),
                 verdict,
@@ -107,8 +111,11 @@ fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) ->
             });
         }
     }
-    // A rule that could not be read may have been meant to use a set.
+    // A rule that could not be read may have been meant to use a set, or to have more fields.
     if !report.has_errors() {
+        for name in drop_all {
+            consistency::warn_of_dropped_neighbours(name, report);
+        }
         fields.into_sets().warn_of_unused(report);
     }
     Some(Ruleset { settings, rules })

@@ -23,6 +23,20 @@ pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, rep
     }
 }
 
+/// Warns of a rule that drops frames of every kind.
+pub(super) fn warn_of_dropped_neighbours(name: Span, report: &mut Report) {
+    report
+        .add(
+            Code::DropsNeighbours,
+            name,
+            "the rule drops ARP and neighbour discovery too, without which no address of the link \
+             is reached",
+        )
+        .help(
+            "`policy = \"drop\"` drops the rest and lets these pass; or give the rule a `family`",
+        );
+}
+
 /// What a packet must be for a field to be there.
 struct Carrier {
     field: FieldName,

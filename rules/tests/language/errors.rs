@@ -463,3 +463,27 @@ interface = "eth0"
         ]
     );
 }
+
+#[test]
+fn a_rule_that_drops_everything_is_warned_of_for_the_sake_of_neighbours() {
+    insta::assert_snapshot!(report(
+        r#"
+[firewall]
+interfaces = ["eth0"]
+[[rule]]
+name = "the rest"
+action = "drop"
+[[rule]]
+name = "the rest on one interface"
+action = "drop"
+interface = "eth0"
+[[rule]]
+name = "IPv4"
+action = "drop"
+family = "ipv4"
+[[rule]]
+name = "all"
+action = "count"
+"#
+    ));
+}

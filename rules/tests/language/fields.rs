@@ -347,7 +347,7 @@ fn rules_keep_their_order_names_verdicts_and_places() {
     let text = "[firewall]\ninterfaces = [\"eth0\"]\n\
         [[rule]]\naction = \"count\"\nname = \"zeta: ü & 'quotes'\"\n\
         [[rule]]\n\tname = \"alpha\"\naction = \"pass\"\n\
-        [[rule]]\nname = \"mid\"\naction = \"drop\"\n";
+        [[rule]]\nname = \"mid\"\naction = \"drop\"\nsport = 1\n";
     let rules = load_clean(text).rules;
     let seen: Vec<_> = rules
         .iter()

@@ -49,7 +49,7 @@ fn terms() -> impl Strategy<Value = Vec<Term>> {
 /// What one rule with `fields` matches, be it nothing.
 fn resolved(fields: &str) -> rules::ruleset::Matches {
     let text = format!(
-        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"drop\"\n{fields}\n"
+        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"pass\"\n{fields}\n"
     );
     load_with(&text, &[])
         .unwrap()

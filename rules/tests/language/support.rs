@@ -28,7 +28,7 @@ pub(crate) fn load_clean(text: &str) -> Ruleset {
 /// What one rule with `fields`, which may be followed by a table `[sets]`, matches.
 pub(crate) fn matches(fields: &str) -> Matches {
     let text = format!(
-        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"drop\"\n{fields}\n"
+        "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"pass\"\n{fields}\n"
     );
     load_clean(&text).rules.remove(0).matches
 }
