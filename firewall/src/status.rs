@@ -54,8 +54,9 @@ struct Rules {
 #[derive(Serialize)]
 struct Attached {
     name: String,
-    index: Option<u32>,
     /// `None` when the interface is gone or the program was detached by somebody else.
+    index: Option<u32>,
+    /// `None` also when the interface is in another network namespace than this process.
     mode: Option<AttachMode>,
 }
 
@@ -132,19 +133,22 @@ impl Rules {
 
 impl Attached {
     fn new(link: &PresentLink, interfaces: &[Interface]) -> Self {
-        let interface = interfaces
+        // Indexes are of one network namespace: another one may have another interface under the
+        // same index, which does not run the program.
+        let found = interfaces
             .iter()
-            .find(|interface| Some(interface.index) == link.interface);
-        let attached = interface.and_then(|interface| {
-            let mut programs = interface.programs.iter();
-            programs.find(|attached| attached.program == link.program)
-        });
+            .filter(|interface| Some(interface.index) == link.interface)
+            .find_map(|interface| {
+                let mut programs = interface.programs.iter();
+                let attached = programs.find(|attached| attached.program == link.program)?;
+                Some((interface, attached.mode))
+            });
         Self {
-            name: interface
-                .map_or(&link.name, |interface| &interface.name)
+            name: found
+                .map_or(&link.name, |(interface, _)| &interface.name)
                 .clone(),
-            index: interface.map(|interface| interface.index.0),
-            mode: attached.map(|attached| attached.mode),
+            index: link.interface.map(|index| index.0),
+            mode: found.map(|(_, mode)| mode),
         }
     }
 }
@@ -202,9 +206,10 @@ impl Status {
             ("ATTACHED", Alignment::Left),
         ]);
         for interface in &self.interfaces {
-            let attached = match interface.mode {
-                Some(mode) => mode.to_string(),
-                None => "no: removed or detached by somebody else".to_owned(),
+            let attached = match (interface.mode, interface.index) {
+                (Some(mode), _) => mode.to_string(),
+                (None, Some(_)) => "yes, in another network namespace".to_owned(),
+                (None, None) => "no: removed or detached by somebody else".to_owned(),
             };
             table.row([interface.name.clone(), attached]);
         }

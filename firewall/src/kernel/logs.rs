@@ -3,12 +3,23 @@
 #![expect(unsafe_code, reason = "a descriptor is registered with the runtime")]
 
 use aya::Ebpf;
-use aya_log::EbpfLogger;
+use aya_log::{EbpfLogger, Level};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime::Handle,
     task::AbortHandle,
 };
+
+/// The level down to which the program writes messages. Unless this process is asked for debug
+/// messages it writes only of defects: a flood of broken frames must not become a flood of messages.
+pub(super) fn level() -> u8 {
+    let level = if tracing::enabled!(tracing::Level::DEBUG) {
+        Level::Debug
+    } else {
+        Level::Warn
+    };
+    level as u8
+}
 
 /// Forwards messages until dropped.
 pub(crate) struct Logs(AbortHandle);

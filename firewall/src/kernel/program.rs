@@ -15,7 +15,7 @@ use firewall_ebpf::abi;
 
 use super::{
     counters::Counters,
-    logs::Logs,
+    logs::{self, Logs},
     pins::{self, PinError},
     verifier::Tail,
 };
@@ -138,6 +138,7 @@ impl Program {
     pub(crate) fn load(object: &Object, setting: &Setting<'_>) -> Result<Self, LoadError> {
         let mut ebpf = EbpfLoader::new()
             .override_global(abi::IMAGE_SIZE, &setting.size.bytes(), true)
+            .override_global(aya_log::LEVEL, &logs::level(), false)
             .map_pin_path(abi::IMAGES, setting.images)
             .map_pin_path(abi::COUNTERS, setting.counters)
             .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity))

@@ -1,9 +1,9 @@
 //! From `apply` to the end, whichever end it is.
 
-use benches::packet::Packet;
+use benches::packet::{Damage, Packet};
 use nix::sys::signal::Signal;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, wait_until};
 
 const DROP_DNS: &str = "[[rule]]\nname = \"dns\"\naction = \"drop\"\nproto = \"udp\"\ndport = 53\n";
 
@@ -40,6 +40,28 @@ fn status_tells_of_program_maps_and_rules() {
         text.contains(&format!("running, process {}", daemon.child.id())),
         "{text}"
     );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn messages_of_the_program_are_logged_when_debug_is_asked_for_and_only_then() {
+    const MESSAGE: &str = "counts as reason 2";
+    for (filter, logged) in [("info", false), ("debug", true)] {
+        let machine = Machine::new();
+        let rules = machine.write_rules("pass", "");
+        let daemon = machine.start_logging(&rules, filter);
+        machine.await_daemon(&daemon);
+        let malformed = dns(&machine).damage(Damage::Version(5));
+        let length = machine.send(&malformed, 3);
+        machine.await_counters(&[("malformed", (3, 3 * length))]);
+        if logged {
+            wait_until("the messages are in the log", || {
+                machine.log().matches(MESSAGE).count() == 3
+            });
+        } else {
+            assert!(!machine.log().contains(MESSAGE), "{}", machine.log());
+        }
+    }
 }
 
 #[test]
@@ -122,7 +144,7 @@ fn of_two_daemons_that_begin_at_once_one_serves_both_files() {
     let rules = machine.write_rules("pass", DROP_DNS);
     let mut started = [machine.start(&rules), machine.start(&rules)];
     let mut client = None;
-    crate::machine::wait_until("one of them has handed its file over", || {
+    wait_until("one of them has handed its file over", || {
         client = started
             .iter_mut()
             .position(|one| one.child.try_wait().unwrap().is_some());
@@ -141,7 +163,7 @@ fn sigterm_ends_a_daemon_that_still_compiles() {
     let machine = Machine::new();
     let rules = machine.write_rules("pass", &crate::reload::large_rule(200_000));
     let mut daemon = machine.start(&rules);
-    crate::machine::wait_until("it takes connections", || {
+    wait_until("it takes connections", || {
         machine.run_folder().join("test.sock").exists()
     });
     daemon.signal(Signal::SIGTERM);

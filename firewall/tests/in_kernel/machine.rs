@@ -142,6 +142,11 @@ impl Machine {
 
     /// Starts the daemon.
     pub(crate) fn start(&self, rules: &Path) -> Daemon<'_> {
+        self.start_logging(rules, "info")
+    }
+
+    /// Like [`Self::start`], with what `FIREWALL_LOG` is to say.
+    pub(crate) fn start_logging(&self, rules: &Path, filter: &str) -> Daemon<'_> {
         let log = self.folder.path().join("log");
         let file = File::options()
             .append(true)
@@ -152,6 +157,7 @@ impl Machine {
         command
             .arg("apply")
             .arg(rules)
+            .env("FIREWALL_LOG", filter)
             .stdout(Stdio::null())
             .stderr(file);
         Daemon {
