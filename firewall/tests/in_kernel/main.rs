@@ -10,6 +10,7 @@
     reason = "a test fails where something is not as it should be"
 )]
 
+mod blocklist;
 mod checking;
 mod life_cycle;
 mod machine;
