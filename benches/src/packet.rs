@@ -16,6 +16,7 @@
 mod damage;
 mod link;
 mod network;
+pub mod protocol;
 mod upper;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use self::{
     damage::Damage,
     link::Tag,
     network::{Extension, Fragment},
-    upper::{protocol, tcp_flags},
+    upper::tcp_flags,
 };
 use self::{
     link::Link,

@@ -7,7 +7,6 @@
 //! counts where the next process finds them.
 
 use std::{
-    collections::BTreeMap,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     sync::Arc,
@@ -19,7 +18,7 @@ use firewall_ebpf::abi::FIRST_RULE_SLOT;
 use crate::{
     attachments::{self, Attachment, AttachmentError, Programs},
     candidate::Candidate,
-    found::Found,
+    found::{Counted, Found},
     generation::Metadata,
     image_size::ImageSize,
     kernel::{
@@ -217,26 +216,6 @@ impl Filter {
 struct Before<'a> {
     attachments: &'a [Attachment],
     counted: Vec<Counted<'a>>,
-}
-
-/// A counters map whose counts belong to the rules of these slots.
-pub(crate) struct Counted<'a> {
-    /// The slot of each rule by name.
-    pub(crate) slots: &'a BTreeMap<String, Slot>,
-    /// The map.
-    pub(crate) counters: &'a Counters,
-    /// Whether only what was counted in this very map is to be taken.
-    pub(crate) alone: bool,
-}
-
-impl Counted<'_> {
-    fn read(&self, slot: Slot) -> Result<Count, CountersError> {
-        if self.alone {
-            self.counters.read_own(slot)
-        } else {
-            self.counters.read(slot)
-        }
-    }
 }
 
 struct Parts {

@@ -8,10 +8,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     attachments::{self, Attachment, AttachmentError},
-    filter::Counted,
     generation::{Generation, Metadata, MetadataError},
     kernel::{
-        counters::{Counters, CountersError},
+        counters::{Count, Counters, CountersError},
         images::{ImageError, Images},
         pins::{self, Object, PinError, Pins},
     },
@@ -146,4 +145,25 @@ fn counters(path: &Path) -> Result<Option<Counters>, FoundError> {
         Some(_) => Some(Counters::open(path)?),
         None => None,
     })
+}
+
+/// A counters map whose counts belong to the rules of these slots.
+pub(crate) struct Counted<'a> {
+    /// The slot of each rule by name.
+    pub(crate) slots: &'a BTreeMap<String, Slot>,
+    /// The map.
+    pub(crate) counters: &'a Counters,
+    /// Whether only what was counted in this very map is to be taken.
+    pub(crate) alone: bool,
+}
+
+impl Counted<'_> {
+    /// What the slot has counted.
+    pub(crate) fn read(&self, slot: Slot) -> Result<Count, CountersError> {
+        if self.alone {
+            self.counters.read_own(slot)
+        } else {
+            self.counters.read(slot)
+        }
+    }
 }

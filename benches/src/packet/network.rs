@@ -10,7 +10,7 @@ use pnet::packet::{
     ipv6::{MutableFragmentPacket, MutableIpv6Packet, MutableRoutingPacket},
 };
 
-use super::{MacAddr, link, upper::protocol, view};
+use super::{MacAddr, link, protocol, view};
 
 const IPV4: usize = 20;
 const IPV6: usize = 40;
