@@ -58,8 +58,8 @@ impl FilterError {
         match self {
             Self::Load(error) => error.help(),
             Self::Attachment(AttachmentError::Attach(error)) => error.help(),
+            Self::Image(error) => error.help(),
             Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
-            | Self::Image(_)
             | Self::Counters(_)
             | Self::Pin(_) => None,
         }

@@ -56,6 +56,31 @@ pub(crate) enum ImageError {
     },
 }
 
+impl ImageError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        let Self::Create {
+            source: MapError::CreateError { io_error, .. },
+            ..
+        } = self
+        else {
+            return None;
+        };
+        match io_error.raw_os_error() {
+            // `KMALLOC_MAX_SIZE`, on Linux 5.10 (`array_map_alloc_check`, kernel/bpf/arraymap.c).
+            Some(libc::E2BIG) => Some(
+                "this kernel takes images of at most 4 MiB, some 830,000 addresses; Linux 6.1 and \
+                 newer take larger ones"
+                    .into(),
+            ),
+            Some(libc::ENOMEM) => {
+                Some("the machine, or the control group, is out of memory".into())
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
 /// An image in a map of its own.
 pub(crate) struct Image {
     map: MapData,
