@@ -25,7 +25,7 @@ fn apply(machine: &Machine, interfaces: &str, mode: &str) -> Said {
 
 /// The object file with an instruction in it that reads beyond its context.
 fn broken_object(machine: &Machine) -> PathBuf {
-    let mut elf = fs::read(concat!(env!("OUT_DIR"), "/firewall-xdp")).unwrap();
+    let mut elf = include_bytes!(concat!(env!("OUT_DIR"), "/firewall-xdp")).to_vec();
     let at = section(&elf, b"xdp");
     // BPF_LDX | BPF_DW | BPF_MEM: r1 = *(u64 *)(r1 + 4096)
     elf[at..at + 8].copy_from_slice(&[0x79, 0x11, 0x00, 0x10, 0, 0, 0, 0]);
