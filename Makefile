@@ -1,6 +1,6 @@
 # One command for each thing; `make help` lists them.
 
-.PHONY: help setup build test demo lint clean
+.PHONY: help setup build test demo vm-test lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -8,6 +8,7 @@ CARGO := scripts/cargo.sh
 help:
 	@echo 'make demo    see packets passed and dropped on a test network, in under a minute (root)'
 	@echo 'make test    run every test; as root also those that load programs into the kernel'
+	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
 	@echo 'make build   build target/release/firewall'
 	@echo 'make setup   install what the others need and is missing; each calls it itself'
 	@echo 'make lint    check formatting and lints'
@@ -30,6 +31,11 @@ demo:
 test:
 	@scripts/setup.sh build test
 	@scripts/test.sh
+
+# The kernels are in vm-tests/kernels.toml.
+vm-test:
+	@scripts/setup.sh build test vm
+	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(if $(KERNEL),--kernel $(KERNEL))
 
 lint:
 	@scripts/setup.sh build lint

@@ -3,6 +3,7 @@
 #
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
+#   vm     QEMU, and the target for which programs need no libraries
 #   lint   clippy and rustfmt
 #
 # It may be run any number of times. It changes nothing outside the tree but through rustup and
@@ -151,6 +152,18 @@ test_commands() {
     fi
 }
 
+virtual_machines() {
+    has qemu-system-x86_64 || install_packages qemu-system-x86_64 qemu-system-x86 ||
+        fail "the command \`qemu-system-x86_64\` is missing" \
+            "run \`apt-get install qemu-system-x86\` as root"
+    target=x86_64-unknown-linux-musl
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] && return
+    say "installing the target $target of Rust $version with rustup"
+    as_builder rustup target add "$target" --toolchain "$toolchain" ||
+        fail "the target \`$target\` of Rust $version is missing" \
+            "run \`rustup target add $target --toolchain $toolchain\`"
+}
+
 as_builder mkdir -p .tools
 for purpose in "$@"; do
     case $purpose in
@@ -163,12 +176,15 @@ for purpose in "$@"; do
     test)
         test_commands
         ;;
+    vm)
+        virtual_machines
+        ;;
     lint)
         component clippy cargo-clippy
         component rustfmt rustfmt
         ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test lint"
+        fail "there is no purpose \`$purpose\`" "name some of: build test vm lint"
         ;;
     esac
 done

@@ -1,1 +1,11 @@
-//! Runs the firewall on several kernels in virtual machines.
+//! The firewall on several kernels, each in a virtual machine of its own.
+//!
+//! - `vm-tests` (`main.rs`) runs on the host: it fetches kernels, packs a guest, boots it, and
+//!   prints a table;
+//! - `vm-guest` is the only program in a guest, and its process 1: it runs the [`scenarios`] with
+//!   the `firewall` command and reports in [`report`] lines.
+//!
+//! This library is what the two must agree on.
+
+pub mod report;
+pub mod scenarios;

@@ -1,0 +1,77 @@
+//! How QEMU runs a guest's code.
+
+use std::{
+    fmt,
+    fs::{self, File},
+};
+
+const KVM: &str = "/dev/kvm";
+
+/// How QEMU runs a guest's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// On the processor itself.
+    Kvm,
+    /// Translated, for the reason told.
+    Tcg(&'static str),
+}
+
+impl Accelerator {
+    /// What this machine has. The device alone says nothing: a virtual machine may have it without
+    /// a processor that could be used.
+    pub(crate) fn of_this_machine() -> Self {
+        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        if !is_virtualizing(&cpus) {
+            Self::Tcg("the processor shows neither vmx nor svm")
+        } else if File::options().read(true).write(true).open(KVM).is_err() {
+            Self::Tcg("/dev/kvm cannot be opened")
+        } else {
+            Self::Kvm
+        }
+    }
+
+    /// The value of QEMU's `-accel`. Guests that patch their code while several threads translate
+    /// it have been seen to crash.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg(_) => "tcg,thread=single",
+        }
+    }
+
+    /// The value of QEMU's `-cpu`.
+    pub(crate) fn cpu(self) -> &'static str {
+        match self {
+            Self::Kvm => "host",
+            Self::Tcg(_) => "max",
+        }
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kvm => f.write_str("KVM"),
+            Self::Tcg(reason) => write!(f, "TCG, since {reason}"),
+        }
+    }
+}
+
+fn is_virtualizing(cpus: &str) -> bool {
+    cpus.lines()
+        .filter_map(|line| line.strip_prefix("flags"))
+        .flat_map(str::split_whitespace)
+        .any(|flag| flag == "vmx" || flag == "svm")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtualization_is_told_by_the_flags() {
+        assert!(is_virtualizing("flags\t\t: fpu svm sse\n"));
+        assert!(!is_virtualizing("flags\t\t: fpu svm_lock\nbugs\t: svm\n"));
+        assert!(!is_virtualizing(""));
+    }
+}

@@ -1,0 +1,207 @@
+//! The `firewall` command of the guest, run as anybody would run it.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::File,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use benches::network::Namespace;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// The binary, as it was packed.
+pub(crate) const BINARY: &str = "/bin/firewall";
+
+/// Where the daemons write their log.
+const LOG: &str = "/tmp/firewall.log";
+
+/// How long anything may take: an emulated machine may be a hundred times slower than a real one.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Packets and bytes.
+pub(crate) type Count = (u64, u64);
+
+/// Runs the command in a namespace.
+pub(crate) struct Firewall<'a> {
+    pub(crate) namespace: &'a Namespace,
+}
+
+/// A daemon, killed with this value.
+pub(crate) struct Daemon(Child);
+
+impl Firewall<'_> {
+    /// Runs the command to its end.
+    pub(crate) fn output<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Output> {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = self.namespace.spawn(&mut command)?;
+        child
+            .wait_with_output()
+            .context("cannot wait for `firewall`")
+    }
+
+    /// Runs the command to its end, which must be a success; what it wrote to stdout.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        ensure!(
+            output.status.success(),
+            "`firewall {}` failed: {}",
+            arguments.join(" "),
+            text(&output.stderr)
+        );
+        Ok(text(&output.stdout))
+    }
+
+    /// Runs the command to its end, which must be a failure with this in its message.
+    pub(crate) fn refuse(&self, arguments: &[&str], message: &str) -> Result<()> {
+        let output = self.output(arguments)?;
+        let said = text(&output.stderr);
+        ensure!(
+            output.status.code() == Some(1) && said.contains(message),
+            "`firewall {}` was to fail with `{message}`, but ended with {} and said: {said}",
+            arguments.join(" "),
+            output.status
+        );
+        Ok(())
+    }
+
+    /// Starts the daemon, and waits until its rules are in force.
+    pub(crate) fn apply(&self, rules: &Path) -> Result<Daemon> {
+        let log = File::create(LOG).with_context(|| format!("cannot create `{LOG}`"))?;
+        let mut command = Command::new(BINARY);
+        command
+            .arg("apply")
+            .arg(rules)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let mut daemon = Daemon(self.namespace.spawn(&mut command)?);
+        let process = daemon.0.id();
+        let in_force = wait_until("the rules are in force", || {
+            if let Some(status) = daemon.0.try_wait()? {
+                bail!("`firewall apply` ended with {status}");
+            }
+            let output = self.output(["status", "--json"])?;
+            Ok(output.status.success() && {
+                let its = &json(&text(&output.stdout))?["daemon"];
+                its["pid"] == process && its["generation"].is_u64()
+            })
+        });
+        in_force.map_err(|error| with_log(&error))?;
+        Ok(daemon)
+    }
+
+    /// What `status --json` says.
+    pub(crate) fn status(&self) -> Result<Value> {
+        json(&self.run(&["status", "--json"])?)
+    }
+
+    /// The number of the generation in force.
+    pub(crate) fn generation(&self) -> Result<u64> {
+        let status = self.status()?;
+        let generation = status["generation"].as_u64();
+        generation.with_context(|| format!("there is no generation in {status}"))
+    }
+
+    /// The counters of rules and reasons that are not 0.
+    pub(crate) fn counters(&self) -> Result<BTreeMap<String, Count>> {
+        let counters = json(&self.run(&["counters", "--json"])?)?;
+        let mut counts = BTreeMap::new();
+        for row in ["rules", "reasons"]
+            .iter()
+            .filter_map(|key| counters[key].as_array())
+            .flatten()
+        {
+            let number = |key: &str| row[key].as_u64();
+            let count = number("packets").zip(number("bytes"));
+            let (count, name) = count
+                .zip(row["name"].as_str())
+                .with_context(|| format!("this is no counter: {row}"))?;
+            if count != (0, 0) {
+                counts.insert(name.to_owned(), count);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+impl Daemon {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let process = Pid::from_raw(i32::try_from(self.0.id())?);
+        kill(process, signal).with_context(|| format!("cannot send {signal}"))
+    }
+
+    /// Kills it, which leaves what is in the kernel.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it ends, which must be a success.
+    pub(crate) fn wait(mut self) -> Result<()> {
+        let mut ended = None;
+        wait_until("the daemon ends", || {
+            ended = self.0.try_wait()?;
+            Ok(ended.is_some())
+        })?;
+        match ended {
+            Some(status) if status.success() => Ok(()),
+            _ => Err(with_log(&anyhow!("the daemon ended with {ended:?}"))),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    /// Kills it when a scenario fails; the machine is cleaned up afterwards.
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begin = Instant::now();
+    while !is_so()? {
+        ensure!(
+            begin.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} until {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// An error with what the last daemon has logged.
+fn with_log(error: &anyhow::Error) -> anyhow::Error {
+    let log = std::fs::read_to_string(LOG).unwrap_or_default();
+    anyhow!("{error:#}; its log: {}", log.trim_end())
+}
+
+fn json(text: &str) -> Result<Value> {
+    serde_json::from_str(text).with_context(|| format!("this is no JSON: {text}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end().to_owned()
+}

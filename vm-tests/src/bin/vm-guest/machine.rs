@@ -1,0 +1,89 @@
+//! What a scenario works with: a network of its own, a rule file, and the check that in the end
+//! nothing is left.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use benches::{
+    network::Network,
+    objects::{self, Object},
+    traffic::Sender,
+};
+
+use crate::firewall::{Firewall, wait_until};
+
+/// Where the pins and the run folder of the command are, when it is not told otherwise.
+const PINS: &str = "/sys/fs/bpf/firewall";
+const RUN: &str = "/run/firewall";
+
+/// Where the rule file lies.
+const FOLDER: &str = "/tmp/rules";
+
+/// The machine as a scenario sees it.
+pub(crate) struct Machine {
+    pub(crate) network: Network,
+    before: BTreeSet<Object>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Result<Self> {
+        fs::create_dir_all(FOLDER).with_context(|| format!("cannot create `{FOLDER}`"))?;
+        Ok(Self {
+            before: objects::all()?,
+            network: Network::new()?,
+        })
+    }
+
+    /// The command, in the namespace of the interface that it guards.
+    pub(crate) fn firewall(&self) -> Firewall<'_> {
+        Firewall {
+            namespace: &self.network.host,
+        }
+    }
+
+    /// Writes the rule file: `rules` below settings for the interface.
+    pub(crate) fn write_rules(&self, policy: &str, rules: &str) -> Result<PathBuf> {
+        let interface = &self.network.link().host.interface;
+        let settings = format!(
+            "[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"native\"\npolicy = \"{policy}\"\n"
+        );
+        self.write_file("rules.toml", &(settings + rules))
+    }
+
+    /// Writes a file beside the rule file.
+    pub(crate) fn write_file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = Path::new(FOLDER).join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// A sender at the far end of the link.
+    pub(crate) fn sender(&self) -> Result<Sender> {
+        Sender::open(&self.network.peer, &self.network.link().peer)
+    }
+
+    /// The program on the interface.
+    pub(crate) fn attached(&self) -> Result<Option<u32>> {
+        self.network.xdp_program(&self.network.link().host)
+    }
+
+    /// Checks that the command has left nothing: no program on the interface, no pin, no socket,
+    /// and no object in the kernel.
+    pub(crate) fn check_nothing_left(&self) -> Result<()> {
+        ensure!(
+            self.attached()?.is_none(),
+            "a program is left on the interface"
+        );
+        for path in [PINS, RUN] {
+            ensure!(!Path::new(path).exists(), "`{path}` is left");
+        }
+        // The kernel frees objects a grace period after their last holder is gone.
+        wait_until("the kernel frees every object", || {
+            Ok(objects::all()?.is_subset(&self.before))
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Process 1 of a guest: makes the machine usable, runs scenarios, reports, and ends the machine.
+//!
+//! Its arguments are the names of the scenarios.
+
+mod exit;
+mod firewall;
+mod machine;
+mod reporter;
+mod scenarios;
+mod system;
+mod tracer;
+
+use std::{convert::Infallible, env, process, thread, time::Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use vm_tests::{
+    report::{Event, Outcome},
+    scenarios::Scenario,
+};
+
+use reporter::Reporter;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let end = match arguments.split_first() {
+        Some((first, command)) if first == tracer::HOLD => tracer::hold(command),
+        _ if process::id() == 1 => run(&arguments),
+        _ => Err(anyhow!("this is process 1 of a virtual machine")),
+    };
+    let Err(error) = end;
+    eprintln!("error: {error:?}");
+    // The kernel panics when its process 1 ends, which ends the machine.
+    process::exit(1);
+}
+
+fn run(names: &[String]) -> Result<Infallible> {
+    system::mount()?;
+    system::load_modules()?;
+    let reporter = Reporter::open()?;
+    reporter.report(&Event::Booted {
+        release: system::release()?,
+    })?;
+    for name in names {
+        let scenario =
+            Scenario::named(name).with_context(|| format!("there is no scenario `{name}`"))?;
+        reporter.report(&Event::Began { scenario })?;
+        let begin = Instant::now();
+        let outcome = outcome(scenario, &reporter);
+        reporter.report(&Event::Ended {
+            scenario,
+            outcome,
+            seconds: begin.elapsed().as_secs_f64(),
+        })?;
+    }
+    reporter.finish()?;
+    exit::exit()
+}
+
+/// Runs a scenario on a thread of its own, since it may panic.
+fn outcome(scenario: Scenario, reporter: &Reporter) -> Outcome {
+    let ended = thread::scope(|scope| {
+        scope
+            .spawn(|| scenarios::run(scenario, reporter))
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("it panicked; the console has the message")))
+    });
+    match ended {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            eprintln!("{scenario}: {error:?}");
+            Outcome::Failed(format!("{error:#}"))
+        }
+    }
+}

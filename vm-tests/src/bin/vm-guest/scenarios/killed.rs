@@ -1,0 +1,97 @@
+//! The daemon is killed: filtering goes on until another takes over, or until `unload`.
+
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Result, ensure};
+use benches::{
+    mix::{Flow, Mix},
+    traffic::{Limit, Receiver},
+};
+use vm_tests::report::Outcome;
+
+use crate::{
+    firewall::{Count, Firewall},
+    machine::Machine,
+};
+
+const RULES: &str = r#"
+[[rule]]
+name = "telnet"
+action = "drop"
+proto = "tcp"
+dport = 23
+"#;
+
+/// The packets of each burst.
+const PACKETS: u64 = 400;
+
+/// The packets a second.
+const RATE: u32 = 2_000;
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let firewall = machine.firewall();
+    let rules = machine.write_rules("pass", RULES)?;
+    let mut dropped = (0, 0);
+
+    firewall.apply(&rules)?.kill()?;
+    let status = firewall.status()?;
+    ensure!(
+        status["daemon"].is_null(),
+        "a killed daemon is said to run: {status}"
+    );
+    let program = machine.attached()?;
+    ensure!(program.is_some(), "the program went with the daemon");
+    burst(machine, &mut dropped)?;
+    check(&firewall, dropped)?;
+
+    let daemon = firewall.apply(&rules)?;
+    ensure!(
+        firewall.generation()? == 2,
+        "the next generation is not 2: {}",
+        firewall.status()?
+    );
+    burst(machine, &mut dropped)?;
+    check(&firewall, dropped)?;
+
+    daemon.kill()?;
+    burst(machine, &mut dropped)?;
+    check(&firewall, dropped)?;
+    firewall.run(&["unload"])?;
+    Ok(Outcome::Passed)
+}
+
+/// Sends packets that are dropped and ones that pass, and adds up those that are dropped.
+fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
+    let link = machine.network.link();
+    let mut mix = Mix::new(
+        1,
+        [
+            Flow::new("telnet").packet(link.ipv4().tcp(40_000, 23, 0)),
+            Flow::new("ssh").packet(link.ipv4().tcp(40_000, 22, 0)),
+        ],
+    );
+    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let stop = AtomicBool::new(false);
+    let sent = machine
+        .sender()?
+        .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
+    let arrived = receiver.finish()?;
+    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    let expected = [0, sent.packets.get(1).copied().unwrap_or_default()];
+    ensure!(
+        arrived == expected,
+        "of telnet and ssh {arrived:?} arrived, not {expected:?}"
+    );
+    dropped.0 += sent.packets.first().copied().unwrap_or_default();
+    dropped.1 += sent.bytes.first().copied().unwrap_or_default();
+    Ok(())
+}
+
+fn check(firewall: &Firewall<'_>, dropped: Count) -> Result<()> {
+    let counted = firewall.counters()?.get("telnet").copied();
+    ensure!(
+        counted == Some(dropped),
+        "the rule has counted {counted:?}, not {dropped:?}"
+    );
+    Ok(())
+}

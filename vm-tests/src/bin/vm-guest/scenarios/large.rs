@@ -1,0 +1,137 @@
+//! A blocklist of a million addresses.
+
+use std::{fmt::Write as _, net::Ipv4Addr, sync::atomic::AtomicBool};
+
+use anyhow::{Context as _, Result, ensure};
+use benches::{
+    mix::{Flow, Mix},
+    random::Random,
+    traffic::{Limit, Receiver},
+};
+use nix::sys::signal::Signal;
+use vm_tests::report::Outcome;
+
+use crate::{machine::Machine, system};
+
+const RULES: &str = r#"
+[sets]
+listed = { file = "list.txt" }
+
+[[rule]]
+name = "listed"
+action = "drop"
+src = "@listed"
+"#;
+
+/// A million addresses take an image of 8 MiB.
+const ADDRESSES: u32 = 1_000_000;
+
+/// What fits an image of 4 MiB, the most that the kernels before take.
+const FEWER_ADDRESSES: u32 = 500_000;
+
+/// The first version of Linux that takes a larger one.
+const LARGE_VALUES: (u32, u32) = (6, 1);
+
+/// The listed and the other addresses that packets are sent from.
+const SENDERS: usize = 200;
+
+/// The packets, and how many a second.
+const PACKETS: u64 = 2_000;
+const RATE: u32 = 2_000;
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let (major, minor) = LARGE_VALUES;
+    if system::is_at_least(major, minor)? {
+        filter(machine, ADDRESSES)?;
+        return Ok(Outcome::Passed);
+    }
+    let rules = machine.write_rules("pass", "")?;
+    let firewall = machine.firewall();
+    let daemon = firewall.apply(&rules)?;
+    machine.write_file("list.txt", &list(ADDRESSES))?;
+    machine.write_rules("pass", RULES)?;
+    firewall.refuse(&["reload"], "no map of 8388608 bytes for the image")?;
+    ensure!(
+        firewall.generation()? == 1,
+        "the generation in force did not stay"
+    );
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait()?;
+    filter(machine, FEWER_ADDRESSES)?;
+    Ok(Outcome::Lacking(format!(
+        "images above 4 MiB are refused before Linux {major}.{minor}; tried {FEWER_ADDRESSES} \
+         addresses instead of {ADDRESSES}"
+    )))
+}
+
+/// Has a list of so many addresses in force, and checks that it decides exactly.
+fn filter(machine: &Machine, addresses: u32) -> Result<()> {
+    machine.write_file("list.txt", &list(addresses))?;
+    let rules = machine.write_rules("pass", RULES)?;
+    let firewall = machine.firewall();
+    let daemon = firewall.apply(&rules)?;
+    let link = machine.network.link();
+    // The list holds even addresses only.
+    let from = |odd| {
+        let addresses = Addresses::new().step_by(997).take(SENDERS);
+        addresses.map(move |address| link.ipv4_from(Ipv4Addr::from(address | odd)).udp(1, 2))
+    };
+    let flows = [
+        Flow::new("listed").packets(from(0)),
+        Flow::new("others").packets(from(1)),
+    ];
+    let mut mix = Mix::new(1, flows);
+    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let stop = AtomicBool::new(false);
+    let sent = machine
+        .sender()?
+        .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
+    let arrived = receiver.finish()?;
+    let [listed, others] = sent.packets.as_slice() else {
+        anyhow::bail!("two flows were sent, not {}", sent.packets.len());
+    };
+    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    ensure!(
+        arrived == [0, *others],
+        "of listed addresses and others {arrived:?} packets arrived, not {:?}",
+        [0, *others]
+    );
+    let counted = firewall.counters()?.get("listed").copied();
+    let counted = counted.context("the rule has counted nothing")?;
+    ensure!(
+        counted.0 == *listed,
+        "the rule has counted {} packets, not {listed}",
+        counted.0
+    );
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait()
+}
+
+fn list(addresses: u32) -> String {
+    let mut text = String::new();
+    for address in Addresses::new().take(addresses as usize) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", Ipv4Addr::from(address));
+    }
+    text
+}
+
+/// Even addresses all over the unicast range, the same each time.
+struct Addresses(Random);
+
+impl Addresses {
+    fn new() -> Self {
+        Self(Random::new(1))
+    }
+}
+
+impl Iterator for Addresses {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let first = u64::from(u32::from(Ipv4Addr::new(1, 0, 0, 0)));
+        let end = u64::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)));
+        let address = first + self.0.below(end - first);
+        u32::try_from(address & !1).ok()
+    }
+}

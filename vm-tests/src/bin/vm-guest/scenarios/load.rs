@@ -1,0 +1,78 @@
+//! The program is verified, translated and attached in the driver.
+
+use std::{process::Command, thread};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use vm_tests::report::{Event, Outcome, Verified};
+
+use crate::{
+    firewall::{BINARY, wait_until},
+    machine::Machine,
+    reporter::Reporter,
+    tracer::{self, Loaded},
+};
+
+const RULES: &str = r#"
+[[rule]]
+name = "telnet"
+action = "drop"
+proto = "tcp"
+dport = 23
+"#;
+
+pub(crate) fn run(machine: &Machine, reporter: &Reporter) -> Result<Outcome> {
+    let rules = machine.write_rules("pass", RULES)?;
+    let firewall = machine.firewall();
+    thread::scope(|scope| {
+        // Who traces must be the thread that started the command.
+        let traced = scope.spawn(|| {
+            machine.network.host.run(|| {
+                let mut command = Command::new("/init");
+                command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
+                let mut programs = Vec::new();
+                let succeeded = tracer::trace(&mut command, |loaded| programs.push(loaded))?;
+                Ok::<_, anyhow::Error>((succeeded, programs))
+            })?
+        });
+        wait_until("the program is attached", || {
+            Ok(traced.is_finished() || firewall.output(["status"])?.status.success())
+        })?;
+        let status = firewall.status();
+        let unloaded = firewall.run(&["unload"]);
+        let traced = traced.join().map_err(|_| anyhow!("the tracer panicked"))?;
+        let (succeeded, programs) = traced?;
+        ensure!(
+            succeeded,
+            "`firewall apply` failed; the console has its message"
+        );
+        unloaded?;
+        let status = status?;
+        let mode = &status["interfaces"][0]["mode"];
+        ensure!(mode == "native", "attached in the mode {mode}");
+        let jited_bytes = status["program"]["jited_bytes"].as_u64();
+        let jited_bytes = jited_bytes.with_context(|| format!("no machine code in {status}"))?;
+        ensure!(jited_bytes > 0, "the kernel interprets the program");
+        reporter.report(&Event::Verified(verified(&programs, jited_bytes)?))?;
+        Ok(Outcome::Passed)
+    })
+}
+
+/// The statistics of the longest program: the others try out what the kernel can do.
+fn verified(programs: &[Loaded], jited_bytes: u64) -> Result<Verified> {
+    let longest = programs.iter().max_by_key(|loaded| loaded.length);
+    let log = &longest.context("the command loaded no program")?.log;
+    // `print_verification_stats`, `kernel/bpf/verifier.c`.
+    let mut words = log.split_whitespace();
+    let mut after = |word: &str| {
+        words.find(|&found| found == word);
+        words.next().and_then(|number| number.parse().ok())
+    };
+    let numbers = after("processed").zip(after("peak_states"));
+    let (instructions, peak_states) =
+        numbers.with_context(|| format!("the verifier's statistics are missing in `{log}`"))?;
+    Ok(Verified {
+        instructions,
+        peak_states,
+        jited_bytes,
+    })
+}

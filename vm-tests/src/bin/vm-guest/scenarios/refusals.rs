@@ -1,0 +1,39 @@
+//! What cannot be done is refused with a message, and what was in force stays.
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use vm_tests::report::Outcome;
+
+use crate::machine::Machine;
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let firewall = machine.firewall();
+    let no_driver = machine.write_file(
+        "loopback.toml",
+        "[firewall]\ninterfaces = [\"lo\"]\nmode = \"native\"\n",
+    )?;
+    let no_driver = no_driver.display().to_string();
+    firewall.refuse(
+        &["apply", &no_driver],
+        "the driver of `lo` has no native XDP",
+    )?;
+    machine.check_nothing_left()?;
+
+    let rules = machine.write_rules("pass", "")?;
+    let daemon = firewall.apply(&rules)?;
+    let program = machine.attached()?;
+    machine.write_rules("pass", "[[rule]]\nname = \"a\"\naction = \"refuse\"\n")?;
+    firewall.refuse(&["reload"], "rules.toml:")?;
+    firewall.refuse(
+        &["apply", &no_driver],
+        "the driver of `lo` has no native XDP",
+    )?;
+    ensure!(
+        machine.attached()? == program && firewall.generation()? == 1,
+        "what was in force did not stay: {}",
+        firewall.status()?
+    );
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait()?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,124 @@
+//! The rules change under traffic, by a new image and by a new program, and no packet gets by.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use benches::{
+    mix::{Flow, Mix},
+    traffic::{Arrivals, Limit, Receiver, Sent},
+};
+use nix::sys::signal::Signal;
+use vm_tests::report::Outcome;
+
+use crate::{firewall::wait_until, machine::Machine};
+
+/// The changes of the rules.
+const CHANGES: u64 = 12;
+
+/// The change that brings more rules than the counters of the first program have room for.
+const GROWTH: u64 = 8;
+
+/// The packets a second.
+const RATE: u32 = 2_000;
+
+/// The flows: what both rule files drop, what both pass, and what the second drops.
+const FLOWS: [(&str, u16); 3] = [
+    ("always dropped", 23),
+    ("always passed", 22),
+    ("by turns", 53),
+];
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let firewall = machine.firewall();
+    let rules = machine.write_rules("pass", &text(1))?;
+    let daemon = firewall.apply(&rules)?;
+    let (sent, arrived) = under_traffic(machine, || {
+        for generation in 2..=CHANGES {
+            machine.write_rules("pass", &text(generation))?;
+            daemon.signal(Signal::SIGHUP)?;
+            wait_until("the change is in force", || {
+                Ok(firewall.generation()? == generation)
+            })?;
+        }
+        Ok(())
+    })?;
+    let arrivals = |flow: usize| arrived.flows.get(flow).copied().unwrap_or_default();
+    let packets = |flow: usize| sent.packets.get(flow).copied().unwrap_or_default();
+    ensure!(
+        arrivals(0).packets == 0,
+        "{} packets got by during a change",
+        arrivals(0).packets
+    );
+    ensure!(
+        arrivals(1).packets == packets(1) && arrivals(1).gaps == 0,
+        "of {} packets that pass, {} arrived, with {} gaps",
+        packets(1),
+        arrivals(1).packets,
+        arrivals(1).gaps
+    );
+    ensure!(
+        (1..packets(2)).contains(&arrivals(2).packets),
+        "of {} packets that were dropped by turns, {} arrived",
+        packets(2),
+        arrivals(2).packets
+    );
+    let counted = firewall.counters()?.get(FLOWS[0].0).copied();
+    let expected = sent
+        .packets
+        .first()
+        .copied()
+        .zip(sent.bytes.first().copied());
+    ensure!(
+        counted == expected,
+        "over {CHANGES} generations {counted:?} were counted, not {expected:?}"
+    );
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait()?;
+    Ok(Outcome::Passed)
+}
+
+/// Sends packets of all flows as long as `work` takes.
+fn under_traffic(machine: &Machine, work: impl FnOnce() -> Result<()>) -> Result<(Sent, Arrivals)> {
+    let link = machine.network.link();
+    let flow = |(name, port)| Flow::new(name).packet(link.ipv4().udp(40_000, port));
+    let mut mix = Mix::new(1, FLOWS.map(flow));
+    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let mut sender = machine.sender()?;
+    let stop = AtomicBool::new(false);
+    let sent = thread::scope(|scope| {
+        let sending = scope.spawn(|| sender.run(&mut mix, RATE, Limit::Time(Duration::MAX), &stop));
+        let worked = work();
+        stop.store(true, Ordering::Relaxed);
+        let sent = sending.join().map_err(|_| anyhow!("the sender panicked"))?;
+        worked?;
+        sent.context("cannot send")
+    })?;
+    Ok((sent, receiver.finish()?))
+}
+
+/// The rules of a generation.
+fn text(generation: u64) -> String {
+    let mut text = String::new();
+    let mut drop = |name: &str, port: u64| {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "[[rule]]\nname = \"{name}\"\naction = \"drop\"\nproto = \"udp\"\ndport = {port}\n"
+        );
+    };
+    if generation >= GROWTH {
+        for number in 0..200 {
+            drop(&format!("idle {number}"), 10_000 + number);
+        }
+    }
+    if generation.is_multiple_of(2) {
+        drop(FLOWS[2].0, FLOWS[2].1.into());
+    }
+    drop(FLOWS[0].0, FLOWS[0].1.into());
+    text
+}

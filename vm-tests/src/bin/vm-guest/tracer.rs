@@ -1,0 +1,185 @@
+//! What the kernel's verifier says of a program that a command loads.
+//!
+//! The kernel tells the count of instructions since Linux 5.16 only, and never that of states. The
+//! verifier's log has both, but nobody asks for a log when all goes well. So the command is traced,
+//! and its call gets a buffer for the log on the way into the kernel.
+
+use std::{
+    collections::BTreeMap, convert::Infallible, os::unix::process::CommandExt as _,
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    errno::Errno,
+    sys::{
+        ptrace::{self, Options},
+        signal::{Signal, kill, raise},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+/// The argument that makes this program stop itself before it becomes another command.
+pub(crate) const HOLD: &str = "hold";
+
+/// `BPF_PROG_LOAD` of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+const BPF_PROG_LOAD: u64 = 5;
+
+/// Offsets in the member of `union bpf_attr` for it, each of a 64-bit word: the type and the count
+/// of instructions, the level and size of the log, its address.
+const TYPE_AND_LENGTH: u64 = 0;
+const LOG_LEVEL_AND_SIZE: u64 = 24;
+const LOG_ADDRESS: u64 = 32;
+
+/// `BPF_LOG_STATS` (`include/linux/bpf_verifier.h`), since Linux 5.2: the statistics alone.
+const LOG_STATISTICS: u64 = 4;
+
+/// The bytes of the buffer, a multiple of the words that are read.
+const LOG_SIZE: u64 = 1024;
+
+/// What lies below the stack pointer and is in use (System V ABI for AMD64).
+const RED_ZONE: u64 = 128;
+
+/// A program that was loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// Its instructions.
+    pub(crate) length: u64,
+    /// The verifier's log.
+    pub(crate) log: String,
+}
+
+/// Stops this process until it is traced, and becomes `command`.
+pub(crate) fn hold(command: &[String]) -> Result<Infallible> {
+    let (program, arguments) = command.split_first().context("no command to hold")?;
+    raise(Signal::SIGSTOP)?;
+    Err(Command::new(program).args(arguments).exec())
+        .with_context(|| format!("cannot start `{program}`"))
+}
+
+/// Starts a command that [`hold`]s, traces it to its end, and calls `on_load` for every program
+/// that it loads; whether the command succeeded.
+pub(crate) fn trace(command: &mut Command, mut on_load: impl FnMut(Loaded)) -> Result<bool> {
+    let child = command.spawn().context("cannot start a command to trace")?;
+    let leader = Pid::from_raw(i32::try_from(child.id())?);
+    let status = waitpid(leader, Some(WaitPidFlag::WUNTRACED))?;
+    if !matches!(status, WaitStatus::Stopped(..)) {
+        bail!("the command to trace did not wait: {status:?}");
+    }
+    let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE;
+    ptrace::seize(leader, options).context("cannot trace the command")?;
+    kill(leader, Signal::SIGCONT)?;
+    let mut calls = Calls::default();
+    loop {
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        let (thread, signal) = match waitpid(None, Some(flags))? {
+            WaitStatus::PtraceSyscall(thread) => {
+                if let Some(loaded) = calls.stopped(thread)? {
+                    on_load(loaded);
+                }
+                (thread, None)
+            }
+            WaitStatus::PtraceEvent(thread, ..) => (thread, None),
+            WaitStatus::Stopped(thread, signal) => (thread, delivered(signal)),
+            WaitStatus::Exited(thread, code) if thread == leader => return Ok(code == 0),
+            WaitStatus::Signaled(thread, ..) if thread == leader => return Ok(false),
+            WaitStatus::Exited(..)
+            | WaitStatus::Signaled(..)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => continue,
+        };
+        match ptrace::syscall(thread, signal) {
+            // A thread may be killed at any time.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error).context("cannot go on with the command"),
+        }
+    }
+}
+
+/// The signal to hand on: the stops that tracing itself makes are none.
+fn delivered(signal: Signal) -> Option<Signal> {
+    let is_of_tracing = matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP | Signal::SIGCONT);
+    (!is_of_tracing).then_some(signal)
+}
+
+/// The calls that were given a buffer, by thread.
+#[derive(Default)]
+struct Calls(BTreeMap<Pid, Call>);
+
+struct Call {
+    attributes: u64,
+    log: u64,
+}
+
+impl Calls {
+    /// Looks at a thread that stopped on the way into a system call or out of it.
+    fn stopped(&mut self, thread: Pid) -> Result<Option<Loaded>> {
+        let registers = ptrace::getregs(thread)?;
+        let is_load = i64::try_from(registers.orig_rax) == Ok(libc::SYS_bpf)
+            && registers.rdi == BPF_PROG_LOAD;
+        if !is_load {
+            return Ok(None);
+        }
+        let result = registers.rax.cast_signed();
+        // What the register holds on the way in (`arch/x86/entry/entry_64.S`).
+        if result == -i64::from(libc::ENOSYS) {
+            self.enter(thread, registers.rsi, registers.rsp)?;
+            return Ok(None);
+        }
+        match self.0.remove(&thread) {
+            Some(call) => {
+                let loaded = call.leave(thread)?;
+                Ok((result >= 0).then_some(loaded))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Asks for the statistics, in memory of the thread's stack that is not in use, unless the
+    /// command asks for a log itself.
+    fn enter(&mut self, thread: Pid, attributes: u64, stack: u64) -> Result<()> {
+        if read(thread, attributes + LOG_LEVEL_AND_SIZE)? != 0 {
+            return Ok(());
+        }
+        let log = (stack - RED_ZONE - LOG_SIZE) & !0xf;
+        write(thread, log, 0)?;
+        write(thread, attributes + LOG_ADDRESS, log)?;
+        let level_and_size = LOG_SIZE << 32 | LOG_STATISTICS;
+        write(thread, attributes + LOG_LEVEL_AND_SIZE, level_and_size)?;
+        self.0.insert(thread, Call { attributes, log });
+        Ok(())
+    }
+}
+
+impl Call {
+    /// Reads the log, and takes the buffer away again.
+    fn leave(self, thread: Pid) -> Result<Loaded> {
+        let mut log = Vec::new();
+        for offset in (0..LOG_SIZE).step_by(8) {
+            log.extend(read(thread, self.log + offset)?.to_le_bytes());
+        }
+        log.truncate(log.iter().position(|&byte| byte == 0).unwrap_or(log.len()));
+        write(thread, self.attributes + LOG_LEVEL_AND_SIZE, 0)?;
+        write(thread, self.attributes + LOG_ADDRESS, 0)?;
+        Ok(Loaded {
+            length: read(thread, self.attributes + TYPE_AND_LENGTH)? >> 32,
+            log: String::from_utf8_lossy(&log).into_owned(),
+        })
+    }
+}
+
+fn read(thread: Pid, address: u64) -> Result<u64> {
+    let word = ptrace::read(thread, pointer(address)).context("cannot read a traced thread")?;
+    Ok(word.cast_unsigned())
+}
+
+fn write(thread: Pid, address: u64, word: u64) -> Result<()> {
+    ptrace::write(thread, pointer(address), word.cast_signed())
+        .context("cannot write to a traced thread")
+}
+
+/// An address in another process, never followed in this one.
+fn pointer(address: u64) -> ptrace::AddressType {
+    std::ptr::without_provenance_mut(address as usize)
+}

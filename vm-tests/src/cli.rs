@@ -1,0 +1,64 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::Parser;
+use vm_tests::scenarios::Scenario;
+
+/// Runs the firewall on several kernels, each in a virtual machine of its own.
+#[derive(Debug, Parser)]
+#[command(name = "vm-tests", max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// A kernel of kernels.toml; may be given again. All of them without it
+    #[arg(long = "kernel", value_name = "NAME")]
+    pub(crate) kernels: Vec<String>,
+    /// A scenario; may be given again. All of them without it
+    #[arg(long = "scenario", value_name = "NAME", value_parser = scenario)]
+    pub(crate) scenarios: Vec<Scenario>,
+    /// The guests that run at a time; as many as CPUs and free memory allow without it
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) jobs: Option<usize>,
+    /// How long one guest may take
+    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Use the kernels that were fetched before, and look for no newer ones
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Reads the command line; ends the process when it is wrong or asks for help.
+pub(crate) fn parse() -> Arguments {
+    Arguments::parse()
+}
+
+fn scenario(name: &str) -> Result<Scenario, String> {
+    Scenario::named(name).ok_or_else(|| {
+        let known = Scenario::ALL.map(Scenario::name);
+        format!("there are {}", known.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Ok(_) | Err(_) => Err("expected seconds, from 1 to 86400".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_scenario_lists_those_there_are() {
+        assert_eq!(scenario("large"), Ok(Scenario::Large));
+        assert!(scenario("lage").unwrap_err().contains("reload, killed"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The ledger: what the verifier and the JIT make of the program, by kernel, so that growth is
+//! seen before a kernel refuses.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use vm_tests::report::Verified;
+
+const FILE: &str = include_str!("../ledger.toml");
+
+/// The most instructions that the verifier goes through (`BPF_COMPLEXITY_LIMIT_INSNS`, Linux 5.2).
+const LIMIT: u64 = 1_000_000;
+
+/// The entries by kernel.
+pub(crate) struct Ledger(BTreeMap<String, Verified>);
+
+impl Ledger {
+    pub(crate) fn read() -> Result<Self> {
+        toml::from_str(FILE).map(Self).context("ledger.toml")
+    }
+
+    /// What is wrong with these numbers, nothing most of the time.
+    pub(crate) fn faults(&self, kernel: &str, verified: Verified) -> Vec<String> {
+        let mut faults = Vec::new();
+        if verified.instructions > LIMIT / 2 {
+            faults.push(format!(
+                "{} instructions verified, more than half of the limit",
+                verified.instructions
+            ));
+        }
+        let Some(entry) = self.0.get(kernel) else {
+            faults.push(format!(
+                "ledger.toml lacks the line `\"{kernel}\" = {}`",
+                line(verified)
+            ));
+            return faults;
+        };
+        for (what, was, is) in [
+            ("instructions", entry.instructions, verified.instructions),
+            ("peak_states", entry.peak_states, verified.peak_states),
+            ("jited_bytes", entry.jited_bytes, verified.jited_bytes),
+        ] {
+            if is > was + was / 5 {
+                faults.push(format!(
+                    "`{what}` grew from {was} to {is}, by more than a fifth; if it must, change \
+                     ledger.toml: `\"{kernel}\" = {}`",
+                    line(verified)
+                ));
+            }
+        }
+        faults
+    }
+}
+
+fn line(verified: Verified) -> String {
+    let Verified {
+        instructions,
+        peak_states,
+        jited_bytes,
+    } = verified;
+    format!(
+        "{{ instructions = {instructions}, peak_states = {peak_states}, \
+         jited_bytes = {jited_bytes} }}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: Verified = Verified {
+        instructions: 100_000,
+        peak_states: 1_000,
+        jited_bytes: 10_000,
+    };
+
+    #[test]
+    fn the_file_is_read() {
+        Ledger::read().unwrap();
+    }
+
+    #[test]
+    fn growth_by_more_than_a_fifth_is_a_fault() {
+        let ledger = Ledger(BTreeMap::from([("a".to_owned(), BEFORE)]));
+        assert!(ledger.faults("a", BEFORE).is_empty());
+        let grown = Verified {
+            instructions: 120_000,
+            peak_states: 1_201,
+            jited_bytes: 1,
+        };
+        let faults = ledger.faults("a", grown);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with("`peak_states` grew from 1000 to 1201"));
+    }
+
+    #[test]
+    fn half_of_the_limit_is_a_fault_and_so_is_a_kernel_without_an_entry() {
+        let ledger = Ledger(BTreeMap::new());
+        let large = Verified {
+            instructions: 500_001,
+            ..BEFORE
+        };
+        let faults = ledger.faults("b", large);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        let line = faults[1].split('`').nth(1).unwrap();
+        let read: BTreeMap<String, Verified> = toml::from_str(line).unwrap();
+        assert_eq!(read["b"], large);
+    }
+}
