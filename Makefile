@@ -6,13 +6,13 @@
 CARGO := scripts/cargo.sh
 
 help:
-	@echo 'make demo    see packets passed and dropped on a test network, in under a minute (root)'
-	@echo 'make test    run every test; as root also those that load programs into the kernel'
+	@echo 'make demo     see packets passed and dropped on a test network, in under a minute (root)'
+	@echo 'make test     run every test; as root also those that load programs into the kernel'
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
-	@echo 'make build   build target/release/firewall'
-	@echo 'make setup   install what the others need and is missing; each calls it itself'
-	@echo 'make lint    check formatting and lints'
-	@echo 'make clean   remove what was built'
+	@echo 'make build    build target/release/firewall'
+	@echo 'make setup    install what the others need and is missing; each calls it itself'
+	@echo 'make lint     check formatting and lints'
+	@echo 'make clean    remove what was built'
 
 setup:
 	@scripts/setup.sh build test lint
