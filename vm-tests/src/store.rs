@@ -19,7 +19,7 @@ const IMAGE: &str = "linux-image-";
 const FLAVOUR: &str = "-cloud-amd64";
 
 /// The packages beside that of the image which can hold parts of a kernel.
-const PARTS: [&str; 2] = ["linux-binary-", "linux-modules-"];
+const PARTS: [&str; 3] = ["linux-base-", "linux-binary-", "linux-modules-"];
 
 /// An unpacked kernel.
 #[derive(Clone, Debug)]
