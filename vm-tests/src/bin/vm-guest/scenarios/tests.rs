@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
 };
@@ -28,22 +29,27 @@ pub(crate) fn run() -> Result<Outcome> {
 
 fn run_binary(binary: &Path) -> Result<()> {
     let name = binary.display();
-    let output = Command::new(binary)
+    let mut tests = Command::new(binary)
         .args(["--include-ignored", "--test-threads=1"])
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .with_context(|| format!("cannot start `{name}`"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
-    let failed: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
-        .collect();
+    let mut failed = Vec::new();
+    // Shown as it comes, so that the console tells which test hangs.
+    for line in BufReader::new(tests.stdout.take().context("no pipe")?).lines() {
+        let line = line?;
+        println!("{line}");
+        let test = line.strip_prefix("test ");
+        failed.extend(
+            test.and_then(|test| test.strip_suffix(" ... FAILED"))
+                .map(str::to_owned),
+        );
+    }
+    let status = tests.wait()?;
     ensure!(
-        output.status.success(),
-        "`{name}` ended with {}; failed: {}",
-        output.status,
+        status.success(),
+        "`{name}` ended with {status}; failed: {}",
         failed.join(", ")
     );
     Ok(())
