@@ -1,6 +1,7 @@
 //! Traffic, test networks, the demonstration and the benchmarks of the firewall.
 //!
 //! - [`packet`]: frames of every kind that the firewall must judge, correct or damaged on purpose;
+//! - [`tuple`]: the fields of a packet that rules look at most;
 //! - [`mix`]: marked flows of such packets, drawn from a seed;
 //! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
@@ -18,3 +19,4 @@ pub mod objects;
 pub mod packet;
 pub mod random;
 pub mod traffic;
+pub mod tuple;
