@@ -6,8 +6,8 @@
 //! Section x 3       IPv4, IPv6, all other EtherTypes; each judged by its own tables
 //!   tries           an address or a small field to its class
 //!   step tables     the classes of the small fields to one upper-layer class
-//!   cells | rows    (source, destination, upper) classes to an entry
-//! entries           what a match does
+//!   cells | pairs   (source, destination, upper) classes to the rule that decides
+//!   rows            with pairs: rules that count, and those that fit no pair
 //! metadata          for user space; the XDP program never reads it
 //! ```
 //!
@@ -25,11 +25,43 @@
 //! Interval `i` of a node holds the digits from bound `i - 1` (from 0 for the first) up to
 //! bound `i`, exclusive.
 //!
-//! A *row* is a bit vector over the rules of its section: `summaries` words that say which words
-//! are not 0, then the words themselves; bit `b` of word `w` is rule `64 w + b`.
+//! # Cells
 //!
 //! An *entry* is `slot << 2 | what`, with `what` one of [`PASS`], [`DROP`], [`COUNT`], and
-//! [`NO_MATCH`] at the end of a list.
+//! [`NO_MATCH`] at the end of a list. One cell for each combination of classes leads to a list.
+//!
+//! # Pairs
+//!
+//! Rules that agree in all small fields share a *signature*. An *item* is one rule,
+//!
+//! | bits | |
+//! | --- | --- |
+//! | 0-15 | the signature |
+//! | 16-17 | what, as in an entry |
+//! | 18-39 | the counter slot |
+//! | 40-63 | the rule's place in the order of precedence |
+//!
+//! so that of two items the smaller one decides; [`NONE`] is larger than every item. A *leaf*
+//! stands for a list of items in order: the item itself when there is one, else a word whose
+//! `what` is [`LIST`], whose bits 0-15 hold the number of items and whose bits from 18 on hold the
+//! offset, in units of 8 bytes, of the items. The number [`TABLE`] says that the offset is that
+//! of a `u16` for each upper-layer class, the index of the item that decides; item `i` lies
+//! `8 (i + 1)` bytes before the table, and item 0 is [`NONE`].
+//!
+//! The classes of both addresses lead to four leaves, and the least item of the four decides:
+//!
+//! - the [`Record`] of the source's class has the rules whose sources are few classes and whose
+//!   destinations are many: one leaf, or one for each wide class of the destination;
+//! - the record of the destination's class likewise;
+//! - a table of wide source classes by wide destination classes has the rules that are wide on
+//!   both sides;
+//! - a perfect hash table of [`Pair`]s has those whose sources and destinations are few classes.
+//!
+//! # Rows
+//!
+//! A *row* is a bit vector over the rules that count and those without a place among the pairs:
+//! `summaries` words that say which words are not 0, then the words themselves; bit `b` of word
+//! `w` is item `64 w + b` of the rows' items.
 
 /// Access to the words of an image.
 ///
@@ -74,7 +106,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 1]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 2]);
 
 /// The head of an image.
 #[repr(C)]
@@ -102,7 +134,7 @@ pub struct Header {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// How classes lead to an entry: [`MODE_CELLS`] or [`MODE_ROWS`].
+    /// How classes lead to a rule: [`MODE_CELLS`] or [`MODE_PAIRS`].
     pub mode: u32,
     /// The trie of source addresses.
     pub src: u32,
@@ -119,18 +151,79 @@ pub struct Section {
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
     /// the offset of the first entry of a list that ends with the first entry that does not count.
     pub cells: u32,
-    /// Rows: the offset of the row of source class 0.
+    /// Pairs: the records of the source classes.
+    pub src_records: Records,
+    /// Pairs: the records of the destination classes.
+    pub dst_records: Records,
+    /// Pairs: the offset of the signatures that upper-layer class 0 has, a bit each.
+    pub signatures: u32,
+    /// Pairs: the bytes from the signatures of one upper-layer class to those of the next.
+    pub signature_stride: u32,
+    /// Pairs: the offset of a leaf for each `src * wide_columns + dst` of the wide classes.
+    pub wide: u32,
+    /// Pairs: the number of wide destination classes.
+    pub wide_columns: u32,
+    /// Pairs: the offset of a `u16` for each bucket, the seed that its pairs are placed by.
+    pub pair_seeds: u32,
+    /// Pairs: the number of buckets.
+    pub pair_buckets: u32,
+    /// Pairs: the offset of the first [`Pair`].
+    pub pairs: u32,
+    /// Pairs: the number of pairs, those that no classes have included.
+    pub pair_slots: u32,
+    /// Rows: the offset of the row of source row class 0.
     pub src_rows: u32,
-    /// Rows: the offset of the row of destination class 0.
+    /// Rows: the offset of the row of destination row class 0.
     pub dst_rows: u32,
     /// Rows: the offset of the row of upper-layer class 0.
     pub upper_rows: u32,
     /// Rows: the bytes of one row.
     pub stride: u32,
-    /// Rows: the summary words of one row.
+    /// Rows: the summary words of one row; 0 when the section has no rows.
     pub summaries: u32,
-    /// Rows: the offset of the entries, a `u32` for each rule of the section.
-    pub entries: u32,
+    /// Rows: the offset of the items.
+    pub items: u32,
+}
+
+/// The records of one address's classes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The offset of the [`Record`] of class 0.
+    pub offset: u32,
+    /// The number of the last record, which all classes from this number on share.
+    pub last: u32,
+}
+
+/// What an address class contributes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Record {
+    /// The wide class that the class is part of.
+    pub wide: u32,
+    /// The row class that the class is part of.
+    pub row: u32,
+    /// The offset of the leaves.
+    pub leaves: u32,
+    /// [`BY_WIDE`] and [`PAIRED`].
+    pub flags: u32,
+}
+
+/// [`Record::flags`]: there is a leaf for each wide class of the other address, not just one.
+pub const BY_WIDE: u32 = 1;
+/// [`Record::flags`]: some [`Pair`] has the class.
+pub const PAIRED: u32 = 2;
+
+/// The rules for one source class and one destination class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// The source class.
+    pub src: u32,
+    /// The destination class.
+    pub dst: u32,
+    /// The leaf.
+    pub leaf: u64,
 }
 
 /// One field's part in the upper-layer class.
@@ -156,8 +249,8 @@ pub const SECTION_OTHER: usize = 2;
 
 /// [`Section::mode`]: a table of cells.
 pub const MODE_CELLS: u32 = 0;
-/// [`Section::mode`]: rows, ANDed.
-pub const MODE_ROWS: u32 = 1;
+/// [`Section::mode`]: leaves for pairs of classes, and rows.
+pub const MODE_PAIRS: u32 = 1;
 
 /// The number of fields that make the upper-layer class.
 pub const FIELDS: usize = 6;
@@ -216,12 +309,69 @@ pub const COUNT: u32 = 2;
 /// An entry that says that no rule matches.
 pub const NO_MATCH: u32 = 3;
 
+/// The `what` of a leaf that is not an item.
+pub const LIST: u32 = 3;
+/// The number of items that says that a leaf is a table.
+pub const TABLE: u32 = 0xffff;
+/// The leaf without items.
+pub const EMPTY: u64 = leaf(0, 0);
+/// No item: larger than all of them.
+pub const NONE: u64 = u64::MAX;
+
+/// The most signatures of a section.
+pub const MAX_SIGNATURES: usize = 1 << 16;
+/// The first counter slot that no item can have.
+pub const SLOT_LIMIT: u32 = 1 << 22;
+/// The first place in the order of precedence that no item can have.
+pub const ORDER_LIMIT: u32 = (1 << 24) - 1;
+
+/// The item of a rule.
+#[must_use]
+pub const fn item(order: u32, slot: u32, what: u32, signature: u32) -> u64 {
+    (order as u64) << 40 | (slot as u64) << 18 | (what as u64) << 16 | signature as u64
+}
+
+/// The leaf with `count` items at `offset`, a multiple of 8.
+#[must_use]
+pub const fn leaf(offset: u32, count: u32) -> u64 {
+    (offset as u64 >> 3) << 18 | (LIST as u64) << 16 | count as u64
+}
+
+/// The bucket of a pair of classes and the number that places it among the slots of its bucket's
+/// seed: a bijection of 64 bits made of Marsaglia's xorshift and odd multiplications
+/// (Stafford's variant 13 of the MurmurHash3 finalizer), cut in two.
+#[inline(always)]
+#[must_use]
+pub const fn pair_hash(src: u32, dst: u32, buckets: u32) -> (u32, u32) {
+    let mut hash = (src as u64) << 32 | dst as u64;
+    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (
+        ((hash >> 32).wrapping_mul(buckets as u64) >> 32) as u32,
+        hash as u32,
+    )
+}
+
+/// The slot of a pair, from what [`pair_hash`] says of it and its bucket's seed.
+#[inline(always)]
+#[must_use]
+pub const fn pair_slot(hash: u32, seed: u32, slots: u32) -> u32 {
+    let placed = (hash ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
+    let placed = (placed ^ placed >> 15).wrapping_mul(0xc2b2_ae35);
+    ((placed as u64 * slots as u64) >> 32) as u32
+}
+
 /// The most words, summary words and `count` matches that one walk over rows may visit.
-pub const MAX_WALK: u32 = 320;
+pub const MAX_WALK: u32 = 128;
+
+/// The most items in the list of a leaf.
+pub const MAX_LIST: u32 = 64;
 
 /// The most `count` entries in one list of a cell.
 pub const MAX_COUNTS: u32 = 64;
 
 const _: () = assert!(size_of::<Header>() == 40);
 const _: () = assert!(size_of::<Step>() == 16);
-const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 36);
+const _: () = assert!(size_of::<Record>() == 16);
+const _: () = assert!(size_of::<Pair>() == 16);
+const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 12 + 16 + 32 + 24);

@@ -10,9 +10,10 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        COUNT, Field, Header, LEAF, MAX_COUNTS, MAX_WALK, MODE_CELLS, Memory, NO_MATCH,
-        NODE_CLASSES, NODE_DENSE, NODE_PAIR, PASS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
-        Section, Step,
+        BY_WIDE, COUNT, EMPTY, Field, Header, LEAF, LIST, MAX_COUNTS, MAX_LIST, MAX_WALK,
+        MODE_CELLS, Memory, NO_MATCH, NODE_CLASSES, NODE_DENSE, NODE_PAIR, NONE, PAIRED, PASS,
+        Pair, Record, Records, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE,
+        pair_hash, pair_slot,
     },
 };
 
@@ -87,7 +88,7 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
     } else {
-        walk_rows(image, section, src, dst, upper, counts)
+        walk_pairs(image, section, src, dst, upper, counts)
     };
     match entry & 3 {
         NO_MATCH if entry >> 2 != 0 => Judgement::NoRule(Reason::BadImage),
@@ -274,12 +275,142 @@ fn walk_cells<M: Memory + ?Sized, C: Counts>(
 }
 
 #[inline(always)]
+fn walk_pairs<M: Memory + ?Sized, C: Counts>(
+    image: &M,
+    section: u32,
+    src_class: u32,
+    dst_class: u32,
+    upper: u32,
+    counts: &mut C,
+) -> u32 {
+    let src = record(image, section, offset_of!(Section, src_records), src_class);
+    let dst = record(image, section, offset_of!(Section, dst_records), dst_class);
+    let signatures = get(image, section, offset_of!(Section, signatures)).wrapping_add(
+        get(image, section, offset_of!(Section, signature_stride)).wrapping_mul(upper),
+    );
+    let wide = get(image, section, offset_of!(Section, wide_columns))
+        .wrapping_mul(src.wide)
+        .wrapping_add(dst.wide);
+    let leaf_at = |leaves: u32, index: u32| image.u64(leaves.wrapping_add(index.wrapping_mul(8)));
+    // All leaves are loaded before any is resolved, so that the loads overlap.
+    let leaves = [
+        leaf_at(src.leaves, dst.wide & by_wide(src.flags)),
+        leaf_at(dst.leaves, src.wide & by_wide(dst.flags)),
+        leaf_at(get(image, section, offset_of!(Section, wide)), wide),
+        if src.flags & dst.flags & PAIRED != 0 {
+            pair(image, section, src_class, dst_class)
+        } else {
+            EMPTY
+        },
+    ];
+    let mut best = NONE;
+    for leaf in leaves {
+        let item = resolve(image, leaf, signatures, upper);
+        if item < best {
+            best = item;
+        }
+    }
+    best = image.opaque(best);
+    if get(image, section, offset_of!(Section, summaries)) == 0 {
+        return entry(best);
+    }
+    walk_rows(image, section, src.row, dst.row, upper, best, counts)
+}
+
+/// What an item says, as an entry.
+#[inline(always)]
+fn entry(item: u64) -> u32 {
+    if item == NONE {
+        NO_MATCH
+    } else {
+        (item >> 16) as u32 & 0x00ff_ffff
+    }
+}
+
+#[inline(always)]
+fn record<M: Memory + ?Sized>(image: &M, section: u32, records: usize, class: u32) -> Record {
+    let last = get(image, section, records + offset_of!(Records, last));
+    let index = if class < last { class } else { last };
+    let at = get(image, section, records + offset_of!(Records, offset))
+        .wrapping_add(index.wrapping_mul(size_of::<Record>() as u32));
+    Record {
+        wide: get(image, at, offset_of!(Record, wide)),
+        row: get(image, at, offset_of!(Record, row)),
+        leaves: get(image, at, offset_of!(Record, leaves)),
+        flags: get(image, at, offset_of!(Record, flags)),
+    }
+}
+
+/// All ones when the record has a leaf for each wide class, else 0.
+#[inline(always)]
+fn by_wide(flags: u32) -> u32 {
+    0_u32.wrapping_sub(flags & BY_WIDE)
+}
+
+/// The leaf of a pair of classes.
+#[inline(always)]
+fn pair<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32) -> u64 {
+    let buckets = get(image, section, offset_of!(Section, pair_buckets));
+    let (bucket, hash) = pair_hash(src, dst, buckets);
+    let seeds = get(image, section, offset_of!(Section, pair_seeds));
+    let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
+    let slots = get(image, section, offset_of!(Section, pair_slots));
+    let slot = pair_slot(hash, seed, slots);
+    let at = get(image, section, offset_of!(Section, pairs))
+        .wrapping_add(slot.wrapping_mul(size_of::<Pair>() as u32));
+    let same = get(image, at, offset_of!(Pair, src)) == src
+        && get(image, at, offset_of!(Pair, dst)) == dst;
+    if same {
+        image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32))
+    } else {
+        EMPTY
+    }
+}
+
+/// The first item of a leaf whose signature the upper-layer class has.
+#[inline(always)]
+fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32) -> u64 {
+    let has = |item: u64| {
+        let signature = item as u32 & 0xffff;
+        let word = image.u64(signatures.wrapping_add((signature >> 6) * 8));
+        word >> (signature & 63) & 1 != 0
+    };
+    if (leaf >> 16) as u32 & 3 != LIST {
+        return if has(leaf) { leaf } else { NONE };
+    }
+    let count = leaf as u32 & 0xffff;
+    let mut at = (leaf >> 18 << 3) as u32;
+    if count == TABLE {
+        let index = u32::from(image.u16(at.wrapping_add(upper.wrapping_mul(2))));
+        return image.u64(at.wrapping_sub((index + 1) * 8));
+    }
+    let mut found = NONE;
+    let mut left = count;
+    for _ in 0..MAX_LIST {
+        if left == 0 {
+            break;
+        }
+        let item = image.u64(at);
+        if has(item) {
+            found = item;
+            break;
+        }
+        at = opaque(image, at.wrapping_add(8));
+        left = opaque(image, left - 1);
+    }
+    image.opaque(found)
+}
+
+/// Counts in the rules that count and come before the item `best`, and returns the entry of the
+/// first rule that decides, `best` included.
+#[inline(always)]
 fn walk_rows<M: Memory + ?Sized, C: Counts>(
     image: &M,
     section: u32,
     src: u32,
     dst: u32,
     upper: u32,
+    best: u64,
     counts: &mut C,
 ) -> u32 {
     let stride = get(image, section, offset_of!(Section, stride));
@@ -296,7 +427,7 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
             & image.u64(upper.wrapping_add(at))
     };
     let summaries = get(image, section, offset_of!(Section, summaries));
-    let entries = get(image, section, offset_of!(Section, entries));
+    let items = get(image, section, offset_of!(Section, items));
     // Opaque, or else the position would be a different constant on each path through the loop
     // and the verifier could not merge them.
     let mut next = opaque(image, 0);
@@ -307,7 +438,7 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
         if rules == 0 {
             if words == 0 {
                 if next == summaries {
-                    return NO_MATCH;
+                    return entry(best);
                 }
                 words = meet(next);
                 next = next.wrapping_add(1);
@@ -324,11 +455,15 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
         if rules != 0 {
             let rule = word.wrapping_mul(64).wrapping_add(lowest(rules));
             rules &= rules - 1;
-            let entry = image.u32(entries.wrapping_add(rule.wrapping_mul(4)));
-            if entry & 3 != COUNT {
-                return entry;
+            let item = image.u64(items.wrapping_add(rule.wrapping_mul(8)));
+            if item > best {
+                return entry(best);
             }
-            counts.count(entry >> 2);
+            let found = entry(item);
+            if found & 3 != COUNT {
+                return found;
+            }
+            counts.count(found >> 2);
         }
         rules = image.opaque(rules);
         words = image.opaque(words);

@@ -7,7 +7,10 @@
 //! Method with Application for Game Playing, 1970. With n classes the chance that two different
 //! ones meet is below n^2 / 2^129.)
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher},
+};
 
 use crate::ranges::{RangeSet, Value};
 
@@ -38,7 +41,7 @@ impl<T> Default for Sets<'_, T> {
     }
 }
 
-impl<'a, T: Value + std::hash::Hash> Sets<'a, T> {
+impl<'a, T: Value + Hash> Sets<'a, T> {
     /// The number of the set, a new one when it is the first of its content.
     pub(super) fn intern(&mut self, set: &'a RangeSet<T>) -> SetId {
         let address = std::ptr::from_ref(set) as usize;
@@ -49,6 +52,21 @@ impl<'a, T: Value + std::hash::Hash> Sets<'a, T> {
                 next
             })
         })
+    }
+
+    /// The distinct sets, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a RangeSet<T>> {
+        self.sets.iter().copied()
+    }
+
+    /// The number of a set with the content of `set`, if there is one.
+    pub(super) fn number(&self, set: &RangeSet<T>) -> Option<SetId> {
+        self.by_content.get(set).copied()
+    }
+
+    /// The set with the number `set`.
+    pub(super) fn get(&self, set: SetId) -> &'a RangeSet<T> {
+        self.sets[set.0 as usize]
     }
 
     /// The number of distinct sets.
@@ -72,22 +90,30 @@ impl<'a, T: Value + std::hash::Hash> Sets<'a, T> {
 
         let mut classes = Classes::new();
         let mut identity = 0_u128;
-        let mut holding = BTreeSet::new();
         let mut groups = bounds.chunk_by(|a, b| a.0 == b.0).peekable();
         if groups.peek().is_none_or(|group| group[0].0 != T::MIN) {
-            classes.start(T::MIN, identity, &holding);
+            classes.start(T::MIN, identity);
         }
         for group in groups {
             for (_, set) in group {
-                identity ^= number(*set);
-                if !holding.remove(set) {
-                    holding.insert(*set);
-                }
+                identity ^= number(set.0);
             }
-            classes.start(group[0].0, identity, &holding);
+            classes.start(group[0].0, identity);
         }
-        classes.outside = classes.class(0, &BTreeSet::new());
+        classes.outside = classes.class(0);
         classes
+    }
+
+    /// The sets that hold the values of each class, ascending, by class.
+    pub(super) fn holders(&self, classes: &Classes<T>) -> Vec<Vec<SetId>> {
+        let mut holders = vec![Vec::new(); classes.len()];
+        let mut spread = Spread::new(classes);
+        for (set, id) in self.sets.iter().zip(0..) {
+            for class in spread.all(set) {
+                holders[class.0 as usize].push(SetId(id));
+            }
+        }
+        holders
     }
 }
 
@@ -97,54 +123,172 @@ pub(super) struct Classes<T> {
     /// The first value of each interval and its class; ascending from the smallest value of the
     /// type, neighbours in different classes.
     pub(super) intervals: Vec<(T, ClassId)>,
-    /// The sets that hold the values of each class, ascending, by class.
-    pub(super) holders: Vec<Vec<SetId>>,
     /// The class of values, and of packets without the field, that no set holds.
     pub(super) outside: ClassId,
-    by_identity: HashMap<u128, ClassId>,
+    by_identity: HashMap<u128, ClassId, BuildIdentityHasher>,
 }
 
 impl<T: Value> Classes<T> {
     fn new() -> Self {
         Self {
             intervals: Vec::new(),
-            holders: Vec::new(),
             outside: ClassId(0),
-            by_identity: HashMap::new(),
+            by_identity: HashMap::default(),
         }
     }
 
-    fn start(&mut self, at: T, identity: u128, holding: &BTreeSet<SetId>) {
-        let class = self.class(identity, holding);
+    fn start(&mut self, at: T, identity: u128) {
+        let class = self.class(identity);
         if self.intervals.last().is_none_or(|(_, last)| *last != class) {
             self.intervals.push((at, class));
         }
     }
 
-    fn class(&mut self, identity: u128, holding: &BTreeSet<SetId>) -> ClassId {
-        let next = ClassId(self.holders.len() as u32);
-        *self.by_identity.entry(identity).or_insert_with(|| {
-            self.holders.push(holding.iter().copied().collect());
-            next
-        })
+    fn class(&mut self, identity: u128) -> ClassId {
+        let next = ClassId(self.by_identity.len() as u32);
+        *self.by_identity.entry(identity).or_insert(next)
     }
 
     /// The number of classes.
     pub(super) fn len(&self) -> usize {
-        self.holders.len()
+        self.by_identity.len()
+    }
+
+    /// For each class the class of `coarser` that its values belong to, where no set of `coarser`
+    /// tells values of one class apart.
+    pub(super) fn project(&self, coarser: &Self) -> Vec<ClassId> {
+        let mut projected = vec![coarser.outside; self.len()];
+        let mut coarse = coarser.intervals.iter().peekable();
+        let mut at = coarser.outside;
+        for (first, class) in &self.intervals {
+            while let Some((_, next)) = coarse.next_if(|(start, _)| start <= first) {
+                at = *next;
+            }
+            projected[class.0 as usize] = at;
+        }
+        projected[self.outside.0 as usize] = coarser.outside;
+        projected
+    }
+
+    /// Gives each class the number that `numbers` has for it.
+    pub(super) fn renumber(&mut self, numbers: &[ClassId]) {
+        let new = |class: &mut ClassId| *class = numbers[class.0 as usize];
+        self.intervals.iter_mut().for_each(|(_, class)| new(class));
+        self.by_identity.values_mut().for_each(new);
+        new(&mut self.outside);
     }
 }
 
-/// The 128-bit number of a set: two outputs of SplitMix64 (Steele, Lea, Flood: Fast Splittable
+/// Finds the classes that a set consists of.
+pub(super) struct Spread<'a, T> {
+    classes: &'a Classes<T>,
+    /// For each class the last search that met it.
+    met: Vec<u32>,
+    search: u32,
+}
+
+impl<'a, T: Value> Spread<'a, T> {
+    /// Searches in `classes`.
+    pub(super) fn new(classes: &'a Classes<T>) -> Self {
+        Self {
+            classes,
+            met: vec![0; classes.len()],
+            search: 0,
+        }
+    }
+
+    /// All classes of `set`, each once.
+    pub(super) fn all(&mut self, set: &RangeSet<T>) -> Vec<ClassId> {
+        self.find(set, usize::MAX).unwrap_or_default()
+    }
+
+    /// The classes of `set`, each once, ascending; `None` when there are more than `limit`.
+    pub(super) fn at_most(&mut self, set: &RangeSet<T>, limit: usize) -> Option<Vec<ClassId>> {
+        let mut found = self.find(set, limit)?;
+        found.sort_unstable();
+        Some(found)
+    }
+
+    fn find(&mut self, set: &RangeSet<T>, limit: usize) -> Option<Vec<ClassId>> {
+        self.search += 1;
+        let intervals = &self.classes.intervals;
+        let mut found = Vec::new();
+        let mut at = 0;
+        for &(first, last) in set.ranges() {
+            at += gallop(&intervals[at..], first);
+            // The interval that holds the first value, and those that start inside the range.
+            let holding = at.saturating_sub(1);
+            for (start, class) in &intervals[holding..] {
+                if *start > last {
+                    break;
+                }
+                let met = &mut self.met[class.0 as usize];
+                if *met != self.search {
+                    *met = self.search;
+                    if found.len() == limit {
+                        return None;
+                    }
+                    found.push(*class);
+                }
+            }
+        }
+        Some(found)
+    }
+}
+
+/// The number of intervals that start at `value` or before, found in steps of doubling length
+/// (Bentley, Yao: An Almost Optimal Algorithm for Unbounded Searching, 1976).
+fn gallop<T: Ord + Copy>(intervals: &[(T, ClassId)], value: T) -> usize {
+    let mut step = 1;
+    while step < intervals.len() && intervals[step].0 <= value {
+        step *= 2;
+    }
+    let end = intervals.len().min(step + 1);
+    intervals[..end].partition_point(|(start, _)| *start <= value)
+}
+
+/// Takes some bits of an identity, which is random already, as its hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct BuildIdentityHasher;
+
+impl BuildHasher for BuildIdentityHasher {
+    type Hasher = IdentityHasher;
+
+    fn build_hasher(&self) -> IdentityHasher {
+        IdentityHasher(0)
+    }
+}
+
+/// See [`BuildIdentityHasher`].
+#[derive(Debug)]
+struct IdentityHasher(u64);
+
+impl Hasher for IdentityHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, identity: u128) {
+        self.0 = identity as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The 128-bit number of a member of what is hashed: two outputs of SplitMix64 (Steele, Lea, Flood: Fast Splittable
 /// Pseudorandom Number Generators, 2014). The same in every run, so that images are too.
-fn number(set: SetId) -> u128 {
+pub(super) fn number(member: u32) -> u128 {
     let mix = |seed: u64| {
         let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     };
-    let seed = u64::from(set.0) * 2;
+    let seed = u64::from(member) * 2;
     u128::from(mix(seed + 1)) << 64 | u128::from(mix(seed + 2))
 }
 
@@ -163,6 +307,7 @@ mod tests {
             let mut sets = Sets::default();
             let ids: Vec<_> = input.iter().map(|set| sets.intern(set)).collect();
             let classes = sets.classes();
+            let by_class = sets.holders(&classes);
             prop_assert!(classes.intervals.is_sorted_by(|a, b| a.0 < b.0 && a.1 != b.1));
             for value in 0..=u8::MAX {
                 let at = classes.intervals.partition_point(|(first, _)| *first <= value);
@@ -171,7 +316,7 @@ mod tests {
                     .filter(|(set, _)| set.contains(value)).map(|(_, id)| *id).collect();
                 holders.sort();
                 holders.dedup();
-                prop_assert_eq!(&classes.holders[class.0 as usize], &holders);
+                prop_assert_eq!(&by_class[class.0 as usize], &holders);
                 prop_assert_eq!(class == classes.outside, holders.is_empty());
             }
         }

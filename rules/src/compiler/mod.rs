@@ -4,13 +4,23 @@
 //! section the values of each field that the same rules match are one *class* (`classes`); a
 //! trie (`trie`) takes an address or a small field to its class; the classes of the small fields
 //! are fused to one (`upper`); and the classes of source, destination and upper layer lead to
-//! the first rule that matches through a table of cells or through rows (`section`).
+//! the first rule that matches through a table of cells when there are few combinations
+//! (`cells`), and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
+//! `displacement`) and bit vectors (`row_walk`).
 //!
 //! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
 
+mod cells;
 mod classes;
+mod displacement;
+mod leaves;
+mod pairs;
+mod plan;
+mod row_walk;
 mod rows;
+mod rules;
 mod section;
+mod side;
 mod trie;
 mod upper;
 mod view;
@@ -18,11 +28,13 @@ mod writer;
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Header, MAGIC},
+    image::{Header, MAGIC, MAX_WALK},
 };
 
 use crate::ruleset::{Policy, Ruleset};
-use section::{Counters, compile_section};
+pub use plan::{Part, Plan, SectionPlan};
+use rules::Rules;
+use section::compile_section;
 use view::Kind;
 use writer::Writer;
 
@@ -48,6 +60,7 @@ pub struct InterfaceIndex(pub u32);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     bytes: Vec<u8>,
+    plan: Plan,
 }
 
 impl Image {
@@ -55,6 +68,12 @@ impl Image {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What the image is made of.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 }
 
@@ -79,19 +98,29 @@ pub enum CompileError {
     },
     /// A packet could need more steps than the program takes.
     #[error(
-        "{rules} rules for {packets} packets, {counting} of them with the action `count`, need \
-         {needed} steps for one packet, more than the {allowed} allowed"
+        "{rules} rules for {packets} packets, {counting} of them with the action `count`, can need \
+         {needed} steps for one packet, more than the {allowed} allowed; among them {names}"
     )]
-    TooManyRules {
+    TooMuchWork {
         /// Which packets the rules are for.
         packets: Kind,
-        /// The rules there are.
+        /// The rules that need the steps.
         rules: usize,
         /// Those that count and go on.
         counting: usize,
+        /// The names of some of them.
+        names: String,
         /// The steps needed in the worst case.
         needed: usize,
         /// The most steps allowed.
+        allowed: usize,
+    },
+    /// There are more rules than an image has numbers for.
+    #[error("{rules} rules are more than the {allowed} that an image can number")]
+    TooManyRules {
+        /// The rules there are.
+        rules: usize,
+        /// The most rules allowed.
         allowed: usize,
     },
     /// The small fields differ in too many combinations.
@@ -109,6 +138,29 @@ pub enum CompileError {
         /// The most combinations allowed.
         allowed: usize,
     },
+}
+
+impl CompileError {
+    /// The rules `members` of a section need too many steps.
+    fn too_much_work(packets: Kind, rules: &Rules<'_>, members: &[usize], needed: usize) -> Self {
+        const NAMED: usize = 3;
+        let names = members.iter().take(NAMED).map(|rule| rules.name(*rule));
+        let mut names = names
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        if members.len() > NAMED {
+            names.push_str(", ...");
+        }
+        Self::TooMuchWork {
+            packets,
+            rules: members.len(),
+            counting: members.iter().filter(|rule| rules.counts(**rule)).count(),
+            names,
+            needed,
+            allowed: MAX_WALK as usize,
+        }
+    }
 }
 
 pub use view::Kind as PacketKind;
@@ -135,24 +187,21 @@ pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileE
         ..Header::default()
     };
     writer.reserve(size_of::<Header>())?;
-    let counters = Counters::new(ruleset, target.slots);
-    header.sections = [
-        compile_section(
-            &view::ipv4(ruleset, target.interfaces),
-            &counters,
-            &mut writer,
-        )?,
-        compile_section(
-            &view::ipv6(ruleset, target.interfaces),
-            &counters,
-            &mut writer,
-        )?,
-        compile_section(
-            &view::other(ruleset, target.interfaces),
-            &counters,
-            &mut writer,
-        )?,
+    let mut plan = Plan::default();
+    let views = (
+        view::ipv4(ruleset, target.interfaces),
+        view::ipv6(ruleset, target.interfaces),
+        view::other(ruleset, target.interfaces),
+    );
+    let sections = [
+        compile_section(ruleset, target.slots, &views.0, &mut writer)?,
+        compile_section(ruleset, target.slots, &views.1, &mut writer)?,
+        compile_section(ruleset, target.slots, &views.2, &mut writer)?,
     ];
+    for (section, (offset, section_plan)) in header.sections.iter_mut().zip(sections) {
+        *section = offset;
+        plan.sections.push(section_plan);
+    }
     writer.align(8)?;
     header.metadata = writer.offset();
     header.metadata_length = u32::try_from(target.metadata.len()).unwrap_or(u32::MAX);
@@ -160,9 +209,9 @@ pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileE
     writer.align(8)?;
     header.length = writer.offset();
     writer.write_header(&header);
-    Ok(Image {
-        bytes: writer.finish(),
-    })
+    let bytes = writer.finish();
+    plan.bytes = bytes.len();
+    Ok(Image { bytes, plan })
 }
 
 /// The bits of the reasons for which packets are dropped.

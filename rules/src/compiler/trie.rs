@@ -39,7 +39,16 @@ key!(u16, u32, u128);
 /// more than ten steps.
 const DENSE_ABOVE: usize = 1024;
 
-/// Writes the trie of a field and returns the reference to its root.
+/// A trie in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trie {
+    /// The reference to the root.
+    pub(super) root: u32,
+    /// The most loads that a search takes.
+    pub(super) loads: u32,
+}
+
+/// Writes the trie of a field.
 ///
 /// # Errors
 ///
@@ -47,15 +56,18 @@ const DENSE_ABOVE: usize = 1024;
 pub(super) fn write<K: Key>(
     classes: &Classes<K>,
     writer: &mut Writer,
-) -> Result<u32, CompileError> {
-    let Some((&(_, first), rest)) = classes.intervals.split_first() else {
-        return Ok(leaf(ClassId(0)));
-    };
-    write_node(rest, first, 0, writer)
+) -> Result<Trie, CompileError> {
+    match classes.intervals.split_first() {
+        Some((&(_, first), rest)) => write_node(rest, first, 0, writer),
+        None => Ok(leaf(ClassId(0))),
+    }
 }
 
-fn leaf(class: ClassId) -> u32 {
-    LEAF | class.0
+fn leaf(class: ClassId) -> Trie {
+    Trie {
+        root: LEAF | class.0,
+        loads: 0,
+    }
 }
 
 /// Writes the node for the intervals that start below one prefix; `class` is in force at its
@@ -65,7 +77,7 @@ fn write_node<K: Key>(
     mut class: ClassId,
     level: u32,
     writer: &mut Writer,
-) -> Result<u32, CompileError> {
+) -> Result<Trie, CompileError> {
     let mut node = Node::default();
     node.push(0, leaf(class));
     for group in intervals.chunk_by(|a, b| a.0.digit(level) == b.0.digit(level)) {
@@ -89,11 +101,15 @@ fn write_node<K: Key>(
 #[derive(Default)]
 struct Node {
     starts: Vec<(u16, u32)>,
+    /// The most loads that a search below the node takes.
+    loads: u32,
 }
 
 impl Node {
-    /// Digits from `digit` on have `reference`, in place of what was said of it before.
-    fn push(&mut self, digit: u16, reference: u32) {
+    /// Digits from `digit` on lead to `child`, in place of what was said of it before.
+    fn push(&mut self, digit: u16, child: Trie) {
+        self.loads = self.loads.max(child.loads);
+        let reference = child.root;
         if self.starts.last().is_some_and(|(last, _)| *last == digit) {
             self.starts.pop();
         }
@@ -106,12 +122,17 @@ impl Node {
         }
     }
 
-    fn write(&self, writer: &mut Writer) -> Result<u32, CompileError> {
+    fn write(&self, writer: &mut Writer) -> Result<Trie, CompileError> {
         let references = || self.starts.iter().map(|(_, reference)| *reference);
         let bounds = || self.starts.iter().skip(1).map(|(digit, _)| *digit);
         let (first, second) = match *self.starts.as_slice() {
             [] => return Ok(leaf(ClassId(0))),
-            [(_, only)] => return Ok(only),
+            [(_, root)] => {
+                return Ok(Trie {
+                    root,
+                    loads: self.loads,
+                });
+            }
             [(_, first), (_, second), ..] => (first, second),
         };
         let count = self.starts.len() - 1;
@@ -119,11 +140,14 @@ impl Node {
         let at = writer.offset();
         // A node has at most 65,535 bounds: the digits from 1 on.
         let head = |kind| [count as u16, kind];
+        // The head, a halving for each bit of the number of bounds, and the reference.
+        let mut loads = 2 + (usize::BITS - count.leading_zeros());
         if references().all(|reference| reference == first || reference == second) {
             writer.u16s(head(NODE_PAIR))?;
             writer.u32s([first, second])?;
             writer.u16s(bounds())?;
         } else if count > DENSE_ABOVE {
+            loads = 2;
             writer.check(4 + 4 * 0x1_0000)?;
             writer.u16s(head(NODE_DENSE))?;
             let ends = bounds().map(u32::from).chain([0x1_0000]);
@@ -144,7 +168,10 @@ impl Node {
             writer.align(4)?;
             writer.u32s(references())?;
         }
-        Ok(at)
+        Ok(Trie {
+            root: at,
+            loads: loads + self.loads,
+        })
     }
 }
 
@@ -166,7 +193,7 @@ mod tests {
         }
         let classes = interned.classes();
         let mut writer = Writer::new(1 << 24);
-        let root = write(&classes, &mut writer).unwrap();
+        let root = write(&classes, &mut writer).unwrap().root;
         let image = writer.finish();
         for (start, class) in &classes.intervals {
             for value in [start.previous(), Some(*start), start.next()]

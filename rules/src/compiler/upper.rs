@@ -4,16 +4,17 @@
 //! of signatures; with the next field each pair of a fused class and a class of the field leads to
 //! a set of longer signatures, and pairs with equal sets become one fused class. This is recursive
 //! flow classification (Gupta, McKeown: Packet Classification on Multiple Fields, 1999) over
-//! signatures in place of rules, of which there are far fewer.
+//! signatures in place of rules, of which there are far fewer. Equal sets are found by the XOR of
+//! a number for each member, as in `classes`.
 
 use std::collections::HashMap;
 
-use firewall_ebpf::image::{FIELDS, Field, Step};
+use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step};
 
 use super::{
     CompileError,
-    classes::{Classes, SetId, Sets},
-    rows::{Rows, ones},
+    classes::{Classes, SetId, Sets, number},
+    rows::Rows,
     trie,
     view::View,
     writer::Writer,
@@ -25,14 +26,47 @@ const MAX_CELLS: usize = 1 << 22;
 /// The most fused classes: a step table holds 16-bit numbers.
 const MAX_CLASSES: usize = 1 << 16;
 
+/// The most times that a signature is marked in a cell of one step table: some seconds.
+const MAX_MARKS: usize = 1 << 31;
+
+/// The number of a signature, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SignatureId(pub(super) u32);
+
 /// The fused classes of a section.
 pub(super) struct Upper {
     /// The steps for the image.
     pub(super) steps: [Step; FIELDS],
     /// Bit `f` is set when a rule names field `f`.
     pub(super) used: u32,
-    /// For each fused class a row over the rules of the section.
-    pub(super) rows: Rows,
+    /// The most loads that it takes to find the fused class.
+    pub(super) loads: u32,
+    /// The bytes of the tries and step tables.
+    pub(super) bytes: usize,
+    /// The signature of each rule of the section.
+    pub(super) signatures: Vec<SignatureId>,
+    /// The number of signatures.
+    pub(super) signature_count: usize,
+    /// The signature of rules that name no small field.
+    pub(super) open: Option<SignatureId>,
+    /// The signatures, ascending, that each fused class has.
+    pub(super) classes: Vec<Vec<SignatureId>>,
+}
+
+impl Upper {
+    /// For each fused class a row over `rules`, which are indexes of rules of the section.
+    pub(super) fn rows(&self, rules: &[usize]) -> Rows {
+        let mut having = vec![Vec::new(); self.signature_count];
+        for (bit, rule) in rules.iter().enumerate() {
+            having[self.signatures[*rule].0 as usize].push(bit);
+        }
+        let mut rows = Rows::new(rules.len());
+        for signatures in &self.classes {
+            let bits = signatures.iter().flat_map(|id| &having[id.0 as usize]);
+            rows.push(bits.copied());
+        }
+        rows
+    }
 }
 
 /// Fuses the fields that the rules name and writes their tries and tables.
@@ -41,12 +75,15 @@ pub(super) struct Upper {
 ///
 /// [`CompileError::TooManyCombinations`] or [`CompileError::TooLarge`].
 pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper, CompileError> {
+    let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = 0;
-    // Before any field all rules have one signature, and one class holds it.
-    let mut signatures = vec![0_usize; view.rules.len()];
-    let mut fused = Rows::new(1);
-    fused.push([0]);
+    let mut loads = 1;
+    // Before any field all rules have one signature, and one class has it.
+    let mut signatures = vec![SignatureId(0); view.rules.len()];
+    let mut signature_count = 1;
+    let mut open = Some(SignatureId(0));
+    let mut fused = vec![vec![SignatureId(0)]];
     let mut names = Vec::new();
     for field in Field::ALL {
         if view
@@ -58,22 +95,13 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
         }
         used |= 1 << field as u32;
         names.push(name(field));
-        let (named, longer, classes, trie) = match field {
+        let values = match field {
             Field::Interface => {
-                let mut sets = Sets::default();
-                let named: Vec<_> = view
+                let named = view
                     .rules
                     .iter()
-                    .map(|rule| {
-                        rule.fields[field as usize]
-                            .as_ref()
-                            .map(|set| sets.intern(set))
-                    })
-                    .collect();
-                let classes = sets.classes();
-                let trie = trie::write(&classes, writer)?;
-                let longer = lengthen(&mut signatures, &named);
-                (sets.len(), longer, summary(&classes), trie)
+                    .map(|rule| rule.fields[field as usize].as_ref());
+                FieldClasses::new(named, writer)?
             }
             Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
                 let narrow: Vec<_> = view
@@ -81,127 +109,190 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
                     .iter()
                     .map(|rule| rule.fields[field as usize].as_ref().map(narrow))
                     .collect();
-                let mut sets = Sets::default();
-                let named: Vec<_> = narrow
-                    .iter()
-                    .map(|set| set.as_ref().map(|set| sets.intern(set)))
-                    .collect();
-                let classes = sets.classes();
-                let trie = trie::write(&classes, writer)?;
-                let longer = lengthen(&mut signatures, &named);
-                (sets.len(), longer, summary(&classes), trie)
+                FieldClasses::new(narrow.iter().map(Option::as_ref), writer)?
             }
         };
-        let (fused_next, table) = fuse(&fused, &longer, named, &classes, || {
-            (view.kind, names.join(", "))
-        })?;
+        let longer = lengthen(&mut signatures, &values.named);
+        open = open.and_then(|open| position(&longer, open));
+        let (next, table) = fuse(
+            &fused,
+            signature_count,
+            &longer,
+            &values,
+            |needed, allowed| CompileError::TooManyCombinations {
+                packets: view.kind,
+                fields: names.join(", "),
+                needed,
+                allowed,
+            },
+        )?;
+        signature_count = longer.len();
         writer.align(2)?;
         steps[field as usize] = Step {
-            trie,
-            absent: classes.absent,
-            classes: classes.holders.len() as u32,
+            trie: values.trie.root,
+            absent: values.absent,
+            classes: values.holders.len() as u32,
             table: writer.offset(),
         };
+        // The trie, the three words of the step and the cell.
+        loads += values.trie.loads + 4;
         writer.u16s(table)?;
-        fused = fused_next;
+        fused = next;
     }
-    let mut rules_of = HashMap::<usize, Vec<usize>>::new();
-    for (rule, signature) in signatures.iter().enumerate() {
-        rules_of.entry(*signature).or_default().push(rule);
-    }
-    let mut rows = Rows::new(view.rules.len());
-    for class in fused.iter() {
-        let signatures = ones(class.iter().copied());
-        rows.push(
-            signatures
-                .filter_map(|signature| rules_of.get(&signature))
-                .flatten()
-                .copied(),
-        );
-    }
-    Ok(Upper { steps, used, rows })
+    Ok(Upper {
+        steps,
+        used,
+        loads,
+        bytes: writer.len() - start,
+        signatures,
+        signature_count,
+        open,
+        classes: fused,
+    })
 }
 
 /// The classes of a field without their type of value.
 struct FieldClasses {
+    trie: trie::Trie,
     absent: u32,
+    /// The set that each rule names.
+    named: Vec<Option<SetId>>,
+    /// The sets that hold each class.
     holders: Vec<Vec<SetId>>,
+    /// The classes that each set holds.
+    held: Vec<Vec<usize>>,
 }
 
-fn summary<T>(classes: &Classes<T>) -> FieldClasses {
-    FieldClasses {
-        absent: classes.outside.0,
-        holders: classes.holders.clone(),
+impl FieldClasses {
+    fn new<'a, T: trie::Key + crate::ranges::Value + std::hash::Hash + 'a>(
+        named: impl Iterator<Item = Option<&'a crate::ranges::RangeSet<T>>>,
+        writer: &mut Writer,
+    ) -> Result<Self, CompileError> {
+        let mut sets = Sets::default();
+        let named = named.map(|set| set.map(|set| sets.intern(set))).collect();
+        let classes: Classes<T> = sets.classes();
+        let holders = sets.holders(&classes);
+        let mut held = vec![Vec::new(); sets.len()];
+        for (class, sets) in holders.iter().enumerate() {
+            for set in sets {
+                held[set.0 as usize].push(class);
+            }
+        }
+        Ok(Self {
+            trie: trie::write(&classes, writer)?,
+            absent: classes.outside.0,
+            named,
+            holders,
+            held,
+        })
     }
 }
 
+/// A signature and the set that one more field adds to it.
+type Longer = (SignatureId, Option<SetId>);
+
 /// Gives each rule the signature that its set in one more field makes of the one it has, and
-/// returns the distinct ones: the shorter signature and the set.
-fn lengthen(signatures: &mut [usize], named: &[Option<SetId>]) -> Vec<(usize, Option<SetId>)> {
+/// returns the distinct ones.
+fn lengthen(signatures: &mut [SignatureId], named: &[Option<SetId>]) -> Vec<Longer> {
     let mut longer = Vec::new();
     let mut numbers = HashMap::new();
     for (signature, set) in signatures.iter_mut().zip(named) {
         let pair = (*signature, *set);
         *signature = *numbers.entry(pair).or_insert_with(|| {
             longer.push(pair);
-            longer.len() - 1
+            SignatureId(longer.len() as u32 - 1)
         });
     }
     longer
 }
 
+/// The longer signature that names no set either.
+fn position(longer: &[Longer], open: SignatureId) -> Option<SignatureId> {
+    let at = longer.iter().position(|&pair| pair == (open, None))?;
+    Some(SignatureId(at as u32))
+}
+
 /// The fused classes over the longer signatures, and the table that leads to them.
 fn fuse(
-    fused: &Rows,
-    longer: &[(usize, Option<SetId>)],
-    sets: usize,
-    classes: &FieldClasses,
-    about: impl Fn() -> (super::PacketKind, String),
-) -> Result<(Rows, Vec<u16>), CompileError> {
-    let too_many = |needed, allowed| {
-        let (packets, fields) = about();
-        CompileError::TooManyCombinations {
-            packets,
-            fields,
-            needed,
-            allowed,
-        }
-    };
-    let cells = fused.len() * classes.holders.len();
+    fused: &[Vec<SignatureId>],
+    signature_count: usize,
+    longer: &[Longer],
+    field: &FieldClasses,
+    too_many: impl Fn(usize, usize) -> CompileError,
+) -> Result<(Vec<Vec<SignatureId>>, Vec<u16>), CompileError> {
+    let columns = field.holders.len();
+    let cells = fused.len() * columns;
     if cells > MAX_CELLS {
         return Err(too_many(cells, MAX_CELLS));
     }
-    // The longer signatures that a fused class allows, and those that a class of the field does.
-    let mut by_fused = Rows::new(longer.len());
-    for class in fused.iter() {
-        let held = |signature: usize| class[signature / 64] & 1 << (signature % 64) != 0;
-        by_fused.push((0..longer.len()).filter(|&index| held(longer[index].0)));
+    if longer.len() > MAX_SIGNATURES {
+        return Err(too_many(longer.len(), MAX_SIGNATURES));
     }
-    let mut by_class = Rows::new(longer.len());
-    let mut holds = vec![false; sets];
-    for holders in &classes.holders {
-        holds.fill(false);
-        for set in holders {
-            holds[set.0 as usize] = true;
+    let mut having = vec![Vec::new(); signature_count];
+    for (class, signatures) in fused.iter().enumerate() {
+        for signature in signatures {
+            having[signature.0 as usize].push(class);
         }
-        by_class.push(
-            (0..longer.len())
-                .filter(|&index| longer[index].1.is_none_or(|set| holds[set.0 as usize])),
-        );
     }
-    let mut next = Rows::new(longer.len());
-    let mut numbers = HashMap::<Vec<u64>, u16>::new();
+    let marks = longer.iter().fold(0_usize, |marks, (signature, set)| {
+        let wide = set.map_or(columns, |set| field.held[set.0 as usize].len());
+        marks.saturating_add(having[signature.0 as usize].len() * wide)
+    });
+    if marks > MAX_MARKS {
+        return Err(too_many(marks, MAX_MARKS));
+    }
+    let mut identities = vec![0_u128; cells];
+    for (id, (signature, set)) in (0..).zip(longer) {
+        let number = number(id);
+        for class in &having[signature.0 as usize] {
+            let row = &mut identities[class * columns..][..columns];
+            match set {
+                Some(set) => {
+                    for column in &field.held[set.0 as usize] {
+                        row[*column] ^= number;
+                    }
+                }
+                None => row.iter_mut().for_each(|identity| *identity ^= number),
+            }
+        }
+    }
+    // The longer signatures that fit every class of the field, and those that fit each.
+    let mut fitting_all = Vec::new();
+    let mut fitting = vec![Vec::new(); columns];
+    for (id, (_, set)) in (0..).map(SignatureId).zip(longer) {
+        match set {
+            Some(set) => {
+                for column in &field.held[set.0 as usize] {
+                    fitting[*column].push(id);
+                }
+            }
+            None => fitting_all.push(id),
+        }
+    }
+    let mut next = Vec::new();
+    let mut numbers = HashMap::new();
     let mut table = Vec::with_capacity(cells);
-    for left in by_fused.iter() {
-        for right in by_class.iter() {
-            let both: Vec<u64> = left.iter().zip(right).map(|(a, b)| a & b).collect();
-            let number = match numbers.get(&both) {
+    let mut has = vec![false; signature_count];
+    for (signatures, row) in fused.iter().zip(identities.chunks_exact(columns)) {
+        has.fill(false);
+        for signature in signatures {
+            has[signature.0 as usize] = true;
+        }
+        for (identity, fitting) in row.iter().zip(&fitting) {
+            let number = match numbers.get(identity) {
                 Some(number) => *number,
                 None => {
                     let number = u16::try_from(numbers.len())
                         .map_err(|_| too_many(numbers.len() + 1, MAX_CLASSES))?;
-                    next.push(ones(both.iter().copied()));
-                    numbers.insert(both, number);
+                    let mut ids: Vec<SignatureId> = fitting_all
+                        .iter()
+                        .chain(fitting)
+                        .filter(|id| has[longer[id.0 as usize].0.0 as usize])
+                        .copied()
+                        .collect();
+                    ids.sort_unstable();
+                    next.push(ids);
+                    numbers.insert(*identity, number);
                     number
                 }
             };

@@ -20,6 +20,16 @@ impl Writer {
         }
     }
 
+    /// The bytes written.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back all but the first `length` bytes.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
     /// The offset of the next byte.
     pub(super) fn offset(&self) -> u32 {
         // The limit is at most 2^31.
@@ -125,12 +135,22 @@ impl Writer {
             dst_classes,
             upper_classes,
             cells,
+            src_records,
+            dst_records,
+            signatures,
+            signature_stride,
+            wide,
+            wide_columns,
+            pair_seeds,
+            pair_buckets,
+            pairs,
+            pair_slots,
             src_rows,
             dst_rows,
             upper_rows,
             stride,
             summaries,
-            entries,
+            items,
         } = section;
         let mut words = vec![mode, src, dst, steps_used];
         for step in steps {
@@ -140,12 +160,24 @@ impl Writer {
             dst_classes,
             upper_classes,
             cells,
+            src_records.offset,
+            src_records.last,
+            dst_records.offset,
+            dst_records.last,
+            signatures,
+            signature_stride,
+            wide,
+            wide_columns,
+            pair_seeds,
+            pair_buckets,
+            pairs,
+            pair_slots,
             src_rows,
             dst_rows,
             upper_rows,
             stride,
             summaries,
-            entries,
+            items,
         ]);
         self.overwrite(offset, &words);
     }

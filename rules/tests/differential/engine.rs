@@ -86,7 +86,7 @@ impl Engine {
 
     /// What the image is made of.
     pub(crate) fn parts(&self) -> BTreeSet<Part> {
-        parts(self.image.bytes())
+        parts(&self.image)
     }
 
     fn rule(&self, slot: u32) -> Result<RuleId, String> {

@@ -88,7 +88,7 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
     let target = random.bits();
     let engine = match Engine::new(&ruleset, target) {
         Ok(engine) => engine,
-        Err(CompileError::TooManyCombinations { .. }) => {
+        Err(CompileError::TooManyCombinations { .. } | CompileError::TooMuchWork { .. }) => {
             tally.refused += 1;
             return;
         }
@@ -244,7 +244,14 @@ const fn parts(shape: Shape) -> &'static [Part] {
         }
         Shape::Blocklist => &[Part::References, Part::Pair],
         Shape::Dense => &[Part::Dense],
-        Shape::Thousands => &[Part::Rows, Part::LongRows],
+        Shape::Thousands => &[
+            Part::Wide,
+            Part::Records,
+            Part::Pairs,
+            Part::Lists,
+            Part::Tables,
+            Part::Rows,
+        ],
         Shape::Hundreds
         | Shape::Singles
         | Shape::Negatives

@@ -3,15 +3,25 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    FIELDS, Header, LEAF, MODE_CELLS, Memory, NODE_CLASSES, NODE_DENSE, NODE_PAIR, SECTION_OTHER,
-    Section, Step,
+    FIELDS, Header, LEAF, Memory, NODE_CLASSES, NODE_DENSE, NODE_PAIR, SECTION_OTHER, Section, Step,
 };
+use rules::compiler::{Image, Part as Planned};
 
 /// A part that not every image has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// A section with a table of cells.
     Cells,
+    /// Rules in a table of wide classes.
+    Wide,
+    /// Rules in records of one side's classes.
+    Records,
+    /// Rules in pairs of classes.
+    Pairs,
+    /// Lists of several items.
+    Lists,
+    /// Lists in the form of a table over upper-layer classes.
+    Tables,
     /// A section with rows.
     Rows,
     /// A section with rows of more than one summary word.
@@ -27,17 +37,28 @@ pub(crate) enum Part {
 }
 
 /// The parts of an image.
-pub(super) fn parts(image: &[u8]) -> BTreeSet<Part> {
+pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
     let mut found = BTreeSet::new();
+    for part in image.plan().sections.iter().flat_map(|plan| &plan.parts) {
+        found.extend(match *part {
+            Planned::Cells { .. } => Some(Part::Cells),
+            Planned::Wide { rules, .. } => (rules > 0).then_some(Part::Wide),
+            Planned::Records { rules, .. } => (rules > 0).then_some(Part::Records),
+            Planned::Pairs { pairs, .. } => (pairs > 0).then_some(Part::Pairs),
+            Planned::Leaves { loads, .. } => (loads > 2).then_some(Part::Lists),
+            Planned::Rows { .. } => Some(Part::Rows),
+            Planned::Address { .. } | Planned::Upper { .. } => None,
+        });
+        found.extend(match *part {
+            Planned::Leaves { tables, .. } => (tables > 0).then_some(Part::Tables),
+            Planned::Rows { rules, .. } => (rules > 64 * 64).then_some(Part::LongRows),
+            _ => None,
+        });
+    }
+    let image = image.bytes();
     for index in 0..=SECTION_OTHER {
         let section = image.u32((offset_of!(Header, sections) + 4 * index) as u32);
         let get = |field: usize| image.u32(section + field as u32);
-        let cells = get(offset_of!(Section, mode)) == MODE_CELLS;
-        found.insert(match (cells, get(offset_of!(Section, summaries))) {
-            (true, _) => Part::Cells,
-            (false, 0 | 1) => Part::Rows,
-            (false, _) => Part::LongRows,
-        });
         let mut references = Vec::new();
         if index != SECTION_OTHER {
             references.push(get(offset_of!(Section, src)));

@@ -1,0 +1,116 @@
+//! A section as a table of cells: for each combination of classes the rules that decide.
+
+use std::{collections::HashMap, hash::Hash};
+
+use firewall_ebpf::image::{MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
+
+use super::{CompileError, rows::ones, rules::Rules, side::Side, upper::Upper, writer::Writer};
+use crate::ranges::Value;
+
+/// The most cells: 256 KiB, which the second-level cache holds.
+const MAX_CELLS: usize = 1 << 16;
+
+/// The most bytes that the compiler uses for bit vectors meanwhile.
+const MAX_WORK: usize = 1 << 26;
+
+/// The distinct lists of entries, and for each cell the number of its list.
+pub(super) struct Cells {
+    lists: Vec<Vec<u32>>,
+    cells: Vec<usize>,
+    dst_classes: usize,
+    upper_classes: usize,
+}
+
+impl Cells {
+    /// The cells of a section; `None` when there would be too many, or a cell would count more
+    /// rules than a walk over its list does.
+    pub(super) fn new<A: Value + Hash>(
+        rules: &Rules<'_>,
+        src: &Side<'_, A>,
+        dst: &Side<'_, A>,
+        upper: &Upper,
+    ) -> Option<Self> {
+        let classes = [src.classes.len(), dst.classes.len(), upper.classes.len()];
+        let cells = classes.into_iter().fold(1, usize::saturating_mul);
+        let row_bytes = rules.len().div_ceil(64) * 8;
+        if cells > MAX_CELLS || classes.iter().sum::<usize>().saturating_mul(row_bytes) > MAX_WORK {
+            return None;
+        }
+        let all: Vec<usize> = (0..rules.len()).collect();
+        let (src_rows, dst_rows, upper_rows) = (src.rows(), dst.rows(), upper.rows(&all));
+        let mut found = Self {
+            lists: Vec::new(),
+            cells: Vec::with_capacity(cells),
+            dst_classes: dst.classes.len(),
+            upper_classes: upper.classes.len(),
+        };
+        let mut numbers = HashMap::new();
+        let mut both = vec![0; src_rows.words()];
+        for src in src_rows.iter() {
+            for dst in dst_rows.iter() {
+                for (word, (src, dst)) in both.iter_mut().zip(src.iter().zip(dst)) {
+                    *word = src & dst;
+                }
+                for upper in upper_rows.iter() {
+                    let matching = ones(both.iter().zip(upper).map(|(a, b)| a & b));
+                    let list = list(rules, matching)?;
+                    let next = found.lists.len();
+                    let number = *numbers.entry(list).or_insert_with_key(|list| {
+                        found.lists.push(list.clone());
+                        next
+                    });
+                    found.cells.push(number);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// Writes the cells and returns the most loads that a packet needs for them.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::TooLarge`].
+    pub(super) fn write(
+        &self,
+        section: &mut Section,
+        writer: &mut Writer,
+    ) -> Result<u32, CompileError> {
+        writer.align(4)?;
+        let mut offsets = Vec::with_capacity(self.lists.len());
+        for list in &self.lists {
+            offsets.push(writer.offset());
+            writer.u32s(list.iter().copied())?;
+        }
+        section.mode = MODE_CELLS;
+        section.dst_classes = self.dst_classes as u32;
+        section.upper_classes = self.upper_classes as u32;
+        section.cells = writer.offset();
+        writer.u32s(self.cells.iter().map(|list| offsets[*list]))?;
+        // The three words of the section, the cell and the list.
+        Ok(4 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32)
+    }
+
+    /// The number of cells.
+    pub(super) fn len(&self) -> usize {
+        self.cells.len()
+    }
+}
+
+/// The entries up to the first rule that decides; `None` when too many count before it.
+fn list(rules: &Rules<'_>, matching: impl Iterator<Item = usize>) -> Option<Vec<u32>> {
+    let mut list = Vec::new();
+    for rule in matching {
+        let entry = rules.entry(rule);
+        if !rules.counts(rule) {
+            list.push(entry);
+            return Some(list);
+        }
+        if list.len() == MAX_COUNTS as usize {
+            return None;
+        }
+        list.push(entry);
+    }
+    list.push(NO_MATCH);
+    Some(list)
+}

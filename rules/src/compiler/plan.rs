@@ -1,0 +1,263 @@
+//! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
+
+use std::{fmt, hash::Hash};
+
+use firewall_ebpf::image::Section;
+
+use super::{CompileError, side::Side, trie, view::Kind, writer::Writer};
+use crate::ranges::Value;
+
+/// The tables of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The sections: IPv4, IPv6, other.
+    pub sections: Vec<SectionPlan>,
+    /// The bytes of the image.
+    pub bytes: usize,
+}
+
+/// The tables for one kind of packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionPlan {
+    /// Which packets.
+    pub packets: Kind,
+    /// The rules that can match them.
+    pub rules: usize,
+    /// The tables, in the order in which a packet meets them.
+    pub parts: Vec<Part>,
+}
+
+/// One table or group of tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The search for an address.
+    Address {
+        /// `src` or `dst`.
+        field: &'static str,
+        /// The classes that addresses are told apart into.
+        classes: usize,
+        /// The intervals of addresses.
+        intervals: usize,
+        /// Its bytes.
+        bytes: usize,
+        /// The most loads of a search.
+        loads: u32,
+    },
+    /// The small fields, to one upper-layer class.
+    Upper {
+        /// The classes.
+        classes: usize,
+        /// The different combinations of small fields that rules name.
+        signatures: usize,
+        /// The bytes of searches and tables.
+        bytes: usize,
+        /// The most loads.
+        loads: u32,
+    },
+    /// A direct table over all classes.
+    Cells {
+        /// The cells.
+        cells: usize,
+        /// Its bytes.
+        bytes: usize,
+        /// The most loads.
+        loads: u32,
+    },
+    /// The rules with many classes on both sides: a table.
+    Wide {
+        /// The wide classes of sources.
+        rows: usize,
+        /// The wide classes of destinations.
+        columns: usize,
+        /// The rules.
+        rules: usize,
+        /// Its bytes, with the lists it leads to.
+        bytes: usize,
+    },
+    /// The rules with few classes on one side: records.
+    Records {
+        /// The records of source classes.
+        src: usize,
+        /// The records of destination classes.
+        dst: usize,
+        /// The rules.
+        rules: usize,
+        /// Their bytes, with the lists they lead to.
+        bytes: usize,
+    },
+    /// The rules with few classes on both sides: a hash table.
+    Pairs {
+        /// The pairs of classes.
+        pairs: usize,
+        /// The rules.
+        rules: usize,
+        /// The bytes of the hash table.
+        bytes: usize,
+    },
+    /// What resolves the lists that the classes of both addresses lead to.
+    Leaves {
+        /// Lists in the form of a table over upper-layer classes.
+        tables: usize,
+        /// The bytes of signatures and tables.
+        bytes: usize,
+        /// The most loads for one of the four lists.
+        loads: u32,
+    },
+    /// The rules that count and those without a place above: bit vectors.
+    Rows {
+        /// The rules.
+        rules: usize,
+        /// The most steps of a walk, each of three loads.
+        steps: u32,
+        /// Their bytes.
+        bytes: usize,
+    },
+}
+
+impl Part {
+    /// The bytes of the part.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Address { bytes, .. }
+            | Self::Upper { bytes, .. }
+            | Self::Cells { bytes, .. }
+            | Self::Wide { bytes, .. }
+            | Self::Records { bytes, .. }
+            | Self::Pairs { bytes, .. }
+            | Self::Leaves { bytes, .. }
+            | Self::Rows { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The most loads from the image that one packet needs in the part.
+    #[must_use]
+    pub const fn loads(&self) -> u32 {
+        match self {
+            Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
+                *loads
+            }
+            // Two words of the section and the leaf.
+            Self::Wide { .. } => 3,
+            // For each side two words of the section, the record and the leaf.
+            Self::Records { .. } => 2 * 7,
+            // Four words of the section, the seed, the pair and its leaf.
+            Self::Pairs { .. } => 8,
+            // Two words of the section, and all four lists.
+            Self::Leaves { loads, .. } => 2 + 4 * *loads,
+            // Six words of the section; three rows at each step, and an item.
+            Self::Rows { steps, .. } => 6 + 4 * *steps,
+        }
+    }
+
+    /// The name of the part.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Address { field, .. } => field,
+            Self::Upper { .. } => "small fields",
+            Self::Cells { .. } => "cells",
+            Self::Wide { .. } => "wide table",
+            Self::Records { .. } => "records",
+            Self::Pairs { .. } => "pairs",
+            Self::Leaves { .. } => "lists",
+            Self::Rows { .. } => "rows",
+        }
+    }
+}
+
+/// What the part holds.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address {
+                classes, intervals, ..
+            } => write!(f, "{intervals} intervals of {classes} classes"),
+            Self::Upper {
+                classes,
+                signatures,
+                ..
+            } => write!(f, "{signatures} signatures, {classes} classes"),
+            Self::Cells { cells, .. } => write!(f, "{cells} cells"),
+            Self::Wide {
+                rows,
+                columns,
+                rules,
+                ..
+            } => write!(f, "{rules} rules in {rows} x {columns} cells"),
+            Self::Records {
+                src, dst, rules, ..
+            } => write!(f, "{rules} rules in {src} and {dst} records"),
+            Self::Pairs { pairs, rules, .. } => write!(f, "{rules} rules in {pairs} pairs"),
+            Self::Leaves { tables, .. } => write!(f, "{tables} tables"),
+            Self::Rows { rules, steps, .. } => write!(f, "{rules} rules, at most {steps} steps"),
+        }
+    }
+}
+
+impl SectionPlan {
+    /// The bytes of the section.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(Part::bytes).sum()
+    }
+
+    /// The most loads from the image that one packet needs.
+    #[must_use]
+    pub fn loads(&self) -> u32 {
+        self.parts.iter().map(Part::loads).sum()
+    }
+}
+
+/// The parts of a section as it is compiled.
+#[derive(Debug, Default)]
+pub(super) struct Parts(Vec<Part>);
+
+impl Parts {
+    pub(super) fn push(&mut self, part: Part) {
+        self.0.push(part);
+    }
+
+    /// Writes the tries of both addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::TooLarge`].
+    pub(super) fn tries<A: trie::Key + Value + Hash>(
+        &mut self,
+        src: &Side<'_, A>,
+        dst: &Side<'_, A>,
+        section: &mut Section,
+        writer: &mut Writer,
+    ) -> Result<(), CompileError> {
+        for (at, (field, side)) in [("src", src), ("dst", dst)].into_iter().enumerate() {
+            let start = writer.len();
+            let trie = trie::write(&side.classes, writer)?;
+            let root = if at == 0 {
+                &mut section.src
+            } else {
+                &mut section.dst
+            };
+            *root = trie.root;
+            let part = Part::Address {
+                field,
+                classes: side.classes.len(),
+                intervals: side.classes.intervals.len(),
+                bytes: writer.len() - start,
+                loads: trie.loads,
+            };
+            self.0.insert(at, part);
+        }
+        Ok(())
+    }
+
+    /// Puts the small fields behind the addresses.
+    pub(super) fn insert_upper(&mut self, part: Part) {
+        self.0.insert(2, part);
+    }
+
+    /// All parts.
+    pub(super) fn finish(self) -> Vec<Part> {
+        self.0
+    }
+}

@@ -1,0 +1,59 @@
+//! One address of a section: the sets that its rules name and the classes they make.
+
+use std::hash::Hash;
+
+use super::{
+    classes::{Classes, SetId, Sets},
+    rows::Rows,
+};
+use crate::ranges::{RangeSet, Value};
+
+/// The source or the destination.
+pub(super) struct Side<'a, A> {
+    /// The distinct sets that rules name.
+    pub(super) sets: Sets<'a, A>,
+    /// The set that each rule names; `None` when any address does.
+    pub(super) named: Vec<Option<SetId>>,
+    /// The classes of addresses.
+    pub(super) classes: Classes<A>,
+}
+
+impl<'a, A: Value + Hash> Side<'a, A> {
+    /// The side of rules that name `sets`.
+    pub(super) fn new(sets: impl Iterator<Item = Option<&'a RangeSet<A>>>) -> Self {
+        let mut distinct = Sets::default();
+        let named = sets
+            .map(|set| set.map(|set| distinct.intern(set)))
+            .collect();
+        let classes = distinct.classes();
+        Self {
+            sets: distinct,
+            named,
+            classes,
+        }
+    }
+
+    /// The same for some of the rules, by index.
+    pub(super) fn of(&self, rules: &[usize]) -> Self {
+        let set = |rule: &usize| self.named[*rule].map(|set| self.sets.get(set));
+        Self::new(rules.iter().map(set))
+    }
+
+    /// For each class a row over the rules that it fits.
+    pub(super) fn rows(&self) -> Rows {
+        let mut open = Vec::new();
+        let mut naming = vec![Vec::new(); self.sets.len()];
+        for (rule, set) in self.named.iter().enumerate() {
+            match set {
+                Some(set) => naming[set.0 as usize].push(rule),
+                None => open.push(rule),
+            }
+        }
+        let mut rows = Rows::new(self.named.len());
+        for sets in self.sets.holders(&self.classes) {
+            let named = sets.iter().flat_map(|set| &naming[set.0 as usize]);
+            rows.push(open.iter().chain(named).copied());
+        }
+        rows
+    }
+}
