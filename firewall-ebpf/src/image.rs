@@ -6,29 +6,43 @@
 //! Section x 3       IPv4, IPv6, all other EtherTypes; each judged by its own tables
 //!   tries           an address or a small field to its class
 //!   step tables     the classes of the small fields to one upper-layer class
-//!   cells | pairs   (source, destination, upper) classes to the rule that decides
-//!   rows            with pairs: rules that count, and those that fit no pair
+//!   cells | grid | pairs   the three classes to the rule that decides
+//!   rows            with a grid or pairs: rules that count, and those that fit no pair
 //! metadata          for user space; the XDP program never reads it
 //! ```
 //!
 //! A *class* is a number for all values of a field that the same rules match. A *trie* consumes
 //! its key 16 bits a level; a *reference* to a trie is either a leaf, [`LEAF`] | class, or the
-//! byte offset of a node. A node starts with `count: u16, kind: u16`:
+//! byte offset of a node, a multiple of 8, plus its kind:
 //!
-//! | kind | after the first 4 bytes |
+//! | kind | the node |
 //! | --- | --- |
-//! | [`NODE_REFERENCES`] | `count` ascending `u16` bounds, padding to 4, `count + 1` references |
-//! | [`NODE_CLASSES`] | `count` ascending `u16` bounds, `count + 1` classes (`u16`), all leaves |
-//! | [`NODE_PAIR`] | two references, `count` ascending `u16` bounds; intervals alternate |
-//! | [`NODE_DENSE`] | 65,536 references, indexed by the digit |
+//! | [`NODE_REFERENCES`] | head, search tree, a reference for each interval |
+//! | [`NODE_PAIR`] | head, two references, search tree; intervals alternate |
+//! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
+//! | [`NODE_CLASS_PAGES`] | the same with pages of 256 classes (`u16`), all leaves |
+//! | [`NODE_BYTES`] | a class (`u16`) for each digit below 256, all leaves |
 //!
 //! Interval `i` of a node holds the digits from bound `i - 1` (from 0 for the first) up to
-//! bound `i`, exclusive.
+//! bound `i`, exclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
+//! levels of their *search tree*, and padding to 8.
+//!
+//! A search tree is a static B+ tree (Khuong, Morin: Array Layouts for Comparison-Based Searching,
+//! 2017) in blocks of [`BLOCK`] bounds. The last level has all bounds, ascending; each level above
+//! has the first bound of each block but the first of the level below. The first level is one
+//! block, and each but the last is as long as its place in the tree allows, so that levels begin
+//! at constant offsets (`tree_level`). Bounds are stored as their complements (`!bound`), for the
+//! sake of a comparison of four at once, and missing ones as those of 65,535.
 //!
 //! # Cells
 //!
 //! An *entry* is `slot << 2 | what`, with `what` one of [`PASS`], [`DROP`], [`COUNT`], and
 //! [`NO_MATCH`] at the end of a list. One cell for each combination of classes leads to a list.
+//!
+//! # Grid
+//!
+//! One cell (`u16`) for each combination of address classes has the number of a [`GridLeaf`]: a
+//! row with a byte for each upper-layer class, the index of the item that decides.
 //!
 //! # Pairs
 //!
@@ -39,14 +53,15 @@
 //! | 0-15 | the signature |
 //! | 16-17 | what, as in an entry |
 //! | 18-39 | the counter slot |
-//! | 40-63 | the rule's place in the order of precedence |
+//! | 40-62 | the rule's place in the order of precedence |
 //!
 //! so that of two items the smaller one decides; [`NONE`] is larger than every item. A *leaf*
-//! stands for a list of items in order: the item itself when there is one, else a word whose
-//! `what` is [`LIST`], whose bits 0-15 hold the number of items and whose bits from 18 on hold the
-//! offset, in units of 8 bytes, of the items. The number [`TABLE`] says that the offset is that
-//! of a `u16` for each upper-layer class, the index of the item that decides; item `i` lies
-//! `8 (i + 1)` bytes before the table, and item 0 is [`NONE`].
+//! stands for a list of items in order. One item stands for itself, and [`EMPTY`], an item with
+//! the signature 0, which no packet has, for none. Every other leaf is a word whose `what` is
+//! [`LIST`], whose bits 0-15 hold the number of items and whose bits from 18 on hold the offset,
+//! in units of 8 bytes, of the items. The number [`TABLE`] says that the offset is that of a `u16`
+//! for each upper-layer class, the index of the item that decides; item `i` lies `8 (i + 1)` bytes
+//! before the table, and item 0 is [`NONE`].
 //!
 //! The classes of both addresses lead to four leaves, and the least item of the four decides:
 //!
@@ -68,6 +83,8 @@
 /// An offset outside the image, or one that is not a multiple of the word's size, yields some
 /// word of the image or 0: no offset is an error, since the program must not branch on it.
 pub trait Memory {
+    /// The byte at `offset`.
+    fn u8(&self, offset: u32) -> u8;
     /// The 16-bit word at byte `offset`.
     fn u16(&self, offset: u32) -> u16;
     /// The 32-bit word at byte `offset`.
@@ -84,6 +101,11 @@ pub trait Memory {
 
 /// An image in user space.
 impl Memory for [u8] {
+    #[inline]
+    fn u8(&self, offset: u32) -> u8 {
+        word(self, offset).map_or(0, u8::from_le_bytes)
+    }
+
     #[inline]
     fn u16(&self, offset: u32) -> u16 {
         word(self, offset).map_or(0, u16::from_le_bytes)
@@ -134,7 +156,7 @@ pub struct Header {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// How classes lead to a rule: [`MODE_CELLS`] or [`MODE_PAIRS`].
+    /// How classes lead to a rule: [`MODE_CELLS`], [`MODE_GRID`] or [`MODE_PAIRS`].
     pub mode: u32,
     /// The trie of source addresses.
     pub src: u32,
@@ -144,18 +166,25 @@ pub struct Section {
     pub steps_used: u32,
     /// The steps that make the upper-layer class, one for each field.
     pub steps: [Step; FIELDS],
-    /// Cells: the number of destination classes.
+    /// Cells and grid: the number of destination classes.
     pub dst_classes: u32,
     /// Cells: the number of upper-layer classes.
     pub upper_classes: u32,
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
     /// the offset of the first entry of a list that ends with the first entry that does not count.
     pub cells: u32,
+    /// Grid: the offset of a `u16` for each `src * dst_classes + dst`, the number of a leaf.
+    pub grid: u32,
+    /// Grid: the offset of the [`GridLeaf`]s.
+    pub grid_leaves: u32,
+    /// Brings the next field to a multiple of 8.
+    pub padding: u32,
     /// Pairs: the records of the source classes.
     pub src_records: Records,
     /// Pairs: the records of the destination classes.
     pub dst_records: Records,
-    /// Pairs: the offset of the signatures that upper-layer class 0 has, a bit each.
+    /// Pairs: the offset of the signatures that upper-layer class 0 has, a bit each; no class has
+    /// signature 0.
     pub signatures: u32,
     /// Pairs: the bytes from the signatures of one upper-layer class to those of the next.
     pub signature_stride: u32,
@@ -214,6 +243,16 @@ pub const BY_WIDE: u32 = 1;
 /// [`Record::flags`]: some [`Pair`] has the class.
 pub const PAIRED: u32 = 2;
 
+/// The rules for pairs of address classes with the same rules.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GridLeaf {
+    /// The offset of the row, a byte for each upper-layer class.
+    pub row: u32,
+    /// The offset of the items, of which item 0 is [`NONE`].
+    pub items: u32,
+}
+
 /// The rules for one source class and one destination class.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,7 +275,8 @@ pub struct Step {
     pub absent: u32,
     /// The number of classes of the field.
     pub classes: u32,
-    /// The offset of a `u16` for each `fused * classes + class`: the fused class so far.
+    /// The offset of a `u16` for each `fused * classes + class`: the fused class so far. 0 for the
+    /// first step in use, whose classes are the fused classes.
     pub table: u32,
 }
 
@@ -251,6 +291,8 @@ pub const SECTION_OTHER: usize = 2;
 pub const MODE_CELLS: u32 = 0;
 /// [`Section::mode`]: leaves for pairs of classes, and rows.
 pub const MODE_PAIRS: u32 = 1;
+/// [`Section::mode`]: a table of pairs of classes, and rows.
+pub const MODE_GRID: u32 = 2;
 
 /// The number of fields that make the upper-layer class.
 pub const FIELDS: usize = 6;
@@ -288,17 +330,41 @@ impl Field {
 /// The bit that makes a reference a leaf; the other bits are the class.
 pub const LEAF: u32 = 1 << 31;
 
+/// The bits of a reference that hold the kind of a node.
+pub const NODE_KIND: u32 = 7;
 /// A node with bounds and references.
-pub const NODE_REFERENCES: u16 = 0;
-/// A node with bounds and classes.
-pub const NODE_CLASSES: u16 = 1;
+pub const NODE_REFERENCES: u32 = 0;
 /// A node with bounds whose intervals alternate between two references.
-pub const NODE_PAIR: u16 = 2;
-/// A node with a reference for every digit.
-pub const NODE_DENSE: u16 = 3;
+pub const NODE_PAIR: u32 = 1;
+/// A node with a reference for every digit, equal pages stored once.
+pub const NODE_PAGES: u32 = 2;
+/// A node with a class for every digit, equal pages stored once.
+pub const NODE_CLASS_PAGES: u32 = 3;
+/// A node with a class for every digit of one byte.
+pub const NODE_BYTES: u32 = 4;
 
-/// The most bounds of a node.
-pub const MAX_BOUNDS: u32 = 65_535;
+/// The digits of a page.
+pub const PAGE: u32 = 256;
+/// The bytes of the page numbers of a node.
+pub const PAGE_NUMBERS: u32 = 512;
+
+/// The bounds of a block of a search tree: two words of four.
+pub const BLOCK: u32 = 8;
+
+/// The most levels of a search tree: the sixth has room for 8 * 37,449 bounds.
+pub const MAX_LEVELS: u32 = 6;
+
+/// The number of blocks in a level that is as long as it can be; the first is level 0.
+#[must_use]
+pub const fn tree_level(level: u32) -> u32 {
+    let mut blocks = 1;
+    let mut above = 0;
+    while above < level {
+        blocks = blocks * BLOCK + 1;
+        above += 1;
+    }
+    blocks
+}
 
 /// An entry that passes the packet.
 pub const PASS: u32 = 0;
@@ -314,16 +380,16 @@ pub const LIST: u32 = 3;
 /// The number of items that says that a leaf is a table.
 pub const TABLE: u32 = 0xffff;
 /// The leaf without items.
-pub const EMPTY: u64 = leaf(0, 0);
-/// No item: larger than all of them.
-pub const NONE: u64 = u64::MAX;
+pub const EMPTY: u64 = 0;
+/// No item: larger than all of them, and not negative as a signed number.
+pub const NONE: u64 = u64::MAX >> 1;
 
 /// The most signatures of a section.
 pub const MAX_SIGNATURES: usize = 1 << 16;
 /// The first counter slot that no item can have.
 pub const SLOT_LIMIT: u32 = 1 << 22;
 /// The first place in the order of precedence that no item can have.
-pub const ORDER_LIMIT: u32 = (1 << 24) - 1;
+pub const ORDER_LIMIT: u32 = (1 << 23) - 1;
 
 /// The item of a rule.
 #[must_use]
@@ -374,4 +440,6 @@ const _: () = assert!(size_of::<Header>() == 40);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
-const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 12 + 16 + 32 + 24);
+const _: () = assert!(size_of::<GridLeaf>() == 8);
+const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
+const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 24 + 16 + 32 + 24);

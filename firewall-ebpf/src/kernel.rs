@@ -167,6 +167,11 @@ impl Image {
 
 impl Memory for Image {
     #[inline(always)]
+    fn u8(&self, offset: u32) -> u8 {
+        self.word(offset)
+    }
+
+    #[inline(always)]
     fn u16(&self, offset: u32) -> u16 {
         u16::from_le(self.word(offset))
     }

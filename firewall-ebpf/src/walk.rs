@@ -10,10 +10,11 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        BY_WIDE, COUNT, EMPTY, Field, Header, LEAF, LIST, MAX_COUNTS, MAX_LIST, MAX_WALK,
-        MODE_CELLS, Memory, NO_MATCH, NODE_CLASSES, NODE_DENSE, NODE_PAIR, NONE, PAIRED, PASS,
-        Pair, Record, Records, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE,
-        pair_hash, pair_slot,
+        BLOCK, BY_WIDE, COUNT, EMPTY, Field, GridLeaf, Header, LEAF, LIST, MAX_COUNTS, MAX_LEVELS,
+        MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NODE_BYTES, NODE_CLASS_PAGES,
+        NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS, Pair, Record,
+        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, pair_hash, pair_slot,
+        tree_level,
     },
 };
 
@@ -88,7 +89,17 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
     } else {
-        walk_pairs(image, section, src, dst, upper, counts)
+        let found = if mode == MODE_GRID {
+            walk_grid(image, section, src, dst, upper)
+        } else {
+            walk_pairs(image, section, src, dst, upper)
+        };
+        let found = Found {
+            item: image.opaque(found.item),
+            src_row: opaque(image, found.src_row),
+            dst_row: opaque(image, found.dst_row),
+        };
+        walk_rows(image, section, &found, upper, counts)
     };
     match entry & 3 {
         NO_MATCH if entry >> 2 != 0 => Judgement::NoRule(Reason::BadImage),
@@ -110,6 +121,13 @@ const BAD_IMAGE: u32 = 1 << 2 | NO_MATCH;
 #[inline(always)]
 fn get<M: Memory + ?Sized>(image: &M, section: u32, field: usize) -> u32 {
     image.u32(section.wrapping_add(field as u32))
+}
+
+/// Two neighbouring fields, of which the first lies at a multiple of 8.
+#[inline(always)]
+fn get_two<M: Memory + ?Sized>(image: &M, start: u32, field: usize) -> (u32, u32) {
+    let both = image.u64(start.wrapping_add(field as u32));
+    (both as u32, (both >> 32) as u32)
 }
 
 /// The class of the small fields together.
@@ -157,25 +175,30 @@ fn fuse<M: Memory + ?Sized>(
 ) -> u32 {
     let step = section
         .wrapping_add((offset_of!(Section, steps) + size_of::<Step>() * field as usize) as u32);
-    let class = if present {
-        let trie = get(image, step, offset_of!(Step, trie));
-        let high = u64::from(key) << 32;
-        match field {
-            Field::Interface => find::<2, M>(image, trie, high, 0),
-            Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
-                find::<1, M>(image, trie, high, 0)
-            }
+    let (trie, absent) = get_two(image, step, offset_of!(Step, trie));
+    let high = u64::from(key) << 32;
+    let found = match field {
+        Field::Interface => find::<2, M>(image, trie, high, 0),
+        Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
+            find::<1, M>(image, trie, high, 0)
         }
-    } else {
-        get(image, step, offset_of!(Step, absent))
     };
-    let classes = get(image, step, offset_of!(Step, classes));
-    let table = get(image, step, offset_of!(Step, table));
-    let cell = fused.wrapping_mul(classes).wrapping_add(class);
-    opaque(
-        image,
-        u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2)))),
-    )
+    let class = select(present, found.into(), absent.into()) as u32;
+    let (classes, table) = get_two(image, step, offset_of!(Step, classes));
+    let next = if table == 0 {
+        class
+    } else {
+        let cell = fused.wrapping_mul(classes).wrapping_add(class);
+        u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
+    };
+    opaque(image, next)
+}
+
+/// `yes` or `no`, without a branch: which one is as random as packets are.
+#[inline(always)]
+fn select(condition: bool, yes: u64, no: u64) -> u64 {
+    let mask = 0_u64.wrapping_sub(condition.into());
+    yes & mask | no & !mask
 }
 
 /// The class of a key in the trie at `reference`, which has at most `LEVELS` levels.
@@ -197,52 +220,83 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
     opaque(image, reference & !LEAF)
 }
 
-/// The reference of the interval of `node` that holds `digit`.
+/// What the node at `reference` has for `digit`.
 #[inline(always)]
-fn descend<M: Memory + ?Sized>(image: &M, node: u32, digit: u32) -> u32 {
-    let head = image.u32(node);
-    let count = head & 0xffff;
-    let kind = (head >> 16) as u16;
-    let body = node.wrapping_add(4);
-    if kind == NODE_DENSE {
-        return image.u32(body.wrapping_add(digit * 4));
+fn descend<M: Memory + ?Sized>(image: &M, reference: u32, digit: u32) -> u32 {
+    let kind = reference & NODE_KIND;
+    let node = reference & !NODE_KIND;
+    if kind == NODE_BYTES {
+        return LEAF | u32::from(image.u16(node.wrapping_add(digit * 2)));
     }
-    let bounds = if kind == NODE_PAIR {
-        body.wrapping_add(8)
-    } else {
-        body
-    };
-    let interval = upper_bound(image, bounds, count, digit);
+    if kind == NODE_PAGES || kind == NODE_CLASS_PAGES {
+        let page = u32::from(image.u16(node.wrapping_add((digit >> 8) * 2)));
+        let index = page.wrapping_mul(PAGE).wrapping_add(digit & (PAGE - 1));
+        let pages = node.wrapping_add(PAGE_NUMBERS);
+        return if kind == NODE_PAGES {
+            image.u32(pages.wrapping_add(index.wrapping_mul(4)))
+        } else {
+            LEAF | u32::from(image.u16(pages.wrapping_add(index.wrapping_mul(2))))
+        };
+    }
+    let head = image.u32(node);
+    let references = node.wrapping_add(8);
     if kind == NODE_PAIR {
-        image.u32(body.wrapping_add((interval & 1) * 4))
-    } else if kind == NODE_CLASSES {
-        let classes = bounds.wrapping_add(count * 2);
-        LEAF | u32::from(image.u16(classes.wrapping_add(interval * 2)))
+        let (interval, _) = interval(image, head, node.wrapping_add(16), digit);
+        image.u32(references.wrapping_add((interval & 1) * 4))
     } else {
-        let references = bounds.wrapping_add((count + (count & 1)) * 2);
-        image.u32(references.wrapping_add(interval * 4))
+        let (interval, values) = interval(image, head, references, digit);
+        image.u32(values.wrapping_add(interval * 4))
     }
 }
 
-/// The number of the `count` ascending bounds at `bounds` that are at most `digit`.
+/// The interval that holds `digit`, by the search tree at `tree`, and the offset behind the tree.
 #[inline(always)]
-fn upper_bound<M: Memory + ?Sized>(image: &M, bounds: u32, count: u32, digit: u32) -> u32 {
-    let mut below = 0_u32;
-    let mut left = count;
-    // 16 halvings take 65,535 bounds to 0.
-    for _ in 0..16 {
-        if left == 0 {
+fn interval<M: Memory + ?Sized>(image: &M, head: u32, tree: u32, digit: u32) -> (u32, u32) {
+    const BLOCK_BYTES: u32 = BLOCK * 2;
+    let count = head & 0xffff;
+    let levels = head >> 16;
+    let mut level = tree;
+    let mut at_most = 0_u32;
+    for depth in 0..MAX_LEVELS {
+        let block = level.wrapping_add(at_most.wrapping_mul(BLOCK_BYTES));
+        let words = [image.u64(block), image.u64(block.wrapping_add(8))];
+        at_most = at_most
+            .wrapping_mul(BLOCK)
+            .wrapping_add(count_at_most(words, digit));
+        at_most = opaque(image, at_most);
+        if depth + 1 >= levels {
             break;
         }
-        let half = left - (left >> 1);
-        let probe = below + half - 1;
-        let bound = u32::from(image.u16(bounds.wrapping_add(probe.wrapping_mul(2))));
-        // All ones when `bound <= digit`: the difference is negative.
-        let taken = (i64::from(bound) - i64::from(digit) - 1) >> 63;
-        below += half & taken as u32;
-        left >>= 1;
+        level = opaque(image, level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
     }
-    opaque(image, below)
+    // Missing bounds are at most the largest digit.
+    if at_most > count {
+        at_most = count;
+    }
+    let blocks = count.div_ceil(BLOCK);
+    (
+        opaque(image, at_most),
+        level.wrapping_add(blocks * BLOCK_BYTES),
+    )
+}
+
+/// The number of bounds in a block that are at most `digit`.
+///
+/// In each 16-bit lane `digit >= bound` exactly when `digit + !bound + 1` carries out of the lane:
+/// the carry out of the lower 15 bits is added apart, and that out of the top bit is the majority
+/// of three bits.
+#[inline(always)]
+fn count_at_most(complements: [u64; 2], digit: u32) -> u32 {
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    const LOW: u64 = ONES * 0x7fff;
+    let digits = u64::from(digit).wrapping_mul(ONES);
+    let low = (digits & LOW).wrapping_add(ONES);
+    let carries = |word: u64| {
+        let sum = low.wrapping_add(word & LOW);
+        ((digits & word | (digits | word) & sum) >> 15) & ONES
+    };
+    let each = carries(complements[0]).wrapping_add(carries(complements[1]));
+    (each.wrapping_mul(ONES) >> 48) as u32
 }
 
 #[inline(always)]
@@ -274,29 +328,52 @@ fn walk_cells<M: Memory + ?Sized, C: Counts>(
     BAD_IMAGE
 }
 
+/// What a grid or pairs say, before rules that count.
+struct Found {
+    /// The item that decides, or [`NONE`].
+    item: u64,
+    /// The row class of the source.
+    src_row: u32,
+    /// The row class of the destination.
+    dst_row: u32,
+}
+
 #[inline(always)]
-fn walk_pairs<M: Memory + ?Sized, C: Counts>(
+fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, upper: u32) -> Found {
+    let columns = get(image, section, offset_of!(Section, dst_classes));
+    let (grid, leaves) = get_two(image, section, offset_of!(Section, grid));
+    let cell = src.wrapping_mul(columns).wrapping_add(dst);
+    let number = u32::from(image.u16(grid.wrapping_add(cell.wrapping_mul(2))));
+    let leaf = leaves.wrapping_add(number.wrapping_mul(size_of::<GridLeaf>() as u32));
+    let (row, items) = get_two(image, leaf, offset_of!(GridLeaf, row));
+    let index = u32::from(image.u8(row.wrapping_add(upper)));
+    Found {
+        item: image.u64(items.wrapping_add(index * 8)),
+        src_row: src,
+        dst_row: dst,
+    }
+}
+
+#[inline(always)]
+fn walk_pairs<M: Memory + ?Sized>(
     image: &M,
     section: u32,
     src_class: u32,
     dst_class: u32,
     upper: u32,
-    counts: &mut C,
-) -> u32 {
+) -> Found {
     let src = record(image, section, offset_of!(Section, src_records), src_class);
     let dst = record(image, section, offset_of!(Section, dst_records), dst_class);
-    let signatures = get(image, section, offset_of!(Section, signatures)).wrapping_add(
-        get(image, section, offset_of!(Section, signature_stride)).wrapping_mul(upper),
-    );
-    let wide = get(image, section, offset_of!(Section, wide_columns))
-        .wrapping_mul(src.wide)
-        .wrapping_add(dst.wide);
+    let (signatures, stride) = get_two(image, section, offset_of!(Section, signatures));
+    let signatures = signatures.wrapping_add(stride.wrapping_mul(upper));
+    let (wide, columns) = get_two(image, section, offset_of!(Section, wide));
+    let cell = columns.wrapping_mul(src.wide).wrapping_add(dst.wide);
     let leaf_at = |leaves: u32, index: u32| image.u64(leaves.wrapping_add(index.wrapping_mul(8)));
     // All leaves are loaded before any is resolved, so that the loads overlap.
     let leaves = [
         leaf_at(src.leaves, dst.wide & by_wide(src.flags)),
         leaf_at(dst.leaves, src.wide & by_wide(dst.flags)),
-        leaf_at(get(image, section, offset_of!(Section, wide)), wide),
+        leaf_at(wide, cell),
         if src.flags & dst.flags & PAIRED != 0 {
             pair(image, section, src_class, dst_class)
         } else {
@@ -305,16 +382,13 @@ fn walk_pairs<M: Memory + ?Sized, C: Counts>(
     ];
     let mut best = NONE;
     for leaf in leaves {
-        let item = resolve(image, leaf, signatures, upper);
-        if item < best {
-            best = item;
-        }
+        best = min(best, resolve(image, leaf, signatures, upper));
     }
-    best = image.opaque(best);
-    if get(image, section, offset_of!(Section, summaries)) == 0 {
-        return entry(best);
+    Found {
+        item: best,
+        src_row: src.row,
+        dst_row: dst.row,
     }
-    walk_rows(image, section, src.row, dst.row, upper, best, counts)
 }
 
 /// What an item says, as an entry.
@@ -329,15 +403,16 @@ fn entry(item: u64) -> u32 {
 
 #[inline(always)]
 fn record<M: Memory + ?Sized>(image: &M, section: u32, records: usize, class: u32) -> Record {
-    let last = get(image, section, records + offset_of!(Records, last));
+    let (offset, last) = get_two(image, section, records);
     let index = if class < last { class } else { last };
-    let at = get(image, section, records + offset_of!(Records, offset))
-        .wrapping_add(index.wrapping_mul(size_of::<Record>() as u32));
+    let at = offset.wrapping_add(index.wrapping_mul(size_of::<Record>() as u32));
+    let (wide, row) = get_two(image, at, offset_of!(Record, wide));
+    let (leaves, flags) = get_two(image, at, offset_of!(Record, leaves));
     Record {
-        wide: get(image, at, offset_of!(Record, wide)),
-        row: get(image, at, offset_of!(Record, row)),
-        leaves: get(image, at, offset_of!(Record, leaves)),
-        flags: get(image, at, offset_of!(Record, flags)),
+        wide,
+        row,
+        leaves,
+        flags,
     }
 }
 
@@ -350,21 +425,22 @@ fn by_wide(flags: u32) -> u32 {
 /// The leaf of a pair of classes.
 #[inline(always)]
 fn pair<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32) -> u64 {
-    let buckets = get(image, section, offset_of!(Section, pair_buckets));
+    let (seeds, buckets) = get_two(image, section, offset_of!(Section, pair_seeds));
     let (bucket, hash) = pair_hash(src, dst, buckets);
-    let seeds = get(image, section, offset_of!(Section, pair_seeds));
     let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
-    let slots = get(image, section, offset_of!(Section, pair_slots));
+    let (pairs, slots) = get_two(image, section, offset_of!(Section, pairs));
     let slot = pair_slot(hash, seed, slots);
-    let at = get(image, section, offset_of!(Section, pairs))
-        .wrapping_add(slot.wrapping_mul(size_of::<Pair>() as u32));
-    let same = get(image, at, offset_of!(Pair, src)) == src
-        && get(image, at, offset_of!(Pair, dst)) == dst;
-    if same {
-        image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32))
-    } else {
-        EMPTY
-    }
+    let at = pairs.wrapping_add(slot.wrapping_mul(size_of::<Pair>() as u32));
+    let leaf = image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32));
+    let same = get_two(image, at, offset_of!(Pair, src)) == (src, dst);
+    select(same, leaf, EMPTY)
+}
+
+/// The smaller of two items.
+#[inline(always)]
+fn min(a: u64, b: u64) -> u64 {
+    let difference = a.wrapping_sub(b);
+    b.wrapping_add(difference & ((difference as i64 >> 63) as u64))
 }
 
 /// The first item of a leaf whose signature the upper-layer class has.
@@ -373,10 +449,11 @@ fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32
     let has = |item: u64| {
         let signature = item as u32 & 0xffff;
         let word = image.u64(signatures.wrapping_add((signature >> 6) * 8));
-        word >> (signature & 63) & 1 != 0
+        word >> (signature & 63) & 1
     };
     if (leaf >> 16) as u32 & 3 != LIST {
-        return if has(leaf) { leaf } else { NONE };
+        // All ones below the sign when the class has not got the signature.
+        return (leaf | has(leaf).wrapping_sub(1)) & NONE;
     }
     let count = leaf as u32 & 0xffff;
     let mut at = (leaf >> 18 << 3) as u32;
@@ -391,7 +468,7 @@ fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32
             break;
         }
         let item = image.u64(at);
-        if has(item) {
+        if has(item) != 0 {
             found = item;
             break;
         }
@@ -401,24 +478,26 @@ fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32
     image.opaque(found)
 }
 
-/// Counts in the rules that count and come before the item `best`, and returns the entry of the
-/// first rule that decides, `best` included.
+/// Counts in the rules of the rows that count and come before the item found, and returns the
+/// entry of the first rule that decides.
 #[inline(always)]
 fn walk_rows<M: Memory + ?Sized, C: Counts>(
     image: &M,
     section: u32,
-    src: u32,
-    dst: u32,
+    found: &Found,
     upper: u32,
-    best: u64,
     counts: &mut C,
 ) -> u32 {
+    let best = found.item;
+    if get(image, section, offset_of!(Section, summaries)) == 0 {
+        return entry(best);
+    }
     let stride = get(image, section, offset_of!(Section, stride));
     let row = |rows: usize, class: u32| {
         get(image, section, rows).wrapping_add(class.wrapping_mul(stride))
     };
-    let src = row(offset_of!(Section, src_rows), src);
-    let dst = row(offset_of!(Section, dst_rows), dst);
+    let src = row(offset_of!(Section, src_rows), found.src_row);
+    let dst = row(offset_of!(Section, dst_rows), found.dst_row);
     let upper = row(offset_of!(Section, upper_rows), upper);
     let meet = |word: u32| {
         let at = word.wrapping_mul(8);
@@ -497,7 +576,26 @@ fn lowest(word: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::lowest;
+    use super::{count_at_most, lowest};
+
+    #[test]
+    fn bounds_are_compared_as_numbers() {
+        let edges = [0_u16, 1, 2, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff];
+        for digit in edges {
+            for bound in edges {
+                for lane in 0..8 {
+                    // The other lanes hold what is larger, or just not, than any digit.
+                    for others in [0_u128, u128::MAX] {
+                        let mask = 0xffff << (16 * lane);
+                        let word = others & !mask | u128::from(!bound) << (16 * lane) & mask;
+                        let found = count_at_most([word as u64, (word >> 64) as u64], digit.into());
+                        let full = if others == 0 && digit < 0xffff { 0 } else { 7 };
+                        assert_eq!(found, full + u32::from(bound <= digit));
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_lowest_bit_of_every_word_is_found() {

@@ -4,7 +4,9 @@ use std::{collections::HashMap, hash::Hash};
 
 use firewall_ebpf::image::{MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
 
-use super::{CompileError, rows::ones, rules::Rules, side::Side, upper::Upper, writer::Writer};
+use super::{
+    CompileError, plan::Part, rows::ones, rules::Rules, side::Side, upper::Upper, writer::Writer,
+};
 use crate::ranges::Value;
 
 /// The most cells: 256 KiB, which the second-level cache holds.
@@ -66,7 +68,7 @@ impl Cells {
         Some(found)
     }
 
-    /// Writes the cells and returns the most loads that a packet needs for them.
+    /// Writes the cells.
     ///
     /// # Errors
     ///
@@ -75,7 +77,8 @@ impl Cells {
         &self,
         section: &mut Section,
         writer: &mut Writer,
-    ) -> Result<u32, CompileError> {
+    ) -> Result<Part, CompileError> {
+        let start = writer.len();
         writer.align(4)?;
         let mut offsets = Vec::with_capacity(self.lists.len());
         for list in &self.lists {
@@ -87,13 +90,12 @@ impl Cells {
         section.upper_classes = self.upper_classes as u32;
         section.cells = writer.offset();
         writer.u32s(self.cells.iter().map(|list| offsets[*list]))?;
-        // The three words of the section, the cell and the list.
-        Ok(4 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32)
-    }
-
-    /// The number of cells.
-    pub(super) fn len(&self) -> usize {
-        self.cells.len()
+        Ok(Part::Cells {
+            cells: self.cells.len(),
+            bytes: writer.len() - start,
+            // Three words of the section, the cell and the list.
+            loads: 4 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32,
+        })
     }
 }
 

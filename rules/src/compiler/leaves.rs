@@ -42,9 +42,6 @@ pub(super) struct Leaves<'a> {
     made: HashMap<Vec<usize>, u64>,
     /// The bit of each signature that items of lists have.
     bits: HashMap<SignatureId, u32>,
-    /// For each signature the last list that met it.
-    met: Vec<usize>,
-    searches: usize,
     table_bytes: usize,
     longest: usize,
     tables: usize,
@@ -58,8 +55,6 @@ impl<'a> Leaves<'a> {
             upper,
             made: HashMap::new(),
             bits: HashMap::new(),
-            met: vec![0; upper.signature_count],
-            searches: 0,
             table_bytes: 0,
             longest: 0,
             tables: 0,
@@ -76,7 +71,7 @@ impl<'a> Leaves<'a> {
         rules: impl IntoIterator<Item = usize>,
         writer: &mut Writer,
     ) -> Result<u64, NoLeaf> {
-        let rules = self.reachable(rules);
+        let rules = self.upper.reachable(rules);
         match rules.as_slice() {
             [] => Ok(EMPTY),
             [rule] => Ok(self.item(*rule)?),
@@ -91,28 +86,10 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    /// The rules that some packet with the addresses reaches: the first of each signature, none
-    /// below one that all packets match.
-    fn reachable(&mut self, rules: impl IntoIterator<Item = usize>) -> Vec<usize> {
-        self.searches += 1;
-        let mut reachable = Vec::new();
-        for rule in rules {
-            let signature = self.upper.signatures[rule];
-            let met = &mut self.met[signature.0 as usize];
-            if *met != self.searches {
-                *met = self.searches;
-                reachable.push(rule);
-                if Some(signature) == self.upper.open {
-                    break;
-                }
-            }
-        }
-        reachable
-    }
-
     fn item(&mut self, rule: usize) -> Result<u64, CompileError> {
         let signature = self.upper.signatures[rule];
-        let next = self.bits.len() as u32;
+        // No packet has signature 0.
+        let next = self.bits.len() as u32 + 1;
         let bit = *self.bits.entry(signature).or_insert(next);
         self.word(rule, bit)
     }
@@ -159,18 +136,7 @@ impl<'a> Leaves<'a> {
         writer.align(8)?;
         writer.u64s(&items)?;
         let offset = writer.offset();
-        let mut index = vec![u16::MAX; self.upper.signature_count];
-        for (number, rule) in (1..).zip(rules) {
-            index[self.upper.signatures[*rule].0 as usize] = number;
-        }
-        let first = |signatures: &Vec<SignatureId>| {
-            let numbers = signatures.iter().map(|id| index[id.0 as usize]);
-            match numbers.min() {
-                None | Some(u16::MAX) => 0,
-                Some(number) => number,
-            }
-        };
-        writer.u16s(self.upper.classes.iter().map(first))?;
+        writer.u16s(self.upper.first_of(rules))?;
         Ok(leaf(offset, TABLE))
     }
 
@@ -181,7 +147,7 @@ impl<'a> Leaves<'a> {
     ///
     /// [`CompileError::TooLarge`].
     pub(super) fn write_signatures(&self, writer: &mut Writer) -> Result<(u32, u32), CompileError> {
-        let words = self.bits.len().div_ceil(64);
+        let words = (self.bits.len() + 1).div_ceil(64);
         writer.align(8)?;
         let offset = writer.offset();
         writer.check(self.upper.classes.len() * words * 8)?;

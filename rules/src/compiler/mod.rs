@@ -4,8 +4,9 @@
 //! section the values of each field that the same rules match are one *class* (`classes`); a
 //! trie (`trie`) takes an address or a small field to its class; the classes of the small fields
 //! are fused to one (`upper`); and the classes of source, destination and upper layer lead to
-//! the first rule that matches through a table of cells when there are few combinations
-//! (`cells`), and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
+//! the first rule that matches: through a table of cells when there are few combinations
+//! (`cells`), through a table of pairs of address classes when there are few of those (`grid`),
+//! and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
 //! `displacement`) and bit vectors (`row_walk`).
 //!
 //! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
@@ -13,6 +14,7 @@
 mod cells;
 mod classes;
 mod displacement;
+mod grid;
 mod leaves;
 mod pairs;
 mod plan;

@@ -63,6 +63,15 @@ pub enum Part {
         /// The most loads.
         loads: u32,
     },
+    /// A direct table over pairs of address classes.
+    Grid {
+        /// The cells.
+        cells: usize,
+        /// The different lists of rules.
+        lists: usize,
+        /// Its bytes, with the lists.
+        bytes: usize,
+    },
     /// The rules with many classes on both sides: a table.
     Wide {
         /// The wide classes of sources.
@@ -122,6 +131,7 @@ impl Part {
             Self::Address { bytes, .. }
             | Self::Upper { bytes, .. }
             | Self::Cells { bytes, .. }
+            | Self::Grid { bytes, .. }
             | Self::Wide { bytes, .. }
             | Self::Records { bytes, .. }
             | Self::Pairs { bytes, .. }
@@ -137,14 +147,16 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Two words of the section and the leaf.
-            Self::Wide { .. } => 3,
-            // For each side two words of the section, the record and the leaf.
-            Self::Records { .. } => 2 * 7,
-            // Four words of the section, the seed, the pair and its leaf.
-            Self::Pairs { .. } => 8,
-            // Two words of the section, and all four lists.
-            Self::Leaves { loads, .. } => 2 + 4 * *loads,
+            // Two words of the section, the cell, the leaf, its row and the item.
+            Self::Grid { .. } => 6,
+            // A word of the section and the leaf.
+            Self::Wide { .. } => 2,
+            // For each side a word of the section, two of the record, and the leaf.
+            Self::Records { .. } => 2 * 4,
+            // Two words of the section, the seed, and two of the pair.
+            Self::Pairs { .. } => 5,
+            // A word of the section, and all four lists.
+            Self::Leaves { loads, .. } => 1 + 4 * *loads,
             // Six words of the section; three rows at each step, and an item.
             Self::Rows { steps, .. } => 6 + 4 * *steps,
         }
@@ -157,6 +169,7 @@ impl Part {
             Self::Address { field, .. } => field,
             Self::Upper { .. } => "small fields",
             Self::Cells { .. } => "cells",
+            Self::Grid { .. } => "grid",
             Self::Wide { .. } => "wide table",
             Self::Records { .. } => "records",
             Self::Pairs { .. } => "pairs",
@@ -179,6 +192,7 @@ impl fmt::Display for Part {
                 ..
             } => write!(f, "{signatures} signatures, {classes} classes"),
             Self::Cells { cells, .. } => write!(f, "{cells} cells"),
+            Self::Grid { cells, lists, .. } => write!(f, "{cells} cells, {lists} lists"),
             Self::Wide {
                 rows,
                 columns,

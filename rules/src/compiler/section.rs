@@ -7,6 +7,7 @@ use firewall_ebpf::image::Section;
 use super::{
     CompileError,
     cells::Cells,
+    grid::Grid,
     pairs,
     plan::{Part, Parts, SectionPlan},
     rules::Rules,
@@ -49,30 +50,26 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
         bytes: upper.bytes,
         loads: upper.loads,
     };
-    let mut parts = match Cells::new(&rules, &src, &dst, &upper) {
-        Some(cells) => {
-            let mut parts = Parts::default();
-            let start = writer.len();
-            let loads = cells.write(&mut section, writer)?;
-            parts.push(Part::Cells {
-                cells: cells.len(),
-                bytes: writer.len() - start,
-                loads,
-            });
-            parts.tries(&src, &dst, &mut section, writer)?;
-            parts
+    let mut parts = Parts::default();
+    if let Some(cells) = Cells::new(&rules, &src, &dst, &upper) {
+        parts.push(cells.write(&mut section, writer)?);
+        parts.tries(&src, &dst, &mut section, writer)?;
+    } else if let Some(grid) = Grid::new(&rules, &src, &dst, &upper) {
+        let sides = (&src, &dst, &upper);
+        for part in grid.write(view.kind, &rules, sides, &mut section, writer)? {
+            parts.push(part);
         }
-        None => {
-            let input = pairs::Input {
-                kind: view.kind,
-                rules: &rules,
-                src,
-                dst,
-                upper: &upper,
-            };
-            pairs::write(input, &mut section, writer)?
-        }
-    };
+        parts.tries(&src, &dst, &mut section, writer)?;
+    } else {
+        let input = pairs::Input {
+            kind: view.kind,
+            rules: &rules,
+            src,
+            dst,
+            upper: &upper,
+        };
+        parts = pairs::write(input, &mut section, writer)?;
+    }
     parts.insert_upper(upper_part);
     writer.write_section(offset, &section);
     let plan = SectionPlan {

@@ -41,15 +41,20 @@ impl<'a, A: Value + Hash> Side<'a, A> {
 
     /// For each class a row over the rules that it fits.
     pub(super) fn rows(&self) -> Rows {
+        self.rows_of(&(0..self.named.len()).collect::<Vec<_>>())
+    }
+
+    /// For each class a row over those of `rules`, which are indexes, that it fits.
+    pub(super) fn rows_of(&self, rules: &[usize]) -> Rows {
         let mut open = Vec::new();
         let mut naming = vec![Vec::new(); self.sets.len()];
-        for (rule, set) in self.named.iter().enumerate() {
-            match set {
-                Some(set) => naming[set.0 as usize].push(rule),
-                None => open.push(rule),
+        for (bit, rule) in rules.iter().enumerate() {
+            match self.named[*rule] {
+                Some(set) => naming[set.0 as usize].push(bit),
+                None => open.push(bit),
             }
         }
-        let mut rows = Rows::new(self.named.len());
+        let mut rows = Rows::new(rules.len());
         for sets in self.sets.holders(&self.classes) {
             let named = sets.iter().flat_map(|set| &naming[set.0 as usize]);
             rows.push(open.iter().chain(named).copied());

@@ -1,6 +1,11 @@
 //! Tries: from the intervals of a field to nodes of the image.
 
-use firewall_ebpf::image::{LEAF, NODE_CLASSES, NODE_DENSE, NODE_PAIR, NODE_REFERENCES};
+use std::collections::HashMap;
+
+use firewall_ebpf::image::{
+    BLOCK, LEAF, MAX_LEVELS, NODE_BYTES, NODE_CLASS_PAGES, NODE_PAGES, NODE_PAIR, NODE_REFERENCES,
+    PAGE, tree_level,
+};
 
 use super::{
     CompileError,
@@ -12,6 +17,8 @@ use super::{
 pub(super) trait Key: Copy + Ord {
     /// The number of digits.
     const DIGITS: u32;
+    /// The number of values of a digit.
+    const SPAN: u32;
     /// The digit at `level`, 0 for the most significant.
     fn digit(self, level: u32) -> u16;
     /// Whether all digits after `level` are 0.
@@ -22,6 +29,7 @@ macro_rules! key {
     ($($ty:ty),*) => {$(
         impl Key for $ty {
             const DIGITS: u32 = <$ty>::BITS / 16;
+            const SPAN: u32 = 1 << 16;
 
             fn digit(self, level: u32) -> u16 {
                 (self >> (16 * (Self::DIGITS - 1 - level))) as u16
@@ -35,9 +43,30 @@ macro_rules! key {
 }
 key!(u16, u32, u128);
 
-/// A node with more bounds than this becomes dense: one load into 256 KiB in place of a search of
-/// more than ten steps.
-const DENSE_ABOVE: usize = 1024;
+/// A byte is one digit.
+impl Key for u8 {
+    const DIGITS: u32 = 1;
+    const SPAN: u32 = 1 << 8;
+
+    fn digit(self, _: u32) -> u16 {
+        self.into()
+    }
+
+    fn is_start(self, _: u32) -> bool {
+        true
+    }
+}
+
+/// A root with more bounds than one block has pages: every search starts there, and two loads
+/// take the place of the levels of a search tree.
+const PAGES_AT_ROOT_ABOVE: usize = BLOCK as usize;
+
+/// Other nodes with more bounds than this have pages, which are then at most three times as large.
+const PAGES_ABOVE: usize = 8192;
+
+/// A node with more bounds than this whose intervals alternate says so; the others are all of one
+/// kind, for the sake of branch prediction.
+const PAIR_ABOVE: usize = BLOCK as usize;
 
 /// A trie in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +123,7 @@ fn write_node<K: Key>(
         }
         class = last;
     }
-    node.write(writer)
+    node.write(level, K::SPAN, writer)
 }
 
 /// The digits at which the reference changes.
@@ -122,9 +151,8 @@ impl Node {
         }
     }
 
-    fn write(&self, writer: &mut Writer) -> Result<Trie, CompileError> {
+    fn write(&self, level: u32, span: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
         let references = || self.starts.iter().map(|(_, reference)| *reference);
-        let bounds = || self.starts.iter().skip(1).map(|(digit, _)| *digit);
         let (first, second) = match *self.starts.as_slice() {
             [] => return Ok(leaf(ClassId(0))),
             [(_, root)] => {
@@ -136,43 +164,104 @@ impl Node {
             [(_, first), (_, second), ..] => (first, second),
         };
         let count = self.starts.len() - 1;
-        writer.align(4)?;
+        let alternate = references().all(|reference| reference == first || reference == second);
+        let classes =
+            references().all(|reference| reference & LEAF != 0 && reference & !LEAF < 0x1_0000);
+        let above = match (level, alternate) {
+            (0, _) => PAGES_AT_ROOT_ABOVE,
+            (_, false) => PAGES_ABOVE,
+            (_, true) => usize::MAX,
+        };
+        writer.align(8)?;
         let at = writer.offset();
-        // A node has at most 65,535 bounds: the digits from 1 on.
-        let head = |kind| [count as u16, kind];
-        // The head, a halving for each bit of the number of bounds, and the reference.
-        let mut loads = 2 + (usize::BITS - count.leading_zeros());
-        if references().all(|reference| reference == first || reference == second) {
-            writer.u16s(head(NODE_PAIR))?;
-            writer.u32s([first, second])?;
-            writer.u16s(bounds())?;
-        } else if count > DENSE_ABOVE {
-            loads = 2;
-            writer.check(4 + 4 * 0x1_0000)?;
-            writer.u16s(head(NODE_DENSE))?;
-            let ends = bounds().map(u32::from).chain([0x1_0000]);
-            let mut digit = 0;
-            for (reference, end) in references().zip(ends) {
-                writer.u32s(std::iter::repeat_n(reference, (end - digit) as usize))?;
-                digit = end;
+        let (kind, loads) = if span == PAGE && classes {
+            writer.u16s(self.digits(span).map(|reference| reference as u16))?;
+            (NODE_BYTES, 1)
+        } else if count > above {
+            let digits: Vec<u32> = self.digits(span).collect();
+            let (numbers, pages) = pages(&digits);
+            writer.u16s(numbers)?;
+            if classes {
+                writer.u16s(pages.concat().into_iter().map(|reference| reference as u16))?;
+                (NODE_CLASS_PAGES, 2)
+            } else {
+                writer.u32s(pages.concat())?;
+                (NODE_PAGES, 2)
             }
-        } else if references()
-            .all(|reference| reference & LEAF != 0 && reference & !LEAF < 0x1_0000)
-        {
-            writer.u16s(head(NODE_CLASSES))?;
-            writer.u16s(bounds())?;
-            writer.u16s(references().map(|reference| reference as u16))?;
         } else {
-            writer.u16s(head(NODE_REFERENCES))?;
-            writer.u16s(bounds())?;
-            writer.align(4)?;
-            writer.u32s(references())?;
-        }
+            let levels = levels(count);
+            // A node has at most 65,535 bounds: the digits from 1 on.
+            writer.u32s([count as u32 | levels << 16, 0])?;
+            let bounds = self.starts.iter().skip(1).map(|(digit, _)| *digit);
+            let tree = search_tree(bounds.collect(), levels);
+            let kind = if alternate && count > PAIR_ABOVE {
+                writer.u32s([first, second])?;
+                writer.u16s(tree)?;
+                NODE_PAIR
+            } else {
+                writer.u16s(tree)?;
+                writer.u32s(references())?;
+                NODE_REFERENCES
+            };
+            // The head, the two words of a block at each level, and the value.
+            (kind, 2 + 2 * levels)
+        };
         Ok(Trie {
-            root: at,
+            root: at | kind,
             loads: loads + self.loads,
         })
     }
+
+    /// The reference of each digit.
+    fn digits(&self, span: u32) -> impl Iterator<Item = u32> {
+        let starts = self.starts.iter();
+        let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
+        starts
+            .zip(ends.chain([span]))
+            .flat_map(|(&(first, reference), end)| {
+                std::iter::repeat_n(reference, (end - u32::from(first)) as usize)
+            })
+    }
+}
+
+/// The number of each page, and the different pages.
+fn pages(digits: &[u32]) -> (Vec<u16>, Vec<&[u32]>) {
+    let mut pages = Vec::new();
+    let mut known = HashMap::new();
+    let numbers = digits.chunks(PAGE as usize).map(|page| {
+        *known.entry(page).or_insert_with(|| {
+            pages.push(page);
+            pages.len() as u16 - 1
+        })
+    });
+    (numbers.collect(), pages)
+}
+
+/// The levels of the search tree over `count` bounds.
+fn levels(count: usize) -> u32 {
+    let room = |levels: &u32| (tree_level(levels - 1) * BLOCK) as usize >= count;
+    (1..MAX_LEVELS).find(room).unwrap_or(MAX_LEVELS)
+}
+
+/// The complements of the bounds, level by level.
+fn search_tree(bounds: Vec<u16>, levels: u32) -> Vec<u16> {
+    let block = BLOCK as usize;
+    let mut upwards = vec![bounds];
+    for _ in 1..levels {
+        let below = &upwards[upwards.len() - 1];
+        upwards.push(below.iter().copied().step_by(block).skip(1).collect());
+    }
+    let mut tree = Vec::new();
+    for (depth, mut level) in (0..levels).zip(upwards.into_iter().rev()) {
+        let length = if depth + 1 < levels {
+            tree_level(depth) as usize * block
+        } else {
+            level.len().next_multiple_of(block)
+        };
+        level.resize(length, u16::MAX);
+        tree.extend(level.into_iter().map(|bound| !bound));
+    }
+    tree
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@
 //! signatures in place of rules, of which there are far fewer. Equal sets are found by the XOR of
 //! a number for each member, as in `classes`.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
 
 use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step};
 
@@ -19,6 +22,7 @@ use super::{
     view::View,
     writer::Writer,
 };
+use crate::ranges::{RangeSet, Value};
 
 /// The most cells of one step table; 2 bytes each.
 const MAX_CELLS: usize = 1 << 22;
@@ -54,6 +58,37 @@ pub(super) struct Upper {
 }
 
 impl Upper {
+    /// Those of `rules`, in their order, that some packet to which all of them are left reaches:
+    /// the first of each signature, none below one that all packets match.
+    pub(super) fn reachable(&self, rules: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut met = HashSet::new();
+        let mut reachable = Vec::new();
+        for rule in rules {
+            let signature = self.signatures[rule];
+            if met.insert(signature) {
+                reachable.push(rule);
+                if Some(signature) == self.open {
+                    break;
+                }
+            }
+        }
+        reachable
+    }
+
+    /// For each fused class the place from 1 of the first of `rules` that it fits, or 0; no two of
+    /// the rules share a signature, and there are fewer than 65,535.
+    pub(super) fn first_of(&self, rules: &[usize]) -> Vec<u16> {
+        let mut places = vec![u16::MAX; self.signature_count];
+        for (place, rule) in (1..).zip(rules) {
+            places[self.signatures[*rule].0 as usize] = place;
+        }
+        let first = |signatures: &Vec<SignatureId>| {
+            let places = signatures.iter().map(|id| places[id.0 as usize]);
+            places.min().filter(|place| *place != u16::MAX).unwrap_or(0)
+        };
+        self.classes.iter().map(first).collect()
+    }
+
     /// For each fused class a row over `rules`, which are indexes of rules of the section.
     pub(super) fn rows(&self, rules: &[usize]) -> Rows {
         let mut having = vec![Vec::new(); self.signature_count];
@@ -103,12 +138,12 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
                     .map(|rule| rule.fields[field as usize].as_ref());
                 FieldClasses::new(named, writer)?
             }
-            Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
-                let narrow: Vec<_> = view
-                    .rules
-                    .iter()
-                    .map(|rule| rule.fields[field as usize].as_ref().map(narrow))
-                    .collect();
+            Field::Protocol | Field::TcpFlags => {
+                let narrow = narrow(view, field, |value| value as u8);
+                FieldClasses::new(narrow.iter().map(Option::as_ref), writer)?
+            }
+            Field::Sport | Field::Dport | Field::Icmp => {
+                let narrow = narrow(view, field, |value| value as u16);
                 FieldClasses::new(narrow.iter().map(Option::as_ref), writer)?
             }
         };
@@ -127,16 +162,24 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
             },
         )?;
         signature_count = longer.len();
+        // The classes of the first field are the fused classes.
+        let first = fused.len() == 1
+            && table
+                .iter()
+                .map(|class| usize::from(*class))
+                .eq(0..table.len());
         writer.align(2)?;
         steps[field as usize] = Step {
             trie: values.trie.root,
             absent: values.absent,
             classes: values.holders.len() as u32,
-            table: writer.offset(),
+            table: if first { 0 } else { writer.offset() },
         };
-        // The trie, the three words of the step and the cell.
-        loads += values.trie.loads + 4;
-        writer.u16s(table)?;
+        // The trie, the two words of the step and the cell.
+        loads += values.trie.loads + 3;
+        if !first {
+            writer.u16s(table)?;
+        }
         fused = next;
     }
     Ok(Upper {
@@ -164,8 +207,8 @@ struct FieldClasses {
 }
 
 impl FieldClasses {
-    fn new<'a, T: trie::Key + crate::ranges::Value + std::hash::Hash + 'a>(
-        named: impl Iterator<Item = Option<&'a crate::ranges::RangeSet<T>>>,
+    fn new<'a, T: trie::Key + Value + Hash + 'a>(
+        named: impl Iterator<Item = Option<&'a RangeSet<T>>>,
         writer: &mut Writer,
     ) -> Result<Self, CompileError> {
         let mut sets = Sets::default();
@@ -302,14 +345,20 @@ fn fuse(
     Ok((next, table))
 }
 
-/// Values of the fields other than the interface fit 16 bits.
-fn narrow(set: &crate::ranges::RangeSet<u32>) -> crate::ranges::RangeSet<u16> {
-    let ranges = set.ranges().iter();
-    crate::ranges::RangeSet::from_ranges(
-        ranges
-            .map(|&(first, last)| (first as u16, last as u16))
-            .collect(),
-    )
+/// The values of a field in the type that holds them all.
+fn narrow<A, T: Value>(
+    view: &View<'_, A>,
+    field: Field,
+    to: impl Fn(u32) -> T,
+) -> Vec<Option<RangeSet<T>>> {
+    let of_rule = |set: &RangeSet<u32>| {
+        let ranges = set.ranges().iter();
+        RangeSet::from_ranges(ranges.map(|&(first, last)| (to(first), to(last))).collect())
+    };
+    let rules = view.rules.iter();
+    rules
+        .map(|rule| rule.fields[field as usize].as_ref().map(of_rule))
+        .collect()
 }
 
 /// The field's name in the rule language.

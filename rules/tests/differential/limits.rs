@@ -76,14 +76,14 @@ fn every_port_is_found_among_as_many_ranges_as_there_can_be() {
         ..Matches::default()
     };
     for (rules, part) in [
-        (vec![(Verdict::Pass, ports(2))], Part::Pair),
+        (vec![(Verdict::Pass, ports(0x8000))], Part::References),
         (
             vec![(Verdict::Pass, ports(2)), (Verdict::Count, ports(3))],
-            Part::Dense,
+            Part::ClassPages,
         ),
         (
             vec![(Verdict::Pass, ports(400)), (Verdict::Drop, ports(401))],
-            Part::Classes,
+            Part::ClassPages,
         ),
     ] {
         let ruleset = ruleset(rules);
@@ -110,13 +110,18 @@ fn every_address_is_found_in_the_fullest_network() {
             ..Matches::default()
         }
     };
-    let ruleset = ruleset([
+    let alternate = vec![(Verdict::Pass, addresses(2))];
+    let three = vec![
         (Verdict::Pass, addresses(2)),
         (Verdict::Count, addresses(5)),
-    ]);
-    let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
-    for address in 0x09ff_fffe_u32..=0x0a01_0001 {
-        agree(&ruleset, &engine, &udp(address, 53));
+    ];
+    for (rules, part) in [(alternate, Part::Pair), (three, Part::ClassPages)] {
+        let ruleset = ruleset(rules);
+        let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
+        assert!(engine.parts().contains(&part));
+        for address in 0x09ff_fffe_u32..=0x0a01_0001 {
+            agree(&ruleset, &engine, &udp(address, 53));
+        }
     }
 }
 
@@ -177,12 +182,12 @@ fn a_match_is_found_wherever_among_many_rules_it_stands() {
         })),
         ..Matches::default()
     };
-    for (verdict, part) in [
-        (Verdict::Count, Part::LongRows),
-        (Verdict::Drop, Part::Records),
+    for (verdict, apart, part) in [
+        (Verdict::Count, 100, Part::LongRows),
+        (Verdict::Drop, 25, Part::Tables),
     ] {
-        // The ports are there to make one class for each pair, too many for a table of cells.
-        let rules = (0..8400_u32).map(|number| match number % 100 {
+        // The ports are there to make more combinations than a table of cells or a grid has.
+        let rules = (0..8400_u32).map(|number| match number % apart {
             0 => (verdict, port(number as u16 + 1)),
             _ => (verdict, only(number)),
         });

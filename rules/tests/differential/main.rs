@@ -240,11 +240,12 @@ impl Tally {
 const fn parts(shape: Shape) -> &'static [Part] {
     match shape {
         Shape::Few | Shape::Nested | Shape::Wildcards => {
-            &[Part::Cells, Part::References, Part::Classes, Part::Pair]
+            &[Part::Cells, Part::References, Part::Bytes]
         }
-        Shape::Blocklist => &[Part::References, Part::Pair],
-        Shape::Dense => &[Part::Dense],
+        Shape::Blocklist => &[Part::References, Part::Pages],
+        Shape::Dense => &[Part::References, Part::Pair],
         Shape::Thousands => &[
+            Part::Pages,
             Part::Wide,
             Part::Records,
             Part::Pairs,
@@ -257,6 +258,6 @@ const fn parts(shape: Shape) -> &'static [Part] {
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts
-        | Shape::Upper => &[Part::Rows, Part::References, Part::Classes],
+        | Shape::Upper => &[Part::Grid, Part::Rows, Part::References, Part::Pages],
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    FIELDS, Header, LEAF, Memory, NODE_CLASSES, NODE_DENSE, NODE_PAIR, SECTION_OTHER, Section, Step,
+    BLOCK, FIELDS, Header, LEAF, Memory, NODE_BYTES, NODE_CLASS_PAGES, NODE_KIND, NODE_PAGES,
+    NODE_PAIR, PAGE, PAGE_NUMBERS, SECTION_OTHER, Section, Step, tree_level,
 };
 use rules::compiler::{Image, Part as Planned};
 
@@ -12,6 +13,8 @@ use rules::compiler::{Image, Part as Planned};
 pub(crate) enum Part {
     /// A section with a table of cells.
     Cells,
+    /// A section with a grid.
+    Grid,
     /// Rules in a table of wide classes.
     Wide,
     /// Rules in records of one side's classes.
@@ -28,12 +31,14 @@ pub(crate) enum Part {
     LongRows,
     /// A node with bounds and references.
     References,
-    /// A node with bounds and classes.
-    Classes,
     /// A node whose intervals alternate.
     Pair,
-    /// A node with a reference for every digit.
-    Dense,
+    /// A node with pages of references.
+    Pages,
+    /// A node with pages of classes.
+    ClassPages,
+    /// A node for one byte.
+    Bytes,
 }
 
 /// The parts of an image.
@@ -42,6 +47,7 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
     for part in image.plan().sections.iter().flat_map(|plan| &plan.parts) {
         found.extend(match *part {
             Planned::Cells { .. } => Some(Part::Cells),
+            Planned::Grid { .. } => Some(Part::Grid),
             Planned::Wide { rules, .. } => (rules > 0).then_some(Part::Wide),
             Planned::Records { rules, .. } => (rules > 0).then_some(Part::Records),
             Planned::Pairs { pairs, .. } => (pairs > 0).then_some(Part::Pairs),
@@ -52,7 +58,13 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
         found.extend(match *part {
             Planned::Leaves { tables, .. } => (tables > 0).then_some(Part::Tables),
             Planned::Rows { rules, .. } => (rules > 64 * 64).then_some(Part::LongRows),
-            _ => None,
+            Planned::Address { .. }
+            | Planned::Upper { .. }
+            | Planned::Cells { .. }
+            | Planned::Grid { .. }
+            | Planned::Wide { .. }
+            | Planned::Records { .. }
+            | Planned::Pairs { .. } => None,
         });
     }
     let image = image.bytes();
@@ -81,14 +93,23 @@ fn nodes(image: &[u8], mut references: Vec<u32>, found: &mut BTreeSet<Part>) {
         if node & LEAF != 0 || !seen.insert(node) {
             continue;
         }
-        let count = u32::from(image.u16(node));
-        let (part, first, children) = match image.u16(node + 2) {
-            NODE_CLASSES => (Part::Classes, 0, 0),
-            NODE_PAIR => (Part::Pair, node + 4, 2),
-            NODE_DENSE => (Part::Dense, node + 4, 0x1_0000),
+        let kind = node & NODE_KIND;
+        let node = node & !NODE_KIND;
+        let count = image.u32(node) & 0xffff;
+        let (part, first, children) = match kind {
+            NODE_BYTES => (Part::Bytes, 0, 0),
+            NODE_CLASS_PAGES => (Part::ClassPages, 0, 0),
+            NODE_PAIR => (Part::Pair, node + 8, 2),
+            NODE_PAGES => {
+                let numbers = (0..PAGE).map(|index| u32::from(image.u16(node + 2 * index)));
+                let pages = numbers.max().map_or(0, |last| last + 1);
+                (Part::Pages, node + PAGE_NUMBERS, pages * PAGE)
+            }
             _ => {
-                let bounds = (2 * count).next_multiple_of(4);
-                (Part::References, node + 4 + bounds, count + 1)
+                let levels = image.u32(node) >> 16;
+                let blocks: u32 = (0..levels - 1).map(tree_level).sum();
+                let blocks = blocks + count.div_ceil(BLOCK);
+                (Part::References, node + 8 + blocks * BLOCK * 2, count + 1)
             }
         };
         found.insert(part);
