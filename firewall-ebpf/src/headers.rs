@@ -127,24 +127,27 @@ impl Headers {
         self.present & bits == bits
     }
 
-    /// Returns the same fields through [`Packet::opaque`], so that the verifier follows what comes
-    /// next once and not for each path through the parser.
+    /// Returns the same fields, those that differ between the paths through the parser in what the
+    /// verifier knows of them through [`Packet::opaque`], so that it follows what comes next once
+    /// and not for each path.
     #[inline(always)]
     fn opaque<P: Packet + ?Sized>(self, packet: &P) -> Self {
-        let narrow = |value: u16| packet.opaque(u64::from(value)) as u16;
+        // Together in one word: each of them costs a load and a place on the stack.
+        let upper = packet.opaque(
+            u64::from(self.sport)
+                | u64::from(self.dport) << 16
+                | u64::from(self.icmp) << 32
+                | u64::from(self.tcp_flags) << 48
+                | u64::from(self.protocol) << 56,
+        );
         Self {
-            src_high: packet.opaque(self.src_high),
-            src_low: packet.opaque(self.src_low),
-            dst_high: packet.opaque(self.dst_high),
-            dst_low: packet.opaque(self.dst_low),
             present: packet.opaque(u64::from(self.present)) as u32,
-            ethertype: narrow(self.ethertype),
-            sport: narrow(self.sport),
-            dport: narrow(self.dport),
-            icmp: narrow(self.icmp),
-            protocol: packet.opaque(u64::from(self.protocol)) as u8,
-            tcp_flags: packet.opaque(u64::from(self.tcp_flags)) as u8,
-            ttl: packet.opaque(u64::from(self.ttl)) as u8,
+            sport: upper as u16,
+            dport: (upper >> 16) as u16,
+            icmp: (upper >> 32) as u16,
+            tcp_flags: (upper >> 48) as u8,
+            protocol: (upper >> 56) as u8,
+            ..self
         }
     }
 
@@ -208,7 +211,13 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
             return Ok(headers.opaque(packet));
         }
     };
-    headers = headers.opaque(packet);
+    headers.src_high = packet.opaque(headers.src_high);
+    headers.dst_high = packet.opaque(headers.dst_high);
+    headers.src_low = packet.opaque(headers.src_low);
+    headers.dst_low = packet.opaque(headers.dst_low);
+    headers.ttl = packet.opaque(u64::from(headers.ttl)) as u8;
+    headers.present = packet.opaque(u64::from(headers.present)) as u32;
+    headers.protocol = packet.opaque(u64::from(headers.protocol)) as u8;
     parse_upper(packet, &upper.opaque(packet), &mut headers)?;
     headers.present |= headers.neighbour();
     Ok(headers.opaque(packet))

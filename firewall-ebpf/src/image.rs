@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Header            at offset 0
-//! Section x 3       IPv4, IPv6, all other EtherTypes; each judged by its own tables
+//! Section x 3       right behind it: IPv4, IPv6, all other EtherTypes; each with its own tables
 //!   tries           an address or a small field to its class
 //!   step tables     the classes of the small fields to one upper-layer class
 //!   cells | grid | pairs   the three classes to the rule that decides
@@ -140,28 +140,26 @@ pub struct Header {
     pub length: u32,
     /// Bit `r` is set when packets judged for [`crate::abi::Reason`] `r` are dropped.
     pub drops: u32,
-    /// The offsets of the sections: IPv4, IPv6, other.
-    pub sections: [u32; 3],
     /// The offset of the metadata.
     pub metadata: u32,
     /// The length of the metadata in bytes.
     pub metadata_length: u32,
-    /// 0, which no verifier knows: what is XORed with it becomes opaque.
-    pub zero: u32,
-    /// Brings the length to a multiple of 8.
+    /// Brings the next field to a multiple of 8.
     pub padding: u32,
+    /// 0, which no verifier knows: what is XORed with it becomes opaque.
+    pub zero: u64,
 }
 
 /// The tables for one kind of packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// How classes lead to a rule: [`MODE_CELLS`], [`MODE_GRID`] or [`MODE_PAIRS`].
-    pub mode: u32,
     /// The trie of source addresses.
     pub src: u32,
     /// The trie of destination addresses.
     pub dst: u32,
+    /// How classes lead to a rule: [`MODE_CELLS`], [`MODE_GRID`] or [`MODE_PAIRS`].
+    pub mode: u32,
     /// Bit `f` is set when step `f` is in use.
     pub steps_used: u32,
     /// The steps that make the upper-layer class, one for each field.
@@ -280,12 +278,12 @@ pub struct Step {
     pub table: u32,
 }
 
-/// The index of [`Header::sections`] for IPv4.
-pub const SECTION_IPV4: usize = 0;
-/// The index of [`Header::sections`] for IPv6.
-pub const SECTION_IPV6: usize = 1;
-/// The index of [`Header::sections`] for all other EtherTypes.
-pub const SECTION_OTHER: usize = 2;
+/// The offset of the section for IPv4.
+pub const SECTION_IPV4: u32 = size_of::<Header>() as u32;
+/// The offset of the section for IPv6.
+pub const SECTION_IPV6: u32 = SECTION_IPV4 + size_of::<Section>() as u32;
+/// The offset of the section for all other EtherTypes.
+pub const SECTION_OTHER: u32 = SECTION_IPV6 + size_of::<Section>() as u32;
 
 /// [`Section::mode`]: a table of cells.
 pub const MODE_CELLS: u32 = 0;
@@ -436,7 +434,7 @@ pub const MAX_LIST: u32 = 64;
 /// The most `count` entries in one list of a cell.
 pub const MAX_COUNTS: u32 = 64;
 
-const _: () = assert!(size_of::<Header>() == 40);
+const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);

@@ -51,7 +51,7 @@ fn opaque(image: *const u8, mut value: u64) -> u64 {
     // SAFETY: the word lies in the image's header.
     unsafe {
         asm!(
-            "{zero} = *(u32 *)({image} + {offset})",
+            "{zero} = *(u64 *)({image} + {offset})",
             "{value} ^= {zero}",
             image = in(reg) image,
             offset = const offset_of!(Header, zero),

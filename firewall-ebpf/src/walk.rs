@@ -10,7 +10,7 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        BLOCK, BY_WIDE, COUNT, EMPTY, Field, GridLeaf, Header, LEAF, LIST, MAX_COUNTS, MAX_LEVELS,
+        BLOCK, BY_WIDE, COUNT, EMPTY, Field, GridLeaf, LEAF, LIST, MAX_COUNTS, MAX_LEVELS,
         MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NODE_BYTES, NODE_CLASS_PAGES,
         NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS, Pair, Record,
         SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, pair_hash, pair_slot,
@@ -43,49 +43,26 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
     interface: u32,
     counts: &mut C,
 ) -> Judgement {
-    let index = if headers.has(present::IPV4) {
-        SECTION_IPV4
-    } else if headers.has(present::IPV6) {
-        SECTION_IPV6
-    } else {
-        SECTION_OTHER
-    };
-    let section = image.u32((offset_of!(Header, sections) + 4 * index) as u32);
-    let (src, dst) = if headers.has(present::IPV4) {
+    let (section, src, dst) = if headers.has(present::IPV4) {
+        let (src, dst) = get_two(image, SECTION_IPV4, offset_of!(Section, src));
         (
-            find::<2, M>(
-                image,
-                get(image, section, offset_of!(Section, src)),
-                headers.src_high,
-                0,
-            ),
-            find::<2, M>(
-                image,
-                get(image, section, offset_of!(Section, dst)),
-                headers.dst_high,
-                0,
-            ),
+            SECTION_IPV4,
+            find::<2, M>(image, src, headers.src_high, 0),
+            find::<2, M>(image, dst, headers.dst_high, 0),
         )
     } else if headers.has(present::IPV6) {
+        let (src, dst) = get_two(image, SECTION_IPV6, offset_of!(Section, src));
         (
-            find::<8, M>(
-                image,
-                get(image, section, offset_of!(Section, src)),
-                headers.src_high,
-                headers.src_low,
-            ),
-            find::<8, M>(
-                image,
-                get(image, section, offset_of!(Section, dst)),
-                headers.dst_high,
-                headers.dst_low,
-            ),
+            SECTION_IPV6,
+            find::<8, M>(image, src, headers.src_high, headers.src_low),
+            find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
-        (0, 0)
+        (SECTION_OTHER, 0, 0)
     };
-    let upper = upper_class(image, section, headers, interface);
-    let mode = get(image, section, offset_of!(Section, mode));
+    let section = opaque(image, section);
+    let (mode, steps_used) = get_two(image, section, offset_of!(Section, mode));
+    let upper = upper_class(image, section, steps_used, headers, interface);
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
     } else {
@@ -135,10 +112,10 @@ fn get_two<M: Memory + ?Sized>(image: &M, start: u32, field: usize) -> (u32, u32
 fn upper_class<M: Memory + ?Sized>(
     image: &M,
     section: u32,
+    used: u32,
     headers: &Headers,
     interface: u32,
 ) -> u32 {
-    let used = get(image, section, offset_of!(Section, steps_used));
     let ip = headers.has(present::IPV4) || headers.has(present::IPV6);
     let ports = headers.has(present::PORTS);
     let mut fused = 0_u32;

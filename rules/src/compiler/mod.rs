@@ -30,7 +30,7 @@ mod writer;
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Header, MAGIC, MAX_WALK},
+    image::{Header, MAGIC, MAX_WALK, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section},
 };
 
 use crate::ruleset::{Policy, Ruleset};
@@ -188,22 +188,19 @@ pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileE
         drops: drops(ruleset.settings.policy),
         ..Header::default()
     };
-    writer.reserve(size_of::<Header>())?;
+    writer.reserve(SECTION_OTHER as usize + size_of::<Section>())?;
     let mut plan = Plan::default();
     let views = (
         view::ipv4(ruleset, target.interfaces),
         view::ipv6(ruleset, target.interfaces),
         view::other(ruleset, target.interfaces),
     );
-    let sections = [
-        compile_section(ruleset, target.slots, &views.0, &mut writer)?,
-        compile_section(ruleset, target.slots, &views.1, &mut writer)?,
-        compile_section(ruleset, target.slots, &views.2, &mut writer)?,
+    let slots = target.slots;
+    plan.sections = vec![
+        compile_section(ruleset, slots, &views.0, SECTION_IPV4, &mut writer)?,
+        compile_section(ruleset, slots, &views.1, SECTION_IPV6, &mut writer)?,
+        compile_section(ruleset, slots, &views.2, SECTION_OTHER, &mut writer)?,
     ];
-    for (section, (offset, section_plan)) in header.sections.iter_mut().zip(sections) {
-        *section = offset;
-        plan.sections.push(section_plan);
-    }
     writer.align(8)?;
     header.metadata = writer.offset();
     header.metadata_length = u32::try_from(target.metadata.len()).unwrap_or(u32::MAX);

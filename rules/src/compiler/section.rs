@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{ranges::Value, ruleset::Ruleset};
 
-/// Writes a section and returns the offset of its head.
+/// Writes a section, whose head has its place at `offset`.
 ///
 /// # Errors
 ///
@@ -27,15 +27,14 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
     ruleset: &Ruleset,
     slots: &[u32],
     view: &View<'_, A>,
+    offset: u32,
     writer: &mut Writer,
-) -> Result<(u32, SectionPlan), CompileError> {
+) -> Result<SectionPlan, CompileError> {
     let rules = Rules::new(
         ruleset,
         slots,
         view.rules.iter().map(|rule| rule.id).collect(),
     );
-    writer.align(8)?;
-    let offset = writer.reserve(size_of::<Section>())?;
     let src = Side::new(view.rules.iter().map(|rule| rule.src));
     let dst = Side::new(view.rules.iter().map(|rule| rule.dst));
     let upper = upper::write(view, writer)?;
@@ -72,10 +71,9 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
     }
     parts.insert_upper(upper_part);
     writer.write_section(offset, &section);
-    let plan = SectionPlan {
+    Ok(SectionPlan {
         packets: view.kind,
         rules: rules.len(),
         parts: parts.finish(),
-    };
-    Ok((offset, plan))
+    })
 }

@@ -103,23 +103,20 @@ impl Writer {
             magic,
             length,
             drops,
-            sections: [ipv4, ipv6, other],
             metadata,
             metadata_length,
-            zero,
             padding,
+            zero,
         } = header;
         let words = [
             magic,
             length,
             drops,
-            ipv4,
-            ipv6,
-            other,
             metadata,
             metadata_length,
-            zero,
             padding,
+            zero as u32,
+            (zero >> 32) as u32,
         ];
         self.overwrite(0, &words);
     }
@@ -127,9 +124,9 @@ impl Writer {
     /// Puts a section's head into the space reserved for it at `offset`.
     pub(super) fn write_section(&mut self, offset: u32, section: &Section) {
         let &Section {
-            mode,
             src,
             dst,
+            mode,
             steps_used,
             steps,
             dst_classes,
@@ -155,7 +152,7 @@ impl Writer {
             summaries,
             items,
         } = section;
-        let mut words = vec![mode, src, dst, steps_used];
+        let mut words = vec![src, dst, mode, steps_used];
         for step in steps {
             words.extend([step.trie, step.absent, step.classes, step.table]);
         }

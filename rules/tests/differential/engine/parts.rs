@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    BLOCK, FIELDS, Header, LEAF, Memory, NODE_BYTES, NODE_CLASS_PAGES, NODE_KIND, NODE_PAGES,
-    NODE_PAIR, PAGE, PAGE_NUMBERS, SECTION_OTHER, Section, Step, tree_level,
+    BLOCK, FIELDS, LEAF, Memory, NODE_BYTES, NODE_CLASS_PAGES, NODE_KIND, NODE_PAGES, NODE_PAIR,
+    PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
 };
 use rules::compiler::{Image, Part as Planned};
 
@@ -68,11 +68,10 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
         });
     }
     let image = image.bytes();
-    for index in 0..=SECTION_OTHER {
-        let section = image.u32((offset_of!(Header, sections) + 4 * index) as u32);
+    for section in [SECTION_IPV4, SECTION_IPV6, SECTION_OTHER] {
         let get = |field: usize| image.u32(section + field as u32);
         let mut references = Vec::new();
-        if index != SECTION_OTHER {
+        if section != SECTION_OTHER {
             references.push(get(offset_of!(Section, src)));
             references.push(get(offset_of!(Section, dst)));
         }
