@@ -1,0 +1,29 @@
+//! Rule sets and address lists to judge and to measure packet filters with: read from published
+//! files or generated from a seed, written for each filter in its own language, and traffic that
+//! is aimed at them.
+//!
+//! A [`RuleSet`] holds what every filter can say: prefixes, port ranges, a protocol and TCP
+//! flags. What it decides is spelled out in [`RuleSet::decide`], so that filters are compared
+//! with something that knows none of them.
+
+pub mod address_list;
+pub mod classbench;
+pub mod error;
+pub mod family;
+pub mod ports;
+pub mod prefix;
+pub mod rule;
+pub mod rule_set;
+mod text;
+pub mod trace;
+pub mod write;
+
+pub use self::{
+    address_list::{AddressList, AddressRange},
+    error::{Fault, ReadError},
+    family::Family,
+    ports::PortRange,
+    prefix::Prefix,
+    rule::{FlagMatch, Rule, Verdict},
+    rule_set::{Decision, RuleSet},
+};

@@ -1,0 +1,57 @@
+//! Why a file cannot be read.
+
+use std::{io, path::PathBuf};
+
+/// Why a file of rules, packets or addresses cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file itself cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A line does not have the form that it must have.
+    #[error("{}:{line}: {fault}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Fault {
+    /// The line ends early.
+    #[error("the {0} is missing")]
+    Missing(&'static str),
+    /// A field does not have its form.
+    #[error("`{text}` is no {field}")]
+    Invalid {
+        /// What it is meant to be.
+        field: &'static str,
+        /// What it is.
+        text: String,
+    },
+    /// A prefix has bits set behind its length.
+    #[error("`{0}` has bits set behind its length")]
+    HostBits(String),
+    /// The line goes on behind its last field.
+    #[error("nothing is expected before `{0}`")]
+    LeftOver(String),
+}
+
+impl Fault {
+    pub(super) fn invalid(field: &'static str, text: &str) -> Self {
+        Self::Invalid {
+            field,
+            text: text.to_owned(),
+        }
+    }
+}
