@@ -10,10 +10,14 @@ pub mod address_list;
 pub mod classbench;
 pub mod error;
 pub mod family;
+pub mod generate;
+pub mod index;
 pub mod ports;
 pub mod prefix;
 pub mod rule;
 pub mod rule_set;
+pub mod statistics;
+pub mod stream;
 mod text;
 pub mod trace;
 pub mod write;
@@ -22,8 +26,10 @@ pub use self::{
     address_list::{AddressList, AddressRange},
     error::{Fault, ReadError},
     family::Family,
+    index::Index,
     ports::PortRange,
     prefix::Prefix,
     rule::{FlagMatch, Rule, Verdict},
     rule_set::{Decision, RuleSet},
+    statistics::Statistics,
 };
