@@ -15,7 +15,7 @@ macro_rules! rule_sets {
     ($($name:ident: $set:expr, $packets:literal packets;)*) => {$(
         #[test]
         fn $name() {
-            proof::rule_set(stringify!($name), &$set, $packets, &[]);
+            proof::rule_set(stringify!($name), &$set, $packets, &[]).unwrap();
         }
     )*};
 }
@@ -24,7 +24,7 @@ macro_rules! lists {
     ($($name:ident: $list:expr, $packets:literal packets;)*) => {$(
         #[test]
         fn $name() {
-            proof::address_list(stringify!($name), &$list, $packets);
+            proof::address_list(stringify!($name), &$list, $packets).unwrap();
         }
     )*};
 }
@@ -36,9 +36,9 @@ rule_sets! {
     fw_1k_of_ipv6: rule_set(Kind::Fw, V6, 1000, Verdict::Drop, 4), 100_000 packets;
     ipc_1k: rule_set(Kind::Ipc, V4, 1000, Verdict::Drop, 5), 100_000 packets;
     ipc_1k_of_ipv6: rule_set(Kind::Ipc, V6, 1000, Verdict::Pass, 6), 100_000 packets;
-    acl_10k: rule_set(Kind::Acl, V4, 10_000, Verdict::Drop, 7), 20_000 packets;
-    fw_10k: rule_set(Kind::Fw, V4, 10_000, Verdict::Drop, 8), 20_000 packets;
-    ipc_10k: rule_set(Kind::Ipc, V4, 10_000, Verdict::Drop, 9), 20_000 packets;
+    acl_10k: rule_set(Kind::Acl, V4, 10_000, Verdict::Drop, 7), 100_000 packets;
+    fw_10k: rule_set(Kind::Fw, V4, 10_000, Verdict::Drop, 8), 100_000 packets;
+    ipc_10k: rule_set(Kind::Ipc, V4, 10_000, Verdict::Drop, 9), 100_000 packets;
     ipc_10k_of_ipv6: rule_set(Kind::Ipc, V6, 10_000, Verdict::Drop, 10), 20_000 packets;
     a_chain_of_nested_prefixes: nested_prefixes(V4, 1, 11), 20_000 packets;
     chains_of_nested_prefixes: nested_prefixes(V4, 300, 12), 20_000 packets;

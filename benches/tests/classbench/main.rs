@@ -2,7 +2,8 @@
 //! loaded and compiled; then the image as the XDP program walks it, the reference evaluator, and
 //! a scan over the rules as they were before they were written must agree on every packet.
 //!
-//! [`published`] takes what lies in `../shared/data`, or in the folder that `FIREWALL_DATA` names.
+//! [`published`] takes what lies in `../shared/data`, or in the folder that `FIREWALL_DATA` names;
+//! with `FIREWALL_LONG=1` also the rule sets that take minutes.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,4 +15,5 @@ mod data;
 mod engine;
 mod generated;
 mod proof;
+mod published;
 mod statistics;

@@ -1,0 +1,54 @@
+//! The proof on published rule sets and lists.
+
+use std::path::{Path, PathBuf};
+
+use benches::rulesets::{AddressList, Verdict, classbench, trace};
+
+use crate::{data, proof};
+
+/// Proves the verdicts of every file, and fails with all that went wrong.
+fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
+    let failures: Vec<_> = files.iter().filter_map(|path| prove(path).err()).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+fn rule_set(path: &Path) -> Result<(), String> {
+    let set = classbench::read_rules(path, Verdict::Drop).unwrap();
+    let with_trace = data::name(path).replace(".gz", "_trace.gz");
+    let trace = path.with_file_name(with_trace);
+    let entries = if trace.exists() {
+        trace::read_trace(&trace).unwrap()
+    } else {
+        Vec::new()
+    };
+    let tuples: Vec<_> = entries.iter().map(|entry| entry.tuple).collect();
+    proof::rule_set(data::name(path), &set, 100_000, &tuples)
+}
+
+#[test]
+fn rule_sets_of_1k() {
+    all(&data::files("classbench", &["_1k.gz"]), rule_set);
+}
+
+#[test]
+fn rule_sets_of_10k_to_50k() {
+    if data::may_be_long() {
+        let endings = ["_10k.gz", "_20k.gz", "_50k.gz"];
+        all(&data::files("classbench", &endings), rule_set);
+    }
+}
+
+#[test]
+fn rule_sets_of_100k_and_their_traces() {
+    if data::may_be_long() {
+        all(&data::files("classbench", &["_100k.gz"]), rule_set);
+    }
+}
+
+#[test]
+fn blocklists() {
+    all(&data::files("blocklists", &[".txt", ".txt.gz"]), |path| {
+        let list = AddressList::read(path).unwrap();
+        proof::address_list(data::name(path), &list, 50_000)
+    });
+}
