@@ -1,10 +1,10 @@
 //! A rule set that is searched fast, to draw packets that no rule matches and to follow long
 //! traffic.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use super::{
-    Decision, RuleSet,
+    Decision, Rule, RuleSet,
     family::{Family, number},
 };
 use crate::tuple::Tuple;
@@ -67,8 +67,20 @@ impl<'a> Index<'a> {
     /// What [`RuleSet::decide`] says.
     #[must_use]
     pub fn decide(&self, tuple: &Tuple) -> Decision {
-        let family = Family::of(tuple.src);
-        let (src, dst) = (number(tuple.src), number(tuple.dst));
+        let first = self.first(tuple.src, tuple.dst, |_, rule| rule.matches(tuple));
+        self.set.decision(first)
+    }
+
+    /// The index of the first rule whose prefixes hold these addresses and that is wanted by its
+    /// index and itself.
+    pub(super) fn first(
+        &self,
+        src: IpAddr,
+        dst: IpAddr,
+        wanted: impl Fn(usize, &Rule) -> bool,
+    ) -> Option<usize> {
+        let family = Family::of(src);
+        let (src, dst) = (number(src), number(dst));
         let mut best: Option<usize> = None;
         for space in &self.spaces {
             if best.is_some_and(|best| best < space.first) {
@@ -82,14 +94,12 @@ impl<'a> Index<'a> {
             let found = candidates
                 .take_while(|index| best.is_none_or(|best| *index < best))
                 .find(|index| {
-                    self.set
-                        .rules
-                        .get(*index)
-                        .is_some_and(|rule| rule.matches(tuple))
+                    let rule = self.set.rules.get(*index);
+                    rule.is_some_and(|rule| wanted(*index, rule))
                 });
             best = found.or(best);
         }
-        self.set.decision(best)
+        best
     }
 }
 
