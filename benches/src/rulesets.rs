@@ -7,6 +7,7 @@
 //! with something that knows none of them.
 
 pub mod address_list;
+pub mod capture;
 pub mod classbench;
 pub mod error;
 pub mod family;
@@ -14,6 +15,7 @@ pub mod generate;
 pub mod index;
 pub mod ports;
 pub mod prefix;
+pub mod published;
 pub mod rule;
 pub mod rule_set;
 pub mod statistics;
@@ -24,7 +26,7 @@ pub mod write;
 
 pub use self::{
     address_list::{AddressList, AddressRange},
-    error::{Fault, ReadError},
+    error::{CaptureFault, Fault, ReadError},
     family::Family,
     index::Index,
     ports::PortRange,

@@ -23,6 +23,14 @@ pub enum ReadError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// A capture file does not have the form that it must have.
+    #[error("`{}`: {fault}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CaptureFault,
+    },
 }
 
 /// What is wrong with a line.
@@ -45,6 +53,23 @@ pub enum Fault {
     /// The line goes on behind its last field.
     #[error("nothing is expected before `{0}`")]
     LeftOver(String),
+}
+
+/// What is wrong with a capture file.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CaptureFault {
+    /// It does not begin as capture files of the classic form do.
+    #[error("no capture file of the classic form")]
+    NoCapture,
+    /// It was taken on a link of another type.
+    #[error("taken on a link of the type `{0}`, which is not Ethernet")]
+    NotEthernet(u32),
+    /// It ends within a frame.
+    #[error("the frame at byte {offset} is cut off")]
+    Cut {
+        /// Where the frame's record begins.
+        offset: usize,
+    },
 }
 
 impl Fault {

@@ -1,31 +1,17 @@
-//! Published rule sets and lists, which lie beside the project or nowhere.
+//! Published rule sets, lists and captures, which lie beside the project or nowhere.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf};
 
-/// The files of a folder whose names end so, in order of their names; where there is no such
-/// folder none, which is said.
-pub(crate) fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
-    let folder = match env::var_os("FIREWALL_DATA") {
-        Some(data) => PathBuf::from(data),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+use benches::rulesets::published;
+
+/// The files below a folder whose names end so; where there are none, that is said.
+pub(crate) fn files(below: &str, endings: &[&str]) -> Vec<PathBuf> {
+    let files = published::files(below, endings);
+    if files.is_empty() {
+        let folder = published::folder().join(below);
+        println!("skipped: nothing of {endings:?} in `{}`", folder.display());
     }
-    .join(folder);
-    let Ok(entries) = fs::read_dir(&folder) else {
-        println!("skipped: there is no `{}`", folder.display());
-        return Vec::new();
-    };
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| endings.iter().any(|ending| name(path).ends_with(ending)));
-    files.sort();
     files
-}
-
-/// The name of a file.
-pub(crate) fn name(path: &Path) -> &str {
-    path.file_name().unwrap().to_str().unwrap()
 }
 
 /// Whether tests may take minutes, which is said when they may not.

@@ -2,7 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use benches::rulesets::{AddressList, Verdict, classbench, trace};
+use benches::{
+    rulesets::{
+        AddressList, CaptureFault, ReadError, Verdict, capture, classbench, published, trace,
+    },
+    tuple::Tuple,
+};
+use rules::evaluator::{Fields, decode};
 
 use crate::{data, proof};
 
@@ -14,7 +20,7 @@ fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
 
 fn rule_set(path: &Path) -> Result<(), String> {
     let set = classbench::read_rules(path, Verdict::Drop).unwrap();
-    let with_trace = data::name(path).replace(".gz", "_trace.gz");
+    let with_trace = published::name(path).replace(".gz", "_trace.gz");
     let trace = path.with_file_name(with_trace);
     let entries = if trace.exists() {
         trace::read_trace(&trace).unwrap()
@@ -22,7 +28,7 @@ fn rule_set(path: &Path) -> Result<(), String> {
         Vec::new()
     };
     let tuples: Vec<_> = entries.iter().map(|entry| entry.tuple).collect();
-    proof::rule_set(data::name(path), &set, 100_000, &tuples)
+    proof::rule_set(published::name(path), &set, 100_000, &tuples)
 }
 
 #[test]
@@ -49,6 +55,53 @@ fn rule_sets_of_100k_and_their_traces() {
 fn blocklists() {
     all(&data::files("blocklists", &[".txt", ".txt.gz"]), |path| {
         let list = AddressList::read(path).unwrap();
-        proof::address_list(data::name(path), &list, 50_000)
+        proof::address_list(published::name(path), &list, 50_000)
     });
+}
+
+/// The fields that packets of captures are said to have are those that the reference evaluator
+/// reads, where it takes them for well-formed.
+#[test]
+fn captures() {
+    let (mut frames, mut compared) = (0, 0);
+    for path in data::files("pcaps", &[".pcap"]) {
+        let found = match capture::read_frames(&path) {
+            Ok(found) => found,
+            Err(ReadError::Capture { fault, .. }) => match fault {
+                CaptureFault::NoCapture | CaptureFault::NotEthernet(_) => continue,
+                // Some are broken on purpose.
+                CaptureFault::Cut { .. } => continue,
+            },
+            Err(error) => panic!("{error}"),
+        };
+        for frame in found {
+            frames += 1;
+            let Ok(Fields {
+                src: Some(src),
+                dst: Some(dst),
+                protocol: Some(protocol),
+                sport,
+                dport,
+                tcp_flags,
+                ..
+            }) = decode(&frame)
+            else {
+                continue;
+            };
+            if let Some(tuple) = capture::tuple(&frame) {
+                let expected = Tuple {
+                    src,
+                    dst,
+                    protocol,
+                    sport: sport.unwrap_or(0),
+                    dport: dport.unwrap_or(0),
+                    tcp_flags: tcp_flags.unwrap_or(0),
+                };
+                assert_eq!(tuple, expected, "{}: {frame:x?}", path.display());
+                compared += 1;
+            }
+        }
+    }
+    println!("{frames} frames, {compared} compared");
+    assert!(frames == 0 || compared > frames / 2);
 }

@@ -3,6 +3,7 @@
 use benches::rulesets::{
     Family, RuleSet, Statistics, Verdict, classbench,
     generate::{Kind, rule_set},
+    published,
 };
 
 use crate::data;
@@ -25,7 +26,7 @@ fn generated_sets_are_like_published_ones() {
             .map(|path| {
                 let set = classbench::read_rules(path, Verdict::Drop).unwrap();
                 let statistics = Statistics::of(&set);
-                println!("{}: {statistics}", data::name(path));
+                println!("{}: {statistics}", published::name(path));
                 statistics
             })
             .collect();
