@@ -33,7 +33,7 @@ pub fn addresses(list: &AddressList, family: Family) -> String {
         // The kernel takes no prefix of length 0.
         ranges
             .flat_map(|range| range.prefixes())
-            .flat_map(|prefix| halves(prefix))
+            .flat_map(halves)
             .collect()
     };
     let mut text = String::with_capacity(prefixes.len() * 30);
