@@ -7,10 +7,12 @@
 //! with something that knows none of them.
 
 pub mod address_list;
+pub mod address_range;
 pub mod capture;
 pub mod classbench;
 pub mod error;
 pub mod family;
+pub mod flags;
 pub mod generate;
 pub mod index;
 pub mod ports;
@@ -22,16 +24,20 @@ pub mod statistics;
 pub mod stream;
 mod text;
 pub mod trace;
+pub mod verdict;
 pub mod write;
 
 pub use self::{
-    address_list::{AddressList, AddressRange},
+    address_list::AddressList,
+    address_range::AddressRange,
     error::{CaptureFault, Fault, ReadError},
     family::Family,
+    flags::FlagMatch,
     index::Index,
     ports::PortRange,
     prefix::Prefix,
-    rule::{FlagMatch, Rule, Verdict},
+    rule::Rule,
     rule_set::{Decision, RuleSet},
     statistics::Statistics,
+    verdict::Verdict,
 };

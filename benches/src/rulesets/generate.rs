@@ -99,3 +99,48 @@ impl Generator {
         self.upper.fill(rule, random)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_have_the_size_and_family_that_is_asked_for() {
+        for kind in Kind::ALL {
+            for family in [Family::V4, Family::V6] {
+                for size in [0, 1, 100, 20_000] {
+                    let set = rule_set(kind, family, size, Verdict::Drop, 1);
+                    assert_eq!(set.rules.len(), size, "{kind:?} {family:?}");
+                    let of_family =
+                        |rule: &Rule| rule.src.family() == family && rule.dst.family() == family;
+                    assert!(set.rules.iter().all(of_family));
+                    let open = |rule: &Rule| Rule {
+                        verdict: Verdict::Drop,
+                        ..*rule
+                    };
+                    let different: HashSet<_> = set.rules.iter().map(open).collect();
+                    assert_eq!(different.len(), size);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_set() {
+        let set = |seed| rule_set(Kind::Ipc, Family::V6, 500, Verdict::Drop, seed);
+        assert_eq!(set(7), set(7));
+        assert_ne!(set(7), set(8));
+    }
+
+    #[test]
+    fn a_hundred_thousand_rules_are_made_and_written() {
+        let set = rule_set(Kind::Acl, Family::V4, 100_000, Verdict::Drop, 1);
+        assert_eq!(set.rules.len(), 100_000);
+        let settings = crate::rulesets::write::firewall::Settings {
+            interface: "eth0",
+            mode: "native",
+        };
+        let text = crate::rulesets::write::firewall::rules(&set, settings);
+        assert_eq!(text.matches("[[rule]]").count(), 100_000);
+    }
+}

@@ -1,7 +1,7 @@
 //! A rule in the terms that every packet filter has.
 
 use super::{
-    Prefix,
+    FlagMatch, Prefix, Verdict,
     ports::{PortRange, has_ports},
 };
 use crate::{packet::protocol, tuple::Tuple};
@@ -27,22 +27,6 @@ pub struct Rule {
     pub tcp_flags: FlagMatch,
     /// What becomes of a packet that matches.
     pub verdict: Verdict,
-}
-
-/// Bits of the TCP flags byte that must have certain values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FlagMatch {
-    value: u8,
-    mask: u8,
-}
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It goes on to the kernel.
-    Pass,
-    /// It is dropped.
-    Drop,
 }
 
 impl Rule {
@@ -85,65 +69,6 @@ impl Rule {
             self.tcp_flags = FlagMatch::ANY;
         }
         self
-    }
-}
-
-impl FlagMatch {
-    /// Any flags.
-    pub const ANY: Self = Self { value: 0, mask: 0 };
-
-    /// The flags whose bits in `mask` are as in `value` (FIN = 1, ..., CWR = 128).
-    #[must_use]
-    pub const fn new(value: u8, mask: u8) -> Self {
-        Self {
-            value: value & mask,
-            mask,
-        }
-    }
-
-    /// The bits that must be set.
-    #[must_use]
-    pub const fn set(self) -> u8 {
-        self.value
-    }
-
-    /// The bits that must be clear.
-    #[must_use]
-    pub const fn clear(self) -> u8 {
-        self.mask & !self.value
-    }
-
-    /// The bits that are looked at.
-    #[must_use]
-    pub const fn mask(self) -> u8 {
-        self.mask
-    }
-
-    /// Whether no bit is looked at.
-    #[must_use]
-    pub const fn is_any(self) -> bool {
-        self.mask == 0
-    }
-
-    /// Whether these flags match.
-    #[must_use]
-    pub const fn contains(self, flags: u8) -> bool {
-        flags & self.mask == self.value
-    }
-}
-
-impl Verdict {
-    /// The verdict for a rule that comes without one, by its index from 0: of two neighbours, at
-    /// an even index and behind it, one passes and one drops; a hash of the index says which.
-    #[must_use]
-    pub const fn of_index(index: usize) -> Self {
-        let pair = (index / 2) as u64;
-        let hash = pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63;
-        if hash == (index % 2) as u64 {
-            Self::Drop
-        } else {
-            Self::Pass
-        }
     }
 }
 
@@ -205,14 +130,5 @@ mod tests {
         }
         let tcp = rule(protocol::TCP);
         assert_eq!(tcp.without_absent_fields(), tcp);
-    }
-
-    #[test]
-    fn neighbours_have_different_verdicts() {
-        for index in (0..1000).step_by(2) {
-            assert_ne!(Verdict::of_index(index), Verdict::of_index(index + 1));
-        }
-        let first = (0..1000).filter(|pair| Verdict::of_index(2 * pair) == Verdict::Pass);
-        assert!((400..600).contains(&first.count()));
     }
 }

@@ -42,7 +42,7 @@ pub enum Pattern {
     Misses,
 }
 
-/// An endless stream of packets, the same for the same seed, but for [`Pattern::Misses`].
+/// A stream of packets, the same for the same seed, which ends only as [`Pattern::Misses`] says.
 #[derive(Clone, Debug)]
 pub struct Stream<'a, T> {
     target: &'a T,

@@ -29,6 +29,25 @@ pub enum Hook<'a> {
     Prerouting,
 }
 
+/// Whether rules count the packets that they match, as those of this firewall always do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counters {
+    /// They only decide.
+    None,
+    /// Each rule counts.
+    PerRule,
+}
+
+impl Counters {
+    /// What stands before the verdict of a rule.
+    const fn statement(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::PerRule => "counter ",
+        }
+    }
+}
+
 /// Writes the table: `sets` before a chain of that policy with the lines that `rules` writes.
 fn table(
     hook: Hook<'_>,

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use super::{Hook, table};
+use super::{Counters, Hook, table};
 use crate::rulesets::{AddressList, AddressRange, Family, Verdict};
 
 /// The script of a blocklist: packets whose source is in the list are dropped, all others pass.
@@ -13,7 +13,7 @@ use crate::rulesets::{AddressList, AddressRange, Family, Verdict};
 /// Each family that the list has is a set, of hashed addresses when all members are single ones,
 /// else of intervals, which do not overlap.
 #[must_use]
-pub fn addresses(list: &AddressList, hook: Hook<'_>) -> String {
+pub fn addresses(list: &AddressList, hook: Hook<'_>, counters: Counters) -> String {
     let merged = list.merged();
     let families = list.families();
     let mut sets = String::new();
@@ -24,7 +24,7 @@ pub fn addresses(list: &AddressList, hook: Hook<'_>) -> String {
     table(hook, Verdict::Pass, &sets, |text| {
         families.iter().try_for_each(|family| {
             let (ip, set) = names(*family);
-            writeln!(text, "{ip} saddr @{set} drop")
+            writeln!(text, "{ip} saddr @{set} {}drop", counters.statement())
         })
     })
 }
@@ -96,6 +96,9 @@ ip6 saddr @listed6 drop
 }
 }
 ";
-        assert_eq!(addresses(&list, Hook::Ingress { device: "eth0" }), script);
+        assert_eq!(
+            addresses(&list, Hook::Ingress { device: "eth0" }, Counters::None),
+            script
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Hook, table, word};
+use super::{Counters, Hook, table, word};
 use crate::{
     packet::tcp_flags,
     rulesets::{Family, FlagMatch, PortRange, Rule, RuleSet},
@@ -22,13 +22,15 @@ const FLAGS: [(&str, u8); 8] = [
 
 /// The script of a rule set as a chain of its rules, in order.
 #[must_use]
-pub fn linear(set: &RuleSet, hook: Hook<'_>) -> String {
+pub fn linear(set: &RuleSet, hook: Hook<'_>, counters: Counters) -> String {
     table(hook, set.default, "", |text| {
-        set.rules.iter().try_for_each(|rule| write_rule(text, rule))
+        set.rules
+            .iter()
+            .try_for_each(|rule| write_rule(text, rule, counters))
     })
 }
 
-fn write_rule(text: &mut String, rule: &Rule) -> fmt::Result {
+fn write_rule(text: &mut String, rule: &Rule, counters: Counters) -> fmt::Result {
     let Rule {
         src,
         dst,
@@ -60,7 +62,7 @@ fn write_rule(text: &mut String, rule: &Rule) -> fmt::Result {
     write_ports(text, "sport", *sport)?;
     write_ports(text, "dport", *dport)?;
     write_flags(text, *tcp_flags)?;
-    writeln!(text, "{}", word(*verdict))
+    writeln!(text, "{}{}", counters.statement(), word(*verdict))
 }
 
 fn write_ports(text: &mut String, key: &str, ports: PortRange) -> fmt::Result {
@@ -145,7 +147,7 @@ mod tests {
                 rules: vec![rule],
                 default: Verdict::Pass,
             };
-            let script = linear(&set, Hook::Prerouting);
+            let script = linear(&set, Hook::Prerouting, Counters::None);
             let expected = format!(
                 "table inet bench {{\nchain rules {{\ntype filter hook prerouting priority raw; \
                  policy accept;\n{text}\n}}\n}}\n"
