@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use benches::{
     rulesets::{
-        AddressList, CaptureFault, ReadError, Verdict, capture, classbench, published, trace,
+        AddressList, CaptureFault, ReadError, Verdict, capture, classbench,
+        ports::has_ports,
+        published,
+        trace::{Entry, read_trace},
     },
     tuple::Tuple,
 };
@@ -20,15 +23,36 @@ fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
 
 fn rule_set(path: &Path) -> Result<(), String> {
     let set = classbench::read_rules(path, Verdict::Drop).unwrap();
-    let with_trace = published::name(path).replace(".gz", "_trace.gz");
-    let trace = path.with_file_name(with_trace);
-    let entries = if trace.exists() {
-        trace::read_trace(&trace).unwrap()
+    let tuples: Vec<_> = trace_of(path).iter().map(|entry| entry.tuple).collect();
+    proof::rule_set(published::name(path), &set, 100_000, &tuples)
+}
+
+/// The trace of a filter file, which not all have.
+fn trace_of(path: &Path) -> Vec<Entry> {
+    let name = published::name(path).replace(".gz", "_trace.gz");
+    let trace = path.with_file_name(name);
+    if trace.exists() {
+        read_trace(&trace).unwrap()
     } else {
         Vec::new()
-    };
-    let tuples: Vec<_> = entries.iter().map(|entry| entry.tuple).collect();
-    proof::rule_set(published::name(path), &set, 100_000, &tuples)
+    }
+}
+
+/// Filter files and traces are understood: a packet that was drawn from a rule matches it, unless
+/// its protocol has no ports and the rule asks for some.
+#[test]
+fn packets_of_traces_match_the_rules_that_they_were_drawn_from() {
+    for path in data::files("classbench", &["_100k.gz"]) {
+        let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
+        for Entry { tuple, rule } in trace_of(&path) {
+            let rule = &set.rules[rule];
+            let asks_for_ports = !rule.sport.is_any() || !rule.dport.is_any();
+            assert!(
+                rule.matches(&tuple) || asks_for_ports && !has_ports(tuple.protocol),
+                "{tuple:?} {rule:?}"
+            );
+        }
+    }
 }
 
 #[test]
