@@ -22,8 +22,8 @@ use std::collections::HashSet;
 use self::{addresses::AddressTree, choice::Weights, kind::Profile, upper::Upper};
 pub use self::{
     adversarial::{
-        alternating_hosts, different_ports, every_address, every_other_address, last_bits,
-        nested_prefixes, one_rule_each,
+        alternating_hosts, crossed_ports, different_ports, every_address, every_other_address,
+        last_bits, nested_prefixes, one_rule_each,
     },
     kind::Kind,
     lists::{addresses, prefixes},

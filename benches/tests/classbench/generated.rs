@@ -4,8 +4,8 @@ use benches::rulesets::{
     Family::{V4, V6},
     Verdict,
     generate::{
-        Kind, addresses, alternating_hosts, different_ports, every_address, every_other_address,
-        last_bits, nested_prefixes, one_rule_each, prefixes, rule_set,
+        Kind, addresses, alternating_hosts, crossed_ports, different_ports, every_address,
+        every_other_address, last_bits, nested_prefixes, one_rule_each, prefixes, rule_set,
     },
 };
 
@@ -46,6 +46,8 @@ rule_sets! {
     chains_of_nested_prefixes_of_ipv6: nested_prefixes(V6, 80, 14), 20_000 packets;
     all_different_ports: different_ports(V4, 10_000), 20_000 packets;
     all_different_ports_of_ipv6: different_ports(V6, 10_000), 20_000 packets;
+    hundreds_of_crossed_ports: crossed_ports(V4, 1000), 20_000 packets;
+    thousands_of_crossed_ports: crossed_ports(V4, 10_000), 20_000 packets;
     hosts_of_alternating_verdicts: alternating_hosts(V4, 10_000), 20_000 packets;
     hosts_of_alternating_verdicts_of_ipv6: alternating_hosts(V6, 10_000), 20_000 packets;
     a_rule_for_every_other_address: one_rule_each(&every_other_address(V4), Verdict::Pass),

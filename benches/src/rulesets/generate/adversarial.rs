@@ -47,13 +47,11 @@ pub fn nested_prefixes(family: Family, chains: usize, seed: u64) -> RuleSet {
     }
 }
 
-/// TCP rules for all addresses, no two of which name the same port: a destination port each, and
-/// a range of source ports that ends elsewhere in each. At most 65,536 rules.
+/// TCP rules for all addresses, each with a destination port of its own; at most 65,536.
 #[must_use]
 pub fn different_ports(family: Family, count: usize) -> RuleSet {
     let rules = (0..=u16::MAX).take(count).map(|port| Rule {
         protocol: Some(protocol::TCP),
-        sport: PortRange::new(port / 2, u16::MAX - port.div_ceil(2)).unwrap_or(PortRange::ANY),
         dport: PortRange::single(port),
         ..Rule::of_source(Prefix::any(family), Verdict::of_index(port.into()))
     });
@@ -61,6 +59,18 @@ pub fn different_ports(family: Family, count: usize) -> RuleSet {
         rules: rules.collect(),
         default: Verdict::Drop,
     }
+}
+
+/// Like [`different_ports`], with a range of source ports in each rule that lies within that of
+/// the rule before: what the source port says and what the destination port says, all pairs differ.
+#[must_use]
+pub fn crossed_ports(family: Family, count: usize) -> RuleSet {
+    let mut set = different_ports(family, count);
+    for (rule, port) in set.rules.iter_mut().zip(0..=u16::MAX) {
+        let range = PortRange::new(port / 2, u16::MAX - port.div_ceil(2));
+        rule.sport = range.unwrap_or(PortRange::ANY);
+    }
+    set
 }
 
 /// A rule for each of `count` addresses in a row, where one passes and the next drops.
@@ -130,6 +140,8 @@ fn hosts(family: Family, hosts: impl IntoIterator<Item = u64>) -> AddressList {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -146,12 +158,16 @@ mod tests {
 
     #[test]
     fn no_two_rules_name_the_same_ports() {
-        let rules = different_ports(Family::V4, 1 << 17).rules;
+        let rules = crossed_ports(Family::V4, 1 << 17).rules;
         assert_eq!(rules.len(), 1 << 16);
-        let mut ports: Vec<_> = rules.iter().map(|rule| (rule.sport, rule.dport)).collect();
-        ports.sort_unstable();
-        ports.dedup();
+        let ports: HashSet<_> = rules.iter().map(|rule| rule.dport).collect();
         assert_eq!(ports.len(), 1 << 16);
+        let within = |[outer, inner]: &[Rule; 2]| {
+            outer.sport.first() <= inner.sport.first() && inner.sport.last() < outer.sport.last()
+                || outer.sport.first() < inner.sport.first()
+                    && inner.sport.last() <= outer.sport.last()
+        };
+        assert!(rules.array_windows().all(within));
     }
 
     #[test]
