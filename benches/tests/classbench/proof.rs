@@ -117,7 +117,8 @@ fn prove(
         by_rule += usize::from(expected.rule.is_some());
     }
     println!(
-        "{name}: {packets} packets, {by_rule} matched by a rule, one in {step} evaluated, in {:.1?}",
+        "{name}: {packets} packets, {by_rule} matched by a rule, one in {step} evaluated, \
+         in {:.1?}",
         begin.elapsed()
     );
     Ok(())

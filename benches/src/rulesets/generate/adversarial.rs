@@ -62,7 +62,8 @@ pub fn different_ports(family: Family, count: usize) -> RuleSet {
 }
 
 /// Like [`different_ports`], with a range of source ports in each rule that lies within that of
-/// the rule before: what the source port says and what the destination port says, all pairs differ.
+/// the rule before. No two ports of either side are matched by the same rules, so that as many
+/// pairs of them as rules squared may have to be told apart.
 #[must_use]
 pub fn crossed_ports(family: Family, count: usize) -> RuleSet {
     let mut set = different_ports(family, count);

@@ -1,6 +1,9 @@
 //! The kinds of filters that rule sets are made after, and their numbers.
 
-use super::upper::{PortPair, UpperProfile};
+use super::{
+    choice::Weights,
+    upper::{PortPair, UpperProfile},
+};
 use crate::{packet::protocol, random::Random, rulesets::Family};
 
 /// A kind of filter.
@@ -37,12 +40,11 @@ impl Kind {
     }
 }
 
-/// What rules of a kind look like. Weights are in percent or in per mille, as their sum says.
+/// What rules of a kind look like. Weights are relative to their sum.
 pub(super) struct Profile {
     /// How specific source and destination are together.
     pub(super) sides: &'static [(u32, (Side, Side))],
-    /// How likely a source leaves the trodden paths, see
-    /// [`AddressTree`](super::addresses::AddressTree).
+    /// How much sources differ, in per mille, see [`AddressTree`](super::addresses::AddressTree).
     pub(super) src_spread: u64,
     /// The same of a destination.
     pub(super) dst_spread: u64,
@@ -70,7 +72,6 @@ pub(super) enum Side {
 impl Side {
     /// Draws a prefix length.
     pub(super) fn length(self, family: Family, random: &mut Random) -> u8 {
-        use super::choice::Weights;
         let lengths: &[(u32, u8)] = match (self, family) {
             (Self::Open, _) => &[(66, 0), (30, 1), (4, 2)],
             (Self::Wide, Family::V4) => &[
