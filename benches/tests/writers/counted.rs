@@ -1,9 +1,11 @@
 //! Other filters decide as the rule set does: their counters, rule by rule, are those of a scan
 //! over the rules as they were before they were written.
 
+use std::net::IpAddr;
+
 use benches::{
     rulesets::{
-        Family, Index, Prefix, RuleSet, Verdict,
+        Family, Index, RuleSet, Verdict,
         generate::{self, Kind},
         stream::{Listed, Pattern, Stream, Target},
         write::{
@@ -18,16 +20,25 @@ use crate::machine::Machine;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// Packets aimed at a target that the host's IPv6 hands to the hooks: before them, it drops some
-/// addresses that are no host's (`ip6_rcv_core`, `net/ipv6/ip6_input.c`).
+/// Packets aimed at a target, all of whose IPv6 addresses are moved into 2000::/3: others, which are
+/// no host's, the kernel drops before it hands them to the hooks (`ip6_rcv_core`,
+/// `net/ipv6/ip6_input.c`).
 fn packets<T: Target>(target: &T) -> Vec<Tuple> {
-    let hosts = Prefix::new([0x20; 16].into(), 3).unwrap();
-    let is_taken = |tuple: &Tuple| {
-        tuple.src.is_ipv4() || hosts.contains(tuple.src) && hosts.contains(tuple.dst)
-    };
     let inside = Stream::new(target, Pattern::Uniform, 1).take(1000);
     let bounds = Stream::new(target, Pattern::Boundary, 1).take(3000);
-    inside.chain(bounds).filter(is_taken).collect()
+    let moved = |tuple: Tuple| Tuple {
+        src: of_a_host(tuple.src),
+        dst: of_a_host(tuple.dst),
+        ..tuple
+    };
+    inside.chain(bounds).map(moved).collect()
+}
+
+fn of_a_host(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) << 3 >> 3 | 1 << 125).into()),
+    }
 }
 
 /// How often each rule decides.
