@@ -4,6 +4,7 @@
 //! - [`tuple`]: the fields of a packet that rules look at most;
 //! - [`mix`]: marked flows of such packets, drawn from a seed;
 //! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
+//! - [`rulesets`]: rule sets and address lists to compare filters with, and packets for them;
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
 //! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
@@ -18,5 +19,6 @@ pub mod network;
 pub mod objects;
 pub mod packet;
 pub mod random;
+pub mod rulesets;
 pub mod traffic;
 pub mod tuple;

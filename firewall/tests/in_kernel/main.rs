@@ -16,5 +16,7 @@ mod life_cycle;
 mod machine;
 mod refusals;
 mod reload;
+mod rule_sets;
 mod takeover;
+mod test_run;
 mod verdicts;

@@ -1,0 +1,131 @@
+//! The proof on published rule sets and lists.
+
+use std::path::{Path, PathBuf};
+
+use benches::{
+    rulesets::{
+        AddressList, CaptureFault, ReadError, Verdict, capture, classbench,
+        ports::has_ports,
+        published,
+        trace::{Entry, read_trace},
+    },
+    tuple::Tuple,
+};
+use rules::evaluator::{Fields, decode};
+
+use crate::{data, proof};
+
+/// Proves the verdicts of every file, and fails with all that went wrong.
+fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
+    let failures: Vec<_> = files.iter().filter_map(|path| prove(path).err()).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+fn rule_set(path: &Path) -> Result<(), String> {
+    let set = classbench::read_rules(path, Verdict::Drop).unwrap();
+    let tuples: Vec<_> = trace_of(path).iter().map(|entry| entry.tuple).collect();
+    proof::rule_set(published::name(path), &set, 100_000, &tuples)
+}
+
+/// The trace of a filter file, which not all have.
+fn trace_of(path: &Path) -> Vec<Entry> {
+    let name = published::name(path).replace(".gz", "_trace.gz");
+    let trace = path.with_file_name(name);
+    if trace.exists() {
+        read_trace(&trace).unwrap()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Filter files and traces are understood: a packet that was drawn from a rule matches it, unless
+/// its protocol has no ports and the rule asks for some.
+#[test]
+fn packets_of_traces_match_the_rules_that_they_were_drawn_from() {
+    for path in data::files("classbench", &["_100k.gz"]) {
+        let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
+        for Entry { tuple, rule } in trace_of(&path) {
+            let rule = &set.rules[rule];
+            let asks_for_ports = !rule.sport.is_any() || !rule.dport.is_any();
+            assert!(
+                rule.matches(&tuple) || asks_for_ports && !has_ports(tuple.protocol),
+                "{tuple:?} {rule:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rule_sets_of_1k() {
+    all(&data::files("classbench", &["_1k.gz"]), rule_set);
+}
+
+#[test]
+fn rule_sets_of_10k_to_50k() {
+    if data::may_be_long() {
+        let endings = ["_10k.gz", "_20k.gz", "_50k.gz"];
+        all(&data::files("classbench", &endings), rule_set);
+    }
+}
+
+#[test]
+fn rule_sets_of_100k_and_their_traces() {
+    if data::may_be_long() {
+        all(&data::files("classbench", &["_100k.gz"]), rule_set);
+    }
+}
+
+#[test]
+fn blocklists() {
+    all(&data::files("blocklists", &[".txt", ".txt.gz"]), |path| {
+        let list = AddressList::read(path).unwrap();
+        proof::address_list(published::name(path), &list, 50_000)
+    });
+}
+
+/// The fields that packets of captures are said to have are those that the reference evaluator
+/// reads, where it takes them for well-formed.
+#[test]
+fn captures() {
+    let (mut frames, mut compared) = (0, 0);
+    for path in data::files("pcaps", &[".pcap"]) {
+        let found = match capture::read_frames(&path) {
+            Ok(found) => found,
+            Err(ReadError::Capture { fault, .. }) => match fault {
+                CaptureFault::NoCapture | CaptureFault::NotEthernet(_) => continue,
+                // Some are broken on purpose.
+                CaptureFault::Cut { .. } => continue,
+            },
+            Err(error) => panic!("{error}"),
+        };
+        for frame in found {
+            frames += 1;
+            let Ok(Fields {
+                src: Some(src),
+                dst: Some(dst),
+                protocol: Some(protocol),
+                sport,
+                dport,
+                tcp_flags,
+                ..
+            }) = decode(&frame)
+            else {
+                continue;
+            };
+            if let Some(tuple) = capture::tuple(&frame) {
+                let expected = Tuple {
+                    src,
+                    dst,
+                    protocol,
+                    sport: sport.unwrap_or(0),
+                    dport: dport.unwrap_or(0),
+                    tcp_flags: tcp_flags.unwrap_or(0),
+                };
+                assert_eq!(tuple, expected, "{}: {frame:x?}", path.display());
+                compared += 1;
+            }
+        }
+    }
+    println!("{frames} frames, {compared} compared");
+    assert!(frames == 0 || compared > frames / 2);
+}

@@ -1,0 +1,166 @@
+//! Other filters decide as the rule set does: their counters, rule by rule, are those of a scan
+//! over the rules as they were before they were written.
+
+use std::net::IpAddr;
+
+use benches::{
+    rulesets::{
+        Family, Index, RuleSet, Verdict,
+        generate::{self, Kind},
+        stream::{Listed, Pattern, Stream, Target},
+        write::{
+            ipset, iptables,
+            nftables::{self, Counters},
+        },
+    },
+    tuple::Tuple,
+};
+
+use crate::machine::Machine;
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Packets aimed at a target, all of whose IPv6 addresses are moved into 2000::/3: others, which are
+/// no host's, the kernel drops before it hands them to the hooks (`ip6_rcv_core`,
+/// `net/ipv6/ip6_input.c`).
+fn packets<T: Target>(target: &T) -> Vec<Tuple> {
+    let inside = Stream::new(target, Pattern::Uniform, 1).take(1000);
+    let bounds = Stream::new(target, Pattern::Boundary, 1).take(3000);
+    let moved = |tuple: Tuple| Tuple {
+        src: of_a_host(tuple.src),
+        dst: of_a_host(tuple.dst),
+        ..tuple
+    };
+    inside.chain(bounds).map(moved).collect()
+}
+
+fn of_a_host(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) << 3 >> 3 | 1 << 125).into()),
+    }
+}
+
+/// How often each rule decides.
+fn decisions(set: &RuleSet, tuples: &[Tuple]) -> Vec<u64> {
+    let mut counts = vec![0; set.rules.len()];
+    for tuple in tuples {
+        if let Some(rule) = set.decide(tuple).rule {
+            counts[rule] += 1;
+        }
+    }
+    assert!(counts.iter().sum::<u64>() > 1000, "{counts:?}");
+    counts
+}
+
+/// The numbers behind `packets` in a listing of nft.
+fn nft_counters(machine: &Machine) -> Vec<u64> {
+    let listing = machine.run("nft", &["list", "ruleset"]).unwrap();
+    let counters = listing.split("counter packets ").skip(1);
+    let numbers = counters.map(|behind| behind.split(' ').next().unwrap().parse().unwrap());
+    numbers.collect()
+}
+
+/// The numbers of the lines of the chain in a listing of iptables-save or ip6tables-save.
+fn iptables_counters(machine: &Machine, program: &str) -> Vec<u64> {
+    let listing = machine.run(program, &["-c", "-t", "raw"]).unwrap();
+    let lines = listing.lines().filter_map(|line| line.strip_prefix('['));
+    let numbers = lines.map(|line| line.split(':').next().unwrap().parse().unwrap());
+    numbers.collect()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn nft_counts_as_the_rules_decide() {
+    for kind in Kind::ALL {
+        for family in FAMILIES {
+            for place in 0..2 {
+                let machine = Machine::new();
+                let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
+                let tuples = packets(&Index::new(&set));
+                let hook = machine.hooks()[place];
+                let script = nftables::linear(&set, hook, Counters::PerRule);
+                if machine.takes("nft", &["-f"], &script) {
+                    machine.send(&tuples);
+                    machine.await_counters(&decisions(&set, &tuples), nft_counters);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn iptables_counts_as_the_rules_decide() {
+    for kind in Kind::ALL {
+        for (family, restore, save) in [
+            (Family::V4, "iptables-restore", "iptables-save"),
+            (Family::V6, "ip6tables-restore", "ip6tables-save"),
+        ] {
+            let machine = Machine::new();
+            let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
+            let tuples = packets(&Index::new(&set));
+            // A rule may be several lines.
+            let lines = |set: &RuleSet| {
+                let text = iptables::rules(set, family).unwrap();
+                text.lines().filter(|line| line.starts_with('-')).count()
+            };
+            let lines: Vec<_> = set
+                .rules
+                .iter()
+                .map(|rule| {
+                    lines(&RuleSet {
+                        rules: vec![*rule],
+                        default: Verdict::Drop,
+                    })
+                })
+                .collect();
+            let count = |machine: &Machine| {
+                let mut counters = iptables_counters(machine, save).into_iter();
+                let of_rule = |count: &usize| counters.by_ref().take(*count).sum();
+                lines.iter().map(of_rule).collect()
+            };
+            if machine.takes(restore, &[], &iptables::rules(&set, family).unwrap()) {
+                machine.send(&tuples);
+                machine.await_counters(&decisions(&set, &tuples), count);
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn sets_count_what_is_listed() {
+    for family in FAMILIES {
+        for list in [
+            generate::addresses(1000, family, 1),
+            generate::prefixes(1000, family, 1),
+        ] {
+            let listed = Listed::new(&list);
+            let tuples = packets(&listed);
+            let expected = tuples.iter().filter(|tuple| listed.matches(tuple)).count() as u64;
+            assert!(expected > 1000, "{expected}");
+            for place in 0..2 {
+                let machine = Machine::new();
+                let hook = machine.hooks()[place];
+                let script = nftables::addresses(&list, hook, Counters::PerRule);
+                if machine.takes("nft", &["-f"], &script) {
+                    machine.send(&tuples);
+                    machine.await_counters(&[expected], nft_counters);
+                }
+            }
+            let machine = Machine::new();
+            let (restore, save) = match family {
+                Family::V4 => ("iptables-restore", "iptables-save"),
+                Family::V6 => ("ip6tables-restore", "ip6tables-save"),
+            };
+            let set = ipset::addresses(&list, family);
+            if machine.takes("ipset", &["restore", "-file"], &set)
+                && machine.takes(restore, &[], &iptables::blocklist(family))
+            {
+                machine.send(&tuples);
+                machine.await_counters(&[expected], |machine| iptables_counters(machine, save));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A host on which filters are loaded, and a peer that sends to it.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use benches::{network::Network, rulesets::write::nftables::Hook, traffic::Sender, tuple::Tuple};
+
+/// Two namespaces and a folder for the input of tools.
+pub(crate) struct Machine {
+    network: Network,
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self {
+            network: Network::new().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The hooks of nft.
+    pub(crate) fn hooks(&self) -> [Hook<'_>; 2] {
+        let device = &self.network.link().host.interface;
+        [Hook::Ingress { device }, Hook::Prerouting]
+    }
+
+    /// Runs a tool on the host to its end, which must be a good one: what it prints, or `None`
+    /// when it is not installed.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = match self.network.host.spawn(&mut command) {
+            Ok(child) => child,
+            Err(error) => {
+                let cause = error.root_cause().downcast_ref::<std::io::Error>();
+                let kind = cause.map(std::io::Error::kind);
+                assert_eq!(kind, Some(ErrorKind::NotFound), "{error:?}");
+                println!("skipped: there is no `{program}`");
+                return None;
+            }
+        };
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Runs a tool like [`Self::run`], with the input as a file that is its last argument; whether
+    /// it is installed.
+    pub(crate) fn takes(&self, program: &str, arguments: &[&str], input: &str) -> bool {
+        let path = self.folder.path().join("input");
+        fs::write(&path, input).unwrap();
+        let path = [path.to_str().unwrap()];
+        self.run(program, &[arguments, &path].concat()).is_some()
+    }
+
+    /// Sends packets from the peer.
+    pub(crate) fn send(&self, tuples: &[Tuple]) {
+        let link = self.network.link();
+        let mut sender = Sender::open(&self.network.peer, &link.peer).unwrap();
+        for tuple in tuples {
+            let frame = link.to_host(tuple.packet().unwrap()).build();
+            sender.send(&frame).unwrap();
+        }
+    }
+
+    /// Waits until counters are as they should be.
+    pub(crate) fn await_counters(&self, expected: &[u64], count: impl Fn(&Self) -> Vec<u64>) {
+        let begin = Instant::now();
+        loop {
+            let found = count(self);
+            if found == expected {
+                return;
+            }
+            if begin.elapsed() > Duration::from_secs(5) {
+                let both = found.iter().zip(expected).enumerate();
+                let different: Vec<_> = both.filter(|(_, (a, b))| a != b).collect();
+                panic!(
+                    "{} counters, (index, (found, expected)): {different:?}",
+                    found.len()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The verdicts of whole rule sets: the program in the kernel decides as the rules do, and the
+//! counters say how often each did.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use benches::{
+    rulesets::{
+        Decision, Family, Index, RuleSet, Verdict, classbench,
+        generate::{Kind, rule_set},
+        published,
+        stream::{Pattern, Stream},
+        trace::read_trace,
+        write::firewall::{self, Settings},
+    },
+    tuple::Tuple,
+};
+use rules::{
+    diagnostics::Source,
+    evaluator::{self, Evaluation, Outcome, evaluate},
+    load,
+    ruleset::{RuleId, Ruleset},
+};
+
+use crate::{
+    machine::{Count, Machine},
+    test_run::{Action, Program},
+};
+
+/// How many packets are aimed at a rule set.
+const PACKETS: usize = 100_000;
+
+/// How many rules the reference evaluator looks at for one set, about.
+const EVALUATED: usize = 1_000_000_000;
+
+/// Applies the rule set and judges packets that are aimed at it, and then those of `more`. The
+/// reference evaluator judges them too, or one in several when there are many rules.
+fn agrees(set: &RuleSet, more: &[Tuple]) {
+    let machine = Machine::new();
+    let settings = Settings {
+        interface: machine.interface(),
+        mode: "native",
+    };
+    let text = firewall::rules(set, settings);
+    let _daemon = machine.apply(&machine.write_file(&text));
+    let ruleset = ruleset(&text);
+    let program = Program::of(&machine);
+    let index = Index::new(set);
+    let step = ((PACKETS + more.len()) * set.rules.len()).div_ceil(EVALUATED);
+    let mut expected: BTreeMap<String, Count> = BTreeMap::new();
+    let tuples = aimed(&index).chain(more.iter().copied());
+    for (number, tuple) in tuples.enumerate() {
+        let frame = tuple.packet().unwrap().build();
+        let decision = index.decide(&tuple);
+        if number % step == 0 {
+            let evaluation = evaluate(&ruleset, &frame, Some(machine.interface()));
+            assert!(
+                is_same(decision, &evaluation),
+                "{tuple:?}: {decision:?}, {evaluation:?}"
+            );
+        }
+        let action = match decision.verdict {
+            Verdict::Pass => Action::Pass,
+            Verdict::Drop => Action::Drop,
+        };
+        assert_eq!(
+            program.run(&frame).unwrap(),
+            action,
+            "{tuple:?}: {decision:?}"
+        );
+        let name = decision
+            .rule
+            .map_or_else(|| "policy".to_owned(), firewall::rule_name);
+        let count = expected.entry(name).or_default();
+        *count = (count.0 + 1, count.1 + frame.len() as u64);
+    }
+    let counters = machine.counters();
+    for (name, count) in &expected {
+        assert_eq!(counters.get(name), Some(count), "{name}");
+    }
+    assert_eq!(counters.len(), expected.len());
+}
+
+fn aimed(index: &Index<'_>) -> impl Iterator<Item = Tuple> {
+    let inside = Stream::new(index, Pattern::Uniform, 1).take(PACKETS / 5);
+    let outside = Stream::new(index, Pattern::Misses, 1).take(PACKETS / 5);
+    let bounds = Stream::new(index, Pattern::Boundary, 1);
+    inside.chain(outside).chain(bounds).take(PACKETS)
+}
+
+fn ruleset(text: &str) -> Ruleset {
+    let source = Arc::new(Source::new("rules.toml", text));
+    let loaded = load(&source, |_| Err::<Source, _>("no such file"));
+    loaded.unwrap().ruleset
+}
+
+fn is_same(decision: Decision, evaluation: &Evaluation) -> bool {
+    let action = match decision.verdict {
+        Verdict::Pass => evaluator::Action::Pass,
+        Verdict::Drop => evaluator::Action::Drop,
+    };
+    let rule = match evaluation.outcome {
+        Outcome::Rule(RuleId(index)) => Some(index as usize),
+        Outcome::Reason(_) => None,
+    };
+    (decision.rule, action) == (rule, evaluation.action)
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_access_control_list_is_kept() {
+    agrees(
+        &rule_set(Kind::Acl, Family::V4, 10_000, Verdict::Drop, 1),
+        &[],
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_rules_of_a_firewall_are_kept() {
+    agrees(&rule_set(Kind::Fw, Family::V4, 1000, Verdict::Pass, 2), &[]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_chain_of_ipv6_rules_is_kept() {
+    agrees(
+        &rule_set(Kind::Ipc, Family::V6, 1000, Verdict::Drop, 3),
+        &[],
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_published_rule_set_of_a_hundred_thousand_rules_is_kept() {
+    let Some(path) = published::files("classbench", &["acl1_100k.gz"]).pop() else {
+        let folder = published::folder();
+        println!("skipped: there are no rule sets in `{}`", folder.display());
+        return;
+    };
+    let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
+    let trace = read_trace(&path.with_file_name("acl1_100k_trace.gz")).unwrap();
+    let tuples: Vec<_> = trace.iter().map(|entry| entry.tuple).collect();
+    agrees(&set, &tuples);
+}
