@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
-    Ebpf, EbpfLoader,
     maps::{Array, ProgramArray},
-    programs::{ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
+    programs::{ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
 use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, program, word};
 
-use super::{arena::Arena, clock::Clock};
-use crate::{network::End, tuple::Tuple};
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/driver-xdp"));
+use super::{arena::Arena, clock::Clock, object::Object};
+use crate::{
+    network::{End, Namespace, Network},
+    tuple::Tuple,
+};
 
 /// How many frames are made at a time. NAPI handles up to 64 in one poll: with fewer, the polls
 /// keep up with the driver whatever a packet costs, and nothing is left to ksoftirqd.
@@ -27,10 +27,17 @@ const BATCH: u32 = 48;
 /// The most packets of a series.
 pub const MAX_PACKETS: usize = 1 << 22;
 
+/// The programs that make packets.
+const PROGRAMS: [&str; 3] = [program::SEND, program::DISCARD, program::CALL];
+
 /// The driver with a series of packets.
 #[derive(Debug)]
 pub struct Driver {
-    ebpf: Ebpf,
+    object: Object,
+    /// Where the programs are attached, though no packet ever comes by. A program that is attached
+    /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten behind
+    /// it (`bpf_prog_change_xdp`), and both wait for all CPUs.
+    _stage: Network,
     /// A whole frame, of which the driver keeps the hardware addresses.
     frame: Vec<u8>,
     count: u32,
@@ -68,34 +75,25 @@ impl Driver {
             packets.len()
         );
         let count = u32::try_from(packets.len())?;
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(PACKETS, count)
-            .load(OBJECT)
-            .context("cannot load the driver")?;
+        let mut object = Object::load(count, &PROGRAMS)?;
         let mut frame = Vec::new();
-        let mut records: Array<_, Record> = map(&mut ebpf, PACKETS)?;
+        let mut records: Array<_, Record> = object.map(PACKETS)?;
         for (number, tuple) in (0..).zip(packets) {
             let bytes = frame_of(tuple, arena)
                 .with_context(|| format!("packet {number} is none: `{tuple:?}`"))?;
             records.set(number, record(&bytes), 0)?;
             frame = bytes;
         }
-        for name in [
-            program::SEND,
-            program::DISCARD,
-            program::CALL,
-            program::DROP,
-            program::PASS,
-        ] {
-            let program: &mut Xdp = ebpf
-                .program_mut(name)
-                .with_context(|| format!("the driver has no program `{name}`"))?
-                .try_into()?;
-            program
-                .load()
-                .with_context(|| format!("the kernel refuses the program `{name}`"))?;
+        let stage = Network::with_links(PROGRAMS.len())?;
+        for (name, link) in PROGRAMS.into_iter().zip(stage.links()) {
+            object.attach(name, &stage.host, &link.host)?;
         }
-        Ok(Self { ebpf, frame, count })
+        Ok(Self {
+            object,
+            _stage: stage,
+            frame,
+            count,
+        })
     }
 
     /// How many packets are in the series.
@@ -110,14 +108,7 @@ impl Driver {
     ///
     /// If the kernel refuses.
     pub fn send(&mut self, arena: &Arena, from: u32, packets: u32, clock: &Clock) -> Result<Run> {
-        self.set_state(from, arena.peer())?;
-        let attributes = TestRunAttrs::new().xdp_live_frames(BATCH.min(packets));
-        let program = self.program(program::SEND)?;
-        let time = arena
-            .network()
-            .peer
-            .run(|| run(program, &self.frame, None, packets, attributes, clock))??;
-        Ok(Run { packets, time })
+        self.run_live(program::SEND, arena, from, packets, clock)
     }
 
     /// Makes packets and drops them.
@@ -132,14 +123,7 @@ impl Driver {
         packets: u32,
         clock: &Clock,
     ) -> Result<Run> {
-        self.set_state(from, arena.peer())?;
-        let attributes = TestRunAttrs::new().xdp_live_frames(BATCH.min(packets));
-        let program = self.program(program::DISCARD)?;
-        let time = arena
-            .network()
-            .peer
-            .run(|| run(program, &self.frame, None, packets, attributes, clock))??;
-        Ok(Run { packets, time })
+        self.run_live(program::DISCARD, arena, from, packets, clock)
     }
 
     /// Makes packets and calls `tested` with each, as if they had been received by the host of an
@@ -157,66 +141,41 @@ impl Driver {
         clock: &Clock,
     ) -> Result<Run> {
         self.set_state(from, arena.host())?;
-        let mut array: ProgramArray<_> = map(&mut self.ebpf, TESTED)?;
+        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
         array
             .set(0, tested, 0)
             .context("the program under test cannot be called from the driver")?;
-        let context = context(self.frame.len(), arena.host())?;
-        let program = self.program(program::CALL)?;
-        let result = arena.network().host.run(|| {
-            let attributes = TestRunAttrs::new();
-            run(
-                program,
-                &self.frame,
-                Some(&context),
-                packets,
-                attributes,
-                clock,
-            )
-        });
-        let mut array: ProgramArray<_> = map(&mut self.ebpf, TESTED)?;
+        let options = TestRunOptions {
+            ctx_in: Some(&context(self.frame.len(), arena.host())?),
+            data_in: Some(&self.frame),
+            repeat: packets,
+            ..TestRunOptions::new()
+        };
+        let program = self.object.program(program::CALL)?;
+        let run = run(program, &arena.network().host, options, clock);
+        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
         array.clear_index(&0)?;
-        Ok(Run {
-            packets,
-            time: result??,
-        })
+        run
     }
 
-    /// Attaches one of the programs [`program::DROP`] and [`program::PASS`] to the host of an
-    /// arena in native mode, until the driver is dropped.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses.
-    pub fn attach(&mut self, name: &str, arena: &Arena) -> Result<()> {
-        let index = arena.host().index;
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(name)
-            .with_context(|| format!("the driver has no program `{name}`"))?
-            .try_into()?;
-        arena
-            .network()
-            .host
-            .run(|| program.attach_to_if_index(index, XdpMode::Driver))??;
-        Ok(())
-    }
-
-    /// A descriptor of one of the programs.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such program.
-    pub fn fd(&self, name: &str) -> Result<ProgramFd> {
-        Ok(self.program(name)?.fd()?.try_clone()?)
-    }
-
-    fn program(&self, name: &str) -> Result<&Xdp> {
-        Ok(self
-            .ebpf
-            .program(name)
-            .with_context(|| format!("the driver has no program `{name}`"))?
-            .try_into()?)
+    /// Runs a program on frames that go somewhere, in the namespace of the peer.
+    fn run_live(
+        &mut self,
+        name: &str,
+        arena: &Arena,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        self.set_state(from, arena.peer())?;
+        let options = TestRunOptions {
+            data_in: Some(&self.frame),
+            repeat: packets,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH.min(packets)),
+            ..TestRunOptions::new()
+        };
+        let program = self.object.program(name)?;
+        run(program, &arena.network().peer, options, clock)
     }
 
     fn set_state(&mut self, from: u32, target: &End) -> Result<()> {
@@ -230,34 +189,27 @@ impl Driver {
                 *word = value;
             }
         }
-        let mut state: Array<_, [u32; word::WORDS]> = map(&mut self.ebpf, STATE)?;
+        let mut state: Array<_, [u32; word::WORDS]> = self.object.map(STATE)?;
         state.set(0, words, 0)?;
         Ok(())
     }
 }
 
-/// Runs a program `packets` times on the frame, on the thread and in the namespace of the caller.
+/// Runs a program as `options` say, in a namespace.
 fn run(
     program: &Xdp,
-    frame: &[u8],
-    context: Option<&[u8]>,
-    packets: u32,
-    attrs: TestRunAttrs,
+    namespace: &Namespace,
+    options: TestRunOptions<'_>,
     clock: &Clock,
-) -> Result<Duration> {
-    let options = TestRunOptions {
-        data_in: Some(frame),
-        ctx_in: context,
-        repeat: packets,
-        attrs,
-        ..TestRunOptions::new()
-    };
-    let (time, _) = clock.time(|| {
-        program
-            .test_run(options)
-            .context("the kernel does not run the driver")
-    })?;
-    Ok(time)
+) -> Result<Run> {
+    let packets = options.repeat;
+    let (time, _) = namespace.run(|| {
+        clock.time(|| {
+            let ran = program.test_run(options);
+            ran.context("the kernel does not run the driver")
+        })
+    })??;
+    Ok(Run { packets, time })
 }
 
 /// A `struct xdp_md` (`include/uapi/linux/bpf.h`) for a frame that an interface received.
@@ -266,17 +218,6 @@ fn context(frame: usize, interface: &End) -> Result<Vec<u8>> {
     let end = u32::try_from(frame)?;
     let words = [data, end, data_meta, interface.index, queue, egress];
     Ok(words.into_iter().flat_map(u32::to_ne_bytes).collect())
-}
-
-/// The map of the name given.
-fn map<'a, M>(ebpf: &'a mut Ebpf, name: &str) -> Result<M>
-where
-    M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
-{
-    let map = ebpf
-        .map_mut(name)
-        .with_context(|| format!("the driver has no map `{name}`"))?;
-    Ok(M::try_from(map)?)
 }
 
 /// The whole frame of a packet, filled up with payload.

@@ -2,7 +2,10 @@
 //! `drivers/net/veth.c`, Linux 5.13): frames sent by XDP are taken by no other end that has no
 //! XDP program.
 
-#![expect(unsafe_code, reason = "the ioctl takes a structure that refers to another")]
+#![expect(
+    unsafe_code,
+    reason = "the ioctl takes a structure that refers to another"
+)]
 
 use std::{io, os::fd::AsRawFd as _};
 
