@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -40,6 +40,37 @@ pub(super) fn run(
     input: &str,
     site: &Site,
 ) -> Result<String> {
+    let ended = end(namespace, command, arguments, input, site)?;
+    ensure!(
+        ended.status.success(),
+        "`{} {}` ended with {}: {}",
+        command.display(),
+        arguments.join(" "),
+        ended.status,
+        ended
+            .complaint
+            .lines()
+            .take(5)
+            .collect::<Vec<_>>()
+            .join("; ")
+    );
+    Ok(ended.output)
+}
+
+/// How a command ended, and what it printed.
+struct Ended {
+    status: ExitStatus,
+    output: String,
+    complaint: String,
+}
+
+fn end(
+    namespace: &Namespace,
+    command: &Path,
+    arguments: &[&str],
+    input: &str,
+    site: &Site,
+) -> Result<Ended> {
     let mut given = tempfile::tempfile()?;
     given.write_all(input.as_bytes())?;
     given.rewind()?;
@@ -52,7 +83,6 @@ pub(super) fn run(
         .stdout(Stdio::from(printed.try_clone()?))
         .stderr(Stdio::from(complaints.try_clone()?));
     let mut child = Guard(namespace.spawn(&mut process)?);
-    let words = || format!("`{} {}`", command.display(), arguments.join(" "));
     let began = Instant::now();
     let status = loop {
         if let Some(status) = child.0.try_wait()? {
@@ -60,7 +90,11 @@ pub(super) fn run(
         }
         site.interrupt.check()?;
         if began.elapsed() > site.patience {
-            bail!("{} did not end within {:?}", words(), site.patience);
+            bail!(
+                "`{}` did not end within {:?}",
+                command.display(),
+                site.patience
+            );
         }
         thread::sleep(STEP);
     };
@@ -70,24 +104,29 @@ pub(super) fn run(
             .and_then(|()| file.read_to_string(&mut text))?;
         anyhow::Ok(text)
     });
-    ensure!(
-        status.success(),
-        "{} ended with {status}: {}",
-        words(),
-        complaint?.lines().take(5).collect::<Vec<_>>().join("; ")
-    );
-    output
+    Ok(Ended {
+        status,
+        output: output?,
+        complaint: complaint?,
+    })
 }
 
-/// The first line that a command prints about its version.
+/// The first line that a command prints about its version. Its exit status says nothing: some
+/// print the version and fail.
 pub(super) fn version(
     namespace: &Namespace,
     command: &Path,
-    argument: &str,
+    arguments: &[&str],
     site: &Site,
 ) -> Result<String> {
-    let text = run(namespace, command, &[argument], "", site)?;
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    let ended = end(namespace, command, arguments, "", site)?;
+    let line = ended.output.lines().next().unwrap_or_default().trim();
+    ensure!(
+        !line.is_empty(),
+        "`{}` does not say its version",
+        command.display()
+    );
+    Ok(line.to_owned())
 }
 
 /// Says what `load` took.

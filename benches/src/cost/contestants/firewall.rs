@@ -71,7 +71,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     let version = tool::version(
         &place.arena.network().host,
         &place.binary,
-        "--version",
+        &["--version"],
         site,
     )?;
     let rules = place.folder.path().join("rules.toml");

@@ -36,9 +36,9 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     };
     let arena = Arena::new()?;
     let host = &arena.network().host;
-    let mut version = tool::version(host, &config.restore, "--version", site)?;
+    let mut version = tool::version(host, &config.restore, &["--version"], site)?;
     if let Some((ipset, _)) = &config.sets {
-        let sets = tool::version(host, ipset, "--version", site)?;
+        let sets = tool::version(host, ipset, &["--version"], site)?;
         version = format!("{version}, {sets}");
     }
     let (loading, ()) = tool::loading(|| {

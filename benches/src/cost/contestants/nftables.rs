@@ -36,7 +36,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     let arena = Arena::new()?;
     let script = script.replace(INTERFACE, &arena.host().interface);
     let host = &arena.network().host;
-    let version = tool::version(host, &command, "--version", site)?;
+    let version = tool::version(host, &command, &["--version"], site)?;
     let (loading, _) = tool::loading(|| tool::run(host, &command, &["-f", "-"], &script, site))?;
     Ok(Entry::Ready(Box::new(Nftables {
         kind,

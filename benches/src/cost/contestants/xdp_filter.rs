@@ -57,8 +57,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     let arena = Arena::new()?;
     let pins = Pins::new()?;
     let host = &arena.network().host;
-    let version = tool::run(host, &command, &["load", "--version"], "", site)
-        .map(|text| text.trim().to_owned())?;
+    let version = tool::version(host, &command, &["load", "--version"], site)?;
     let (loading, ()) = tool::loading(|| {
         let policy = if addresses.dropped { "allow" } else { "deny" };
         let interface = &arena.host().interface;
