@@ -49,4 +49,6 @@ pub mod program {
     pub const DROP: &str = "drop_all";
     /// Passes everything.
     pub const PASS: &str = "pass_all";
+    /// Drops, behind XDP, what was passed there.
+    pub const DROP_PASSED: &str = "drop_passed";
 }

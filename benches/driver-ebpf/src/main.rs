@@ -1,5 +1,5 @@
 //! The driver: XDP programs that write the next packet into the frame that they are run on. And
-//! two empty ones, to measure what a packet costs that nobody judges.
+//! empty ones, to measure what a packet costs that nobody judges.
 
 #![no_std]
 #![no_main]
@@ -7,7 +7,11 @@
 
 mod kernel;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, xdp_action},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
 use driver_ebpf::word;
 
 /// Writes the next packet and sends it through the target interface.
@@ -47,4 +51,10 @@ fn drop_all(_ctx: XdpContext) -> u32 {
 #[xdp]
 fn pass_all(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
+}
+
+/// Drops what an XDP program has passed, before the network stack looks at it.
+#[classifier]
+fn drop_passed(_ctx: TcContext) -> i32 {
+    TC_ACT_SHOT
 }

@@ -5,13 +5,15 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::offload;
+use super::{object::Object, offload};
 use crate::network::{End, Network};
 
 /// A test network whose host takes frames sent by XDP, whatever firewall guards it.
 #[derive(Debug)]
 pub struct Arena {
     network: Network,
+    /// Drops what an XDP program passes, while it lives.
+    sink: Option<Object>,
 }
 
 impl Arena {
@@ -24,7 +26,25 @@ impl Arena {
         let network = Network::new()?;
         let host = network.link().host.interface.clone();
         network.host.run(|| offload::switch_gro_on(&host))??;
-        Ok(Self { network })
+        Ok(Self {
+            network,
+            sink: None,
+        })
+    }
+
+    /// Makes one for an XDP program: what it passes becomes a packet buffer of the kernel, and is
+    /// dropped before the network stack looks at it. So what a passed packet costs does not depend
+    /// on what is in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn with_sink() -> Result<Self> {
+        let mut arena = Self::new()?;
+        let mut sink = Object::load(1, &[])?;
+        sink.drop_passed(&arena.network.host, arena.host())?;
+        arena.sink = Some(sink);
+        Ok(arena)
     }
 
     /// The network.

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{ProgramFd, Xdp, XdpMode},
+    programs::{ProgramFd, SchedClassifier, TcAttachType, Xdp, XdpMode, tc},
 };
-use driver_ebpf::PACKETS;
+use driver_ebpf::{PACKETS, program};
 
 use crate::network::{End, Namespace};
 
@@ -61,6 +61,23 @@ impl Object {
         namespace
             .run(|| program.attach_to_if_index(end.index, XdpMode::Driver))?
             .with_context(|| format!("cannot attach to `{}`", end.interface))?;
+        Ok(())
+    }
+
+    /// Drops whatever XDP programs pass on an interface, as long as the value.
+    pub(super) fn drop_passed(&mut self, namespace: &Namespace, end: &End) -> Result<()> {
+        let program = self.0.program_mut(program::DROP_PASSED);
+        let program: &mut SchedClassifier = program
+            .context("the driver has no classifier")?
+            .try_into()?;
+        program
+            .load()
+            .context("the kernel refuses the classifier")?;
+        namespace.run(|| {
+            // Before Linux 6.6, classifiers need a queueing discipline to be attached to.
+            tc::qdisc_add_clsact(&end.interface)?;
+            anyhow::Ok(program.attach(&end.interface, TcAttachType::Ingress)?)
+        })??;
         Ok(())
     }
 

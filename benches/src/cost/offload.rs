@@ -52,7 +52,7 @@ fn set(interface: &str) -> io::Result<()> {
     // The last byte stays 0, which ends the name.
     let places = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
     for (to, from) in places.zip(interface.bytes()) {
-        *to = from.cast_signed();
+        *to = from as libc::c_char;
     }
     // SAFETY: the kernel reads the request, and reads and writes the value to which it refers;
     // both live until the call is over.

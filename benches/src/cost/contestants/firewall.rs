@@ -63,7 +63,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     };
     let place = Place {
         binary: site.firewall.clone(),
-        arena: Arena::new()?,
+        arena: Arena::with_sink()?,
         bpffs: BpfFs::mount()?,
         folder: tempfile::Builder::new().prefix("fw-bench-").tempdir()?,
         site: site.clone(),

@@ -18,7 +18,7 @@ struct Floor {
 
 /// Attaches it.
 pub(in crate::cost) fn enter(kind: Kind) -> Result<Entry> {
-    let arena = Arena::new()?;
+    let arena = Arena::with_sink()?;
     let mut object = Object::load(1, &[name(kind)])?;
     object.attach(name(kind), &arena.network().host, arena.host())?;
     Ok(Entry::Ready(Box::new(Floor {

@@ -185,3 +185,26 @@ impl Drop for Pins {
         let _ = umount2(PINS, MntFlags::MNT_DETACH);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_from_the_status() {
+        let text = "\
+Aggregate per-action statistics:
+  XDP_ABORTED                                   1 pkts           0 KiB
+  XDP_DROP                                     20 pkts           1 KiB
+  XDP_PASS                                      3 pkts           0 KiB
+";
+        assert_eq!(
+            read(text),
+            Verdicts {
+                passed: 3,
+                dropped: 20,
+                unmatched: 0
+            }
+        );
+    }
+}
