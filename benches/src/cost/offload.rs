@@ -54,9 +54,11 @@ fn set(interface: &str) -> io::Result<()> {
     for (to, from) in places.zip(interface.bytes()) {
         *to = from as libc::c_char;
     }
+    // The C libraries disagree on the type of the number.
+    let number = libc::SIOCETHTOOL as libc::Ioctl;
     // SAFETY: the kernel reads the request, and reads and writes the value to which it refers;
     // both live until the call is over.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut request) };
     Errno::result(result)?;
     Ok(())
 }
