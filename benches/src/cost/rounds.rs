@@ -93,6 +93,9 @@ pub fn measure(
             turn.take(&mut driver, from, &clock)?;
         }
     }
+    for turn in &turns {
+        turn.check_all_judged()?;
+    }
     let floors = Floors::of(&turns)?;
     let contestants: Vec<_> = turns.iter().map(|turn| turn.figures(&floors)).collect();
     Ok(Report {
@@ -113,12 +116,17 @@ struct Turn {
     kind: Kind,
     contestant: Box<dyn Contestant>,
     program: Option<ProgramFd>,
+    /// How it judged the packets of the check.
     verdicts: Option<Verdicts>,
+    /// What it had counted before the first round.
+    counted: Option<Verdicts>,
     /// How many packets it gets in a turn on the way, and alone.
     packets: (u32, u32),
     samples: Samples,
     sent: u64,
     received: u64,
+    /// How many packets the driver called its program with.
+    called: u64,
 }
 
 /// Nanoseconds a packet, a sample a round.
@@ -176,6 +184,8 @@ impl Turn {
             samples: Samples::default(),
             sent: 0,
             received: 0,
+            called: 0,
+            counted: contestant.verdicts()?,
             contestant,
         })
     }
@@ -197,8 +207,23 @@ impl Turn {
         self.samples.on_the_way.push(run.nanoseconds());
         if let Some(program) = &self.program {
             let run = driver.call(program, arena, from, alone, clock)?;
+            self.called += u64::from(alone);
             self.samples.alone.push(run.nanoseconds());
         }
+        Ok(())
+    }
+
+    /// Fails unless the contestant judged each packet that reached it in the rounds.
+    fn check_all_judged(&self) -> Result<()> {
+        let (Some(before), Some(after)) = (self.counted, self.contestant.verdicts()?) else {
+            return Ok(());
+        };
+        let (judged, expected) = (after.since(before).total(), self.received + self.called);
+        ensure!(
+            judged == expected,
+            "of {expected} packets, `{}` judged {judged}",
+            self.contestant.name()
+        );
         Ok(())
     }
 
