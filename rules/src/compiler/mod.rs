@@ -2,7 +2,7 @@
 //!
 //! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
 //! section the values of each field that the same rules match are one *class* (`classes`); a
-//! trie (`trie`) takes an address or a small field to its class; the classes of the small fields
+//! trie (`trie`) takes an address to its class and a lookup (`lookup`) a small field; the classes of the small fields
 //! are fused to one (`upper`); and the classes of source, destination and upper layer lead to
 //! the first rule that matches: through a table of cells when there are few combinations
 //! (`cells`), through a table of pairs of address classes when there are few of those (`grid`),
@@ -16,6 +16,7 @@ mod classes;
 mod displacement;
 mod grid;
 mod leaves;
+mod lookup;
 mod pairs;
 mod plan;
 mod row_walk;

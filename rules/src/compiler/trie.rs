@@ -1,15 +1,13 @@
 //! Tries: from the intervals of a field to nodes of the image.
 
-use std::collections::HashMap;
-
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_LEVELS, NODE_BYTES, NODE_CLASS_PAGES, NODE_PAGES, NODE_PAIR, NODE_REFERENCES,
-    PAGE, tree_level,
+    BLOCK, LEAF, MAX_LEVELS, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, PAGE, tree_level,
 };
 
 use super::{
     CompileError,
     classes::{ClassId, Classes},
+    lookup::pages,
     writer::Writer,
 };
 
@@ -17,8 +15,6 @@ use super::{
 pub(super) trait Key: Copy + Ord {
     /// The number of digits.
     const DIGITS: u32;
-    /// The number of values of a digit.
-    const SPAN: u32;
     /// The digit at `level`, 0 for the most significant.
     fn digit(self, level: u32) -> u16;
     /// Whether all digits after `level` are 0.
@@ -29,7 +25,6 @@ macro_rules! key {
     ($($ty:ty),*) => {$(
         impl Key for $ty {
             const DIGITS: u32 = <$ty>::BITS / 16;
-            const SPAN: u32 = 1 << 16;
 
             fn digit(self, level: u32) -> u16 {
                 (self >> (16 * (Self::DIGITS - 1 - level))) as u16
@@ -41,21 +36,7 @@ macro_rules! key {
         }
     )*};
 }
-key!(u16, u32, u128);
-
-/// A byte is one digit.
-impl Key for u8 {
-    const DIGITS: u32 = 1;
-    const SPAN: u32 = 1 << 8;
-
-    fn digit(self, _: u32) -> u16 {
-        self.into()
-    }
-
-    fn is_start(self, _: u32) -> bool {
-        true
-    }
-}
+key!(u32, u128);
 
 /// A root with more bounds than one block has pages: every search starts there, and two loads
 /// take the place of the levels of a search tree.
@@ -123,7 +104,7 @@ fn write_node<K: Key>(
         }
         class = last;
     }
-    node.write(level, K::SPAN, writer)
+    node.write(level, writer)
 }
 
 /// The digits at which the reference changes.
@@ -151,7 +132,7 @@ impl Node {
         }
     }
 
-    fn write(&self, level: u32, span: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
+    fn write(&self, level: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
         let references = || self.starts.iter().map(|(_, reference)| *reference);
         let (first, second) = match *self.starts.as_slice() {
             [] => return Ok(leaf(ClassId(0))),
@@ -165,8 +146,6 @@ impl Node {
         };
         let count = self.starts.len() - 1;
         let alternate = references().all(|reference| reference == first || reference == second);
-        let classes =
-            references().all(|reference| reference & LEAF != 0 && reference & !LEAF < 0x1_0000);
         let above = match (level, alternate) {
             (0, _) => PAGES_AT_ROOT_ABOVE,
             (_, false) => PAGES_ABOVE,
@@ -174,20 +153,12 @@ impl Node {
         };
         writer.align(8)?;
         let at = writer.offset();
-        let (kind, loads) = if span == PAGE && classes {
-            writer.u16s(self.digits(span).map(|reference| reference as u16))?;
-            (NODE_BYTES, 1)
-        } else if count > above {
-            let digits: Vec<u32> = self.digits(span).collect();
-            let (numbers, pages) = pages(&digits);
+        let (kind, loads) = if count > above {
+            let digits: Vec<u32> = self.digits().collect();
+            let (numbers, pages) = pages(digits.chunks(PAGE as usize));
             writer.u16s(numbers)?;
-            if classes {
-                writer.u16s(pages.concat().into_iter().map(|reference| reference as u16))?;
-                (NODE_CLASS_PAGES, 2)
-            } else {
-                writer.u32s(pages.concat())?;
-                (NODE_PAGES, 2)
-            }
+            writer.u32s(pages.concat())?;
+            (NODE_PAGES, 2)
         } else {
             let levels = levels(count);
             // A node has at most 65,535 bounds: the digits from 1 on.
@@ -213,28 +184,15 @@ impl Node {
     }
 
     /// The reference of each digit.
-    fn digits(&self, span: u32) -> impl Iterator<Item = u32> {
+    fn digits(&self) -> impl Iterator<Item = u32> {
         let starts = self.starts.iter();
         let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
         starts
-            .zip(ends.chain([span]))
+            .zip(ends.chain([1 << 16]))
             .flat_map(|(&(first, reference), end)| {
                 std::iter::repeat_n(reference, (end - u32::from(first)) as usize)
             })
     }
-}
-
-/// The number of each page, and the different pages.
-fn pages(digits: &[u32]) -> (Vec<u16>, Vec<&[u32]>) {
-    let mut pages = Vec::new();
-    let mut known = HashMap::new();
-    let numbers = digits.chunks(PAGE as usize).map(|page| {
-        *known.entry(page).or_insert_with(|| {
-            pages.push(page);
-            pages.len() as u16 - 1
-        })
-    });
-    (numbers.collect(), pages)
 }
 
 /// The levels of the search tree over `count` bounds.
@@ -324,30 +282,36 @@ mod tests {
                 set.ranges().iter().map(|(a, b)| ((a >> 96) as u32, (b >> 96) as u32)).collect())).collect();
             check::<u32, 2>(&sets, |value| (u64::from(value) << 32, 0));
         }
+    }
 
-        #[test]
-        fn ports_are_found_in_their_class(
-            input in prop::collection::vec(prop::collection::vec((any::<u16>(), 0_u16..50), 1..80), 1..6),
-        ) {
-            let sets: Vec<_> = input.into_iter().map(|set| RangeSet::from_ranges(
-                set.into_iter().map(|(a, n)| (a, a.saturating_add(n))).collect())).collect();
-            check::<u16, 1>(&sets, |value| (u64::from(value) << 48, 0));
+    /// Below one value of the first digit, or as the first digit.
+    fn nodes(sets: &[Vec<(u16, u16)>]) {
+        for shift in [0, 16] {
+            let widen = |&(first, last): &(u16, u16)| {
+                let last = u32::from(last) << shift | ((1 << shift) - 1);
+                (u32::from(first) << shift, last)
+            };
+            let sets: Vec<_> = sets
+                .iter()
+                .map(|set| RangeSet::from_ranges(set.iter().map(widen).collect()))
+                .collect();
+            check::<u32, 2>(&sets, |value| (u64::from(value) << 32, 0));
         }
     }
 
     #[test]
-    fn a_dense_node_holds_every_digit() {
-        let sets: Vec<_> = (0..3)
-            .map(|set| {
-                RangeSet::from_ranges((0..2000_u16).map(|n| (n * 32 + set, n * 32 + 8)).collect())
-            })
-            .collect();
-        check::<u16, 1>(&sets, |value| (u64::from(value) << 48, 0));
+    fn nodes_of_every_size_find_their_digits() {
+        for count in [1, 7, 8, 9, 72, 73, 584, 585, 4680, 4681, 20_000] {
+            let step = 65_535 / (count + 1);
+            let bounds = |set: u16| (0..count).map(move |n| (n * step + set, n * step + set));
+            nodes(&[bounds(1).collect(), bounds(2).collect()]);
+            nodes(&[bounds(1).collect()]);
+        }
     }
 
     #[test]
     fn every_other_value_of_a_digit_fits_one_node() {
-        let set = RangeSet::from_ranges((0..0x8000_u16).map(|n| (2 * n + 1, 2 * n + 1)).collect());
-        check::<u16, 1>(&[set], |value| (u64::from(value) << 48, 0));
+        let odd = (0..0x8000_u16).map(|n| (2 * n + 1, 2 * n + 1)).collect();
+        nodes(&[odd]);
     }
 }

@@ -154,7 +154,7 @@ impl Writer {
         } = section;
         let mut words = vec![src, dst, mode, steps_used];
         for step in steps {
-            words.extend([step.trie, step.absent, step.classes, step.table]);
+            words.extend([step.lookup, step.classes, step.table, step.padding]);
         }
         words.extend([
             dst_classes,
