@@ -84,10 +84,13 @@
 //! `summaries` words that say which words are not 0, then the words themselves; bit `b` of word
 //! `w` is item `64 w + b` of the rows' items.
 
+use core::mem::offset_of;
+
 /// Access to the words of an image.
 ///
-/// An offset outside the image, or one that is not a multiple of the word's size, yields some
-/// word of the image or 0: no offset is an error, since the program must not branch on it.
+/// An offset that is not a multiple of the word's size is rounded down to one, and one outside
+/// the image yields some word of it or 0: no offset is an error, since the program must not branch
+/// on it.
 pub trait Memory {
     /// The byte at `offset`.
     fn u8(&self, offset: u32) -> u8;
@@ -130,7 +133,9 @@ impl Memory for [u8] {
 
 #[inline]
 fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
-    bytes.get(offset as usize..)?.first_chunk().copied()
+    // Aligned as in the kernel, where a mask keeps offsets inside the image.
+    let start = offset as usize & !(N - 1);
+    bytes.get(start..)?.first_chunk().copied()
 }
 
 /// The first word of every image: "FWI" and the layout's version.
@@ -177,12 +182,12 @@ pub struct Section {
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
     /// the offset of the first entry of a list that ends with the first entry that does not count.
     pub cells: u32,
+    /// Brings the next field to a multiple of 8.
+    pub padding: u32,
     /// Grid: the offset of a `u16` for each `src * dst_classes + dst`, the number of a leaf.
     pub grid: u32,
     /// Grid: the offset of the [`GridLeaf`]s.
     pub grid_leaves: u32,
-    /// Brings the next field to a multiple of 8.
-    pub padding: u32,
     /// Pairs: the records of the source classes.
     pub src_records: Records,
     /// Pairs: the records of the destination classes.
@@ -449,4 +454,34 @@ const _: () = assert!(size_of::<Pair>() == 16);
 const _: () = assert!(size_of::<GridLeaf>() == 8);
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
 const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
+// What the walker loads two words at a time.
+const _: () = {
+    let starts = [
+        SECTION_IPV4 as usize,
+        SECTION_IPV6 as usize,
+        SECTION_OTHER as usize,
+        offset_of!(Section, src),
+        offset_of!(Section, mode),
+        offset_of!(Section, steps),
+        offset_of!(Section, grid),
+        offset_of!(Section, src_records),
+        offset_of!(Section, dst_records),
+        offset_of!(Section, signatures),
+        offset_of!(Section, wide),
+        offset_of!(Section, pair_seeds),
+        offset_of!(Section, pairs),
+        offset_of!(Record, wide),
+        offset_of!(Record, leaves),
+        offset_of!(Pair, src),
+        offset_of!(Pair, leaf),
+        offset_of!(GridLeaf, row),
+        offset_of!(Step, lookup),
+        offset_of!(Header, zero),
+    ];
+    let mut index = 0;
+    while index < starts.len() {
+        assert!(starts[index].is_multiple_of(8));
+        index += 1;
+    }
+};
 const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 24 + 16 + 32 + 24);

@@ -24,7 +24,7 @@ use crate::ranges::Value;
 const MAX_CELLS: usize = 1 << 18;
 
 /// The most bytes of all rows.
-const MAX_ROWS: usize = 1 << 20;
+const MAX_ROWS: usize = 1 << 22;
 
 /// The most items of a list: a row has bytes, and 0 is no item.
 const MAX_ITEMS: usize = 255;
