@@ -44,3 +44,9 @@ pub fn name(path: &Path) -> &str {
         .and_then(|name| name.to_str())
         .unwrap_or_default()
 }
+
+/// Whether tests may take minutes: the environment variable `FIREWALL_LONG` is `1`.
+#[must_use]
+pub fn may_be_long() -> bool {
+    env::var_os("FIREWALL_LONG").is_some_and(|value| value == "1")
+}

@@ -1,6 +1,6 @@
 //! Published rule sets, lists and captures, which lie beside the project or nowhere.
 
-use std::{env, path::PathBuf};
+use std::path::PathBuf;
 
 use benches::rulesets::published;
 
@@ -16,7 +16,7 @@ pub(crate) fn files(below: &str, endings: &[&str]) -> Vec<PathBuf> {
 
 /// Whether tests may take minutes, which is said when they may not.
 pub(crate) fn may_be_long() -> bool {
-    let may = env::var_os("FIREWALL_LONG").is_some_and(|value| value == "1");
+    let may = published::may_be_long();
     if !may {
         println!("skipped: set FIREWALL_LONG=1 for what takes minutes");
     }
