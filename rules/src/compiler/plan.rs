@@ -266,6 +266,22 @@ impl Part {
 }
 
 impl SectionPlan {
+    /// What leads from the classes of a packet to the rule that decides.
+    #[must_use]
+    pub fn decision(&self) -> &'static str {
+        let has = |of: fn(&Part) -> bool| self.parts.iter().any(of);
+        if has(|part| matches!(part, Part::Cells { .. })) {
+            return "cells";
+        }
+        let grid = has(|part| matches!(part, Part::Grid { .. }));
+        match (grid, has(|part| matches!(part, Part::Rows { .. }))) {
+            (true, false) => "grid",
+            (true, true) => "grid and rows",
+            (false, false) => "pairs",
+            (false, true) => "pairs and rows",
+        }
+    }
+
     /// The bytes of the section.
     #[must_use]
     pub fn bytes(&self) -> usize {
