@@ -237,7 +237,7 @@ fn attempt<A: Value + Hash>(
         rows: wide_src.len(),
         columns: wide_dst.len(),
         rules: at(Place::Wide).count(),
-        bytes: writer.len() - start,
+        bytes: writer.len() - start - leaves.bytes(),
     });
 
     writer.begin(Table::Pairs);
@@ -247,7 +247,7 @@ fn attempt<A: Value + Hash>(
     let rows: Vec<usize> = at(Place::Rows).collect();
     let row_src = Coarse::new(src, &rows);
     let row_dst = Coarse::new(dst, &rows);
-    let start = writer.len();
+    let (start, lists) = (writer.len(), leaves.bytes());
     let mut by_side = |of: &Side<'_, A>,
                        spread: &[Option<Vec<ClassId>>],
                        place,
@@ -282,7 +282,7 @@ fn attempt<A: Value + Hash>(
         src: src_records.len(),
         dst: dst_records.len(),
         rules: at(Place::Src).count() + at(Place::Dst).count(),
-        bytes: writer.len() - start,
+        bytes: writer.len() - start - (leaves.bytes() - lists),
     });
 
     writer.begin(Table::Pairs);
@@ -304,10 +304,9 @@ fn attempt<A: Value + Hash>(
     writer.begin(Table::Lists);
     let start = writer.len();
     (section.signatures, section.signature_stride) = leaves.write_signatures(writer)?;
-    let (tables, table_bytes) = leaves.tables();
     parts.push(Part::Leaves {
-        tables,
-        bytes: writer.len() - start + table_bytes,
+        tables: leaves.tables(),
+        bytes: writer.len() - start + leaves.bytes(),
         loads: leaves.loads(),
     });
 

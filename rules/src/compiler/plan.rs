@@ -86,7 +86,7 @@ pub enum Part {
         columns: usize,
         /// The rules.
         rules: usize,
-        /// Its bytes, with the lists it leads to.
+        /// Its bytes.
         bytes: usize,
     },
     /// The rules with few classes on one side: records.
@@ -97,7 +97,7 @@ pub enum Part {
         dst: usize,
         /// The rules.
         rules: usize,
-        /// Their bytes, with the lists they lead to.
+        /// Their bytes, and those of the leaves they lead to.
         bytes: usize,
     },
     /// The rules with few classes on both sides: a hash table.
@@ -113,7 +113,7 @@ pub enum Part {
     Leaves {
         /// Lists in the form of a table over upper-layer classes.
         tables: usize,
-        /// The bytes of signatures and tables.
+        /// The bytes of signatures, lists and tables.
         bytes: usize,
         /// The most loads for one of the four lists.
         loads: u32,

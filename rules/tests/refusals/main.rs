@@ -95,11 +95,14 @@ fn addresses_that_do_not_fit_are_told_with_the_rules_that_have_the_most() {
         )
         + &rule("one", "pass", "src = \"192.0.2.1\"")
         + &rule("other side", "pass", "dst = \"192.0.2.1\"");
-    assert_eq!(
-        compile_within(&three, 1 << 16).unwrap_err().to_string(),
-        "the rules need an image of at least 77576 bytes, more than the 65536 allowed, for the \
-         source addresses of IPv4 packets; the most is for `many` (50000 address ranges), `some` \
-         (20 address ranges), `few` (3 address ranges), ..."
+    let error = compile_within(&three, 1 << 16).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            " bytes, more than the 65536 allowed, for the source addresses of IPv4 packets; the \
+             most is for `many` (50000 address ranges), `some` (20 address ranges), `few` (3 \
+             address ranges), ..."
+        ),
+        "{error}"
     );
     let turned = three.replace("src", "dst");
     let (table, names) = refused(&turned, 1 << 16);
