@@ -16,7 +16,7 @@ use rules::{
     load,
 };
 
-use crate::golden::Work;
+use crate::{golden::Work, loads};
 
 const SETTINGS: firewall::Settings<'static> = firewall::Settings {
     interface: "eth0",
@@ -25,6 +25,7 @@ const SETTINGS: firewall::Settings<'static> = firewall::Settings {
 
 /// A rule file, and the list file `list.txt` that it may name.
 pub(crate) struct Files {
+    set: Option<RuleSet>,
     rules: String,
     list: String,
 }
@@ -62,20 +63,22 @@ pub(crate) fn all() -> Vec<(&'static str, Files)> {
 fn of_rules(set: RuleSet) -> Files {
     Files {
         rules: firewall::rules(&set, SETTINGS),
+        set: Some(set),
         list: String::new(),
     }
 }
 
 fn of_list(addresses: &AddressList) -> Files {
     Files {
+        set: None,
         rules: firewall::blocklist("list.txt", SETTINGS),
         list: list(addresses),
     }
 }
 
 impl Files {
-    /// Loads and compiles the rules.
-    pub(crate) fn work(&self) -> Work {
+    /// Loads and compiles the rules, and checks what the plan of the image says.
+    pub(crate) fn work(&self, name: &str) -> Work {
         let source = Arc::new(Source::new("rules.toml", self.rules.as_str()));
         let loaded = load(&source, |name| match name {
             "list.txt" => Ok(Source::new(name, self.list.as_str())),
@@ -96,6 +99,13 @@ impl Files {
         let parts: usize = image.plan().sections.iter().map(SectionPlan::bytes).sum();
         let beside = image.bytes().len() - parts;
         assert!(beside < 2048, "{beside} bytes are in no part of the plan");
+        if let Some(set) = &self.set {
+            let most = loads::check(name, set, &image);
+            println!(
+                "{name}: {most} loads at most were taken, {} can be",
+                image.plan().loads()
+            );
+        }
         Work {
             bytes: image.bytes().len(),
             loads: image.plan().loads() as usize,

@@ -40,22 +40,23 @@ pub(super) fn name<A: Value + Hash>(
     }
 }
 
-/// The names of the rules with the largest amounts, the largest first, with these in parentheses;
-/// rules whose amount is 0 are not among them.
+/// The names of the rules with the largest amounts, the largest first, with these in parentheses and
+/// the unit, which has a word for one and a word for many; rules whose amount is 0 are not among
+/// them.
 pub(super) fn largest(
     rules: &Rules<'_>,
     amount: impl Fn(usize) -> usize,
-    unit: &'static str,
+    [one, many]: [&'static str; 2],
 ) -> String {
     let mut amounts: Vec<(usize, usize)> = (0..rules.len())
         .map(|rule| (amount(rule), rule))
         .filter(|(amount, _)| *amount > 0)
         .collect();
     amounts.sort_by_key(|(amount, rule)| (Reverse(*amount), *rule));
-    let named = amounts
-        .iter()
-        .take(NAMED)
-        .map(|(amount, rule)| format!("`{}` ({amount} {unit})", rules.name(*rule)));
+    let named = amounts.iter().take(NAMED).map(|(amount, rule)| {
+        let unit = if *amount == 1 { one } else { many };
+        format!("`{}` ({amount} {unit})", rules.name(*rule))
+    });
     let mut names = named.collect::<Vec<_>>().join(", ");
     if amounts.len() > NAMED {
         names.push_str(", ...");
@@ -66,7 +67,7 @@ pub(super) fn largest(
 fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>) -> String {
     let ranges = |side: fn(&RuleView<'_, A>) -> Option<usize>| {
         let amount = |rule: usize| side(&view.rules[rule]).unwrap_or(0);
-        largest(rules, amount, "address ranges")
+        largest(rules, amount, ["address range", "address ranges"])
     };
     match table {
         Table::Source => ranges(|rule| Some(rule.src?.ranges().len())),
@@ -76,7 +77,11 @@ fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>
                 let sets = view.rules[rule].fields.iter().flatten();
                 sets.map(|set| set.ranges().len()).sum()
             };
-            largest(rules, amount, "ranges of small fields")
+            largest(
+                rules,
+                amount,
+                ["range of small fields", "ranges of small fields"],
+            )
         }
         Table::Cells
         | Table::Grid
@@ -88,7 +93,11 @@ fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>
             let src = classes(view, |rule| rule.src);
             let dst = classes(view, |rule| rule.dst);
             let amount = |rule: usize| src[rule].saturating_mul(dst[rule]);
-            largest(rules, amount, "pairs of address classes")
+            largest(
+                rules,
+                amount,
+                ["pair of address classes", "pairs of address classes"],
+            )
         }
     }
 }

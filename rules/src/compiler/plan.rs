@@ -153,16 +153,16 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Two words of the section, the cell, the leaf, its row and the item.
-            Self::Grid { .. } => 6,
+            // Three words of the section, the cell, the leaf, its row and the item.
+            Self::Grid { .. } => 7,
             // A word of the section and the leaf.
             Self::Wide { .. } => 2,
             // For each side a word of the section, two of the record, and the leaf.
             Self::Records { .. } => 2 * 4,
             // Two words of the section, the seed, and two of the pair.
             Self::Pairs { .. } => 5,
-            // A word of the section, and all four lists.
-            Self::Leaves { loads, .. } => 1 + 4 * *loads,
+            // Two words of the section, and all four lists.
+            Self::Leaves { loads, .. } => 2 + 4 * *loads,
             // Six words of the section; three rows at each step, and an item.
             Self::Rows { steps, .. } => 6 + 4 * *steps,
         }

@@ -123,7 +123,8 @@ pub(super) fn write<A>(
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = 0;
-    let mut loads = 1;
+    // Two words of the section: where both addresses are searched, and which fields are.
+    let mut loads = 2;
     let (mut longest_search, mut tables) = (0, 0);
     // Before any field all rules have one signature, and one class has it.
     let mut signatures = vec![SignatureId(0); view.rules.len()];
@@ -232,7 +233,7 @@ fn widest(
         let held = field.named[rule].map_or(0, |set| field.held[set.0 as usize].len());
         classes[signatures[rule].0 as usize] * held
     };
-    culprits::largest(rules, combinations, "combinations")
+    culprits::largest(rules, combinations, ["combination", "combinations"])
 }
 
 /// The classes of a field without their type of value.

@@ -155,19 +155,19 @@ fn what_leads_to_the_rules_is_told_when_it_does_not_fit() {
             rules(1000, "drop", both),
             1 << 14,
             Table::Pairs,
-            "`rule 0` (1 pairs of address classes)",
+            "`rule 0` (1 pair of address classes)",
         ),
         (
             rules(1000, "count", both),
             1 << 16,
             Table::Rows,
-            "`rule 0` (1 pairs of address classes)",
+            "`rule 0` (1 pair of address classes)",
         ),
         (
             rules(3000, "drop", ports),
             1 << 16,
             Table::Records,
-            "`rule 0` (1 pairs of address classes)",
+            "`rule 0` (1 pair of address classes)",
         ),
     ] {
         let (found, names) = refused(&rules, max_bytes);
