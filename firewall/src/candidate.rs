@@ -8,14 +8,16 @@ use std::{
 
 use firewall_ebpf::abi::MAX_IMAGE_SIZE;
 use rules::{
-    compiler::{self, CompileError, Image, InterfaceIndex, Target},
+    compiler::{self, CompileError, Image, InterfaceIndex, Stage, Target},
     ruleset::Ruleset,
 };
 
 use crate::{
+    budget::Budget,
     generation::{Generation, Metadata, MetadataError},
     image_size::ImageSize,
     interfaces::Interface,
+    progress::Progress,
     slots::{self, Assignment, Slot, TooManyRules},
     source::RuleFile,
 };
@@ -54,7 +56,20 @@ impl CandidateError {
     /// What the user can do.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
-            Self::Compile(_) | Self::Slots(_) => {
+            Self::Compile(CompileError::TooLarge { allowed, .. })
+                if *allowed < MAX_IMAGE_SIZE as usize =>
+            {
+                Some("`--max-memory` allows more, or fewer addresses need less".into())
+            }
+            Self::Compile(CompileError::TooLarge { .. }) => {
+                Some("fewer addresses, or ranges in place of single ones, need less".into())
+            }
+            Self::Compile(
+                CompileError::TooMuchWork { .. }
+                | CompileError::TooManyRules { .. }
+                | CompileError::TooManyCombinations { .. },
+            )
+            | Self::Slots(_) => {
                 Some("fewer rules, or fewer that differ in many fields at once, need less".into())
             }
             Self::Metadata(_) => None,
@@ -63,12 +78,14 @@ impl CandidateError {
 }
 
 /// Compiles a rule file for packets that arrive on `interfaces`; `in_force` are the slots of the
-/// rules before.
+/// rules before, and no image map may be larger than `budget`.
 pub(crate) fn compile(
     file: &RuleFile,
     interfaces: &[Interface],
     generation: Generation,
     in_force: &BTreeMap<String, Slot>,
+    budget: Budget,
+    progress: &Progress,
 ) -> Result<Candidate, CandidateError> {
     let begin = Instant::now();
     let ruleset = Arc::clone(&file.ruleset);
@@ -86,19 +103,24 @@ pub(crate) fn compile(
         .map(|interface| (interface.index, interface.name.clone()))
         .collect();
     let numbers: Vec<u32> = assignment.slots.iter().map(|slot| slot.number()).collect();
-    let image = compiler::compile(
+    let max_bytes = budget.largest_map().bytes() as usize;
+    let progress = progress.clone();
+    let image = compiler::compile_telling(
         &ruleset,
         &Target {
             interfaces: &names,
             slots: &numbers,
             metadata: &metadata.to_bytes()?,
-            max_bytes: MAX_IMAGE_SIZE as usize,
+            max_bytes,
         },
+        move |stage| progress.at_stage(stage),
     )?;
     let length = image.bytes().len();
     let size = ImageSize::for_length(length).ok_or(CompileError::TooLarge {
         needed: length,
-        allowed: MAX_IMAGE_SIZE as usize,
+        allowed: max_bytes,
+        stage: Stage::Frame,
+        names: String::new(),
     })?;
     Ok(Candidate {
         ruleset,

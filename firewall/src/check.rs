@@ -3,24 +3,42 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use tokio::task;
+
 use crate::{
+    budget::Budget,
     candidate,
     error::Error,
     generation::Generation,
     interfaces,
+    progress::Progress,
     source::{self, SourceError},
+    tables::Tables,
     text::{bytes, counted, tell},
 };
 
-/// Checks a rule file: prints what is wrong with it to stdout.
-pub(crate) async fn run(path: &Path) -> Result<(), Error> {
-    let file = match source::load(path) {
+/// What is printed of a rule file that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Warnings.
+    Warnings,
+    /// Warnings, and the tables.
+    Plan,
+    /// The tables as JSON; what is wrong with the file goes to stderr.
+    PlanAsJson,
+}
+
+/// Checks a rule file: prints what is wrong with it, and what it would be made of.
+pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(), Error> {
+    let progress = Progress::told_to(tell);
+    let (place, at) = (path.clone(), progress.clone());
+    let file = match task::spawn_blocking(move || source::load(&place, &at)).await? {
         Ok(file) => file,
         Err(SourceError::Invalid { path, diagnostics }) => {
-            print(&source::render(&diagnostics))?;
+            complain(show, &source::render(&diagnostics))?;
             return Err(Error::Checked {
                 path,
                 found: source::counted(&diagnostics),
@@ -29,21 +47,46 @@ pub(crate) async fn run(path: &Path) -> Result<(), Error> {
         Err(error) => return Err(error.into()),
     };
     if !file.warnings.is_empty() {
-        print(&source::render(&file.warnings))?;
+        complain(show, &source::render(&file.warnings))?;
     }
+    let found = source::counted(&file.warnings);
     // The file may be for another machine: patterns that fit no interface here are no error.
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = interfaces::list().await?;
     interfaces.retain(|interface| patterns.iter().any(|p| p.matches(&interface.name)));
-    let candidate = candidate::compile(&file, &interfaces, Generation::FIRST, &BTreeMap::new())?;
+    let compile = move || {
+        let before = BTreeMap::new();
+        let first = Generation::FIRST;
+        candidate::compile(&file, &interfaces, first, &before, budget, &progress)
+    };
+    let candidate = task::spawn_blocking(compile).await??;
+    match show {
+        Show::Warnings => {}
+        Show::Plan => print(&Tables::new(&path, &candidate, budget)?.to_text())?,
+        Show::PlanAsJson => print(&Tables::new(&path, &candidate, budget)?.to_json()?)?,
+    }
+    summarize(&path, &found, &candidate);
+    Ok(())
+}
+
+fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
     tell(&format!(
-        "`{}`: {}, {}, image {}",
+        "`{}`: {found}, {}, image {}",
         path.display(),
-        source::counted(&file.warnings),
-        counted(file.ruleset.rules.len(), "rule"),
+        counted(candidate.ruleset.rules.len(), "rule"),
         bytes(candidate.image.bytes().len() as u64)
     ));
-    Ok(())
+}
+
+/// Prints what is wrong with the file.
+fn complain(show: Show, text: &str) -> Result<(), Error> {
+    match show {
+        Show::Warnings | Show::Plan => print(text),
+        Show::PlanAsJson => {
+            tell(text.trim_end());
+            Ok(())
+        }
+    }
 }
 
 fn print(text: &str) -> Result<(), Error> {

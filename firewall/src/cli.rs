@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{kernel::pins::Pins, lock};
+use crate::{budget::Budget, check::Show, kernel::pins::Pins, lock};
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
 #[derive(Debug, Parser)]
@@ -48,6 +48,19 @@ struct Places {
     instance: String,
 }
 
+#[derive(Debug, Args)]
+struct Memory {
+    /// The most memory for the map of the rules, such as 64MiB; rules that need more are refused
+    /// [default: 256MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FIREWALL_MAX_MEMORY",
+        value_parser = Budget::parse
+    )]
+    max_memory: Option<Budget>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Load the rules, attach to the interfaces, and stay until told to end
@@ -57,6 +70,8 @@ enum Subcommands {
     Apply {
         /// The rule file
         file: PathBuf,
+        #[command(flatten)]
+        memory: Memory,
         /// Load another object file than the one built in; for development
         #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
         object: Option<PathBuf>,
@@ -65,6 +80,14 @@ enum Subcommands {
     Check {
         /// The rule file
         file: PathBuf,
+        /// Print the tables that the rules are compiled to, their memory and what a packet costs
+        #[arg(long)]
+        plan: bool,
+        /// Print JSON
+        #[arg(long, requires = "plan")]
+        json: bool,
+        #[command(flatten)]
+        memory: Memory,
     },
     /// Have the daemon read its rule file again
     Reload,
@@ -113,6 +136,8 @@ pub(crate) enum Command {
     Apply {
         /// The rule file, absolute.
         file: PathBuf,
+        /// The most memory for an image map; `None` leaves it to the daemon that runs.
+        max_memory: Option<Budget>,
         /// An object file in place of the one built in.
         object: Option<PathBuf>,
     },
@@ -120,6 +145,10 @@ pub(crate) enum Command {
     Check {
         /// The rule file, as given.
         file: PathBuf,
+        /// What is printed.
+        show: Show,
+        /// The most memory for an image map.
+        max_memory: Budget,
     },
     /// Read the rule file again.
     Reload,
@@ -157,11 +186,29 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
         instance: places.instance,
     };
     let command = match arguments.command {
-        Subcommands::Apply { file, object } => Command::Apply {
+        Subcommands::Apply {
+            file,
+            memory,
+            object,
+        } => Command::Apply {
             file: std::path::absolute(file)?,
+            max_memory: memory.max_memory,
             object,
         },
-        Subcommands::Check { file } => Command::Check { file },
+        Subcommands::Check {
+            file,
+            plan,
+            json,
+            memory,
+        } => Command::Check {
+            file,
+            show: match (plan, json) {
+                (false, _) => Show::Warnings,
+                (true, false) => Show::Plan,
+                (true, true) => Show::PlanAsJson,
+            },
+            max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
+        },
         Subcommands::Reload => Command::Reload,
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },

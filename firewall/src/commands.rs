@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    budget::Budget,
     cli::Config,
     control::{self, Answer, Request},
     daemon,
@@ -24,10 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) async fn apply(
     config: &Config,
     file: PathBuf,
+    max_memory: Option<Budget>,
     object: Option<&Path>,
 ) -> Result<(), Error> {
     loaded::require_access(config)?;
-    match lock_or_answer(config, &Request::Apply { file: file.clone() }).await? {
+    let request = Request::Apply {
+        file: file.clone(),
+        max_memory,
+    };
+    match lock_or_answer(config, &request).await? {
         Reached::Daemon(message) => {
             tell(&message);
             Ok(())
@@ -35,7 +41,8 @@ pub(crate) async fn apply(
         Reached::Lock(lock) => {
             host::lift_memory_limit();
             let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
-            daemon::run(config, lock, file, object).await
+            let budget = max_memory.unwrap_or(Budget::DEFAULT);
+            daemon::run(config, lock, file, budget, object).await
         }
     }
 }

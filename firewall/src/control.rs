@@ -30,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{generation::Generation, lock::Places};
+use crate::{budget::Budget, generation::Generation, lock::Places};
 
 /// The longest request in bytes, with its line feed.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -57,6 +57,9 @@ pub(crate) enum Request {
     Apply {
         /// The rule file, absolute.
         file: PathBuf,
+        /// The most memory for an image map, from now on; without it that of the daemon stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_memory: Option<Budget>,
     },
     /// Bring the file in force into force again.
     Reload,

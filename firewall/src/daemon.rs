@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::Budget,
     candidate::{self, Candidate},
     changes::{Before, Changes},
     cli::Config,
@@ -22,6 +23,7 @@ use crate::{
     kernel::{info, program::Object},
     lock::Lock,
     plan::{self, PlanError, Present, Wanted},
+    progress::Progress,
     source::{self, RuleFile},
     text::{bytes, counted, milliseconds},
     unload,
@@ -37,6 +39,7 @@ pub(crate) async fn run(
     config: &Config,
     lock: Lock,
     file: PathBuf,
+    budget: Budget,
     object: Object,
 ) -> Result<(), Error> {
     let in_force = watch::Sender::new(None);
@@ -45,13 +48,14 @@ pub(crate) async fn run(
         config: config.clone(),
         object,
         file,
+        budget,
         filter: None,
         ruleset: None,
         ending: events.ending.clone(),
         in_force,
     };
     let first = daemon.file.clone();
-    let ending = match daemon.bring_into_force(first).await {
+    let ending = match daemon.bring_into_force(first, budget).await {
         Ok(outcome) => {
             tracing::info!("{outcome}");
             daemon.serve(&mut events).await
@@ -123,6 +127,7 @@ struct Daemon {
     config: Config,
     object: Object,
     file: PathBuf,
+    budget: Budget,
     filter: Option<Filter>,
     ruleset: Option<Arc<Ruleset>>,
     ending: watch::Receiver<bool>,
@@ -136,17 +141,15 @@ impl Daemon {
             tokio::select! {
                 _ = events.ending.wait_for(|&ending| ending) => return None,
                 Some(()) = events.hangup.recv() => {
-                    let file = self.file.clone();
-                    self.change(file).await;
+                    self.reload().await;
                 }
                 Some(order) = events.orders.recv() => {
                     let answer = match order.request {
                         Request::Unload => return Some(order.answer),
-                        Request::Apply { file } => self.change(file).await,
-                        Request::Reload => {
-                            let file = self.file.clone();
-                            self.change(file).await
+                        Request::Apply { file, max_memory } => {
+                            self.change(file, max_memory.unwrap_or(self.budget)).await
                         }
+                        Request::Reload => self.reload().await,
                         Request::Ping => Answer::Alive {
                             pid: std::process::id(),
                             generation: *self.in_force.borrow(),
@@ -159,9 +162,14 @@ impl Daemon {
         }
     }
 
+    /// Brings the file in force into force again.
+    async fn reload(&mut self) -> Answer {
+        self.change(self.file.clone(), self.budget).await
+    }
+
     /// Brings a file into force, and logs what came of it.
-    async fn change(&mut self, file: PathBuf) -> Answer {
-        match self.bring_into_force(file.clone()).await {
+    async fn change(&mut self, file: PathBuf, budget: Budget) -> Answer {
+        match self.bring_into_force(file, budget).await {
             Ok(outcome) => {
                 tracing::info!("{outcome}");
                 Answer::Done {
@@ -192,8 +200,9 @@ impl Daemon {
         }
     }
 
-    async fn bring_into_force(&mut self, path: PathBuf) -> Result<Outcome, Error> {
-        let file = self.load(path).await?;
+    async fn bring_into_force(&mut self, path: PathBuf, budget: Budget) -> Result<Outcome, Error> {
+        let progress = Progress::told_to(|what| tracing::info!("{what}"));
+        let file = self.load(path, progress.clone()).await?;
         for warning in &file.warnings {
             tracing::warn!("{}", source::in_one_line(warning));
         }
@@ -203,15 +212,21 @@ impl Daemon {
                 .into_iter()
                 .cloned()
                 .collect();
+        let means = Means {
+            interfaces: selected,
+            budget,
+            progress,
+        };
         let (outcome, candidate) = match self.filter.take() {
             Some(mut filter) => {
-                let changed = self.change_filter(&mut filter, file, &selected).await;
+                let changed = self.change_filter(&mut filter, file, &means).await;
                 self.filter = Some(filter);
                 changed?
             }
-            None => self.start_filter(file, &selected).await?,
+            None => self.start_filter(file, &means).await?,
         };
         self.file = candidate.metadata.file.clone();
+        self.budget = budget;
         self.ruleset = Some(candidate.ruleset);
         self.in_force
             .send_replace(Some(candidate.metadata.generation));
@@ -222,15 +237,16 @@ impl Daemon {
         &self,
         filter: &mut Filter,
         mut file: RuleFile,
-        interfaces: &[Interface],
+        means: &Means,
     ) -> Result<(Outcome, Candidate), Error> {
         let before = filter.metadata();
         let (generation, slots) = (before.generation.next(), before.slots());
         let stages = Stages::of(&mut file);
-        let candidate = self.compile(file, interfaces, generation, slots).await?;
+        let candidate = self.compile(file, means, generation, slots).await?;
         let names = before.rules.iter().map(|rule| rule.name.as_str()).collect();
         let changes = self.changes(names, &candidate);
-        let plan = plan(&filter.present()?, &candidate, interfaces)?;
+        let plan = plan(&filter.present()?, &candidate, means)?;
+        means.progress.at(LOADING);
         let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))?;
         Ok((
             Outcome::new(&candidate, Some(changes), stages, timing),
@@ -241,7 +257,7 @@ impl Daemon {
     async fn start_filter(
         &mut self,
         mut file: RuleFile,
-        interfaces: &[Interface],
+        means: &Means,
     ) -> Result<(Outcome, Candidate), Error> {
         let pins = self.config.pins.clone();
         let found = Found::open(&pins)?;
@@ -250,7 +266,7 @@ impl Daemon {
         }
         let stages = Stages::of(&mut file);
         let (generation, slots) = (found.next_generation(), found.slots().clone());
-        let candidate = self.compile(file, interfaces, generation, slots).await?;
+        let candidate = self.compile(file, means, generation, slots).await?;
         let changes = found.metadata.first().map(|metadata| {
             let names = metadata
                 .rules
@@ -259,7 +275,8 @@ impl Daemon {
                 .collect();
             self.changes(names, &candidate)
         });
-        let plan = plan(&found.present()?, &candidate, interfaces)?;
+        let plan = plan(&found.present()?, &candidate, means)?;
+        means.progress.at(LOADING);
         let (filter, timing) =
             task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))?;
         self.filter = Some(filter);
@@ -274,20 +291,26 @@ impl Daemon {
         Changes::between(&before, &candidate.ruleset)
     }
 
-    async fn load(&self, path: PathBuf) -> Result<RuleFile, Error> {
-        let loaded = self.unless_ending(move || source::load(&path)).await?;
+    async fn load(&self, path: PathBuf, progress: Progress) -> Result<RuleFile, Error> {
+        let load = move || source::load(&path, &progress);
+        let loaded = self.unless_ending(load).await?;
         Ok(loaded?)
     }
 
     async fn compile(
         &self,
         file: RuleFile,
-        interfaces: &[Interface],
+        means: &Means,
         generation: Generation,
         slots: std::collections::BTreeMap<String, crate::slots::Slot>,
     ) -> Result<Candidate, Error> {
-        let interfaces = interfaces.to_vec();
-        let compile = move || candidate::compile(&file, &interfaces, generation, &slots);
+        let Means {
+            interfaces,
+            budget,
+            progress,
+        } = means.clone();
+        let compile =
+            move || candidate::compile(&file, &interfaces, generation, &slots, budget, &progress);
         Ok(self.unless_ending(compile).await??)
     }
 
@@ -314,14 +337,11 @@ impl Daemon {
     }
 }
 
-fn plan(
-    present: &Present,
-    candidate: &Candidate,
-    interfaces: &[Interface],
-) -> Result<plan::Plan, Error> {
-    let interfaces: Vec<&Interface> = interfaces.iter().collect();
+fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan::Plan, Error> {
+    let interfaces: Vec<&Interface> = means.interfaces.iter().collect();
     let wanted = Wanted {
         size: candidate.size,
+        most: means.budget.largest_map(),
         capacity: candidate.assignment.capacity,
         mode: candidate.ruleset.settings.mode,
         interfaces: &interfaces,
@@ -334,6 +354,17 @@ fn plan(
             id,
         }
     })
+}
+
+/// What long work in the kernel is at.
+const LOADING: &str = "loading the image and, if needed, the program";
+
+/// What rules are compiled for and with.
+#[derive(Clone)]
+struct Means {
+    interfaces: Vec<Interface>,
+    budget: Budget,
+    progress: Progress,
 }
 
 /// What the stages before the kernel found, and how long they took.

@@ -17,10 +17,16 @@ impl ImageSize {
         (size <= MAX_IMAGE_SIZE).then(|| Self(size.max(MIN_IMAGE_SIZE)))
     }
 
+    /// The largest size of at most `limit` bytes; the smallest of all when there is none.
+    pub(crate) fn within(limit: u32) -> Self {
+        let size = 1_u32 << limit.clamp(MIN_IMAGE_SIZE, MAX_IMAGE_SIZE).ilog2();
+        Self(size)
+    }
+
     /// The size to use for an image of this size when maps of size `present` are in place: the
-    /// present one, unless it is too small or far too large.
-    pub(crate) fn given(self, present: Self) -> Self {
-        if self > present || self.0.saturating_mul(Self::SLACK) <= present.0 {
+    /// present one, unless it is too small, far too large, or larger than `most`.
+    pub(crate) fn given(self, present: Self, most: Self) -> Self {
+        if self > present || present > most || self.0.saturating_mul(Self::SLACK) <= present.0 {
             self
         } else {
             present
@@ -51,8 +57,13 @@ mod tests {
     #[test]
     fn maps_are_kept_until_too_small_or_far_too_large() {
         let size = |length| ImageSize::for_length(length).unwrap();
-        assert_eq!(size(1 << 20).given(size(1 << 18)), size(1 << 20));
-        assert_eq!(size(1 << 18).given(size(1 << 20)), size(1 << 20));
-        assert_eq!(size(1 << 17).given(size(1 << 20)), size(1 << 17));
+        let most = size(1 << 28);
+        assert_eq!(size(1 << 20).given(size(1 << 18), most), size(1 << 20));
+        assert_eq!(size(1 << 18).given(size(1 << 20), most), size(1 << 20));
+        assert_eq!(size(1 << 17).given(size(1 << 20), most), size(1 << 17));
+        assert_eq!(
+            size(1 << 18).given(size(1 << 20), size(1 << 19)),
+            size(1 << 18)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The `firewall` command: the command line, the daemon, and the boundary to the kernel.
 
 mod attachments;
+mod budget;
 mod candidate;
 mod changes;
 mod check;
@@ -19,9 +20,11 @@ mod kernel;
 mod loaded;
 mod lock;
 mod plan;
+mod progress;
 mod slots;
 mod source;
 mod status;
+mod tables;
 mod text;
 mod undo;
 mod unload;
@@ -62,8 +65,16 @@ fn run() -> Result<(), Error> {
 
 async fn carry_out(config: &Config, command: Command) -> Result<(), Error> {
     match command {
-        Command::Apply { file, object } => commands::apply(config, file, object.as_deref()).await,
-        Command::Check { file } => check::run(&file).await,
+        Command::Apply {
+            file,
+            max_memory,
+            object,
+        } => commands::apply(config, file, max_memory, object.as_deref()).await,
+        Command::Check {
+            file,
+            show,
+            max_memory,
+        } => check::run(file, show, max_memory).await,
         Command::Reload => commands::reload(config).await,
         Command::Status { json } => status::run(config, json).await,
         Command::Counters { json, watch } => counters::run(config, json, watch).await,

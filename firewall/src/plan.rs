@@ -34,6 +34,8 @@ pub(crate) struct PresentLink {
 pub(crate) struct Wanted<'a> {
     /// The smallest length of an image map that holds the image.
     pub(crate) size: ImageSize,
+    /// The largest length that an image map may have.
+    pub(crate) most: ImageSize,
     /// The smallest capacity that holds the slots.
     pub(crate) capacity: Capacity,
     /// The mode asked for.
@@ -184,9 +186,9 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, PlanE
     let capacity = present
         .capacity
         .filter(|&capacity| capacity >= wanted.capacity);
-    let size = present
-        .size
-        .map_or(wanted.size, |present| wanted.size.given(present));
+    let size = present.size.map_or(wanted.size, |present| {
+        wanted.size.given(present, wanted.most)
+    });
     Ok(Plan {
         size,
         program: match capacity {
@@ -250,6 +252,7 @@ mod tests {
         let interfaces: Vec<&Interface> = interfaces.iter().collect();
         let wanted = Wanted {
             size: ImageSize::for_length(length).unwrap(),
+            most: ImageSize::within(u32::MAX),
             capacity: Capacity::of_slots(slots),
             mode,
             interfaces: &interfaces,

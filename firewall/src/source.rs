@@ -14,7 +14,7 @@ use rules::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::text;
+use crate::{progress::Progress, text};
 
 /// The most bytes of a rule file.
 const MAX_RULE_FILE: u64 = 64 << 20;
@@ -74,7 +74,8 @@ impl SourceError {
 /// # Errors
 ///
 /// When it cannot be read, or with everything that is wrong with it.
-pub(crate) fn load(path: &Path) -> Result<RuleFile, SourceError> {
+pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceError> {
+    progress.at(format!("reading `{}`", path.display()));
     let begin = Instant::now();
     let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
         path: path.to_owned(),
@@ -87,11 +88,15 @@ pub(crate) fn load(path: &Path) -> Result<RuleFile, SourceError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let source = Arc::new(Source::new(path.display().to_string(), bytes));
     let mut read_lists = Duration::ZERO;
+    let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
+    parsing(path);
     let loaded = rules::load(&source, |name| {
         let begin = Instant::now();
         let list = folder.join(name);
+        progress.at(format!("reading `{}`", list.display()));
         let bytes = read(&list, MAX_LIST_FILE)?;
         read_lists += begin.elapsed();
+        parsing(&list);
         Ok::<_, io::Error>(Source::new(list.display().to_string(), bytes))
     })
     .map_err(|diagnostics| SourceError::Invalid {

@@ -94,6 +94,12 @@ impl Counters {
         capacity.slots() * 2
     }
 
+    /// The bytes of memory that the values of a map of this capacity take on all CPUs.
+    pub(crate) fn memory(capacity: Capacity) -> Result<u64, CountersError> {
+        let cpus = nr_cpus().map_err(|(path, source)| CountersError::Cpus { path, source })?;
+        Ok(u64::from(Self::entries(capacity)) * (size_of::<Words>() * cpus) as u64)
+    }
+
     /// Opens the map pinned to `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, CountersError> {
         let map = MapData::from_pin(path).map_err(CountersError::Open)?;

@@ -2,12 +2,17 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     process::{Command, Stdio},
 };
 
-use crate::machine::{BINARY, Said, said};
+use crate::machine::{BINARY, Said, json, said};
 
 fn check(text: &str) -> Said {
+    check_with(text, &[])
+}
+
+fn check_with(text: &str, arguments: &[&str]) -> Said {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.toml"), text).unwrap();
     fs::write(
@@ -18,6 +23,7 @@ fn check(text: &str) -> Said {
     let mut command = Command::new(BINARY);
     command
         .args(["check", "rules.toml"])
+        .args(arguments)
         .current_dir(folder.path())
         .stdin(Stdio::null());
     said(command.output().unwrap())
@@ -60,4 +66,86 @@ fn a_file_that_is_not_there_is_an_error() {
         said.stderr,
         "error: cannot read `/none/such.toml`: No such file or directory (os error 2)\n"
     );
+}
+
+const TWO_RULES: &str = "[firewall]\ninterfaces = [\"none-such*\"]\n[sets]\nlist = { file = \"list.txt\" }\n\
+     [[rule]]\nname = \"list\"\naction = \"drop\"\nsrc = \"@list\"\n\
+     [[rule]]\nname = \"dns\"\naction = \"pass\"\nproto = \"udp\"\ndport = 53\n";
+
+#[test]
+fn the_plan_has_every_section_and_part() {
+    let said = check_with(TWO_RULES, &["--plan"]);
+    assert!(said.status.success(), "{said:?}");
+    let first = said.stdout.lines().next().unwrap();
+    assert!(
+        first.starts_with("image     ")
+            && first.ends_with(" in a map of 64 KiB, at most 256 MiB allowed"),
+        "{first}"
+    );
+    for words in [
+        "\nmemory    ",
+        "\nworst     ",
+        "\nbounds    128 steps over rows, 64 rules in a list, 64 rules that count in a cell\n",
+        "\nIPv4: 2 rules, decided by cells, ",
+        "\nIPv6: 2 rules, decided by cells, ",
+        "\nother: 0 rules, decided by cells, ",
+        "\nPART          STRUCTURE              HOLDS ",
+        "\nsmall fields  tries and step tables  ",
+    ] {
+        assert!(said.stdout.contains(words), "{words:?}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn the_plan_is_the_same_as_json() {
+    let said = check_with(TWO_RULES, &["--plan", "--json"]);
+    assert!(said.status.success(), "{said:?}");
+    let plan = json(&said.stdout);
+    assert_eq!(plan["rules"], 2);
+    assert_eq!(plan["map_bytes"], 65_536);
+    assert_eq!(plan["bounds"]["max_walk"], 128);
+    let sections = plan["sections"].as_array().unwrap();
+    let packets: Vec<_> = sections.iter().map(|section| &section["packets"]).collect();
+    assert_eq!(packets, ["IPv4", "IPv6", "other"]);
+    let parts = sections[0]["parts"].as_array().unwrap();
+    let sum: u64 = parts
+        .iter()
+        .map(|part| part["bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sections[0]["bytes"], sum);
+    assert_eq!(parts[0]["holds"]["classes"], 2);
+    let alone = check_with(TWO_RULES, &["--json"]);
+    assert_eq!(alone.status.code(), Some(2), "{alone:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_no_json() {
+    let said = check_with("[firewall]\n", &["--plan", "--json"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert_eq!(said.stdout, "");
+    assert!(said.stderr.contains("--> rules.toml:1:1"), "{said:?}");
+}
+
+#[test]
+fn a_budget_is_kept() {
+    let addresses: String = (0..20_000)
+        .map(|number| format!("\"{}\", ", Ipv4Addr::from(0x0b00_0000 + 977 * number)))
+        .collect();
+    let text = format!(
+        "[firewall]\ninterfaces = [\"none-such*\"]\n\
+         [[rule]]\nname = \"many\"\naction = \"drop\"\nsrc = [{addresses}]\n\
+         [[rule]]\nname = \"one\"\naction = \"pass\"\nsrc = [\"10.0.0.1\", \"10.1.2.3\"]\n"
+    );
+    let said = check_with(&text, &["--max-memory", "65536"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.stderr.contains("the most is for `many` ("), "{said:?}");
+    assert!(
+        said.stderr.contains("\nhelp: `--max-memory` allows more"),
+        "{said:?}"
+    );
+    assert!(check_with(&text, &["--max-memory", "1M"]).status.success());
+    for wrong in ["64MB", "1000", "-1"] {
+        let said = check_with(&text, &["--max-memory", wrong]);
+        assert_eq!(said.status.code(), Some(2), "{said:?}");
+    }
 }

@@ -13,6 +13,7 @@
 mod blocklist;
 mod checking;
 mod life_cycle;
+mod long_work;
 mod machine;
 mod refusals;
 mod reload;
@@ -20,3 +21,4 @@ mod rule_sets;
 mod takeover;
 mod test_run;
 mod verdicts;
+mod verifier;

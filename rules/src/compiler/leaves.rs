@@ -45,6 +45,7 @@ pub(super) struct Leaves<'a> {
     table_bytes: usize,
     longest: usize,
     tables: usize,
+    bytes: usize,
 }
 
 impl<'a> Leaves<'a> {
@@ -58,6 +59,7 @@ impl<'a> Leaves<'a> {
             table_bytes: 0,
             longest: 0,
             tables: 0,
+            bytes: 0,
         }
     }
 
@@ -78,7 +80,9 @@ impl<'a> Leaves<'a> {
             _ => match self.made.get(&rules) {
                 Some(made) => Ok(*made),
                 None => {
+                    let start = writer.len();
                     let made = self.write(&rules, writer)?;
+                    self.bytes += writer.len() - start;
                     self.made.insert(rules, made);
                     Ok(made)
                 }
@@ -169,8 +173,13 @@ impl<'a> Leaves<'a> {
         (self.longest.max(1) as u32 * 2).max(table)
     }
 
-    /// The number of tables and their bytes.
-    pub(super) fn tables(&self) -> (usize, usize) {
-        (self.tables, self.table_bytes)
+    /// The number of tables.
+    pub(super) fn tables(&self) -> usize {
+        self.tables
+    }
+
+    /// The bytes of lists and tables so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }

@@ -21,7 +21,12 @@ pub(super) fn protocol(classes: &Classes<u16>, writer: &mut Writer) -> Result<Tr
     let root = writer.offset();
     let keys = by_value(classes, NO_PROTOCOL as usize);
     writer.u16s(keys.into_iter().chain([classes.outside.0 as u16]))?;
-    Ok(Trie { root, loads: 1 })
+    Ok(Trie {
+        root,
+        loads: 1,
+        chain: 1,
+        nodes: 1,
+    })
 }
 
 /// Writes the lookup of ports or ICMP messages.
@@ -38,7 +43,12 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie,
     let gap = FIELD_PAGES as usize / 2 - numbers.len();
     writer.u16s(numbers.into_iter().chain(std::iter::repeat_n(0, gap)))?;
     writer.u16s(pages.concat())?;
-    Ok(Trie { root, loads: 2 })
+    Ok(Trie {
+        root,
+        loads: 2,
+        chain: 2,
+        nodes: 1,
+    })
 }
 
 /// Writes the lookup of interfaces.

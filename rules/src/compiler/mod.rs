@@ -13,6 +13,8 @@
 
 mod cells;
 mod classes;
+pub mod cost;
+mod culprits;
 mod displacement;
 mod grid;
 mod leaves;
@@ -24,6 +26,7 @@ mod rows;
 mod rules;
 mod section;
 mod side;
+mod stage;
 mod trie;
 mod upper;
 mod view;
@@ -38,6 +41,7 @@ use crate::ruleset::{Policy, Ruleset};
 pub use plan::{Part, Plan, SectionPlan};
 use rules::Rules;
 use section::compile_section;
+pub use stage::{Stage, Table};
 use view::Kind;
 use writer::Writer;
 
@@ -92,12 +96,20 @@ impl std::fmt::Debug for Image {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CompileError {
     /// The tables would be larger than allowed.
-    #[error("the rules need an image of at least {needed} bytes, more than the {allowed} allowed")]
+    #[error(
+        "the rules need an image of at least {needed} bytes, more than the {allowed} allowed, for \
+         the {stage}{}",
+        if names.is_empty() { String::new() } else { format!("; the most is for {names}") }
+    )]
     TooLarge {
         /// The bytes that the image had reached when the compiler gave up.
         needed: usize,
         /// The bytes allowed.
         allowed: usize,
+        /// What was being written.
+        stage: Stage,
+        /// The names of the rules that need the most of it.
+        names: String,
     },
     /// A packet could need more steps than the program takes.
     #[error(
@@ -129,7 +141,7 @@ pub enum CompileError {
     /// The small fields differ in too many combinations.
     #[error(
         "the rules for {packets} packets tell {needed} combinations of {fields} apart, more than \
-         the {allowed} allowed"
+         the {allowed} allowed; the most are for {names}"
     )]
     TooManyCombinations {
         /// Which packets the rules are for.
@@ -140,6 +152,8 @@ pub enum CompileError {
         needed: usize,
         /// The most combinations allowed.
         allowed: usize,
+        /// The names of the rules that are in the most of them.
+        names: String,
     },
 }
 
@@ -178,12 +192,29 @@ pub use view::Kind as PacketKind;
 ///
 /// When `target.slots` has another length than the rules.
 pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileError> {
+    compile_telling(ruleset, target, |_| ())
+}
+
+/// Compiles a rule set, and tells of each stage when it begins.
+///
+/// # Errors
+///
+/// [`CompileError`] when the tables would exceed a limit.
+///
+/// # Panics
+///
+/// When `target.slots` has another length than the rules.
+pub fn compile_telling(
+    ruleset: &Ruleset,
+    target: &Target<'_>,
+    tell: impl FnMut(Stage) + 'static,
+) -> Result<Image, CompileError> {
     assert_eq!(
         ruleset.rules.len(),
         target.slots.len(),
         "a slot for each rule"
     );
-    let mut writer = Writer::new(target.max_bytes);
+    let mut writer = Writer::new(target.max_bytes).telling(tell);
     let mut header = Header {
         magic: MAGIC,
         drops: drops(ruleset.settings.policy),
@@ -202,6 +233,7 @@ pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileE
         compile_section(ruleset, slots, &views.1, SECTION_IPV6, &mut writer)?,
         compile_section(ruleset, slots, &views.2, SECTION_OTHER, &mut writer)?,
     ];
+    writer.begin_frame();
     writer.align(8)?;
     header.metadata = writer.offset();
     header.metadata_length = u32::try_from(target.metadata.len()).unwrap_or(u32::MAX);

@@ -29,6 +29,7 @@ use super::{
     row_walk,
     rules::Rules,
     side::Side,
+    stage::Table,
     trie,
     upper::Upper,
     view::Kind,
@@ -89,6 +90,7 @@ pub(super) fn write<A: trie::Key + Value + Hash>(
     writer: &mut Writer,
 ) -> Result<Parts, CompileError> {
     section.mode = MODE_PAIRS;
+    writer.begin(Table::Pairs);
     let spreads = [narrow(&input.src), narrow(&input.dst)];
     let mut places = places(&input, &spreads);
     let start = writer.len();
@@ -208,6 +210,7 @@ fn attempt<A: Value + Hash>(
         dst,
         upper,
     } = input;
+    writer.begin(Table::Wide);
     let (wide_src, wide_dst) = wide(input, spreads, places);
     let at = |place: Place| {
         let placed = places.iter().enumerate();
@@ -234,15 +237,17 @@ fn attempt<A: Value + Hash>(
         rows: wide_src.len(),
         columns: wide_dst.len(),
         rules: at(Place::Wide).count(),
-        bytes: writer.len() - start,
+        bytes: writer.len() - start - leaves.bytes(),
     });
 
+    writer.begin(Table::Pairs);
     let (pairs, paired) = pairs(at(Place::Pair), input, spreads, &mut leaves, writer)?;
 
+    writer.begin(Table::Records);
     let rows: Vec<usize> = at(Place::Rows).collect();
     let row_src = Coarse::new(src, &rows);
     let row_dst = Coarse::new(dst, &rows);
-    let start = writer.len();
+    let (start, lists) = (writer.len(), leaves.bytes());
     let mut by_side = |of: &Side<'_, A>,
                        spread: &[Option<Vec<ClassId>>],
                        place,
@@ -277,9 +282,10 @@ fn attempt<A: Value + Hash>(
         src: src_records.len(),
         dst: dst_records.len(),
         rules: at(Place::Src).count() + at(Place::Dst).count(),
-        bytes: writer.len() - start,
+        bytes: writer.len() - start - (leaves.bytes() - lists),
     });
 
+    writer.begin(Table::Pairs);
     let renumbered: Vec<Pair> = pairs
         .into_iter()
         .map(|Pair { src, dst, leaf }| Pair {
@@ -295,12 +301,12 @@ fn attempt<A: Value + Hash>(
         bytes,
     });
 
+    writer.begin(Table::Lists);
     let start = writer.len();
     (section.signatures, section.signature_stride) = leaves.write_signatures(writer)?;
-    let (tables, table_bytes) = leaves.tables();
     parts.push(Part::Leaves {
-        tables,
-        bytes: writer.len() - start + table_bytes,
+        tables: leaves.tables(),
+        bytes: writer.len() - start + leaves.bytes(),
         loads: leaves.loads(),
     });
 

@@ -1,10 +1,10 @@
 //! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
 
-use std::{fmt, hash::Hash};
+use std::hash::Hash;
 
 use firewall_ebpf::image::Section;
 
-use super::{CompileError, side::Side, trie, view::Kind, writer::Writer};
+use super::{CompileError, cost, side::Side, stage::Table, trie, view::Kind, writer::Writer};
 use crate::ranges::Value;
 
 /// The tables of an image.
@@ -42,6 +42,10 @@ pub enum Part {
         bytes: usize,
         /// The most loads of a search.
         loads: u32,
+        /// The most of them that each depend on the one before.
+        chain: u32,
+        /// The most nodes that a search meets.
+        nodes: u32,
     },
     /// The small fields, to one upper-layer class.
     Upper {
@@ -53,6 +57,8 @@ pub enum Part {
         bytes: usize,
         /// The most loads.
         loads: u32,
+        /// The expected nanoseconds: the longest search, and a cell of each table.
+        nanoseconds: u32,
     },
     /// A direct table over all classes.
     Cells {
@@ -80,7 +86,7 @@ pub enum Part {
         columns: usize,
         /// The rules.
         rules: usize,
-        /// Its bytes, with the lists it leads to.
+        /// Its bytes.
         bytes: usize,
     },
     /// The rules with few classes on one side: records.
@@ -91,7 +97,7 @@ pub enum Part {
         dst: usize,
         /// The rules.
         rules: usize,
-        /// Their bytes, with the lists they lead to.
+        /// Their bytes, and those of the leaves they lead to.
         bytes: usize,
     },
     /// The rules with few classes on both sides: a hash table.
@@ -107,7 +113,7 @@ pub enum Part {
     Leaves {
         /// Lists in the form of a table over upper-layer classes.
         tables: usize,
-        /// The bytes of signatures and tables.
+        /// The bytes of signatures, lists and tables.
         bytes: usize,
         /// The most loads for one of the four lists.
         loads: u32,
@@ -147,18 +153,49 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Two words of the section, the cell, the leaf, its row and the item.
-            Self::Grid { .. } => 6,
+            // Three words of the section, the cell, the leaf, its row and the item.
+            Self::Grid { .. } => 7,
             // A word of the section and the leaf.
             Self::Wide { .. } => 2,
             // For each side a word of the section, two of the record, and the leaf.
             Self::Records { .. } => 2 * 4,
             // Two words of the section, the seed, and two of the pair.
             Self::Pairs { .. } => 5,
-            // A word of the section, and all four lists.
-            Self::Leaves { loads, .. } => 1 + 4 * *loads,
+            // Two words of the section, and all four lists.
+            Self::Leaves { loads, .. } => 2 + 4 * *loads,
             // Six words of the section; three rows at each step, and an item.
             Self::Rows { steps, .. } => 6 + 4 * *steps,
+        }
+    }
+
+    /// The expected nanoseconds of the part's chain of dependent loads; see [`cost`].
+    #[must_use]
+    pub fn nanoseconds(&self) -> u32 {
+        match self {
+            Self::Address {
+                bytes,
+                chain,
+                nodes,
+                ..
+            } => cost::search(*bytes, *nodes, *chain),
+            Self::Upper { nanoseconds, .. } => *nanoseconds,
+            // The cell and the entry.
+            Self::Cells { bytes, .. } => cost::HEAD + 2 * cost::load(*bytes),
+            // The cell; then the leaf, its row and the item.
+            Self::Grid { cells, bytes, .. } => {
+                let table = cells * size_of::<u16>();
+                let lists = bytes.saturating_sub(table);
+                cost::HEAD + cost::load(table) + 3 * cost::load(lists)
+            }
+            Self::Wide { bytes, .. } => cost::HEAD + cost::load(*bytes),
+            // The record and the leaf; the seed and the pair.
+            Self::Records { bytes, .. } | Self::Pairs { bytes, .. } => {
+                cost::HEAD + 2 * cost::load(*bytes)
+            }
+            // A signature or an index, and an item.
+            Self::Leaves { bytes, .. } => cost::HEAD + 2 * cost::load(*bytes),
+            // A summary word, a word, and an item.
+            Self::Rows { bytes, .. } => cost::HEAD + 3 * cost::load(*bytes),
         }
     }
 
@@ -177,39 +214,74 @@ impl Part {
             Self::Rows { .. } => "rows",
         }
     }
-}
 
-/// What the part holds.
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The structure of the part.
+    #[must_use]
+    pub const fn structure(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "trie",
+            Self::Upper { .. } => "tries and step tables",
+            Self::Cells { .. } | Self::Grid { .. } | Self::Wide { .. } => "direct table",
+            Self::Records { .. } => "records by class",
+            Self::Pairs { .. } => "perfect hash table",
+            Self::Leaves { .. } => "lists and tables",
+            Self::Rows { .. } => "bit vectors",
+        }
+    }
+
+    /// What the part holds: the names of things and how many there are.
+    #[must_use]
+    pub fn holds(&self) -> Vec<(&'static str, usize)> {
         match self {
             Self::Address {
                 classes, intervals, ..
-            } => write!(f, "{intervals} intervals of {classes} classes"),
+            } => vec![("intervals", *intervals), ("classes", *classes)],
             Self::Upper {
                 classes,
                 signatures,
                 ..
-            } => write!(f, "{signatures} signatures, {classes} classes"),
-            Self::Cells { cells, .. } => write!(f, "{cells} cells"),
-            Self::Grid { cells, lists, .. } => write!(f, "{cells} cells, {lists} lists"),
+            } => vec![("signatures", *signatures), ("classes", *classes)],
+            Self::Cells { cells, .. } => vec![("cells", *cells)],
+            Self::Grid { cells, lists, .. } => vec![("cells", *cells), ("lists", *lists)],
             Self::Wide {
                 rows,
                 columns,
                 rules,
                 ..
-            } => write!(f, "{rules} rules in {rows} x {columns} cells"),
+            } => vec![("rules", *rules), ("rows", *rows), ("columns", *columns)],
             Self::Records {
                 src, dst, rules, ..
-            } => write!(f, "{rules} rules in {src} and {dst} records"),
-            Self::Pairs { pairs, rules, .. } => write!(f, "{rules} rules in {pairs} pairs"),
-            Self::Leaves { tables, .. } => write!(f, "{tables} tables"),
-            Self::Rows { rules, steps, .. } => write!(f, "{rules} rules, at most {steps} steps"),
+            } => vec![
+                ("rules", *rules),
+                ("source records", *src),
+                ("destination records", *dst),
+            ],
+            Self::Pairs { pairs, rules, .. } => vec![("rules", *rules), ("pairs", *pairs)],
+            Self::Leaves { tables, .. } => vec![("tables", *tables)],
+            Self::Rows { rules, steps, .. } => {
+                vec![("rules", *rules), ("steps at most", *steps as usize)]
+            }
         }
     }
 }
 
 impl SectionPlan {
+    /// What leads from the classes of a packet to the rule that decides.
+    #[must_use]
+    pub fn decision(&self) -> &'static str {
+        let has = |of: fn(&Part) -> bool| self.parts.iter().any(of);
+        if has(|part| matches!(part, Part::Cells { .. })) {
+            return "cells";
+        }
+        let grid = has(|part| matches!(part, Part::Grid { .. }));
+        match (grid, has(|part| matches!(part, Part::Rows { .. }))) {
+            (true, false) => "grid",
+            (true, true) => "grid and rows",
+            (false, false) => "pairs",
+            (false, true) => "pairs and rows",
+        }
+    }
+
     /// The bytes of the section.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -220,6 +292,59 @@ impl SectionPlan {
     #[must_use]
     pub fn loads(&self) -> u32 {
         self.parts.iter().map(Part::loads).sum()
+    }
+
+    /// The expected nanoseconds of a walk: parts that do not depend on each other overlap, and
+    /// the longest counts; see [`cost`].
+    #[must_use]
+    pub fn nanoseconds(&self) -> u32 {
+        Turn::ALL
+            .into_iter()
+            .map(|turn| {
+                let parts = self.parts.iter().filter(|part| Turn::of(part) == turn);
+                parts.map(Part::nanoseconds).max().unwrap_or(0)
+            })
+            .sum()
+    }
+}
+
+impl Plan {
+    /// The most loads from the image that one packet needs.
+    #[must_use]
+    pub fn loads(&self) -> u32 {
+        let sections = self.sections.iter();
+        sections.map(SectionPlan::loads).max().unwrap_or(0)
+    }
+}
+
+/// When a part is met: the parts of one turn do not depend on each other, but on those of the
+/// turn before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The classes of the fields.
+    Classes,
+    /// What the classes lead to.
+    Leaves,
+    /// What resolves that.
+    Items,
+    /// The rows.
+    Rows,
+}
+
+impl Turn {
+    const ALL: [Self; 4] = [Self::Classes, Self::Leaves, Self::Items, Self::Rows];
+
+    const fn of(part: &Part) -> Self {
+        match part {
+            Part::Address { .. } | Part::Upper { .. } => Self::Classes,
+            Part::Cells { .. }
+            | Part::Grid { .. }
+            | Part::Wide { .. }
+            | Part::Records { .. }
+            | Part::Pairs { .. } => Self::Leaves,
+            Part::Leaves { .. } => Self::Items,
+            Part::Rows { .. } => Self::Rows,
+        }
     }
 }
 
@@ -245,6 +370,11 @@ impl Parts {
         writer: &mut Writer,
     ) -> Result<(), CompileError> {
         for (at, (field, side)) in [("src", src), ("dst", dst)].into_iter().enumerate() {
+            writer.begin(if at == 0 {
+                Table::Source
+            } else {
+                Table::Destination
+            });
             let start = writer.len();
             let trie = trie::write(&side.classes, writer)?;
             let root = if at == 0 {
@@ -259,6 +389,8 @@ impl Parts {
                 intervals: side.classes.intervals.len(),
                 bytes: writer.len() - start,
                 loads: trie.loads,
+                chain: trie.chain,
+                nodes: trie.nodes,
             };
             self.0.insert(at, part);
         }

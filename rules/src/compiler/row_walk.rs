@@ -7,6 +7,7 @@ use super::{
     plan::Part,
     rows::{Rows, ones, summary},
     rules::Rules,
+    stage::Table,
     view::Kind,
     writer::Writer,
 };
@@ -25,6 +26,7 @@ pub(super) fn write(
     section: &mut Section,
     writer: &mut Writer,
 ) -> Result<Part, CompileError> {
+    writer.begin(Table::Rows);
     let words = rows[0].words();
     let summaries = words.div_ceil(64);
     let mut counting = Rows::new(members.len());

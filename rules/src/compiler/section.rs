@@ -7,11 +7,13 @@ use firewall_ebpf::image::Section;
 use super::{
     CompileError,
     cells::Cells,
+    culprits,
     grid::Grid,
     pairs,
     plan::{Part, Parts, SectionPlan},
     rules::Rules,
     side::Side,
+    stage::Table,
     trie, upper,
     view::View,
     writer::Writer,
@@ -35,9 +37,21 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
         slots,
         view.rules.iter().map(|rule| rule.id).collect(),
     );
+    writer.begin_section(view.kind, rules.len());
+    write(&rules, view, offset, writer).map_err(|error| culprits::name(error, view, &rules))
+}
+
+fn write<A: trie::Key + Value + Hash>(
+    rules: &Rules<'_>,
+    view: &View<'_, A>,
+    offset: u32,
+    writer: &mut Writer,
+) -> Result<SectionPlan, CompileError> {
+    writer.begin(Table::Source);
     let src = Side::new(view.rules.iter().map(|rule| rule.src));
+    writer.begin(Table::Destination);
     let dst = Side::new(view.rules.iter().map(|rule| rule.dst));
-    let upper = upper::write(view, writer)?;
+    let upper = upper::write(view, rules, writer)?;
     let mut section = Section {
         steps_used: upper.used,
         steps: upper.steps,
@@ -48,21 +62,23 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
         signatures: upper.signature_count,
         bytes: upper.bytes,
         loads: upper.loads,
+        nanoseconds: upper.nanoseconds,
     };
     let mut parts = Parts::default();
-    if let Some(cells) = Cells::new(&rules, &src, &dst, &upper) {
+    writer.begin(Table::Cells);
+    if let Some(cells) = Cells::new(rules, &src, &dst, &upper) {
         parts.push(cells.write(&mut section, writer)?);
         parts.tries(&src, &dst, &mut section, writer)?;
-    } else if let Some(grid) = Grid::new(&rules, &src, &dst, &upper) {
+    } else if let Some(grid) = grid(rules, (&src, &dst), &upper, writer) {
         let sides = (&src, &dst, &upper);
-        for part in grid.write(view.kind, &rules, sides, &mut section, writer)? {
+        for part in grid.write(view.kind, rules, sides, &mut section, writer)? {
             parts.push(part);
         }
         parts.tries(&src, &dst, &mut section, writer)?;
     } else {
         let input = pairs::Input {
             kind: view.kind,
-            rules: &rules,
+            rules,
             src,
             dst,
             upper: &upper,
@@ -76,4 +92,15 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
         rules: rules.len(),
         parts: parts.finish(),
     })
+}
+
+/// The grid, if there is to be one.
+fn grid<A: Value + Hash>(
+    rules: &Rules<'_>,
+    (src, dst): (&Side<'_, A>, &Side<'_, A>),
+    upper: &upper::Upper,
+    writer: &mut Writer,
+) -> Option<Grid> {
+    writer.begin(Table::Grid);
+    Grid::new(rules, src, dst, upper)
 }

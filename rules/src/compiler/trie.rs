@@ -56,6 +56,10 @@ pub(super) struct Trie {
     pub(super) root: u32,
     /// The most loads that a search takes.
     pub(super) loads: u32,
+    /// The most of them that each depend on the one before.
+    pub(super) chain: u32,
+    /// The most nodes that a search meets.
+    pub(super) nodes: u32,
 }
 
 /// Writes the trie of a field.
@@ -77,6 +81,8 @@ fn leaf(class: ClassId) -> Trie {
     Trie {
         root: LEAF | class.0,
         loads: 0,
+        chain: 0,
+        nodes: 0,
     }
 }
 
@@ -113,12 +119,18 @@ struct Node {
     starts: Vec<(u16, u32)>,
     /// The most loads that a search below the node takes.
     loads: u32,
+    /// The most of them that depend on each other.
+    chain: u32,
+    /// The most nodes below.
+    nodes: u32,
 }
 
 impl Node {
     /// Digits from `digit` on lead to `child`, in place of what was said of it before.
     fn push(&mut self, digit: u16, child: Trie) {
         self.loads = self.loads.max(child.loads);
+        self.chain = self.chain.max(child.chain);
+        self.nodes = self.nodes.max(child.nodes);
         let reference = child.root;
         if self.starts.last().is_some_and(|(last, _)| *last == digit) {
             self.starts.pop();
@@ -140,6 +152,8 @@ impl Node {
                 return Ok(Trie {
                     root,
                     loads: self.loads,
+                    chain: self.chain,
+                    nodes: self.nodes,
                 });
             }
             [(_, first), (_, second), ..] => (first, second),
@@ -153,12 +167,12 @@ impl Node {
         };
         writer.align(8)?;
         let at = writer.offset();
-        let (kind, loads) = if count > above {
+        let (kind, loads, chain) = if count > above {
             let digits: Vec<u32> = self.digits().collect();
             let (numbers, pages) = pages(digits.chunks(PAGE as usize));
             writer.u16s(numbers)?;
             writer.u32s(pages.concat())?;
-            (NODE_PAGES, 2)
+            (NODE_PAGES, 2, 2)
         } else {
             let levels = levels(count);
             // A node has at most 65,535 bounds: the digits from 1 on.
@@ -175,11 +189,13 @@ impl Node {
                 NODE_REFERENCES
             };
             // The head, the two words of a block at each level, and the value.
-            (kind, 2 + 2 * levels)
+            (kind, 2 + 2 * levels, 2 + levels)
         };
         Ok(Trie {
             root: at | kind,
             loads: loads + self.loads,
+            chain: chain + self.chain,
+            nodes: 1 + self.nodes,
         })
     }
 

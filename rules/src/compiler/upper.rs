@@ -17,8 +17,10 @@ use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step};
 use super::{
     CompileError,
     classes::{Classes, SetId, Sets, number},
-    lookup,
+    cost, culprits, lookup,
     rows::Rows,
+    rules::Rules,
+    stage::Table,
     trie,
     view::View,
     writer::Writer,
@@ -46,6 +48,8 @@ pub(super) struct Upper {
     pub(super) used: u32,
     /// The most loads that it takes to find the fused class.
     pub(super) loads: u32,
+    /// The expected nanoseconds of finding it.
+    pub(super) nanoseconds: u32,
     /// The bytes of the tries and step tables.
     pub(super) bytes: usize,
     /// The signature of each rule of the section.
@@ -110,11 +114,18 @@ impl Upper {
 /// # Errors
 ///
 /// [`CompileError::TooManyCombinations`] or [`CompileError::TooLarge`].
-pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper, CompileError> {
+pub(super) fn write<A>(
+    view: &View<'_, A>,
+    rules: &Rules<'_>,
+    writer: &mut Writer,
+) -> Result<Upper, CompileError> {
+    writer.begin(Table::SmallFields);
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = 0;
-    let mut loads = 1;
+    // Two words of the section: where both addresses are searched, and which fields are.
+    let mut loads = 2;
+    let (mut longest_search, mut tables) = (0, 0);
     // Before any field all rules have one signature, and one class has it.
     let mut signatures = vec![SignatureId(0); view.rules.len()];
     let mut signature_count = 1;
@@ -131,12 +142,7 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
         }
         used |= 1 << field as u32;
         names.push(name(field));
-        let too_many = |needed, allowed| CompileError::TooManyCombinations {
-            packets: view.kind,
-            fields: names.join(", "),
-            needed,
-            allowed,
-        };
+        let lookup_start = writer.len();
         let values = match field {
             Field::Interface => {
                 let rules = view.rules.iter();
@@ -153,15 +159,40 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| {
                     if classes.len() > MAX_CLASSES {
-                        return Err(too_many(classes.len(), MAX_CLASSES));
+                        return Err(CompileError::TooManyCombinations {
+                            packets: view.kind,
+                            fields: names.join(", "),
+                            needed: classes.len(),
+                            allowed: MAX_CLASSES,
+                            names: culprits::largest(rules, |_| 1, ["value", "values"]),
+                        });
                     }
                     lookup::paged(classes, writer)
                 })?
             }
         };
+        let search = cost::search(
+            writer.len() - lookup_start,
+            values.lookup.nodes,
+            values.lookup.chain,
+        );
+        longest_search = longest_search.max(search);
+        let before = signatures.clone();
         let longer = lengthen(&mut signatures, &values.named);
         open = open.and_then(|open| position(&longer, open));
-        let (next, table) = fuse(&fused, signature_count, &longer, &values, too_many)?;
+        let (next, table) = fuse(
+            &fused,
+            signature_count,
+            &longer,
+            &values,
+            |needed, allowed| CompileError::TooManyCombinations {
+                packets: view.kind,
+                fields: names.join(", "),
+                needed,
+                allowed,
+                names: widest(rules, &fused, (&before, signature_count), &values),
+            },
+        )?;
         signature_count = longer.len();
         // The classes of the first field are the fused classes.
         let first = fused.len() == 1
@@ -179,6 +210,7 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
         // The lookup, the two words of the step and the cell.
         loads += values.lookup.loads + 3;
         if !first {
+            tables += cost::load(table.len() * 2);
             writer.u16s(table)?;
         }
         fused = next;
@@ -187,12 +219,32 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
         steps,
         used,
         loads,
+        nanoseconds: cost::HEAD + longest_search + tables,
         bytes: writer.len() - start,
         signatures,
         signature_count,
         open,
         classes: fused,
     })
+}
+
+/// The rules that are in the most combinations of a fused class so far and a class of a field that
+/// they name, with their number; `signatures` are those before the field, and their count.
+fn widest(
+    rules: &Rules<'_>,
+    fused: &[Vec<SignatureId>],
+    (signatures, signature_count): (&[SignatureId], usize),
+    field: &FieldClasses,
+) -> String {
+    let mut classes = vec![0; signature_count];
+    for signature in fused.iter().flatten() {
+        classes[signature.0 as usize] += 1;
+    }
+    let combinations = |rule: usize| {
+        let held = field.named[rule].map_or(0, |set| field.held[set.0 as usize].len());
+        classes[signatures[rule].0 as usize] * held
+    };
+    culprits::largest(rules, combinations, ["combination", "combinations"])
 }
 
 /// The classes of a field without their type of value.
@@ -361,7 +413,7 @@ fn narrow<A>(view: &View<'_, A>, field: Field) -> Vec<Option<RangeSet<u16>>> {
 /// The field's name in the rule language.
 fn name(field: Field) -> &'static str {
     match field {
-        Field::Protocol => "proto and tcp_flags",
+        Field::Protocol => "proto",
         Field::Sport => "sport",
         Field::Dport => "dport",
         Field::Icmp => "icmp_type",

@@ -2,12 +2,20 @@
 
 use firewall_ebpf::image::{Header, Section};
 
-use super::CompileError;
+use super::{
+    CompileError,
+    stage::{Stage, Table},
+    view::Kind,
+};
 
 /// An image under construction.
 pub(super) struct Writer {
     bytes: Vec<u8>,
     limit: usize,
+    stage: Stage,
+    /// The packets and the number of rules of the section.
+    section: (Kind, usize),
+    tell: Box<dyn FnMut(Stage)>,
 }
 
 impl Writer {
@@ -17,7 +25,40 @@ impl Writer {
         Self {
             bytes: Vec::new(),
             limit: limit.min(1 << 31),
+            stage: Stage::Frame,
+            section: (Kind::Other, 0),
+            tell: Box::new(|_| ()),
         }
+    }
+
+    /// The same, which tells what is being done.
+    pub(super) fn telling(self, tell: impl FnMut(Stage) + 'static) -> Self {
+        Self {
+            tell: Box::new(tell),
+            ..self
+        }
+    }
+
+    /// From now on a section with so many rules is written.
+    pub(super) fn begin_section(&mut self, packets: Kind, rules: usize) {
+        self.section = (packets, rules);
+    }
+
+    /// From now on a table of the section is made and written.
+    pub(super) fn begin(&mut self, table: Table) {
+        let (packets, rules) = self.section;
+        self.stage = Stage::Table {
+            packets,
+            rules,
+            table,
+        };
+        (self.tell)(self.stage);
+    }
+
+    /// From now on what is beside the sections is written.
+    pub(super) fn begin_frame(&mut self) {
+        self.stage = Stage::Frame;
+        (self.tell)(self.stage);
     }
 
     /// The bytes written.
@@ -43,6 +84,8 @@ impl Writer {
             return Err(CompileError::TooLarge {
                 needed,
                 allowed: self.limit,
+                stage: self.stage,
+                names: String::new(),
             });
         }
         Ok(())

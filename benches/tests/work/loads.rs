@@ -1,0 +1,93 @@
+//! The most loads of a plan are those of no packet: what the walker takes is counted.
+
+use std::cell::Cell;
+
+use benches::{
+    rulesets::{
+        Index, RuleSet,
+        stream::{Pattern, Stream},
+    },
+    tuple::Tuple,
+};
+use firewall_ebpf::{
+    headers::parse,
+    image::Memory,
+    walk::{Counts, judge},
+};
+use rules::compiler::{Image, PacketKind};
+
+/// How many packets are aimed at a rule set.
+const PACKETS: usize = 4000;
+
+/// An image that counts its loads.
+struct Counting<'a> {
+    image: &'a [u8],
+    loads: Cell<u32>,
+}
+
+impl Counting<'_> {
+    fn counted<T>(&self, word: T) -> T {
+        self.loads.set(self.loads.get() + 1);
+        word
+    }
+}
+
+impl Memory for Counting<'_> {
+    fn u8(&self, offset: u32) -> u8 {
+        self.counted(self.image.u8(offset))
+    }
+
+    fn u16(&self, offset: u32) -> u16 {
+        self.counted(self.image.u16(offset))
+    }
+
+    fn u32(&self, offset: u32) -> u32 {
+        self.counted(self.image.u32(offset))
+    }
+
+    fn u64(&self, offset: u32) -> u64 {
+        self.counted(self.image.u64(offset))
+    }
+}
+
+/// Rules that only count are not among those that are counted here.
+struct NoCounts;
+
+impl Counts for NoCounts {
+    fn count(&mut self, _: u32) {}
+}
+
+/// Checks that no packet aimed at the rules takes more loads than the plan of their image says, and
+/// returns the most that one took.
+pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
+    let index = Index::new(set);
+    let some = |pattern| Stream::new(&index, pattern, 1).take(PACKETS / 2);
+    let packets = some(Pattern::Uniform).chain(some(Pattern::Boundary));
+    let most = |tuple: Tuple| {
+        let frame = tuple.packet().unwrap().build();
+        let counting = Counting {
+            image: image.bytes(),
+            loads: Cell::new(0),
+        };
+        judge(
+            &counting,
+            &parse(frame.as_slice()).unwrap(),
+            1,
+            &mut NoCounts,
+        );
+        let kind = match frame[12..14] {
+            [0x08, 0x00] => PacketKind::Ipv4,
+            _ => PacketKind::Ipv6,
+        };
+        let sections = &image.plan().sections;
+        let section = sections.iter().find(|section| section.packets == kind);
+        let allowed = section.unwrap().loads();
+        let loads = counting.loads.get();
+        assert!(
+            loads <= allowed,
+            "{name}: {tuple:?} takes {loads} loads, {allowed} at most"
+        );
+        loads
+    };
+    packets.map(most).max().unwrap_or(0)
+}

@@ -1,0 +1,37 @@
+//! How much work the verifier has with the program.
+
+use crate::{machine::Machine, reload::drop_port};
+
+/// The most instructions that the verifier of this kernel may go through. Each kernel gives up at
+/// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and how many it takes
+/// for the same program differs by a factor of two from one kernel to the next: what is below
+/// this is accepted by all of them.
+const MAX_VERIFIED: u64 = 400_000;
+
+/// The first kernel that says how many there were.
+const SAYS_SINCE: (u32, u32) = (5, 16);
+
+#[test]
+#[ignore = "needs root"]
+fn the_verifier_has_room_on_other_kernels() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
+    let program = &machine.status()["program"];
+    match program["verified_instructions"].as_u64() {
+        Some(count) => {
+            println!("{count} instructions were verified");
+            assert!(count <= MAX_VERIFIED, "{count} instructions were verified");
+        }
+        None => {
+            assert!(kernel() < SAYS_SINCE, "{program}");
+            println!("skipped: this kernel does not say how many instructions it verified");
+        }
+    }
+}
+
+/// The version of the kernel.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}

@@ -1,0 +1,122 @@
+//! The rules that need the most of a table, to be named when it does not fit.
+
+use std::{cmp::Reverse, hash::Hash};
+
+use super::{
+    CompileError,
+    classes::{ClassId, Spread},
+    rules::Rules,
+    side::Side,
+    stage::{Stage, Table},
+    view::{RuleView, View},
+};
+use crate::ranges::{RangeSet, Value};
+
+/// How many rules are named.
+const NAMED: usize = 3;
+
+/// The error, with the rules of the section that need the most of the table it is about.
+pub(super) fn name<A: Value + Hash>(
+    error: CompileError,
+    view: &View<'_, A>,
+    rules: &Rules<'_>,
+) -> CompileError {
+    match error {
+        CompileError::TooLarge {
+            needed,
+            allowed,
+            stage: stage @ Stage::Table { table, .. },
+            names: _,
+        } => CompileError::TooLarge {
+            needed,
+            allowed,
+            stage,
+            names: in_table(table, view, rules),
+        },
+        CompileError::TooLarge { .. }
+        | CompileError::TooMuchWork { .. }
+        | CompileError::TooManyRules { .. }
+        | CompileError::TooManyCombinations { .. } => error,
+    }
+}
+
+/// The names of the rules with the largest amounts, the largest first, with these in parentheses and
+/// the unit, which has a word for one and a word for many; rules whose amount is 0 are not among
+/// them.
+pub(super) fn largest(
+    rules: &Rules<'_>,
+    amount: impl Fn(usize) -> usize,
+    [one, many]: [&'static str; 2],
+) -> String {
+    let mut amounts: Vec<(usize, usize)> = (0..rules.len())
+        .map(|rule| (amount(rule), rule))
+        .filter(|(amount, _)| *amount > 0)
+        .collect();
+    amounts.sort_by_key(|(amount, rule)| (Reverse(*amount), *rule));
+    let named = amounts.iter().take(NAMED).map(|(amount, rule)| {
+        let unit = if *amount == 1 { one } else { many };
+        format!("`{}` ({amount} {unit})", rules.name(*rule))
+    });
+    let mut names = named.collect::<Vec<_>>().join(", ");
+    if amounts.len() > NAMED {
+        names.push_str(", ...");
+    }
+    names
+}
+
+fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>) -> String {
+    let ranges = |side: fn(&RuleView<'_, A>) -> Option<usize>| {
+        let amount = |rule: usize| side(&view.rules[rule]).unwrap_or(0);
+        largest(rules, amount, ["address range", "address ranges"])
+    };
+    match table {
+        Table::Source => ranges(|rule| Some(rule.src?.ranges().len())),
+        Table::Destination => ranges(|rule| Some(rule.dst?.ranges().len())),
+        Table::SmallFields => {
+            let amount = |rule: usize| {
+                let sets = view.rules[rule].fields.iter().flatten();
+                sets.map(|set| set.ranges().len()).sum()
+            };
+            largest(
+                rules,
+                amount,
+                ["range of small fields", "ranges of small fields"],
+            )
+        }
+        Table::Cells
+        | Table::Grid
+        | Table::Wide
+        | Table::Records
+        | Table::Pairs
+        | Table::Lists
+        | Table::Rows => {
+            let src = classes(view, |rule| rule.src);
+            let dst = classes(view, |rule| rule.dst);
+            let amount = |rule: usize| src[rule].saturating_mul(dst[rule]);
+            largest(
+                rules,
+                amount,
+                ["pair of address classes", "pairs of address classes"],
+            )
+        }
+    }
+}
+
+/// The number of address classes that each rule matches on one side.
+fn classes<'a, A: Value + Hash>(
+    view: &View<'a, A>,
+    side: impl Fn(&RuleView<'a, A>) -> Option<&'a RangeSet<A>>,
+) -> Vec<usize> {
+    let side = Side::new(view.rules.iter().map(side));
+    let mut spread = Spread::new(&side.classes);
+    let of_set: Vec<usize> = side
+        .sets
+        .iter()
+        .map(|set| spread.all(set))
+        .map(|found: Vec<ClassId>| found.len())
+        .collect();
+    let named = side.named.iter();
+    named
+        .map(|set| set.map_or(side.classes.len(), |set| of_set[set.0 as usize]))
+        .collect()
+}

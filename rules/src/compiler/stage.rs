@@ -1,0 +1,73 @@
+//! What the compiler is doing: told to whoever waits, and named when a table does not fit.
+
+use std::fmt;
+
+use super::view::Kind;
+
+/// A step of the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The tables for one kind of packet.
+    Table {
+        /// Which packets.
+        packets: Kind,
+        /// The rules that can match them.
+        rules: usize,
+        /// Which table.
+        table: Table,
+    },
+    /// What is in the image beside the tables: its head, and the bytes for user space.
+    Frame,
+}
+
+/// A table, or group of tables, of one kind of packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// The search for the source address.
+    Source,
+    /// The search for the destination address.
+    Destination,
+    /// The searches for the small fields, and the tables that fuse them.
+    SmallFields,
+    /// The direct table over all classes.
+    Cells,
+    /// The direct table over pairs of address classes.
+    Grid,
+    /// The rules with many classes on both sides.
+    Wide,
+    /// The rules with few classes on one side.
+    Records,
+    /// The rules with few classes on both sides.
+    Pairs,
+    /// What resolves lists of rules.
+    Lists,
+    /// Bit vectors over rules.
+    Rows,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source addresses",
+            Self::Destination => "destination addresses",
+            Self::SmallFields => "small fields",
+            Self::Cells => "cells",
+            Self::Grid => "grid",
+            Self::Wide => "wide table",
+            Self::Records => "records",
+            Self::Pairs => "pairs",
+            Self::Lists => "lists",
+            Self::Rows => "rows",
+        })
+    }
+}
+
+/// As it stands behind "for the ...".
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table { packets, table, .. } => write!(f, "{table} of {packets} packets"),
+            Self::Frame => f.write_str("names of the rules"),
+        }
+    }
+}
