@@ -5,7 +5,7 @@
 //! connection.
 //!
 //! ```text
-//! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2}
+//! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2,"times":{...}}
 //! {"command":"apply","file":"/etc/rules.toml"}     {"answer":"done","message":"..."}
 //! {"command":"reload"}                             {"answer":"failed","message":"..."}
 //! {"command":"unload"}                             {"answer":"done","message":"..."}
@@ -30,7 +30,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{budget::Budget, generation::Generation, lock::Places};
+use crate::{
+    budget::Budget,
+    generation::Generation,
+    lock::Places,
+    times::{InForce, Times},
+};
 
 /// The longest request in bytes, with its line feed.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -68,7 +73,7 @@ pub(crate) enum Request {
 }
 
 /// What the daemon answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 pub(crate) enum Answer {
     /// The sign of life.
@@ -77,6 +82,9 @@ pub(crate) enum Answer {
         pid: u32,
         /// What it has brought into force; `None` while it begins.
         generation: Option<Generation>,
+        /// How long that took.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<Times>,
     },
     /// It was done.
     Done {
@@ -90,6 +98,17 @@ pub(crate) enum Answer {
     },
     /// It was not begun, since the daemon ends: another may be asked, or take its place.
     Ending,
+}
+
+impl Answer {
+    /// The sign of life of this process, which has brought `in_force` into force.
+    pub(crate) fn alive(in_force: Option<InForce>) -> Self {
+        Self::Alive {
+            pid: std::process::id(),
+            generation: in_force.map(|in_force| in_force.generation),
+            times: in_force.map(|in_force| in_force.times),
+        }
+    }
 }
 
 /// Why no answer came.
@@ -140,15 +159,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to serve; requests go to `orders`, and `generation` is what the daemon has brought
+    /// Begins to serve; requests go to `orders`, and `in_force` is what the daemon has brought
     /// into force.
     pub(crate) fn begin(
         listener: UnixListener,
         orders: mpsc::Sender<Order>,
-        generation: watch::Receiver<Option<Generation>>,
+        in_force: watch::Receiver<Option<InForce>>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&places), orders, generation));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&places), orders, in_force));
         Self { accepting, places }
     }
 
@@ -166,7 +185,7 @@ async fn accept(
     listener: UnixListener,
     places: Arc<Semaphore>,
     orders: mpsc::Sender<Order>,
-    generation: watch::Receiver<Option<Generation>>,
+    in_force: watch::Receiver<Option<InForce>>,
 ) {
     // The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -180,9 +199,9 @@ async fn accept(
             }
         };
         let orders = orders.clone();
-        let generation = generation.clone();
+        let in_force = in_force.clone();
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &orders, &generation).await {
+            if let Err(error) = converse(stream, &orders, &in_force).await {
                 tracing::debug!(%error, "a control connection broke off");
             }
             drop(place);
@@ -193,7 +212,7 @@ async fn accept(
 async fn converse(
     mut stream: UnixStream,
     orders: &mpsc::Sender<Order>,
-    generation: &watch::Receiver<Option<Generation>>,
+    in_force: &watch::Receiver<Option<InForce>>,
 ) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
@@ -202,10 +221,7 @@ async fn converse(
     let (reader, mut writer) = stream.split();
     let line = timeout(PATIENCE, read_line(reader, MAX_REQUEST)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Ping) => Answer::Alive {
-            pid: std::process::id(),
-            generation: *generation.borrow(),
-        },
+        Ok(Request::Ping) => Answer::alive(*in_force.borrow()),
         Ok(request) => carry_out(request, orders).await,
         Err(error) => Answer::Failed {
             message: format!("the request was not understood: {error}"),
@@ -280,12 +296,17 @@ mod tests {
         server: Server,
     }
 
+    const IN_FORCE: InForce = InForce {
+        generation: Generation::FIRST,
+        times: Times::ZERO,
+    };
+
     fn served() -> Served {
         let folder = tempfile::tempdir().unwrap();
         let places = Places::new(folder.path(), "test");
         let (sender, orders) = mpsc::channel(1);
-        let (_, generation) = watch::channel(Some(Generation::FIRST));
-        let server = Server::begin(listen(&places).unwrap(), sender, generation);
+        let (_, in_force) = watch::channel(Some(IN_FORCE));
+        let server = Server::begin(listen(&places).unwrap(), sender, in_force);
         Served {
             _folder: folder,
             places,
@@ -302,13 +323,7 @@ mod tests {
         let order = served.orders.recv().await.unwrap();
         assert_eq!(order.request, Request::Reload);
         let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
-        assert_eq!(
-            alive,
-            Answer::Alive {
-                pid: std::process::id(),
-                generation: Some(Generation::FIRST),
-            }
-        );
+        assert_eq!(alive, Answer::alive(Some(IN_FORCE)));
         let done = Answer::Done {
             message: "2\nlines".into(),
         };

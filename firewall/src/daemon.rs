@@ -25,7 +25,8 @@ use crate::{
     plan::{self, PlanError, Present, Wanted},
     progress::Progress,
     source::{self, RuleFile},
-    text::{bytes, counted, milliseconds},
+    text::{bytes, counted},
+    times::{InForce, Times},
     unload,
 };
 
@@ -94,10 +95,7 @@ struct Events {
 }
 
 impl Events {
-    fn receive(
-        config: &Config,
-        in_force: watch::Receiver<Option<Generation>>,
-    ) -> Result<Self, Error> {
+    fn receive(config: &Config, in_force: watch::Receiver<Option<InForce>>) -> Result<Self, Error> {
         let receive = |kind| signal(kind).map_err(Error::Signals);
         let hangup = receive(SignalKind::hangup())?;
         let mut terminate = receive(SignalKind::terminate())?;
@@ -131,7 +129,7 @@ struct Daemon {
     filter: Option<Filter>,
     ruleset: Option<Arc<Ruleset>>,
     ending: watch::Receiver<bool>,
-    in_force: watch::Sender<Option<Generation>>,
+    in_force: watch::Sender<Option<InForce>>,
 }
 
 impl Daemon {
@@ -150,10 +148,7 @@ impl Daemon {
                             self.change(file, max_memory.unwrap_or(self.budget)).await
                         }
                         Request::Reload => self.reload().await,
-                        Request::Ping => Answer::Alive {
-                            pid: std::process::id(),
-                            generation: *self.in_force.borrow(),
-                        },
+                        Request::Ping => Answer::alive(*self.in_force.borrow()),
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -228,8 +223,10 @@ impl Daemon {
         self.file = candidate.metadata.file.clone();
         self.budget = budget;
         self.ruleset = Some(candidate.ruleset);
-        self.in_force
-            .send_replace(Some(candidate.metadata.generation));
+        self.in_force.send_replace(Some(InForce {
+            generation: outcome.generation,
+            times: outcome.times,
+        }));
         Ok(outcome)
     }
 
@@ -392,10 +389,7 @@ struct Outcome {
     image: usize,
     changes: Option<Changes>,
     warnings: Vec<Diagnostic>,
-    read: Duration,
-    parse: Duration,
-    compile: Duration,
-    timing: Timing,
+    times: Times,
 }
 
 impl Outcome {
@@ -411,10 +405,13 @@ impl Outcome {
             image: candidate.image.bytes().len(),
             changes,
             warnings: stages.warnings,
-            read: stages.read,
-            parse: stages.parse,
-            compile: candidate.compile,
-            timing,
+            times: Times {
+                read_ms: stages.read.into(),
+                parse_ms: stages.parse.into(),
+                compile_ms: candidate.compile.into(),
+                load_ms: timing.load.into(),
+                switch_ms: timing.switch.into(),
+            },
         }
     }
 }
@@ -431,14 +428,6 @@ impl fmt::Display for Outcome {
         if let Some(changes) = &self.changes {
             write!(f, "; {changes}")?;
         }
-        write!(
-            f,
-            " (read {}, parsed {}, compiled {}, loaded {}, switched {})",
-            milliseconds(self.read),
-            milliseconds(self.parse),
-            milliseconds(self.compile),
-            milliseconds(self.timing.load),
-            milliseconds(self.timing.switch),
-        )
+        write!(f, " ({})", self.times)
     }
 }

@@ -26,6 +26,7 @@ mod source;
 mod status;
 mod tables;
 mod text;
+mod times;
 mod undo;
 mod unload;
 

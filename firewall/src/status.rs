@@ -19,6 +19,7 @@ use crate::{
     loaded::{self, Loaded},
     plan::PresentLink,
     text::{Alignment, Table, bytes, counted, grouped, utc},
+    times::Times,
 };
 
 #[derive(Serialize)]
@@ -39,6 +40,8 @@ struct Daemon {
     pid: u32,
     /// What it has brought into force; `None` while it begins.
     generation: Option<Generation>,
+    /// How long that took, stage by stage.
+    times: Option<Times>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +90,15 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<(), Error> {
 async fn collect(config: &Config) -> Result<Status, Error> {
     let loaded = loaded::read(config)?;
     let daemon = match control::ask(&config.run, &config.instance, &Request::Ping).await {
-        Ok(Answer::Alive { pid, generation }) => Some(Daemon { pid, generation }),
+        Ok(Answer::Alive {
+            pid,
+            generation,
+            times,
+        }) => Some(Daemon {
+            pid,
+            generation,
+            times,
+        }),
         Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending) | Err(_) => None,
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;
@@ -172,7 +183,9 @@ impl Status {
         let mut lines = vec![
             format!("instance    {}", self.instance),
             match &self.daemon {
-                Some(Daemon { pid, generation }) => {
+                Some(Daemon {
+                    pid, generation, ..
+                }) => {
                     let state = if generation.is_some() {
                         "running"
                     } else {
@@ -199,8 +212,11 @@ impl Status {
                 bytes(self.rules.image_bytes.into())
             ),
             self.program.to_text(),
-            String::new(),
         ];
+        if let Some(times) = self.daemon.as_ref().and_then(|daemon| daemon.times) {
+            lines.push(format!("times       {times}"));
+        }
+        lines.push(String::new());
         let mut table = Table::new(&[
             ("INTERFACE", Alignment::Left),
             ("ATTACHED", Alignment::Left),

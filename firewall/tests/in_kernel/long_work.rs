@@ -77,3 +77,24 @@ fn what_needs_more_than_the_budget_is_refused_and_the_daemon_keeps_its_budget() 
     assert!(machine.run(["reload"]).status.success());
     assert_eq!(machine.status()["generation"], 4);
 }
+
+#[test]
+#[ignore = "needs root"]
+fn each_stage_has_its_time_in_the_status_and_in_the_log() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
+    let times = &machine.status()["daemon"]["times"];
+    for stage in ["read_ms", "parse_ms", "compile_ms", "load_ms", "switch_ms"] {
+        assert!(times[stage].as_f64().unwrap() > 0.0, "{times}");
+    }
+    let text = machine.run(["status"]).stdout;
+    assert!(text.contains(" instructions verified"), "{text}");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("times "))
+        .unwrap();
+    for stage in ["read ", "parsed ", "compiled ", "loaded ", "switched "] {
+        assert!(line.contains(stage), "{line}");
+        assert!(machine.log().contains(stage), "{}", machine.log());
+    }
+}

@@ -3,9 +3,8 @@
 use crate::{machine::Machine, reload::drop_port};
 
 /// The most instructions that the verifier of this kernel may go through. Each kernel gives up at
-/// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and how many it takes
-/// for the same program differs by a factor of two from one kernel to the next: what is below
-/// this is accepted by all of them.
+/// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and they do not go
+/// through the same number for the same program: this leaves room for others than this one.
 const MAX_VERIFIED: u64 = 400_000;
 
 /// The first kernel that says how many there were.
