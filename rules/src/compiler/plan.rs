@@ -239,14 +239,14 @@ impl Parts {
     /// [`CompileError::TooLarge`].
     pub(super) fn tries<A: trie::Key + Value + Hash>(
         &mut self,
-        src: &Side<'_, A>,
-        dst: &Side<'_, A>,
+        src: &mut Side<'_, A>,
+        dst: &mut Side<'_, A>,
         section: &mut Section,
         writer: &mut Writer,
     ) -> Result<(), CompileError> {
         for (at, (field, side)) in [("src", src), ("dst", dst)].into_iter().enumerate() {
             let start = writer.len();
-            let trie = trie::write(&side.classes, writer)?;
+            let trie = trie::write(&side.classes, &mut side.depths, writer)?;
             let root = if at == 0 {
                 &mut section.src
             } else {

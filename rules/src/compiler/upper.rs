@@ -222,7 +222,7 @@ impl FieldClasses {
             }
         }
         Ok(Self {
-            trie: trie::write(&classes, writer)?,
+            trie: trie::write(&classes, &mut trie::Depths::default(), writer)?,
             absent: classes.outside.0,
             named,
             holders,
