@@ -7,11 +7,13 @@
 //! - [`rulesets`]: rule sets and address lists to compare filters with, and packets for them;
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
+//! - [`cost`]: what a packet costs, the firewall beside others;
 //! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
 //!
 //! Nothing here knows how the firewall works: it is judged from outside.
 
 pub mod bpffs;
+pub mod cost;
 pub mod interrupt;
 pub mod mark;
 pub mod mix;

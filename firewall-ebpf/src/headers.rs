@@ -127,6 +127,12 @@ impl Headers {
         self.present & bits == bits
     }
 
+    /// 1 when the bit `flag` is set in [`Self::present`], else 0.
+    #[inline(always)]
+    pub(crate) const fn bit(&self, flag: u32) -> u32 {
+        self.present >> flag.trailing_zeros() & 1
+    }
+
     /// Returns the same fields, those that differ between the paths through the parser in what the
     /// verifier knows of them through [`Packet::opaque`], so that it follows what comes next once
     /// and not for each path.

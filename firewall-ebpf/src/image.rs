@@ -4,7 +4,8 @@
 //! ```text
 //! Header            at offset 0
 //! Section x 3       right behind it: IPv4, IPv6, all other EtherTypes; each with its own tables
-//!   tries           an address or a small field to its class
+//!   tries           an address or an interface to its class
+//!   lookups         a small field to its class
 //!   step tables     the classes of the small fields to one upper-layer class
 //!   cells | grid | pairs   the three classes to the rule that decides
 //!   rows            with a grid or pairs: rules that count, and those that fit no pair
@@ -20,8 +21,6 @@
 //! | [`NODE_REFERENCES`] | head, search tree, a reference for each interval |
 //! | [`NODE_PAIR`] | head, two references, search tree; intervals alternate |
 //! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
-//! | [`NODE_CLASS_PAGES`] | the same with pages of 256 classes (`u16`), all leaves |
-//! | [`NODE_BYTES`] | a class (`u16`) for each digit below 256, all leaves |
 //!
 //! Interval `i` of a node holds the digits from bound `i - 1` (from 0 for the first) up to
 //! bound `i`, exclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
@@ -33,6 +32,13 @@
 //! block, and each but the last is as long as its place in the tree allows, so that levels begin
 //! at constant offsets (`tree_level`). Bounds are stored as their complements (`!bound`), for the
 //! sake of a comparison of four at once, and missing ones as those of 65,535.
+//!
+//! # Small fields
+//!
+//! The lookup of [`Field::Protocol`] is a `u16`, the class, for each key up to [`NO_PROTOCOL`].
+//! That of ports and ICMP messages is a `u16` for each high byte of the value, and one more for
+//! packets that lack the field, the number of a page of 256 classes (`u16`) for the low byte;
+//! behind them, at [`FIELD_PAGES`], are the pages. That of the interface is a trie.
 //!
 //! # Cells
 //!
@@ -267,15 +273,15 @@ pub struct Pair {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The trie of the field.
-    pub trie: u32,
-    /// The class of packets that lack the field.
-    pub absent: u32,
+    /// The lookup of the field; for the interface a reference to its trie.
+    pub lookup: u32,
     /// The number of classes of the field.
     pub classes: u32,
     /// The offset of a `u16` for each `fused * classes + class`: the fused class so far. 0 for the
     /// first step in use, whose classes are the fused classes.
     pub table: u32,
+    /// Brings the length to a multiple of 8.
+    pub padding: u32,
 }
 
 /// The offset of the section for IPv4.
@@ -293,24 +299,22 @@ pub const MODE_PAIRS: u32 = 1;
 pub const MODE_GRID: u32 = 2;
 
 /// The number of fields that make the upper-layer class.
-pub const FIELDS: usize = 6;
+pub const FIELDS: usize = 5;
 
 /// A field of the upper-layer class, in the order of [`Section::steps`].
 #[repr(usize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
-    /// The protocol number; one digit.
+    /// The protocol number, or [`WITH_FLAGS`] and the TCP flags, or [`NO_PROTOCOL`].
     Protocol = 0,
-    /// The source port; one digit.
+    /// The source port.
     Sport = 1,
-    /// The destination port; one digit.
+    /// The destination port.
     Dport = 2,
-    /// The TCP flags; one digit.
-    TcpFlags = 3,
-    /// The ICMP message, `type << 8 | code`; one digit.
-    Icmp = 4,
-    /// The index of the receiving interface; two digits.
-    Interface = 5,
+    /// The ICMP message, `type << 8 | code`.
+    Icmp = 3,
+    /// The index of the receiving interface.
+    Interface = 4,
 }
 
 impl Field {
@@ -319,11 +323,20 @@ impl Field {
         Self::Protocol,
         Self::Sport,
         Self::Dport,
-        Self::TcpFlags,
         Self::Icmp,
         Self::Interface,
     ];
 }
+
+/// [`Field::Protocol`]: the bit of TCP packets whose flags are known; the flags are the low byte.
+pub const WITH_FLAGS: u32 = 1 << 8;
+/// [`Field::Protocol`]: the packet is not IP.
+pub const NO_PROTOCOL: u32 = 1 << 9;
+
+/// The number of the page of packets that lack a port or message, among the page numbers.
+pub const NO_PAGE: u32 = 256;
+/// The offset of the pages of a port or message from the start of its lookup.
+pub const FIELD_PAGES: u32 = 2 * (NO_PAGE + 1) + 6;
 
 /// The bit that makes a reference a leaf; the other bits are the class.
 pub const LEAF: u32 = 1 << 31;
@@ -336,12 +349,7 @@ pub const NODE_REFERENCES: u32 = 0;
 pub const NODE_PAIR: u32 = 1;
 /// A node with a reference for every digit, equal pages stored once.
 pub const NODE_PAGES: u32 = 2;
-/// A node with a class for every digit, equal pages stored once.
-pub const NODE_CLASS_PAGES: u32 = 3;
-/// A node with a class for every digit of one byte.
-pub const NODE_BYTES: u32 = 4;
-
-/// The digits of a page.
+/// The digits, or values of a small field, of a page.
 pub const PAGE: u32 = 256;
 /// The bytes of the page numbers of a node.
 pub const PAGE_NUMBERS: u32 = 512;
@@ -440,4 +448,5 @@ const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
 const _: () = assert!(size_of::<GridLeaf>() == 8);
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
+const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
 const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 24 + 16 + 32 + 24);

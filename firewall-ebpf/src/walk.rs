@@ -10,11 +10,11 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        BLOCK, BY_WIDE, COUNT, EMPTY, Field, GridLeaf, LEAF, LIST, MAX_COUNTS, MAX_LEVELS,
-        MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NODE_BYTES, NODE_CLASS_PAGES,
-        NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS, Pair, Record,
-        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, pair_hash, pair_slot,
-        tree_level,
+        BLOCK, BY_WIDE, COUNT, EMPTY, FIELD_PAGES, Field, GridLeaf, LEAF, LIST, MAX_COUNTS,
+        MAX_LEVELS, MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE,
+        NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS,
+        Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, WITH_FLAGS,
+        pair_hash, pair_slot, tree_level,
     },
 };
 
@@ -116,59 +116,58 @@ fn upper_class<M: Memory + ?Sized>(
     headers: &Headers,
     interface: u32,
 ) -> u32 {
-    let ip = headers.has(present::IPV4) || headers.has(present::IPV6);
-    let ports = headers.has(present::PORTS);
     let mut fused = 0_u32;
-    let mut step = |field: Field, present: bool, key: u32| {
-        if used & (1 << field as u32) != 0 {
-            fused = fuse(image, section, field, present, key, fused);
+    let mut step = |field: Field, find_class: &dyn Fn(u32) -> u32| {
+        if used & (1 << field as u32) == 0 {
+            return;
         }
+        let step = section
+            .wrapping_add((offset_of!(Section, steps) + size_of::<Step>() * field as usize) as u32);
+        let (lookup, classes) = get_two(image, step, offset_of!(Step, lookup));
+        let class = find_class(lookup);
+        let table = get(image, step, offset_of!(Step, table));
+        let next = if table == 0 {
+            class
+        } else {
+            let cell = fused.wrapping_mul(classes).wrapping_add(class);
+            u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
+        };
+        fused = opaque(image, next);
     };
-    step(Field::Protocol, ip, u32::from(headers.protocol) << 16);
-    step(Field::Sport, ports, u32::from(headers.sport) << 16);
-    step(Field::Dport, ports, u32::from(headers.dport) << 16);
-    step(
-        Field::TcpFlags,
-        headers.has(present::TCP),
-        u32::from(headers.tcp_flags) << 16,
-    );
-    step(
-        Field::Icmp,
-        headers.has(present::ICMP),
-        u32::from(headers.icmp) << 16,
-    );
-    step(Field::Interface, true, interface);
+    let no_ports = !headers.bit(present::PORTS) & 1;
+    let no_message = !headers.bit(present::ICMP) & 1;
+    step(Field::Protocol, &|lookup| {
+        let flags = WITH_FLAGS | u32::from(headers.tcp_flags);
+        let has_flags = headers.bit(present::TCP) != 0;
+        let protocol = select(has_flags, flags.into(), headers.protocol.into()) as u32;
+        let is_ip = headers.bit(present::IPV4) | headers.bit(present::IPV6);
+        let key = protocol | ((is_ip ^ 1) * NO_PROTOCOL);
+        u32::from(image.u16(lookup.wrapping_add(key * 2)))
+    });
+    step(Field::Sport, &|lookup| {
+        paged(image, lookup, headers.sport, no_ports)
+    });
+    step(Field::Dport, &|lookup| {
+        paged(image, lookup, headers.dport, no_ports)
+    });
+    step(Field::Icmp, &|lookup| {
+        paged(image, lookup, headers.icmp, no_message)
+    });
+    step(Field::Interface, &|lookup| {
+        find::<2, M>(image, lookup, u64::from(interface) << 32, 0)
+    });
     fused
 }
 
+/// The class of a value of 16 bits, or with `absent` = 1 that of packets without it.
 #[inline(always)]
-fn fuse<M: Memory + ?Sized>(
-    image: &M,
-    section: u32,
-    field: Field,
-    present: bool,
-    key: u32,
-    fused: u32,
-) -> u32 {
-    let step = section
-        .wrapping_add((offset_of!(Section, steps) + size_of::<Step>() * field as usize) as u32);
-    let (trie, absent) = get_two(image, step, offset_of!(Step, trie));
-    let high = u64::from(key) << 32;
-    let found = match field {
-        Field::Interface => find::<2, M>(image, trie, high, 0),
-        Field::Protocol | Field::Sport | Field::Dport | Field::TcpFlags | Field::Icmp => {
-            find::<1, M>(image, trie, high, 0)
-        }
-    };
-    let class = select(present, found.into(), absent.into()) as u32;
-    let (classes, table) = get_two(image, step, offset_of!(Step, classes));
-    let next = if table == 0 {
-        class
-    } else {
-        let cell = fused.wrapping_mul(classes).wrapping_add(class);
-        u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
-    };
-    opaque(image, next)
+fn paged<M: Memory + ?Sized>(image: &M, lookup: u32, value: u16, absent: u32) -> u32 {
+    let value = u32::from(value);
+    let high = (value >> 8) | (absent * NO_PAGE);
+    let page = u32::from(image.u16(lookup.wrapping_add(high * 2)));
+    let index = page.wrapping_mul(PAGE).wrapping_add(value & (PAGE - 1));
+    let pages = lookup.wrapping_add(FIELD_PAGES);
+    u32::from(image.u16(pages.wrapping_add(index.wrapping_mul(2))))
 }
 
 /// `yes` or `no`, without a branch: which one is as random as packets are.
@@ -202,18 +201,11 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
 fn descend<M: Memory + ?Sized>(image: &M, reference: u32, digit: u32) -> u32 {
     let kind = reference & NODE_KIND;
     let node = reference & !NODE_KIND;
-    if kind == NODE_BYTES {
-        return LEAF | u32::from(image.u16(node.wrapping_add(digit * 2)));
-    }
-    if kind == NODE_PAGES || kind == NODE_CLASS_PAGES {
+    if kind == NODE_PAGES {
         let page = u32::from(image.u16(node.wrapping_add((digit >> 8) * 2)));
         let index = page.wrapping_mul(PAGE).wrapping_add(digit & (PAGE - 1));
         let pages = node.wrapping_add(PAGE_NUMBERS);
-        return if kind == NODE_PAGES {
-            image.u32(pages.wrapping_add(index.wrapping_mul(4)))
-        } else {
-            LEAF | u32::from(image.u16(pages.wrapping_add(index.wrapping_mul(2))))
-        };
+        return image.u32(pages.wrapping_add(index.wrapping_mul(4)));
     }
     let head = image.u32(node);
     let references = node.wrapping_add(8);

@@ -237,10 +237,10 @@ impl Parts {
     /// # Errors
     ///
     /// [`CompileError::TooLarge`].
-    pub(super) fn tries<A: trie::Key + Value + Hash>(
+    pub(super) fn tries<'a, A: trie::Key + Value + Hash>(
         &mut self,
-        src: &mut Side<'_, A>,
-        dst: &mut Side<'_, A>,
+        src: &mut Side<'a, A>,
+        dst: &mut Side<'a, A>,
         section: &mut Section,
         writer: &mut Writer,
     ) -> Result<(), CompileError> {

@@ -1,15 +1,14 @@
 //! Tries: from the intervals of a field to nodes of the image.
 
-use std::collections::HashMap;
-
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_LEVELS, Memory as _, NODE_BYTES, NODE_CLASS_PAGES, NODE_KIND, NODE_PAGES,
-    NODE_PAIR, NODE_REFERENCES, PAGE, PAGE_NUMBERS, tree_level,
+    BLOCK, LEAF, MAX_LEVELS, Memory as _, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, PAGE,
+    PAGE_NUMBERS, tree_level,
 };
 
 use super::{
     CompileError,
     classes::{ClassId, Classes},
+    lookup::pages,
     writer::Writer,
 };
 
@@ -17,8 +16,6 @@ use super::{
 pub(super) trait Key: Copy + Ord {
     /// The number of digits.
     const DIGITS: u32;
-    /// The number of values of a digit.
-    const SPAN: u32;
     /// The digit at `level`, 0 for the most significant.
     fn digit(self, level: u32) -> u16;
     /// Whether all digits after `level` are 0.
@@ -31,7 +28,6 @@ macro_rules! key {
     ($($ty:ty),*) => {$(
         impl Key for $ty {
             const DIGITS: u32 = <$ty>::BITS / 16;
-            const SPAN: u32 = 1 << 16;
 
             fn digit(self, level: u32) -> u16 {
                 (self >> (16 * (Self::DIGITS - 1 - level))) as u16
@@ -47,25 +43,7 @@ macro_rules! key {
         }
     )*};
 }
-key!(u16, u32, u128);
-
-/// A byte is one digit.
-impl Key for u8 {
-    const DIGITS: u32 = 1;
-    const SPAN: u32 = 1 << 8;
-
-    fn digit(self, _: u32) -> u16 {
-        self.into()
-    }
-
-    fn is_start(self, _: u32) -> bool {
-        true
-    }
-
-    fn is_end(self, _: u32) -> bool {
-        true
-    }
-}
+key!(u32, u128);
 
 /// A root with more bounds than one block has pages: every search starts there, and two loads
 /// take the place of the levels of a search tree.
@@ -92,7 +70,7 @@ pub(super) struct Trie {
 pub(super) struct Depths([u32; MAX_DIGITS]);
 
 /// The digits of the longest key.
-const MAX_DIGITS: usize = (u128::BITS / 16) as usize;
+const MAX_DIGITS: usize = u128::DIGITS as usize;
 
 impl Depths {
     /// Takes note of a node.
@@ -157,7 +135,7 @@ fn write_node<K: Key>(
         }
         class = last;
     }
-    let trie = node.write(level, K::SPAN, writer)?;
+    let trie = node.write(level, writer)?;
     depths.note(level, trie.loads);
     Ok(trie)
 }
@@ -171,19 +149,11 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` for the
-    /// nodes of keys that are one byte. What a search below it takes is left open.
+    /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` when
+    /// there is no such kind of node. What a search below it takes is left open.
     pub(super) fn read(image: &[u8], reference: u32) -> Option<(Self, usize)> {
         let mut node = Self::default();
-        let mut push = |digit: u32, reference: u32| {
-            node.push(
-                digit as u16,
-                Trie {
-                    root: reference,
-                    loads: 0,
-                },
-            );
-        };
+        let mut push = |digit: u32, root: u32| node.push(digit as u16, Trie { root, loads: 0 });
         if reference & LEAF != 0 {
             push(0, reference);
             return Some((node, 0));
@@ -191,61 +161,49 @@ impl Node {
         let kind = reference & NODE_KIND;
         let at = reference & !NODE_KIND;
         let length = match kind {
-            NODE_PAGES | NODE_CLASS_PAGES => {
-                let width = if kind == NODE_PAGES { 4 } else { 2 };
+            NODE_PAGES => {
                 let mut last = 0;
-                for high in 0..0x1_0000 / PAGE {
+                for high in 0..PAGE {
                     let page = u32::from(image.u16(at + high * 2));
                     last = last.max(page);
-                    let start = at + PAGE_NUMBERS + page * PAGE * width;
+                    let start = at + PAGE_NUMBERS + page * PAGE * 4;
                     for low in 0..PAGE {
-                        let value = start + low * width;
-                        let reference = match kind {
-                            NODE_PAGES => image.u32(value),
-                            _ => LEAF | u32::from(image.u16(value)),
-                        };
-                        push(high * PAGE + low, reference);
+                        push(high * PAGE + low, image.u32(start + low * 4));
                     }
                 }
-                PAGE_NUMBERS + (last + 1) * PAGE * width
+                PAGE_NUMBERS + (last + 1) * PAGE * 4
             }
             NODE_REFERENCES | NODE_PAIR => {
                 let head = image.u32(at);
                 let (count, levels) = (head & 0xffff, head >> 16);
-                let pair = at + 8;
-                let tree = if kind == NODE_PAIR { pair + 8 } else { pair };
-                let above: u32 = (0..levels.saturating_sub(1)).map(tree_level).sum();
+                let alternate = kind == NODE_PAIR;
+                let tree = at + if alternate { 16 } else { 8 };
+                let above: u32 = (1..levels).map(|level| tree_level(level - 1)).sum();
                 let bounds = tree + above * BLOCK * 2;
-                let values = bounds + count.next_multiple_of(BLOCK) * 2;
-                for interval in 0..=count {
-                    let digit = match interval {
-                        0 => 0,
-                        _ => u32::from(!image.u16(bounds + (interval - 1) * 2)),
-                    };
-                    let value = match kind {
-                        NODE_PAIR => pair + (interval & 1) * 4,
-                        _ => values + interval * 4,
-                    };
-                    push(digit, image.u32(value));
-                }
-                let end = match kind {
-                    NODE_PAIR => values,
-                    _ => values + (count + 1) * 4,
+                let behind = bounds + count.next_multiple_of(BLOCK) * 2;
+                let value = |interval: u32| match alternate {
+                    true => image.u32(at + 8 + (interval & 1) * 4),
+                    false => image.u32(behind + interval * 4),
                 };
-                end - at
+                push(0, value(0));
+                for interval in 1..=count {
+                    let bound = !image.u16(bounds + (interval - 1) * 2);
+                    push(bound.into(), value(interval));
+                }
+                behind - at + if alternate { 0 } else { (count + 1) * 4 }
             }
             _ => return None,
         };
         Some((node, length as usize))
     }
 
-    /// The first digit of each run of digits that lead to the same reference, the last one, and
+    /// The first and the last digit of each run of digits that lead to the same reference, and
     /// the reference.
-    pub(super) fn runs(&self, span: u32) -> impl Iterator<Item = (u32, u32, u32)> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u32, u32, u32)> {
         let starts = self.starts.iter();
         let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
         starts
-            .zip(ends.chain([span]))
+            .zip(ends.chain([1 << 16]))
             .map(|(&(first, reference), end)| (first.into(), end - 1, reference))
     }
 
@@ -265,12 +223,12 @@ impl Node {
         }
     }
 
-    /// Writes the node for digits below `span`.
+    /// Writes the node, which may turn out to be a leaf.
     ///
     /// # Errors
     ///
     /// [`CompileError::TooLarge`].
-    pub(super) fn write(&self, level: u32, span: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
+    pub(super) fn write(&self, level: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
         let references = || self.starts.iter().map(|(_, reference)| *reference);
         let (first, second) = match *self.starts.as_slice() {
             [] => return Ok(leaf(ClassId(0))),
@@ -284,8 +242,6 @@ impl Node {
         };
         let count = self.starts.len() - 1;
         let alternate = references().all(|reference| reference == first || reference == second);
-        let classes =
-            references().all(|reference| reference & LEAF != 0 && reference & !LEAF < 0x1_0000);
         let above = match (level, alternate) {
             (0, _) => PAGES_AT_ROOT_ABOVE,
             (_, false) => PAGES_ABOVE,
@@ -293,20 +249,12 @@ impl Node {
         };
         writer.align(8)?;
         let at = writer.offset();
-        let (kind, loads) = if span == PAGE && classes {
-            writer.u16s(self.digits(span).map(|reference| reference as u16))?;
-            (NODE_BYTES, 1)
-        } else if count > above {
-            let digits: Vec<u32> = self.digits(span).collect();
-            let (numbers, pages) = pages(&digits);
+        let (kind, loads) = if count > above {
+            let digits: Vec<u32> = self.digits().collect();
+            let (numbers, pages) = pages(digits.chunks(PAGE as usize));
             writer.u16s(numbers)?;
-            if classes {
-                writer.u16s(pages.concat().into_iter().map(|reference| reference as u16))?;
-                (NODE_CLASS_PAGES, 2)
-            } else {
-                writer.u32s(pages.concat())?;
-                (NODE_PAGES, 2)
-            }
+            writer.u32s(pages.concat())?;
+            (NODE_PAGES, 2)
         } else {
             let levels = levels(count);
             // A node has at most 65,535 bounds: the digits from 1 on.
@@ -332,24 +280,11 @@ impl Node {
     }
 
     /// The reference of each digit.
-    fn digits(&self, span: u32) -> impl Iterator<Item = u32> {
-        self.runs(span).flat_map(|(first, last, reference)| {
+    fn digits(&self) -> impl Iterator<Item = u32> {
+        self.runs().flat_map(|(first, last, reference)| {
             std::iter::repeat_n(reference, (last - first + 1) as usize)
         })
     }
-}
-
-/// The number of each page, and the different pages.
-fn pages(digits: &[u32]) -> (Vec<u16>, Vec<&[u32]>) {
-    let mut pages = Vec::new();
-    let mut known = HashMap::new();
-    let numbers = digits.chunks(PAGE as usize).map(|page| {
-        *known.entry(page).or_insert_with(|| {
-            pages.push(page);
-            pages.len() as u16 - 1
-        })
-    });
-    (numbers.collect(), pages)
 }
 
 /// The levels of the search tree over `count` bounds.
@@ -397,9 +332,8 @@ mod tests {
         }
         let classes = interned.classes();
         let mut writer = Writer::new(1 << 24);
-        let root = write(&classes, &mut Depths::default(), &mut writer)
-            .unwrap()
-            .root;
+        let mut depths = Depths::default();
+        let root = write(&classes, &mut depths, &mut writer).unwrap().root;
         let image = writer.finish();
         for (start, class) in &classes.intervals {
             for value in [start.previous(), Some(*start), start.next()]
@@ -441,30 +375,36 @@ mod tests {
                 set.ranges().iter().map(|(a, b)| ((a >> 96) as u32, (b >> 96) as u32)).collect())).collect();
             check::<u32, 2>(&sets, |value| (u64::from(value) << 32, 0));
         }
+    }
 
-        #[test]
-        fn ports_are_found_in_their_class(
-            input in prop::collection::vec(prop::collection::vec((any::<u16>(), 0_u16..50), 1..80), 1..6),
-        ) {
-            let sets: Vec<_> = input.into_iter().map(|set| RangeSet::from_ranges(
-                set.into_iter().map(|(a, n)| (a, a.saturating_add(n))).collect())).collect();
-            check::<u16, 1>(&sets, |value| (u64::from(value) << 48, 0));
+    /// Below one value of the first digit, or as the first digit.
+    fn nodes(sets: &[Vec<(u16, u16)>]) {
+        for shift in [0, 16] {
+            let widen = |&(first, last): &(u16, u16)| {
+                let last = u32::from(last) << shift | ((1 << shift) - 1);
+                (u32::from(first) << shift, last)
+            };
+            let sets: Vec<_> = sets
+                .iter()
+                .map(|set| RangeSet::from_ranges(set.iter().map(widen).collect()))
+                .collect();
+            check::<u32, 2>(&sets, |value| (u64::from(value) << 32, 0));
         }
     }
 
     #[test]
-    fn a_dense_node_holds_every_digit() {
-        let sets: Vec<_> = (0..3)
-            .map(|set| {
-                RangeSet::from_ranges((0..2000_u16).map(|n| (n * 32 + set, n * 32 + 8)).collect())
-            })
-            .collect();
-        check::<u16, 1>(&sets, |value| (u64::from(value) << 48, 0));
+    fn nodes_of_every_size_find_their_digits() {
+        for count in [1, 7, 8, 9, 72, 73, 584, 585, 4680, 4681, 20_000] {
+            let step = 65_535 / (count + 1);
+            let bounds = |set: u16| (0..count).map(move |n| (n * step + set, n * step + set));
+            nodes(&[bounds(1).collect(), bounds(2).collect()]);
+            nodes(&[bounds(1).collect()]);
+        }
     }
 
     #[test]
     fn every_other_value_of_a_digit_fits_one_node() {
-        let set = RangeSet::from_ranges((0..0x8000_u16).map(|n| (2 * n + 1, 2 * n + 1)).collect());
-        check::<u16, 1>(&[set], |value| (u64::from(value) << 48, 0));
+        let odd = (0..0x8000_u16).map(|n| (2 * n + 1, 2 * n + 1)).collect();
+        nodes(&[odd]);
     }
 }

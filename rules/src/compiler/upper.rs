@@ -17,6 +17,7 @@ use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step};
 use super::{
     CompileError,
     classes::{Classes, SetId, Sets, number},
+    lookup,
     rows::Rows,
     trie,
     view::View,
@@ -130,37 +131,37 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
         }
         used |= 1 << field as u32;
         names.push(name(field));
+        let too_many = |needed, allowed| CompileError::TooManyCombinations {
+            packets: view.kind,
+            fields: names.join(", "),
+            needed,
+            allowed,
+        };
         let values = match field {
             Field::Interface => {
-                let named = view
-                    .rules
-                    .iter()
-                    .map(|rule| rule.fields[field as usize].as_ref());
-                FieldClasses::new(named, writer)?
+                let rules = view.rules.iter();
+                let named = rules.map(|rule| rule.fields[field as usize].as_ref());
+                FieldClasses::new(named, |classes| lookup::interface(classes, writer))?
             }
-            Field::Protocol | Field::TcpFlags => {
-                let narrow = narrow(view, field, |value| value as u8);
-                FieldClasses::new(narrow.iter().map(Option::as_ref), writer)?
+            Field::Protocol => {
+                let narrow = narrow(view, field);
+                let named = narrow.iter().map(Option::as_ref);
+                FieldClasses::new(named, |classes| lookup::protocol(classes, writer))?
             }
             Field::Sport | Field::Dport | Field::Icmp => {
-                let narrow = narrow(view, field, |value| value as u16);
-                FieldClasses::new(narrow.iter().map(Option::as_ref), writer)?
+                let narrow = narrow(view, field);
+                let named = narrow.iter().map(Option::as_ref);
+                FieldClasses::new(named, |classes| {
+                    if classes.len() > MAX_CLASSES {
+                        return Err(too_many(classes.len(), MAX_CLASSES));
+                    }
+                    lookup::paged(classes, writer)
+                })?
             }
         };
         let longer = lengthen(&mut signatures, &values.named);
         open = open.and_then(|open| position(&longer, open));
-        let (next, table) = fuse(
-            &fused,
-            signature_count,
-            &longer,
-            &values,
-            |needed, allowed| CompileError::TooManyCombinations {
-                packets: view.kind,
-                fields: names.join(", "),
-                needed,
-                allowed,
-            },
-        )?;
+        let (next, table) = fuse(&fused, signature_count, &longer, &values, too_many)?;
         signature_count = longer.len();
         // The classes of the first field are the fused classes.
         let first = fused.len() == 1
@@ -170,13 +171,13 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
                 .eq(0..table.len());
         writer.align(2)?;
         steps[field as usize] = Step {
-            trie: values.trie.root,
-            absent: values.absent,
+            lookup: values.lookup.root,
             classes: values.holders.len() as u32,
             table: if first { 0 } else { writer.offset() },
+            padding: 0,
         };
-        // The trie, the two words of the step and the cell.
-        loads += values.trie.loads + 3;
+        // The lookup, the two words of the step and the cell.
+        loads += values.lookup.loads + 3;
         if !first {
             writer.u16s(table)?;
         }
@@ -196,8 +197,7 @@ pub(super) fn write<A>(view: &View<'_, A>, writer: &mut Writer) -> Result<Upper,
 
 /// The classes of a field without their type of value.
 struct FieldClasses {
-    trie: trie::Trie,
-    absent: u32,
+    lookup: trie::Trie,
     /// The set that each rule names.
     named: Vec<Option<SetId>>,
     /// The sets that hold each class.
@@ -207,13 +207,14 @@ struct FieldClasses {
 }
 
 impl FieldClasses {
-    fn new<'a, T: trie::Key + Value + Hash + 'a>(
+    /// The classes of the sets that rules name, of which `write` makes a lookup.
+    fn new<'a, T: Value + Hash + 'a>(
         named: impl Iterator<Item = Option<&'a RangeSet<T>>>,
-        writer: &mut Writer,
+        write: impl FnOnce(&Classes<T>) -> Result<trie::Trie, CompileError>,
     ) -> Result<Self, CompileError> {
         let mut sets = Sets::default();
         let named = named.map(|set| set.map(|set| sets.intern(set))).collect();
-        let classes: Classes<T> = sets.classes();
+        let classes = sets.classes();
         let holders = sets.holders(&classes);
         let mut held = vec![Vec::new(); sets.len()];
         for (class, sets) in holders.iter().enumerate() {
@@ -222,8 +223,7 @@ impl FieldClasses {
             }
         }
         Ok(Self {
-            trie: trie::write(&classes, &mut trie::Depths::default(), writer)?,
-            absent: classes.outside.0,
+            lookup: write(&classes)?,
             named,
             holders,
             held,
@@ -345,15 +345,12 @@ fn fuse(
     Ok((next, table))
 }
 
-/// The values of a field in the type that holds them all.
-fn narrow<A, T: Value>(
-    view: &View<'_, A>,
-    field: Field,
-    to: impl Fn(u32) -> T,
-) -> Vec<Option<RangeSet<T>>> {
+/// The values of a field other than the interface, which fit 16 bits.
+fn narrow<A>(view: &View<'_, A>, field: Field) -> Vec<Option<RangeSet<u16>>> {
     let of_rule = |set: &RangeSet<u32>| {
         let ranges = set.ranges().iter();
-        RangeSet::from_ranges(ranges.map(|&(first, last)| (to(first), to(last))).collect())
+        let narrow = ranges.map(|&(first, last)| (first as u16, last as u16));
+        RangeSet::from_ranges(narrow.collect())
     };
     let rules = view.rules.iter();
     rules
@@ -364,10 +361,9 @@ fn narrow<A, T: Value>(
 /// The field's name in the rule language.
 fn name(field: Field) -> &'static str {
     match field {
-        Field::Protocol => "proto",
+        Field::Protocol => "proto and tcp_flags",
         Field::Sport => "sport",
         Field::Dport => "dport",
-        Field::TcpFlags => "tcp_flags",
         Field::Icmp => "icmp_type",
         Field::Interface => "interface",
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use firewall_ebpf::image::{FIELDS, Field};
+use firewall_ebpf::image::{FIELDS, Field, WITH_FLAGS};
 
 use super::InterfaceIndex;
 use crate::{
@@ -113,17 +113,9 @@ fn view<'a, A: Value>(
             let mut set = |field: Field, values: Option<RangeSet<u32>>| {
                 fields[field as usize] = values;
             };
-            set(
-                Field::Protocol,
-                matches
-                    .proto
-                    .as_ref()
-                    .filter(|set| !set.is_full())
-                    .map(widen),
-            );
+            set(Field::Protocol, protocol(matches));
             set(Field::Sport, matches.sport.as_ref().map(widen));
             set(Field::Dport, matches.dport.as_ref().map(widen));
-            set(Field::TcpFlags, matches.tcp_flags.as_ref().map(widen));
             set(
                 Field::Icmp,
                 matches.icmp.as_ref().map(|set| widen(messages(set))),
@@ -150,6 +142,27 @@ fn view<'a, A: Value>(
         })
         .collect();
     View { kind, rules }
+}
+
+/// The keys of protocols and TCP flags that match; `None` when every IP packet does.
+fn protocol(matches: &Matches) -> Option<RangeSet<u32>> {
+    const TCP: u8 = 6;
+    let every = RangeSet::full();
+    let protocols = matches.proto.as_ref().unwrap_or(&every);
+    if protocols.is_full() && matches.tcp_flags.is_none() {
+        return None;
+    }
+    let mut keys = Vec::new();
+    if matches.tcp_flags.is_none() {
+        keys.extend_from_slice(widen(protocols).ranges());
+    }
+    if protocols.contains(TCP) {
+        let flags = matches.tcp_flags.as_ref().unwrap_or(&every);
+        let with_flags = widen(flags);
+        let with_flags = with_flags.ranges().iter();
+        keys.extend(with_flags.map(|(first, last)| (WITH_FLAGS | first, WITH_FLAGS | last)));
+    }
+    Some(RangeSet::from_ranges(keys))
 }
 
 /// Whether packets of the kind can have every field that the rule names.

@@ -75,20 +75,13 @@ fn every_port_is_found_among_as_many_ranges_as_there_can_be() {
         dport: Some(RangeSet::from_ranges(multiples(step).collect())),
         ..Matches::default()
     };
-    for (rules, part) in [
-        (vec![(Verdict::Pass, ports(0x8000))], Part::References),
-        (
-            vec![(Verdict::Pass, ports(2)), (Verdict::Count, ports(3))],
-            Part::ClassPages,
-        ),
-        (
-            vec![(Verdict::Pass, ports(400)), (Verdict::Drop, ports(401))],
-            Part::ClassPages,
-        ),
+    for rules in [
+        vec![(Verdict::Pass, ports(0x8000))],
+        vec![(Verdict::Pass, ports(2)), (Verdict::Count, ports(3))],
+        vec![(Verdict::Pass, ports(400)), (Verdict::Drop, ports(401))],
     ] {
         let ruleset = ruleset(rules);
         let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
-        assert!(engine.parts().contains(&part));
         for port in 0..=u16::MAX {
             agree(&ruleset, &engine, &udp(1, port));
         }
@@ -115,7 +108,7 @@ fn every_address_is_found_in_the_fullest_network() {
         (Verdict::Pass, addresses(2)),
         (Verdict::Count, addresses(5)),
     ];
-    for (rules, part) in [(alternate, Part::Pair), (three, Part::ClassPages)] {
+    for (rules, part) in [(alternate, Part::Pair), (three, Part::Pages)] {
         let ruleset = ruleset(rules);
         let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
         assert!(engine.parts().contains(&part));

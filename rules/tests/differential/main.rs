@@ -239,9 +239,7 @@ impl Tally {
 /// The parts that the images of rule sets of this shape must have among them.
 const fn parts(shape: Shape) -> &'static [Part] {
     match shape {
-        Shape::Few | Shape::Nested | Shape::Wildcards => {
-            &[Part::Cells, Part::References, Part::Bytes]
-        }
+        Shape::Few | Shape::Nested | Shape::Wildcards => &[Part::Cells, Part::References],
         Shape::Blocklist => &[Part::References, Part::Pages],
         Shape::Dense => &[Part::References, Part::Pair],
         Shape::Thousands => &[

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    BLOCK, FIELDS, LEAF, Memory, NODE_BYTES, NODE_CLASS_PAGES, NODE_KIND, NODE_PAGES, NODE_PAIR,
-    PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
+    BLOCK, Field, LEAF, Memory, NODE_KIND, NODE_PAGES, NODE_PAIR, PAGE, PAGE_NUMBERS, SECTION_IPV4,
+    SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
 };
 use rules::compiler::{Image, Part as Planned};
 
@@ -35,10 +35,6 @@ pub(crate) enum Part {
     Pair,
     /// A node with pages of references.
     Pages,
-    /// A node with pages of classes.
-    ClassPages,
-    /// A node for one byte.
-    Bytes,
 }
 
 /// The parts of an image.
@@ -75,11 +71,10 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
             references.push(get(offset_of!(Section, src)));
             references.push(get(offset_of!(Section, dst)));
         }
-        for field in 0..FIELDS {
-            if get(offset_of!(Section, steps_used)) & 1 << field != 0 {
-                let step = offset_of!(Section, steps) + field * size_of::<Step>();
-                references.push(get(step + offset_of!(Step, trie)));
-            }
+        let interface = Field::Interface as usize;
+        if get(offset_of!(Section, steps_used)) & 1 << interface != 0 {
+            let step = offset_of!(Section, steps) + interface * size_of::<Step>();
+            references.push(get(step + offset_of!(Step, lookup)));
         }
         nodes(image, references, &mut found);
     }
@@ -96,8 +91,6 @@ fn nodes(image: &[u8], mut references: Vec<u32>, found: &mut BTreeSet<Part>) {
         let node = node & !NODE_KIND;
         let count = image.u32(node) & 0xffff;
         let (part, first, children) = match kind {
-            NODE_BYTES => (Part::Bytes, 0, 0),
-            NODE_CLASS_PAGES => (Part::ClassPages, 0, 0),
             NODE_PAIR => (Part::Pair, node + 8, 2),
             NODE_PAGES => {
                 let numbers = (0..PAGE).map(|index| u32::from(image.u16(node + 2 * index)));

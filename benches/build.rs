@@ -1,0 +1,16 @@
+//! Compiles the driver of the measurements and leaves the object in `OUT_DIR`.
+
+use std::{env, path::Path};
+
+use ebpf_build::Program;
+
+fn main() -> anyhow::Result<()> {
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("..");
+    ebpf_build::build(
+        &root,
+        Program {
+            package: "benches/driver-ebpf",
+            binary: "driver-xdp",
+        },
+    )
+}

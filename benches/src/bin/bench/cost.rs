@@ -1,0 +1,154 @@
+//! `bench cost` and `bench compare`.
+
+use std::{env, fs, path::PathBuf, thread, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use benches::{
+    cost::{
+        case::{Case, Config},
+        contestant::{Kind, Site},
+        rounds::{self, Setting},
+        rule_file,
+        samples::{Sample, Traffic},
+        trace,
+    },
+    interrupt::Interrupt,
+};
+use clap::Args;
+
+/// `bench cost`.
+#[derive(Debug, Args)]
+pub(crate) struct Own {
+    /// The rule file, whatever interfaces it names
+    #[arg(long, value_name = "FILE")]
+    rules: PathBuf,
+    /// A trace in the format of ClassBench; else packets at random
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `bench compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compared {
+    /// The rules: `ten-rules`, `addresses:N` or `prefixes:N`
+    #[arg(long = "case", value_name = "CASE")]
+    sample: Sample,
+    /// From which sources the packets come, in a case that lists sources
+    #[arg(long, value_enum, default_value = "listed")]
+    traffic: Traffic,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// How many packets are drawn
+    #[arg(long, default_value_t = 1_000_000)]
+    packets: usize,
+    /// The seed with which they are drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long each firewall is measured
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// In how many rounds, in turn with the others
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// The CPU that does the work; else the last
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// The `firewall` command; else the one beside this program
+    #[arg(long, value_name = "PATH")]
+    firewall: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long setting up a firewall may take: lists of a million take some of them minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+impl Own {
+    /// Measures and prints the figures.
+    pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
+        let read = |path: &PathBuf| {
+            fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+        };
+        let path = self
+            .rules
+            .canonicalize()
+            .with_context(|| format!("there is no rule file `{}`", self.rules.display()))?;
+        let folder = path.parent().context("a file has a folder")?;
+        let rules = rule_file::retarget(&read(&path)?, folder)
+            .with_context(|| format!("`{}` is no rule file", self.rules.display()))?;
+        let (packets, source) = match &self.trace {
+            Some(path) => (
+                trace::read(&read(path)?)
+                    .with_context(|| format!("`{}` is no trace", path.display()))?,
+                format!("packets of `{}`", path.display()),
+            ),
+            None => (
+                trace::random(self.common.packets, self.common.seed),
+                "packets at random".to_owned(),
+            ),
+        };
+        let case = Case {
+            name: self.rules.display().to_string(),
+            description: source,
+            packets,
+            config: Config::firewall_only(rules),
+        };
+        self.common.measure(&case, &Kind::ALONE, interrupt)
+    }
+}
+
+impl Compared {
+    /// Measures and prints the figures.
+    pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
+        let common = &self.common;
+        let case = self
+            .sample
+            .case(self.traffic, common.packets, common.seed)?;
+        common.measure(&case, &Kind::COMPARED, interrupt)
+    }
+}
+
+impl Common {
+    fn measure(&self, case: &Case, kinds: &[Kind], interrupt: Interrupt) -> Result<()> {
+        let firewall = match &self.firewall {
+            Some(path) => path.clone(),
+            None => env::current_exe()?.with_file_name("firewall"),
+        };
+        if !firewall.is_file() {
+            bail!(
+                "there is no `firewall` command at `{}`\n\
+                 help: run `make build`, or name it with `--firewall`",
+                firewall.display()
+            );
+        }
+        let site = Site {
+            firewall: firewall.canonicalize()?,
+            interrupt,
+            patience: PATIENCE,
+        };
+        let setting = Setting {
+            rounds: self.rounds,
+            time: Duration::try_from_secs_f64(self.seconds)
+                .with_context(|| format!("`{}` is no number of seconds", self.seconds))?,
+            cpu: match self.cpu {
+                Some(cpu) => cpu,
+                None => thread::available_parallelism()?.get() - 1,
+            },
+        };
+        let tell = |line: &str| eprintln!("bench: {line}");
+        let report = rounds::measure(case, kinds, &setting, &site, &tell)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print!("{report}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! The benchmarks.
+
+mod cost;
+mod sandbox;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures the firewall, beside others.
+///
+/// Everything happens in network namespaces made for the purpose; the interfaces of the machine
+/// are not touched. Figures go to the standard output, progress to the standard error.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure what a packet costs with a rule file of yours
+    Cost(cost::Own),
+    /// Compare what a packet costs with several firewalls under the same rules
+    Compare(cost::Compared),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let interrupt = sandbox::enter()?;
+    match command {
+        Command::Cost(own) => own.run(interrupt),
+        Command::Compare(compared) => compared.run(interrupt),
+    }
+}

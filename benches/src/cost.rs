@@ -1,0 +1,25 @@
+//! What a packet costs: CPU time per packet with a firewall at the far end of a veth pair, and
+//! alone.
+//!
+//! A [`case`] is a rule set in the words of each firewall, and a series of packets. Each firewall
+//! that can take part is a [`contestant`]: it is set up in an [`arena`] of its own, and the
+//! [`driver`] sends it packets in [`rounds`], in turn with the others, so that whatever else the
+//! machine does is spread over all. An empty XDP program that drops everything is always among
+//! them: it is the floor, the cost of a packet that nobody judges. A [`report`] has the figures.
+
+pub mod arena;
+pub mod case;
+pub mod clock;
+pub mod contestant;
+mod contestants;
+pub mod driver;
+pub mod machine;
+mod object;
+mod offload;
+pub mod report;
+pub mod rounds;
+pub mod rule_file;
+pub mod samples;
+pub mod statistics;
+mod tool;
+pub mod trace;

@@ -1,0 +1,176 @@
+//! iptables with its own tables in the kernel (`iptables-legacy`), before connection tracking,
+//! with and without ipset.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cost::{
+    arena::Arena,
+    case::{Case, IpSet},
+    contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+    tool,
+};
+
+const PACKAGE: &str = "iptables";
+
+struct Iptables {
+    kind: Kind,
+    save: PathBuf,
+    version: String,
+    arena: Arena,
+    loading: Loading,
+    site: Site,
+}
+
+/// Restores the sets, if any, and the rules.
+pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+    let config = if kind == Kind::IpSet {
+        config_with_sets(case)
+    } else {
+        config(case)
+    };
+    let config = match config {
+        Ok(config) => config,
+        Err(reason) => return Ok(Entry::absent(kind.name(), reason)),
+    };
+    let arena = Arena::new()?;
+    let host = &arena.network().host;
+    let mut version = tool::version(host, &config.restore, &["--version"], site)?;
+    if let Some((ipset, _)) = &config.sets {
+        let sets = tool::version(host, ipset, &["--version"], site)?;
+        version = format!("{version}, {sets}");
+    }
+    let (loading, ()) = tool::loading(|| {
+        if let Some((ipset, sets)) = &config.sets {
+            tool::run(host, ipset, &["restore"], sets, site)?;
+        }
+        tool::run(host, &config.restore, &["-w"], config.rules, site)?;
+        Ok(())
+    })?;
+    Ok(Entry::Ready(Box::new(Iptables {
+        kind,
+        save: config.save,
+        version,
+        arena,
+        loading,
+        site: site.clone(),
+    })))
+}
+
+/// What is to be loaded, and with which commands.
+struct Config<'a> {
+    restore: PathBuf,
+    save: PathBuf,
+    rules: &'a str,
+    sets: Option<(PathBuf, &'a str)>,
+}
+
+fn config(case: &Case) -> Result<Config<'_>, String> {
+    let rules = case.config.iptables.as_ref().map_err(String::clone)?;
+    Ok(Config {
+        restore: tool::find("iptables-legacy-restore", PACKAGE)?,
+        save: tool::find("iptables-legacy-save", PACKAGE)?,
+        rules,
+        sets: None,
+    })
+}
+
+fn config_with_sets(case: &Case) -> Result<Config<'_>, String> {
+    let IpSet { sets, rules } = case.config.ipset.as_ref().map_err(String::clone)?;
+    Ok(Config {
+        restore: tool::find("iptables-legacy-restore", PACKAGE)?,
+        save: tool::find("iptables-legacy-save", PACKAGE)?,
+        rules,
+        sets: Some((tool::find("ipset", "ipset")?, sets)),
+    })
+}
+
+impl Contestant for Iptables {
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    fn loading(&self) -> Loading {
+        self.loading
+    }
+
+    fn verdicts(&self) -> Result<Option<Verdicts>> {
+        let text = tool::run(
+            &self.arena.network().host,
+            &self.save,
+            &["-c", "-t", "raw"],
+            "",
+            &self.site,
+        )?;
+        Ok(Some(read(&text)))
+    }
+}
+
+/// Adds up the counters of the chain `PREROUTING`: `:PREROUTING DROP [packets:bytes]` for its
+/// policy, `[packets:bytes] -A PREROUTING ... -j DROP` for a rule.
+fn read(text: &str) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    for line in text.lines() {
+        let policy = line.strip_prefix(":PREROUTING ");
+        let is_rule = line.contains(" -A PREROUTING ");
+        if policy.is_none() && !is_rule {
+            continue;
+        }
+        let packets = line
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(':'))
+            .and_then(|(packets, _)| packets.parse().ok())
+            .unwrap_or(0);
+        let drops = policy.map_or_else(
+            || line.ends_with(" -j DROP"),
+            |policy| policy.starts_with("DROP "),
+        );
+        let passes = policy.map_or_else(
+            || line.ends_with(" -j ACCEPT"),
+            |policy| policy.starts_with("ACCEPT "),
+        );
+        if drops {
+            verdicts.dropped += packets;
+        } else if passes {
+            verdicts.passed += packets;
+        }
+        if policy.is_some() {
+            verdicts.unmatched += packets;
+        }
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_added_up_by_verdict() {
+        let text = "\
+*raw
+:PREROUTING DROP [7:364]
+:OUTPUT ACCEPT [100:5200]
+[3:156] -A PREROUTING -s 192.0.2.0/24 -j DROP
+[4:208] -A PREROUTING -d 192.0.2.0/24 -p tcp -m tcp --dport 80 -j ACCEPT
+COMMIT
+";
+        assert_eq!(
+            read(text),
+            Verdicts {
+                passed: 4,
+                dropped: 10,
+                unmatched: 7
+            }
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! nftables, at the ingress hook of the interface or at the prerouting hook.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::cost::{
+    arena::Arena,
+    case::{Case, INTERFACE},
+    contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+    tool,
+};
+
+struct Nftables {
+    kind: Kind,
+    command: PathBuf,
+    version: String,
+    arena: Arena,
+    loading: Loading,
+    site: Site,
+}
+
+/// Loads the script.
+pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+    let words = if kind == Kind::NftInet {
+        &case.config.nft_inet
+    } else {
+        &case.config.nft_netdev
+    };
+    let (script, command) = match (words, tool::find("nft", "nftables")) {
+        (Ok(script), Ok(command)) => (script, command),
+        (Err(reason), _) => return Ok(Entry::absent(kind.name(), reason)),
+        (_, Err(reason)) => return Ok(Entry::absent(kind.name(), reason)),
+    };
+    let arena = Arena::new()?;
+    let script = script.replace(INTERFACE, &arena.host().interface);
+    let host = &arena.network().host;
+    let version = tool::version(host, &command, &["--version"], site)?;
+    let (loading, _) = tool::loading(|| tool::run(host, &command, &["-f", "-"], &script, site))?;
+    Ok(Entry::Ready(Box::new(Nftables {
+        kind,
+        command,
+        version,
+        arena,
+        loading,
+        site: site.clone(),
+    })))
+}
+
+impl Contestant for Nftables {
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    fn loading(&self) -> Loading {
+        self.loading
+    }
+
+    fn verdicts(&self) -> Result<Option<Verdicts>> {
+        let text = tool::run(
+            &self.arena.network().host,
+            &self.command,
+            &["-j", "-t", "list", "ruleset"],
+            "",
+            &self.site,
+        )?;
+        let value = serde_json::from_str(&text).context("`nft -j` printed no JSON")?;
+        Ok(Some(read(&value)))
+    }
+}
+
+/// Adds up the counters of the rules that decide.
+fn read(value: &Value) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    let objects = value.get("nftables").and_then(Value::as_array);
+    for object in objects.into_iter().flatten() {
+        let expressions = object.pointer("/rule/expr").and_then(Value::as_array);
+        let Some(expressions) = expressions else {
+            continue;
+        };
+        let has = |key| expressions.iter().any(|one| one.get(key).is_some());
+        let packets: u64 = expressions
+            .iter()
+            .filter_map(|one| one.pointer("/counter/packets")?.as_u64())
+            .sum();
+        match (has("drop"), has("accept")) {
+            (true, _) => verdicts.dropped += packets,
+            (false, true) => verdicts.passed += packets,
+            (false, false) => continue,
+        }
+        // A counter and a verdict, and nothing that a packet could fail to match.
+        if expressions.len() <= 2 {
+            verdicts.unmatched += packets;
+        }
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counters_are_added_up_by_verdict() {
+        let counter = |packets: u64| json!({"counter": {"packets": packets, "bytes": 0}});
+        let value = json!({"nftables": [
+            {"metainfo": {}},
+            {"rule": {"expr": [{"match": {}}, counter(3), {"drop": null}]}},
+            {"rule": {"expr": [{"match": {}}, counter(4), {"accept": null}]}},
+            {"rule": {"expr": [counter(9)]}},
+            {"rule": {"expr": [counter(5), {"drop": null}]}},
+        ]});
+        assert_eq!(
+            read(&value),
+            Verdicts {
+                passed: 4,
+                dropped: 8,
+                unmatched: 5
+            }
+        );
+    }
+}

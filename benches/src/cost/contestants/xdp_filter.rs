@@ -1,0 +1,210 @@
+//! xdp-filter of xdp-tools, which knows lists of addresses and ports.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Pod,
+    maps::{Map, MapData, PerCpuHashMap, PerCpuValues},
+    programs::{ProgramFd, ProgramInfo},
+    util::nr_cpus,
+};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::{
+    bpffs::BpfFs,
+    cost::{
+        arena::Arena,
+        case::{Addresses, Case},
+        contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+        tool,
+    },
+};
+
+/// Where it keeps its pins, whatever it is told.
+const PINS: &str = "/sys/fs/bpf";
+
+/// How many addresses of a family its maps hold (`lib/xdp-tools`, `filter_ipv4`).
+const CAPACITY: usize = 10_000;
+
+/// What its maps hold for an address: that it is a source (`MAP_FLAG_SRC`, `xdp-filter/common_kern_user.h`).
+const SOURCE: u64 = 1;
+
+struct XdpFilter {
+    command: PathBuf,
+    version: String,
+    arena: Arena,
+    loading: Loading,
+    site: Site,
+    _pins: Pins,
+}
+
+/// Loads it and fills its lists.
+pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+    let absent = |reason: &str| Ok(Entry::absent(kind.name(), reason));
+    let addresses = match &case.config.addresses {
+        Ok(addresses) if addresses.listed.len() <= CAPACITY => addresses,
+        Ok(_) => return absent("its lists hold 10,000 addresses"),
+        Err(reason) => return absent(reason),
+    };
+    let command = match tool::find("xdp-filter", "xdp-tools") {
+        Ok(command) => command,
+        Err(reason) => return absent(&reason),
+    };
+    let arena = Arena::new()?;
+    let pins = Pins::new()?;
+    let host = &arena.network().host;
+    let version = tool::version(host, &command, &["load", "--version"], site)?;
+    let (loading, ()) = tool::loading(|| {
+        let policy = if addresses.dropped { "allow" } else { "deny" };
+        let interface = &arena.host().interface;
+        let arguments = [
+            "load",
+            interface,
+            "--mode",
+            "native",
+            "--policy",
+            policy,
+            "--features",
+            "ipv4,ipv6",
+        ];
+        tool::run(host, &command, &arguments, "", site)?;
+        fill(addresses)
+    })?;
+    Ok(Entry::Ready(Box::new(XdpFilter {
+        command,
+        version,
+        arena,
+        loading,
+        site: site.clone(),
+        _pins: pins,
+    })))
+}
+
+/// Fills its lists as `xdp-filter ip ADDRESS --mode src` does, which takes one address a call.
+fn fill(addresses: &Addresses) -> Result<()> {
+    let mut ipv4 = open::<[u8; 4]>("filter_ipv4")?;
+    let mut ipv6 = open::<[u8; 16]>("filter_ipv6")?;
+    let source = || anyhow::Ok(PerCpuValues::try_from(vec![SOURCE; cpus()?])?);
+    for address in &addresses.listed {
+        match address {
+            IpAddr::V4(address) => ipv4.insert(Ipv4Addr::octets(address), source()?, 0)?,
+            IpAddr::V6(address) => ipv6.insert(Ipv6Addr::octets(address), source()?, 0)?,
+        }
+    }
+    Ok(())
+}
+
+fn cpus() -> Result<usize> {
+    nr_cpus().map_err(|(path, error)| anyhow::anyhow!("cannot read `{path}`: {error}"))
+}
+
+fn open<K: Pod>(name: &str) -> Result<PerCpuHashMap<MapData, K, u64>> {
+    let path = Path::new(PINS).join("xdp-filter").join(name);
+    let data = MapData::from_pin(&path)
+        .with_context(|| format!("xdp-filter has no map `{}`", path.display()))?;
+    Ok(Map::PerCpuHashMap(data).try_into()?)
+}
+
+impl Contestant for XdpFilter {
+    fn name(&self) -> &'static str {
+        Kind::XdpFilter.name()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    fn loading(&self) -> Loading {
+        self.loading
+    }
+
+    fn verdicts(&self) -> Result<Option<Verdicts>> {
+        let host = &self.arena.network().host;
+        let text = tool::run(host, &self.command, &["status"], "", &self.site)?;
+        Ok(Some(read(&text)))
+    }
+
+    fn program(&self) -> Result<Option<ProgramFd>> {
+        let path = Path::new(PINS).join("xdp-filter/programs");
+        let path = path.join(&self.arena.host().interface);
+        let pin = path.read_dir()?.next().context("xdp-filter has no pin")??;
+        Ok(Some(ProgramInfo::from_pin(pin.path())?.fd()?))
+    }
+}
+
+/// Reads the lines `XDP_DROP  packets pkts ...` of its status.
+fn read(text: &str) -> Verdicts {
+    let packets = |action: &str| {
+        text.lines()
+            .find_map(|line| {
+                let mut words = line.split_whitespace();
+                (words.next()? == action).then(|| words.next()?.parse().ok())?
+            })
+            .unwrap_or(0)
+    };
+    Verdicts {
+        passed: packets("XDP_PASS"),
+        dropped: packets("XDP_DROP"),
+        // It does not tell them apart.
+        unmatched: 0,
+    }
+}
+
+/// A BPF file system of one's own at the place where it keeps its pins, seen by this process and
+/// those that it starts: they must be in a mount namespace of their own.
+struct Pins {
+    _bpffs: BpfFs,
+}
+
+impl Pins {
+    fn new() -> Result<Self> {
+        let bpffs = BpfFs::mount()?;
+        mount(
+            Some(bpffs.path()),
+            PINS,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )
+        .with_context(|| format!("cannot mount over `{PINS}`"))?;
+        Ok(Self { _bpffs: bpffs })
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        // The mount namespace goes with the process; nobody is left to be told of a fault.
+        let _ = umount2(PINS, MntFlags::MNT_DETACH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_from_the_status() {
+        let text = "\
+Aggregate per-action statistics:
+  XDP_ABORTED                                   1 pkts           0 KiB
+  XDP_DROP                                     20 pkts           1 KiB
+  XDP_PASS                                      3 pkts           0 KiB
+";
+        assert_eq!(
+            read(text),
+            Verdicts {
+                passed: 3,
+                dropped: 20,
+                unmatched: 0
+            }
+        );
+    }
+}

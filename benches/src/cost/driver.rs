@@ -1,0 +1,238 @@
+//! The driver: has the kernel make frames out of a series of packets, as many as wanted, without
+//! a copy or a system call a packet.
+//!
+//! The kernel runs an XDP program again and again on frames of its own (`BPF_PROG_TEST_RUN`,
+//! `Documentation/bpf/bpf_prog_run.rst`). The program writes the next packet into the frame, and
+//! redirects it into a veth pair (live frames, Linux 5.18) or calls the program under test.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    maps::{Array, ProgramArray},
+    programs::{ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
+};
+use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, program, word};
+
+use super::{arena::Arena, clock::Clock, object::Object};
+use crate::{
+    network::{End, Namespace, Network},
+    tuple::Tuple,
+};
+
+/// How many frames are made at a time. NAPI handles up to 64 in one poll: with fewer, the polls
+/// keep up with the driver whatever a packet costs, and nothing is left to ksoftirqd.
+const BATCH: u32 = 48;
+
+/// The most packets of a series.
+pub const MAX_PACKETS: usize = 1 << 22;
+
+/// The programs that make packets.
+const PROGRAMS: [&str; 3] = [program::SEND, program::DISCARD, program::CALL];
+
+/// The driver with a series of packets.
+#[derive(Debug)]
+pub struct Driver {
+    object: Object,
+    /// Where the programs are attached, though no packet ever comes by. A program that is attached
+    /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten behind
+    /// it (`bpf_prog_change_xdp`), and both wait for all CPUs.
+    _stage: Network,
+    /// A whole frame, of which the driver keeps the hardware addresses.
+    frame: Vec<u8>,
+    count: u32,
+}
+
+/// What one run took.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// How many packets were made.
+    pub packets: u32,
+    /// The CPU time of them all.
+    pub time: Duration,
+}
+
+impl Run {
+    /// The CPU time of one packet in nanoseconds.
+    #[must_use]
+    pub fn nanoseconds(&self) -> f64 {
+        self.time.as_secs_f64() * 1e9 / f64::from(self.packets)
+    }
+}
+
+impl Driver {
+    /// Loads the driver with packets, which it will make in this order, again and again, all with
+    /// the hardware addresses of the way to the host of `arena`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no packet or too many, one has addresses of two families, or the kernel refuses
+    /// the program.
+    pub fn load(packets: &[Tuple], arena: &Arena) -> Result<Self> {
+        ensure!(
+            (1..=MAX_PACKETS).contains(&packets.len()),
+            "a series has 1 to {MAX_PACKETS} packets, not `{}`",
+            packets.len()
+        );
+        let count = u32::try_from(packets.len())?;
+        let mut object = Object::load(count, &PROGRAMS)?;
+        let mut frame = Vec::new();
+        let mut records: Array<_, Record> = object.map(PACKETS)?;
+        for (number, tuple) in (0..).zip(packets) {
+            let bytes = frame_of(tuple, arena)
+                .with_context(|| format!("packet {number} is none: `{tuple:?}`"))?;
+            records.set(number, record(&bytes), 0)?;
+            frame = bytes;
+        }
+        let stage = Network::with_links(PROGRAMS.len())?;
+        for (name, link) in PROGRAMS.into_iter().zip(stage.links()) {
+            object.attach(name, &stage.host, &link.host)?;
+        }
+        Ok(Self {
+            object,
+            _stage: stage,
+            frame,
+            count,
+        })
+    }
+
+    /// How many packets are in the series.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Sends `packets` packets to the host of an arena, from number `from` of the series on.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn send(&mut self, arena: &Arena, from: u32, packets: u32, clock: &Clock) -> Result<Run> {
+        self.run_live(program::SEND, arena, from, packets, clock)
+    }
+
+    /// Makes packets and drops them.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn discard(
+        &mut self,
+        arena: &Arena,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        self.run_live(program::DISCARD, arena, from, packets, clock)
+    }
+
+    /// Makes packets and calls `tested` with each, as if they had been received by the host of an
+    /// arena, which must have an XDP program.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses, as it does for a program that differs from the driver in kind.
+    pub fn call(
+        &mut self,
+        tested: &ProgramFd,
+        arena: &Arena,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        self.set_state(from, arena.host())?;
+        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
+        array
+            .set(0, tested, 0)
+            .context("the program under test cannot be called from the driver")?;
+        let options = TestRunOptions {
+            ctx_in: Some(&context(self.frame.len(), arena.host())?),
+            data_in: Some(&self.frame),
+            repeat: packets,
+            ..TestRunOptions::new()
+        };
+        let program = self.object.program(program::CALL)?;
+        let run = run(program, &arena.network().host, options, clock);
+        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
+        array.clear_index(&0)?;
+        run
+    }
+
+    /// Runs a program on frames that go somewhere, in the namespace of the peer.
+    fn run_live(
+        &mut self,
+        name: &str,
+        arena: &Arena,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        self.set_state(from, arena.peer())?;
+        let options = TestRunOptions {
+            data_in: Some(&self.frame),
+            repeat: packets,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH.min(packets)),
+            ..TestRunOptions::new()
+        };
+        let program = self.object.program(name)?;
+        run(program, &arena.network().peer, options, clock)
+    }
+
+    fn set_state(&mut self, from: u32, target: &End) -> Result<()> {
+        let mut words = [0; word::WORDS];
+        for (place, value) in [
+            (word::NEXT, from % self.count),
+            (word::COUNT, self.count),
+            (word::TARGET, target.index),
+        ] {
+            if let Some(word) = words.get_mut(place) {
+                *word = value;
+            }
+        }
+        let mut state: Array<_, [u32; word::WORDS]> = self.object.map(STATE)?;
+        state.set(0, words, 0)?;
+        Ok(())
+    }
+}
+
+/// Runs a program as `options` say, in a namespace.
+fn run(
+    program: &Xdp,
+    namespace: &Namespace,
+    options: TestRunOptions<'_>,
+    clock: &Clock,
+) -> Result<Run> {
+    let packets = options.repeat;
+    let (time, _) = namespace.run(|| {
+        clock.time(|| {
+            let ran = program.test_run(options);
+            ran.context("the kernel does not run the driver")
+        })
+    })??;
+    Ok(Run { packets, time })
+}
+
+/// A `struct xdp_md` (`include/uapi/linux/bpf.h`) for a frame that an interface received.
+fn context(frame: usize, interface: &End) -> Result<Vec<u8>> {
+    let [data, data_meta, queue, egress] = [0; 4];
+    let end = u32::try_from(frame)?;
+    let words = [data, end, data_meta, interface.index, queue, egress];
+    Ok(words.into_iter().flat_map(u32::to_ne_bytes).collect())
+}
+
+/// The whole frame of a packet, filled up with payload.
+fn frame_of(tuple: &Tuple, arena: &Arena) -> Option<Vec<u8>> {
+    let packet = arena.network().link().to_host(tuple.packet()?);
+    let missing = FRAME_LEN.checked_sub(packet.build().len())?;
+    Some(packet.payload(&vec![0; missing]).build())
+}
+
+/// The part of a frame that the driver writes.
+fn record(frame: &[u8]) -> Record {
+    let mut record = Record::default();
+    let words = frame.get(OFFSET..).unwrap_or_default().chunks_exact(8);
+    for (to, from) in record.iter_mut().zip(words) {
+        *to = from.try_into().map_or(0, u64::from_ne_bytes);
+    }
+    record
+}

@@ -1,0 +1,210 @@
+//! The figures of a measurement, for programs and for people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    contestant::{Absent, Loading, Verdicts},
+    machine::Machine,
+    statistics::Spread,
+};
+
+/// What a case costs each contestant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The name of the case.
+    pub case: String,
+    /// What it consists of.
+    pub description: String,
+    /// How many packets are in the series.
+    pub packets: u32,
+    /// The CPU on which it was measured.
+    pub on_cpu: usize,
+    /// The machine.
+    pub machine: Machine,
+    /// How far off a measurement of the floor typically is, as a share: half the distance between
+    /// its quartiles.
+    pub noise: f64,
+    /// What making a packet costs, in nanoseconds: with the frame that carries it.
+    pub generator: Spread,
+    /// The contestants, in the order in which they took turns.
+    pub contestants: Vec<Figures>,
+    /// Those that did not take part.
+    pub absent: Vec<Absent>,
+}
+
+/// What a packet costs one contestant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// What it is.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What setting it up took.
+    pub loading: Loading,
+    /// How many packets it was sent to be measured.
+    pub sent: u64,
+    /// How many of them reached it.
+    pub received: u64,
+    /// How it judged the packets of the check, which are the same for all; `None` if it does not
+    /// count.
+    pub verdicts: Option<Verdicts>,
+    /// With the way of the packet through the kernel: made, sent through a veth pair, judged.
+    pub on_the_way: Cost,
+    /// Called with each packet by the driver, for XDP programs.
+    pub alone: Option<Cost>,
+}
+
+/// What a packet costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// CPU time a packet in nanoseconds, a sample a round.
+    pub nanoseconds: Spread,
+    /// The same less the floor of the same round: an empty XDP program that gives the packet the
+    /// same action.
+    pub over_floor: Spread,
+    /// How many times the floor of the same round it is.
+    pub times_floor: Spread,
+}
+
+impl Cost {
+    /// Compares the samples of a contestant with those of the floor in the same rounds.
+    #[must_use]
+    pub fn of(samples: &[f64], floor: &[f64]) -> Self {
+        let compared = |compare: fn(f64, f64) -> f64| {
+            let pairs = samples.iter().zip(floor);
+            let compared: Vec<_> = pairs.map(|(&own, &floor)| compare(own, floor)).collect();
+            Spread::of(&compared)
+        };
+        Self {
+            nanoseconds: Spread::of(samples),
+            over_floor: compared(|own, floor| own - floor),
+            times_floor: compared(|own, floor| own / floor),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine {
+            cpu,
+            cpus,
+            kernel,
+            load_average,
+            ..
+        } = &self.machine;
+        writeln!(f, "{}: {}", self.case, self.description)?;
+        writeln!(
+            f,
+            "{cpu}, {cpus} CPUs, Linux {kernel}, load average {load_average}; one core, {} packets \
+             in turn",
+            self.packets
+        )?;
+        writeln!(f)?;
+        let mut rows = vec![
+            [
+                "",
+                "ns/packet",
+                "quartiles",
+                "Mpps",
+                "over floor",
+                "x floor",
+                "alone",
+                "over floor",
+                "load s",
+                "memory MB",
+            ]
+            .map(str::to_owned),
+        ];
+        rows.extend(self.contestants.iter().map(Figures::row));
+        let mut widths = [0; 10];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in &rows {
+            let mut line = String::new();
+            for (place, (cell, width)) in row.iter().zip(widths).enumerate() {
+                match place {
+                    0 => line += &format!("{cell:<width$}"),
+                    _ => line += &format!("  {cell:>width$}"),
+                }
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "a packet that is made and dropped before it is sent: {:.1} ns; noise of the floor: \
+             {:.1}%",
+            self.generator.median,
+            self.noise * 100.0
+        )?;
+        for figures in &self.contestants {
+            if let Some(verdicts) = figures.verdicts {
+                writeln!(
+                    f,
+                    "{}: {} passed, {} dropped, of them {} without a matching rule",
+                    figures.name, verdicts.passed, verdicts.dropped, verdicts.unmatched
+                )?;
+            }
+            if figures.received < figures.sent {
+                writeln!(
+                    f,
+                    "{}: {} of {} packets were lost on the way",
+                    figures.name,
+                    figures.sent - figures.received,
+                    figures.sent
+                )?;
+            }
+        }
+        for Absent { name, reason } in &self.absent {
+            writeln!(f, "{name}: not measured: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn row(&self) -> [String; 10] {
+        let way = &self.on_the_way;
+        let alone = |value: fn(&Cost) -> f64| match &self.alone {
+            Some(cost) => format!("{:.1}", value(cost)),
+            None => String::new(),
+        };
+        let Spread {
+            median,
+            lower_quartile,
+            upper_quartile,
+            ..
+        } = way.nanoseconds;
+        [
+            self.name.clone(),
+            format!("{median:.1}"),
+            format!("{lower_quartile:.1}-{upper_quartile:.1}"),
+            format!("{:.2}", 1000.0 / median),
+            format!("{:.1}", way.over_floor.median),
+            format!("{:.2}", way.times_floor.median),
+            alone(|cost| cost.nanoseconds.median),
+            alone(|cost| cost.over_floor.median),
+            format!("{:.3}", self.loading.seconds),
+            format!("{:.1}", self.loading.kernel_bytes as f64 / 1e6),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_is_compared_round_by_round() {
+        let cost = Cost::of(&[30.0, 300.0, 40.0], &[10.0, 280.0, 20.0]);
+        assert_eq!(cost.nanoseconds.median, 40.0);
+        assert_eq!(cost.over_floor.median, 20.0);
+        assert_eq!(cost.over_floor.max, 20.0);
+        assert_eq!(cost.times_floor.median, 2.0);
+    }
+}

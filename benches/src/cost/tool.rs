@@ -1,0 +1,166 @@
+//! Commands of other firewalls.
+
+use std::{
+    env, fs,
+    io::{Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::contestant::{Loading, Site};
+use crate::network::Namespace;
+
+/// How often a wait looks whether the command has ended.
+const STEP: Duration = Duration::from_millis(2);
+
+/// Folders of commands for the administrator, which need not be on the path.
+const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Where a command lies, or why it cannot be used.
+pub(super) fn find(command: &str, package: &str) -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(FOLDERS.map(PathBuf::from))
+        .map(|folder| folder.join(command))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            format!("there is no `{command}` here; Debian has it in the package `{package}`")
+        })
+}
+
+/// Runs a command in a namespace to its end and hands back what it printed.
+pub(super) fn run(
+    namespace: &Namespace,
+    command: &Path,
+    arguments: &[&str],
+    input: &str,
+    site: &Site,
+) -> Result<String> {
+    let ended = end(namespace, command, arguments, input, site)?;
+    ensure!(
+        ended.status.success(),
+        "`{} {}` ended with {}: {}",
+        command.display(),
+        arguments.join(" "),
+        ended.status,
+        ended
+            .complaint
+            .lines()
+            .take(5)
+            .collect::<Vec<_>>()
+            .join("; ")
+    );
+    Ok(ended.output)
+}
+
+/// How a command ended, and what it printed.
+struct Ended {
+    status: ExitStatus,
+    output: String,
+    complaint: String,
+}
+
+fn end(
+    namespace: &Namespace,
+    command: &Path,
+    arguments: &[&str],
+    input: &str,
+    site: &Site,
+) -> Result<Ended> {
+    let mut given = tempfile::tempfile()?;
+    given.write_all(input.as_bytes())?;
+    given.rewind()?;
+    let mut printed = tempfile::tempfile()?;
+    let mut complaints = tempfile::tempfile()?;
+    let mut process = Command::new(command);
+    process
+        .args(arguments)
+        .stdin(Stdio::from(given))
+        .stdout(Stdio::from(printed.try_clone()?))
+        .stderr(Stdio::from(complaints.try_clone()?));
+    let mut child = Guard(namespace.spawn(&mut process)?);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.0.try_wait()? {
+            break status;
+        }
+        site.interrupt.check()?;
+        if began.elapsed() > site.patience {
+            bail!(
+                "`{}` did not end within {:?}",
+                command.display(),
+                site.patience
+            );
+        }
+        thread::sleep(STEP);
+    };
+    let [output, complaint] = [&mut printed, &mut complaints].map(|file| {
+        let mut text = String::new();
+        file.rewind()
+            .and_then(|()| file.read_to_string(&mut text))?;
+        anyhow::Ok(text)
+    });
+    Ok(Ended {
+        status,
+        output: output?,
+        complaint: complaint?,
+    })
+}
+
+/// The first line that a command prints about its version. Its exit status says nothing: some
+/// print the version and fail.
+pub(super) fn version(
+    namespace: &Namespace,
+    command: &Path,
+    arguments: &[&str],
+    site: &Site,
+) -> Result<String> {
+    let ended = end(namespace, command, arguments, "", site)?;
+    let line = ended.output.lines().next().unwrap_or_default().trim();
+    ensure!(
+        !line.is_empty(),
+        "`{}` does not say its version",
+        command.display()
+    );
+    Ok(line.to_owned())
+}
+
+/// Says what `load` took.
+pub(super) fn loading<T>(load: impl FnOnce() -> Result<T>) -> Result<(Loading, T)> {
+    let before = kernel_memory()?;
+    let began = Instant::now();
+    let result = load()?;
+    let loading = Loading {
+        seconds: began.elapsed().as_secs_f64(),
+        kernel_bytes: kernel_memory()?.saturating_sub(before),
+    };
+    Ok((loading, result))
+}
+
+/// The memory that the kernel has allocated for itself, in bytes.
+fn kernel_memory() -> Result<u64> {
+    const KINDS: [&str; 3] = ["SUnreclaim:", "VmallocUsed:", "Percpu:"];
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read `/proc/meminfo`")?;
+    let kilobytes = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let is_wanted = KINDS.contains(&words.next()?);
+        is_wanted.then(|| words.next()?.parse::<u64>().ok())?
+    });
+    Ok(kilobytes.sum::<u64>() * 1024)
+}
+
+/// A process that does not outlive the value.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            // It has ended by itself in between, or is ended now.
+            let _ = self.0.kill().and_then(|()| self.0.wait());
+        }
+    }
+}
