@@ -109,7 +109,8 @@ impl Patch<'_> {
                 digit = end + 1;
             }
         }
-        let trie = new.write(level, self.writer).map_err(Obstacle::Room)?;
+        let written = new.write(level, self.writer);
+        let trie = written.map_err(|_| Obstacle::Growth)?;
         self.depths.note(level, trie.loads);
         Ok(trie)
     }

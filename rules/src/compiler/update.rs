@@ -71,12 +71,9 @@ pub enum Obstacle {
     /// Some addresses are in a combination of sets that no address was in before.
     #[error("some addresses are in sets that had no address in common before")]
     NewClass,
-    /// The image holds too much that is not in use any more.
-    #[error("the image has grown too much since it was compiled as a whole")]
+    /// The image would hold too much that is no longer in use, or be too large for its target.
+    #[error("the image would grow too much")]
     Growth,
-    /// The image has no room.
-    #[error(transparent)]
-    Room(CompileError),
     /// The image has a node of a kind that is not known.
     #[error("the image has a node of an unknown kind")]
     NoSuchNode,
@@ -125,8 +122,8 @@ impl Compiled {
         self.updates
     }
 
-    /// Makes the image of another rule set from this one, which stays as it is. Both images lead
-    /// every packet to the same rules as a full build does.
+    /// Makes the image of another rule set from this one, which stays as it is. The new image leads
+    /// every packet to the same rules as that of a full build does.
     ///
     /// # Errors
     ///
@@ -160,7 +157,7 @@ impl Compiled {
             return Err(Obstacle::Growth);
         }
         writer.set_limit(target.max_bytes);
-        let image = finish(&ruleset, target, plan, writer).map_err(Obstacle::Room)?;
+        let image = finish(&ruleset, target, plan, writer).map_err(|_| Obstacle::Growth)?;
         Ok(Self {
             image,
             ruleset,
