@@ -35,13 +35,19 @@ pub(crate) async fn run(path: &Path) -> Result<(), Error> {
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = interfaces::list().await?;
     interfaces.retain(|interface| patterns.iter().any(|p| p.matches(&interface.name)));
-    let candidate = candidate::compile(&file, &interfaces, Generation::FIRST, &BTreeMap::new())?;
+    let candidate = candidate::compile(
+        &file,
+        &interfaces,
+        Generation::FIRST,
+        &BTreeMap::new(),
+        None,
+    )?;
     tell(&format!(
         "`{}`: {}, {}, image {}",
         path.display(),
         source::counted(&file.warnings),
         counted(file.ruleset.rules.len(), "rule"),
-        bytes(candidate.image.bytes().len() as u64)
+        bytes(candidate.image().bytes().len() as u64)
     ));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use rules::{diagnostics::Diagnostic, ruleset::Ruleset};
+use rules::{compiler::Compiled, diagnostics::Diagnostic};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -46,7 +46,7 @@ pub(crate) async fn run(
         object,
         file,
         filter: None,
-        ruleset: None,
+        compiled: None,
         ending: events.ending.clone(),
         in_force,
     };
@@ -124,7 +124,8 @@ struct Daemon {
     object: Object,
     file: PathBuf,
     filter: Option<Filter>,
-    ruleset: Option<Arc<Ruleset>>,
+    /// What is in force, when this process compiled it.
+    compiled: Option<Arc<Compiled>>,
     ending: watch::Receiver<bool>,
     in_force: watch::Sender<Option<Generation>>,
 }
@@ -212,7 +213,7 @@ impl Daemon {
             None => self.start_filter(file, &selected).await?,
         };
         self.file = candidate.metadata.file.clone();
-        self.ruleset = Some(candidate.ruleset);
+        self.compiled = Some(candidate.compiled);
         self.in_force
             .send_replace(Some(candidate.metadata.generation));
         Ok(outcome)
@@ -269,9 +270,9 @@ impl Daemon {
     fn changes(&self, names: Vec<&str>, candidate: &Candidate) -> Changes {
         let before = Before {
             names,
-            ruleset: self.ruleset.as_deref(),
+            ruleset: self.compiled.as_ref().map(|before| &**before.ruleset()),
         };
-        Changes::between(&before, &candidate.ruleset)
+        Changes::between(&before, candidate.ruleset())
     }
 
     async fn load(&self, path: PathBuf) -> Result<RuleFile, Error> {
@@ -287,7 +288,9 @@ impl Daemon {
         slots: std::collections::BTreeMap<String, crate::slots::Slot>,
     ) -> Result<Candidate, Error> {
         let interfaces = interfaces.to_vec();
-        let compile = move || candidate::compile(&file, &interfaces, generation, &slots);
+        let before = self.compiled.clone();
+        let compile =
+            move || candidate::compile(&file, &interfaces, generation, &slots, before.as_deref());
         Ok(self.unless_ending(compile).await??)
     }
 
@@ -323,7 +326,7 @@ fn plan(
     let wanted = Wanted {
         size: candidate.size,
         capacity: candidate.assignment.capacity,
-        mode: candidate.ruleset.settings.mode,
+        mode: candidate.ruleset().settings.mode,
         interfaces: &interfaces,
     };
     plan::plan(present, &wanted).map_err(|plan| {
@@ -364,6 +367,7 @@ struct Outcome {
     read: Duration,
     parse: Duration,
     compile: Duration,
+    incremental: bool,
     timing: Timing,
 }
 
@@ -376,13 +380,14 @@ impl Outcome {
     ) -> Self {
         Self {
             generation: candidate.metadata.generation,
-            rules: candidate.ruleset.rules.len(),
-            image: candidate.image.bytes().len(),
+            rules: candidate.ruleset().rules.len(),
+            image: candidate.image().bytes().len(),
             changes,
             warnings: stages.warnings,
             read: stages.read,
             parse: stages.parse,
             compile: candidate.compile,
+            incremental: candidate.is_incremental(),
             timing,
         }
     }
@@ -402,10 +407,15 @@ impl fmt::Display for Outcome {
         }
         write!(
             f,
-            " (read {}, parsed {}, compiled {}, loaded {}, switched {})",
+            " (read {}, parsed {}, compiled {}{}, loaded {}, switched {})",
             milliseconds(self.read),
             milliseconds(self.parse),
             milliseconds(self.compile),
+            if self.incremental {
+                ", incremental"
+            } else {
+                ""
+            },
             milliseconds(self.timing.load),
             milliseconds(self.timing.switch),
         )

@@ -1,7 +1,10 @@
 //! Updates of images against full builds and the reference evaluator: chains of small changes to
 //! the address sets of random rule sets.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rules::{
     compiler::{CompileError, Compiled, Image, Obstacle, Part as Planned, compile},
@@ -62,9 +65,8 @@ struct Tally {
     updates: usize,
     /// The most updates that followed one full build.
     longest: u32,
-    new_classes: usize,
-    parted: usize,
-    others: BTreeSet<String>,
+    /// What stood in the way of the others.
+    obstacles: BTreeMap<String, usize>,
     /// What the images were made of that were updated.
     parts: BTreeSet<Part>,
 }
@@ -80,6 +82,7 @@ fn run(shape: Shape, rulesets: usize, packets: usize) -> Tally {
     tally
 }
 
+#[expect(clippy::panic, reason = "how a test fails")]
 fn chain(random: &mut Random, shape: Shape, packets: usize, tally: &mut Tally) {
     let mut before = Arc::new(ruleset(random, shape));
     let seed = random.bits();
@@ -111,15 +114,9 @@ fn chain(random: &mut Random, shape: Shape, packets: usize, tally: &mut Tally) {
                 compiled = updated;
             }
             Err(obstacle) => {
-                match obstacle {
-                    Obstacle::NewClass => tally.new_classes += 1,
-                    Obstacle::Parted => tally.parted += 1,
-                    other => drop(tally.others.insert(other.to_string())),
-                }
-                compiled = match Compiled::new(Arc::clone(&after), &setting.target()) {
-                    Ok(compiled) => compiled,
-                    Err(error) => panic!("{error}"),
-                };
+                *tally.obstacles.entry(obstacle.to_string()).or_default() += 1;
+                let built = Compiled::new(Arc::clone(&after), &setting.target());
+                compiled = built.unwrap_or_else(|error| panic!("{error}"));
                 assert_eq!(compiled.image(), &full);
                 before = after;
                 continue;
@@ -158,15 +155,18 @@ fn assert_plan(updated: &Image, full: &Image) {
         let sections = image.plan().sections.clone();
         let parts = sections.into_iter().flat_map(|section| section.parts);
         parts
-            .filter_map(|part| match part {
-                Planned::Address {
+            .filter_map(|part| {
+                let Planned::Address {
                     field,
                     classes,
                     intervals,
                     loads,
                     bytes: _,
-                } => Some((field, classes, intervals, loads)),
-                _ => None,
+                } = part
+                else {
+                    return None;
+                };
+                Some((field, classes, intervals, loads))
             })
             .collect::<Vec<_>>()
     };
