@@ -8,7 +8,7 @@ use std::{
 
 use firewall_ebpf::abi::MAX_IMAGE_SIZE;
 use rules::{
-    compiler::{self, CompileError, Image, InterfaceIndex, Stage, Target},
+    compiler::{CompileError, Compiled, Image, InterfaceIndex, Stage, Target},
     ruleset::Ruleset,
 };
 
@@ -24,18 +24,33 @@ use crate::{
 
 /// A compiled rule set.
 pub(crate) struct Candidate {
-    /// What it was compiled from.
-    pub(crate) ruleset: Arc<Ruleset>,
     /// What its image tells of itself.
     pub(crate) metadata: Metadata,
     /// Where its rules are counted.
     pub(crate) assignment: Assignment,
-    /// Its image.
-    pub(crate) image: Image,
+    /// What it was compiled from and to.
+    pub(crate) compiled: Arc<Compiled>,
     /// The smallest length of a map that holds the image.
     pub(crate) size: ImageSize,
     /// How long it was compiled.
     pub(crate) compile: Duration,
+}
+
+impl Candidate {
+    /// What it was compiled from.
+    pub(crate) fn ruleset(&self) -> &Arc<Ruleset> {
+        self.compiled.ruleset()
+    }
+
+    /// Its image.
+    pub(crate) fn image(&self) -> &Image {
+        self.compiled.image()
+    }
+
+    /// Whether the image was made from the one before.
+    pub(crate) fn is_incremental(&self) -> bool {
+        self.compiled.updates() > 0
+    }
 }
 
 /// Why a rule set has no image.
@@ -78,12 +93,14 @@ impl CandidateError {
 }
 
 /// Compiles a rule file for packets that arrive on `interfaces`; `in_force` are the slots of the
-/// rules before, and no image map may be larger than `budget`.
+/// rules before, `before` is what they were compiled to, when this process did it, and no image
+/// map may be larger than `budget`.
 pub(crate) fn compile(
     file: &RuleFile,
     interfaces: &[Interface],
     generation: Generation,
     in_force: &BTreeMap<String, Slot>,
+    before: Option<&Compiled>,
     budget: Budget,
     progress: &Progress,
 ) -> Result<Candidate, CandidateError> {
@@ -104,18 +121,21 @@ pub(crate) fn compile(
         .collect();
     let numbers: Vec<u32> = assignment.slots.iter().map(|slot| slot.number()).collect();
     let max_bytes = budget.largest_map().bytes() as usize;
-    let progress = progress.clone();
-    let image = compiler::compile_telling(
-        &ruleset,
-        &Target {
-            interfaces: &names,
-            slots: &numbers,
-            metadata: &metadata.to_bytes()?,
-            max_bytes,
-        },
-        move |stage| progress.at_stage(stage),
-    )?;
-    let length = image.bytes().len();
+    let metadata_bytes = metadata.to_bytes()?;
+    let target = Target {
+        interfaces: &names,
+        slots: &numbers,
+        metadata: &metadata_bytes,
+        max_bytes,
+    };
+    let compiled = match before.and_then(|before| update(before, &ruleset, &target)) {
+        Some(updated) => updated,
+        None => {
+            let progress = progress.clone();
+            Compiled::new(ruleset, &target, move |stage| progress.at_stage(stage))?
+        }
+    };
+    let length = compiled.image().bytes().len();
     let size = ImageSize::for_length(length).ok_or(CompileError::TooLarge {
         needed: length,
         allowed: max_bytes,
@@ -123,11 +143,23 @@ pub(crate) fn compile(
         names: String::new(),
     })?;
     Ok(Candidate {
-        ruleset,
         metadata,
         assignment,
-        image,
+        compiled: Arc::new(compiled),
         size,
         compile: begin.elapsed(),
     })
+}
+
+/// The rule set compiled from the one before, when that can be and the image still fits its map.
+fn update(before: &Compiled, ruleset: &Arc<Ruleset>, target: &Target<'_>) -> Option<Compiled> {
+    let size = ImageSize::for_length(before.image().bytes().len())?;
+    let target = Target {
+        max_bytes: size.bytes() as usize,
+        ..*target
+    };
+    before
+        .update(Arc::clone(ruleset), &target)
+        .inspect_err(|obstacle| tracing::debug!("compiling as a whole: {obstacle}"))
+        .ok()
 }

@@ -57,7 +57,7 @@ pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(),
     let compile = move || {
         let before = BTreeMap::new();
         let first = Generation::FIRST;
-        candidate::compile(&file, &interfaces, first, &before, budget, &progress)
+        candidate::compile(&file, &interfaces, first, &before, None, budget, &progress)
     };
     let candidate = task::spawn_blocking(compile).await??;
     match show {
@@ -73,8 +73,8 @@ fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
     tell(&format!(
         "`{}`: {found}, {}, image {}",
         path.display(),
-        counted(candidate.ruleset.rules.len(), "rule"),
-        bytes(candidate.image.bytes().len() as u64)
+        counted(candidate.ruleset().rules.len(), "rule"),
+        bytes(candidate.image().bytes().len() as u64)
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use rules::{diagnostics::Diagnostic, ruleset::Ruleset};
+use rules::{compiler::Compiled, diagnostics::Diagnostic};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -51,7 +51,7 @@ pub(crate) async fn run(
         file,
         budget,
         filter: None,
-        ruleset: None,
+        compiled: None,
         ending: events.ending.clone(),
         in_force,
     };
@@ -127,7 +127,8 @@ struct Daemon {
     file: PathBuf,
     budget: Budget,
     filter: Option<Filter>,
-    ruleset: Option<Arc<Ruleset>>,
+    /// What is in force, when this process compiled it.
+    compiled: Option<Arc<Compiled>>,
     ending: watch::Receiver<bool>,
     in_force: watch::Sender<Option<InForce>>,
 }
@@ -222,7 +223,7 @@ impl Daemon {
         };
         self.file = candidate.metadata.file.clone();
         self.budget = budget;
-        self.ruleset = Some(candidate.ruleset);
+        self.compiled = Some(candidate.compiled);
         self.in_force.send_replace(Some(InForce {
             generation: outcome.generation,
             times: outcome.times,
@@ -283,9 +284,9 @@ impl Daemon {
     fn changes(&self, names: Vec<&str>, candidate: &Candidate) -> Changes {
         let before = Before {
             names,
-            ruleset: self.ruleset.as_deref(),
+            ruleset: self.compiled.as_ref().map(|before| &**before.ruleset()),
         };
-        Changes::between(&before, &candidate.ruleset)
+        Changes::between(&before, candidate.ruleset())
     }
 
     async fn load(&self, path: PathBuf, progress: Progress) -> Result<RuleFile, Error> {
@@ -306,8 +307,18 @@ impl Daemon {
             budget,
             progress,
         } = means.clone();
-        let compile =
-            move || candidate::compile(&file, &interfaces, generation, &slots, budget, &progress);
+        let before = self.compiled.clone();
+        let compile = move || {
+            candidate::compile(
+                &file,
+                &interfaces,
+                generation,
+                &slots,
+                before.as_deref(),
+                budget,
+                &progress,
+            )
+        };
         Ok(self.unless_ending(compile).await??)
     }
 
@@ -340,7 +351,7 @@ fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan:
         size: candidate.size,
         most: means.budget.largest_map(),
         capacity: candidate.assignment.capacity,
-        mode: candidate.ruleset.settings.mode,
+        mode: candidate.ruleset().settings.mode,
         interfaces: &interfaces,
     };
     plan::plan(present, &wanted).map_err(|plan| {
@@ -401,14 +412,15 @@ impl Outcome {
     ) -> Self {
         Self {
             generation: candidate.metadata.generation,
-            rules: candidate.ruleset.rules.len(),
-            image: candidate.image.bytes().len(),
+            rules: candidate.ruleset().rules.len(),
+            image: candidate.image().bytes().len(),
             changes,
             warnings: stages.warnings,
             times: Times {
                 read_ms: stages.read.into(),
                 parse_ms: stages.parse.into(),
                 compile_ms: candidate.compile.into(),
+                incremental: candidate.is_incremental(),
                 load_ms: timing.load.into(),
                 switch_ms: timing.switch.into(),
             },

@@ -165,7 +165,7 @@ impl Filter {
         for &slot in &candidate.assignment.fresh {
             self.counters.zero(slot)?;
         }
-        let image = Image::create(plan.size, candidate.image.bytes())?;
+        let image = Image::create(plan.size, candidate.image().bytes())?;
         let load = begin.elapsed();
 
         let begin = Instant::now();
@@ -265,7 +265,7 @@ fn replace(
             (pin, counters.capacity(), Some(counters))
         }
     };
-    let image = Image::create(plan.size, candidate.image.bytes())?;
+    let image = Image::create(plan.size, candidate.image().bytes())?;
     let mut images = Images::create(c"IMAGES", &image)?;
     images.pin(&next(Object::Images))?;
     let program = Program::load(

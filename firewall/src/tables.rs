@@ -66,10 +66,10 @@ struct PartCost {
 impl Tables {
     /// The tables of `candidate`, which was compiled from the file at `path`.
     pub(crate) fn new(path: &Path, candidate: &Candidate, budget: Budget) -> Result<Self, Error> {
-        let plan = candidate.image.plan();
+        let plan = candidate.image().plan();
         Ok(Self {
             file: path.display().to_string(),
-            rules: candidate.ruleset.rules.len(),
+            rules: candidate.ruleset().rules.len(),
             image_bytes: plan.bytes,
             map_bytes: candidate.size.bytes(),
             allowed_bytes: budget.largest_map().bytes(),

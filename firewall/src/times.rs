@@ -24,6 +24,8 @@ pub(crate) struct Times {
     pub(crate) parse_ms: Milliseconds,
     /// Compiling.
     pub(crate) compile_ms: Milliseconds,
+    /// Whether the image before was patched in place of compiling all rules.
+    pub(crate) incremental: bool,
     /// Making the maps, writing the image and, if needed, loading the program.
     pub(crate) load_ms: Milliseconds,
     /// Bringing it into force.
@@ -42,6 +44,7 @@ impl Times {
         read_ms: Milliseconds(0.0),
         parse_ms: Milliseconds(0.0),
         compile_ms: Milliseconds(0.0),
+        incremental: false,
         load_ms: Milliseconds(0.0),
         switch_ms: Milliseconds(0.0),
     };
@@ -66,12 +69,14 @@ impl fmt::Display for Times {
             read_ms: read,
             parse_ms: parse,
             compile_ms: compile,
+            incremental,
             load_ms: load,
             switch_ms: switch,
         } = self;
+        let how = if *incremental { ", incremental" } else { "" };
         write!(
             f,
-            "read {read}, parsed {parse}, compiled {compile}, loaded {load}, switched {switch}"
+            "read {read}, parsed {parse}, compiled {compile}{how}, loaded {load}, switched {switch}"
         )
     }
 }

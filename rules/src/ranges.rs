@@ -146,6 +146,34 @@ impl<T: Value> RangeSet<T> {
         self.intersection(&other.complement())
     }
 
+    /// The values that are members of exactly one of the sets.
+    #[must_use]
+    pub fn symmetric_difference(&self, other: &Self) -> Self {
+        let mut ranges = Vec::new();
+        let (mut left, mut right) = (self.ranges.iter().copied(), other.ranges.iter().copied());
+        let (mut one, mut two) = (left.next(), right.next());
+        while let (Some((a, b)), Some((c, d))) = (one, two) {
+            if b < c {
+                ranges.push((a, b));
+                one = left.next();
+            } else if d < a {
+                ranges.push((c, d));
+                two = right.next();
+            } else {
+                // They overlap: what comes before is in one set, what comes behind stays.
+                if a != c {
+                    ranges.extend(a.max(c).previous().map(|last| (a.min(c), last)));
+                }
+                let rest = |end: T, of: T| end.next().filter(|_| end < of).map(|first| (first, of));
+                one = rest(d, b).or_else(|| left.next());
+                two = rest(b, d).or_else(|| right.next());
+            }
+        }
+        ranges.extend(one.into_iter().chain(left));
+        ranges.extend(two.into_iter().chain(right));
+        Self::from_ranges(ranges)
+    }
+
     /// The values that are members of both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
@@ -202,6 +230,8 @@ mod tests {
             prop_assert_eq!(members(&a.union(&b)), by(&|v| a.contains(v) || b.contains(v)));
             prop_assert_eq!(members(&a.intersection(&b)), by(&|v| a.contains(v) && b.contains(v)));
             prop_assert_eq!(members(&a.difference(&b)), by(&|v| a.contains(v) && !b.contains(v)));
+            let differ = by(&|v| a.contains(v) != b.contains(v));
+            prop_assert_eq!(members(&a.symmetric_difference(&b)), differ);
             prop_assert_eq!(members(&a.complement()), by(&|v| !a.contains(v)));
             prop_assert_eq!(a.complement().complement(), a);
         }

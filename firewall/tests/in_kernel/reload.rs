@@ -265,3 +265,70 @@ fn the_mode_can_change() {
         assert_eq!(machine.status()["interfaces"][0]["mode"], expected);
     }
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_list_with_a_few_changes_is_not_compiled_as_a_whole() {
+    let machine = Machine::new();
+    let address = |number: u32| std::net::Ipv4Addr::from(0x0b00_0000 + 977 * number);
+    let write = |members: &mut dyn Iterator<Item = u32>| {
+        let lines: Vec<String> = members.map(|number| address(number).to_string()).collect();
+        std::fs::write(machine.folder.path().join("listed.txt"), lines.join("\n")).unwrap();
+    };
+    let rules = "[sets]\nlisted = { file = \"listed.txt\" }\n\
+        [[rule]]\nname = \"listed\"\naction = \"drop\"\nsrc = \"@listed\"\n";
+    write(&mut (0..50_000));
+    let _daemon = machine.apply(&machine.write_rules("pass", rules));
+    assert!(!machine.log().contains("incremental"), "{}", machine.log());
+    let udp = |number| {
+        machine
+            .network
+            .link()
+            .ipv4_from(address(number))
+            .udp(4000, 53)
+    };
+    let inside = [1, 7, 49_999].map(|number| machine.send(&udp(number), 1));
+    let outside = [50_000, 60_000].map(|number| machine.send(&udp(number), 1));
+    let (mut listed, mut policy) = ((3, inside.iter().sum()), (2, outside.iter().sum()));
+    machine.await_counters(&[("listed", listed), ("policy", policy)]);
+
+    let program = machine.attached();
+    let changes: [&mut dyn Iterator<Item = u32>; 2] = [
+        &mut (0..50_001).filter(|number| *number != 7).chain([60_000]),
+        &mut (0..50_001).filter(|number| ![1, 7].contains(number)),
+    ];
+    let verdicts = [
+        [
+            (1, true),
+            (7, false),
+            (49_999, true),
+            (50_000, true),
+            (60_000, true),
+        ],
+        [
+            (1, false),
+            (7, false),
+            (49_999, true),
+            (50_000, true),
+            (60_000, false),
+        ],
+    ];
+    for (members, verdicts) in changes.into_iter().zip(verdicts) {
+        write(members);
+        let said = machine.run(["reload"]);
+        assert!(said.status.success(), "{said:?}");
+        assert!(said.stderr.contains(", incremental,"), "{said:?}");
+        for (number, is_listed) in verdicts {
+            let count = if is_listed { &mut listed } else { &mut policy };
+            *count = (count.0 + 1, count.1 + machine.send(&udp(number), 1));
+        }
+        machine.await_counters(&[("listed", listed), ("policy", policy)]);
+    }
+    assert_eq!(machine.attached(), program);
+    assert_eq!(machine.log().matches(", incremental,").count(), 2);
+
+    // Another rule is another matter.
+    machine.write_rules("pass", &format!("{rules}{}", drop_port("one", 1)));
+    assert!(machine.run(["reload"]).status.success());
+    assert_eq!(machine.log().matches(", incremental,").count(), 2);
+}

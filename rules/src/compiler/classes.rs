@@ -170,12 +170,41 @@ impl<T: Value> Classes<T> {
         projected
     }
 
+    /// What identifies each class.
+    pub(super) fn into_identities(self) -> Identities {
+        let mut identities = vec![0; self.len()];
+        for (identity, class) in &self.by_identity {
+            identities[class.0 as usize] = *identity;
+        }
+        Identities {
+            identities,
+            classes: self.by_identity,
+        }
+    }
+
     /// Gives each class the number that `numbers` has for it.
     pub(super) fn renumber(&mut self, numbers: &[ClassId]) {
         let new = |class: &mut ClassId| *class = numbers[class.0 as usize];
         self.intervals.iter_mut().for_each(|(_, class)| new(class));
         self.by_identity.values_mut().for_each(new);
         new(&mut self.outside);
+    }
+}
+
+/// What identifies the classes of one field: the XOR of the numbers of the sets that hold them.
+#[derive(Debug, Default)]
+pub(super) struct Identities {
+    /// By class.
+    identities: Vec<u128>,
+    classes: HashMap<u128, ClassId, BuildIdentityHasher>,
+}
+
+impl Identities {
+    /// The class of values that were of `class` before they moved into or out of sets whose
+    /// numbers make up `moves`; `None` when there is no such class.
+    pub(super) fn moved(&self, class: ClassId, moves: u128) -> Option<ClassId> {
+        let identity = self.identities.get(class.0 as usize)? ^ moves;
+        self.classes.get(&identity).copied()
     }
 }
 

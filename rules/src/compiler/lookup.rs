@@ -7,7 +7,7 @@ use firewall_ebpf::image::{FIELD_PAGES, NO_PROTOCOL, PAGE};
 use super::{
     CompileError,
     classes::Classes,
-    trie::{self, Trie},
+    trie::{self, Depths, Trie},
     writer::Writer,
 };
 
@@ -57,7 +57,7 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie,
 ///
 /// [`CompileError::TooLarge`].
 pub(super) fn interface(classes: &Classes<u32>, writer: &mut Writer) -> Result<Trie, CompileError> {
-    trie::write(classes, writer)
+    trie::write(classes, &mut Depths::default(), writer)
 }
 
 /// The class of each of the first `count` values; a field of 16 bits has fewer classes than

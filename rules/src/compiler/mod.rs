@@ -9,17 +9,24 @@
 //! and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
 //! `displacement`) and bit vectors (`row_walk`).
 //!
+//! When only members of address sets have changed, the image of the rule set before is patched
+//! instead (`update`).
+//!
 //! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
 
+mod address;
+mod basis;
 mod cells;
 mod classes;
 pub mod cost;
 mod culprits;
+mod differences;
 mod displacement;
 mod grid;
 mod leaves;
 mod lookup;
 mod pairs;
+mod patch;
 mod plan;
 mod row_walk;
 mod rows;
@@ -28,6 +35,7 @@ mod section;
 mod side;
 mod stage;
 mod trie;
+mod update;
 mod upper;
 mod view;
 mod writer;
@@ -38,10 +46,12 @@ use firewall_ebpf::{
 };
 
 use crate::ruleset::{Policy, Ruleset};
+use basis::Basis;
 pub use plan::{Part, Plan, SectionPlan};
 use rules::Rules;
 use section::compile_section;
 pub use stage::{Stage, Table};
+pub use update::{Compiled, Obstacle};
 use view::Kind;
 use writer::Writer;
 
@@ -209,31 +219,52 @@ pub fn compile_telling(
     target: &Target<'_>,
     tell: impl FnMut(Stage) + 'static,
 ) -> Result<Image, CompileError> {
+    build(ruleset, target, tell).map(|(image, _)| image)
+}
+
+/// Compiles a rule set; what updates need, too.
+fn build(
+    ruleset: &Ruleset,
+    target: &Target<'_>,
+    tell: impl FnMut(Stage) + 'static,
+) -> Result<(Image, Basis), CompileError> {
     assert_eq!(
         ruleset.rules.len(),
         target.slots.len(),
         "a slot for each rule"
     );
     let mut writer = Writer::new(target.max_bytes).telling(tell);
-    let mut header = Header {
-        magic: MAGIC,
-        drops: drops(ruleset.settings.policy),
-        ..Header::default()
-    };
     writer.reserve(SECTION_OTHER as usize + size_of::<Section>())?;
-    let mut plan = Plan::default();
     let views = (
         view::ipv4(ruleset, target.interfaces),
         view::ipv6(ruleset, target.interfaces),
         view::other(ruleset, target.interfaces),
     );
     let slots = target.slots;
-    plan.sections = vec![
-        compile_section(ruleset, slots, &views.0, SECTION_IPV4, &mut writer)?,
-        compile_section(ruleset, slots, &views.1, SECTION_IPV6, &mut writer)?,
-        compile_section(ruleset, slots, &views.2, SECTION_OTHER, &mut writer)?,
-    ];
+    let (ipv4, ipv4_basis) = compile_section(ruleset, slots, &views.0, SECTION_IPV4, &mut writer)?;
+    let (ipv6, ipv6_basis) = compile_section(ruleset, slots, &views.1, SECTION_IPV6, &mut writer)?;
+    let (other, _) = compile_section(ruleset, slots, &views.2, SECTION_OTHER, &mut writer)?;
+    let plan = Plan {
+        sections: vec![ipv4, ipv6, other],
+        bytes: 0,
+    };
     writer.begin_frame();
+    let basis = Basis::new(target, [ipv4_basis, ipv6_basis], writer.len());
+    Ok((finish(ruleset, target, plan, writer)?, basis))
+}
+
+/// Puts the metadata behind the tables and the header before them.
+fn finish(
+    ruleset: &Ruleset,
+    target: &Target<'_>,
+    mut plan: Plan,
+    mut writer: Writer,
+) -> Result<Image, CompileError> {
+    let mut header = Header {
+        magic: MAGIC,
+        drops: drops(ruleset.settings.policy),
+        ..Header::default()
+    };
     writer.align(8)?;
     header.metadata = writer.offset();
     header.metadata_length = u32::try_from(target.metadata.len()).unwrap_or(u32::MAX);

@@ -85,21 +85,21 @@ pub(super) struct Input<'a, A> {
 ///
 /// [`CompileError`] when the rules do not fit.
 pub(super) fn write<A: trie::Key + Value + Hash>(
-    mut input: Input<'_, A>,
+    input: &mut Input<'_, A>,
     section: &mut Section,
     writer: &mut Writer,
 ) -> Result<Parts, CompileError> {
     section.mode = MODE_PAIRS;
     writer.begin(Table::Pairs);
     let spreads = [narrow(&input.src), narrow(&input.dst)];
-    let mut places = places(&input, &spreads);
+    let mut places = places(input, &spreads);
     let start = writer.len();
     for _ in 0..ATTEMPTS {
-        match attempt(&input, &spreads, &mut places, section, writer) {
+        match attempt(input, &spreads, &mut places, section, writer) {
             Ok((mut parts, numbers)) => {
                 input.src.classes.renumber(&numbers[0]);
                 input.dst.classes.renumber(&numbers[1]);
-                parts.tries(&input.src, &input.dst, section, writer)?;
+                parts.tries(&mut input.src, &mut input.dst, section, writer)?;
                 return Ok(parts);
             }
             Err(NoLeaf::TooLong(rules)) => {

@@ -362,10 +362,10 @@ impl Parts {
     /// # Errors
     ///
     /// [`CompileError::TooLarge`].
-    pub(super) fn tries<A: trie::Key + Value + Hash>(
+    pub(super) fn tries<'a, A: trie::Key + Value + Hash>(
         &mut self,
-        src: &Side<'_, A>,
-        dst: &Side<'_, A>,
+        src: &mut Side<'a, A>,
+        dst: &mut Side<'a, A>,
         section: &mut Section,
         writer: &mut Writer,
     ) -> Result<(), CompileError> {
@@ -376,7 +376,7 @@ impl Parts {
                 Table::Destination
             });
             let start = writer.len();
-            let trie = trie::write(&side.classes, writer)?;
+            let trie = trie::write(&side.classes, &mut side.depths, writer)?;
             let root = if at == 0 {
                 &mut section.src
             } else {

@@ -26,6 +26,11 @@ impl<'a> Rules<'a> {
         self.ids.len()
     }
 
+    /// The rules by their places in the rule set.
+    pub(super) fn ids(&self) -> &[RuleId] {
+        &self.ids
+    }
+
     fn rule(&self, rule: usize) -> &'a Rule {
         &self.ruleset.rules[self.ids[rule].0 as usize]
     }

@@ -6,6 +6,7 @@ use firewall_ebpf::image::Section;
 
 use super::{
     CompileError,
+    basis::SectionBasis,
     cells::Cells,
     culprits,
     grid::Grid,
@@ -20,7 +21,8 @@ use super::{
 };
 use crate::{ranges::Value, ruleset::Ruleset};
 
-/// Writes a section, whose head has its place at `offset`.
+/// Writes a section, whose head has its place at `offset`; what it is made of, and what updates
+/// need of it.
 ///
 /// # Errors
 ///
@@ -31,7 +33,7 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
     view: &View<'_, A>,
     offset: u32,
     writer: &mut Writer,
-) -> Result<SectionPlan, CompileError> {
+) -> Result<(SectionPlan, SectionBasis), CompileError> {
     let rules = Rules::new(
         ruleset,
         slots,
@@ -46,11 +48,11 @@ fn write<A: trie::Key + Value + Hash>(
     view: &View<'_, A>,
     offset: u32,
     writer: &mut Writer,
-) -> Result<SectionPlan, CompileError> {
+) -> Result<(SectionPlan, SectionBasis), CompileError> {
     writer.begin(Table::Source);
-    let src = Side::new(view.rules.iter().map(|rule| rule.src));
+    let mut src = Side::new(view.rules.iter().map(|rule| rule.src));
     writer.begin(Table::Destination);
-    let dst = Side::new(view.rules.iter().map(|rule| rule.dst));
+    let mut dst = Side::new(view.rules.iter().map(|rule| rule.dst));
     let upper = upper::write(view, rules, writer)?;
     let mut section = Section {
         steps_used: upper.used,
@@ -68,30 +70,32 @@ fn write<A: trie::Key + Value + Hash>(
     writer.begin(Table::Cells);
     if let Some(cells) = Cells::new(rules, &src, &dst, &upper) {
         parts.push(cells.write(&mut section, writer)?);
-        parts.tries(&src, &dst, &mut section, writer)?;
+        parts.tries(&mut src, &mut dst, &mut section, writer)?;
     } else if let Some(grid) = grid(rules, (&src, &dst), &upper, writer) {
         let sides = (&src, &dst, &upper);
         for part in grid.write(view.kind, rules, sides, &mut section, writer)? {
             parts.push(part);
         }
-        parts.tries(&src, &dst, &mut section, writer)?;
+        parts.tries(&mut src, &mut dst, &mut section, writer)?;
     } else {
-        let input = pairs::Input {
+        let mut input = pairs::Input {
             kind: view.kind,
             rules,
             src,
             dst,
             upper: &upper,
         };
-        parts = pairs::write(input, &mut section, writer)?;
+        parts = pairs::write(&mut input, &mut section, writer)?;
+        (src, dst) = (input.src, input.dst);
     }
     parts.insert_upper(upper_part);
     writer.write_section(offset, &section);
-    Ok(SectionPlan {
+    let plan = SectionPlan {
         packets: view.kind,
         rules: rules.len(),
         parts: parts.finish(),
-    })
+    };
+    Ok((plan, SectionBasis::new(rules, src, dst)))
 }
 
 /// The grid, if there is to be one.

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use super::{
     classes::{Classes, SetId, Sets},
     rows::Rows,
+    trie::Depths,
 };
 use crate::ranges::{RangeSet, Value};
 
@@ -16,6 +17,8 @@ pub(super) struct Side<'a, A> {
     pub(super) named: Vec<Option<SetId>>,
     /// The classes of addresses.
     pub(super) classes: Classes<A>,
+    /// The loads of the trie, once it is written.
+    pub(super) depths: Depths,
 }
 
 impl<'a, A: Value + Hash> Side<'a, A> {
@@ -30,6 +33,7 @@ impl<'a, A: Value + Hash> Side<'a, A> {
             sets: distinct,
             named,
             classes,
+            depths: Depths::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Tries: from the intervals of a field to nodes of the image.
 
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_LEVELS, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, PAGE, tree_level,
+    BLOCK, LEAF, MAX_LEVELS, Memory as _, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, PAGE,
+    PAGE_NUMBERS, tree_level,
 };
 
 use super::{
@@ -19,6 +20,8 @@ pub(super) trait Key: Copy + Ord {
     fn digit(self, level: u32) -> u16;
     /// Whether all digits after `level` are 0.
     fn is_start(self, level: u32) -> bool;
+    /// Whether all digits after `level` are as large as they can be.
+    fn is_end(self, level: u32) -> bool;
 }
 
 macro_rules! key {
@@ -32,6 +35,10 @@ macro_rules! key {
 
             fn is_start(self, level: u32) -> bool {
                 self.trailing_zeros() >= 16 * (Self::DIGITS - 1 - level)
+            }
+
+            fn is_end(self, level: u32) -> bool {
+                self.trailing_ones() >= 16 * (Self::DIGITS - 1 - level)
             }
         }
     )*};
@@ -62,22 +69,45 @@ pub(super) struct Trie {
     pub(super) nodes: u32,
 }
 
-/// Writes the trie of a field.
+/// For each level of a trie the most loads that a search from one of its nodes takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Depths([u32; MAX_DIGITS]);
+
+/// The digits of the longest key.
+const MAX_DIGITS: usize = u128::DIGITS as usize;
+
+impl Depths {
+    /// Takes note of a node.
+    pub(super) fn note(&mut self, level: u32, loads: u32) {
+        if let Some(depth) = self.0.get_mut(level as usize) {
+            *depth = loads.max(*depth);
+        }
+    }
+
+    /// The loads from a node at `level`.
+    pub(super) fn at(&self, level: u32) -> u32 {
+        self.0.get(level as usize).copied().unwrap_or(0)
+    }
+}
+
+/// Writes the trie of a field. Each node has one parent.
 ///
 /// # Errors
 ///
 /// [`CompileError::TooLarge`] when the image has no room for it.
 pub(super) fn write<K: Key>(
     classes: &Classes<K>,
+    depths: &mut Depths,
     writer: &mut Writer,
 ) -> Result<Trie, CompileError> {
     match classes.intervals.split_first() {
-        Some((&(_, first), rest)) => write_node(rest, first, 0, writer),
+        Some((&(_, first), rest)) => write_node(rest, first, 0, depths, writer),
         None => Ok(leaf(ClassId(0))),
     }
 }
 
-fn leaf(class: ClassId) -> Trie {
+/// The trie in which every key is of one class.
+pub(super) fn leaf(class: ClassId) -> Trie {
     Trie {
         root: LEAF | class.0,
         loads: 0,
@@ -92,6 +122,7 @@ fn write_node<K: Key>(
     intervals: &[(K, ClassId)],
     mut class: ClassId,
     level: u32,
+    depths: &mut Depths,
     writer: &mut Writer,
 ) -> Result<Trie, CompileError> {
     let mut node = Node::default();
@@ -102,7 +133,7 @@ fn write_node<K: Key>(
         if group.len() == 1 && group[0].0.is_start(level) {
             node.push(digit, leaf(last));
         } else {
-            let child = write_node(group, class, level + 1, writer)?;
+            let child = write_node(group, class, level + 1, depths, writer)?;
             node.push(digit, child);
             if let Some(next) = digit.checked_add(1) {
                 node.push(next, leaf(last));
@@ -110,12 +141,14 @@ fn write_node<K: Key>(
         }
         class = last;
     }
-    node.write(level, writer)
+    let trie = node.write(level, writer)?;
+    depths.note(level, trie.loads);
+    Ok(trie)
 }
 
 /// The digits at which the reference changes.
 #[derive(Default)]
-struct Node {
+pub(super) struct Node {
     starts: Vec<(u16, u32)>,
     /// The most loads that a search below the node takes.
     loads: u32,
@@ -126,8 +159,74 @@ struct Node {
 }
 
 impl Node {
+    /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` when
+    /// there is no such kind of node. What a search below it takes is left open.
+    pub(super) fn read(image: &[u8], reference: u32) -> Option<(Self, usize)> {
+        let mut node = Self::default();
+        let mut push = |digit: u32, root: u32| {
+            let child = Trie {
+                root,
+                loads: 0,
+                chain: 0,
+                nodes: 0,
+            };
+            node.push(digit as u16, child);
+        };
+        if reference & LEAF != 0 {
+            push(0, reference);
+            return Some((node, 0));
+        }
+        let kind = reference & NODE_KIND;
+        let at = reference & !NODE_KIND;
+        let length = match kind {
+            NODE_PAGES => {
+                let mut last = 0;
+                for high in 0..PAGE {
+                    let page = u32::from(image.u16(at + high * 2));
+                    last = last.max(page);
+                    let start = at + PAGE_NUMBERS + page * PAGE * 4;
+                    for low in 0..PAGE {
+                        push(high * PAGE + low, image.u32(start + low * 4));
+                    }
+                }
+                PAGE_NUMBERS + (last + 1) * PAGE * 4
+            }
+            NODE_REFERENCES | NODE_PAIR => {
+                let head = image.u32(at);
+                let (count, levels) = (head & 0xffff, head >> 16);
+                let alternate = kind == NODE_PAIR;
+                let tree = at + if alternate { 16 } else { 8 };
+                let above: u32 = (1..levels).map(|level| tree_level(level - 1)).sum();
+                let bounds = tree + above * BLOCK * 2;
+                let behind = bounds + count.next_multiple_of(BLOCK) * 2;
+                let value = |interval: u32| match alternate {
+                    true => image.u32(at + 8 + (interval & 1) * 4),
+                    false => image.u32(behind + interval * 4),
+                };
+                push(0, value(0));
+                for interval in 1..=count {
+                    let bound = !image.u16(bounds + (interval - 1) * 2);
+                    push(bound.into(), value(interval));
+                }
+                behind - at + if alternate { 0 } else { (count + 1) * 4 }
+            }
+            _ => return None,
+        };
+        Some((node, length as usize))
+    }
+
+    /// The first and the last digit of each run of digits that lead to the same reference, and
+    /// the reference.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        let starts = self.starts.iter();
+        let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
+        starts
+            .zip(ends.chain([1 << 16]))
+            .map(|(&(first, reference), end)| (first.into(), end - 1, reference))
+    }
+
     /// Digits from `digit` on lead to `child`, in place of what was said of it before.
-    fn push(&mut self, digit: u16, child: Trie) {
+    pub(super) fn push(&mut self, digit: u16, child: Trie) {
         self.loads = self.loads.max(child.loads);
         self.chain = self.chain.max(child.chain);
         self.nodes = self.nodes.max(child.nodes);
@@ -144,7 +243,12 @@ impl Node {
         }
     }
 
-    fn write(&self, level: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
+    /// Writes the node, which may turn out to be a leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::TooLarge`].
+    pub(super) fn write(&self, level: u32, writer: &mut Writer) -> Result<Trie, CompileError> {
         let references = || self.starts.iter().map(|(_, reference)| *reference);
         let (first, second) = match *self.starts.as_slice() {
             [] => return Ok(leaf(ClassId(0))),
@@ -201,13 +305,9 @@ impl Node {
 
     /// The reference of each digit.
     fn digits(&self) -> impl Iterator<Item = u32> {
-        let starts = self.starts.iter();
-        let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
-        starts
-            .zip(ends.chain([1 << 16]))
-            .flat_map(|(&(first, reference), end)| {
-                std::iter::repeat_n(reference, (end - u32::from(first)) as usize)
-            })
+        self.runs().flat_map(|(first, last, reference)| {
+            std::iter::repeat_n(reference, (last - first + 1) as usize)
+        })
     }
 }
 
@@ -256,7 +356,8 @@ mod tests {
         }
         let classes = interned.classes();
         let mut writer = Writer::new(1 << 24);
-        let root = write(&classes, &mut writer).unwrap().root;
+        let mut depths = Depths::default();
+        let root = write(&classes, &mut depths, &mut writer).unwrap().root;
         let image = writer.finish();
         for (start, class) in &classes.intervals {
             for value in [start.previous(), Some(*start), start.next()]

@@ -61,6 +61,30 @@ impl Writer {
         (self.tell)(self.stage);
     }
 
+    /// Goes on behind `written`, in a copy with room for `spare` more bytes.
+    pub(super) fn resume(written: &[u8], spare: usize, limit: usize) -> Self {
+        let mut writer = Self::new(limit);
+        writer.bytes.reserve_exact(written.len() + spare);
+        writer.bytes.extend_from_slice(written);
+        writer
+    }
+
+    /// Allows the image another number of bytes.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(1 << 31);
+    }
+
+    /// What is written.
+    pub(super) fn written(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Moves all bytes from `start` on to `place`, where as many bytes are no longer in use.
+    pub(super) fn move_last(&mut self, start: usize, place: usize) {
+        self.bytes.copy_within(start.., place);
+        self.bytes.truncate(start);
+    }
+
     /// The bytes written.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
@@ -228,7 +252,8 @@ impl Writer {
         self.overwrite(offset, &words);
     }
 
-    fn overwrite(&mut self, offset: u32, words: &[u32]) {
+    /// Puts words in the place of those from `offset` on.
+    pub(super) fn overwrite(&mut self, offset: u32, words: &[u32]) {
         let start = offset as usize;
         for (slot, word) in self.bytes[start..].chunks_exact_mut(4).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());

@@ -31,30 +31,29 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Compiles a rule set for some of [`INTERFACES`] and with counter slots in some order, both
-    /// chosen by `seed`.
+    /// Compiles a rule set for a setting chosen by `seed`.
     pub(crate) fn new(ruleset: &Ruleset, seed: u64) -> Result<Self, CompileError> {
-        let mut random = Random::new(seed);
-        let slots = slots(&mut random, ruleset.rules.len());
-        let mut interfaces = INTERFACES.to_vec();
-        if random.percent(25) {
-            interfaces.retain(|_| random.percent(50));
-        }
-        let metadata = seed.to_le_bytes();
-        let named = |&(index, name): &(u32, &str)| (InterfaceIndex(index), name.to_owned());
-        let target = Target {
-            interfaces: &interfaces.iter().map(named).collect::<Vec<_>>(),
-            slots: &slots,
-            metadata: &metadata[..random.within(0, metadata.len())],
-            max_bytes: MAX_IMAGE_SIZE as usize,
-        };
-        let image = compile(ruleset, &target)?;
-        assert_eq!(metadata_of(image.bytes()), Some(target.metadata));
-        Ok(Self {
+        let setting = Setting::new(ruleset, seed);
+        let image = compile(ruleset, &setting.target())?;
+        Ok(Self::of(image, &setting))
+    }
+
+    /// The engine with an image for a setting.
+    pub(crate) fn of(image: Image, setting: &Setting) -> Self {
+        assert_eq!(
+            metadata_of(image.bytes()),
+            Some(setting.metadata.as_slice())
+        );
+        Self {
             image,
-            rules: slots.into_iter().zip((0..).map(RuleId)).collect(),
-            interfaces,
-        })
+            rules: setting
+                .slots
+                .iter()
+                .copied()
+                .zip((0..).map(RuleId))
+                .collect(),
+            interfaces: setting.interfaces.clone(),
+        }
     }
 
     /// The name of the interface that a packet arrives on, when the image knows it.
@@ -102,6 +101,49 @@ impl Engine {
             Action::Pass
         };
         (Outcome::Reason(reason), action)
+    }
+}
+
+/// What rule sets are compiled for.
+pub(crate) struct Setting {
+    slots: Vec<u32>,
+    interfaces: Vec<(u32, &'static str)>,
+    named: Vec<(InterfaceIndex, String)>,
+    metadata: Vec<u8>,
+}
+
+impl Setting {
+    /// Some of [`INTERFACES`] and counter slots in some order, both chosen by `seed`.
+    pub(crate) fn new(ruleset: &Ruleset, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let slots = slots(&mut random, ruleset.rules.len());
+        let mut interfaces = INTERFACES.to_vec();
+        if random.percent(25) {
+            interfaces.retain(|_| random.percent(50));
+        }
+        let named = |&(index, name): &(u32, &str)| (InterfaceIndex(index), name.to_owned());
+        let metadata = seed.to_le_bytes();
+        Self {
+            slots,
+            named: interfaces.iter().map(named).collect(),
+            interfaces,
+            metadata: metadata[..random.within(0, metadata.len())].to_vec(),
+        }
+    }
+
+    /// The same with other metadata.
+    pub(crate) fn with_metadata(mut self, metadata: Vec<u8>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    pub(crate) fn target(&self) -> Target<'_> {
+        Target {
+            interfaces: &self.named,
+            slots: &self.slots,
+            metadata: &self.metadata,
+            max_bytes: MAX_IMAGE_SIZE as usize,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rules::{
 
 use super::engine::{Engine, Part};
 
-fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ruleset {
+pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ruleset {
     let rules = (1..).zip(rules).map(|(line, (verdict, matches))| Rule {
         name: format!("rule {line}"),
         verdict,

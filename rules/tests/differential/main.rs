@@ -6,6 +6,7 @@
 
 mod engine;
 mod limits;
+mod updates;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

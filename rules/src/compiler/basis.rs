@@ -1,0 +1,83 @@
+//! What updates need of a full build: which sets the rules name, and what identifies the classes
+//! that they make.
+
+use super::{
+    InterfaceIndex, Target,
+    classes::{Identities, SetId},
+    rules::Rules,
+    side::Side,
+    trie::Depths,
+};
+use crate::ruleset::RuleId;
+
+/// What is kept of a full build for as long as updates follow.
+#[derive(Debug)]
+pub(super) struct Basis {
+    interfaces: Vec<(InterfaceIndex, String)>,
+    slots: Vec<u32>,
+    /// The sections of packets with addresses: IPv4 and IPv6.
+    pub(super) sections: [SectionBasis; 2],
+    /// The bytes of the image before the metadata.
+    pub(super) bytes: usize,
+}
+
+/// One section.
+#[derive(Debug)]
+pub(super) struct SectionBasis {
+    /// The rules of the section.
+    pub(super) rules: Vec<RuleId>,
+    /// Source and destination.
+    pub(super) sides: [SideBasis; 2],
+}
+
+/// One address of a section.
+#[derive(Debug)]
+pub(super) struct SideBasis {
+    /// The set that each rule of the section names.
+    pub(super) named: Vec<Option<SetId>>,
+    /// What identifies the classes, in the numbers that the image has for them.
+    pub(super) identities: Identities,
+    /// The loads of the trie.
+    pub(super) depths: Depths,
+}
+
+impl Basis {
+    /// The basis of a build for `target`.
+    pub(super) fn new(target: &Target<'_>, sections: [SectionBasis; 2], bytes: usize) -> Self {
+        Self {
+            interfaces: target.interfaces.to_vec(),
+            slots: target.slots.to_vec(),
+            sections,
+            bytes,
+        }
+    }
+
+    /// Whether an image for `target` has the same interfaces and counter slots.
+    pub(super) fn fits(&self, target: &Target<'_>) -> bool {
+        self.interfaces == target.interfaces && self.slots == target.slots
+    }
+}
+
+impl SectionBasis {
+    /// The basis of a section of these rules.
+    pub(super) fn new<A: crate::ranges::Value>(
+        rules: &Rules<'_>,
+        src: Side<'_, A>,
+        dst: Side<'_, A>,
+    ) -> Self {
+        Self {
+            rules: rules.ids().to_vec(),
+            sides: [SideBasis::new(src), SideBasis::new(dst)],
+        }
+    }
+}
+
+impl SideBasis {
+    fn new<A: crate::ranges::Value>(side: Side<'_, A>) -> Self {
+        Self {
+            named: side.named,
+            identities: side.classes.into_identities(),
+            depths: side.depths,
+        }
+    }
+}
