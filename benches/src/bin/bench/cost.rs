@@ -5,14 +5,14 @@ use std::{env, fs, path::PathBuf, thread, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use benches::{
     cost::{
-        case::{Case, Config},
+        case::{Case, Rules},
         contestant::{Kind, Site},
         rounds::{self, Setting},
         rule_file,
-        samples::{Sample, Traffic},
-        trace,
+        sample::{Drawing, Sample, Traffic, any_packets},
     },
     interrupt::Interrupt,
+    rulesets::{Family, trace::read_trace},
 };
 use clap::Args;
 
@@ -32,12 +32,16 @@ pub(crate) struct Own {
 /// `bench compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compared {
-    /// The rules: `ten-rules`, `addresses:N` or `prefixes:N`
+    /// The rules: `ten-rules`, `rules:N`, `rules:KIND:N` with a kind of `acl`, `fw` or `ipc`,
+    /// `classbench:FILE`, `addresses:N` or `prefixes:N`
     #[arg(long = "case", value_name = "CASE")]
     sample: Sample,
-    /// From which sources the packets come, in a case that lists sources
-    #[arg(long, value_enum, default_value = "listed")]
+    /// Which packets come: those that rules match or whose sources are listed, others, or both
+    #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
+    /// The family of addresses that are generated
+    #[arg(long, value_enum, default_value = "v4")]
+    family: Family,
     #[command(flatten)]
     common: Common,
 }
@@ -67,30 +71,31 @@ struct Common {
     json: bool,
 }
 
+/// Those of packets at random.
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
 /// How long setting up a firewall may take: lists of a million take some of them minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Own {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
-        let read = |path: &PathBuf| {
-            fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
-        };
         let path = self
             .rules
             .canonicalize()
             .with_context(|| format!("there is no rule file `{}`", self.rules.display()))?;
         let folder = path.parent().context("a file has a folder")?;
-        let rules = rule_file::retarget(&read(&path)?, folder)
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let rules = rule_file::retarget(&text, folder)
             .with_context(|| format!("`{}` is no rule file", self.rules.display()))?;
         let (packets, source) = match &self.trace {
             Some(path) => (
-                trace::read(&read(path)?)
-                    .with_context(|| format!("`{}` is no trace", path.display()))?,
+                read_trace(path)?.iter().map(|entry| entry.tuple).collect(),
                 format!("packets of `{}`", path.display()),
             ),
             None => (
-                trace::random(self.common.packets, self.common.seed),
+                any_packets(&FAMILIES, self.common.packets, self.common.seed),
                 "packets at random".to_owned(),
             ),
         };
@@ -98,7 +103,7 @@ impl Own {
             name: self.rules.display().to_string(),
             description: source,
             packets,
-            config: Config::firewall_only(rules),
+            rules: Rules::File(rules),
         };
         self.common.measure(&case, &Kind::ALONE, interrupt)
     }
@@ -108,9 +113,12 @@ impl Compared {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let common = &self.common;
-        let case = self
-            .sample
-            .case(self.traffic, common.packets, common.seed)?;
+        let case = self.sample.case(&Drawing {
+            family: self.family,
+            traffic: self.traffic,
+            packets: common.packets,
+            seed: common.seed,
+        })?;
         common.measure(&case, &Kind::COMPARED, interrupt)
     }
 }
