@@ -17,6 +17,7 @@ pub mod driver;
 pub mod machine;
 mod object;
 mod offload;
+pub mod reload;
 pub mod report;
 pub mod rounds;
 pub mod rule_file;

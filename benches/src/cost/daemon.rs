@@ -5,6 +5,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -39,7 +40,7 @@ const UNMATCHED: [&str; 2] = ["policy", "neighbour"];
 /// `firewall apply` on the host of an arena, ended with the value.
 pub(super) struct Daemon {
     binary: PathBuf,
-    arena: Arena,
+    arena: Arc<Arena>,
     bpffs: BpfFs,
     folder: TempDir,
     site: Site,
@@ -60,7 +61,7 @@ impl Daemon {
     pub(super) fn prepare(site: &Site) -> Result<Self> {
         Ok(Self {
             binary: site.firewall.clone(),
-            arena: Arena::with_sink()?,
+            arena: Arc::new(Arena::with_sink()?),
             bpffs: BpfFs::mount()?,
             folder: tempfile::Builder::new().prefix("fw-bench-").tempdir()?,
             site: site.clone(),
@@ -68,7 +69,7 @@ impl Daemon {
         })
     }
 
-    pub(super) const fn arena(&self) -> &Arena {
+    pub(super) const fn arena(&self) -> &Arc<Arena> {
         &self.arena
     }
 
@@ -138,9 +139,10 @@ impl Daemon {
 
     /// The bytes of the image in force and of all its maps, and how long the compiler took.
     pub(super) fn image(&mut self) -> Result<ImageFacts> {
+        // It judges a moment before it has pinned what its other commands read.
+        let compiled = self.change(1)?.compiled;
         let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
-        let compiled = self.change(1)?.compiled;
         Ok(ImageFacts {
             bytes: status.rules.image_bytes,
             map_bytes: status.maps.iter().map(|map| map.memory).sum(),

@@ -150,10 +150,23 @@ impl Sample {
 #[must_use]
 pub fn any_packets(families: &[Family], count: usize, seed: u64) -> Vec<Tuple> {
     let mut random = Random::new(seed);
-    let families = families.iter().cycle().take(count);
-    families
-        .map(|family| between_hosts(Region::everything(*family).inside(&mut random)))
-        .collect()
+    let families = families.iter().cycle();
+    let packets = families.map(|family| Region::everything(*family).inside(&mut random));
+    usual(packets).take(count).collect()
+}
+
+/// The packets between hosts of the protocols that have nearly all traffic. Those of others may be
+/// too long for the driver, or not reach the hooks of other firewalls.
+fn usual(packets: impl Iterator<Item = Tuple>) -> impl Iterator<Item = Tuple> {
+    const USUAL: [u8; 4] = [
+        protocol::TCP,
+        protocol::UDP,
+        protocol::ICMP,
+        protocol::ICMPV6,
+    ];
+    packets
+        .filter(|packet| USUAL.contains(&packet.protocol))
+        .map(between_hosts)
 }
 
 fn short_name(path: &Path) -> &str {
@@ -228,14 +241,14 @@ fn packets<T: Target>(target: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
         seed,
         ..
     } = *drawing;
-    let hits = Stream::new(target, Pattern::Uniform, seed);
-    let misses = Stream::new(target, Pattern::Misses, seed);
+    let hits = usual(Stream::new(target, Pattern::Uniform, seed));
+    let misses = usual(Stream::new(target, Pattern::Misses, seed));
     let packets: Vec<_> = match traffic {
-        Traffic::Hits => hits.map(between_hosts).take(count).collect(),
-        Traffic::Misses => misses.map(between_hosts).take(count).collect(),
+        Traffic::Hits => hits.take(count).collect(),
+        Traffic::Misses => misses.take(count).collect(),
         Traffic::Mixed => {
             let pairs = hits.zip(misses).flat_map(|(hit, miss)| [hit, miss]);
-            pairs.map(between_hosts).take(count).collect()
+            pairs.take(count).collect()
         }
     };
     ensure!(

@@ -1,12 +1,12 @@
 //! `bench cost` and `bench compare`.
 
-use std::{env, fs, path::PathBuf, thread, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use benches::{
     cost::{
         case::{Case, Rules},
-        contestant::{Kind, Site},
+        contestant::Kind,
         rounds::{self, Setting},
         rule_file,
         sample::{Drawing, Sample, Traffic, any_packets},
@@ -15,6 +15,8 @@ use benches::{
     rulesets::{Family, trace::read_trace},
 };
 use clap::Args;
+
+use crate::place::Place;
 
 /// `bench cost`.
 #[derive(Debug, Args)]
@@ -60,12 +62,8 @@ struct Common {
     /// In how many rounds, in turn with the others
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// The CPU that does the work; else the last
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// The `firewall` command; else the one beside this program
-    #[arg(long, value_name = "PATH")]
-    firewall: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -125,30 +123,12 @@ impl Compared {
 
 impl Common {
     fn measure(&self, case: &Case, kinds: &[Kind], interrupt: Interrupt) -> Result<()> {
-        let firewall = match &self.firewall {
-            Some(path) => path.clone(),
-            None => env::current_exe()?.with_file_name("firewall"),
-        };
-        if !firewall.is_file() {
-            bail!(
-                "there is no `firewall` command at `{}`\n\
-                 help: run `make build`, or name it with `--firewall`",
-                firewall.display()
-            );
-        }
-        let site = Site {
-            firewall: firewall.canonicalize()?,
-            interrupt,
-            patience: PATIENCE,
-        };
+        let site = self.place.site(interrupt, PATIENCE)?;
         let setting = Setting {
             rounds: self.rounds,
             time: Duration::try_from_secs_f64(self.seconds)
                 .with_context(|| format!("`{}` is no number of seconds", self.seconds))?,
-            cpu: match self.cpu {
-                Some(cpu) => cpu,
-                None => thread::available_parallelism()?.get() - 1,
-            },
+            cpu: self.place.cpu()?,
         };
         let tell = |line: &str| eprintln!("bench: {line}");
         let report = rounds::measure(case, kinds, &setting, &site, &tell)?;
