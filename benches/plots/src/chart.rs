@@ -67,10 +67,7 @@ impl Chart {
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(70)
-            .build_cartesian_2d(
-                (across.0..across.1).log_scale(),
-                (up.0..up.1).log_scale(),
-            )?;
+            .build_cartesian_2d((across.0..across.1).log_scale(), (up.0..up.1).log_scale())?;
         chart
             .configure_mesh()
             .x_desc(self.across)
@@ -105,7 +102,10 @@ fn bounds(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let least = numbers.clone().fold(f64::MAX, f64::min);
     let most = numbers.fold(f64::MIN, f64::max);
     let power = |exponent: f64| 10_f64.powf(exponent);
-    (power(least.log10().floor()), power((most * 1.2).log10().ceil()))
+    (
+        power(least.log10().floor()),
+        power((most * 1.2).log10().ceil()),
+    )
 }
 
 /// A number without an exponent, as far as it is not tiny.

@@ -46,10 +46,11 @@ pub fn retarget(text: &str, folder: &Path) -> Result<String> {
 
 /// Whether one of the interfaces of a rule is named as one for which it is.
 fn names_one(interface: &Value) -> bool {
-    match interface {
-        Value::Array(names) => names.iter().any(names_one),
-        name => name.as_str().is_some_and(|name| !name.starts_with('!')),
+    if let Some(names) = interface.as_array() {
+        return names.iter().any(names_one);
     }
+    let name = interface.as_str();
+    name.is_some_and(|name| !name.starts_with('!'))
 }
 
 #[cfg(test)]

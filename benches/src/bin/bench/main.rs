@@ -3,11 +3,11 @@
 mod all;
 mod cost;
 mod place;
-mod sandbox;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use benches::sandbox;
 use clap::{Parser, Subcommand};
 
 /// Measures the firewall, beside others.

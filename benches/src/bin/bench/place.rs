@@ -1,9 +1,9 @@
 //! What is measured where.
 
-use std::{env, path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
-use anyhow::{Result, bail};
-use benches::{cost::contestant::Site, interrupt::Interrupt};
+use anyhow::Result;
+use benches::{cost::contestant::Site, interrupt::Interrupt, sandbox};
 use clap::Args;
 
 /// The arguments that name it.
@@ -20,19 +20,8 @@ pub(crate) struct Place {
 impl Place {
     /// What contestants need to be set up.
     pub(crate) fn site(&self, interrupt: Interrupt, patience: Duration) -> Result<Site> {
-        let firewall = match &self.firewall {
-            Some(path) => path.clone(),
-            None => env::current_exe()?.with_file_name("firewall"),
-        };
-        if !firewall.is_file() {
-            bail!(
-                "there is no `firewall` command at `{}`\n\
-                 help: run `make build`, or name it with `--firewall`",
-                firewall.display()
-            );
-        }
         Ok(Site {
-            firewall: firewall.canonicalize()?,
+            firewall: sandbox::firewall(self.firewall.as_deref())?,
             interrupt,
             patience,
         })

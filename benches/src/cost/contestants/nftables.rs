@@ -25,11 +25,11 @@ struct Nftables {
 /// Loads the script.
 pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
     let arena = Arena::new()?;
-    let hook = match kind {
-        Kind::NftInet => Hook::Prerouting,
-        _ => Hook::Ingress {
-            device: &arena.host().interface,
-        },
+    let device = &arena.host().interface;
+    let hook = if kind == Kind::NftInet {
+        Hook::Prerouting
+    } else {
+        Hook::Ingress { device }
     };
     let (script, command) = match (script(case, hook), tool::find("nft", "nftables")) {
         (Ok(script), Ok(command)) => (script, command),
