@@ -1,6 +1,6 @@
 # One command for each thing; `make help` lists them.
 
-.PHONY: help setup build test demo vm-test lint clean
+.PHONY: help setup build test demo vm-test bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -9,6 +9,8 @@ help:
 	@echo 'make demo     see packets passed and dropped on a test network, in under a minute (root)'
 	@echo 'make test     run every test; as root also those that load programs into the kernel'
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
+	@echo 'make bench    measure what packets cost, beside other firewalls, in some ten minutes (root)'
+	@echo 'make bench-quick  the same with less, in under three minutes (root)'
 	@echo 'make build    build target/release/firewall'
 	@echo 'make setup    install what the others need and is missing; each calls it itself'
 	@echo 'make lint     check formatting and lints'
@@ -36,6 +38,17 @@ test:
 vm-test:
 	@scripts/setup.sh build test vm
 	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(if $(KERNEL),--kernel $(KERNEL))
+
+# The results of a whole run are kept with the source; those of a quick one are not.
+bench: RESULTS := benches/results
+bench-quick: RESULTS := $${CARGO_TARGET_DIR:-target}/bench-quick
+bench-quick: QUICK := --quick
+bench bench-quick:
+	@scripts/need-root.sh $@ 'making network namespaces and loading XDP programs needs root'
+	@scripts/setup.sh build bench
+	$(CARGO) build --release --locked -p firewall --bin firewall -p benches --bin bench -p plots --bin plots
+	$${CARGO_TARGET_DIR:-target}/release/bench all --out $(RESULTS) $(QUICK)
+	$${CARGO_TARGET_DIR:-target}/release/plots $(RESULTS)
 
 lint:
 	@scripts/setup.sh build lint

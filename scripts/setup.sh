@@ -3,6 +3,7 @@
 #
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
+#   bench  the firewalls that `firewall` is compared with
 #   vm     QEMU, and the target for which programs need no libraries
 #   lint   clippy and rustfmt
 #
@@ -152,6 +153,15 @@ test_commands() {
     fi
 }
 
+# What is not there is not compared with, so that a machine without it can be measured all the same.
+other_firewalls() {
+    has apt-get && [ "$(id -u)" = 0 ] || return 0
+    for pair in nft:nftables iptables-legacy:iptables ipset:ipset xdp-filter:xdp-tools; do
+        PATH="$PATH:/usr/sbin:/sbin" has "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
+            say "there is no ${pair%:*}; the measurements leave it out"
+    done
+}
+
 virtual_machines() {
     has qemu-system-x86_64 || install_packages qemu-system-x86_64 qemu-system-x86 ||
         fail "the command \`qemu-system-x86_64\` is missing" \
@@ -176,6 +186,9 @@ for purpose in "$@"; do
     test)
         test_commands
         ;;
+    bench)
+        other_firewalls
+        ;;
     vm)
         virtual_machines
         ;;
@@ -184,7 +197,7 @@ for purpose in "$@"; do
         component rustfmt rustfmt
         ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test vm lint"
+        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint"
         ;;
     esac
 done

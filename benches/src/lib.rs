@@ -8,6 +8,8 @@
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
 //! - [`cost`]: what a packet costs, the firewall beside others;
+//! - [`suite`]: all measurements of a run, and what becomes of their figures;
+//! - [`sandbox`]: what programs do first, so that nothing outlives them;
 //! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
 //!
 //! Nothing here knows how the firewall works: it is judged from outside.
@@ -22,5 +24,7 @@ pub mod objects;
 pub mod packet;
 pub mod random;
 pub mod rulesets;
+pub mod sandbox;
+pub mod suite;
 pub mod traffic;
 pub mod tuple;

@@ -15,6 +15,7 @@ pub mod family;
 pub mod flags;
 pub mod generate;
 pub mod index;
+pub mod list_policy;
 pub mod ports;
 pub mod prefix;
 pub mod published;
@@ -34,6 +35,7 @@ pub use self::{
     family::Family,
     flags::FlagMatch,
     index::Index,
+    list_policy::ListPolicy,
     ports::PortRange,
     prefix::Prefix,
     rule::Rule,

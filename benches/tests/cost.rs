@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use benches::{
     cost::{
-        case::{Case, Config},
+        case::{Case, Rules},
         contestant::{Kind, Site},
         report::Report,
         rounds::{Setting, measure},
-        trace,
+        sample::any_packets,
     },
     interrupt::Interrupt,
+    rulesets::Family,
 };
 
 #[test]
@@ -19,8 +20,8 @@ fn the_empty_programs_get_every_packet_and_have_a_cost() {
     let case = Case {
         name: "empty".to_owned(),
         description: String::new(),
-        packets: trace::random(1000, 1),
-        config: Config::firewall_only(String::new()),
+        packets: any_packets(&[Family::V4, Family::V6], 1000, 1),
+        rules: Rules::File(String::new()),
     };
     let setting = Setting {
         rounds: 3,

@@ -75,9 +75,34 @@ impl Verdicts {
 pub struct Loading {
     /// How long it took, from the start of the first command to rules in force.
     pub seconds: f64,
+    /// The CPU time of its processes until then, in the kernel and outside, in seconds.
+    pub cpu_seconds: f64,
     /// By how much it made the memory of the kernel grow, in bytes; a machine that does other
     /// things meanwhile blurs it by a few hundred kilobytes.
     pub kernel_bytes: u64,
+    /// What it says itself, if it is `firewall`.
+    pub image: Option<ImageFacts>,
+}
+
+impl Loading {
+    /// The memory that it takes: that of its maps if it names them, else what the kernel's memory
+    /// grew by.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.image
+            .map_or(self.kernel_bytes, |image| image.map_bytes)
+    }
+}
+
+/// What `firewall` says of the rules in force.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// The bytes of the image.
+    pub bytes: u64,
+    /// The bytes of memory of all its maps.
+    pub map_bytes: u64,
+    /// How long the compiler took.
+    pub compile_seconds: f64,
 }
 
 /// What contestants need to be set up.
@@ -152,6 +177,9 @@ impl Kind {
         Self::IpSet,
     ];
 
+    /// Those that show what `firewall` costs on rule sets that drop every packet.
+    pub const DROPPING: [Self; 2] = [Self::Floor, Self::Firewall];
+
     /// Those that show what `firewall` costs on any rule file.
     pub const ALONE: [Self; 3] = [Self::Floor, Self::PassingFloor, Self::Firewall];
 
@@ -178,7 +206,7 @@ impl Kind {
     pub fn enter(self, case: &Case, site: &Site) -> Result<Entry> {
         match self {
             Self::Floor | Self::PassingFloor => contestants::floor::enter(self),
-            Self::Firewall => contestants::firewall::enter(self, case, site),
+            Self::Firewall => contestants::firewall::enter(case, site),
             Self::NftNetdev | Self::NftInet => contestants::nftables::enter(self, case, site),
             Self::Iptables | Self::IpSet => contestants::iptables::enter(self, case, site),
             Self::XdpFilter => contestants::xdp_filter::enter(self, case, site),

@@ -14,6 +14,7 @@ use super::{
     machine::Machine,
     report::{Cost, Figures, Report},
     statistics::Spread,
+    tool::TooSlow,
 };
 
 /// How many packets of the series each contestant judges for the check.
@@ -60,10 +61,7 @@ pub fn measure(
     for kind in kinds {
         site.interrupt.check()?;
         tell(&format!("setting up: {}", kind.name()));
-        let entry = kind
-            .enter(case, site)
-            .with_context(|| format!("`{}` cannot be set up", kind.name()))?;
-        match entry {
+        match enter(*kind, case, site)? {
             Entry::Ready(contestant) => present.push((*kind, contestant)),
             Entry::Absent(reason) => absent.push(reason),
         }
@@ -109,6 +107,17 @@ pub fn measure(
         contestants,
         absent,
     })
+}
+
+/// Sets a contestant up; one that takes too long does not take part.
+fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+    let entry = kind.enter(case, site);
+    if let Err(error) = &entry
+        && let Some(slow) = error.downcast_ref::<TooSlow>()
+    {
+        return Ok(Entry::absent(kind.name(), slow.to_string()));
+    }
+    entry.with_context(|| format!("`{}` cannot be set up", kind.name()))
 }
 
 /// A contestant and what it was measured to take.
@@ -293,9 +302,11 @@ fn size_of_a_turn(setting: &Setting, mut run: impl FnMut(u32) -> Result<Run>) ->
     let mut packets = ESTIMATED;
     let sample = loop {
         let sample = run(packets)?;
+        // A short run that waited for the CPU may seem to have taken no time at all.
         if sample.time >= ESTIMATING {
             break sample;
         }
+        ensure!(packets < u32::MAX, "{packets} packets took no time");
         packets = packets.saturating_mul(4);
     };
     let time = setting.time.as_secs_f64() * 1e9 / f64::from(setting.rounds.max(1));

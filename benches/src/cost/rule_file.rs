@@ -10,6 +10,9 @@ use super::case::INTERFACE;
 /// Changes a rule file so that it guards the interface of an arena, in native mode, with the lists
 /// that it names found in `folder`. Its tests are left out.
 ///
+/// A rule for certain interfaces becomes one for the interface of the arena, and a rule for all but
+/// some becomes one for all: packets arrive where the most rules are for them.
+///
 /// # Errors
 ///
 /// If the text is not TOML, or has no table `firewall`.
@@ -29,7 +32,25 @@ pub fn retarget(text: &str, folder: &Path) -> Result<String> {
             *list = folder.join(&*list).display().to_string();
         }
     }
+    let rules = file.get_mut("rule").and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten().filter_map(Value::as_table_mut) {
+        if let Some(interface) = rule.remove("interface")
+            && names_one(&interface)
+        {
+            let here = Value::String(INTERFACE.to_owned());
+            rule.insert("interface".to_owned(), here);
+        }
+    }
     Ok(toml::to_string(&file)?)
+}
+
+/// Whether one of the interfaces of a rule is named as one for which it is.
+fn names_one(interface: &Value) -> bool {
+    if let Some(names) = interface.as_array() {
+        return names.iter().any(names_one);
+    }
+    let name = interface.as_str();
+    name.is_some_and(|name| !name.starts_with('!'))
 }
 
 #[cfg(test)]
@@ -50,6 +71,11 @@ mod tests {
             name = \"one\"
             action = \"pass\"
             src = \"@office\"
+            interface = [\"eth0\", \"!eth1\"]
+            [[rule]]
+            name = \"other\"
+            action = \"pass\"
+            interface = \"!eth1\"
             [[test]]
             name = \"two\"
         ";
@@ -68,6 +94,10 @@ mod tests {
             name = \"one\"
             action = \"pass\"
             src = \"@office\"
+            interface = \"@interface@\"
+            [[rule]]
+            name = \"other\"
+            action = \"pass\"
             ",
         )
         .unwrap();

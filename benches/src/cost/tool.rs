@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike as _,
+};
 
 use super::contestant::{Loading, Site};
 use crate::network::Namespace;
@@ -19,6 +23,40 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// Folders of commands for the administrator, which need not be on the path.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// A command that takes longer than anybody would wait.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{command}` takes more than {} seconds", patience.as_secs())]
+pub(super) struct TooSlow {
+    command: String,
+    patience: Duration,
+}
+
+impl TooSlow {
+    pub(super) fn new(command: &str, patience: Duration) -> Self {
+        Self {
+            command: command.to_owned(),
+            patience,
+        }
+    }
+}
+
+/// Why others than `firewall` do not take part in the case of a rule file.
+pub(super) const NO_FILE: &str = "it is a rule file of `firewall`";
+
+/// Up to how many rules a firewall gets that looks at one after the other: what a packet costs
+/// then is known to grow with their number.
+const MAX_LINEAR: usize = 10_000;
+
+/// Whether such a firewall takes part with so many rules, or why not.
+pub(super) fn check_linear(rules: usize) -> Result<(), String> {
+    if rules > MAX_LINEAR {
+        return Err(format!(
+            "it looks at one rule after the other; left out above {MAX_LINEAR}"
+        ));
+    }
+    Ok(())
+}
 
 /// Where a command lies, or why it cannot be used.
 pub(super) fn find(command: &str, package: &str) -> Result<PathBuf, String> {
@@ -89,13 +127,11 @@ fn end(
             break status;
         }
         site.interrupt.check()?;
-        if began.elapsed() > site.patience {
-            bail!(
-                "`{}` did not end within {:?}",
-                command.display(),
-                site.patience
-            );
-        }
+        let name = || command.file_name().unwrap_or_default().to_string_lossy();
+        ensure!(
+            began.elapsed() < site.patience,
+            TooSlow::new(&name(), site.patience)
+        );
         thread::sleep(STEP);
     };
     let [output, complaint] = [&mut printed, &mut complaints].map(|file| {
@@ -129,16 +165,26 @@ pub(super) fn version(
     Ok(line.to_owned())
 }
 
-/// Says what `load` took.
+/// Says what `load` took, with the CPU time of the processes that it waited for.
 pub(super) fn loading<T>(load: impl FnOnce() -> Result<T>) -> Result<(Loading, T)> {
     let before = kernel_memory()?;
+    let cpu_before = cpu_seconds()?;
     let began = Instant::now();
     let result = load()?;
     let loading = Loading {
         seconds: began.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_seconds()? - cpu_before,
         kernel_bytes: kernel_memory()?.saturating_sub(before),
+        image: None,
     };
     Ok((loading, result))
+}
+
+/// The CPU time of all processes that this one has waited for.
+fn cpu_seconds() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let time = usage.user_time() + usage.system_time();
+    Ok(time.num_microseconds() as f64 / 1e6)
 }
 
 /// The memory that the kernel has allocated for itself, in bytes.

@@ -31,11 +31,10 @@ pub fn read_rules(path: &Path, default: Verdict) -> Result<RuleSet, ReadError> {
 ///
 /// When a line is not a rule.
 pub fn parse_rules(text: &str, path: &Path, default: Verdict) -> Result<RuleSet, ReadError> {
-    let mut rules = lines(text, path, rule)?;
-    for (index, rule) in rules.iter_mut().enumerate() {
-        rule.verdict = Verdict::of_index(index);
-    }
-    Ok(RuleSet { rules, default })
+    let rules = lines(text, path, rule)?;
+    let mut set = RuleSet { rules, default };
+    set.spread_verdicts();
+    Ok(set)
 }
 
 fn rule(words: &mut Words<'_>) -> Result<Rule, Fault> {
@@ -52,10 +51,8 @@ fn rule(words: &mut Words<'_>) -> Result<Rule, Fault> {
         _ => return Err(Fault::invalid("protocol mask", &format!("{mask:#x}"))),
     };
     // Some generators leave the flags out.
-    let (flags, mask) = match words.parse("flags and mask", pair::<u16>) {
-        Err(Fault::Missing(_)) => (0, 0),
-        found => found?,
-    };
+    let flags = words.optional("flags and mask", pair::<u16>)?;
+    let (flags, mask) = flags.unwrap_or((0, 0));
     let rule = Rule {
         src,
         dst,

@@ -59,10 +59,9 @@ pub fn rule_set(kind: Kind, family: Family, size: usize, default: Verdict, seed:
         let bits = u16::from(rule.src.length()) + u16::from(rule.dst.length());
         (std::cmp::Reverse(bits), upper)
     });
-    for (index, rule) in rules.iter_mut().enumerate() {
-        rule.verdict = Verdict::of_index(index);
-    }
-    RuleSet { rules, default }
+    let mut set = RuleSet { rules, default };
+    set.spread_verdicts();
+    set
 }
 
 /// What is kept between one rule and the next.

@@ -1,6 +1,6 @@
 //! Rules in order, and what they decide.
 
-use super::{Family, Rule, Verdict};
+use super::{AddressList, Family, ListPolicy, Rule, Verdict};
 use crate::tuple::Tuple;
 
 /// A rule set: the first rule that matches decides.
@@ -22,6 +22,36 @@ pub struct Decision {
 }
 
 impl RuleSet {
+    /// A rule for each member of a list; a range that is no prefix is as many rules as it has
+    /// prefixes.
+    #[must_use]
+    pub fn of_list(list: &AddressList, policy: ListPolicy) -> Self {
+        let prefixes = list.members.iter().flat_map(|member| member.prefixes());
+        Self {
+            rules: prefixes
+                .map(|prefix| Rule::of_source(prefix, policy.listed))
+                .collect(),
+            default: policy.others,
+        }
+    }
+
+    /// Gives each rule the verdict of its index, see [`Verdict::of_index`].
+    pub(super) fn spread_verdicts(&mut self) {
+        for (index, rule) in self.rules.iter_mut().enumerate() {
+            rule.verdict = Verdict::of_index(index);
+        }
+    }
+
+    /// The same rules, where no packet passes.
+    #[must_use]
+    pub fn dropping_all(mut self) -> Self {
+        for rule in &mut self.rules {
+            rule.verdict = Verdict::Drop;
+        }
+        self.default = Verdict::Drop;
+        self
+    }
+
     /// Decides by looking at one rule after the other.
     #[must_use]
     pub fn decide(&self, tuple: &Tuple) -> Decision {

@@ -1,11 +1,13 @@
 //! Packets aimed at a rule set or an address list, drawn from a seed.
 
+mod host;
 mod region;
 mod target;
 mod zipf;
 
 use self::zipf::Zipf;
 pub use self::{
+    host::between_hosts,
     region::Region,
     target::{Listed, Target},
 };

@@ -77,6 +77,19 @@ impl<'a> Words<'a> {
         parse(word).ok_or_else(|| Fault::invalid(field, word))
     }
 
+    /// The same for a field that may be missing, with those behind it.
+    pub(super) fn optional<T>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
+        match self.parse(field, parse) {
+            Ok(value) => Ok(Some(value)),
+            Err(Fault::Missing(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     fn end(&mut self) -> Result<(), Fault> {
         match self.0.next() {
             None => Ok(()),

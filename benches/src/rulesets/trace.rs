@@ -1,6 +1,6 @@
 //! Trace files of ClassBench: packets drawn from the rules of a filter file.
 //!
-//! A line is `src dst sport dport protocol flags rule`, decimal. The flags are a word whose high
+//! A line is `src dst sport dport protocol flags rule`, decimal, where the last two may be missing. The flags are a word whose high
 //! byte are the TCP flags, followed in the low half by its mask. The rule is that which the packet
 //! was drawn from: an earlier one may match too. Where a rule leaves a field open, the packet has
 //! the smallest or the largest value of it.
@@ -10,6 +10,7 @@ use std::{net::IpAddr, path::Path};
 use super::{
     Fault, ReadError,
     ports::has_ports,
+    published::name,
     text::{Words, lines, read},
 };
 use crate::{packet::protocol, tuple::Tuple};
@@ -19,8 +20,8 @@ use crate::{packet::protocol, tuple::Tuple};
 pub struct Entry {
     /// The packet.
     pub tuple: Tuple,
-    /// The number of the rule that the packet was drawn from.
-    pub rule: usize,
+    /// The number of the rule that the packet was drawn from, if the line says so.
+    pub rule: Option<usize>,
 }
 
 /// Reads a trace file, plain or compressed with gzip.
@@ -30,6 +31,19 @@ pub struct Entry {
 /// When the file cannot be read, or a line is not a packet.
 pub fn read_trace(path: &Path) -> Result<Vec<Entry>, ReadError> {
     parse_trace(&read(path)?, path)
+}
+
+/// Reads the trace that lies beside a filter file under its name with `_trace` behind it, as far as
+/// there is one.
+///
+/// # Errors
+///
+/// As for [`read_trace`].
+pub fn trace_of(rules: &Path) -> Result<Vec<Entry>, ReadError> {
+    let plain = name(rules).trim_end_matches(".gz");
+    let traces = ["_trace.gz", "_trace"].map(|end| rules.with_file_name(plain.to_owned() + end));
+    let found = traces.iter().find(|trace| trace.is_file());
+    found.map_or(Ok(Vec::new()), |trace| read_trace(trace))
 }
 
 /// Reads the text of a trace file; `path` is what errors call it.
@@ -48,9 +62,9 @@ fn entry(words: &mut Words<'_>) -> Result<Entry, Fault> {
     let sport = words.parse("source port", |word| word.parse().ok())?;
     let dport = words.parse("destination port", |word| word.parse().ok())?;
     let number = words.parse("protocol", |word| word.parse().ok())?;
-    let flags = words.parse("flags word", |word| word.parse::<u32>().ok())?;
-    let rule = words.parse("rule number", |word| word.parse().ok())?;
-    let [flags, ..] = flags.to_be_bytes();
+    let flags = words.optional("flags word", |word| word.parse::<u32>().ok())?;
+    let rule = words.optional("rule number", |word| word.parse().ok())?;
+    let [flags, ..] = flags.unwrap_or(0).to_be_bytes();
     let with_ports = |port| if has_ports(number) { port } else { 0 };
     let tuple = Tuple {
         src,
@@ -75,7 +89,8 @@ mod tests {
     fn packets_are_read() {
         let entries = parse(
             "3221225985\t3325256705\t65535\t22\t6\t33559040\t7\n\
-             3221225985\t3325256705\t1\t2\t1\t134283008\t8\n",
+             3221225985\t3325256705\t1\t2\t1\t134283008\t8\n\
+             3221225985\t3325256705\t1\t2\t1\n",
         )
         .unwrap();
         let tcp = Tuple {
@@ -97,13 +112,13 @@ mod tests {
             .iter()
             .map(|entry| (entry.tuple, entry.rule))
             .collect();
-        assert_eq!(tuples, [(tcp, 7), (icmp, 8)]);
+        assert_eq!(tuples, [(tcp, Some(7)), (icmp, Some(8)), (icmp, None)]);
     }
 
     #[test]
     fn faults_are_named_with_file_and_line() {
         for (text, message) in [
-            ("1 2 3 4 5 6", "trace:1: the rule number is missing"),
+            ("1 2 3 4", "trace:1: the protocol is missing"),
             ("\n1 2 3 4 256 6 7", "trace:2: `256` is no protocol"),
             (
                 "4294967296 2 3 4 5 6 7",

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use benches::{
     rulesets::{
-        AddressList, Decision, Index, RuleSet, Verdict,
+        AddressList, Decision, Index, ListPolicy, RuleSet, Verdict,
         stream::{Listed, Pattern, Stream, Target},
         write::{firewall, list::list},
     },
@@ -52,7 +52,7 @@ pub(crate) fn address_list(
     packets: usize,
 ) -> Result<(), String> {
     let listed = Listed::new(addresses);
-    let rules = firewall::blocklist("list.txt", SETTINGS);
+    let rules = firewall::list("list.txt", ListPolicy::BLOCKLIST, SETTINGS);
     let engine = engine(name, addresses.members.len(), &rules, &list(addresses))?;
     prove(name, &engine, aimed(&listed, packets), 1, |tuple| {
         let is_listed = listed.matches(tuple);

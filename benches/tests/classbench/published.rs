@@ -7,7 +7,7 @@ use benches::{
         AddressList, CaptureFault, ReadError, Verdict, capture, classbench,
         ports::has_ports,
         published,
-        trace::{Entry, read_trace},
+        trace::{Entry, trace_of},
     },
     tuple::Tuple,
 };
@@ -23,19 +23,12 @@ fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
 
 fn rule_set(path: &Path) -> Result<(), String> {
     let set = classbench::read_rules(path, Verdict::Drop).unwrap();
-    let tuples: Vec<_> = trace_of(path).iter().map(|entry| entry.tuple).collect();
+    let tuples: Vec<_> = trace_of(path)
+        .unwrap()
+        .iter()
+        .map(|entry| entry.tuple)
+        .collect();
     proof::rule_set(published::name(path), &set, 100_000, &tuples)
-}
-
-/// The trace of a filter file, which not all have.
-fn trace_of(path: &Path) -> Vec<Entry> {
-    let name = published::name(path).replace(".gz", "_trace.gz");
-    let trace = path.with_file_name(name);
-    if trace.exists() {
-        read_trace(&trace).unwrap()
-    } else {
-        Vec::new()
-    }
 }
 
 /// Filter files and traces are understood: a packet that was drawn from a rule matches it, unless
@@ -44,8 +37,8 @@ fn trace_of(path: &Path) -> Vec<Entry> {
 fn packets_of_traces_match_the_rules_that_they_were_drawn_from() {
     for path in data::files("classbench", &["_100k.gz"]) {
         let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
-        for Entry { tuple, rule } in trace_of(&path) {
-            let rule = &set.rules[rule];
+        for Entry { tuple, rule } in trace_of(&path).unwrap() {
+            let rule = &set.rules[rule.unwrap()];
             let asks_for_ports = !rule.sport.is_any() || !rule.dport.is_any();
             assert!(
                 rule.matches(&tuple) || asks_for_ports && !has_ports(tuple.protocol),

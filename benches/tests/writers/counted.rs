@@ -1,13 +1,11 @@
 //! Other filters decide as the rule set does: their counters, rule by rule, are those of a scan
 //! over the rules as they were before they were written.
 
-use std::net::IpAddr;
-
 use benches::{
     rulesets::{
-        Family, Index, RuleSet, Verdict,
+        Family, Index, ListPolicy, RuleSet, Verdict,
         generate::{self, Kind},
-        stream::{Listed, Pattern, Stream, Target},
+        stream::{Listed, Pattern, Stream, Target, between_hosts},
         write::{
             ipset, iptables,
             nftables::{self, Counters},
@@ -20,25 +18,11 @@ use crate::machine::Machine;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// Packets aimed at a target, all of whose IPv6 addresses are moved into 2000::/3: others, which are
-/// no host's, the kernel drops before it hands them to the hooks (`ip6_rcv_core`,
-/// `net/ipv6/ip6_input.c`).
+/// Packets aimed at a target, as far as the kernel hands them to the hooks.
 fn packets<T: Target>(target: &T) -> Vec<Tuple> {
     let inside = Stream::new(target, Pattern::Uniform, 1).take(1000);
     let bounds = Stream::new(target, Pattern::Boundary, 1).take(3000);
-    let moved = |tuple: Tuple| Tuple {
-        src: of_a_host(tuple.src),
-        dst: of_a_host(tuple.dst),
-        ..tuple
-    };
-    inside.chain(bounds).map(moved).collect()
-}
-
-fn of_a_host(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) << 3 >> 3 | 1 << 125).into()),
-    }
+    inside.chain(bounds).map(between_hosts).collect()
 }
 
 /// How often each rule decides.
@@ -143,7 +127,8 @@ fn sets_count_what_is_listed() {
             for place in 0..2 {
                 let machine = Machine::new();
                 let hook = machine.hooks()[place];
-                let script = nftables::addresses(&list, hook, Counters::PerRule);
+                let script =
+                    nftables::addresses(&list, ListPolicy::BLOCKLIST, hook, Counters::PerRule);
                 if machine.takes("nft", &["-f"], &script) {
                     machine.send(&tuples);
                     machine.await_counters(&[expected], nft_counters);
@@ -156,7 +141,7 @@ fn sets_count_what_is_listed() {
             };
             let set = ipset::addresses(&list, family);
             if machine.takes("ipset", &["restore", "-file"], &set)
-                && machine.takes(restore, &[], &iptables::blocklist(family))
+                && machine.takes(restore, &[], &iptables::list(family, ListPolicy::BLOCKLIST))
             {
                 machine.send(&tuples);
                 machine.await_counters(&[expected], |machine| iptables_counters(machine, save));

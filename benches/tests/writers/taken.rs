@@ -1,7 +1,7 @@
 //! The tools take what is written for them.
 
 use benches::rulesets::{
-    AddressList, Family, RuleSet, Verdict,
+    AddressList, Family, ListPolicy, RuleSet, Verdict,
     generate::{self, Kind},
     write::{
         ipset, iptables,
@@ -46,7 +46,7 @@ fn nft_takes_scripts() {
                 machine.takes("nft", &["-c", "-f"], &script);
             }
             for list in lists() {
-                let script = nftables::addresses(&list, hook, counters);
+                let script = nftables::addresses(&list, ListPolicy::BLOCKLIST, hook, counters);
                 machine.takes("nft", &["-c", "-f"], &script);
             }
         }
@@ -100,7 +100,7 @@ fn ipset_and_iptables_take_lists() {
                 &["restore", "-file"],
                 &ipset::addresses(&list, family),
             );
-            machine.takes(program, &[], &iptables::blocklist(family));
+            machine.takes(program, &[], &iptables::list(family, ListPolicy::BLOCKLIST));
         }
     }
 }

@@ -1,20 +1,22 @@
 //! `bench cost` and `bench compare`.
 
-use std::{env, fs, path::PathBuf, thread, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use benches::{
     cost::{
-        case::{Case, Config},
-        contestant::{Kind, Site},
+        case::{Case, Rules},
+        contestant::Kind,
         rounds::{self, Setting},
         rule_file,
-        samples::{Sample, Traffic},
-        trace,
+        sample::{Drawing, Sample, Traffic, any_packets},
     },
     interrupt::Interrupt,
+    rulesets::{Family, trace::read_trace},
 };
 use clap::Args;
+
+use crate::place::Place;
 
 /// `bench cost`.
 #[derive(Debug, Args)]
@@ -32,12 +34,16 @@ pub(crate) struct Own {
 /// `bench compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compared {
-    /// The rules: `ten-rules`, `addresses:N` or `prefixes:N`
+    /// The rules: `ten-rules`, `rules:N`, `rules:KIND:N` with a kind of `acl`, `fw` or `ipc`,
+    /// `classbench:FILE`, `addresses:N` or `prefixes:N`
     #[arg(long = "case", value_name = "CASE")]
     sample: Sample,
-    /// From which sources the packets come, in a case that lists sources
-    #[arg(long, value_enum, default_value = "listed")]
+    /// Which packets come: those that rules match or whose sources are listed, others, or both
+    #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
+    /// The family of addresses that are generated
+    #[arg(long, value_enum, default_value = "v4")]
+    family: Family,
     #[command(flatten)]
     common: Common,
 }
@@ -56,16 +62,15 @@ struct Common {
     /// In how many rounds, in turn with the others
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// The CPU that does the work; else the last
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// The `firewall` command; else the one beside this program
-    #[arg(long, value_name = "PATH")]
-    firewall: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+/// Those of packets at random.
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// How long setting up a firewall may take: lists of a million take some of them minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -73,24 +78,22 @@ const PATIENCE: Duration = Duration::from_secs(600);
 impl Own {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
-        let read = |path: &PathBuf| {
-            fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
-        };
         let path = self
             .rules
             .canonicalize()
             .with_context(|| format!("there is no rule file `{}`", self.rules.display()))?;
         let folder = path.parent().context("a file has a folder")?;
-        let rules = rule_file::retarget(&read(&path)?, folder)
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let rules = rule_file::retarget(&text, folder)
             .with_context(|| format!("`{}` is no rule file", self.rules.display()))?;
         let (packets, source) = match &self.trace {
             Some(path) => (
-                trace::read(&read(path)?)
-                    .with_context(|| format!("`{}` is no trace", path.display()))?,
+                read_trace(path)?.iter().map(|entry| entry.tuple).collect(),
                 format!("packets of `{}`", path.display()),
             ),
             None => (
-                trace::random(self.common.packets, self.common.seed),
+                any_packets(&FAMILIES, self.common.packets, self.common.seed),
                 "packets at random".to_owned(),
             ),
         };
@@ -98,7 +101,7 @@ impl Own {
             name: self.rules.display().to_string(),
             description: source,
             packets,
-            config: Config::firewall_only(rules),
+            rules: Rules::File(rules),
         };
         self.common.measure(&case, &Kind::ALONE, interrupt)
     }
@@ -108,39 +111,24 @@ impl Compared {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let common = &self.common;
-        let case = self
-            .sample
-            .case(self.traffic, common.packets, common.seed)?;
+        let case = self.sample.case(&Drawing {
+            family: self.family,
+            traffic: self.traffic,
+            packets: common.packets,
+            seed: common.seed,
+        })?;
         common.measure(&case, &Kind::COMPARED, interrupt)
     }
 }
 
 impl Common {
     fn measure(&self, case: &Case, kinds: &[Kind], interrupt: Interrupt) -> Result<()> {
-        let firewall = match &self.firewall {
-            Some(path) => path.clone(),
-            None => env::current_exe()?.with_file_name("firewall"),
-        };
-        if !firewall.is_file() {
-            bail!(
-                "there is no `firewall` command at `{}`\n\
-                 help: run `make build`, or name it with `--firewall`",
-                firewall.display()
-            );
-        }
-        let site = Site {
-            firewall: firewall.canonicalize()?,
-            interrupt,
-            patience: PATIENCE,
-        };
+        let site = self.place.site(interrupt, PATIENCE)?;
         let setting = Setting {
             rounds: self.rounds,
             time: Duration::try_from_secs_f64(self.seconds)
                 .with_context(|| format!("`{}` is no number of seconds", self.seconds))?,
-            cpu: match self.cpu {
-                Some(cpu) => cpu,
-                None => thread::available_parallelism()?.get() - 1,
-            },
+            cpu: self.place.cpu()?,
         };
         let tell = |line: &str| eprintln!("bench: {line}");
         let report = rounds::measure(case, kinds, &setting, &site, &tell)?;

@@ -1,11 +1,13 @@
 //! The benchmarks.
 
+mod all;
 mod cost;
-mod sandbox;
+mod place;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use benches::sandbox;
 use clap::{Parser, Subcommand};
 
 /// Measures the firewall, beside others.
@@ -25,6 +27,8 @@ enum Command {
     Cost(cost::Own),
     /// Compare what a packet costs with several firewalls under the same rules
     Compare(cost::Compared),
+    /// Measure everything, and write a report
+    All(all::All),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +46,6 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Cost(own) => own.run(interrupt),
         Command::Compare(compared) => compared.run(interrupt),
+        Command::All(all) => all.run(interrupt),
     }
 }

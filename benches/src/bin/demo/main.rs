@@ -8,16 +8,11 @@ mod ledger;
 mod table;
 mod tour;
 
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
-use benches::interrupt::Interrupt;
+use anyhow::Result;
+use benches::{interrupt::Interrupt, sandbox};
 use clap::Parser;
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    unistd::geteuid,
-};
 
 /// Shows the firewall at work on a test network, and checks every number it prints.
 #[derive(Debug, Parser)]
@@ -41,7 +36,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match prepare().and_then(|interrupt| run(&arguments, &interrupt)) {
+    match sandbox::enter().and_then(|interrupt| run(&arguments, &interrupt)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");
@@ -50,41 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Makes sure that nothing done later outlives the process.
-fn prepare() -> Result<Interrupt> {
-    if !geteuid().is_root() {
-        bail!(
-            "making network namespaces and loading an XDP program needs root\n\
-             help: run `sudo make demo`"
-        );
-    }
-    // In a mount namespace of its own, what is mounted is gone with the last process in it. This
-    // comes before the first thread, since threads share the namespace they begin in.
-    unshare(CloneFlags::CLONE_NEWNS)
-        .context("cannot make a mount namespace (this needs CAP_SYS_ADMIN)")?;
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )
-    .context("cannot keep mounts to this process")?;
-    Interrupt::watch()
-}
-
 fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<()> {
-    let binary = match &arguments.firewall {
-        Some(path) => path.clone(),
-        None => env::current_exe()?.with_file_name("firewall"),
-    };
-    if !binary.is_file() {
-        bail!(
-            "there is no `firewall` command at `{}`\n\
-             help: run `make build`, or name it with `--firewall`",
-            binary.display()
-        );
-    }
+    let binary = sandbox::firewall(arguments.firewall.as_deref())?;
     let plan = tour::Plan {
         rules: &arguments.rules,
         rate: arguments.rate,

@@ -5,11 +5,17 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::cost::{
-    arena::Arena,
-    case::{Case, IpSet},
-    contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
-    tool,
+use crate::{
+    cost::{
+        arena::Arena,
+        case::{Case, Rules},
+        contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+        tool,
+    },
+    rulesets::{
+        Family, RuleSet,
+        write::{ipset, iptables},
+    },
 };
 
 const PACKAGE: &str = "iptables";
@@ -25,12 +31,7 @@ struct Iptables {
 
 /// Restores the sets, if any, and the rules.
 pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
-    let config = if kind == Kind::IpSet {
-        config_with_sets(case)
-    } else {
-        config(case)
-    };
-    let config = match config {
+    let config = match config(kind, case) {
         Ok(config) => config,
         Err(reason) => return Ok(Entry::absent(kind.name(), reason)),
     };
@@ -45,7 +46,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
         if let Some((ipset, sets)) = &config.sets {
             tool::run(host, ipset, &["restore"], sets, site)?;
         }
-        tool::run(host, &config.restore, &["-w"], config.rules, site)?;
+        tool::run(host, &config.restore, &["-w"], &config.rules, site)?;
         Ok(())
     })?;
     Ok(Entry::Ready(Box::new(Iptables {
@@ -59,31 +60,60 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
 }
 
 /// What is to be loaded, and with which commands.
-struct Config<'a> {
+struct Config {
     restore: PathBuf,
     save: PathBuf,
-    rules: &'a str,
-    sets: Option<(PathBuf, &'a str)>,
+    rules: String,
+    sets: Option<(PathBuf, String)>,
 }
 
-fn config(case: &Case) -> Result<Config<'_>, String> {
-    let rules = case.config.iptables.as_ref().map_err(String::clone)?;
+fn config(kind: Kind, case: &Case) -> Result<Config, String> {
+    let [family] = case.families()[..] else {
+        return Err("its tables are for one family".to_owned());
+    };
+    let (restore, save) = match family {
+        Family::V4 => ("iptables-legacy-restore", "iptables-legacy-save"),
+        Family::V6 => ("ip6tables-legacy-restore", "ip6tables-legacy-save"),
+    };
+    let (rules, sets) = if kind == Kind::IpSet {
+        let (rules, sets) = with_sets(case, family)?;
+        (rules, Some((tool::find("ipset", "ipset")?, sets)))
+    } else {
+        (one_by_one(case, family)?, None)
+    };
     Ok(Config {
-        restore: tool::find("iptables-legacy-restore", PACKAGE)?,
-        save: tool::find("iptables-legacy-save", PACKAGE)?,
+        restore: tool::find(restore, PACKAGE)?,
+        save: tool::find(save, PACKAGE)?,
         rules,
-        sets: None,
+        sets,
     })
 }
 
-fn config_with_sets(case: &Case) -> Result<Config<'_>, String> {
-    let IpSet { sets, rules } = case.config.ipset.as_ref().map_err(String::clone)?;
-    Ok(Config {
-        restore: tool::find("iptables-legacy-restore", PACKAGE)?,
-        save: tool::find("iptables-legacy-save", PACKAGE)?,
-        rules,
-        sets: Some((tool::find("ipset", "ipset")?, sets)),
-    })
+fn one_by_one(case: &Case, family: Family) -> Result<String, String> {
+    let of_list;
+    let set = match &case.rules {
+        Rules::Set(set) => set,
+        Rules::List(list, policy) => {
+            tool::check_linear(list.members.len())?;
+            of_list = RuleSet::of_list(list, *policy);
+            &of_list
+        }
+        Rules::File(_) => return Err(tool::NO_FILE.to_owned()),
+    };
+    tool::check_linear(set.rules.len())?;
+    iptables::rules(set, family).map_err(|unknown| unknown.to_string())
+}
+
+/// The rules and the sets.
+fn with_sets(case: &Case, family: Family) -> Result<(String, String), String> {
+    match &case.rules {
+        Rules::List(list, policy) => Ok((
+            iptables::list(family, *policy),
+            ipset::addresses(list, family),
+        )),
+        Rules::Set(_) => Err("it is no list".to_owned()),
+        Rules::File(_) => Err(tool::NO_FILE.to_owned()),
+    }
 }
 
 impl Contestant for Iptables {

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::cost::{
     arena::Arena,
-    case::{Case, INTERFACE},
+    case::{Case, Rules},
     contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
     tool,
 };
+use crate::rulesets::write::nftables::{self, Counters, Hook};
 
 struct Nftables {
     kind: Kind,
@@ -23,18 +24,17 @@ struct Nftables {
 
 /// Loads the script.
 pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
-    let words = if kind == Kind::NftInet {
-        &case.config.nft_inet
-    } else {
-        &case.config.nft_netdev
-    };
-    let (script, command) = match (words, tool::find("nft", "nftables")) {
-        (Ok(script), Ok(command)) => (script, command),
-        (Err(reason), _) => return Ok(Entry::absent(kind.name(), reason)),
-        (_, Err(reason)) => return Ok(Entry::absent(kind.name(), reason)),
-    };
     let arena = Arena::new()?;
-    let script = script.replace(INTERFACE, &arena.host().interface);
+    let device = &arena.host().interface;
+    let hook = if kind == Kind::NftInet {
+        Hook::Prerouting
+    } else {
+        Hook::Ingress { device }
+    };
+    let (script, command) = match (script(case, hook), tool::find("nft", "nftables")) {
+        (Ok(script), Ok(command)) => (script, command),
+        (Err(reason), _) | (_, Err(reason)) => return Ok(Entry::absent(kind.name(), reason)),
+    };
     let host = &arena.network().host;
     let version = tool::version(host, &command, &["--version"], site)?;
     let (loading, _) = tool::loading(|| tool::run(host, &command, &["-f", "-"], &script, site))?;
@@ -46,6 +46,19 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
         loading,
         site: site.clone(),
     })))
+}
+
+/// The rules of a case, where every rule counts, as those of the others do by themselves.
+fn script(case: &Case, hook: Hook<'_>) -> Result<String, String> {
+    let counters = Counters::PerRuleAndRest;
+    match &case.rules {
+        Rules::Set(set) => {
+            tool::check_linear(set.rules.len())?;
+            Ok(nftables::linear(set, hook, counters))
+        }
+        Rules::List(list, policy) => Ok(nftables::addresses(list, *policy, hook, counters)),
+        Rules::File(_) => Err(tool::NO_FILE.to_owned()),
+    }
 }
 
 impl Contestant for Nftables {

@@ -1,7 +1,7 @@
 //! xdp-filter of xdp-tools, which knows lists of addresses and ports.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -18,10 +18,11 @@ use crate::{
     bpffs::BpfFs,
     cost::{
         arena::Arena,
-        case::{Addresses, Case},
+        case::{Case, Rules},
         contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
         tool,
     },
+    rulesets::{AddressList, AddressRange, Verdict},
 };
 
 /// Where it keeps its pins, whatever it is told.
@@ -45,9 +46,8 @@ struct XdpFilter {
 /// Loads it and fills its lists.
 pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
     let absent = |reason: &str| Ok(Entry::absent(kind.name(), reason));
-    let addresses = match &case.config.addresses {
-        Ok(addresses) if addresses.listed.len() <= CAPACITY => addresses,
-        Ok(_) => return absent("its lists hold 10,000 addresses"),
+    let (list, policy) = match config(case) {
+        Ok(config) => config,
         Err(reason) => return absent(reason),
     };
     let command = match tool::find("xdp-filter", "xdp-tools") {
@@ -59,7 +59,6 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     let host = &arena.network().host;
     let version = tool::version(host, &command, &["load", "--version"], site)?;
     let (loading, ()) = tool::loading(|| {
-        let policy = if addresses.dropped { "allow" } else { "deny" };
         let interface = &arena.host().interface;
         let arguments = [
             "load",
@@ -72,7 +71,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
             "ipv4,ipv6",
         ];
         tool::run(host, &command, &arguments, "", site)?;
-        fill(addresses)
+        fill(list)
     })?;
     Ok(Entry::Ready(Box::new(XdpFilter {
         command,
@@ -84,15 +83,38 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     })))
 }
 
+/// The list, and its word for what becomes of others.
+fn config(case: &Case) -> Result<(&AddressList, &'static str), &'static str> {
+    let (list, policy) = match &case.rules {
+        Rules::List(list, policy) => (list, policy),
+        Rules::Set(_) => return Err("it knows no rules on more than one field"),
+        Rules::File(_) => return Err(tool::NO_FILE),
+    };
+    let is_single = |member: &AddressRange| member.first() == member.last();
+    if !list.members.iter().all(is_single) {
+        return Err("it knows single addresses only");
+    }
+    if list.members.len() > CAPACITY {
+        return Err("its lists hold 10,000 addresses");
+    }
+    match (policy.listed, policy.others) {
+        (Verdict::Drop, Verdict::Pass) => Ok((list, "allow")),
+        (Verdict::Pass, Verdict::Drop) => Ok((list, "deny")),
+        (Verdict::Drop, Verdict::Drop) | (Verdict::Pass, Verdict::Pass) => {
+            Err("it drops the listed or the others, not both")
+        }
+    }
+}
+
 /// Fills its lists as `xdp-filter ip ADDRESS --mode src` does, which takes one address a call.
-fn fill(addresses: &Addresses) -> Result<()> {
+fn fill(list: &AddressList) -> Result<()> {
     let mut ipv4 = open::<[u8; 4]>("filter_ipv4")?;
     let mut ipv6 = open::<[u8; 16]>("filter_ipv6")?;
     let source = || anyhow::Ok(PerCpuValues::try_from(vec![SOURCE; cpus()?])?);
-    for address in &addresses.listed {
-        match address {
-            IpAddr::V4(address) => ipv4.insert(Ipv4Addr::octets(address), source()?, 0)?,
-            IpAddr::V6(address) => ipv6.insert(Ipv6Addr::octets(address), source()?, 0)?,
+    for member in &list.members {
+        match member.first() {
+            IpAddr::V4(address) => ipv4.insert(address.octets(), source()?, 0)?,
+            IpAddr::V6(address) => ipv6.insert(address.octets(), source()?, 0)?,
         }
     }
     Ok(())

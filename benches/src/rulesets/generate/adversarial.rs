@@ -6,7 +6,7 @@ use crate::{
     packet::protocol,
     random::Random,
     rulesets::{
-        AddressList, AddressRange, Family, PortRange, Prefix, Rule, RuleSet, Verdict,
+        AddressList, AddressRange, Family, ListPolicy, PortRange, Prefix, Rule, RuleSet, Verdict,
         family::number,
     },
 };
@@ -119,14 +119,13 @@ pub fn last_bits(count: usize, seed: u64) -> AddressList {
 /// that is no prefix is as many rules as it has prefixes.
 #[must_use]
 pub fn one_rule_each(list: &AddressList, default: Verdict) -> RuleSet {
-    let prefixes = list.members.iter().flat_map(|member| member.prefixes());
-    let rules = prefixes
-        .enumerate()
-        .map(|(index, prefix)| Rule::of_source(prefix, Verdict::of_index(index)));
-    RuleSet {
-        rules: rules.collect(),
-        default,
-    }
+    let policy = ListPolicy {
+        listed: Verdict::Drop,
+        others: default,
+    };
+    let mut set = RuleSet::of_list(list, policy);
+    set.spread_verdicts();
+    set
 }
 
 fn hosts(family: Family, hosts: impl IntoIterator<Item = u64>) -> AddressList {

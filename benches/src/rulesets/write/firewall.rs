@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use crate::{
     packet::tcp_flags,
-    rulesets::{FlagMatch, PortRange, Rule, RuleSet, Verdict, family::Family},
+    rulesets::{Family, FlagMatch, ListPolicy, PortRange, Rule, RuleSet, Verdict},
 };
 
 /// The flags by the names that rule files give them.
@@ -46,16 +46,18 @@ pub fn rules(set: &RuleSet, settings: Settings<'_>) -> String {
     text
 }
 
-/// The rule file of a blocklist: sources that stand in the list file `file`, whose name is
-/// relative to the rule file, are dropped by the rule `blocklist`; all others pass.
+/// The rule file of a list: the rule `listed` is for sources that stand in the list file `file`,
+/// whose name is relative to the rule file.
 #[must_use]
-pub fn blocklist(file: &str, settings: Settings<'_>) -> String {
+pub fn list(file: &str, policy: ListPolicy, settings: Settings<'_>) -> String {
+    let ListPolicy { listed, others } = policy;
     let mut text = String::new();
-    let _ = write_settings(&mut text, settings, Verdict::Pass);
+    let _ = write_settings(&mut text, settings, others);
+    let action = action(listed);
     let _ = write!(
         text,
-        "\n[sets]\nlisted = {{ file = {file:?} }}\n\n[[rule]]\nname = \"blocklist\"\n\
-         action = \"drop\"\nsrc = \"@listed\"\n"
+        "\n[sets]\nlisted = {{ file = {file:?} }}\n\n[[rule]]\nname = \"listed\"\n\
+         action = {action:?}\nsrc = \"@listed\"\n"
     );
     text
 }

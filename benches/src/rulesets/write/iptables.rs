@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use super::ipset::set_name;
 use crate::{
     packet::{protocol, tcp_flags},
-    rulesets::{Family, PortRange, Rule, RuleSet, Verdict},
+    rulesets::{Family, ListPolicy, PortRange, Rule, RuleSet, Verdict},
 };
 
 /// The flags by the names that iptables gives them, which has none for the others.
@@ -61,14 +61,15 @@ pub fn rules(set: &RuleSet, family: Family) -> Result<String, UnknownFlags> {
     Ok(chain(set.default, &lines))
 }
 
-/// The rule for the blocklist that [`ipset::addresses`](super::ipset::addresses) makes of the
-/// family: packets whose source is in the set are dropped, all others pass.
+/// The rule for the set that [`ipset::addresses`](super::ipset::addresses) makes of a list for the
+/// family.
 #[must_use]
-pub fn blocklist(family: Family) -> String {
+pub fn list(family: Family, policy: ListPolicy) -> String {
     let set = set_name(family);
+    let target = target(policy.listed);
     chain(
-        Verdict::Pass,
-        &format!("-A PREROUTING -m set --match-set {set} src -j DROP\n"),
+        policy.others,
+        &format!("-A PREROUTING -m set --match-set {set} src -j {target}\n"),
     )
 }
 

@@ -36,6 +36,8 @@ pub enum Counters {
     None,
     /// Each rule counts.
     PerRule,
+    /// Each rule counts, and a last one counts the packets that none of them matches.
+    PerRuleAndRest,
 }
 
 impl Counters {
@@ -43,15 +45,17 @@ impl Counters {
     const fn statement(self) -> &'static str {
         match self {
             Self::None => "",
-            Self::PerRule => "counter ",
+            Self::PerRule | Self::PerRuleAndRest => "counter ",
         }
     }
 }
 
-/// Writes the table: `sets` before a chain of that policy with the lines that `rules` writes.
+/// Writes the table: `sets` before a chain of that policy with the lines that `rules` writes, which
+/// ends as `counters` say.
 fn table(
     hook: Hook<'_>,
     default: Verdict,
+    counters: Counters,
     sets: &str,
     rules: impl FnOnce(&mut String) -> fmt::Result,
 ) -> String {
@@ -67,6 +71,9 @@ fn table(
         word(default)
     );
     let _ = rules(&mut text);
+    if counters == Counters::PerRuleAndRest {
+        let _ = writeln!(text, "counter {}", word(default));
+    }
     text.push_str("}\n}\n");
     text
 }

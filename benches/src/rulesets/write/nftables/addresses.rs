@@ -5,15 +5,20 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use super::{Counters, Hook, table};
-use crate::rulesets::{AddressList, AddressRange, Family, Verdict};
+use super::{Counters, Hook, table, word};
+use crate::rulesets::{AddressList, AddressRange, Family, ListPolicy};
 
-/// The script of a blocklist: packets whose source is in the list are dropped, all others pass.
+/// The script of a list.
 ///
 /// Each family that the list has is a set, of hashed addresses when all members are single ones,
 /// else of intervals, which do not overlap.
 #[must_use]
-pub fn addresses(list: &AddressList, hook: Hook<'_>, counters: Counters) -> String {
+pub fn addresses(
+    list: &AddressList,
+    policy: ListPolicy,
+    hook: Hook<'_>,
+    counters: Counters,
+) -> String {
     let merged = list.merged();
     let families = list.families();
     let mut sets = String::new();
@@ -21,10 +26,11 @@ pub fn addresses(list: &AddressList, hook: Hook<'_>, counters: Counters) -> Stri
         // Writing to a string does not fail.
         let _ = write_set(&mut sets, list, &merged, *family);
     }
-    table(hook, Verdict::Pass, &sets, |text| {
+    table(hook, policy.others, counters, &sets, |text| {
         families.iter().try_for_each(|family| {
             let (ip, set) = names(*family);
-            writeln!(text, "{ip} saddr @{set} {}drop", counters.statement())
+            let (count, verdict) = (counters.statement(), word(policy.listed));
+            writeln!(text, "{ip} saddr @{set} {count}{verdict}")
         })
     })
 }
@@ -97,7 +103,12 @@ ip6 saddr @listed6 drop
 }
 ";
         assert_eq!(
-            addresses(&list, Hook::Ingress { device: "eth0" }, Counters::None),
+            addresses(
+                &list,
+                ListPolicy::BLOCKLIST,
+                Hook::Ingress { device: "eth0" },
+                Counters::None
+            ),
             script
         );
     }

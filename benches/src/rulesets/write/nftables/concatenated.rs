@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Hook, table, word};
+use super::{Counters, Hook, table, word};
 use crate::rulesets::{Family, Index, PortRange, Prefix, Rule, RuleSet};
 
 /// A script, and how much of the rule set it is.
@@ -31,7 +31,7 @@ pub fn concatenated(set: &RuleSet, hook: Hook<'_>) -> Concatenated {
         // Writing to a string does not fail.
         let _ = write_map(&mut maps, *family, members);
     }
-    let script = table(hook, set.default, &maps, |text| {
+    let script = table(hook, set.default, Counters::None, &maps, |text| {
         families.iter().try_for_each(|family| {
             let (ip, _, map) = names(*family);
             writeln!(

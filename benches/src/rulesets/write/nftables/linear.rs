@@ -23,7 +23,7 @@ const FLAGS: [(&str, u8); 8] = [
 /// The script of a rule set as a chain of its rules, in order.
 #[must_use]
 pub fn linear(set: &RuleSet, hook: Hook<'_>, counters: Counters) -> String {
-    table(hook, set.default, "", |text| {
+    table(hook, set.default, counters, "", |text| {
         set.rules
             .iter()
             .try_for_each(|rule| write_rule(text, rule, counters))

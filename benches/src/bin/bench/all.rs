@@ -1,0 +1,133 @@
+//! `bench all`.
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use benches::{
+    cost::{
+        machine::Machine,
+        reload,
+        report::Report,
+        rounds::{self, Setting},
+        sample::{Drawing, Traffic},
+    },
+    interrupt::Interrupt,
+    rulesets::Family,
+    suite::{
+        markdown,
+        plan::{Plan, Planned},
+        results::{Measured, Results},
+    },
+};
+use clap::Args;
+
+use crate::place::Place;
+
+/// `bench all`.
+#[derive(Debug, Args)]
+pub(crate) struct All {
+    /// The folder for `report.json` and `report.md`
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Measure less, in less time
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl All {
+    /// Measures everything, writes the results and prints how they meet the targets.
+    pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
+        let plan = if self.quick {
+            Plan::quick()
+        } else {
+            Plan::full()
+        };
+        let site = self.place.site(interrupt, plan.patience)?;
+        let setting = Setting {
+            rounds: plan.rounds,
+            time: plan.time,
+            cpu: self.place.cpu()?,
+        };
+        let mut results = Results {
+            machine: Machine::read()?,
+            seconds: 0.0,
+            measured: Vec::new(),
+            reload: None,
+            failures: Vec::new(),
+        };
+        let began = Instant::now();
+        for (number, planned) in (1..).zip(&plan.cases) {
+            let drawing = Drawing {
+                family: Family::V4,
+                traffic: Traffic::Hits,
+                packets: plan.packets,
+                seed: 1,
+            };
+            let measured = measure(planned, &drawing, |case| {
+                eprintln!(
+                    "bench: {number} of {}, {:.0} s: {}",
+                    plan.cases.len(),
+                    began.elapsed().as_secs_f64(),
+                    case.name
+                );
+                rounds::measure(case, planned.kinds, &setting, &site, &|_| {})
+            });
+            site.interrupt.check()?;
+            match measured {
+                Ok(measured) => results.measured.push(measured),
+                Err(error) => results.failures.push(told(&error, planned)),
+            }
+        }
+        eprintln!("bench: reloads under traffic");
+        match reload::measure(plan.reloaded, plan.reloads, setting.cpu, &site) {
+            Ok(reload) => results.reload = Some(reload),
+            Err(error) => results.failures.push(format!("reloads: {error:#}")),
+        }
+        site.interrupt.check()?;
+        results.seconds = began.elapsed().as_secs_f64();
+        self.write(&results)?;
+        print!("{}", markdown::target_table(&results));
+        ensure!(
+            results.failures.is_empty(),
+            "not all was measured: {}",
+            results.failures.join("; ")
+        );
+        Ok(())
+    }
+
+    fn write(&self, results: &Results) -> Result<()> {
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
+        let json = serde_json::to_string_pretty(results)? + "\n";
+        for (name, text) in [
+            ("report.json", json),
+            ("report.md", markdown::page(results)),
+        ] {
+            let path = self.out.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+            eprintln!("bench: wrote `{}`", path.display());
+        }
+        Ok(())
+    }
+}
+
+fn measure(
+    planned: &Planned,
+    drawing: &Drawing,
+    measure: impl FnOnce(&benches::cost::case::Case) -> Result<Report>,
+) -> Result<Measured> {
+    let case = planned.sample.case(drawing)?;
+    Ok(Measured {
+        group: planned.group,
+        size: planned.size,
+        report: measure(&case)?,
+    })
+}
+
+fn told(error: &anyhow::Error, planned: &Planned) -> String {
+    let failure = format!("{:?}: {error:#}", planned.sample);
+    eprintln!("bench: {failure}");
+    failure
+}

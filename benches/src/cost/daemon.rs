@@ -1,0 +1,353 @@
+//! The `firewall` command, used as anybody would: started, told, and ended.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, SysconfVar, sysconf},
+};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::{
+    arena::Arena,
+    case::LIST_FILE,
+    contestant::{ImageFacts, Site, Verdicts},
+    tool,
+};
+use crate::bpffs::BpfFs;
+
+/// How long it may take to end.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// How often a wait looks whether it has done.
+const STEP: Duration = Duration::from_millis(1);
+
+const INSTANCE: &str = "bench";
+
+/// The reasons that stand for no rule having matched.
+const UNMATCHED: [&str; 2] = ["policy", "neighbour"];
+
+/// `firewall apply` on the host of an arena, ended with the value.
+pub(super) struct Daemon {
+    binary: PathBuf,
+    arena: Arc<Arena>,
+    bpffs: BpfFs,
+    folder: TempDir,
+    site: Site,
+    process: Option<Child>,
+}
+
+/// What the log says of rules that were brought into force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Change {
+    /// How long the compiler took.
+    pub(super) compiled: Duration,
+    /// How long everything took, from the rule file to the switch.
+    pub(super) all: Duration,
+}
+
+impl Daemon {
+    /// Makes the place for it, an arena with a sink, and starts nothing.
+    pub(super) fn prepare(site: &Site) -> Result<Self> {
+        Ok(Self {
+            binary: site.firewall.clone(),
+            arena: Arc::new(Arena::with_sink()?),
+            bpffs: BpfFs::mount()?,
+            folder: tempfile::Builder::new().prefix("fw-bench-").tempdir()?,
+            site: site.clone(),
+            process: None,
+        })
+    }
+
+    pub(super) const fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
+    pub(super) fn version(&self) -> Result<String> {
+        let host = &self.arena.network().host;
+        tool::version(host, &self.binary, &["--version"], &self.site)
+    }
+
+    /// The pin of its XDP program.
+    pub(super) fn program(&self) -> PathBuf {
+        let folder = self.bpffs.path().join("firewall");
+        folder.join(INSTANCE).join("program")
+    }
+
+    /// Writes the rule file and the list file that it names.
+    pub(super) fn write(&self, rules: &str, list: Option<&str>) -> Result<()> {
+        fs::write(self.rules(), rules)?;
+        if let Some(list) = list {
+            fs::write(self.folder.path().join(LIST_FILE), list)?;
+        }
+        Ok(())
+    }
+
+    /// Starts it with the rule file that was written, and waits until it judges.
+    pub(super) fn start(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command
+            // The object file that is built in, whatever a developer has set.
+            .env_remove("FIREWALL_OBJECT")
+            .args(self.arguments())
+            .arg("apply")
+            .arg(self.rules())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(self.log())?)
+            // Out of reach of the terminal's Ctrl-C: this program ends it, and in order.
+            .process_group(0);
+        self.process = Some(self.arena.network().host.spawn(&mut command)?);
+        self.wait(|daemon| {
+            let program = daemon.arena.network().xdp_program(daemon.arena.host())?;
+            Ok(program.map(|_| ()))
+        })
+    }
+
+    /// Has it read its files again; the wait for what comes of it is [`Self::change`].
+    pub(super) fn reload(&self) -> Result<()> {
+        Ok(kill(self.pid()?, Signal::SIGHUP)?)
+    }
+
+    /// Waits until it says that it has brought this generation into force, and hands back what it
+    /// says.
+    pub(super) fn change(&mut self, generation: u32) -> Result<Change> {
+        self.wait(|daemon| {
+            let text = fs::read_to_string(daemon.log())?;
+            Ok(read_change(&text, generation))
+        })
+    }
+
+    /// The CPU time that its threads have taken, in seconds (`proc_pid_stat(5)`).
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.pid()?);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+        let ticks = read_ticks(&text).with_context(|| format!("`{path}` is not understood"))?;
+        let rate = sysconf(SysconfVar::CLK_TCK)?.context("the kernel has no clock ticks")?;
+        Ok(ticks as f64 / rate as f64)
+    }
+
+    /// The bytes of the image in force and of all its maps, and how long the compiler took.
+    pub(super) fn image(&mut self) -> Result<ImageFacts> {
+        // It judges a moment before it has pinned what its other commands read.
+        let compiled = self.change(1)?.compiled;
+        let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
+            .context("`firewall status` is not understood")?;
+        Ok(ImageFacts {
+            bytes: status.rules.image_bytes,
+            map_bytes: status.maps.iter().map(|map| map.memory).sum(),
+            compile_seconds: compiled.as_secs_f64(),
+        })
+    }
+
+    /// What it has counted.
+    pub(super) fn verdicts(&self) -> Result<Verdicts> {
+        let counters: Counters = serde_json::from_str(&self.ask(&["counters", "--json"])?)
+            .context("`firewall counters` is not understood")?;
+        counters.verdicts()
+    }
+
+    /// Runs another of its commands, and hands back what it prints.
+    fn ask(&self, words: &[&str]) -> Result<String> {
+        let arguments = self.arguments();
+        let before = arguments.iter().map(String::as_str);
+        let all: Vec<_> = before.chain(words.iter().copied()).collect();
+        let host = &self.arena.network().host;
+        tool::run(host, &self.binary, &all, "", &self.site)
+    }
+
+    fn arguments(&self) -> [String; 6] {
+        let path = |path: &Path| path.display().to_string();
+        [
+            "--bpffs".to_owned(),
+            path(self.bpffs.path()),
+            "--run-dir".to_owned(),
+            path(&self.folder.path().join("run")),
+            "--instance".to_owned(),
+            INSTANCE.to_owned(),
+        ]
+    }
+
+    fn rules(&self) -> PathBuf {
+        self.folder.path().join("rules.toml")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        let process = self.process.as_ref().context("it does not run")?;
+        Ok(Pid::from_raw(i32::try_from(process.id())?))
+    }
+
+    /// Waits until `look` finds something, as long as the process lives.
+    fn wait<T>(&mut self, look: impl Fn(&Self) -> Result<Option<T>>) -> Result<T> {
+        let deadline = Instant::now() + self.site.patience;
+        loop {
+            if let Some(found) = look(self)? {
+                return Ok(found);
+            }
+            self.site.interrupt.check()?;
+            if let Some(process) = &mut self.process
+                && let Some(status) = process.try_wait()?
+            {
+                self.process = None;
+                bail!(
+                    "`firewall apply` ended with {status}:\n{}",
+                    fs::read_to_string(self.log())?.trim()
+                );
+            }
+            ensure!(
+                Instant::now() < deadline,
+                tool::TooSlow::new("firewall apply", self.site.patience)
+            );
+            thread::sleep(STEP);
+        }
+    }
+
+    /// Makes it end; whether it has.
+    fn end(&mut self) -> bool {
+        let pid = self.pid();
+        let Some(mut process) = self.process.take() else {
+            return true;
+        };
+        if !pid.is_ok_and(|pid| kill(pid, Signal::SIGTERM).is_ok()) {
+            return false;
+        }
+        let deadline = Instant::now() + ENDING;
+        while Instant::now() < deadline {
+            if let Ok(Some(_)) = process.try_wait() {
+                return true;
+            }
+            thread::sleep(STEP);
+        }
+        // What it leaves goes with the mount and the namespaces.
+        let _ = process.kill().and_then(|()| process.wait());
+        false
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !self.end() {
+            eprintln!("bench: `firewall apply` did not end by itself");
+        }
+    }
+}
+
+/// Finds the line `... generation N in force: ... (read 0.12 ms, ..., compiled 1.5 ms, ...)`.
+fn read_change(log: &str, generation: u32) -> Option<Change> {
+    let begin = format!("generation {generation} in force: ");
+    // The last line may not be complete.
+    let (whole, _) = log.rsplit_once('\n')?;
+    let line = whole.lines().find(|line| line.contains(&begin))?;
+    let (_, stages) = line.rsplit_once('(')?;
+    let mut change = Change {
+        compiled: Duration::ZERO,
+        all: Duration::ZERO,
+    };
+    for stage in stages.trim_end_matches(')').split(", ") {
+        let mut words = stage.split(' ');
+        let name = words.next()?;
+        let milliseconds: f64 = words.next()?.parse().ok()?;
+        let time = Duration::try_from_secs_f64(milliseconds / 1e3).ok()?;
+        change.all += time;
+        if name == "compiled" {
+            change.compiled = time;
+        }
+    }
+    Some(change)
+}
+
+/// The sum of the fields 14 and 15, behind the name in parentheses, which may hold anything.
+fn read_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11);
+    let mut next = || times.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
+/// What `firewall status --json` prints, as far as it matters here.
+#[derive(Deserialize)]
+struct Status {
+    rules: StatusRules,
+    maps: Vec<StatusMap>,
+}
+
+#[derive(Deserialize)]
+struct StatusRules {
+    image_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct StatusMap {
+    memory: u64,
+}
+
+/// What `firewall counters --json` prints.
+#[derive(Deserialize)]
+struct Counters {
+    rules: Vec<Counter>,
+    reasons: Vec<Counter>,
+}
+
+#[derive(Deserialize)]
+struct Counter {
+    name: String,
+    action: String,
+    packets: u64,
+}
+
+impl Counters {
+    fn verdicts(&self) -> Result<Verdicts> {
+        let mut verdicts = Verdicts::default();
+        for counter in self.rules.iter().chain(&self.reasons) {
+            match counter.action.as_str() {
+                "pass" => verdicts.passed += counter.packets,
+                "drop" => verdicts.dropped += counter.packets,
+                // Counted, and judged by a later rule.
+                "count" => {}
+                other => bail!("the counter `{}` has the action `{other}`", counter.name),
+            }
+        }
+        let unmatched = self.reasons.iter();
+        verdicts.unmatched = unmatched
+            .filter(|reason| UNMATCHED.contains(&reason.name.as_str()))
+            .map(|reason| reason.packets)
+            .sum();
+        Ok(verdicts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_from_the_log() {
+        let log = "firewall: INFO generation 1 in force: 7 rules, image 1,848 bytes (read 1.00 ms, \
+                   parsed 2.00 ms, compiled 30.5 ms, loaded 4.00 ms, switched 120 ms)\n\
+                   firewall: INFO generation 2 in force: 7 ru";
+        let change = read_change(log, 1).unwrap();
+        assert_eq!(change.compiled, Duration::from_micros(30_500));
+        assert_eq!(change.all, Duration::from_micros(157_500));
+        assert_eq!(read_change(log, 2), None);
+    }
+
+    #[test]
+    fn ticks_stand_behind_the_name() {
+        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 20 5 0 0";
+        assert_eq!(read_ticks(stat), Some(25));
+    }
+}

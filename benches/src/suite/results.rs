@@ -1,0 +1,89 @@
+//! Everything that a run measured.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Group;
+use crate::cost::{
+    contestant::Kind,
+    machine::Machine,
+    reload::Reload,
+    report::{Figures, Report},
+    statistics::Spread,
+};
+
+/// The figures of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// The machine, as the run began.
+    pub machine: Machine,
+    /// How long the run took, in seconds.
+    pub seconds: f64,
+    /// The cases, in the order in which they were measured.
+    pub measured: Vec<Measured>,
+    /// Reloads under traffic.
+    pub reload: Option<Reload>,
+    /// What could not be measured, and why.
+    pub failures: Vec<String>,
+}
+
+/// The figures of a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// What it is a part of.
+    pub group: Group,
+    /// About how many rules or members it has.
+    pub size: usize,
+    /// The figures.
+    pub report: Report,
+}
+
+impl Results {
+    /// The cases of a group, in order.
+    pub fn of(&self, group: Group) -> impl Iterator<Item = &Measured> {
+        let measured = self.measured.iter();
+        measured.filter(move |measured| measured.group == group)
+    }
+
+    /// The figures of `firewall` in the cases of a group and a size.
+    pub fn own(&self, group: Group, size: usize) -> impl Iterator<Item = &Figures> {
+        self.of(group)
+            .filter(move |measured| measured.size == size)
+            .filter_map(|measured| measured.figures(Kind::Firewall))
+    }
+
+    /// How noisy the floor was, over the cases.
+    #[must_use]
+    pub fn noise(&self) -> Spread {
+        self.over(|report| report.noise)
+    }
+
+    /// What making a packet costs, in nanoseconds, over the cases.
+    #[must_use]
+    pub fn generator(&self) -> Spread {
+        self.over(|report| report.generator.median)
+    }
+
+    /// The floor in nanoseconds, over the cases.
+    #[must_use]
+    pub fn floor(&self) -> Spread {
+        let floors = self.measured.iter().filter_map(|measured| {
+            let floor = measured.figures(Kind::Floor)?;
+            Some(floor.on_the_way.nanoseconds.median)
+        });
+        Spread::of(&floors.collect::<Vec<_>>())
+    }
+
+    fn over(&self, value: impl Fn(&Report) -> f64) -> Spread {
+        let values = self.measured.iter().map(|measured| value(&measured.report));
+        Spread::of(&values.collect::<Vec<_>>())
+    }
+}
+
+impl Measured {
+    /// The figures of a contestant, if it took part.
+    #[must_use]
+    pub fn figures(&self, kind: Kind) -> Option<&Figures> {
+        let mut contestants = self.report.contestants.iter();
+        contestants.find(|figures| figures.name == kind.name())
+    }
+}
