@@ -123,7 +123,7 @@ fn small_fields_that_do_not_fit_are_told() {
     assert_eq!(table, Table::SmallFields);
     assert_eq!(
         names,
-        "`odd` (4 ranges of small fields), `rule 0` (2 ranges of small fields), `rule 1` \
+        "`odd` (5 ranges of small fields), `rule 0` (2 ranges of small fields), `rule 1` \
          (2 ranges of small fields), ..."
     );
 }
