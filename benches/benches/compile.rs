@@ -107,8 +107,8 @@ fn long_list(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let before = Arc::new(with_list(set.clone()));
     let after = Arc::new(with_list(changed(&set)));
     let setting = Setting::new(&before);
-    let compiled = Compiled::new(Arc::clone(&before), &setting.target())?;
-    let updated = compiled.update(Arc::clone(&after), &setting.target())?;
+    let compiled = Compiled::new(Arc::clone(&before), &setting.target(), |_| ())?;
+    let updated = compiled.update(Arc::clone(&after), &setting.target(), |_| ())?;
     println!(
         "image of {} bytes, {} bytes after the update",
         compiled.image().bytes().len(),
