@@ -108,7 +108,7 @@ fn long_list(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let after = Arc::new(with_list(changed(&set)));
     let setting = Setting::new(&before);
     let compiled = Compiled::new(Arc::clone(&before), &setting.target(), |_| ())?;
-    let updated = compiled.update(Arc::clone(&after), &setting.target(), |_| ())?;
+    let updated = compiled.update(Arc::clone(&after), &setting.target())?;
     println!(
         "image of {} bytes, {} bytes after the update",
         compiled.image().bytes().len(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use benches::rulesets::{
     AddressList,
     Family::{V4, V6},
-    RuleSet, Verdict,
+    ListPolicy, RuleSet, Verdict,
     generate::{Kind, addresses, different_ports, nested_prefixes, prefixes, rule_set},
     write::{firewall, list::list},
 };
@@ -71,7 +71,7 @@ fn of_rules(set: RuleSet) -> Files {
 fn of_list(addresses: &AddressList) -> Files {
     Files {
         set: None,
-        rules: firewall::blocklist("list.txt", SETTINGS),
+        rules: firewall::list("list.txt", ListPolicy::BLOCKLIST, SETTINGS),
         list: list(addresses),
     }
 }
