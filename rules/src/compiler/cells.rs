@@ -5,15 +5,18 @@ use std::{collections::HashMap, hash::Hash};
 use firewall_ebpf::image::{MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
 
 use super::{
-    CompileError, plan::Part, rows::ones, rules::Rules, side::Side, upper::Upper, writer::Writer,
+    CompileError,
+    plan::Part,
+    rows::{self, meet, ones},
+    rules::Rules,
+    side::Side,
+    upper::Upper,
+    writer::Writer,
 };
 use crate::ranges::Value;
 
 /// The most cells: 256 KiB, which the second-level cache holds.
 const MAX_CELLS: usize = 1 << 16;
-
-/// The most bytes that the compiler uses for bit vectors meanwhile.
-const MAX_WORK: usize = 1 << 26;
 
 /// The distinct lists of entries, and for each cell the number of its list.
 pub(super) struct Cells {
@@ -34,8 +37,7 @@ impl Cells {
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len(), upper.classes.len()];
         let cells = classes.into_iter().fold(1, usize::saturating_mul);
-        let row_bytes = rules.len().div_ceil(64) * 8;
-        if cells > MAX_CELLS || classes.iter().sum::<usize>().saturating_mul(row_bytes) > MAX_WORK {
+        if cells > MAX_CELLS || !rows::can_be_made(&classes, rules.len()) {
             return None;
         }
         let all: Vec<usize> = (0..rules.len()).collect();
@@ -50,9 +52,7 @@ impl Cells {
         let mut both = vec![0; src_rows.words()];
         for src in src_rows.iter() {
             for dst in dst_rows.iter() {
-                for (word, (src, dst)) in both.iter_mut().zip(src.iter().zip(dst)) {
-                    *word = src & dst;
-                }
+                meet(&mut both, src, dst);
                 for upper in upper_rows.iter() {
                     let matching = ones(both.iter().zip(upper).map(|(a, b)| a & b));
                     let list = list(rules, matching)?;

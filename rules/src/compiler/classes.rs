@@ -308,8 +308,9 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// The 128-bit number of a member of what is hashed: two outputs of SplitMix64 (Steele, Lea, Flood: Fast Splittable
-/// Pseudorandom Number Generators, 2014). The same in every run, so that images are too.
+/// The 128-bit number of a member of what is hashed: two outputs of SplitMix64 (Steele, Lea, Flood:
+/// Fast Splittable Pseudorandom Number Generators, 2014). The same in every run, so that images are
+/// too.
 pub(super) fn number(member: u32) -> u128 {
     let mix = |seed: u64| {
         let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -53,15 +53,30 @@ pub(super) fn largest(
         .filter(|(amount, _)| *amount > 0)
         .collect();
     amounts.sort_by_key(|(amount, rule)| (Reverse(*amount), *rule));
-    let named = amounts.iter().take(NAMED).map(|(amount, rule)| {
+    let named = amounts.iter().map(|(amount, rule)| {
         let unit = if *amount == 1 { one } else { many };
         format!("`{}` ({amount} {unit})", rules.name(*rule))
     });
-    let mut names = named.collect::<Vec<_>>().join(", ");
-    if amounts.len() > NAMED {
-        names.push_str(", ...");
+    listed(named)
+}
+
+/// The names of the first of some rules.
+pub(super) fn first(rules: &Rules<'_>, members: &[usize]) -> String {
+    listed(
+        members
+            .iter()
+            .map(|rule| format!("`{}`", rules.name(*rule))),
+    )
+}
+
+/// As many as are named, and whether there are more.
+fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len() > NAMED;
+    let mut listed = names.take(NAMED).collect::<Vec<_>>().join(", ");
+    if more {
+        listed.push_str(", ...");
     }
-    names
+    listed
 }
 
 fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>) -> String {

@@ -5,13 +5,13 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{GridLeaf, MODE_GRID, NONE, ORDER_LIMIT, SLOT_LIMIT, Section, item};
+use firewall_ebpf::image::{GridLeaf, MODE_GRID, NONE, Section};
 
 use super::{
     CompileError,
     plan::Part,
     row_walk,
-    rows::ones,
+    rows::{self, meet, ones},
     rules::Rules,
     side::Side,
     upper::{SignatureId, Upper},
@@ -28,9 +28,6 @@ const MAX_ROWS: usize = 1 << 22;
 
 /// The most items of a list: a row has bytes, and 0 is no item.
 const MAX_ITEMS: usize = 255;
-
-/// The most bytes that the compiler uses for bit vectors meanwhile.
-const MAX_WORK: usize = 1 << 26;
 
 /// The grid of a section.
 pub(super) struct Grid {
@@ -51,12 +48,7 @@ impl Grid {
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len()];
         let cells = classes[0].saturating_mul(classes[1]);
-        let row_bytes = rules.len().div_ceil(64) * 8;
-        if cells > MAX_CELLS
-            || classes.iter().sum::<usize>().saturating_mul(row_bytes) > MAX_WORK
-            || rules.len() > ORDER_LIMIT as usize
-            || (0..rules.len()).any(|rule| rules.slot(rule) >= SLOT_LIMIT)
-        {
+        if cells > MAX_CELLS || !rows::can_be_made(&classes, rules.len()) {
             return None;
         }
         let (src_rows, dst_rows) = (src.rows(), dst.rows());
@@ -72,9 +64,7 @@ impl Grid {
         let mut both = vec![0; src_rows.words()];
         for src in src_rows.iter() {
             for dst in dst_rows.iter() {
-                for (word, (src, dst)) in both.iter_mut().zip(src.iter().zip(dst)) {
-                    *word = src & dst;
-                }
+                meet(&mut both, src, dst);
                 if let Some(number) = by_bits.get(&both) {
                     grid.cells.push(*number);
                     continue;
@@ -142,9 +132,7 @@ impl Grid {
                 row: rows[*row],
                 items: writer.offset(),
             });
-            let items = list
-                .iter()
-                .map(|rule| item(*rule as u32, rules.slot(*rule), rules.what(*rule), 0));
+            let items = list.iter().map(|rule| rules.item(*rule, 0));
             writer.u64s(&std::iter::once(NONE).chain(items).collect::<Vec<_>>())?;
         }
         section.grid_leaves = writer.offset();

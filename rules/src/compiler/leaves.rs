@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use firewall_ebpf::image::{
-    EMPTY, MAX_LIST, MAX_SIGNATURES, NONE, ORDER_LIMIT, SLOT_LIMIT, TABLE, item, leaf,
-};
+use firewall_ebpf::image::{EMPTY, MAX_LIST, MAX_SIGNATURES, NONE, TABLE, leaf};
 
 use super::{
     CompileError,
@@ -95,18 +93,13 @@ impl<'a> Leaves<'a> {
         // No packet has signature 0.
         let next = self.bits.len() as u32 + 1;
         let bit = *self.bits.entry(signature).or_insert(next);
-        self.word(rule, bit)
-    }
-
-    fn word(&self, rule: usize, bit: u32) -> Result<u64, CompileError> {
-        let slot = self.rules.slot(rule);
-        if rule >= ORDER_LIMIT as usize || slot >= SLOT_LIMIT || bit as usize >= MAX_SIGNATURES {
+        if bit as usize >= MAX_SIGNATURES {
             return Err(CompileError::TooManyRules {
                 rules: self.rules.len(),
-                allowed: ORDER_LIMIT.min(SLOT_LIMIT) as usize,
+                allowed: MAX_SIGNATURES - 1,
             });
         }
-        Ok(item(rule as u32, slot, self.rules.what(rule), bit))
+        Ok(self.rules.item(rule, bit))
     }
 
     fn write(&mut self, rules: &[usize], writer: &mut Writer) -> Result<u64, NoLeaf> {
@@ -134,7 +127,7 @@ impl<'a> Leaves<'a> {
     fn write_table(&self, rules: &[usize], writer: &mut Writer) -> Result<u64, CompileError> {
         let mut items = Vec::with_capacity(rules.len() + 1);
         for rule in rules.iter().rev() {
-            items.push(self.word(*rule, 0)?);
+            items.push(self.rules.item(*rule, 0));
         }
         items.push(NONE);
         writer.align(8)?;

@@ -2,8 +2,8 @@
 //!
 //! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
 //! section the values of each field that the same rules match are one *class* (`classes`); a
-//! trie (`trie`) takes an address to its class and a lookup (`lookup`) a small field; the classes of the small fields
-//! are fused to one (`upper`); and the classes of source, destination and upper layer lead to
+//! trie (`trie`) takes an address to its class and a lookup (`lookup`) a small field; the classes
+//! of the small fields are fused to one (`upper`); and the classes of source, destination and upper layer lead to
 //! the first rule that matches: through a table of cells when there are few combinations
 //! (`cells`), through a table of pairs of address classes when there are few of those (`grid`),
 //! and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
@@ -170,20 +170,11 @@ pub enum CompileError {
 impl CompileError {
     /// The rules `members` of a section need too many steps.
     fn too_much_work(packets: Kind, rules: &Rules<'_>, members: &[usize], needed: usize) -> Self {
-        const NAMED: usize = 3;
-        let names = members.iter().take(NAMED).map(|rule| rules.name(*rule));
-        let mut names = names
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        if members.len() > NAMED {
-            names.push_str(", ...");
-        }
         Self::TooMuchWork {
             packets,
             rules: members.len(),
             counting: members.iter().filter(|rule| rules.counts(**rule)).count(),
-            names,
+            names: culprits::first(rules, members),
             needed,
             allowed: MAX_WALK as usize,
         }
@@ -202,24 +193,7 @@ pub use view::Kind as PacketKind;
 ///
 /// When `target.slots` has another length than the rules.
 pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileError> {
-    compile_telling(ruleset, target, |_| ())
-}
-
-/// Compiles a rule set, and tells of each stage when it begins.
-///
-/// # Errors
-///
-/// [`CompileError`] when the tables would exceed a limit.
-///
-/// # Panics
-///
-/// When `target.slots` has another length than the rules.
-pub fn compile_telling(
-    ruleset: &Ruleset,
-    target: &Target<'_>,
-    tell: impl FnMut(Stage) + 'static,
-) -> Result<Image, CompileError> {
-    build(ruleset, target, tell).map(|(image, _)| image)
+    build(ruleset, target, |_| ()).map(|(image, _)| image)
 }
 
 /// Compiles a rule set; what updates need, too.

@@ -1,6 +1,6 @@
 //! The rows of a section: rules whose matches are found by ANDing one bit vector for each class.
 
-use firewall_ebpf::image::{MAX_WALK, Section, item};
+use firewall_ebpf::image::{MAX_WALK, Section};
 
 use super::{
     CompileError,
@@ -53,9 +53,7 @@ pub(super) fn write(
     section.stride = ((words + summaries) * 8) as u32;
     section.summaries = summaries as u32;
     section.items = writer.offset();
-    let items = members
-        .iter()
-        .map(|rule| item(*rule as u32, rules.slot(*rule), rules.what(*rule), 0));
+    let items = members.iter().map(|rule| rules.item(*rule, 0));
     writer.u64s(&items.collect::<Vec<_>>())?;
     Ok(Part::Rows {
         rules: members.len(),

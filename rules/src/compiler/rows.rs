@@ -1,5 +1,14 @@
 //! Bit vectors over the rules of a section.
 
+/// The most bytes that the rows of all fields of a section may take while it is compiled.
+const MAX_WORK: usize = 1 << 26;
+
+/// Whether there is room for a row over so many rules for each of the classes of several fields.
+pub(super) fn can_be_made(classes: &[usize], rules: usize) -> bool {
+    let row_bytes = rules.div_ceil(64) * 8;
+    classes.iter().sum::<usize>().saturating_mul(row_bytes) <= MAX_WORK
+}
+
 /// Rows of bits, all of one length; bit `b` of word `w` is rule `64 w + b`.
 pub(super) struct Rows {
     words: usize,
@@ -38,6 +47,13 @@ impl Rows {
     /// All rows.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u64]> {
         self.bits.chunks_exact(self.words)
+    }
+}
+
+/// Sets `both` to the bits that two rows have in common.
+pub(super) fn meet(both: &mut [u64], one: &[u64], other: &[u64]) {
+    for (word, (one, other)) in both.iter_mut().zip(one.iter().zip(other)) {
+        *word = one & other;
     }
 }
 

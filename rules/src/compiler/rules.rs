@@ -1,7 +1,8 @@
 //! What the rules of a section do on a match.
 
-use firewall_ebpf::image::{COUNT, DROP, PASS};
+use firewall_ebpf::image::{COUNT, DROP, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
 
+use super::CompileError;
 use crate::ruleset::{Rule, RuleId, Ruleset, Verdict};
 
 /// The rules of a section, by their place in it.
@@ -57,6 +58,27 @@ impl<'a> Rules<'a> {
     /// The entry.
     pub(super) fn entry(&self, rule: usize) -> u32 {
         self.slot(rule) << 2 | self.what(rule)
+    }
+
+    /// Whether every rule has an item.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::TooManyRules`] when a place or a counter slot is beyond its field.
+    pub(super) fn check_items(&self) -> Result<(), CompileError> {
+        let too_far = |rule| self.slot(rule) >= SLOT_LIMIT;
+        if self.len() > ORDER_LIMIT as usize || (0..self.len()).any(too_far) {
+            return Err(CompileError::TooManyRules {
+                rules: self.len(),
+                allowed: ORDER_LIMIT.min(SLOT_LIMIT) as usize,
+            });
+        }
+        Ok(())
+    }
+
+    /// The item, in a section whose rules have passed [`Self::check_items`].
+    pub(super) fn item(&self, rule: usize, signature: u32) -> u64 {
+        item(rule as u32, self.slot(rule), self.what(rule), signature)
     }
 
     /// Whether the rule counts and does not decide.

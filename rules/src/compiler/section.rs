@@ -68,7 +68,12 @@ fn write<A: trie::Key + Value + Hash>(
     };
     let mut parts = Parts::default();
     writer.begin(Table::Cells);
-    if let Some(cells) = Cells::new(rules, &src, &dst, &upper) {
+    let cells = Cells::new(rules, &src, &dst, &upper);
+    if cells.is_none() {
+        // All other structures are made of items.
+        rules.check_items()?;
+    }
+    if let Some(cells) = cells {
         parts.push(cells.write(&mut section, writer)?);
         parts.tries(&mut src, &mut dst, &mut section, writer)?;
     } else if let Some(grid) = grid(rules, (&src, &dst), &upper, writer) {

@@ -10,7 +10,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use rules::{
-    compiler::{CompileError, Image, PacketKind, Stage, Table, Target, compile, compile_telling},
+    compiler::{CompileError, Compiled, Image, PacketKind, Stage, Table, Target, compile},
     diagnostics::{Source, render},
     load,
     ruleset::Ruleset,
@@ -227,7 +227,8 @@ fn each_stage_is_told_as_it_begins() {
         max_bytes: 1 << 16,
     };
     let (sender, told) = std::sync::mpsc::channel();
-    compile_telling(&ruleset, &target, move |stage| sender.send(stage).unwrap()).unwrap();
+    let tell = move |stage| sender.send(stage).unwrap();
+    Compiled::new(Arc::new(ruleset), &target, tell).unwrap();
     let told: Vec<Stage> = told.iter().collect();
     let first = Stage::Table {
         packets: PacketKind::Ipv4,
