@@ -47,8 +47,10 @@
 //!
 //! # Grid
 //!
-//! One cell (`u16`) for each combination of address classes has the number of a [`GridLeaf`]: a
-//! row with a byte for each upper-layer class, the index of the item that decides.
+//! One cell (`u32`) for each combination of address classes has the offset of a leaf: a `u16` for
+//! each [`CHUNK`] upper-layer classes, the number of a chunk. A chunk has a byte for each of these
+//! classes, the index of the item that decides; item `i` lies `8 (i + 1)` bytes before the leaf,
+//! and item 0 is [`NONE`]. Equal chunks are stored once.
 //!
 //! # Pairs
 //!
@@ -184,10 +186,10 @@ pub struct Section {
     pub cells: u32,
     /// Brings the next field to a multiple of 8.
     pub padding: u32,
-    /// Grid: the offset of a `u16` for each `src * dst_classes + dst`, the number of a leaf.
+    /// Grid: the offset of a `u32` for each `src * dst_classes + dst`, the offset of a leaf.
     pub grid: u32,
-    /// Grid: the offset of the [`GridLeaf`]s.
-    pub grid_leaves: u32,
+    /// Grid: the offset of the chunks.
+    pub chunks: u32,
     /// Pairs: the records of the source classes.
     pub src_records: Records,
     /// Pairs: the records of the destination classes.
@@ -251,16 +253,6 @@ pub struct Record {
 pub const BY_WIDE: u32 = 1;
 /// [`Record::flags`]: some [`Pair`] has the class.
 pub const PAIRED: u32 = 2;
-
-/// The rules for pairs of address classes with the same rules.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GridLeaf {
-    /// The offset of the row, a byte for each upper-layer class.
-    pub row: u32,
-    /// The offset of the items, of which item 0 is [`NONE`].
-    pub items: u32,
-}
 
 /// The rules for one source class and one destination class.
 #[repr(C)]
@@ -395,6 +387,9 @@ pub const EMPTY: u64 = 0;
 /// No item: larger than all of them, and not negative as a signed number.
 pub const NONE: u64 = u64::MAX >> 1;
 
+/// The upper-layer classes of a chunk of a grid.
+pub const CHUNK: u32 = 64;
+
 /// The most signatures of a section.
 pub const MAX_SIGNATURES: usize = 1 << 16;
 /// The first counter slot that no item can have.
@@ -451,7 +446,6 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
-const _: () = assert!(size_of::<GridLeaf>() == 8);
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
 const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
 // What the walker loads two words at a time.
@@ -474,7 +468,6 @@ const _: () = {
         offset_of!(Record, leaves),
         offset_of!(Pair, src),
         offset_of!(Pair, leaf),
-        offset_of!(GridLeaf, row),
         offset_of!(Step, lookup),
         offset_of!(Header, zero),
     ];

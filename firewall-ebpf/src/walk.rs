@@ -10,7 +10,7 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        BLOCK, BY_WIDE, COUNT, EMPTY, FIELD_PAGES, Field, GridLeaf, LEAF, LIST, MAX_COUNTS,
+        BLOCK, BY_WIDE, CHUNK, COUNT, EMPTY, FIELD_PAGES, Field, LEAF, LIST, MAX_COUNTS,
         MAX_LEVELS, MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE,
         NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS,
         Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, WITH_FLAGS,
@@ -310,14 +310,14 @@ struct Found {
 #[inline(always)]
 fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, upper: u32) -> Found {
     let columns = get(image, section, offset_of!(Section, dst_classes));
-    let (grid, leaves) = get_two(image, section, offset_of!(Section, grid));
+    let (grid, chunks) = get_two(image, section, offset_of!(Section, grid));
     let cell = src.wrapping_mul(columns).wrapping_add(dst);
-    let number = u32::from(image.u16(grid.wrapping_add(cell.wrapping_mul(2))));
-    let leaf = leaves.wrapping_add(number.wrapping_mul(size_of::<GridLeaf>() as u32));
-    let (row, items) = get_two(image, leaf, offset_of!(GridLeaf, row));
-    let index = u32::from(image.u8(row.wrapping_add(upper)));
+    let leaf = image.u32(grid.wrapping_add(cell.wrapping_mul(4)));
+    let chunk = u32::from(image.u16(leaf.wrapping_add(upper / CHUNK * 2)));
+    let at = chunk.wrapping_mul(CHUNK).wrapping_add(upper % CHUNK);
+    let index = u32::from(image.u8(chunks.wrapping_add(at)));
     Found {
-        item: image.u64(items.wrapping_add(index * 8)),
+        item: image.u64(leaf.wrapping_sub((index + 1) * 8)),
         src_row: src,
         dst_row: dst,
     }

@@ -3,9 +3,12 @@
 //! classification (Gupta, McKeown: Packet Classification on Multiple Fields, 1999), for rule sets
 //! that make few pairs.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+};
 
-use firewall_ebpf::image::{GridLeaf, MODE_GRID, NONE, Section};
+use firewall_ebpf::image::{CHUNK, MODE_GRID, NONE, Section};
 
 use super::{
     CompileError,
@@ -20,22 +23,74 @@ use super::{
 };
 use crate::ranges::Value;
 
-/// The most cells: 512 KiB.
+/// The most cells: 1 MiB.
 const MAX_CELLS: usize = 1 << 18;
 
-/// The most bytes of all rows.
-const MAX_ROWS: usize = 1 << 22;
+/// The most bytes of all leaves.
+const MAX_LEAVES: usize = 1 << 22;
 
-/// The most items of a list: a row has bytes, and 0 is no item.
+/// The most chunks, whose numbers have 16 bits: 4 MiB.
+const MAX_CHUNKS: usize = 1 << 16;
+
+/// The most items of a list: an index has 8 bits, and 0 is no item.
 const MAX_ITEMS: usize = 255;
 
 /// The grid of a section.
 pub(super) struct Grid {
-    cells: Vec<u16>,
-    /// The number of the row and the rules of each leaf.
-    leaves: Vec<(usize, Vec<usize>)>,
-    rows: Vec<Vec<u8>>,
+    /// The index of a leaf for each pair of address classes.
+    cells: Vec<u32>,
+    leaves: Vec<Leaf>,
+    chunks: Chunks,
     dst_classes: usize,
+}
+
+/// The rules that some pairs of address classes leave.
+struct Leaf {
+    /// The numbers of the chunks.
+    row: Vec<u16>,
+    /// In order of precedence.
+    rules: Vec<usize>,
+}
+
+impl Leaf {
+    /// The bytes of the chunks' numbers, to a multiple of 8.
+    fn row_bytes(&self) -> usize {
+        (self.row.len() * 2).next_multiple_of(8)
+    }
+
+    fn bytes(&self) -> usize {
+        self.row_bytes() + (self.rules.len() + 1) * 8
+    }
+}
+
+/// The different chunks.
+#[derive(Default)]
+struct Chunks {
+    bytes: Vec<u8>,
+    known: HashMap<Vec<u8>, u16>,
+}
+
+impl Chunks {
+    /// The numbers of the chunks that `indexes` consist of; `None` when there are too many.
+    fn row(&mut self, indexes: &[u8]) -> Option<Vec<u16>> {
+        indexes
+            .chunks(CHUNK as usize)
+            .map(|chunk| {
+                if let Some(number) = self.known.get(chunk) {
+                    return Some(*number);
+                }
+                if self.known.len() == MAX_CHUNKS {
+                    return None;
+                }
+                let number = self.known.len() as u16;
+                let end = self.bytes.len() + CHUNK as usize;
+                self.bytes.extend_from_slice(chunk);
+                self.bytes.resize(end, 0);
+                self.known.insert(chunk.to_vec(), number);
+                Some(number)
+            })
+            .collect()
+    }
 }
 
 impl Grid {
@@ -55,12 +110,13 @@ impl Grid {
         let mut grid = Self {
             cells: Vec::with_capacity(cells),
             leaves: Vec::new(),
-            rows: Vec::new(),
+            chunks: Chunks::default(),
             dst_classes: classes[1],
         };
-        let mut by_bits = HashMap::<Vec<u64>, u16>::new();
-        let mut by_rules = HashMap::<Vec<usize>, u16>::new();
-        let mut by_signatures = HashMap::<Vec<SignatureId>, usize>::new();
+        let mut by_bits = HashMap::<Vec<u64>, u32>::new();
+        let mut by_rules = HashMap::<Vec<usize>, u32>::new();
+        let mut by_signatures = HashMap::<Vec<SignatureId>, Vec<u16>>::new();
+        let mut bytes = 0;
         let mut both = vec![0; src_rows.words()];
         for src in src_rows.iter() {
             for dst in dst_rows.iter() {
@@ -71,29 +127,28 @@ impl Grid {
                 }
                 let list =
                     upper.reachable(ones(both.iter().copied()).filter(|rule| !rules.counts(*rule)));
-                let next = grid.leaves.len();
-                let number = match by_rules.get(&list) {
-                    Some(number) => *number,
-                    None => {
-                        let number = u16::try_from(next).ok()?;
-                        if list.len() > MAX_ITEMS {
-                            return None;
-                        }
-                        let signatures = list.iter().map(|rule| upper.signatures[*rule]).collect();
-                        let next = grid.rows.len();
-                        let row = *by_signatures.entry(signatures).or_insert(next);
-                        if row == next {
-                            if (next + 1) * upper.classes.len() > MAX_ROWS {
-                                return None;
-                            }
-                            let first = upper.first_of(&list).into_iter();
-                            grid.rows.push(first.map(|index| index as u8).collect());
-                        }
-                        grid.leaves.push((row, list.clone()));
-                        by_rules.insert(list, number);
-                        number
+                let next = grid.leaves.len() as u32;
+                let number = *by_rules.entry(list.clone()).or_insert(next);
+                if number == next {
+                    if list.len() > MAX_ITEMS {
+                        return None;
                     }
-                };
+                    let signatures = list.iter().map(|rule| upper.signatures[*rule]).collect();
+                    let row = match by_signatures.entry(signatures) {
+                        Entry::Occupied(row) => row.get().clone(),
+                        Entry::Vacant(row) => {
+                            let first = upper.first_of(&list).into_iter();
+                            let indexes: Vec<u8> = first.map(|index| index as u8).collect();
+                            row.insert(grid.chunks.row(&indexes)?).clone()
+                        }
+                    };
+                    let leaf = Leaf { row, rules: list };
+                    bytes += leaf.bytes();
+                    if bytes > MAX_LEAVES {
+                        return None;
+                    }
+                    grid.leaves.push(leaf);
+                }
                 by_bits.insert(both.clone(), number);
                 grid.cells.push(number);
             }
@@ -117,28 +172,21 @@ impl Grid {
         let start = writer.len();
         section.mode = MODE_GRID;
         section.dst_classes = self.dst_classes as u32;
-        writer.align(2)?;
-        section.grid = writer.offset();
-        writer.u16s(self.cells.iter().copied())?;
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            rows.push(writer.offset());
-            writer.bytes(row)?;
-        }
         writer.align(8)?;
-        let mut leaves = Vec::with_capacity(self.leaves.len());
-        for (row, list) in &self.leaves {
-            leaves.push(GridLeaf {
-                row: rows[*row],
-                items: writer.offset(),
-            });
-            let items = list.iter().map(|rule| rules.item(*rule, 0));
-            writer.u64s(&std::iter::once(NONE).chain(items).collect::<Vec<_>>())?;
+        section.chunks = writer.offset();
+        writer.bytes(&self.chunks.bytes)?;
+        let mut offsets = Vec::with_capacity(self.leaves.len());
+        for leaf in &self.leaves {
+            let items = leaf.rules.iter().map(|rule| rules.item(*rule, 0));
+            let mut items: Vec<u64> = std::iter::once(NONE).chain(items).collect();
+            items.reverse();
+            writer.u64s(&items)?;
+            offsets.push(writer.offset());
+            writer.u16s(leaf.row.iter().copied())?;
+            writer.align(8)?;
         }
-        section.grid_leaves = writer.offset();
-        for GridLeaf { row, items } in leaves {
-            writer.u32s([row, items])?;
-        }
+        section.grid = writer.offset();
+        writer.u32s(self.cells.iter().map(|leaf| offsets[*leaf as usize]))?;
         let mut parts = vec![Part::Grid {
             cells: self.cells.len(),
             lists: self.leaves.len(),

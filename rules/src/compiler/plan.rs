@@ -153,7 +153,7 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Three words of the section, the cell, the leaf, its row and the item.
+            // Three words of the section, the cell, the chunk's number, its byte and the item.
             Self::Grid { .. } => 7,
             // A word of the section and the leaf.
             Self::Wide { .. } => 2,
@@ -181,9 +181,9 @@ impl Part {
             Self::Upper { nanoseconds, .. } => *nanoseconds,
             // The cell and the entry.
             Self::Cells { bytes, .. } => cost::HEAD + 2 * cost::load(*bytes),
-            // The cell; then the leaf, its row and the item.
+            // The cell; then the chunk's number, its byte and the item.
             Self::Grid { cells, bytes, .. } => {
-                let table = cells * size_of::<u16>();
+                let table = cells * size_of::<u32>();
                 let lists = bytes.saturating_sub(table);
                 cost::HEAD + cost::load(table) + 3 * cost::load(lists)
             }
@@ -220,7 +220,7 @@ impl Part {
     pub const fn structure(&self) -> &'static str {
         match self {
             Self::Address { .. } => "trie",
-            Self::Upper { .. } => "tries and step tables",
+            Self::Upper { .. } => "lookups and step tables",
             Self::Cells { .. } | Self::Grid { .. } | Self::Wide { .. } => "direct table",
             Self::Records { .. } => "records by class",
             Self::Pairs { .. } => "perfect hash table",

@@ -50,7 +50,7 @@ pub(super) struct Upper {
     pub(super) loads: u32,
     /// The expected nanoseconds of finding it.
     pub(super) nanoseconds: u32,
-    /// The bytes of the tries and step tables.
+    /// The bytes of the lookups and step tables.
     pub(super) bytes: usize,
     /// The signature of each rule of the section.
     pub(super) signatures: Vec<SignatureId>,
