@@ -49,8 +49,9 @@
 //!
 //! One cell (`u32`) for each combination of address classes has the offset of a leaf: a `u16` for
 //! each [`CHUNK`] upper-layer classes, the number of a chunk. A chunk has a byte for each of these
-//! classes, the index of the item that decides; item `i` lies `8 (i + 1)` bytes before the leaf,
-//! and item 0 is [`NONE`]. Equal chunks are stored once.
+//! classes, the index of the rule that decides; the number of rule `i` is a `u16` that lies
+//! `2 (i + 1)` bytes before the leaf, and its item is found by that number. Rule 0 is item 0,
+//! which is [`NONE`]. Equal chunks are stored once.
 //!
 //! # Pairs
 //!
@@ -184,8 +185,8 @@ pub struct Section {
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
     /// the offset of the first entry of a list that ends with the first entry that does not count.
     pub cells: u32,
-    /// Brings the next field to a multiple of 8.
-    pub padding: u32,
+    /// Grid: the offset of the items by number.
+    pub grid_items: u32,
     /// Grid: the offset of a `u32` for each `src * dst_classes + dst`, the offset of a leaf.
     pub grid: u32,
     /// Grid: the offset of the chunks.

@@ -310,14 +310,16 @@ struct Found {
 #[inline(always)]
 fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, upper: u32) -> Found {
     let columns = get(image, section, offset_of!(Section, dst_classes));
+    let items = get(image, section, offset_of!(Section, grid_items));
     let (grid, chunks) = get_two(image, section, offset_of!(Section, grid));
     let cell = src.wrapping_mul(columns).wrapping_add(dst);
     let leaf = image.u32(grid.wrapping_add(cell.wrapping_mul(4)));
     let chunk = u32::from(image.u16(leaf.wrapping_add(upper / CHUNK * 2)));
     let at = chunk.wrapping_mul(CHUNK).wrapping_add(upper % CHUNK);
     let index = u32::from(image.u8(chunks.wrapping_add(at)));
+    let number = u32::from(image.u16(leaf.wrapping_sub((index + 1) * 2)));
     Found {
-        item: image.u64(leaf.wrapping_sub((index + 1) * 8)),
+        item: image.u64(items.wrapping_add(number * 8)),
         src_row: src,
         dst_row: dst,
     }

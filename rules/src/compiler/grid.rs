@@ -29,6 +29,9 @@ const MAX_CELLS: usize = 1 << 18;
 /// The most bytes of all leaves.
 const MAX_LEAVES: usize = 1 << 22;
 
+/// The most rules: their numbers have 16 bits, and 0 is no rule.
+const MAX_RULES: usize = u16::MAX as usize;
+
 /// The most chunks, whose numbers have 16 bits: 4 MiB.
 const MAX_CHUNKS: usize = 1 << 16;
 
@@ -53,13 +56,8 @@ struct Leaf {
 }
 
 impl Leaf {
-    /// The bytes of the chunks' numbers, to a multiple of 8.
-    fn row_bytes(&self) -> usize {
-        (self.row.len() * 2).next_multiple_of(8)
-    }
-
     fn bytes(&self) -> usize {
-        self.row_bytes() + (self.rules.len() + 1) * 8
+        (self.row.len() + 1 + self.rules.len()) * size_of::<u16>()
     }
 }
 
@@ -103,7 +101,7 @@ impl Grid {
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len()];
         let cells = classes[0].saturating_mul(classes[1]);
-        if cells > MAX_CELLS || !rows::can_be_made(&classes, rules.len()) {
+        if cells > MAX_CELLS || rules.len() > MAX_RULES || !rows::can_be_made(&classes, rules.len()) {
             return None;
         }
         let (src_rows, dst_rows) = (src.rows(), dst.rows());
@@ -177,14 +175,15 @@ impl Grid {
         writer.bytes(&self.chunks.bytes)?;
         let mut offsets = Vec::with_capacity(self.leaves.len());
         for leaf in &self.leaves {
-            let items = leaf.rules.iter().map(|rule| rules.item(*rule, 0));
-            let mut items: Vec<u64> = std::iter::once(NONE).chain(items).collect();
-            items.reverse();
-            writer.u64s(&items)?;
+            let numbers = leaf.rules.iter().rev().map(|rule| *rule as u16 + 1);
+            writer.u16s(numbers.chain([0]))?;
             offsets.push(writer.offset());
             writer.u16s(leaf.row.iter().copied())?;
-            writer.align(8)?;
         }
+        writer.align(8)?;
+        section.grid_items = writer.offset();
+        let items = (0..rules.len()).map(|rule| rules.item(rule, 0));
+        writer.u64s(&std::iter::once(NONE).chain(items).collect::<Vec<_>>())?;
         section.grid = writer.offset();
         writer.u32s(self.cells.iter().map(|leaf| offsets[*leaf as usize]))?;
         let mut parts = vec![Part::Grid {
