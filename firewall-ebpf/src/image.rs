@@ -21,9 +21,10 @@
 //! | [`NODE_REFERENCES`] | head, search tree, a reference for each interval |
 //! | [`NODE_PAIR`] | head, two references, search tree; intervals alternate |
 //! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
+//! | [`NODE_UNIFORM`] and up | like pages, but of the offsets of uniform nodes |
 //!
-//! Interval `i` of a node holds the digits from bound `i - 1` (from 0 for the first) up to
-//! bound `i`, exclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
+//! Interval `i` of a node holds the digits above bound `i - 1` (from 0 for the first) up to
+//! bound `i`, inclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
 //! levels of their *search tree*, and padding to 8.
 //!
 //! A search tree is a static B+ tree (Khuong, Morin: Array Layouts for Comparison-Based Searching,
@@ -31,7 +32,15 @@
 //! has the first bound of each block but the first of the level below. The first level is one
 //! block, and each but the last is as long as its place in the tree allows, so that levels begin
 //! at constant offsets (`tree_level`). Bounds are stored as their complements (`!bound`), for the
-//! sake of a comparison of four at once, and missing ones as those of 65,535.
+//! sake of a comparison of four at once, and missing ones, which no digit is above, as those of
+//! 65,535.
+//!
+//! A search for a key of 32 bits takes different paths through these nodes, and each branch on the
+//! way is as random as packets are. A small trie is *uniform* instead: all of its keys are found
+//! by the same steps, so that no branch depends on the key. Its root, of the kind
+//! `NODE_UNIFORM + levels - 1`, leads to nodes of search trees that all have that many levels,
+//! however few bounds there are, and behind each block of the last level are the classes of the
+//! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next.
 //!
 //! # Small fields
 //!
@@ -347,6 +356,13 @@ pub const NODE_REFERENCES: u32 = 0;
 pub const NODE_PAIR: u32 = 1;
 /// A node with a reference for every digit, equal pages stored once.
 pub const NODE_PAGES: u32 = 2;
+/// The root of a uniform trie of one level; a level more is a kind more.
+pub const NODE_UNIFORM: u32 = 3;
+/// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
+pub const MAX_UNIFORM_LEVELS: u32 = 3;
+/// The bytes from one block of the last level of a uniform node to the next: eight bounds and
+/// nine classes.
+pub const UNIFORM_LEAF: u32 = 16 + 9 * 4 + 4;
 /// The digits, or values of a small field, of a page.
 pub const PAGE: u32 = 256;
 /// The bytes of the page numbers of a node.
@@ -447,6 +463,8 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
+const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS - 1 <= NODE_KIND);
+const _: () = assert!(UNIFORM_LEAF.is_multiple_of(8));
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
 const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
 // What the walker loads two words at a time.

@@ -11,10 +11,10 @@ use crate::{
     headers::{Headers, present},
     image::{
         BLOCK, BY_WIDE, CHUNK, COUNT, EMPTY, FIELD_PAGES, Field, LEAF, LIST, MAX_COUNTS,
-        MAX_LEVELS, MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE,
-        NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS,
-        Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, WITH_FLAGS,
-        pair_hash, pair_slot, tree_level,
+        MAX_LEVELS, MAX_LIST, MAX_UNIFORM_LEVELS, MAX_WALK, MODE_CELLS, MODE_GRID, Memory,
+        NO_MATCH, NO_PAGE, NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
+        PAGE_NUMBERS, PAIRED, PASS, Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
+        Section, Step, TABLE, UNIFORM_LEAF, WITH_FLAGS, pair_hash, pair_slot, tree_level,
     },
 };
 
@@ -185,6 +185,9 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
     mut high: u64,
     mut low: u64,
 ) -> u32 {
+    if LEVELS == 2 && reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
+        return opaque(image, find_uniform(image, reference, high));
+    }
     for _ in 0..LEVELS {
         if reference & LEAF != 0 {
             break;
@@ -196,16 +199,43 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
     opaque(image, reference & !LEAF)
 }
 
+/// The class of the key in the upper 32 bits of `key`, in the uniform trie at `root`.
+#[inline(always)]
+fn find_uniform<M: Memory + ?Sized>(image: &M, root: u32, key: u64) -> u32 {
+    const BLOCK_BYTES: u32 = BLOCK * 2;
+    let above_last = (root & NODE_KIND) - NODE_UNIFORM;
+    let mut level = page_entry(image, root & !NODE_KIND, (key >> 48) as u32);
+    let digit = (key >> 32) as u32 & 0xffff;
+    let mut index = 0_u32;
+    for depth in 0..MAX_UNIFORM_LEVELS - 1 {
+        if depth == above_last {
+            break;
+        }
+        let above = bounds_below(image, level.wrapping_add(index * BLOCK_BYTES), digit);
+        index = opaque(image, index.wrapping_mul(BLOCK).wrapping_add(above));
+        level = opaque(image, level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
+    }
+    let leaf = level.wrapping_add(index.wrapping_mul(UNIFORM_LEAF));
+    let interval = bounds_below(image, leaf, digit);
+    image.u32(leaf.wrapping_add(BLOCK_BYTES + interval * 4))
+}
+
+/// What the pages of the node at `node` have for `digit`.
+#[inline(always)]
+fn page_entry<M: Memory + ?Sized>(image: &M, node: u32, digit: u32) -> u32 {
+    let page = u32::from(image.u16(node.wrapping_add((digit >> 8) * 2)));
+    let index = page.wrapping_mul(PAGE).wrapping_add(digit & (PAGE - 1));
+    let pages = node.wrapping_add(PAGE_NUMBERS);
+    image.u32(pages.wrapping_add(index.wrapping_mul(4)))
+}
+
 /// What the node at `reference` has for `digit`.
 #[inline(always)]
 fn descend<M: Memory + ?Sized>(image: &M, reference: u32, digit: u32) -> u32 {
     let kind = reference & NODE_KIND;
     let node = reference & !NODE_KIND;
     if kind == NODE_PAGES {
-        let page = u32::from(image.u16(node.wrapping_add((digit >> 8) * 2)));
-        let index = page.wrapping_mul(PAGE).wrapping_add(digit & (PAGE - 1));
-        let pages = node.wrapping_add(PAGE_NUMBERS);
-        return image.u32(pages.wrapping_add(index.wrapping_mul(4)));
+        return page_entry(image, node, digit);
     }
     let head = image.u32(node);
     let references = node.wrapping_add(8);
@@ -225,41 +255,42 @@ fn interval<M: Memory + ?Sized>(image: &M, head: u32, tree: u32, digit: u32) -> 
     let count = head & 0xffff;
     let levels = head >> 16;
     let mut level = tree;
-    let mut at_most = 0_u32;
+    let mut below = 0_u32;
     for depth in 0..MAX_LEVELS {
-        let block = level.wrapping_add(at_most.wrapping_mul(BLOCK_BYTES));
-        let words = [image.u64(block), image.u64(block.wrapping_add(8))];
-        at_most = at_most
+        let block = level.wrapping_add(below.wrapping_mul(BLOCK_BYTES));
+        below = below
             .wrapping_mul(BLOCK)
-            .wrapping_add(count_at_most(words, digit));
-        at_most = opaque(image, at_most);
+            .wrapping_add(bounds_below(image, block, digit));
+        below = opaque(image, below);
         if depth + 1 >= levels {
             break;
         }
         level = opaque(image, level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
     }
-    // Missing bounds are at most the largest digit.
-    if at_most > count {
-        at_most = count;
-    }
     let blocks = count.div_ceil(BLOCK);
     (
-        opaque(image, at_most),
+        opaque(image, below),
         level.wrapping_add(blocks * BLOCK_BYTES),
     )
 }
 
-/// The number of bounds in a block that are at most `digit`.
-///
-/// In each 16-bit lane `digit >= bound` exactly when `digit + !bound + 1` carries out of the lane:
-/// the carry out of the lower 15 bits is added apart, and that out of the top bit is the majority
-/// of three bits.
+/// The number of bounds below `digit` in the block at `block`.
 #[inline(always)]
-fn count_at_most(complements: [u64; 2], digit: u32) -> u32 {
+fn bounds_below<M: Memory + ?Sized>(image: &M, block: u32, digit: u32) -> u32 {
+    count_below([image.u64(block), image.u64(block.wrapping_add(8))], digit)
+}
+
+/// The number of bounds below `digit`, from the complements of eight.
+///
+/// In each 16-bit lane `digit > bound` exactly when `digit + !bound` carries out of the lane: the
+/// carry out of the lower 15 bits is added apart, and that out of the top bit is the majority of
+/// three bits.
+#[inline(always)]
+fn count_below(complements: [u64; 2], digit: u32) -> u32 {
     const ONES: u64 = 0x0001_0001_0001_0001;
     const LOW: u64 = ONES * 0x7fff;
     let digits = u64::from(digit).wrapping_mul(ONES);
-    let low = (digits & LOW).wrapping_add(ONES);
+    let low = digits & LOW;
     let carries = |word: u64| {
         let sum = low.wrapping_add(word & LOW);
         ((digits & word | (digits | word) & sum) >> 15) & ONES
@@ -547,7 +578,7 @@ fn lowest(word: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{count_at_most, lowest};
+    use super::{count_below, lowest};
 
     #[test]
     fn bounds_are_compared_as_numbers() {
@@ -555,13 +586,13 @@ mod tests {
         for digit in edges {
             for bound in edges {
                 for lane in 0..8 {
-                    // The other lanes hold what is larger, or just not, than any digit.
+                    // The other lanes hold what is below, or not, any digit but the first.
                     for others in [0_u128, u128::MAX] {
                         let mask = 0xffff << (16 * lane);
                         let word = others & !mask | u128::from(!bound) << (16 * lane) & mask;
-                        let found = count_at_most([word as u64, (word >> 64) as u64], digit.into());
-                        let full = if others == 0 && digit < 0xffff { 0 } else { 7 };
-                        assert_eq!(found, full + u32::from(bound <= digit));
+                        let found = count_below([word as u64, (word >> 64) as u64], digit.into());
+                        let full = if others == 0 || digit == 0 { 0 } else { 7 };
+                        assert_eq!(found, full + u32::from(bound < digit));
                     }
                 }
             }

@@ -101,7 +101,8 @@ impl Grid {
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len()];
         let cells = classes[0].saturating_mul(classes[1]);
-        if cells > MAX_CELLS || rules.len() > MAX_RULES || !rows::can_be_made(&classes, rules.len()) {
+        if cells > MAX_CELLS || rules.len() > MAX_RULES || !rows::can_be_made(&classes, rules.len())
+        {
             return None;
         }
         let (src_rows, dst_rows) = (src.rows(), dst.rows());

@@ -57,7 +57,7 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie,
 ///
 /// [`CompileError::TooLarge`].
 pub(super) fn interface(classes: &Classes<u32>, writer: &mut Writer) -> Result<Trie, CompileError> {
-    trie::write(classes, &mut Depths::default(), writer)
+    trie::write(&classes.intervals, &mut Depths::default(), writer)
 }
 
 /// The class of each of the first `count` values; a field of 16 bits has fewer classes than

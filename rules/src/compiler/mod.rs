@@ -35,6 +35,7 @@ mod section;
 mod side;
 mod stage;
 mod trie;
+mod uniform;
 mod update;
 mod upper;
 mod view;

@@ -8,6 +8,7 @@ use super::{
     classes::{ClassId, Identities},
     differences::Move,
     trie::{Depths, Key, Node, Trie, leaf},
+    uniform,
     update::Obstacle,
     writer::Writer,
 };
@@ -45,6 +46,9 @@ impl Patch<'_> {
         reference: u32,
         moves: &[Move<A>],
     ) -> Result<Trie, Obstacle> {
+        if uniform::is_uniform(reference) {
+            return self.uniform(reference, moves);
+        }
         let (old, length) = self.read(reference)?;
         let parts: Vec<Part<A>> = moves
             .iter()
@@ -64,6 +68,45 @@ impl Patch<'_> {
             trie.root = place | trie.root & NODE_KIND;
         }
         Ok(trie)
+    }
+
+    /// Writes a uniform trie, which is small, anew as a whole.
+    fn uniform<A: Address>(&mut self, reference: u32, moves: &[Move<A>]) -> Result<Trie, Obstacle> {
+        let old = uniform::read::<A>(self.writer.written(), reference);
+        let mut new = Vec::with_capacity(old.len());
+        let mut push = |start: A, class: ClassId| {
+            if new.last().is_none_or(|(_, last)| *last != class) {
+                new.push((start, class));
+            }
+        };
+        let mut moves = moves;
+        for (index, &(start, class)) in old.iter().enumerate() {
+            let end = old.get(index + 1).map(|(next, _)| *next);
+            let mut at = Some(start);
+            while let Some(start) = at.filter(|at| end.is_none_or(|end| *at < end)) {
+                while let Some((moved, rest)) = moves.split_first()
+                    && moved.last < start
+                {
+                    moves = rest;
+                }
+                at = match moves.first() {
+                    Some(moved) if moved.first <= start => {
+                        let moved_to = self.identities.moved(class, moved.sets);
+                        push(start, moved_to.ok_or(Obstacle::NewClass)?);
+                        moved.last.next()
+                    }
+                    Some(moved) => {
+                        push(start, class);
+                        Some(moved.first)
+                    }
+                    None => {
+                        push(start, class);
+                        end
+                    }
+                };
+            }
+        }
+        uniform::write_trie(&new, self.depths, self.writer).map_err(|_| Obstacle::Growth)
     }
 
     /// Writes a node anew, with its children as far as they change.

@@ -4,7 +4,9 @@ use std::hash::Hash;
 
 use firewall_ebpf::image::Section;
 
-use super::{CompileError, cost, side::Side, stage::Table, trie, view::Kind, writer::Writer};
+use super::{
+    CompileError, cost, side::Side, stage::Table, trie, uniform, view::Kind, writer::Writer,
+};
 use crate::ranges::Value;
 
 /// The tables of an image.
@@ -376,7 +378,7 @@ impl Parts {
                 Table::Destination
             });
             let start = writer.len();
-            let trie = trie::write(&side.classes, &mut side.depths, writer)?;
+            let trie = uniform::write_trie(&side.classes.intervals, &mut side.depths, writer)?;
             let root = if at == 0 {
                 &mut section.src
             } else {

@@ -5,12 +5,7 @@ use firewall_ebpf::image::{
     PAGE_NUMBERS, tree_level,
 };
 
-use super::{
-    CompileError,
-    classes::{ClassId, Classes},
-    lookup::pages,
-    writer::Writer,
-};
+use super::{CompileError, classes::ClassId, lookup::pages, writer::Writer};
 
 /// A key that a trie takes apart 16 bits at a time, the most significant first.
 pub(super) trait Key: Copy + Ord {
@@ -22,6 +17,8 @@ pub(super) trait Key: Copy + Ord {
     fn is_start(self, level: u32) -> bool;
     /// Whether all digits after `level` are as large as they can be.
     fn is_end(self, level: u32) -> bool;
+    /// The smallest key whose most significant digits are these two.
+    fn starting_with(first: u16, second: u16) -> Self;
 }
 
 macro_rules! key {
@@ -39,6 +36,10 @@ macro_rules! key {
 
             fn is_end(self, level: u32) -> bool {
                 self.trailing_ones() >= 16 * (Self::DIGITS - 1 - level)
+            }
+
+            fn starting_with(first: u16, second: u16) -> Self {
+                (Self::from(first) << 16 | Self::from(second)) << (16 * (Self::DIGITS - 2))
             }
         }
     )*};
@@ -90,17 +91,18 @@ impl Depths {
     }
 }
 
-/// Writes the trie of a field. Each node has one parent.
+/// Writes the trie of a field from the first value of each interval, ascending from 0, and its
+/// class. Each node has one parent.
 ///
 /// # Errors
 ///
 /// [`CompileError::TooLarge`] when the image has no room for it.
 pub(super) fn write<K: Key>(
-    classes: &Classes<K>,
+    intervals: &[(K, ClassId)],
     depths: &mut Depths,
     writer: &mut Writer,
 ) -> Result<Trie, CompileError> {
-    match classes.intervals.split_first() {
+    match intervals.split_first() {
         Some((&(_, first), rest)) => write_node(rest, first, 0, depths, writer),
         None => Ok(leaf(ClassId(0))),
     }
@@ -206,7 +208,7 @@ impl Node {
                 push(0, value(0));
                 for interval in 1..=count {
                     let bound = !image.u16(bounds + (interval - 1) * 2);
-                    push(bound.into(), value(interval));
+                    push(u32::from(bound) + 1, value(interval));
                 }
                 behind - at + if alternate { 0 } else { (count + 1) * 4 }
             }
@@ -281,7 +283,7 @@ impl Node {
             let levels = levels(count);
             // A node has at most 65,535 bounds: the digits from 1 on.
             writer.u32s([count as u32 | levels << 16, 0])?;
-            let bounds = self.starts.iter().skip(1).map(|(digit, _)| *digit);
+            let bounds = self.starts.iter().skip(1).map(|(digit, _)| digit - 1);
             let tree = search_tree(bounds.collect(), levels);
             let kind = if alternate && count > PAIR_ABOVE {
                 writer.u32s([first, second])?;
@@ -312,30 +314,35 @@ impl Node {
 }
 
 /// The levels of the search tree over `count` bounds.
-fn levels(count: usize) -> u32 {
+pub(super) fn levels(count: usize) -> u32 {
     let room = |levels: &u32| (tree_level(levels - 1) * BLOCK) as usize >= count;
     (1..MAX_LEVELS).find(room).unwrap_or(MAX_LEVELS)
 }
 
 /// The complements of the bounds, level by level.
 fn search_tree(bounds: Vec<u16>, levels: u32) -> Vec<u16> {
+    search_levels(bounds, levels).concat()
+}
+
+/// The complements of the bounds of each level of a search tree.
+pub(super) fn search_levels(bounds: Vec<u16>, levels: u32) -> Vec<Vec<u16>> {
     let block = BLOCK as usize;
     let mut upwards = vec![bounds];
     for _ in 1..levels {
         let below = &upwards[upwards.len() - 1];
         upwards.push(below.iter().copied().step_by(block).skip(1).collect());
     }
-    let mut tree = Vec::new();
-    for (depth, mut level) in (0..levels).zip(upwards.into_iter().rev()) {
+    upwards.reverse();
+    for (depth, level) in (0..levels).zip(&mut upwards) {
         let length = if depth + 1 < levels {
             tree_level(depth) as usize * block
         } else {
             level.len().next_multiple_of(block)
         };
         level.resize(length, u16::MAX);
-        tree.extend(level.into_iter().map(|bound| !bound));
+        level.iter_mut().for_each(|bound| *bound = !*bound);
     }
-    tree
+    upwards
 }
 
 #[cfg(test)]
@@ -357,7 +364,9 @@ mod tests {
         let classes = interned.classes();
         let mut writer = Writer::new(1 << 24);
         let mut depths = Depths::default();
-        let root = write(&classes, &mut depths, &mut writer).unwrap().root;
+        let root = write(&classes.intervals, &mut depths, &mut writer)
+            .unwrap()
+            .root;
         let image = writer.finish();
         for (start, class) in &classes.intervals {
             for value in [start.previous(), Some(*start), start.next()]

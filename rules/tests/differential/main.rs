@@ -240,7 +240,9 @@ impl Tally {
 /// The parts that the images of rule sets of this shape must have among them.
 const fn parts(shape: Shape) -> &'static [Part] {
     match shape {
-        Shape::Few | Shape::Nested | Shape::Wildcards => &[Part::Cells, Part::References],
+        Shape::Few | Shape::Nested | Shape::Wildcards => {
+            &[Part::Cells, Part::References, Part::Uniform]
+        }
         Shape::Blocklist => &[Part::References, Part::Pages],
         Shape::Dense => &[Part::References, Part::Pair],
         Shape::Thousands => &[
@@ -257,6 +259,6 @@ const fn parts(shape: Shape) -> &'static [Part] {
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts
-        | Shape::Upper => &[Part::Grid, Part::Rows, Part::References, Part::Pages],
+        | Shape::Upper => &[Part::Grid, Part::Rows, Part::References, Part::Uniform],
     }
 }

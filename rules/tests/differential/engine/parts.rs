@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    BLOCK, Field, LEAF, Memory, NODE_KIND, NODE_PAGES, NODE_PAIR, PAGE, PAGE_NUMBERS, SECTION_IPV4,
-    SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
+    BLOCK, Field, LEAF, Memory, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE, PAGE_NUMBERS,
+    SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
 };
 use rules::compiler::{Image, Part as Planned};
 
@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Pair,
     /// A node with pages of references.
     Pages,
+    /// A uniform trie.
+    Uniform,
 }
 
 /// The parts of an image.
@@ -89,6 +91,10 @@ fn nodes(image: &[u8], mut references: Vec<u32>, found: &mut BTreeSet<Part>) {
         }
         let kind = node & NODE_KIND;
         let node = node & !NODE_KIND;
+        if kind >= NODE_UNIFORM {
+            found.insert(Part::Uniform);
+            continue;
+        }
         let count = image.u32(node) & 0xffff;
         let (part, first, children) = match kind {
             NODE_PAIR => (Part::Pair, node + 8, 2),
