@@ -187,13 +187,13 @@ pub struct Section {
     pub steps_used: u32,
     /// The steps that make the upper-layer class, one for each field.
     pub steps: [Step; FIELDS],
-    /// Cells and grid: the number of destination classes.
-    pub dst_classes: u32,
     /// Cells: the number of upper-layer classes.
     pub upper_classes: u32,
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
     /// the offset of the first entry of a list that ends with the first entry that does not count.
     pub cells: u32,
+    /// Cells and grid: the number of destination classes.
+    pub dst_classes: u32,
     /// Grid: the offset of the items by number.
     pub grid_items: u32,
     /// Grid: the offset of a `u32` for each `src * dst_classes + dst`, the offset of a leaf.
@@ -476,6 +476,8 @@ const _: () = {
         offset_of!(Section, src),
         offset_of!(Section, mode),
         offset_of!(Section, steps),
+        offset_of!(Section, upper_classes),
+        offset_of!(Section, dst_classes),
         offset_of!(Section, grid),
         offset_of!(Section, src_records),
         offset_of!(Section, dst_records),

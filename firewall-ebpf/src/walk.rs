@@ -309,8 +309,7 @@ fn walk_cells<M: Memory + ?Sized, C: Counts>(
     counts: &mut C,
 ) -> u32 {
     let dst_classes = get(image, section, offset_of!(Section, dst_classes));
-    let upper_classes = get(image, section, offset_of!(Section, upper_classes));
-    let cells = get(image, section, offset_of!(Section, cells));
+    let (upper_classes, cells) = get_two(image, section, offset_of!(Section, upper_classes));
     let cell = src
         .wrapping_mul(dst_classes)
         .wrapping_add(dst)
@@ -340,8 +339,7 @@ struct Found {
 
 #[inline(always)]
 fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, upper: u32) -> Found {
-    let columns = get(image, section, offset_of!(Section, dst_classes));
-    let items = get(image, section, offset_of!(Section, grid_items));
+    let (columns, items) = get_two(image, section, offset_of!(Section, dst_classes));
     let (grid, chunks) = get_two(image, section, offset_of!(Section, grid));
     let cell = src.wrapping_mul(columns).wrapping_add(dst);
     let leaf = image.u32(grid.wrapping_add(cell.wrapping_mul(4)));

@@ -14,7 +14,7 @@
 //! | an address | the nodes from the root down; in a node its head, a block for each level of its search tree, and the reference |
 //! | the small fields | the longest search of a field, then a cell of each step table |
 //! | cells | the cell and the entry |
-//! | grid | the cell, the number of a chunk, its byte and the item |
+//! | grid | the cell, the number of a chunk, its byte and the number of a rule |
 //! | pairs | record and leaf, or seed and pair; then two loads to resolve the leaf |
 //! | rows | a summary word, a word and an item |
 //!

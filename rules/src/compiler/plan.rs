@@ -155,7 +155,8 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Three words of the section, the cell, the chunk's number, its byte and the item.
+            // Two words of the section, the cell, the chunk's number, its byte, the rule's number
+            // and the item.
             Self::Grid { .. } => 7,
             // A word of the section and the leaf.
             Self::Wide { .. } => 2,
@@ -183,7 +184,7 @@ impl Part {
             Self::Upper { nanoseconds, .. } => *nanoseconds,
             // The cell and the entry.
             Self::Cells { bytes, .. } => cost::HEAD + 2 * cost::load(*bytes),
-            // The cell; then the chunk's number, its byte and the item.
+            // The cell; then the chunk's number, its byte and the rule's number. The items are near.
             Self::Grid { cells, bytes, .. } => {
                 let table = cells * size_of::<u32>();
                 let lists = bytes.saturating_sub(table);

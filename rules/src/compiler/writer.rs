@@ -196,9 +196,9 @@ impl Writer {
             mode,
             steps_used,
             steps,
-            dst_classes,
             upper_classes,
             cells,
+            dst_classes,
             grid_items,
             grid,
             chunks,
@@ -224,9 +224,9 @@ impl Writer {
             words.extend([step.lookup, step.classes, step.table, step.padding]);
         }
         words.extend([
-            dst_classes,
             upper_classes,
             cells,
+            dst_classes,
             grid_items,
             grid,
             chunks,
