@@ -84,6 +84,8 @@ pub struct Headers {
     pub dst_low: u64,
     /// Which of the fields below the packet has: the bits of [`present`].
     pub present: u32,
+    /// The offset of the IP header; of frames of other EtherTypes, 0.
+    pub network: u32,
     /// The EtherType behind all VLAN tags.
     pub ethertype: u16,
     /// The source port.
@@ -224,6 +226,7 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
             return Ok(headers.opaque(packet));
         }
     };
+    headers.network = offset;
     headers.src_high = packet.opaque(headers.src_high);
     headers.dst_high = packet.opaque(headers.dst_high);
     headers.src_low = packet.opaque(headers.src_low);

@@ -26,9 +26,11 @@ fn firewall(ctx: XdpContext) -> u32 {
         note(&ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
-    let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
+    let frame = Frame::new(&ctx, &image);
+    let judgement = match headers::parse(&frame) {
         Ok(headers) => judge(
             &image,
+            &frame,
             &headers,
             ctx.ingress_ifindex() as u32,
             &mut counters,
