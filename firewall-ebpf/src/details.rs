@@ -1,7 +1,9 @@
 //! The fields of a frame that few rules name, each read when a rule set asks for it.
 //!
 //! This module owns what they mean on the wire, for frames that [`crate::headers`] has read to
-//! the end: what is read here again cannot be missing.
+//! the end: what is read here again cannot be missing. All of it is read from the frame, although
+//! the parser has met some before: what outlives the parser costs every packet a place on the
+//! stack, and the verifier a path for each of its values that it tells apart.
 
 use crate::{
     headers::{Headers, ethertype, present, protocol},
@@ -29,6 +31,20 @@ pub fn vlan<P: Packet + ?Sized>(packet: &P) -> u16 {
     } else {
         UNTAGGED
     }
+}
+
+/// The EtherType behind all VLAN tags.
+#[inline(always)]
+pub fn ethertype<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
+    half(packet, headers.network.wrapping_sub(2))
+}
+
+/// The IPv4 time to live or the IPv6 hop limit.
+#[inline(always)]
+pub fn ttl<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u8 {
+    let is_ipv6 = headers.bit(present::IPV6);
+    let [first, second] = half(packet, headers.network + 8 - is_ipv6 * 2).to_be_bytes();
+    if is_ipv6 == 0 { first } else { second }
 }
 
 /// The length of the IP packet, 65,535 if it is longer: of IPv4 what its header says, of IPv6 40

@@ -15,7 +15,7 @@ use firewall_ebpf::{
     image::{Header, Memory as _},
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image};
+use kernel::{Counters, Frame, Image, LateFrame};
 
 /// Judges one packet.
 #[xdp]
@@ -26,11 +26,10 @@ fn firewall(ctx: XdpContext) -> u32 {
         note(&ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
-    let frame = Frame::new(&ctx, &image);
-    let judgement = match headers::parse(&frame) {
+    let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
         Ok(headers) => judge(
             &image,
-            &frame,
+            &LateFrame::new(&ctx, &image),
             &headers,
             ctx.ingress_ifindex() as u32,
             &mut counters,

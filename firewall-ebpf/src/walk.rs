@@ -62,7 +62,7 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
             find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
-        (SECTION_OTHER, 0, 0)
+        (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
     };
     let section = opaque(image, section);
     let (mode, steps_used) = get_two(image, section, offset_of!(Section, mode));
@@ -169,12 +169,14 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         paged(image, lookup, details::vlan(packet), 0)
     });
     step(Field::Ethertype, &|lookup| {
-        paged(image, lookup, headers.ethertype, 0)
+        paged(image, lookup, details::ethertype(packet, headers), 0)
     });
     step(Field::Length, &|lookup| {
         paged(image, lookup, details::length(packet, headers), 0)
     });
-    step(Field::Ttl, &|lookup| direct(lookup, headers.ttl.into()));
+    step(Field::Ttl, &|lookup| {
+        direct(lookup, details::ttl(packet, headers).into())
+    });
     step(Field::Traffic, &|lookup| {
         direct(lookup, details::traffic(packet, headers))
     });

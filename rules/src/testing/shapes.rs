@@ -69,7 +69,7 @@ impl Shape {
                 negatives: 1,
                 address: 93,
                 upper: 93,
-                details: 1,
+                details: 0,
                 services: 30,
                 family: 2,
                 interface: 2,
@@ -107,6 +107,7 @@ impl Shape {
             Self::Counts => Profile {
                 rules: (20, 150),
                 count: 93,
+                details: 3,
                 address: 30,
                 upper: 30,
                 negatives: 30,

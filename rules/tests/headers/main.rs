@@ -201,6 +201,9 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
     };
     let is_fragment = family.map(|_| details::traffic(frame, &headers) & FRAGMENT != 0);
     assert_eq!(is_fragment, fields.is_fragment);
+    let ttl = family.map(|_| details::ttl(frame, &headers));
+    assert_eq!(ttl, fields.hop_limit);
+    assert_eq!(details::ethertype(frame, &headers), fields.ethertype);
     Ok(fields)
 }
 
