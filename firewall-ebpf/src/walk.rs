@@ -62,7 +62,8 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
             find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
-        (SECTION_OTHER, 0, 0)
+        // Opaque like the classes above, or else the verifier follows all that comes next for both.
+        (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
     };
     let section = opaque(image, section);
     let (mode, steps_used) = get_two(image, section, offset_of!(Section, mode));
