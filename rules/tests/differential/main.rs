@@ -58,6 +58,7 @@ shapes! {
     many_count_rules: Counts, 200 x 500;
     wildcards: Wildcards, 1000 x 100;
     ports_flags_and_messages: Upper, 300 x 350;
+    ethertypes_tags_and_other_details: Details, 400 x 400;
     long_address_lists: Blocklist, 30 x 4000;
     long_lists_in_few_networks: Dense, 20 x 3000;
 }
@@ -167,6 +168,14 @@ fn list(ruleset: &Ruleset) -> String {
             dport,
             tcp_flags,
             icmp,
+            ethertype,
+            vlan,
+            src_mac,
+            dst_mac,
+            length,
+            ttl,
+            dscp,
+            fragment,
         } = &rule.matches;
         let field = |name: &str, value: Option<String>| {
             value.map_or_else(String::new, |value| format!(" {name}={value}"))
@@ -177,7 +186,8 @@ fn list(ruleset: &Ruleset) -> String {
             };
         }
         let fields = fields!(
-            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp
+            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
+            src_mac, dst_mac, length, ttl, dscp, fragment
         );
         let _ = writeln!(text, "{} {:?}{}", rule.name, rule.verdict, fields.concat());
     }
@@ -259,6 +269,7 @@ const fn parts(shape: Shape) -> &'static [Part] {
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts
-        | Shape::Upper => &[Part::Grid, Part::Rows, Part::References, Part::Uniform],
+        | Shape::Upper
+        | Shape::Details => &[Part::Grid, Part::Rows, Part::References, Part::Uniform],
     }
 }
