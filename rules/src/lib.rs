@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod captures;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
 pub mod lists;
 pub mod names;
+pub mod packet;
 pub mod ranges;
 mod resolve;
 pub mod ruleset;
