@@ -106,7 +106,7 @@ impl CandidateError {
             | Self::Slots(_) => {
                 Some("fewer rules, or fewer that differ in many fields at once, need less".into())
             }
-            Self::Compile(CompileError::UnsupportedField { .. }) | Self::Metadata(_) => None,
+            Self::Metadata(_) => None,
         }
     }
 }

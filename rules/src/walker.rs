@@ -41,7 +41,7 @@ pub enum Decided {
 pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     let mut slots = Slots(Vec::new());
     let judgement = match headers::parse(frame) {
-        Ok(headers) => judge(image, &headers, interface, &mut slots),
+        Ok(headers) => judge(image, frame, &headers, interface, &mut slots),
         Err(reason) => Judgement::NoRule(reason),
     };
     let (decided, action) = match judgement {

@@ -9,6 +9,7 @@ mod lists;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
-mod samples;
+mod rule_tests;
 #[cfg(test)]
+mod samples;
 mod support;
