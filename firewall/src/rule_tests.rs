@@ -25,6 +25,7 @@ use crate::{
         trial::{LOOPBACK, Run, Trial, TrialError},
     },
     slots::Slot,
+    text::counted,
     undo::Undo,
 };
 
@@ -90,7 +91,7 @@ impl TestsError {
 
 /// How many tests fail, in words.
 fn in_words(failed: usize, tests: usize) -> String {
-    format!("{failed} failed of {}", crate::text::counted(tests, "test"))
+    format!("{failed} failed of {}", counted(tests, "test"))
 }
 
 /// `interfaces`, and those of `named` that are not among them, under numbers that no interface
@@ -184,6 +185,7 @@ pub(crate) fn run_in_kernel(
         judge: candidate.judge(),
         trial: trial?,
         counts: BTreeMap::new(),
+        packets: 0,
     };
     let knows_loopback = candidate
         .interfaces
@@ -201,6 +203,10 @@ pub(crate) fn run_in_kernel(
             comparison.check(test, packet, arrives)?;
         }
     }
+    tracing::debug!(
+        "{} of the tests judged in the kernel as in user space",
+        counted(comparison.packets, "packet")
+    );
     Ok(())
 }
 
@@ -215,6 +221,8 @@ struct Comparison<'a> {
     trial: Trial,
     /// What the walker has counted so far.
     counts: BTreeMap<Slot, u64>,
+    /// How many packets both have judged.
+    packets: usize,
 }
 
 impl Comparison<'_> {
@@ -240,6 +248,7 @@ impl Comparison<'_> {
             agrees &= self.trial.packets(slot)? == *count;
         }
         if agrees {
+            self.packets += 1;
             return Ok(());
         }
         Err(TestsError::Disagreement {

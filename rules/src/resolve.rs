@@ -128,7 +128,7 @@ fn read(
         fields.into_sets().warn_of_unused(report);
     }
     let ruleset = Ruleset { settings, rules };
-    let tests = rule_tests::resolve(&file.tests, &ruleset, source, list, report);
+    let tests = rule_tests::resolve(&file, &ruleset, source, list, report);
     Some((ruleset, tests))
 }
 

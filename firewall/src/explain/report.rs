@@ -9,7 +9,7 @@ use rules::{
     rule_test::word,
     ruleset::{Rule, RuleId, Ruleset},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Packet, live};
 use crate::{
@@ -33,7 +33,8 @@ pub(crate) struct Shown {
     packet: String,
     bytes: usize,
     interface: Option<String>,
-    /// What is read in it, or the reason why nothing is.
+    /// What is read in it; nothing when it cannot be read to its end.
+    #[serde(serialize_with = "as_map")]
     fields: Vec<Value>,
     /// The rules down to the one that decides; `None` when their fields are not known.
     rules: Option<Vec<Met>>,
@@ -49,7 +50,6 @@ pub(crate) struct Shown {
 }
 
 /// A field of a packet.
-#[derive(Serialize)]
 struct Value {
     name: &'static str,
     value: String,
@@ -156,6 +156,10 @@ impl Shown {
     pub(super) fn is_defect(&self) -> bool {
         self.is_certain && self.disagrees.is_some()
     }
+}
+
+fn as_map<S: Serializer>(fields: &[Value], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|field| (field.name, &field.value)))
 }
 
 fn values(fields: &Fields, interface: Option<&str>) -> Vec<Value> {

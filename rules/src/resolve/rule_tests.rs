@@ -18,7 +18,7 @@ use crate::{
     notation,
     rule_test::{Expected, RuleTest, TestPacket, word},
     ruleset::{InterfacePattern, Policy, RuleId, Ruleset, Verdict},
-    syntax::{At, Packets, Term, Test, number},
+    syntax::{At, File, Packets, Term, Test, number},
 };
 
 /// The reasons that a test can expect.
@@ -31,9 +31,9 @@ const REASONS: &[Reason] = &[
     Reason::TooManyTags,
 ];
 
-/// Reads the tests of a rule file, all of which is in `ruleset` unless `report` has errors.
+/// Reads the tests of a rule file; `ruleset` has its rules, unless some could not be read.
 pub(super) fn resolve<'a>(
-    written: &'a [Test<'a>],
+    file: &'a File<'a>,
     ruleset: &Ruleset,
     source: &Arc<Source>,
     list: &mut ListReader<'_>,
@@ -46,13 +46,14 @@ pub(super) fn resolve<'a>(
             .zip(&ruleset.rules)
             .map(|(id, rule)| (rule.name.as_str(), id))
             .collect(),
-        rules_are_known: !report.has_errors(),
+        rules_are_known: ruleset.rules.len() == file.rules.len(),
         source,
         list,
         captures: HashMap::new(),
         report,
     };
-    written.iter().filter_map(|test| tests.one(test)).collect()
+    let written = file.tests.iter();
+    written.filter_map(|test| tests.one(test)).collect()
 }
 
 /// What all tests are read with.
@@ -77,14 +78,13 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         });
         let by = self.by(test, action);
         let interface = self.interface_of(test);
+        let on = interface.as_ref().and_then(Option::as_deref);
         let packets = match &test.packets {
-            Some(Packets::Written(terms)) => self.written(terms, interface?.as_deref()),
-            Some(Packets::Captured { file, index }) => {
-                self.captured(*file, index.as_ref(), interface?.as_deref())
-            }
+            Some(Packets::Written(terms)) => self.written(terms, on),
+            Some(Packets::Captured { file, index }) => self.captured(*file, index.as_ref(), on),
             None => None,
         };
-        let (name, action) = (name?, action?);
+        let (name, action, _) = (name?, action?, interface?);
         Some(RuleTest {
             name: name.value.to_owned(),
             place: self.source.place(name.span.start),
