@@ -12,6 +12,7 @@
 
 mod blocklist;
 mod checking;
+mod details;
 mod explaining;
 mod life_cycle;
 mod long_work;

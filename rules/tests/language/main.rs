@@ -1,6 +1,8 @@
 //! The rule language as its users meet it: what is understood, and what is said of the rest.
 
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod fields;
