@@ -82,7 +82,7 @@ enum Subcommands {
         #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
         object: Option<PathBuf>,
     },
-    /// Check a rule file without loading it; needs no privileges
+    /// Check a rule file and run its tests, without loading it; needs no privileges
     Check {
         /// The rule file
         file: PathBuf,
