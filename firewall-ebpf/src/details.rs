@@ -76,7 +76,7 @@ pub fn traffic<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u32 {
     // The class lies in the second byte of IPv4, and between version and flow label in IPv6.
     let class = u32::from(half(packet, headers.network)) >> (headers.bit(present::IPV6) * 4);
     let point = class >> 2 & (FRAGMENT - 1);
-    point | headers.bit(present::FRAGMENT) * FRAGMENT
+    point | (headers.bit(present::FRAGMENT) * FRAGMENT)
 }
 
 #[inline(always)]

@@ -322,20 +322,20 @@ pub enum Field {
     Icmp = 3,
     /// The index of the receiving interface.
     Interface = 4,
-    /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
-    Vlan = 5,
-    /// The EtherType behind all VLAN tags.
-    Ethertype = 6,
-    /// The length of the IP packet, at most 65,535.
-    Length = 7,
-    /// The IPv4 time to live or the IPv6 hop limit.
-    Ttl = 8,
-    /// The code point for differentiated services, and [`FRAGMENT`].
-    Traffic = 9,
     /// The source MAC address.
-    SrcMac = 10,
+    SrcMac = 5,
     /// The destination MAC address.
-    DstMac = 11,
+    DstMac = 6,
+    /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
+    Vlan = 7,
+    /// The EtherType behind all VLAN tags.
+    Ethertype = 8,
+    /// The length of the IP packet, at most 65,535.
+    Length = 9,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    Ttl = 10,
+    /// The code point for differentiated services, and [`FRAGMENT`].
+    Traffic = 11,
 }
 
 impl Field {
@@ -346,19 +346,19 @@ impl Field {
         Self::Dport,
         Self::Icmp,
         Self::Interface,
+        Self::SrcMac,
+        Self::DstMac,
         Self::Vlan,
         Self::Ethertype,
         Self::Length,
         Self::Ttl,
         Self::Traffic,
-        Self::SrcMac,
-        Self::DstMac,
     ];
 }
 
 /// The bits of [`Section::steps_used`] for the fields of [`crate::details`], which few rules name:
-/// [`Field::Vlan`] and those behind it.
-pub const DETAILS: u32 = !0 << Field::Vlan as u32;
+/// [`Field::SrcMac`] and those behind it.
+pub const DETAILS: u32 = !0 << Field::SrcMac as u32;
 
 /// [`Field::Protocol`]: the bit of TCP packets whose flags are known; the flags are the low byte.
 pub const WITH_FLAGS: u32 = 1 << 8;

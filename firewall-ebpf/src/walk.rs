@@ -62,6 +62,7 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
             find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
+        // Opaque like the classes above, or else the verifier follows all that comes next for both.
         (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
     };
     let section = opaque(image, section);
@@ -164,6 +165,13 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     if used & DETAILS == 0 {
         return fused;
     }
+    // The longest searches first, where the verifier has the fewest paths.
+    step(Field::SrcMac, &|lookup| {
+        find::<3, M>(image, lookup, details::src_mac(packet), 0)
+    });
+    step(Field::DstMac, &|lookup| {
+        find::<3, M>(image, lookup, details::dst_mac(packet), 0)
+    });
     let direct = |lookup: u32, value: u32| u32::from(image.u16(lookup.wrapping_add(value * 2)));
     step(Field::Vlan, &|lookup| {
         paged(image, lookup, details::vlan(packet), 0)
@@ -179,12 +187,6 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     });
     step(Field::Traffic, &|lookup| {
         direct(lookup, details::traffic(packet, headers))
-    });
-    step(Field::SrcMac, &|lookup| {
-        find::<3, M>(image, lookup, details::src_mac(packet), 0)
-    });
-    step(Field::DstMac, &|lookup| {
-        find::<3, M>(image, lookup, details::dst_mac(packet), 0)
     });
     fused
 }

@@ -356,9 +356,10 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
         let Some(entry) = table.entry(name.as_str()) else {
             continue;
         };
-        let terms = match name {
-            FieldName::Fragment => entry.flag(report),
-            _ => entry.terms(report),
+        let terms = if name == FieldName::Fragment {
+            entry.flag(report)
+        } else {
+            entry.terms(report)
         };
         match terms {
             Some(terms) => fields.push(Field {

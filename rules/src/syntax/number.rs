@@ -2,10 +2,7 @@
 //!
 //! This module owns the grammar. It does not know what the numbers mean.
 
-use std::{
-    num::{IntErrorKind, ParseIntError},
-    str::FromStr,
-};
+use std::{num::ParseIntError, str::FromStr};
 
 /// Why a text is not a number or a range of numbers of the type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +26,16 @@ where
 /// Reads a number or a range like [`range`], whose numbers may be hexadecimal behind `0x`.
 pub(crate) fn hex_range(text: &str) -> Result<(u16, u16), NumberError> {
     range_of(text, |text| match text.strip_prefix("0x") {
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            u16::from_str_radix(digits, 16).map_err(|error| match error.kind() {
-                IntErrorKind::PosOverflow => NumberError::TooLarge,
-                _ => NumberError::NotANumber,
-            })
+        Some(digits) if is_hexadecimal(digits) => {
+            // Only the size can still be wrong.
+            u16::from_str_radix(digits, 16).map_err(|_| NumberError::TooLarge)
         }
-        _ => single(text),
+        Some(_) | None => single(text),
     })
+}
+
+fn is_hexadecimal(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn range_of<T: Copy + Ord>(

@@ -46,6 +46,11 @@ fn terms() -> impl Strategy<Value = Vec<Term>> {
     prop::collection::vec((prop::bool::weighted(0.3), operand), 1..6)
 }
 
+fn terms_without_sets() -> impl Strategy<Value = Vec<Term>> {
+    let range = (0..70_u16, 0..70_u16).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    prop::collection::vec((prop::bool::weighted(0.3), range.prop_map(Some)), 1..6)
+}
+
 /// What one rule with `fields` matches, be it nothing.
 fn resolved(fields: &str) -> rules::ruleset::Matches {
     let text = format!(
@@ -111,6 +116,41 @@ proptest! {
         let only_negatives = terms.iter().all(|(negated, _)| *negated);
         prop_assert_eq!(src.v6.is_full(), only_negatives);
         prop_assert_eq!(src.v6.is_empty(), !only_negatives);
+    }
+
+    #[test]
+    fn a_list_of_identifiers_of_vlans_takes_what_it_says(terms in terms_without_sets()) {
+        let text = written(&terms, |id| id.to_string());
+        let vlan = resolved(&format!("vlan = {text}")).vlan.unwrap();
+        for id in (0..80).chain([4095]) {
+            prop_assert_eq!(vlan.ids.contains(id), takes(&terms, id), "{} {}", id, text);
+        }
+        prop_assert!(!vlan.ids.contains(4096) && !vlan.untagged, "{}", text);
+    }
+
+    #[test]
+    fn a_list_of_mac_addresses_takes_what_it_says(terms in terms_without_sets()) {
+        let text = written(&terms, |number| format!("02:00:00:00:00:{number:02x}"));
+        let macs = resolved(&format!("src_mac = {text}")).src_mac.unwrap();
+        for number in 0..80 {
+            let member = macs.contains(0x0200_0000_0000 + u64::from(number));
+            prop_assert_eq!(member, takes(&terms, number), "{} {}", number, text);
+        }
+        prop_assert!(!macs.contains(1 << 48), "{}", text);
+    }
+
+    #[test]
+    fn lists_of_numbers_take_what_they_say(terms in terms_without_sets()) {
+        let text = written(&terms, |number| number.to_string());
+        let numbers = resolved(&format!("ethertype = {text}\n"));
+        let ip = resolved(&format!("length = {text}\nttl = {text}"));
+        for number in (0..80).chain([255]) {
+            let wanted = takes(&terms, number);
+            let byte = number as u8;
+            prop_assert_eq!(numbers.ethertype.as_ref().unwrap().contains(number), wanted);
+            prop_assert_eq!(ip.length.as_ref().unwrap().contains(number), wanted);
+            prop_assert_eq!(ip.ttl.as_ref().unwrap().contains(byte), wanted, "{} {}", number, text);
+        }
     }
 
     #[test]
