@@ -172,8 +172,9 @@ fn context(frame: &[u8], interface: InterfaceIndex) -> Vec<u8> {
 }
 
 fn is_invalid(error: &ProgramError) -> bool {
-    match error {
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::EINVAL),
-        _ => false,
+    if let ProgramError::SyscallError(error) = error {
+        error.io_error.raw_os_error() == Some(libc::EINVAL)
+    } else {
+        false
     }
 }

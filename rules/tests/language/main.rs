@@ -14,4 +14,5 @@ mod operators;
 mod rule_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
 mod support;

@@ -1,15 +1,13 @@
 //! The notation for packets: what each word becomes, what a foreign dissector says of the frames,
 //! and what is told of mistakes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails where something is not as it should be"
-)]
-
+#[cfg(test)]
 mod dissector;
+#[cfg(test)]
 mod documentation;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod fields;
+#[cfg(test)]
 mod random;
