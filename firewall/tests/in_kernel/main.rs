@@ -2,7 +2,7 @@
 //! made for each test, a BPF file system of its own. Nothing of the machine's own network is
 //! touched.
 //!
-//! All but those of [`checking`] need root, and fail without.
+//! All but those of [`checking`] and [`explaining`] need root, and fail without.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,12 +13,14 @@
 mod blocklist;
 mod checking;
 mod details;
+mod explaining;
 mod life_cycle;
 mod long_work;
 mod machine;
 mod refusals;
 mod reload;
 mod rule_sets;
+mod rule_tests;
 mod takeover;
 mod test_run;
 mod verdicts;

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pcap_parser::{
-    Block, Linktype, PcapBlockOwned, PcapError, create_reader, traits::PcapNGPacketBlock,
+use rules::{
+    captures::{self, CaptureError, Frame},
+    testing::{Random, damage},
 };
-use rules::testing::{Random, damage};
 
 use super::agree;
 
@@ -28,13 +28,17 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
     let (mut captures, mut frames, mut well_formed) = (0, 0, 0);
     for path in files(&folder).expect("the folder is readable") {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let capture = read(&fs::read(&path).expect("the capture is readable"));
-        if let Some(problem) = capture.problem {
-            let count = capture.frames.len();
-            println!("{name}: read up to frame {count}: {problem}");
-        }
+        let bytes = fs::read(&path).expect("the capture is readable");
         captures += 1;
-        for mut frame in capture.frames {
+        for read in read(&bytes) {
+            let mut frame = match read {
+                Ok(frame) => frame.bytes,
+                Err(CaptureError::NotEthernet { .. }) => continue,
+                Err(error) => {
+                    println!("{name}: {error}");
+                    continue;
+                }
+            };
             frames += 1;
             well_formed += usize::from(agree(&frame, &name));
             for length in 0..frame.len().min(120) {
@@ -67,71 +71,6 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-#[derive(Default)]
-struct Capture {
-    /// The Ethernet frames, as far as the file can be read.
-    frames: Vec<Vec<u8>>,
-    /// Why the file cannot be read to its end.
-    problem: Option<String>,
-}
-
-fn read(bytes: &[u8]) -> Capture {
-    let mut capture = Capture::default();
-    let mut reader = match create_reader(bytes.len().max(1 << 16), bytes) {
-        Ok(reader) => reader,
-        Err(error) => {
-            capture.problem = Some(format!("{error:?}"));
-            return capture;
-        }
-    };
-    let mut links = Vec::new();
-    let mut more = true;
-    loop {
-        match reader.next() {
-            Ok((offset, block)) => {
-                capture.frames.extend(ethernet_frame(&block, &mut links));
-                reader.consume(offset);
-            }
-            Err(PcapError::Eof) => return capture,
-            Err(PcapError::Incomplete(_)) if more => {
-                more = reader.refill().is_ok() && !reader.reader_exhausted();
-            }
-            Err(error) => {
-                capture.problem = Some(format!("{error:?}").chars().take(60).collect());
-                return capture;
-            }
-        }
-    }
-}
-
-/// The frame in a block. `links` are the link types of the interfaces that the file has named.
-fn ethernet_frame(block: &PcapBlockOwned<'_>, links: &mut Vec<Linktype>) -> Option<Vec<u8>> {
-    let (interface, data) = match block {
-        PcapBlockOwned::LegacyHeader(header) => {
-            links.push(header.network);
-            return None;
-        }
-        PcapBlockOwned::Legacy(packet) => (0, packet.data),
-        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
-            links.clear();
-            return None;
-        }
-        PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-            links.push(interface.linktype);
-            return None;
-        }
-        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => (packet.if_id, packet.packet_data()),
-        PcapBlockOwned::NG(Block::SimplePacket(packet)) => (0, packet.packet_data()),
-        PcapBlockOwned::NG(
-            Block::NameResolution(_)
-            | Block::InterfaceStatistics(_)
-            | Block::SystemdJournalExport(_)
-            | Block::DecryptionSecrets(_)
-            | Block::ProcessInformation(_)
-            | Block::Custom(_)
-            | Block::Unknown(_),
-        ) => return None,
-    };
-    let link = links.get(usize::try_from(interface).ok()?)?;
-    (*link == Linktype::ETHERNET).then(|| data.to_vec())
+fn read(bytes: &[u8]) -> Vec<Result<Frame, CaptureError>> {
+    captures::frames(bytes).map_or_else(|error| vec![Err(error)], Iterator::collect)
 }
