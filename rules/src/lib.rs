@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;

@@ -1,0 +1,217 @@
+//! A packet that shows something, as its fields.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use super::{
+    axis::{ABSENT, Axis, FIRST, LATER, Packets, WHOLE},
+    region::Point,
+};
+use crate::{
+    evaluator::Fields,
+    names::{icmp_type_name, protocol_name, tcp_flags},
+    ruleset::Family,
+};
+
+/// A packet that can exist, as what the rules can see of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The name of the receiving interface.
+    pub interface: String,
+    /// The EtherType behind all VLAN tags.
+    pub ethertype: u16,
+    /// What an IP packet has.
+    pub ip: Option<Ip>,
+}
+
+/// The fields of an IP packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// The source address.
+    pub src: IpAddr,
+    /// The destination address, of the same family.
+    pub dst: IpAddr,
+    /// The upper-layer protocol.
+    pub protocol: u8,
+    /// The time to live or the hop limit.
+    pub ttl: u8,
+    /// Whether it is a fragment, and which.
+    pub fragment: Fragment,
+    /// Source and destination port.
+    pub ports: Option<(u16, u16)>,
+    /// The byte of TCP flags.
+    pub tcp_flags: Option<u8>,
+    /// Type and code of the ICMP message.
+    pub icmp: Option<(u8, u8)>,
+}
+
+/// Which part of an IP packet a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// All of it.
+    Whole,
+    /// The first fragment, with all headers.
+    First,
+    /// A later fragment, without upper-layer header.
+    Later,
+}
+
+impl Witness {
+    /// The packet of these values; `interface` is the name of its class.
+    pub(super) fn new(packets: Packets, point: &Point, interface: &str) -> Self {
+        let at = |axis: Axis| point[axis as usize];
+        // The kinds bound each value by the type of its field.
+        let half = |axis: Axis| at(axis) as u16;
+        let byte = |axis: Axis| at(axis) as u8;
+        let has = |axis: Axis| at(axis) != ABSENT;
+        let address = |axis: Axis| -> IpAddr {
+            match packets {
+                Packets::Ipv4 => Ipv4Addr::from(at(axis) as u32).into(),
+                Packets::Ipv6 | Packets::Other => Ipv6Addr::from(at(axis)).into(),
+            }
+        };
+        let ip = packets.family().map(|_| Ip {
+            src: address(Axis::Src),
+            dst: address(Axis::Dst),
+            protocol: byte(Axis::Proto),
+            ttl: byte(Axis::Ttl),
+            fragment: match at(Axis::Fragment) {
+                FIRST => Fragment::First,
+                LATER => Fragment::Later,
+                _ => Fragment::Whole,
+            },
+            ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
+            tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
+            icmp: has(Axis::Icmp).then(|| half(Axis::Icmp).to_be_bytes().into()),
+        });
+        Self {
+            interface: interface.to_owned(),
+            ethertype: half(Axis::Ethertype),
+            ip,
+        }
+    }
+
+    /// The fields as the evaluator takes them.
+    #[must_use]
+    pub fn fields(&self) -> Fields {
+        let ethertype = self.ethertype;
+        let Some(ip) = &self.ip else {
+            return Fields {
+                ethertype,
+                ..Fields::default()
+            };
+        };
+        Fields {
+            ethertype,
+            family: Some(match ip.src {
+                IpAddr::V4(_) => Family::Ipv4,
+                IpAddr::V6(_) => Family::Ipv6,
+            }),
+            src: Some(ip.src),
+            dst: Some(ip.dst),
+            protocol: Some(ip.protocol),
+            sport: ip.ports.map(|(sport, _)| sport),
+            dport: ip.ports.map(|(_, dport)| dport),
+            tcp_flags: ip.tcp_flags,
+            hop_limit: Some(ip.ttl),
+            is_fragment: Some(ip.fragment != Fragment::Whole),
+            icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
+        }
+    }
+}
+
+/// The values of a packet on the axes, on an interface of this class; `None` for a packet that is
+/// not of these [`Packets`].
+pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Option<Point> {
+    if fields.family != packets.family() {
+        return None;
+    }
+    let address = |address: Option<IpAddr>| match address {
+        Some(IpAddr::V4(address)) => u32::from(address).into(),
+        Some(IpAddr::V6(address)) => u128::from(address),
+        None => 0,
+    };
+    let has_upper = fields.sport.is_some() || fields.icmp.is_some();
+    Some(Axis::ALL.map(|axis| match axis {
+        Axis::Interface => interface as u128,
+        Axis::Ethertype => fields.ethertype.into(),
+        Axis::Src => address(fields.src),
+        Axis::Dst => address(fields.dst),
+        Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),
+        Axis::Sport => fields.sport.map_or(ABSENT, u128::from),
+        Axis::Dport => fields.dport.map_or(ABSENT, u128::from),
+        Axis::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
+        Axis::Icmp => fields.icmp.map_or(ABSENT, u128::from),
+        Axis::Ttl => fields.hop_limit.map_or(ABSENT, u128::from),
+        // Rules cannot tell which fragment it is but by what headers it has.
+        Axis::Fragment => match (fields.is_fragment, has_upper) {
+            (None, _) => ABSENT,
+            (Some(false), _) => WHOLE,
+            (Some(true), true) => FIRST,
+            (Some(true), false) => LATER,
+        },
+    }))
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ip {
+            None if self.ethertype == 0x0806 => f.write_str("arp"),
+            None => write!(f, "ethertype 0x{:04x}", self.ethertype),
+            Some(ip) => ip.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.src {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        };
+        match protocol_name(self.protocol) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "proto {}", self.protocol)?,
+        }
+        match self.ports {
+            Some((sport, dport)) => {
+                let end = |address: IpAddr, port: u16| std::net::SocketAddr::from((address, port));
+                write!(f, " {} > {}", end(self.src, sport), end(self.dst, dport))?;
+            }
+            None => write!(f, " {} > {}", self.src, self.dst)?,
+        }
+        if let Some(flags) = self.tcp_flags {
+            write!(f, " {}", flag_names(flags))?;
+        }
+        if let Some((kind, code)) = self.icmp {
+            match icmp_type_name(family, kind) {
+                Some(name) => write!(f, " {name}")?,
+                None => write!(f, " type {kind}")?,
+            }
+            if code != 0 {
+                write!(f, " code {code}")?;
+            }
+        }
+        if self.ttl != 64 {
+            write!(f, " ttl {}", self.ttl)?;
+        }
+        match self.fragment {
+            Fragment::Whole => Ok(()),
+            Fragment::First => f.write_str(" first-fragment"),
+            Fragment::Later => f.write_str(" later-fragment"),
+        }
+    }
+}
+
+/// The names of the flags that are set; `no-flags` for none.
+pub(super) fn flag_names(flags: u8) -> String {
+    let set = (0..).zip(tcp_flags()).filter(|(bit, _)| flags & 1 << bit != 0);
+    let names: Vec<&str> = set.map(|(_, name)| name).collect();
+    if names.is_empty() {
+        "no-flags".to_owned()
+    } else {
+        names.join(",")
+    }
+}
