@@ -25,6 +25,13 @@ pub mod ethertype {
     pub const SERVICE_VLAN: u16 = 0x88a8;
     /// The tag of stacked VLANs before IEEE 802.1ad.
     pub const OLD_QINQ: u16 = 0x9100;
+
+    /// Whether the EtherType is that of a tag, behind which another one follows.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tag(ethertype: u16) -> bool {
+        matches!(ethertype, VLAN | SERVICE_VLAN | OLD_QINQ)
+    }
 }
 
 /// Protocol numbers (IANA "Assigned Internet Protocol Numbers").
@@ -195,7 +202,7 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
         let kind = u16::from_be_bytes(load(packet, offset)?);
         offset += 2;
         match kind {
-            ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_QINQ => {
+            tag if ethertype::is_tag(tag) => {
                 if tags == MAX_TAGS {
                     return Err(Reason::TooManyTags);
                 }

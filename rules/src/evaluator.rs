@@ -13,7 +13,7 @@ use firewall_ebpf::abi::Reason;
 pub use self::decode::{Fields, decode};
 use crate::{
     ranges::RangeSet,
-    ruleset::{AddressSet, Family, IcmpSet, Matches, Policy, RuleId, Ruleset, Verdict},
+    ruleset::{AddressSet, Family, IcmpSet, Matches, Policy, RuleId, Ruleset, Verdict, VlanSet},
 };
 
 /// What becomes of a packet, and why.
@@ -112,6 +112,14 @@ pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bo
         dport,
         tcp_flags,
         icmp,
+        ethertype,
+        vlan,
+        src_mac,
+        dst_mac,
+        length,
+        ttl,
+        dscp,
+        fragment,
     } = wanted;
     fits(wanted_interface, interface, |wanted, name| {
         wanted.matches(name)
@@ -123,6 +131,14 @@ pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bo
         && fits(dport, fields.dport, RangeSet::contains)
         && fits(tcp_flags, fields.tcp_flags, RangeSet::contains)
         && fits(icmp, fields.icmp.zip(fields.family), holds_icmp)
+        && fits(ethertype, Some(fields.ethertype), RangeSet::contains)
+        && fits(vlan, Some(fields.vlan), holds_vlan)
+        && fits(src_mac, Some(fields.src_mac), RangeSet::contains)
+        && fits(dst_mac, Some(fields.dst_mac), RangeSet::contains)
+        && fits(length, fields.length, holds_length)
+        && fits(ttl, fields.hop_limit, RangeSet::contains)
+        && fits(dscp, fields.dscp, RangeSet::contains)
+        && fits(fragment, fields.is_fragment, |wanted, is| *wanted == is)
 }
 
 /// Whether a field is open, or is there and passes the test.
@@ -146,6 +162,19 @@ fn holds_icmp(set: &IcmpSet, (message, family): (u16, Family)) -> bool {
         Family::Ipv4 => set.v4.contains(message),
         Family::Ipv6 => set.v6.contains(message),
     }
+}
+
+/// That a frame has no tag is something to be matched, too.
+fn holds_vlan(set: &VlanSet, vlan: Option<u16>) -> bool {
+    match vlan {
+        Some(id) => set.ids.contains(id),
+        None => set.untagged,
+    }
+}
+
+/// The largest number that a rule can give stands for all that are larger.
+fn holds_length(set: &RangeSet<u16>, length: u32) -> bool {
+    set.contains(u16::try_from(length).unwrap_or(u16::MAX))
 }
 
 /// Address resolution; the five messages of neighbour discovery, whole and from this link (RFC
@@ -205,6 +234,11 @@ mod tests {
     fn ssh() -> Fields {
         Fields {
             ethertype: 0x0800,
+            dst_mac: 0x0200_0000_0002,
+            src_mac: 0x0200_0000_0001,
+            vlan: None,
+            length: Some(40),
+            dscp: Some(46),
             family: Some(Family::Ipv4),
             src: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
             dst: Some(Ipv4Addr::new(198, 51, 100, 2).into()),
@@ -225,6 +259,8 @@ mod tests {
             src: Some(Ipv6Addr::LOCALHOST.into()),
             dst: Some(Ipv6Addr::LOCALHOST.into()),
             protocol: Some(58),
+            length: Some(48),
+            dscp: Some(0),
             hop_limit: Some(255),
             is_fragment: Some(false),
             icmp: Some(u16::from(icmp_type) << 8),
@@ -385,6 +421,22 @@ mod tests {
                 }),
                 ..all()
             },
+            Matches {
+                length: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                ttl: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                dscp: Some(RangeSet::full()),
+                ..all()
+            },
+            Matches {
+                fragment: Some(false),
+                ..all()
+            },
         ];
         let other = ethertype(0x88cc);
         for wanted in &given {
@@ -394,10 +446,71 @@ mod tests {
         assert!(matches(&given[0], &other, Some("eth0")));
         let fitting =
             |fields: &Fields| given.each_ref().map(|wanted| matches(wanted, fields, None));
-        let [_, v4, src, dst, proto, sport, dport, flags, icmp] = fitting(&ssh());
+        let [
+            _,
+            v4,
+            src,
+            dst,
+            proto,
+            sport,
+            dport,
+            flags,
+            icmp,
+            of_ip @ ..,
+        ] = fitting(&ssh());
         assert!(v4 && src && dst && proto && sport && dport && flags && !icmp);
-        let [_, v4, src, dst, proto, sport, dport, flags, icmp] = fitting(&icmpv6(1));
+        assert_eq!(of_ip, [true; 4]);
+        let [
+            _,
+            v4,
+            src,
+            dst,
+            proto,
+            sport,
+            dport,
+            flags,
+            icmp,
+            of_ip @ ..,
+        ] = fitting(&icmpv6(1));
         assert!(!v4 && src && dst && proto && !sport && !dport && !flags && icmp);
+        assert_eq!(of_ip, [true; 4]);
+    }
+
+    #[test]
+    fn tags_match_by_their_outermost_identifier_and_their_absence_by_name() {
+        let vlan = |untagged, ids: Vec<(u16, u16)>| Matches {
+            vlan: Some(VlanSet {
+                untagged,
+                ids: RangeSet::from_ranges(ids),
+            }),
+            ..Matches::default()
+        };
+        let tagged = |id| Fields {
+            vlan: Some(id),
+            ..ssh()
+        };
+        let all_but_five = vlan(false, vec![(0, 4), (6, 4095)]);
+        assert!(!matches(&all_but_five, &ssh(), None));
+        assert!(!matches(&all_but_five, &tagged(5), None));
+        assert!(matches(&all_but_five, &tagged(0), None));
+        assert!(matches(&vlan(true, Vec::new()), &ssh(), None));
+        assert!(!matches(&vlan(true, Vec::new()), &tagged(0), None));
+    }
+
+    #[test]
+    fn the_largest_length_stands_for_all_that_are_larger() {
+        let length = |first| Matches {
+            length: Some(RangeSet::from_ranges(vec![(first, u16::MAX)])),
+            ..Matches::default()
+        };
+        let long = |length| Fields {
+            length: Some(length),
+            ..icmpv6(128)
+        };
+        assert!(matches(&length(u16::MAX), &long(65_575), None));
+        assert!(matches(&length(u16::MAX), &long(65_535), None));
+        assert!(!matches(&length(u16::MAX), &long(65_534), None));
+        assert!(!matches(&length(41), &long(40), None));
     }
 
     #[test]

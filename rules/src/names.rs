@@ -1,8 +1,8 @@
-//! Names of protocols, ICMP messages and TCP flags, and the search for the name that was meant.
+//! Names of protocols, EtherTypes, ICMP messages, TCP flags and code points, and the search for the name that was meant.
 //!
 //! This module owns the names and their numbers. It knows nothing of rules.
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::headers::{ethertype, protocol};
 
 use crate::ruleset::Family;
 
@@ -77,6 +77,60 @@ const ICMPV6_TYPES: &[(&str, u8)] = &[
 /// The TCP flags by bit, lowest first (RFC 9293, section 3.1).
 const TCP_FLAGS: &[&str] = &["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
 
+/// EtherTypes (IEEE 802 numbers registry); the first name of a number is the one to print.
+const ETHERTYPES: &[(&str, u16)] = &[
+    ("ipv4", ethertype::IPV4),
+    ("arp", ethertype::ARP),
+    ("wol", 0x0842),
+    ("rarp", 0x8035),
+    ("ipv6", ethertype::IPV6),
+    ("flow-control", 0x8808),
+    ("lacp", 0x8809),
+    ("slow", 0x8809),
+    ("mpls", 0x8847),
+    ("mpls-multicast", 0x8848),
+    ("pppoe-discovery", 0x8863),
+    ("pppoe", 0x8864),
+    ("eapol", 0x888e),
+    ("profinet", 0x8892),
+    ("ethercat", 0x88a4),
+    ("lldp", 0x88cc),
+    ("macsec", 0x88e5),
+    ("ptp", 0x88f7),
+    ("cfm", 0x8902),
+    ("fcoe", 0x8906),
+    ("roce", 0x8915),
+];
+
+/// Code points for differentiated services (RFC 2474, 2597, 3246, 5865, 8622).
+const DSCPS: &[(&str, u8)] = &[
+    ("cs0", 0),
+    ("be", 0),
+    ("le", 1),
+    ("cs1", 8),
+    ("af11", 10),
+    ("af12", 12),
+    ("af13", 14),
+    ("cs2", 16),
+    ("af21", 18),
+    ("af22", 20),
+    ("af23", 22),
+    ("cs3", 24),
+    ("af31", 26),
+    ("af32", 28),
+    ("af33", 30),
+    ("cs4", 32),
+    ("af41", 34),
+    ("af42", 36),
+    ("af43", 38),
+    ("cs5", 40),
+    ("va", 44),
+    ("voice-admit", 44),
+    ("ef", 46),
+    ("cs6", 48),
+    ("cs7", 56),
+];
+
 /// Words of other firewalls, and what they are called here.
 const SYNONYMS: &[(&str, &str)] = &[
     ("accept", "pass"),
@@ -92,6 +146,14 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("destination", "dst"),
     ("to", "dst"),
     ("protocol", "proto"),
+    ("ether_type", "ethertype"),
+    ("vlan_id", "vlan"),
+    ("hoplimit", "ttl"),
+    ("hop_limit", "ttl"),
+    ("frag", "fragment"),
+    ("smac", "src_mac"),
+    ("dmac", "dst_mac"),
+    ("mac", "src_mac"),
     ("port", "dport"),
     ("iif", "interface"),
     ("iifname", "interface"),
@@ -126,6 +188,34 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
 /// The names of all protocols that have one.
 pub fn protocols() -> impl Iterator<Item = &'static str> + Clone {
     PROTOCOLS.iter().map(|(name, _)| *name)
+}
+
+/// The number of the EtherType called `name`.
+#[must_use]
+pub fn ethertype_number(name: &str) -> Option<u16> {
+    number(ETHERTYPES, name)
+}
+
+/// The name of the EtherType with this number.
+#[must_use]
+pub fn ethertype_name(number: u16) -> Option<&'static str> {
+    name(ETHERTYPES, number)
+}
+
+/// The names of all EtherTypes that have one.
+pub fn ethertypes() -> impl Iterator<Item = &'static str> + Clone {
+    ETHERTYPES.iter().map(|(name, _)| *name)
+}
+
+/// The code point for differentiated services called `name`.
+#[must_use]
+pub fn dscp_number(name: &str) -> Option<u8> {
+    number(DSCPS, name)
+}
+
+/// The names of all code points that have one.
+pub fn dscps() -> impl Iterator<Item = &'static str> + Clone {
+    DSCPS.iter().map(|(name, _)| *name)
 }
 
 /// The number of the ICMP (for IPv4) or ICMPv6 (for IPv6) type called `name`.
@@ -190,12 +280,12 @@ fn icmp_table(family: Family) -> &'static [(&'static str, u8)] {
     }
 }
 
-fn number(table: &[(&str, u8)], name: &str) -> Option<u8> {
+fn number<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
     let (_, number) = table.iter().find(|(known, _)| *known == name)?;
     Some(*number)
 }
 
-fn name(table: &[(&'static str, u8)], number: u8) -> Option<&'static str> {
+fn name<T: Copy + PartialEq>(table: &[(&'static str, T)], number: T) -> Option<&'static str> {
     let (name, _) = table.iter().find(|(_, known)| *known == number)?;
     Some(name)
 }
@@ -266,6 +356,19 @@ mod tests {
                 }
             }
         }
+        for number in 0..=u16::MAX {
+            if let Some(name) = ethertype_name(number) {
+                assert_eq!(ethertype_number(name), Some(number));
+            }
+        }
+        // RFC 2597: class and drop precedence.
+        for (name, class, precedence) in [("af11", 1, 1), ("af23", 2, 3), ("af42", 4, 2)] {
+            assert_eq!(dscp_number(name), Some(class << 3 | precedence << 1));
+        }
+        for (class, name) in (0..8).zip(["cs0", "cs1", "cs2", "cs3", "cs4", "cs5", "cs6", "cs7"]) {
+            assert_eq!(dscp_number(name), Some(class << 3));
+        }
+        assert_eq!(dscp_number("ef"), Some(0b10_1110));
         assert_eq!(tcp_flag("fin"), Some(1));
         assert_eq!(tcp_flag("cwr"), Some(128));
         assert_eq!(tcp_flag("ns"), None);

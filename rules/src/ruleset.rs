@@ -114,7 +114,33 @@ pub struct Matches {
     pub tcp_flags: Option<RangeSet<u8>>,
     /// The ICMP and ICMPv6 messages that match.
     pub icmp: Option<IcmpSet>,
+    /// The EtherType behind all VLAN tags.
+    pub ethertype: Option<RangeSet<u16>>,
+    /// The outermost VLAN tag.
+    pub vlan: Option<VlanSet>,
+    /// The source MAC address as its number, at most [`MAX_MAC`].
+    pub src_mac: Option<RangeSet<u64>>,
+    /// The destination MAC address, like [`Self::src_mac`].
+    pub dst_mac: Option<RangeSet<u64>>,
+    /// The length of the IP packet in bytes, its header included; [`u16::MAX`] stands for every
+    /// length from there on.
+    pub length: Option<RangeSet<u16>>,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    pub ttl: Option<RangeSet<u8>>,
+    /// The code point for differentiated services, at most [`MAX_DSCP`].
+    pub dscp: Option<RangeSet<u8>>,
+    /// Whether the IP packet is a fragment.
+    pub fragment: Option<bool>,
 }
+
+/// The largest MAC address.
+pub const MAX_MAC: u64 = (1 << 48) - 1;
+
+/// The largest VLAN identifier that fits a tag.
+pub const MAX_VLAN: u16 = (1 << 12) - 1;
+
+/// The largest code point for differentiated services.
+pub const MAX_DSCP: u8 = (1 << 6) - 1;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +167,23 @@ pub struct IcmpSet {
     pub v4: RangeSet<u16>,
     /// The ICMPv6 messages, carried by IPv6.
     pub v6: RangeSet<u16>,
+}
+
+/// A set of outermost VLAN tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VlanSet {
+    /// Whether frames without a tag match.
+    pub untagged: bool,
+    /// The identifiers that match, at most [`MAX_VLAN`].
+    pub ids: RangeSet<u16>,
+}
+
+impl VlanSet {
+    /// Whether nothing matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.untagged && self.ids.is_empty()
+    }
 }
 
 /// Which receiving interfaces match: any of the positives, none of the negatives; without

@@ -4,6 +4,7 @@
 //! does not know what sets hold, nor which values a field takes.
 
 pub(crate) mod address;
+pub(crate) mod mac;
 pub(crate) mod number;
 mod table;
 
@@ -95,7 +96,7 @@ pub(crate) struct Field<'a> {
 #[derive(Debug)]
 pub(crate) struct Term<'a> {
     pub(crate) span: Span,
-    /// The string, or the number in decimal.
+    /// The string, the number in decimal, or `true` or `false`.
     pub(crate) text: Cow<'a, str>,
     pub(crate) is_number: bool,
 }
@@ -152,6 +153,10 @@ macro_rules! fields {
 fields! {
     Interface = "interface",
     Family = "family",
+    Ethertype = "ethertype",
+    Vlan = "vlan",
+    SrcMac = "src_mac",
+    DstMac = "dst_mac",
     Src = "src",
     Dst = "dst",
     Proto = "proto",
@@ -159,19 +164,11 @@ fields! {
     Dport = "dport",
     TcpFlags = "tcp_flags",
     IcmpType = "icmp_type",
+    Length = "length",
+    Ttl = "ttl",
+    Dscp = "dscp",
+    Fragment = "fragment",
 }
-
-/// The keys of a rule that are of the language, but not of this version.
-const LATER_RULE_KEYS: &[&str] = &[
-    "vlan",
-    "length",
-    "ttl",
-    "dscp",
-    "fragment",
-    "ethertype",
-    "src_mac",
-    "dst_mac",
-];
 
 /// The tables of a file that are of the language, but not of this version.
 const LATER_TABLES: &[&str] = &["test", "parser"];
@@ -314,14 +311,18 @@ fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>
 }
 
 fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
-    table.check_keys(FieldName::RULE_KEYS, LATER_RULE_KEYS, report);
+    table.check_keys(FieldName::RULE_KEYS, &[], report);
     let mut fields = Vec::new();
     let mut is_partial = false;
     for &name in FieldName::ALL {
         let Some(entry) = table.entry(name.as_str()) else {
             continue;
         };
-        match entry.terms(report) {
+        let terms = match name {
+            FieldName::Fragment => entry.flag(report),
+            _ => entry.terms(report),
+        };
+        match terms {
             Some(terms) => fields.push(Field {
                 name,
                 span: entry.value.span().into(),

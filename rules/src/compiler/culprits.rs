@@ -36,6 +36,7 @@ pub(super) fn name<A: Value + Hash>(
         CompileError::TooLarge { .. }
         | CompileError::TooMuchWork { .. }
         | CompileError::TooManyRules { .. }
+        | CompileError::UnsupportedField { .. }
         | CompileError::TooManyCombinations { .. } => error,
     }
 }

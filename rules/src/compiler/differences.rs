@@ -182,6 +182,14 @@ fn are_alike(old: &Rule, new: &Rule) -> bool {
         dport,
         tcp_flags,
         icmp,
+        ethertype,
+        vlan,
+        src_mac,
+        dst_mac,
+        length,
+        ttl,
+        dscp,
+        fragment,
     } = &old.matches;
     let other = &new.matches;
     old.verdict == new.verdict
@@ -192,6 +200,14 @@ fn are_alike(old: &Rule, new: &Rule) -> bool {
         && *dport == other.dport
         && *tcp_flags == other.tcp_flags
         && *icmp == other.icmp
+        && *ethertype == other.ethertype
+        && *vlan == other.vlan
+        && *src_mac == other.src_mac
+        && *dst_mac == other.dst_mac
+        && *length == other.length
+        && *ttl == other.ttl
+        && *dscp == other.dscp
+        && *fragment == other.fragment
 }
 
 /// Whether both sets or neither are empty, and both or neither hold every address.

@@ -177,6 +177,14 @@ fn is_possible(matches: &Matches, kind: Kind) -> bool {
         dport,
         tcp_flags,
         icmp,
+        ethertype: _,
+        vlan: _,
+        src_mac: _,
+        dst_mac: _,
+        length: _,
+        ttl: _,
+        dscp: _,
+        fragment: _,
     } = matches;
     match kind {
         Kind::Ipv4 => *family != Some(Family::Ipv6),

@@ -12,10 +12,20 @@ use crate::ruleset::Family;
 /// The fields of a well-formed frame; `None` when the frame lacks the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
+    /// The destination MAC address as its number.
+    pub dst_mac: u64,
+    /// The source MAC address as its number.
+    pub src_mac: u64,
+    /// The identifier in the outermost VLAN tag.
+    pub vlan: Option<u16>,
     /// The EtherType behind all VLAN tags.
     pub ethertype: u16,
     /// The address family of an IP packet.
     pub family: Option<Family>,
+    /// The length of an IP packet in bytes, its header included and padding not.
+    pub length: Option<u32>,
+    /// The code point for differentiated services of an IP packet.
+    pub dscp: Option<u8>,
     /// The source address in the IP header.
     pub src: Option<IpAddr>,
     /// The destination address in the IP header.
@@ -49,8 +59,9 @@ const MOST_EXTENSIONS: usize = 8;
 /// one whose evidence comes first on the wire, where an IPv4 or TCP header of the least length and
 /// the first 8 bytes of an IPv6 header count as one piece.
 pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
-    let (_addresses, mut rest) = take(frame, 12)?;
+    let (addresses, mut rest) = take(frame, 12)?;
     let mut ethertype;
+    let mut vlan = None;
     (ethertype, rest) = take_u16(rest)?;
     let mut tags = 0;
     while matches!(ethertype, 0x8100 | 0x88a8 | 0x9100) {
@@ -58,10 +69,15 @@ pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
         if tags > MOST_TAGS {
             return Err(Reason::TooManyTags);
         }
-        let (_tag_control, behind) = take_u16(rest)?;
+        let (tag_control, behind) = take_u16(rest)?;
+        // Above the identifier are a priority and the drop eligible indicator (IEEE 802.1Q).
+        vlan = vlan.or(Some(tag_control % 4096));
         (ethertype, rest) = take_u16(behind)?;
     }
     let fields = Fields {
+        dst_mac: mac_at(addresses, 0)?,
+        src_mac: mac_at(addresses, 6)?,
+        vlan,
         ethertype,
         ..Fields::default()
     };
@@ -90,6 +106,9 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     let protocol = u8_at(header, 9)?;
     let fields = Fields {
         family: Some(Family::Ipv4),
+        length: Some(u32::from(u16_at(header, 2)?)),
+        // RFC 2474, section 3: the upper 6 bits of the second byte.
+        dscp: Some(u8_at(header, 1)? / 4),
         src: Some(Ipv4Addr::from(array_at(header, 12)?).into()),
         dst: Some(Ipv4Addr::from(array_at(header, 16)?).into()),
         protocol: Some(protocol),
@@ -120,6 +139,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     } else {
         take(behind, payload_length)?.0
     };
+    let whole_payload = payload.len();
     let mut fragment_offset = 0;
     let mut is_fragment = false;
     let mut extensions = 0;
@@ -144,6 +164,9 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     }
     let fields = Fields {
         family: Some(Family::Ipv6),
+        length: u32::try_from(header.len() + whole_payload).ok(),
+        // The traffic class lies between the version and the flow label; RFC 2474, section 3.
+        dscp: Some((u16_at(header, 0)? << 4).to_be_bytes()[0] / 4),
         src: Some(Ipv6Addr::from(array_at(header, 8)?).into()),
         dst: Some(Ipv6Addr::from(array_at(header, 24)?).into()),
         protocol: Some(protocol),
@@ -215,6 +238,12 @@ fn take_u16(bytes: &[u8]) -> Result<(u16, &[u8]), Reason> {
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Reason> {
     let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
     found.copied().ok_or(Reason::Truncated)
+}
+
+fn mac_at(bytes: &[u8], at: usize) -> Result<u64, Reason> {
+    let address: [u8; 6] = array_at(bytes, at)?;
+    let digits = address.into_iter().map(u64::from);
+    Ok(digits.fold(0, |number, byte| number * 256 + byte))
 }
 
 fn u8_at(bytes: &[u8], at: usize) -> Result<u8, Reason> {

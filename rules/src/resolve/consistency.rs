@@ -3,14 +3,14 @@
 //! This module owns the comparison of fields. What can never be meant is an error; what matches
 //! nothing, perhaps only because of what a list happens to hold, is a warning.
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::headers::{ethertype, protocol};
 
 use super::fields;
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span, quoted},
     names::family_name,
     ranges::RangeSet,
-    ruleset::{AddressSet, Family, IcmpSet, InterfaceMatch, Matches, Settings},
+    ruleset::{AddressSet, Family, IcmpSet, InterfaceMatch, Matches, Settings, VlanSet},
     syntax::{Field, FieldName, Operand, Rule},
 };
 
@@ -18,8 +18,10 @@ use crate::{
 pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, report: &mut Report) {
     check_protocols(rule, matches, report);
     check_layers(rule, report);
+    check_ethertypes(rule, matches, report);
     if !warn_of_empty(rule, matches, settings, report) {
         warn_of_families(rule, matches, report);
+        warn_of_lengths(rule, matches, report);
     }
 }
 
@@ -128,6 +130,60 @@ fn check_layers(rule: &Rule<'_>, report: &mut Report) {
     }
 }
 
+/// The fields that only IP packets have.
+const OF_IP: &[FieldName] = &[
+    FieldName::Family,
+    FieldName::Src,
+    FieldName::Dst,
+    FieldName::Proto,
+    FieldName::Sport,
+    FieldName::Dport,
+    FieldName::TcpFlags,
+    FieldName::IcmpType,
+    FieldName::Length,
+    FieldName::Ttl,
+    FieldName::Dscp,
+    FieldName::Fragment,
+];
+
+/// Reports EtherTypes other than those of IP together with what only IP packets have.
+fn check_ethertypes(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(types)) = (rule.field(FieldName::Ethertype), &matches.ethertype) else {
+        return;
+    };
+    let Some(other) = OF_IP.iter().find_map(|name| rule.field(*name)) else {
+        return;
+    };
+    let key = other.name.as_str();
+    let mut complain = |span: Span, what: &str| {
+        report
+            .add(
+                Code::Contradiction,
+                span,
+                format!("no packet has both {what} and `{key}`"),
+            )
+            .note_at(other.span, format!("`{key}` is given here"))
+            .help("only `ipv4` and `ipv6` packets have it");
+    };
+    let lacks = |(first, last): (u16, u16)| {
+        let is_within = |number| (first..=last).contains(&number);
+        !is_within(ethertype::IPV4) && !is_within(ethertype::IPV6)
+    };
+    let mut is_named = false;
+    for term in &field.terms {
+        if let (false, Operand::Literal(text)) = term.split()
+            && let Ok(range) = fields::ethertype(text)
+            && lacks(range)
+        {
+            is_named = true;
+            complain(term.span, &format!("the EtherType {}", quoted(text)));
+        }
+    }
+    if !is_named && !types.is_empty() && types.ranges().iter().copied().all(lacks) {
+        complain(field.span, "an EtherType that this leaves");
+    }
+}
+
 /// Warns of fields that take nothing, and says whether there was one.
 fn warn_of_empty(
     rule: &Rule<'_>,
@@ -146,7 +202,14 @@ fn warn_of_empty(
             let interface = matches.interface.as_ref();
             interface.is_some_and(|interface| is_elsewhere(interface, settings))
         }
-        FieldName::Family | FieldName::TcpFlags => false,
+        FieldName::Ethertype => matches.ethertype.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Vlan => matches.vlan.as_ref().is_some_and(VlanSet::is_empty),
+        FieldName::SrcMac => matches.src_mac.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::DstMac => matches.dst_mac.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Length => matches.length.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Ttl => matches.ttl.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Dscp => matches.dscp.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Family | FieldName::TcpFlags | FieldName::Fragment => false,
     };
     let mut found = false;
     for field in rule.fields.iter().filter(|field| is_empty(field.name)) {
@@ -160,7 +223,15 @@ fn warn_of_empty(
             | FieldName::Sport
             | FieldName::Dport
             | FieldName::TcpFlags
-            | FieldName::IcmpType => "the negated values leave nothing",
+            | FieldName::IcmpType
+            | FieldName::Ethertype
+            | FieldName::Vlan
+            | FieldName::SrcMac
+            | FieldName::DstMac
+            | FieldName::Length
+            | FieldName::Ttl
+            | FieldName::Dscp
+            | FieldName::Fragment => "the negated values leave nothing",
         };
         never(rule, field, report).label(fault);
     }
@@ -198,7 +269,18 @@ fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
             .icmp
             .as_ref()
             .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
-        FieldName::Interface | FieldName::Sport | FieldName::Dport | FieldName::TcpFlags => None,
+        FieldName::Ethertype => matches.ethertype.as_ref().and_then(fields::family_of_types),
+        FieldName::Interface
+        | FieldName::Vlan
+        | FieldName::SrcMac
+        | FieldName::DstMac
+        | FieldName::Sport
+        | FieldName::Dport
+        | FieldName::TcpFlags
+        | FieldName::Length
+        | FieldName::Ttl
+        | FieldName::Dscp
+        | FieldName::Fragment => None,
     };
     let mut fields = rule
         .fields
@@ -216,6 +298,22 @@ fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
             warning.message = format!("{} matches no packet that makes sense", subject(rule));
             warning.help("`icmp` is carried by IPv4 and `icmpv6` by IPv6");
         }
+    }
+}
+
+/// Warns of lengths that are all shorter than an IP header.
+fn warn_of_lengths(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(lengths)) = (rule.field(FieldName::Length), &matches.length) else {
+        return;
+    };
+    let (family, shortest) = match matches.family {
+        Some(Family::Ipv6) => ("IPv6", 40),
+        Some(Family::Ipv4) => ("IPv4", 20),
+        None => ("IP", 20),
+    };
+    if lengths.ranges().iter().all(|(_, last)| *last < shortest) {
+        let fault = format!("no {family} packet is shorter than {shortest} bytes");
+        never(rule, field, report).label(fault);
     }
 }
 

@@ -4,6 +4,8 @@
 //! fields with each other, but for the ICMP type, whose numbers mean nothing without a family.
 
 mod icmp;
+mod link;
+mod network;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,6 +25,8 @@ use crate::{
         suggest,
     },
 };
+
+pub(super) use link::{ethertype, family_of_types};
 
 /// What the fields of all rules share.
 pub(super) struct Fields<'a> {
@@ -58,6 +62,14 @@ impl<'a> Fields<'a> {
                 FieldName::Sport => store(&mut matches.sport, self.ports(field, report)),
                 FieldName::Dport => store(&mut matches.dport, self.ports(field, report)),
                 FieldName::TcpFlags => store(&mut matches.tcp_flags, tcp_flags(field, report)),
+                FieldName::Ethertype => store(&mut matches.ethertype, link::types(field, report)),
+                FieldName::Vlan => store(&mut matches.vlan, link::vlans(field, report)),
+                FieldName::SrcMac => store(&mut matches.src_mac, link::addresses(field, report)),
+                FieldName::DstMac => store(&mut matches.dst_mac, link::addresses(field, report)),
+                FieldName::Length => store(&mut matches.length, network::lengths(field, report)),
+                FieldName::Ttl => store(&mut matches.ttl, network::ttls(field, report)),
+                FieldName::Dscp => store(&mut matches.dscp, network::dscps(field, report)),
+                FieldName::Fragment => store(&mut matches.fragment, network::fragment(field)),
                 FieldName::IcmpType => {
                     // A field that is wrong may have been meant to say which family it is.
                     let families = if is_whole {
@@ -155,15 +167,43 @@ fn combine<T: Value>(
     negative: Vec<(T, T)>,
     has_positive: bool,
 ) -> RangeSet<T> {
-    let taken = if has_positive {
-        RangeSet::from_ranges(positive)
-    } else {
-        RangeSet::full()
-    };
+    combine_within((T::MIN, T::MAX), positive, negative, has_positive)
+}
+
+/// Like [`combine`], of a field whose values are those of `all`.
+fn combine_within<T: Value>(
+    all: (T, T),
+    positive: Vec<(T, T)>,
+    negative: Vec<(T, T)>,
+    has_positive: bool,
+) -> RangeSet<T> {
+    let taken = RangeSet::from_ranges(if has_positive { positive } else { vec![all] });
     if negative.is_empty() {
         return taken;
     }
     taken.difference(&RangeSet::from_ranges(negative))
+}
+
+/// The set that the terms of a field make, of which there are no sets and whose values are those
+/// of `all`; `read` takes the range from a literal, or reports why it is none.
+fn values<T: Value>(
+    field: &Field<'_>,
+    all: (T, T),
+    report: &mut Report,
+    read: impl Fn(&Term<'_>, &str, &mut Report) -> Option<(T, T)>,
+) -> Option<RangeSet<T>> {
+    let (mut positive, mut negative) = (Vec::new(), Vec::new());
+    let mut is_whole = true;
+    for term in &field.terms {
+        let range = literal(field, term, report)
+            .and_then(|(negated, text)| Some((negated, read(term, text, report)?)));
+        match range {
+            Some((false, range)) => positive.push(range),
+            Some((true, range)) => negative.push(range),
+            None => is_whole = false,
+        }
+    }
+    is_whole.then(|| combine_within(all, positive, negative, has_positive(field)))
 }
 
 /// The literal of a term, and whether it is negated, for fields of which there are no sets.
@@ -220,27 +260,53 @@ fn family(field: &Field<'_>, report: &mut Report) -> Option<Family> {
 }
 
 fn protocols(field: &Field<'_>, report: &mut Report) -> Option<RangeSet<u8>> {
-    let (mut positive, mut negative) = (Vec::new(), Vec::new());
-    let mut is_whole = true;
-    for term in &field.terms {
-        let Some((negated, text)) = literal(field, term, report) else {
-            is_whole = false;
-            continue;
+    values(field, (u8::MIN, u8::MAX), report, |term, text, report| {
+        let kind = Named {
+            what: "protocol",
+            largest: "the largest protocol number is 255",
         };
-        let side = if negated {
-            &mut negative
-        } else {
-            &mut positive
+        kind.range(protocol(text), names::protocols(), term, text, report)
+    })
+}
+
+/// A kind of value that has names and numbers.
+struct Named {
+    what: &'static str,
+    /// What to say of a number that is too large.
+    largest: &'static str,
+}
+
+impl Named {
+    /// The range that was read, or `None` and a report of why there is none, with the one of
+    /// `names` that was meant.
+    fn range<T>(
+        &self,
+        read: Result<(T, T), NumberError>,
+        names: impl Iterator<Item = &'static str>,
+        term: &Term<'_>,
+        text: &str,
+        report: &mut Report,
+    ) -> Option<(T, T)> {
+        let error = match read {
+            Ok(range) => return Some(range),
+            Err(error) => error,
         };
-        match protocol(text) {
-            Ok(range) => side.push(range),
-            Err(error) => {
-                is_whole = false;
-                invalid_protocol(term, text, error, report);
+        let fault = match error {
+            NumberError::NotANumber => "expected a name, a number or a range",
+            NumberError::TooLarge | NumberError::Backwards => number_fault(error),
+        };
+        let diagnostic = invalid(self.what, term, text, fault, report);
+        match (error, nearest(text, names)) {
+            (NumberError::NotANumber, Some(meant)) => {
+                diagnostic.help(format!("did you mean `{meant}`?"));
             }
+            (NumberError::TooLarge, _) => {
+                diagnostic.help(self.largest);
+            }
+            (NumberError::NotANumber, None) | (NumberError::Backwards, _) => {}
         }
+        None
     }
-    is_whole.then(|| combine(positive, negative, has_positive(field)))
 }
 
 /// The protocols that a literal of `proto` stands for.
@@ -248,23 +314,6 @@ pub(super) fn protocol(text: &str) -> Result<(u8, u8), NumberError> {
     match names::protocol_number(text) {
         Some(number) => Ok((number, number)),
         None => number::range(text),
-    }
-}
-
-fn invalid_protocol(term: &Term<'_>, text: &str, error: NumberError, report: &mut Report) {
-    let fault = match error {
-        NumberError::NotANumber => "expected a name, a number or a range",
-        NumberError::TooLarge | NumberError::Backwards => number_fault(error),
-    };
-    let diagnostic = invalid("protocol", term, text, fault, report);
-    match (error, nearest(text, names::protocols())) {
-        (NumberError::NotANumber, Some(meant)) => {
-            diagnostic.help(format!("did you mean `{meant}`?"));
-        }
-        (NumberError::TooLarge, _) => {
-            diagnostic.help("the largest protocol number is 255");
-        }
-        (NumberError::NotANumber, None) | (NumberError::Backwards, _) => {}
     }
 }
 

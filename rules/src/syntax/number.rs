@@ -2,7 +2,10 @@
 //!
 //! This module owns the grammar. It does not know what the numbers mean.
 
-use std::{num::ParseIntError, str::FromStr};
+use std::{
+    num::{IntErrorKind, ParseIntError},
+    str::FromStr,
+};
 
 /// Why a text is not a number or a range of numbers of the type asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,26 @@ pub(crate) fn range<T>(text: &str) -> Result<(T, T), NumberError>
 where
     T: Copy + Ord + FromStr<Err = ParseIntError>,
 {
+    range_of(text, single)
+}
+
+/// Reads a number or a range like [`range`], whose numbers may be hexadecimal behind `0x`.
+pub(crate) fn hex_range(text: &str) -> Result<(u16, u16), NumberError> {
+    range_of(text, |text| match text.strip_prefix("0x") {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            u16::from_str_radix(digits, 16).map_err(|error| match error.kind() {
+                IntErrorKind::PosOverflow => NumberError::TooLarge,
+                _ => NumberError::NotANumber,
+            })
+        }
+        _ => single(text),
+    })
+}
+
+fn range_of<T: Copy + Ord>(
+    text: &str,
+    single: impl Fn(&str) -> Result<T, NumberError>,
+) -> Result<(T, T), NumberError> {
     let (first, last) = match text.split_once('-') {
         None => {
             let value = single(text)?;
@@ -52,6 +75,8 @@ mod tests {
         assert_eq!(range::<u8>("0"), Ok((0, 0)));
         assert_eq!(range::<u16>("8000-8099"), Ok((8000, 8099)));
         assert_eq!(range::<u8>("255-255"), Ok((255, 255)));
+        assert_eq!(hex_range("0x88cc"), Ok((0x88cc, 0x88cc)));
+        assert_eq!(hex_range("1536-0xFFFF"), Ok((1536, 65535)));
     }
 
     #[test]
@@ -64,5 +89,10 @@ mod tests {
         assert_eq!(range::<u8>("256"), Err(NumberError::TooLarge));
         assert_eq!(range::<u16>("1-65536"), Err(NumberError::TooLarge));
         assert_eq!(range::<u16>("2-1"), Err(NumberError::Backwards));
+        for text in ["0x", "0x+1", "88cc", "x88", "0x1-"] {
+            assert_eq!(hex_range(text), Err(NumberError::NotANumber), "{text}");
+        }
+        assert_eq!(hex_range("0x10000"), Err(NumberError::TooLarge));
+        assert_eq!(hex_range("0x2-0x1"), Err(NumberError::Backwards));
     }
 }

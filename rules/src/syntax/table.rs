@@ -166,6 +166,19 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The value as a boolean.
+    pub(super) fn flag(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
+        let DeValue::Boolean(value) = self.value.get_ref() else {
+            self.wrong_type(self.value, "`true` or `false`", report);
+            return None;
+        };
+        Some(vec![Term {
+            span: self.value.span().into(),
+            text: Cow::Borrowed(if *value { "true" } else { "false" }),
+            is_number: false,
+        }])
+    }
+
     /// The value as an array of strings and numbers that is not empty.
     pub(super) fn array(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
         let DeValue::Array(items) = self.value.get_ref() else {

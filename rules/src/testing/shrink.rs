@@ -73,7 +73,8 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
         )*};
     }
     without!(
-        interface, family, src, dst, proto, sport, dport, tcp_flags, icmp
+        interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
+        src_mac, dst_mac, length, ttl, dscp, fragment
     );
     macro_rules! smaller {
         ($($field:ident),*) => {$(
@@ -82,7 +83,9 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
             }
         )*};
     }
-    smaller!(proto, sport, dport, tcp_flags);
+    smaller!(
+        proto, sport, dport, tcp_flags, ethertype, src_mac, dst_mac, length, ttl, dscp
+    );
     if let Some(set) = &matches.src {
         found.extend(addresses(set).map(|set| Matches {
             src: Some(set),

@@ -167,6 +167,14 @@ fn list(ruleset: &Ruleset) -> String {
             dport,
             tcp_flags,
             icmp,
+            ethertype,
+            vlan,
+            src_mac,
+            dst_mac,
+            length,
+            ttl,
+            dscp,
+            fragment,
         } = &rule.matches;
         let field = |name: &str, value: Option<String>| {
             value.map_or_else(String::new, |value| format!(" {name}={value}"))
@@ -177,7 +185,8 @@ fn list(ruleset: &Ruleset) -> String {
             };
         }
         let fields = fields!(
-            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp
+            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
+            src_mac, dst_mac, length, ttl, dscp, fragment
         );
         let _ = writeln!(text, "{} {:?}{}", rule.name, rule.verdict, fields.concat());
     }

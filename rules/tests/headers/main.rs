@@ -159,6 +159,7 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
         icmp: present(headers.has(present::ICMP), headers.icmp, &headers),
         hop_limit: present(family.is_some(), headers.ttl, &headers),
         is_fragment: family.map(|_| headers.has(present::FRAGMENT)),
+        ..Fields::default()
     };
     Ok(fields)
 }

@@ -61,8 +61,6 @@ fn keys_of_later_versions_are_told_from_unknown_ones() {
 [[rule]]
 name = "a"
 action = "drop"
-vlan = 7
-fragment = true
 
 [[test]]
 name = "t"
@@ -273,6 +271,91 @@ fn icmp_types_that_are_none_say_why() {
         proto = "icmp" & icmp_type = "packet-too-big"
         family = "ipv6" & icmp_type = "timestamp-request"
         icmp_type = "@web""#
+    ));
+}
+
+#[test]
+fn ethertypes_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"ethertype = "ldp"
+        ethertype = "appletalk"
+        ethertype = 0x10000
+        ethertype = "0x88cd-0x88cc"
+        ethertype = ["arp", "0x8100", 0x88a8]
+        ethertype = "@web""#
+    ));
+}
+
+#[test]
+fn vlans_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"vlan = "non"
+        vlan = 4096
+        vlan = ["1-70000", "9-2"]
+        vlan = true
+        vlan = "!@web""#
+    ));
+}
+
+#[test]
+fn mac_addresses_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"src_mac = "02:00:00:00:00"
+        src_mac = "02-00-00-00-00-01"
+        src_mac = "00:1b:21:*"
+        src_mac = "00:1b:21:00:00:00/49"
+        dst_mac = ["!00:1b:21:00:00:07/24", 2]
+        dst_mac = "00:00:00:00:00:02-00:00:00:00:00:01"
+        dst_mac = "@office""#
+    ));
+}
+
+#[test]
+fn lengths_hops_and_code_points_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"length = "long"
+        length = 65536
+        length = "90-80"
+        ttl = 256
+        ttl = "x"
+        dscp = "af14"
+        dscp = 64
+        dscp = "gold"
+        dscp = "!9-3""#
+    ));
+}
+
+#[test]
+fn fragment_is_a_boolean() {
+    assert_snapshot!(rules(
+        r#"fragment = "true"
+        fragment = [true, false]
+        ttl = true"#
+    ));
+}
+
+#[test]
+fn ethertypes_other_than_those_of_ip_have_nothing_of_ip() {
+    assert_snapshot!(rules(
+        r#"ethertype = "arp" & src = "192.0.2.1"
+        ethertype = ["ipv4", "lldp"] & ttl = 1
+        ethertype = ["!ipv4", "!ipv6"] & fragment = true
+        ethertype = "0x8800-0x88ff" & family = "ipv4""#
+    ));
+}
+
+#[test]
+fn fields_of_the_frame_that_leave_nothing_are_warned_of() {
+    assert_snapshot!(rules(
+        r#"ethertype = ["arp", "!arp"]
+        ethertype = "ipv4" & src = "2001:db8::1"
+        vlan = ["none", "!none"]
+        src_mac = ["02:00:00:00:00:01", "!02:00:00:00:00:00/16"]
+        dst_mac = "!00:00:00:00:00:00/0"
+        length = "0-19"
+        family = "ipv6" & length = "!40-65535"
+        ttl = "!0-255"
+        dscp = "!0-63""#
     ));
 }
 

@@ -296,6 +296,131 @@ fn interfaces_are_names_and_globs() {
 }
 
 #[test]
+fn ethertypes_are_names_numbers_and_ranges() {
+    for (value, expected) in [
+        ("\"arp\"", vec![(0x0806, 0x0806)]),
+        ("0x88cc", vec![(0x88cc, 0x88cc)]),
+        ("\"0x88CC\"", vec![(0x88cc, 0x88cc)]),
+        ("2054", vec![(0x0806, 0x0806)]),
+        ("\"0-1535\"", vec![(0, 1535)]),
+        (
+            "[\"lldp\", \"eapol\", \"lacp\"]",
+            vec![(0x8809, 0x8809), (0x888e, 0x888e), (0x88cc, 0x88cc)],
+        ),
+        (
+            "[\"0x0600-0xffff\", \"!arp\"]",
+            vec![(0x0600, 0x0805), (0x0807, 0xffff)],
+        ),
+        ("\"!ipv6\"", vec![(0, 0x86dc), (0x86de, 0xffff)]),
+    ] {
+        let found = matches(&format!("ethertype = {value}")).ethertype;
+        assert_eq!(found, Some(RangeSet::from_ranges(expected)), "{value}");
+    }
+}
+
+#[test]
+fn an_ethertype_says_which_icmp_is_meant() {
+    let v4 = icmp("ethertype = \"ipv4\"\nicmp_type = 8");
+    assert_eq!(v4, messages(&[(0x0800, 0x08ff)], &[]));
+    let v6 = icmp("ethertype = [\"ipv6\"]\nicmp_type = 128");
+    assert_eq!(v6, messages(&[], &[(0x8000, 0x80ff)]));
+}
+
+#[test]
+fn vlans_are_identifiers_and_the_word_for_none() {
+    for (value, untagged, ids) in [
+        ("7", false, vec![(7, 7)]),
+        (
+            "[\"10-19\", \"!12\", 4095]",
+            false,
+            vec![(10, 11), (13, 19), (4095, 4095)],
+        ),
+        ("\"none\"", true, vec![]),
+        ("[\"none\", 0]", true, vec![(0, 0)]),
+        ("\"!none\"", false, vec![(0, 4095)]),
+        ("\"!5\"", false, vec![(0, 4), (6, 4095)]),
+        ("[\"!none\", \"!5\"]", false, vec![(0, 4), (6, 4095)]),
+        ("[\"none\", \"!5\"]", true, vec![]),
+    ] {
+        let vlan = matches(&format!("vlan = {value}")).vlan.unwrap();
+        assert_eq!(vlan.untagged, untagged, "{value}");
+        assert_eq!(vlan.ids.ranges(), ids, "{value}");
+    }
+}
+
+#[test]
+fn mac_addresses_are_single_ones_prefixes_and_ranges() {
+    const MAX: u64 = 0xffff_ffff_ffff;
+    for (value, expected) in [
+        (
+            "\"02:00:00:00:00:01\"",
+            vec![(0x0200_0000_0001, 0x0200_0000_0001)],
+        ),
+        (
+            "\"00:1B:21:00:00:00/24\"",
+            vec![(0x001b_2100_0000, 0x001b_21ff_ffff)],
+        ),
+        ("\"00:00:00:00:00:01-00:00:00:00:00:09\"", vec![(1, 9)]),
+        (
+            "[\"00:00:00:00:00:00/44\", \"!00:00:00:00:00:08\"]",
+            vec![(0, 7), (9, 15)],
+        ),
+        ("\"!ff:ff:ff:ff:ff:ff\"", vec![(0, MAX - 1)]),
+    ] {
+        let src = matches(&format!("src_mac = {value}"));
+        assert_eq!(src.src_mac.as_ref().unwrap().ranges(), expected, "{value}");
+        let dst = matches(&format!("dst_mac = {value}"));
+        assert_eq!(dst.dst_mac, src.src_mac, "{value}");
+        assert_eq!(dst.src_mac, None);
+    }
+}
+
+#[test]
+fn lengths_and_hops_are_numbers_and_ranges() {
+    for (value, expected) in [
+        ("1500", vec![(1500, 1500)]),
+        ("[\"0-64\", \"!20-40\"]", vec![(0, 19), (41, 64)]),
+        ("\"!0-1499\"", vec![(1500, 65535)]),
+    ] {
+        let length = matches(&format!("length = {value}")).length;
+        assert_eq!(length, Some(RangeSet::from_ranges(expected)), "{value}");
+    }
+    for (value, expected) in [
+        ("1", vec![(1, 1)]),
+        ("[\"0-5\", 255, \"!3\"]", vec![(0, 2), (4, 5), (255, 255)]),
+        ("\"!255\"", vec![(0, 254)]),
+    ] {
+        let ttl = matches(&format!("ttl = {value}")).ttl;
+        assert_eq!(ttl, Some(RangeSet::from_ranges(expected)), "{value}");
+    }
+}
+
+#[test]
+fn code_points_are_names_numbers_and_ranges() {
+    for (value, expected) in [
+        ("\"ef\"", vec![(46, 46)]),
+        ("46", vec![(46, 46)]),
+        (
+            "[\"af11\", \"cs7\", \"af43\", \"cs0\"]",
+            vec![(0, 0), (10, 10), (38, 38), (56, 56)],
+        ),
+        ("[\"8-15\", \"!cs1\"]", vec![(9, 15)]),
+        ("\"!cs0\"", vec![(1, 63)]),
+    ] {
+        let dscp = matches(&format!("dscp = {value}")).dscp;
+        assert_eq!(dscp, Some(RangeSet::from_ranges(expected)), "{value}");
+    }
+}
+
+#[test]
+fn fragments_are_asked_for_or_excluded() {
+    assert_eq!(matches("fragment = true").fragment, Some(true));
+    assert_eq!(matches("fragment = false").fragment, Some(false));
+    let first = matches("fragment = true\nproto = \"udp\"\ndport = 53");
+    assert_eq!(first.fragment, Some(true));
+}
+
+#[test]
 fn the_family_is_one_of_two() {
     assert_eq!(matches("family = \"ipv4\"").family, Some(Family::Ipv4));
     assert_eq!(matches("family = [\"ipv6\"]").family, Some(Family::Ipv6));

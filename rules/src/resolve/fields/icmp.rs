@@ -3,7 +3,7 @@
 //! This module owns how ICMP and ICMPv6 messages are written. The two number their messages
 //! differently, so that a name is looked up in both and a number needs one to be chosen.
 
-use super::{combine, has_positive, literal};
+use super::{combine, family_of_types, has_positive, literal};
 use crate::{
     diagnostics::{Code, Report, quoted},
     names::{icmp_type_number, icmp_types, nearest},
@@ -31,7 +31,11 @@ pub(super) fn families(matches: &Matches) -> Option<Families> {
         None => true,
     };
     match (carries(protocol::ICMP), carries(protocol::ICMPV6)) {
-        (true, true) => Some(matches.family.map_or(Families::Both, Families::One)),
+        (true, true) => {
+            let of_types = || matches.ethertype.as_ref().and_then(family_of_types);
+            let family = matches.family.or_else(of_types);
+            Some(family.map_or(Families::Both, Families::One))
+        }
         (true, false) => Some(Families::One(Family::Ipv4)),
         (false, true) => Some(Families::One(Family::Ipv6)),
         (false, false) => None,
