@@ -1,9 +1,9 @@
 //! What packets differ in, as numbers.
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::headers::{ethertype, protocol};
 
 use super::values::Values;
-use crate::ruleset::Family;
+use crate::ruleset::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};
 
 macro_rules! axes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
@@ -35,6 +35,12 @@ axes! {
     Interface = "interface";
     /// The EtherType behind all VLAN tags.
     Ethertype = "ethertype";
+    /// The outermost VLAN tag.
+    Vlan = "vlan";
+    /// The source MAC address.
+    SrcMac = "src_mac";
+    /// The destination MAC address.
+    DstMac = "dst_mac";
     /// The source address.
     Src = "src";
     /// The destination address.
@@ -49,8 +55,12 @@ axes! {
     TcpFlags = "tcp_flags";
     /// The ICMP message, as `type << 8 | code`.
     Icmp = "icmp_type";
+    /// The length of the IP packet; 65,535 stands for all lengths from there on.
+    Length = "length";
     /// The time to live or the hop limit.
     Ttl = "ttl";
+    /// The code point for differentiated services.
+    Dscp = "dscp";
     /// One of [`WHOLE`], [`FIRST`] and [`LATER`].
     Fragment = "fragment";
 }
@@ -109,47 +119,60 @@ pub(super) type Kind = [Values; AXES];
 pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
     let Some(family) = packets.family() else {
         return vec![kind(|axis| match axis {
-            Axis::Interface => below(interfaces),
             Axis::Ethertype => other_ethertypes(),
             Axis::Src | Axis::Dst => only(0),
-            Axis::Fragment
-            | Axis::Ttl
-            | Axis::Proto
+            Axis::Proto
             | Axis::Sport
             | Axis::Dport
             | Axis::TcpFlags
-            | Axis::Icmp => only(ABSENT),
+            | Axis::Icmp
+            | Axis::Length
+            | Axis::Ttl
+            | Axis::Dscp
+            | Axis::Fragment => only(ABSENT),
+            Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => {
+                link(axis, interfaces)
+            }
         })];
     };
     let uppers = Upper::ALL.into_iter();
-    uppers
-        .map(|upper| {
+    let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
+    forms
+        .map(|(upper, fragment)| {
             kind(|axis| match axis {
-                Axis::Interface => below(interfaces),
                 Axis::Ethertype => only(match family {
-                    Family::Ipv4 => 0x0800,
-                    Family::Ipv6 => 0x86dd,
+                    Family::Ipv4 => ethertype::IPV4.into(),
+                    Family::Ipv6 => ethertype::IPV6.into(),
                 }),
                 Axis::Src | Axis::Dst => match family {
                     Family::Ipv4 => through(u32::MAX.into()),
                     Family::Ipv6 => through(u128::MAX),
                 },
                 Axis::Proto => upper.protocols(family),
-                Axis::Sport | Axis::Dport => {
-                    having(matches!(upper, Upper::Tcp | Upper::Ports), 0xffff)
-                }
+                Axis::Sport | Axis::Dport => having(upper.has_ports(), 0xffff),
                 Axis::TcpFlags => having(upper == Upper::Tcp, 0xff),
                 Axis::Icmp => having(upper == Upper::Icmp, 0xffff),
+                Axis::Length => {
+                    Values::from_ranges(vec![(upper.least_length(family, fragment), 0xffff)])
+                }
                 Axis::Ttl => through(0xff),
-                Axis::Fragment => match upper {
-                    Upper::Tcp | Upper::Ports | Upper::Icmp | Upper::Bare => {
-                        Values::from_ranges(vec![(WHOLE, FIRST)])
-                    }
-                    Upper::Later => only(LATER),
-                },
+                Axis::Dscp => through(MAX_DSCP.into()),
+                Axis::Fragment => Values::from_ranges(vec![fragment]),
+                Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => {
+                    link(axis, interfaces)
+                }
             })
         })
         .collect()
+}
+
+/// What every frame can have.
+fn link(axis: Axis, interfaces: usize) -> Values {
+    match axis {
+        Axis::Interface => below(interfaces),
+        Axis::Vlan => Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)]),
+        _ => through(MAX_MAC.into()),
+    }
 }
 
 fn kind(values: impl Fn(Axis) -> Values) -> Kind {
@@ -161,8 +184,10 @@ fn kind(values: impl Fn(Axis) -> Values) -> Kind {
 enum Upper {
     /// A TCP header.
     Tcp,
-    /// A header of another protocol with ports.
-    Ports,
+    /// A header of UDP or UDP-Lite.
+    Datagram,
+    /// A header of SCTP or DCCP.
+    Stream,
     /// The ICMP header of the family.
     Icmp,
     /// A protocol that is not looked into.
@@ -172,13 +197,46 @@ enum Upper {
 }
 
 impl Upper {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Tcp,
-        Self::Ports,
+        Self::Datagram,
+        Self::Stream,
         Self::Icmp,
         Self::Bare,
         Self::Later,
     ];
+
+    const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Datagram | Self::Stream)
+    }
+
+    /// The values of [`Axis::Fragment`] that are alike in all else: in IPv6, only a fragment has
+    /// the fragment header.
+    fn fragments(self, family: Family) -> impl Iterator<Item = (u128, u128)> {
+        let parts = match (self, family) {
+            (Self::Later, _) => [Some((LATER, LATER)), None],
+            (_, Family::Ipv4) => [Some((WHOLE, FIRST)), None],
+            (_, Family::Ipv6) => [Some((WHOLE, WHOLE)), Some((FIRST, FIRST))],
+        };
+        parts.into_iter().flatten()
+    }
+
+    /// The bytes of all headers.
+    const fn least_length(self, family: Family, fragment: (u128, u128)) -> u128 {
+        let header = match self {
+            Self::Tcp => 20,
+            Self::Datagram => 8,
+            Self::Stream => 12,
+            Self::Icmp => 4,
+            Self::Bare | Self::Later => 0,
+        };
+        header
+            + match (family, fragment) {
+                (Family::Ipv4, _) => 20,
+                (Family::Ipv6, (WHOLE, _)) => 40,
+                (Family::Ipv6, _) => 40 + 8,
+            }
+    }
 
     /// The protocols that can be named before it.
     fn protocols(self, family: Family) -> Values {
@@ -188,7 +246,8 @@ impl Upper {
         };
         let fits = |number: u8| match self {
             Self::Tcp => number == protocol::TCP,
-            Self::Ports => number != protocol::TCP && protocol::has_ports(number),
+            Self::Datagram => matches!(number, protocol::UDP | protocol::UDPLITE),
+            Self::Stream => matches!(number, protocol::SCTP | protocol::DCCP),
             Self::Icmp => number == icmp,
             Self::Bare => {
                 number != icmp

@@ -322,6 +322,14 @@ impl<'a> Comparison<'a> {
             ids.collect()
         });
         let fields = describe(&question.region, packets, &self.kinds, interfaces);
+        let neighbours = [OLD, NEW].into_iter().flat_map(|side| {
+            let rules = except[side].iter().map(move |at| (side, *at));
+            rules.filter(|(side, at)| self.decider(*side, *at).0 == Decider::Neighbour)
+        });
+        let neighbours = neighbours.map(|(side, at)| {
+            Region::of_cube(&self.context.sections[side].cubes[at], self.context.pool)
+        });
+        let neighbours = neighbours.collect();
         let change = changes.entry((old.0, new.0)).or_insert_with(|| Change {
             old,
             new,
@@ -335,6 +343,7 @@ impl<'a> Comparison<'a> {
             except_new,
             witness,
             region: question.region,
+            neighbours,
         });
         Ok(())
     }

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    axis::{AXES, Axis, FIRST, LATER, Packets, WHOLE},
+    axis::{ABSENT, AXES, Axis, FIRST, LATER, Packets, WHOLE},
     interfaces::Interfaces,
     values::Values,
 };
 use crate::{
     ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Matches},
+    ruleset::{AddressSet, Matches, VlanSet},
 };
 
 /// The number of a set of values in a [`Pool`].
@@ -73,6 +73,14 @@ impl Pool {
             dport,
             tcp_flags,
             icmp,
+            ethertype,
+            vlan,
+            src_mac,
+            dst_mac,
+            length,
+            ttl,
+            dscp,
+            fragment,
         } = matches;
         let of_ip = [
             family.is_some(),
@@ -83,6 +91,10 @@ impl Pool {
             dport.is_some(),
             tcp_flags.is_some(),
             icmp.is_some(),
+            length.is_some(),
+            ttl.is_some(),
+            dscp.is_some(),
+            fragment.is_some(),
         ];
         if packets == Packets::Other && of_ip.contains(&true)
             || family.is_some_and(|family| packets.family() != Some(family))
@@ -103,23 +115,32 @@ impl Pool {
                 put(axis, self.intern_addresses(set, packets))?;
             }
         }
-        if let Some(set) = proto {
-            put(Axis::Proto, self.intern(wide(set)))?;
-        }
-        for (axis, set) in [(Axis::Sport, sport), (Axis::Dport, dport)] {
-            if let Some(set) = set {
-                put(axis, self.intern(wide(set)))?;
-            }
-        }
-        if let Some(set) = tcp_flags {
-            put(Axis::TcpFlags, self.intern(wide(set)))?;
-        }
+        let mut messages = None;
         if let Some(set) = icmp {
-            let messages = match packets {
+            messages = Some(match packets {
                 Packets::Ipv4 => wide(&set.v4),
                 Packets::Ipv6 | Packets::Other => wide(&set.v6),
-            };
-            put(Axis::Icmp, self.intern(messages))?;
+            });
+        }
+        let fields = [
+            (Axis::Proto, proto.as_ref().map(wide)),
+            (Axis::Sport, sport.as_ref().map(wide)),
+            (Axis::Dport, dport.as_ref().map(wide)),
+            (Axis::TcpFlags, tcp_flags.as_ref().map(wide)),
+            (Axis::Icmp, messages),
+            (Axis::Ethertype, ethertype.as_ref().map(wide)),
+            (Axis::Vlan, vlan.as_ref().map(tags)),
+            (Axis::SrcMac, src_mac.as_ref().map(wide)),
+            (Axis::DstMac, dst_mac.as_ref().map(wide)),
+            (Axis::Length, length.as_ref().map(wide)),
+            (Axis::Ttl, ttl.as_ref().map(wide)),
+            (Axis::Dscp, dscp.as_ref().map(wide)),
+            (Axis::Fragment, fragment.map(fragments)),
+        ];
+        for (axis, set) in fields {
+            if let Some(set) = set {
+                put(axis, self.intern(set))?;
+            }
         }
         Some(cube)
     }
@@ -186,8 +207,14 @@ impl Pool {
     }
 }
 
-/// The values of a fragment field.
-#[expect(dead_code, reason = "rules cannot name fragments yet")]
+fn tags(set: &VlanSet) -> Values {
+    let mut ranges = wide(&set.ids).ranges().to_vec();
+    if set.untagged {
+        ranges.push((ABSENT, ABSENT));
+    }
+    Values::from_ranges(ranges)
+}
+
 fn fragments(wanted: bool) -> Values {
     Values::from_ranges(vec![if wanted { (FIRST, LATER) } else { (WHOLE, WHOLE) }])
 }

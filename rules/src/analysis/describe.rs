@@ -7,9 +7,10 @@ use super::{
     interfaces::Interfaces,
     region::Region,
     values::{Values, common, without},
+    witness::Mac,
 };
 use crate::{
-    names::{icmp_type_name, protocol_name},
+    names::{ethertype_name, icmp_type_name, protocol_name},
     ruleset::Family,
 };
 
@@ -85,8 +86,14 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             })],
             Axis::Icmp => messages(packets, first, last),
             Axis::TcpFlags => vec![range(first, last, |number| format!("0x{number:02x}"))],
-            Axis::Ethertype => vec![range(first, last, |number| format!("0x{number:04x}"))],
-            Axis::Sport | Axis::Dport | Axis::Ttl => vec![range(first, last, |n| n.to_string())],
+            Axis::Ethertype => vec![range(first, last, |number| {
+                let name = u16::try_from(number).ok().and_then(ethertype_name);
+                name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
+            })],
+            Axis::SrcMac | Axis::DstMac => vec![macs(first, last)],
+            Axis::Sport | Axis::Dport | Axis::Vlan | Axis::Length | Axis::Ttl | Axis::Dscp => {
+                vec![range(first, last, |number| number.to_string())]
+            }
         })
         .collect()
 }
@@ -112,6 +119,16 @@ pub(crate) fn address(packets: Packets, first: u128, last: u128) -> String {
     let mask = u128::MAX >> (128 - free);
     if first & mask == 0 && last == first | mask {
         format!("{}/{}", text(first), bits - free)
+    } else {
+        format!("{}-{}", text(first), text(last))
+    }
+}
+
+/// MAC addresses.
+fn macs(first: u128, last: u128) -> String {
+    let text = |number: u128| Mac(number as u64).to_string();
+    if first == last {
+        text(first)
     } else {
         format!("{}-{}", text(first), text(last))
     }

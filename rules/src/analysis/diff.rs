@@ -14,7 +14,7 @@ use super::{
     cube::Pool,
     describe::FieldValues,
     interfaces::Interfaces,
-    region::Region,
+    region::{Point, Region},
     section::{Decider, Section},
     witness::{self, Witness},
 };
@@ -70,6 +70,8 @@ pub struct Area {
     /// One of them.
     pub witness: Witness,
     pub(super) region: Region,
+    /// What of the region passes as [`Decider::Neighbour`] before.
+    pub(super) neighbours: Vec<Region>,
 }
 
 /// What was not found out.
@@ -120,7 +122,7 @@ impl Diff {
         };
         areas.any(|area| {
             let point = witness::point(fields, class, area.packets);
-            point.is_some_and(|point| area.region.holds(&point))
+            point.is_some_and(|point| area.has_in_region(&point))
                 && !taken(old, &area.except_old)
                 && !taken(new, &area.except_new)
         })
@@ -130,6 +132,18 @@ impl Diff {
     #[must_use]
     pub fn changes_verdicts(&self) -> bool {
         self.changes.iter().any(Change::changes_verdict)
+    }
+}
+
+impl Area {
+    /// Whether packets that a link cannot work without are none of them, though the fields are.
+    #[must_use]
+    pub fn excepts_neighbours(&self) -> bool {
+        !self.neighbours.is_empty()
+    }
+
+    fn has_in_region(&self, point: &Point) -> bool {
+        self.region.holds(point) && !self.neighbours.iter().any(|region| region.holds(point))
     }
 }
 

@@ -210,6 +210,12 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
     let known: &[u128] = match axis {
         Axis::Interface | Axis::Proto => &[],
+        Axis::Vlan => &[super::axis::ABSENT],
+        // Of the addresses that are assigned locally.
+        Axis::SrcMac => &[0x0200_0000_0001],
+        Axis::DstMac => &[0x0200_0000_0002],
+        Axis::Length => &[84],
+        Axis::Dscp => &[0],
         // LLDP.
         Axis::Ethertype => &[0x88cc],
         // 2001:db8::9 and 203.0.113.9, 2001:db8::1 and 192.0.2.1.

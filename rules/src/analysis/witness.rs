@@ -20,6 +20,12 @@ use crate::{
 pub struct Witness {
     /// The name of the receiving interface.
     pub interface: String,
+    /// The source MAC address.
+    pub src_mac: Mac,
+    /// The destination MAC address.
+    pub dst_mac: Mac,
+    /// The identifier in the outermost VLAN tag.
+    pub vlan: Option<u16>,
     /// The EtherType behind all VLAN tags.
     pub ethertype: u16,
     /// What an IP packet has.
@@ -35,8 +41,12 @@ pub struct Ip {
     pub dst: IpAddr,
     /// The upper-layer protocol.
     pub protocol: u8,
+    /// The bytes of the packet, its header included.
+    pub length: u16,
     /// The time to live or the hop limit.
     pub ttl: u8,
+    /// The code point for differentiated services.
+    pub dscp: u8,
     /// Whether it is a fragment, and which.
     pub fragment: Fragment,
     /// Source and destination port.
@@ -45,6 +55,18 @@ pub struct Ip {
     pub tcp_flags: Option<u8>,
     /// Type and code of the ICMP message.
     pub icmp: Option<(u8, u8)>,
+}
+
+/// A MAC address as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub u64);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, _, bytes @ ..] = self.0.to_be_bytes();
+        let digits = bytes.map(|byte| format!("{byte:02x}"));
+        f.write_str(&digits.join(":"))
+    }
 }
 
 /// Which part of an IP packet a frame holds.
@@ -76,7 +98,9 @@ impl Witness {
             src: address(Axis::Src),
             dst: address(Axis::Dst),
             protocol: byte(Axis::Proto),
+            length: half(Axis::Length),
             ttl: byte(Axis::Ttl),
+            dscp: byte(Axis::Dscp),
             fragment: match at(Axis::Fragment) {
                 FIRST => Fragment::First,
                 LATER => Fragment::Later,
@@ -88,6 +112,9 @@ impl Witness {
         });
         Self {
             interface: interface.to_owned(),
+            src_mac: Mac(at(Axis::SrcMac) as u64),
+            dst_mac: Mac(at(Axis::DstMac) as u64),
+            vlan: has(Axis::Vlan).then(|| half(Axis::Vlan)),
             ethertype: half(Axis::Ethertype),
             ip,
         }
@@ -96,15 +123,19 @@ impl Witness {
     /// The fields as the evaluator takes them.
     #[must_use]
     pub fn fields(&self) -> Fields {
-        let ethertype = self.ethertype;
+        let of_frame = Fields {
+            dst_mac: self.dst_mac.0,
+            src_mac: self.src_mac.0,
+            vlan: self.vlan,
+            ethertype: self.ethertype,
+            ..Fields::default()
+        };
         let Some(ip) = &self.ip else {
-            return Fields {
-                ethertype,
-                ..Fields::default()
-            };
+            return of_frame;
         };
         Fields {
-            ethertype,
+            length: Some(ip.length.into()),
+            dscp: Some(ip.dscp),
             family: Some(match ip.src {
                 IpAddr::V4(_) => Family::Ipv4,
                 IpAddr::V6(_) => Family::Ipv6,
@@ -118,6 +149,7 @@ impl Witness {
             hop_limit: Some(ip.ttl),
             is_fragment: Some(ip.fragment != Fragment::Whole),
             icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
+            ..of_frame
         }
     }
 }
@@ -137,6 +169,11 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
     Some(Axis::ALL.map(|axis| match axis {
         Axis::Interface => interface as u128,
         Axis::Ethertype => fields.ethertype.into(),
+        Axis::Vlan => fields.vlan.map_or(ABSENT, u128::from),
+        Axis::SrcMac => fields.src_mac.into(),
+        Axis::DstMac => fields.dst_mac.into(),
+        Axis::Length => fields.length.map_or(ABSENT, |length| length.min(0xffff).into()),
+        Axis::Dscp => fields.dscp.map_or(ABSENT, u128::from),
         Axis::Src => address(fields.src),
         Axis::Dst => address(fields.dst),
         Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),

@@ -1,0 +1,5 @@
+//! What is said of rule sets without a packet, against the reference evaluator on packets.
+
+mod diffs;
+mod edits;
+mod frames;
