@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{budget::Budget, check::Show, kernel::pins::Pins, lock};
+use rules::analysis::{self, Compare};
+
+use crate::{budget::Budget, check::Show, diff, kernel::pins::Pins, lock};
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
 #[derive(Debug, Parser)]
@@ -61,6 +63,13 @@ struct Memory {
     max_memory: Option<Budget>,
 }
 
+#[derive(Debug, Args)]
+struct Analysis {
+    /// The most steps of the analysis, of which a machine does some ten million a second
+    #[arg(long, value_name = "STEPS", default_value_t = analysis::Budget::DEFAULT)]
+    budget: u64,
+}
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Load the rules, attach to the interfaces, and stay until told to end
@@ -88,6 +97,26 @@ enum Subcommands {
         json: bool,
         #[command(flatten)]
         memory: Memory,
+    },
+    /// Show which packets two rule files judge differently; needs no privileges
+    ///
+    /// Every change is shown with the packets that it is about and one of them. Packets are taken to
+    /// arrive on the interfaces of either file. The exit status is 0 when every packet has the same
+    /// verdict, 1 when not, 2 when the files cannot be compared, and 3 when the budget was spent
+    /// before everything was decided.
+    Diff {
+        /// The rule file before
+        old: PathBuf,
+        /// The rule file after
+        new: PathBuf,
+        /// Show also which packets have the same verdict from another rule, and are counted there
+        #[arg(long)]
+        counting: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        analysis: Analysis,
     },
     /// Have the daemon read its rule file again
     Reload,
@@ -150,6 +179,8 @@ pub(crate) enum Command {
         /// The most memory for an image map.
         max_memory: Budget,
     },
+    /// Compare two rule files.
+    Diff(diff::Options),
     /// Read the rule file again.
     Reload,
     /// Show what is loaded.
@@ -209,6 +240,23 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             },
             max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
         },
+        Subcommands::Diff {
+            old,
+            new,
+            counting,
+            json,
+            analysis,
+        } => Command::Diff(diff::Options {
+            old,
+            new,
+            compare: if counting {
+                Compare::Deciders
+            } else {
+                Compare::Verdicts
+            },
+            json,
+            budget: analysis.budget,
+        }),
         Subcommands::Reload => Command::Reload,
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },

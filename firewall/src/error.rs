@@ -91,6 +91,9 @@ pub(crate) enum Error {
         /// How many.
         found: String,
     },
+    /// The analysis is wrong.
+    #[error(transparent)]
+    Analysis(#[from] rules::analysis::Contradiction),
     /// There are no threads.
     #[error("the runtime does not start")]
     Runtime(#[source] io::Error),
@@ -152,6 +155,7 @@ impl Error {
             | Self::Broken(_)
             | Self::Output(_)
             | Self::CurrentFolder(_)
+            | Self::Analysis(_)
             | Self::Answered(_) => None,
         }
     }

@@ -10,6 +10,7 @@ mod commands;
 mod control;
 mod counters;
 mod daemon;
+mod diff;
 mod error;
 mod filter;
 mod found;
@@ -44,7 +45,7 @@ use crate::{
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         // Whoever read the output has seen enough.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Error> {
+fn run() -> Result<ExitCode, Error> {
     let (config, command) = cli::parse().map_err(Error::CurrentFolder)?;
     log_to_stderr();
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
@@ -64,23 +65,25 @@ fn run() -> Result<(), Error> {
     outcome
 }
 
-async fn carry_out(config: &Config, command: Command) -> Result<(), Error> {
+async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
     match command {
+        Command::Diff(options) => return Ok(diff::run(options).await),
         Command::Apply {
             file,
             max_memory,
             object,
-        } => commands::apply(config, file, max_memory, object.as_deref()).await,
+        } => commands::apply(config, file, max_memory, object.as_deref()).await?,
         Command::Check {
             file,
             show,
             max_memory,
-        } => check::run(file, show, max_memory).await,
-        Command::Reload => commands::reload(config).await,
-        Command::Status { json } => status::run(config, json).await,
-        Command::Counters { json, watch } => counters::run(config, json, watch).await,
-        Command::Unload => commands::unload(config).await,
+        } => check::run(file, show, max_memory).await?,
+        Command::Reload => commands::reload(config).await?,
+        Command::Status { json } => status::run(config, json).await?,
+        Command::Counters { json, watch } => counters::run(config, json, watch).await?,
+        Command::Unload => commands::unload(config).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Logs to stderr what `FIREWALL_LOG` asks for, `info` and above without it.

@@ -20,6 +20,7 @@ mod overlaps;
 mod region;
 mod search;
 mod section;
+mod shadow;
 mod twins;
 mod values;
 mod witness;
@@ -30,5 +31,6 @@ pub use self::{
     describe::FieldValues,
     diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
     section::Decider,
+    shadow::{Reach, Unreached, unreached},
     witness::{Fragment, Ip, Witness},
 };

@@ -8,10 +8,10 @@ use rules::{
     testing::{Random, Shape, ruleset},
 };
 
-/// The rule set with one to three changes of the kinds that people make.
+/// The rule set with one to three changes of the kinds that people make, and more in large ones.
 pub(crate) fn edited(random: &mut Random, before: &Ruleset, shape: Shape) -> Ruleset {
     let mut after = before.clone();
-    for _ in 0..random.within(1, 3) {
+    for _ in 0..random.within(1, 3) + before.rules.len() / 50 {
         edit(random, &mut after, shape);
     }
     after

@@ -3,3 +3,4 @@
 mod diffs;
 mod edits;
 mod frames;
+mod shadows;
