@@ -84,6 +84,8 @@ pub struct Headers {
     pub dst_low: u64,
     /// Which of the fields below the packet has: the bits of [`present`].
     pub present: u32,
+    /// The offset of what follows the EtherType: the IP header, if there is one.
+    pub network: u32,
     /// The EtherType behind all VLAN tags.
     pub ethertype: u16,
     /// The source port.
@@ -216,6 +218,7 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
         }
     }
     let offset = packet.opaque(u64::from(offset)) as u32;
+    headers.network = offset;
     let upper = match headers.ethertype {
         ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
         ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,

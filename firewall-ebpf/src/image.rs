@@ -38,7 +38,9 @@
 //! The lookup of [`Field::Protocol`] is a `u16`, the class, for each key up to [`NO_PROTOCOL`].
 //! That of ports and ICMP messages is a `u16` for each high byte of the value, and one more for
 //! packets that lack the field, the number of a page of 256 classes (`u16`) for the low byte;
-//! behind them, at [`FIELD_PAGES`], are the pages. That of the interface is a trie.
+//! behind them, at [`FIELD_PAGES`], are the pages. VLANs, EtherTypes and lengths have the same. The
+//! lookups of the hops left and of [`Field::Traffic`] are a `u16` for each value. Those of the
+//! interface and of MAC addresses are tries.
 //!
 //! # Cells
 //!
@@ -139,7 +141,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 2]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 3]);
 
 /// The head of an image.
 #[repr(C)]
@@ -304,7 +306,7 @@ pub const MODE_PAIRS: u32 = 1;
 pub const MODE_GRID: u32 = 2;
 
 /// The number of fields that make the upper-layer class.
-pub const FIELDS: usize = 5;
+pub const FIELDS: usize = 12;
 
 /// A field of the upper-layer class, in the order of [`Section::steps`].
 #[repr(usize)]
@@ -320,6 +322,20 @@ pub enum Field {
     Icmp = 3,
     /// The index of the receiving interface.
     Interface = 4,
+    /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
+    Vlan = 5,
+    /// The EtherType behind all VLAN tags.
+    Ethertype = 6,
+    /// The length of the IP packet, at most 65,535.
+    Length = 7,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    Ttl = 8,
+    /// The code point for differentiated services, and [`FRAGMENT`].
+    Traffic = 9,
+    /// The source MAC address.
+    SrcMac = 10,
+    /// The destination MAC address.
+    DstMac = 11,
 }
 
 impl Field {
@@ -330,13 +346,33 @@ impl Field {
         Self::Dport,
         Self::Icmp,
         Self::Interface,
+        Self::Vlan,
+        Self::Ethertype,
+        Self::Length,
+        Self::Ttl,
+        Self::Traffic,
+        Self::SrcMac,
+        Self::DstMac,
     ];
 }
+
+/// The bits of [`Section::steps_used`] for the fields of [`crate::details`], which few rules name:
+/// [`Field::Vlan`] and those behind it.
+pub const DETAILS: u32 = !0 << Field::Vlan as u32;
 
 /// [`Field::Protocol`]: the bit of TCP packets whose flags are known; the flags are the low byte.
 pub const WITH_FLAGS: u32 = 1 << 8;
 /// [`Field::Protocol`]: the packet is not IP.
 pub const NO_PROTOCOL: u32 = 1 << 9;
+
+/// [`Field::Vlan`]: the frame has no tag. All identifiers are smaller.
+pub const UNTAGGED: u16 = 1 << 12;
+/// [`Field::Traffic`]: the bit of fragments, above those of the code point.
+pub const FRAGMENT: u32 = 1 << 6;
+/// The number of values of [`Field::Ttl`].
+pub const TTLS: u32 = 1 << 8;
+/// The number of values of [`Field::Traffic`].
+pub const TRAFFICS: u32 = FRAGMENT << 1;
 
 /// The number of the page of packets that lack a port or message, among the page numbers.
 pub const NO_PAGE: u32 = 256;

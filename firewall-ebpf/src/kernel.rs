@@ -126,6 +126,40 @@ impl Packet for Frame {
     }
 }
 
+/// The frame, for what is read of it after its headers.
+///
+/// Its bounds are taken from the context anew at each load: what the verifier knows of those that
+/// the parser has compared with differs between the paths through it, and would keep them apart.
+pub(crate) struct LateFrame<'a> {
+    ctx: &'a XdpContext,
+    image: &'a Image,
+}
+
+impl<'a> LateFrame<'a> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a XdpContext, image: &'a Image) -> Self {
+        Self { ctx, image }
+    }
+}
+
+impl Packet for LateFrame<'_> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        Frame::new(self.ctx, self.image).load(offset)
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        opaque(self.image.start, value)
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // Opaque, or else the compiler would go on with halves of pointers, which no program may.
+        self.opaque(u64::from(Frame::new(self.ctx, self.image).len())) as u32
+    }
+}
+
 /// The image in force when the packet arrived; it stays whole until the program ends, even when
 /// another one takes its place meanwhile (the map is freed after an RCU grace period).
 pub(crate) struct Image {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod details;
 pub mod headers;
 pub mod image;
 pub mod packet;

@@ -15,7 +15,7 @@ use firewall_ebpf::{
     image::{Header, Memory as _},
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image};
+use kernel::{Counters, Frame, Image, LateFrame};
 
 /// Judges one packet.
 #[xdp]
@@ -29,6 +29,7 @@ fn firewall(ctx: XdpContext) -> u32 {
     let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
         Ok(headers) => judge(
             &image,
+            &LateFrame::new(&ctx, &image),
             &headers,
             ctx.ingress_ifindex() as u32,
             &mut counters,

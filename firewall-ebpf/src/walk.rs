@@ -8,14 +8,16 @@ use core::mem::offset_of;
 
 use crate::{
     abi::Reason,
+    details,
     headers::{Headers, present},
     image::{
-        BLOCK, BY_WIDE, COUNT, EMPTY, FIELD_PAGES, Field, GridLeaf, LEAF, LIST, MAX_COUNTS,
-        MAX_LEVELS, MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE,
-        NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED, PASS,
-        Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, WITH_FLAGS,
-        pair_hash, pair_slot, tree_level,
+        BLOCK, BY_WIDE, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, GridLeaf, LEAF, LIST,
+        MAX_COUNTS, MAX_LEVELS, MAX_LIST, MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH,
+        NO_PAGE, NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NONE, PAGE, PAGE_NUMBERS, PAIRED,
+        PASS, Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE,
+        WITH_FLAGS, pair_hash, pair_slot, tree_level,
     },
+    packet::Packet,
 };
 
 /// Where the walker counts matches of `count` rules.
@@ -35,10 +37,12 @@ pub enum Judgement {
     NoRule(Reason),
 }
 
-/// Judges a packet that arrived on the interface with index `interface`.
+/// Judges a packet, whose `headers` are known, that arrived on the interface with index
+/// `interface`.
 #[inline(always)]
-pub fn judge<M: Memory + ?Sized, C: Counts>(
+pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     image: &M,
+    packet: &P,
     headers: &Headers,
     interface: u32,
     counts: &mut C,
@@ -58,11 +62,11 @@ pub fn judge<M: Memory + ?Sized, C: Counts>(
             find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
-        (SECTION_OTHER, 0, 0)
+        (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
     };
     let section = opaque(image, section);
     let (mode, steps_used) = get_two(image, section, offset_of!(Section, mode));
-    let upper = upper_class(image, section, steps_used, headers, interface);
+    let upper = upper_class(image, section, steps_used, packet, headers, interface);
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
     } else {
@@ -109,10 +113,11 @@ fn get_two<M: Memory + ?Sized>(image: &M, start: u32, field: usize) -> (u32, u32
 
 /// The class of the small fields together.
 #[inline(always)]
-fn upper_class<M: Memory + ?Sized>(
+fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     image: &M,
     section: u32,
     used: u32,
+    packet: &P,
     headers: &Headers,
     interface: u32,
 ) -> u32 {
@@ -155,6 +160,31 @@ fn upper_class<M: Memory + ?Sized>(
     });
     step(Field::Interface, &|lookup| {
         find::<2, M>(image, lookup, u64::from(interface) << 32, 0)
+    });
+    if used & DETAILS == 0 {
+        return fused;
+    }
+    let direct = |lookup: u32, value: u32| u32::from(image.u16(lookup.wrapping_add(value * 2)));
+    step(Field::Vlan, &|lookup| {
+        paged(image, lookup, details::vlan(packet), 0)
+    });
+    step(Field::Ethertype, &|lookup| {
+        paged(image, lookup, details::ethertype(packet, headers), 0)
+    });
+    step(Field::Length, &|lookup| {
+        paged(image, lookup, details::length(packet, headers), 0)
+    });
+    step(Field::Ttl, &|lookup| {
+        direct(lookup, details::ttl(packet, headers).into())
+    });
+    step(Field::Traffic, &|lookup| {
+        direct(lookup, details::traffic(packet, headers))
+    });
+    step(Field::SrcMac, &|lookup| {
+        find::<3, M>(image, lookup, details::src_mac(packet), 0)
+    });
+    step(Field::DstMac, &|lookup| {
+        find::<3, M>(image, lookup, details::dst_mac(packet), 0)
     });
     fused
 }

@@ -71,6 +71,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
         };
         judge(
             &counting,
+            frame.as_slice(),
             &parse(frame.as_slice()).unwrap(),
             1,
             &mut NoCounts,

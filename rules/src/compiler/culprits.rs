@@ -36,7 +36,6 @@ pub(super) fn name<A: Value + Hash>(
         CompileError::TooLarge { .. }
         | CompileError::TooMuchWork { .. }
         | CompileError::TooManyRules { .. }
-        | CompileError::UnsupportedField { .. }
         | CompileError::TooManyCombinations { .. } => error,
     }
 }

@@ -29,7 +29,28 @@ pub(super) fn protocol(classes: &Classes<u16>, writer: &mut Writer) -> Result<Tr
     })
 }
 
-/// Writes the lookup of ports or ICMP messages.
+/// Writes the lookup of a field with `count` values, which every packet of the section has.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn direct(
+    classes: &Classes<u16>,
+    count: u32,
+    writer: &mut Writer,
+) -> Result<Trie, CompileError> {
+    writer.align(8)?;
+    let root = writer.offset();
+    writer.u16s(by_value(classes, count as usize))?;
+    Ok(Trie {
+        root,
+        loads: 1,
+        chain: 1,
+        nodes: 1,
+    })
+}
+
+/// Writes the lookup of a field of 16 bits, which packets may lack.
 ///
 /// # Errors
 ///
@@ -51,12 +72,15 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie,
     })
 }
 
-/// Writes the lookup of interfaces.
+/// Writes the lookup of interfaces or MAC addresses.
 ///
 /// # Errors
 ///
 /// [`CompileError::TooLarge`].
-pub(super) fn interface(classes: &Classes<u32>, writer: &mut Writer) -> Result<Trie, CompileError> {
+pub(super) fn searched<K: trie::Key>(
+    classes: &Classes<K>,
+    writer: &mut Writer,
+) -> Result<Trie, CompileError> {
     trie::write(classes, &mut Depths::default(), writer)
 }
 

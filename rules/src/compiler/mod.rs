@@ -45,7 +45,7 @@ use firewall_ebpf::{
     image::{Header, MAGIC, MAX_WALK, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section},
 };
 
-use crate::ruleset::{Matches, Policy, Ruleset};
+use crate::ruleset::{Policy, Ruleset};
 use basis::Basis;
 pub use plan::{Part, Plan, SectionPlan};
 use rules::Rules;
@@ -148,12 +148,6 @@ pub enum CompileError {
         /// The most rules allowed.
         allowed: usize,
     },
-    /// A rule names a field that images do not have yet.
-    #[error("the rule `{name}` names a field that the program cannot look at yet")]
-    UnsupportedField {
-        /// The name of the rule.
-        name: String,
-    },
     /// The small fields differ in too many combinations.
     #[error(
         "the rules for {packets} packets tell {needed} combinations of {fields} apart, more than \
@@ -213,21 +207,6 @@ fn build(
         target.slots.len(),
         "a slot for each rule"
     );
-    let later = |matches: &Matches| {
-        matches.ethertype.is_some()
-            || matches.vlan.is_some()
-            || matches.src_mac.is_some()
-            || matches.dst_mac.is_some()
-            || matches.length.is_some()
-            || matches.ttl.is_some()
-            || matches.dscp.is_some()
-            || matches.fragment.is_some()
-    };
-    if let Some(rule) = ruleset.rules.iter().find(|rule| later(&rule.matches)) {
-        return Err(CompileError::UnsupportedField {
-            name: rule.name.clone(),
-        });
-    }
     let mut writer = Writer::new(target.max_bytes).telling(tell);
     writer.reserve(SECTION_OTHER as usize + size_of::<Section>())?;
     let views = (

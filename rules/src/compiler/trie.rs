@@ -43,7 +43,7 @@ macro_rules! key {
         }
     )*};
 }
-key!(u32, u128);
+key!(u32, u64, u128);
 
 /// A root with more bounds than one block has pages: every search starts there, and two loads
 /// take the place of the levels of a search tree.

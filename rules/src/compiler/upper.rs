@@ -12,7 +12,7 @@ use std::{
     hash::Hash,
 };
 
-use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step};
+use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step, TRAFFICS, TTLS};
 
 use super::{
     CompileError,
@@ -145,16 +145,32 @@ pub(super) fn write<A>(
         let lookup_start = writer.len();
         let values = match field {
             Field::Interface => {
+                let indexes = narrow::<u32, A>(view, field);
+                let named = indexes.iter().map(Option::as_ref);
+                FieldClasses::new(named, |classes| lookup::searched(classes, writer))?
+            }
+            Field::SrcMac | Field::DstMac => {
                 let rules = view.rules.iter();
                 let named = rules.map(|rule| rule.fields[field as usize].as_ref());
-                FieldClasses::new(named, |classes| lookup::interface(classes, writer))?
+                FieldClasses::new(named, |classes| lookup::searched(classes, writer))?
+            }
+            Field::Ttl | Field::Traffic => {
+                let count = if field == Field::Ttl { TTLS } else { TRAFFICS };
+                let narrow = narrow(view, field);
+                let named = narrow.iter().map(Option::as_ref);
+                FieldClasses::new(named, |classes| lookup::direct(classes, count, writer))?
             }
             Field::Protocol => {
                 let narrow = narrow(view, field);
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| lookup::protocol(classes, writer))?
             }
-            Field::Sport | Field::Dport | Field::Icmp => {
+            Field::Sport
+            | Field::Dport
+            | Field::Icmp
+            | Field::Vlan
+            | Field::Ethertype
+            | Field::Length => {
                 let narrow = narrow(view, field);
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| {
@@ -397,11 +413,15 @@ fn fuse(
     Ok((next, table))
 }
 
-/// The values of a field other than the interface, which fit 16 bits.
-fn narrow<A>(view: &View<'_, A>, field: Field) -> Vec<Option<RangeSet<u16>>> {
-    let of_rule = |set: &RangeSet<u32>| {
+/// The values of a field, all of which fit the type.
+fn narrow<T: Value + TryFrom<u64>, A>(
+    view: &View<'_, A>,
+    field: Field,
+) -> Vec<Option<RangeSet<T>>> {
+    let fit = |value: u64| T::try_from(value).unwrap_or(T::MAX);
+    let of_rule = |set: &RangeSet<u64>| {
         let ranges = set.ranges().iter();
-        let narrow = ranges.map(|&(first, last)| (first as u16, last as u16));
+        let narrow = ranges.map(|&(first, last)| (fit(first), fit(last)));
         RangeSet::from_ranges(narrow.collect())
     };
     let rules = view.rules.iter();
@@ -418,5 +438,12 @@ fn name(field: Field) -> &'static str {
         Field::Dport => "dport",
         Field::Icmp => "icmp_type",
         Field::Interface => "interface",
+        Field::Vlan => "vlan",
+        Field::Ethertype => "ethertype",
+        Field::Length => "length",
+        Field::Ttl => "ttl",
+        Field::Traffic => "dscp",
+        Field::SrcMac => "src_mac",
+        Field::DstMac => "dst_mac",
     }
 }

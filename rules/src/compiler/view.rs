@@ -3,12 +3,17 @@
 
 use std::fmt;
 
-use firewall_ebpf::image::{FIELDS, Field, WITH_FLAGS};
+use firewall_ebpf::{
+    headers::ethertype,
+    image::{FIELDS, FRAGMENT, Field, TRAFFICS, UNTAGGED, WITH_FLAGS},
+};
 
 use super::InterfaceIndex;
 use crate::{
     ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Family, IcmpSet, InterfaceMatch, Matches, RuleId, Ruleset},
+    ruleset::{
+        AddressSet, Family, IcmpSet, InterfaceMatch, MAX_DSCP, Matches, RuleId, Ruleset, VlanSet,
+    },
 };
 
 /// A kind of packet, with a section of its own.
@@ -47,7 +52,7 @@ pub(super) struct RuleView<'a, A> {
     pub(super) dst: Option<&'a RangeSet<A>>,
     /// The values of the small fields, by [`Field`]. A packet without the field matches only
     /// `None`.
-    pub(super) fields: [Option<RangeSet<u32>>; FIELDS],
+    pub(super) fields: [Option<RangeSet<u64>>; FIELDS],
 }
 
 /// The IPv4 view.
@@ -110,7 +115,7 @@ fn view<'a, A: Value>(
                 side.as_deref().map(&addresses).filter(|set| !set.is_full())
             };
             let mut fields = [const { None }; FIELDS];
-            let mut set = |field: Field, values: Option<RangeSet<u32>>| {
+            let mut set = |field: Field, values: Option<RangeSet<u64>>| {
                 fields[field as usize] = values;
             };
             set(Field::Protocol, protocol(matches));
@@ -127,6 +132,13 @@ fn view<'a, A: Value>(
                     .as_ref()
                     .map(|names| indexes(names, interfaces)),
             );
+            set(Field::Vlan, matches.vlan.as_ref().and_then(vlans));
+            set(Field::Ethertype, ethertypes(matches, kind));
+            set(Field::Length, matches.length.as_ref().and_then(some_of));
+            set(Field::Ttl, matches.ttl.as_ref().and_then(some_of));
+            set(Field::Traffic, traffic(matches));
+            set(Field::SrcMac, matches.src_mac.as_ref().and_then(macs));
+            set(Field::DstMac, matches.dst_mac.as_ref().and_then(macs));
             let view = RuleView {
                 id,
                 src: address(&matches.src),
@@ -145,7 +157,7 @@ fn view<'a, A: Value>(
 }
 
 /// The keys of protocols and TCP flags that match; `None` when every IP packet does.
-fn protocol(matches: &Matches) -> Option<RangeSet<u32>> {
+fn protocol(matches: &Matches) -> Option<RangeSet<u64>> {
     const TCP: u8 = 6;
     let every = RangeSet::full();
     let protocols = matches.proto.as_ref().unwrap_or(&every);
@@ -160,9 +172,76 @@ fn protocol(matches: &Matches) -> Option<RangeSet<u32>> {
         let flags = matches.tcp_flags.as_ref().unwrap_or(&every);
         let with_flags = widen(flags);
         let with_flags = with_flags.ranges().iter();
-        keys.extend(with_flags.map(|(first, last)| (WITH_FLAGS | first, WITH_FLAGS | last)));
+        let bit = u64::from(WITH_FLAGS);
+        keys.extend(with_flags.map(|(first, last)| (bit | first, bit | last)));
     }
     Some(RangeSet::from_ranges(keys))
+}
+
+/// The keys of outermost tags that match; `None` when every frame does.
+fn vlans(set: &VlanSet) -> Option<RangeSet<u64>> {
+    let mut keys = widen(&set.ids).ranges().to_vec();
+    if set.untagged {
+        keys.push((UNTAGGED.into(), UNTAGGED.into()));
+    }
+    let keys = RangeSet::from_ranges(keys);
+    (keys.ranges() != [(0, UNTAGGED.into())]).then_some(keys)
+}
+
+/// The EtherTypes that match among those of the kind; `None` when all of them do.
+fn ethertypes(matches: &Matches, kind: Kind) -> Option<RangeSet<u64>> {
+    let types = matches.ethertype.as_ref()?;
+    match kind {
+        Kind::Ipv4 | Kind::Ipv6 => None,
+        Kind::Other => {
+            let others = other_ethertypes();
+            let matching = types.intersection(&others);
+            (matching != others).then(|| widen(&matching))
+        }
+    }
+}
+
+/// The EtherTypes of frames that are not IP, behind all tags.
+fn other_ethertypes() -> RangeSet<u16> {
+    let known = [
+        ethertype::IPV4,
+        ethertype::IPV6,
+        ethertype::VLAN,
+        ethertype::SERVICE_VLAN,
+        ethertype::OLD_QINQ,
+    ];
+    RangeSet::from_ranges(known.map(|kind| (kind, kind)).to_vec()).complement()
+}
+
+/// The keys of code points and fragments that match; `None` when every IP packet does.
+fn traffic(matches: &Matches) -> Option<RangeSet<u64>> {
+    if matches.dscp.is_none() && matches.fragment.is_none() {
+        return None;
+    }
+    let every = RangeSet::from_ranges(vec![(0, MAX_DSCP)]);
+    let points = widen(matches.dscp.as_ref().unwrap_or(&every));
+    let mut keys = Vec::new();
+    for is_fragment in [false, true] {
+        if matches.fragment.is_none_or(|wanted| wanted == is_fragment) {
+            let bit = u64::from(is_fragment) * u64::from(FRAGMENT);
+            let points = points.ranges().iter();
+            keys.extend(points.map(|(first, last)| (bit | first, bit | last)));
+        }
+    }
+    let keys = RangeSet::from_ranges(keys);
+    (keys.ranges() != [(0, u64::from(TRAFFICS) - 1)]).then_some(keys)
+}
+
+/// MAC addresses in the upper 48 bits; `None` when every one matches.
+fn macs(set: &RangeSet<u64>) -> Option<RangeSet<u64>> {
+    let ranges = set.ranges().iter();
+    let shifted = ranges.map(|(first, last)| (first << 16, last << 16 | 0xffff));
+    Some(RangeSet::from_ranges(shifted.collect())).filter(|set| !set.is_full())
+}
+
+/// The values of a field that every packet has; `None` when all match.
+fn some_of<T: Value + Into<u64>>(set: &RangeSet<T>) -> Option<RangeSet<u64>> {
+    (!set.is_full()).then(|| widen(set))
 }
 
 /// Whether packets of the kind can have every field that the rule names.
@@ -177,18 +256,22 @@ fn is_possible(matches: &Matches, kind: Kind) -> bool {
         dport,
         tcp_flags,
         icmp,
-        ethertype: _,
+        ethertype,
         vlan: _,
         src_mac: _,
         dst_mac: _,
-        length: _,
-        ttl: _,
-        dscp: _,
-        fragment: _,
+        length,
+        ttl,
+        dscp,
+        fragment,
     } = matches;
+    let is_of = |number| {
+        let types = ethertype.as_ref();
+        types.is_none_or(|types| types.contains(number))
+    };
     match kind {
-        Kind::Ipv4 => *family != Some(Family::Ipv6),
-        Kind::Ipv6 => *family != Some(Family::Ipv4),
+        Kind::Ipv4 => *family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
+        Kind::Ipv6 => *family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
         Kind::Other => {
             family.is_none()
                 && src.is_none()
@@ -198,11 +281,15 @@ fn is_possible(matches: &Matches, kind: Kind) -> bool {
                 && dport.is_none()
                 && tcp_flags.is_none()
                 && icmp.is_none()
+                && length.is_none()
+                && ttl.is_none()
+                && dscp.is_none()
+                && fragment.is_none()
         }
     }
 }
 
-fn widen<T: Value + Into<u32>>(set: &RangeSet<T>) -> RangeSet<u32> {
+fn widen<T: Value + Into<u64>>(set: &RangeSet<T>) -> RangeSet<u64> {
     let ranges = set.ranges().iter();
     RangeSet::from_ranges(
         ranges
@@ -213,10 +300,10 @@ fn widen<T: Value + Into<u32>>(set: &RangeSet<T>) -> RangeSet<u32> {
 
 /// The indexes of the interfaces that match. An interface that is not known matches no rule that
 /// names one, not even by what it must not be.
-fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> RangeSet<u32> {
+fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> RangeSet<u64> {
     let matching = interfaces
         .iter()
         .filter(|(_, name)| names.matches(name))
-        .map(|(index, _)| (index.0, index.0));
+        .map(|(index, _)| (index.0.into(), index.0.into()));
     RangeSet::from_ranges(matching.collect())
 }

@@ -6,10 +6,16 @@ use super::Random;
 /// What a frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// The EtherTypes of the VLAN tags, the outermost first.
-    pub tags: Vec<u16>,
+    /// The destination MAC address; the lower 48 bits.
+    pub dst_mac: u64,
+    /// The source MAC address, like [`Self::dst_mac`].
+    pub src_mac: u64,
+    /// The EtherTypes of the VLAN tags and what follows each, the outermost first.
+    pub tags: Vec<(u16, u16)>,
     /// What the Ethernet frame carries.
     pub layer3: Layer3,
+    /// The IPv4 type of service or the IPv6 traffic class.
+    pub class: u8,
     /// The IPv4 time to live or the IPv6 hop limit.
     pub hop_limit: u8,
     /// What the IP packet carries.
@@ -99,10 +105,14 @@ impl Recipe {
     /// The bytes of the frame.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let mut frame = vec![0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1];
-        for (tag, number) in self.tags.iter().zip(100_u16..) {
-            frame.extend(tag.to_be_bytes());
-            frame.extend(number.to_be_bytes());
+        let mut frame = Vec::new();
+        for address in [self.dst_mac, self.src_mac] {
+            let [_, _, bytes @ ..] = address.to_be_bytes();
+            frame.extend(bytes);
+        }
+        for (kind, control) in &self.tags {
+            frame.extend(kind.to_be_bytes());
+            frame.extend(control.to_be_bytes());
         }
         let mut upper = self.upper.bytes();
         upper.extend(&self.payload);
@@ -122,7 +132,7 @@ impl Recipe {
                 let mut options = options.clone();
                 options.resize(words * 4, 0);
                 let total = self.stated(20 + options.len() + upper.len());
-                frame.extend([0x45 + words as u8, 0]);
+                frame.extend([0x45 + words as u8, self.class]);
                 frame.extend(total.to_be_bytes());
                 frame.extend([0xab, 0xcd]);
                 frame.extend(fragment.to_be_bytes());
@@ -137,7 +147,7 @@ impl Recipe {
                 dst,
                 extensions,
             } => {
-                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+                frame.extend([0x86, 0xdd, 0x60 | self.class >> 4, self.class << 4, 0, 0]);
                 let length: usize = extensions.iter().map(Extension::bytes).sum();
                 frame.extend(self.stated(length + upper.len()).to_be_bytes());
                 let numbers = extensions.iter().map(|extension| extension.number);
@@ -213,8 +223,11 @@ pub fn recipe(random: &mut Random) -> Recipe {
     }
     let payload = bytes(random, 24);
     let mut recipe = Recipe {
+        dst_mac: random.pick([0x0200_0000_0002, 0x0200_0000_0002, 0xffff_ffff_ffff]),
+        src_mac: 0x0200_0000_0001,
         tags: Vec::new(),
         layer3,
+        class: random.byte() & random.pick([0, 0xff]),
         hop_limit: random.pick([64, 1, 255]),
         upper: Upper {
             protocol,
@@ -247,10 +260,13 @@ pub fn recipe(random: &mut Random) -> Recipe {
 }
 
 /// Up to 5 VLAN tags, one more than is allowed.
-fn tags(random: &mut Random) -> Vec<u16> {
+fn tags(random: &mut Random) -> Vec<(u16, u16)> {
     let count = random.pick([1, 1, 1, 2, 2, 3, 4, 5]);
     (0..count)
-        .map(|_| random.pick([0x8100, 0x8100, 0x88a8, 0x9100]))
+        .map(|_| {
+            let kind = random.pick([0x8100, 0x8100, 0x88a8, 0x9100]);
+            (kind, random.half())
+        })
         .collect()
 }
 

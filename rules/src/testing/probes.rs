@@ -1,10 +1,10 @@
 //! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
 //! them, and one beside.
 
-use super::{INTERFACES, Layer3, Random, damage, recipe, to_hex};
+use super::{Extension, INTERFACES, Layer3, Random, Recipe, damage, recipe, to_hex};
 use crate::{
     ranges::RangeSet,
-    ruleset::{AddressSet, Family, InterfaceMatch, Matches, Ruleset},
+    ruleset::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, Matches, Ruleset},
 };
 
 /// A frame and where it arrives.
@@ -82,11 +82,15 @@ impl Aim<'_> {
 
     fn frame(&mut self) -> Vec<u8> {
         let mut recipe = recipe(self.random);
-        if let Some(family) = self.family() {
+        let (family, ethertype) = self.family_and_ethertype();
+        if let Some(family) = family {
             while recipe.layer3.family() != Some(family) {
                 recipe.layer3 = super::recipe(self.random).layer3;
             }
+        } else if let Some(ethertype) = ethertype {
+            recipe.layer3 = Layer3::Other { ethertype };
         }
+        self.link(&mut recipe);
         let v6 = match &mut recipe.layer3 {
             Layer3::Other { .. } => false,
             Layer3::Ipv4 { src, dst, .. } => {
@@ -121,11 +125,79 @@ impl Aim<'_> {
             let set = rule.icmp.as_ref();
             set.map(|set| if v6 { &set.v6 } else { &set.v4 })
         });
+        self.network(&mut recipe);
         let mut frame = recipe.bytes();
         if self.random.percent(3) {
             damage(self.random, &mut frame);
         }
         frame
+    }
+
+    /// Which family the frame is to be of, or which other EtherType it is to have, as far as the
+    /// rule says so.
+    fn family_and_ethertype(&mut self) -> (Option<Family>, Option<u16>) {
+        if let Some(family) = self.family() {
+            return (Some(family), None);
+        }
+        if self.aimed.ethertype.is_none() {
+            return (None, None);
+        }
+        match self.number(|rule| rule.ethertype.as_ref()) {
+            0x0800 => (Some(Family::Ipv4), None),
+            0x86dd => (Some(Family::Ipv6), None),
+            other => (None, Some(other)),
+        }
+    }
+
+    /// The addresses and the outermost tag of the Ethernet frame.
+    fn link(&mut self, recipe: &mut Recipe) {
+        if self.random.percent(90) {
+            recipe.src_mac = self.number(|rule| rule.src_mac.as_ref()) & MAX_MAC;
+            recipe.dst_mac = self.number(|rule| rule.dst_mac.as_ref()) & MAX_MAC;
+        }
+        let Some(wanted) = &self.aimed.vlan else {
+            return;
+        };
+        if wanted.untagged && (wanted.ids.is_empty() || self.random.percent(50)) {
+            if self.random.percent(85) {
+                recipe.tags.clear();
+            }
+            return;
+        }
+        let id = self.number(|rule| rule.vlan.as_ref().map(|set| &set.ids)) & MAX_VLAN;
+        // Any priority, in front of the identifier.
+        let control = id | self.random.half() & !MAX_VLAN;
+        match recipe.tags.first_mut() {
+            Some(outer) => outer.1 = control,
+            None => recipe
+                .tags
+                .push((self.random.pick([0x8100, 0x88a8, 0x9100]), control)),
+        }
+    }
+
+    /// What the IP header says beside addresses.
+    fn network(&mut self, recipe: &mut Recipe) {
+        if self.aimed.ttl.is_some() {
+            recipe.hop_limit = self.number(|rule| rule.ttl.as_ref());
+        }
+        if self.aimed.dscp.is_some() {
+            let congestion = self.random.byte() & 3;
+            recipe.class = self.number(|rule| rule.dscp.as_ref()) << 2 | congestion;
+        }
+        if let Some(wanted) = self.aimed.fragment
+            && self.random.percent(80)
+        {
+            recipe.layer3.make_fragment(self.random, wanted);
+        }
+        if self.aimed.length.is_some() {
+            let wanted = usize::from(self.number(|rule| rule.length.as_ref()));
+            let length = recipe.length();
+            // Longer frames would test nothing more.
+            if (length..LONGEST).contains(&wanted) {
+                let more = wanted - length;
+                recipe.payload.resize(recipe.payload.len() + more, 0);
+            }
+        }
     }
 
     /// The family that the rule is about, when it is about only one.
@@ -169,7 +241,40 @@ impl Aim<'_> {
     }
 }
 
+/// The length of IP packet from which on none is made longer.
+const LONGEST: usize = 2048;
+
+impl Recipe {
+    /// The length of the IP packet, or nothing.
+    fn length(&self) -> usize {
+        let link = 14 + 4 * self.tags.len() + self.padding.len();
+        self.bytes().len().saturating_sub(link)
+    }
+}
+
 impl Layer3 {
+    /// Makes an IP packet a first fragment, or one that is whole.
+    fn make_fragment(&mut self, random: &mut Random, wanted: bool) {
+        const FRAGMENT: u8 = 44;
+        match self {
+            Self::Other { .. } => {}
+            Self::Ipv4 { fragment, .. } => {
+                *fragment = random.pick([0, 0x4000]) | if wanted { 0x2000 } else { 0 };
+            }
+            Self::Ipv6 { extensions, .. } => {
+                extensions.retain(|extension| extension.number != FRAGMENT);
+                if wanted {
+                    extensions.truncate(7);
+                    extensions.push(Extension {
+                        number: FRAGMENT,
+                        length: 0,
+                        body: vec![0, random.pick([0, 1])],
+                    });
+                }
+            }
+        }
+    }
+
     const fn family(&self) -> Option<Family> {
         match self {
             Self::Other { .. } => None,

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     ranges::{RangeSet, Value},
     ruleset::{
-        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, Matches, Mode, Place,
-        Policy, Rule, Ruleset, Settings, Verdict,
+        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
+        Matches, Mode, Place, Policy, Rule, Ruleset, Settings, Verdict, VlanSet,
     },
 };
 
@@ -86,6 +86,11 @@ impl Maker<'_> {
         } else {
             Matches::default()
         };
+        let upper = if self.random.percent(profile.details) {
+            self.details(upper)
+        } else {
+            upper
+        };
         Matches {
             interface: self.maybe(profile.interface, Self::interface),
             family: self.maybe(profile.family, |_| family),
@@ -136,6 +141,96 @@ impl Maker<'_> {
             }
         }
         matches
+    }
+
+    /// The same with one or two of the fields that few rules name.
+    fn details(&mut self, upper: Matches) -> Matches {
+        let mut matches = upper;
+        for _ in 0..self.random.within(1, 2) {
+            match self.random.below(8) {
+                0 => matches.ethertype = Some(self.ethertypes()),
+                1 => matches.vlan = Some(self.vlans()),
+                2 => matches.src_mac = Some(self.macs()),
+                3 => matches.dst_mac = Some(self.macs()),
+                4 => {
+                    let known = [0, 20, 40, 64, 100, 576, 1500, u16::MAX];
+                    matches.length = Some(self.numbers(known));
+                }
+                5 => matches.ttl = Some(self.numbers([0, 1, 63, 64, 128, 254, 255])),
+                6 => {
+                    let points = self.numbers([0, 1, 8, 10, 46, 56, 62, MAX_DSCP]);
+                    let all = RangeSet::from_ranges(vec![(0, MAX_DSCP)]);
+                    matches.dscp = Some(points.intersection(&all));
+                }
+                _ => matches.fragment = Some(self.random.percent(50)),
+            }
+        }
+        matches
+    }
+
+    fn ethertypes(&mut self) -> RangeSet<u16> {
+        self.numbers([
+            0, 0x05ff, 0x0600, 0x0800, 0x0806, 0x8100, 0x86dd, 0x8864, 0x88a8, 0x88cc, 0xffff,
+        ])
+    }
+
+    fn vlans(&mut self) -> VlanSet {
+        let ids = self.numbers([0, 1, 7, 100, 4094, MAX_VLAN]);
+        let all = RangeSet::from_ranges(vec![(0, MAX_VLAN)]);
+        match self.random.below(4) {
+            0 => VlanSet {
+                untagged: true,
+                ids: RangeSet::empty(),
+            },
+            which => VlanSet {
+                untagged: which == 1,
+                ids: ids.intersection(&all),
+            },
+        }
+    }
+
+    fn macs(&mut self) -> RangeSet<u64> {
+        let some = (0..self.random.within(1, 4)).map(|_| {
+            let known = self.random.pick([
+                0,
+                1,
+                0x0200_0000_0001,
+                0x0200_0000_0002,
+                0x001b_2101_0203,
+                MAX_MAC,
+            ]);
+            // A prefix, of which every fourth ends where a level of a trie does.
+            let free = match self.random.below(4) {
+                0 => 0,
+                1 => self.random.pick([16, 32]),
+                _ => self.random.within(0, 47),
+            };
+            let mask = (1 << free) - 1;
+            (known & !mask, known | mask)
+        });
+        let set = RangeSet::from_ranges(some.collect());
+        let all = RangeSet::from_ranges(vec![(0, MAX_MAC)]);
+        match self.random.percent(20) {
+            true => all.difference(&set),
+            false => set,
+        }
+    }
+
+    /// Numbers among those known and ranges from them on.
+    fn numbers<T: Value, const N: usize>(&mut self, known: [T; N]) -> RangeSet<T> {
+        let ranges = (0..self.random.within(1, 3)).map(|_| {
+            let (one, other) = (self.random.pick(known), self.random.pick(known));
+            if self.random.percent(60) {
+                (one, one)
+            } else {
+                (one.min(other), one.max(other))
+            }
+        });
+        let ranges = ranges.collect();
+        if self.random.percent(4) {
+            return RangeSet::full();
+        }
+        self.set(ranges)
     }
 
     fn maybe<T>(&mut self, odds: usize, make: impl FnOnce(&mut Self) -> T) -> Option<T> {

@@ -23,6 +23,9 @@ pub enum Shape {
     Wildcards,
     /// Rules for ports, TCP flags and ICMP messages.
     Upper,
+    /// Rules for what few rules are about: EtherTypes, tags, MAC addresses, lengths, hops, code
+    /// points and fragments.
+    Details,
     /// A few rules with thousands of addresses.
     Blocklist,
     /// A few rules with thousands of addresses in the same networks, and thousands of ports.
@@ -31,7 +34,7 @@ pub enum Shape {
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Few,
         Self::Hundreds,
         Self::Thousands,
@@ -42,6 +45,7 @@ impl Shape {
         Self::Counts,
         Self::Wildcards,
         Self::Upper,
+        Self::Details,
         Self::Blocklist,
         Self::Dense,
     ];
@@ -65,6 +69,7 @@ impl Shape {
                 negatives: 1,
                 address: 93,
                 upper: 93,
+                details: 0,
                 services: 30,
                 family: 2,
                 interface: 2,
@@ -102,6 +107,7 @@ impl Shape {
             Self::Counts => Profile {
                 rules: (20, 150),
                 count: 93,
+                details: 3,
                 address: 30,
                 upper: 30,
                 negatives: 30,
@@ -121,6 +127,13 @@ impl Shape {
                 address: 15,
                 upper: 95,
                 ranges: (1, 8),
+                ..Profile::COMMON
+            },
+            Self::Details => Profile {
+                rules: (1, 25),
+                address: 20,
+                upper: 20,
+                details: 90,
                 ..Profile::COMMON
             },
             Self::Blocklist => Profile {
@@ -167,6 +180,8 @@ pub(super) struct Profile {
     pub(super) ports: usize,
     /// A protocol, ports, flags or ICMP messages.
     pub(super) upper: usize,
+    /// An EtherType, a tag, a MAC address, a length, hops, a code point or fragments.
+    pub(super) details: usize,
     /// The distinct matches of the upper layer that the rules share; 0 when each has its own.
     pub(super) services: usize,
     pub(super) family: usize,
@@ -186,6 +201,7 @@ impl Profile {
         scatter: 0xff,
         ports: 8,
         upper: 65,
+        details: 8,
         services: 0,
         family: 10,
         interface: 10,

@@ -68,7 +68,13 @@ impl Engine {
         let mut slots = Slots(Vec::new());
         let (outcome, action) = match parse(&*probe.frame) {
             Err(reason) => self.reason(reason),
-            Ok(headers) => match judge(self.image.bytes(), &headers, probe.interface, &mut slots) {
+            Ok(headers) => match judge(
+                self.image.bytes(),
+                &*probe.frame,
+                &headers,
+                probe.interface,
+                &mut slots,
+            ) {
                 Judgement::Pass(slot) => (Outcome::Rule(self.rule(slot)?), Action::Pass),
                 Judgement::Drop(slot) => (Outcome::Rule(self.rule(slot)?), Action::Drop),
                 Judgement::NoRule(reason) => self.reason(reason),

@@ -36,6 +36,8 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ru
 
 fn udp(src: u32, dport: u16) -> Probe {
     let recipe = Recipe {
+        dst_mac: 2,
+        src_mac: 1,
         tags: Vec::new(),
         layer3: Layer3::Ipv4 {
             src,
@@ -43,6 +45,7 @@ fn udp(src: u32, dport: u16) -> Probe {
             options: Vec::new(),
             fragment: 0,
         },
+        class: 0,
         hop_limit: 64,
         upper: Upper {
             protocol: 17,

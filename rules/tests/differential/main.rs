@@ -58,6 +58,7 @@ shapes! {
     many_count_rules: Counts, 200 x 500;
     wildcards: Wildcards, 1000 x 100;
     ports_flags_and_messages: Upper, 300 x 350;
+    ethertypes_tags_and_other_details: Details, 400 x 400;
     long_address_lists: Blocklist, 30 x 4000;
     long_lists_in_few_networks: Dense, 20 x 3000;
 }
@@ -266,6 +267,7 @@ const fn parts(shape: Shape) -> &'static [Part] {
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts
-        | Shape::Upper => &[Part::Grid, Part::Rows, Part::References, Part::Pages],
+        | Shape::Upper
+        | Shape::Details => &[Part::Grid, Part::Rows, Part::References, Part::Pages],
     }
 }

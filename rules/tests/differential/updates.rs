@@ -53,6 +53,7 @@ shapes! {
     many_count_rules: Counts, 50 x 100, 30 % of [Part::Rows];
     wildcards: Wildcards, 100 x 60, 30 % of [Part::Cells];
     ports_flags_and_messages: Upper, 50 x 100, 30 % of [Part::Grid];
+    ethertypes_tags_and_other_details: Details, 50 x 100, 30 % of [Part::Cells];
     long_address_lists: Blocklist, 20 x 200, 30 % of [Part::References];
     long_lists_in_few_networks: Dense, 10 x 400, 30 % of [Part::Pair];
 }

@@ -1,5 +1,6 @@
 //! Frames with a known meaning, written by hand from the standards.
 
+mod details;
 mod ethernet;
 mod ipv4;
 mod ipv6;
@@ -16,7 +17,7 @@ pub(crate) struct Fixture {
     pub(crate) description: &'static str,
     /// The frame, from the Ethernet header on.
     pub(crate) frame: Vec<u8>,
-    /// Its fields, or why it is dropped.
+    /// Its fields, but for [`details`] without those that few rules name; or why it is dropped.
     pub(crate) expected: Result<Fields, Reason>,
 }
 
@@ -56,6 +57,11 @@ pub(crate) fn table() -> Vec<Fixture> {
         ipv6::fragments(),
     ]
     .concat()
+}
+
+/// Fixtures of which every field is told, those that few rules name too.
+pub(crate) fn details() -> Vec<Fixture> {
+    details::fixtures()
 }
 
 /// A frame from the EtherType on.

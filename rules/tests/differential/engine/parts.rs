@@ -71,10 +71,11 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
             references.push(get(offset_of!(Section, src)));
             references.push(get(offset_of!(Section, dst)));
         }
-        let interface = Field::Interface as usize;
-        if get(offset_of!(Section, steps_used)) & 1 << interface != 0 {
-            let step = offset_of!(Section, steps) + interface * size_of::<Step>();
-            references.push(get(step + offset_of!(Step, lookup)));
+        for field in [Field::Interface, Field::SrcMac, Field::DstMac] {
+            if get(offset_of!(Section, steps_used)) & 1 << field as u32 != 0 {
+                let step = offset_of!(Section, steps) + field as usize * size_of::<Step>();
+                references.push(get(step + offset_of!(Step, lookup)));
+            }
         }
         nodes(image, references, &mut found);
     }
