@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod canonical;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
+pub mod lint;
 pub mod lists;
 pub mod names;
 pub mod ranges;

@@ -10,6 +10,7 @@ use super::{
     witness::Mac,
 };
 use crate::{
+    canonical::prefix,
     names::{ethertype_name, icmp_type_name, protocol_name},
     ruleset::Family,
 };
@@ -107,21 +108,12 @@ fn range(first: u128, last: u128, word: impl Fn(u128) -> String) -> String {
 }
 
 /// A range of addresses as an address, a prefix or a range.
-pub(crate) fn address(packets: Packets, first: u128, last: u128) -> String {
+fn address(packets: Packets, first: u128, last: u128) -> String {
     let (bits, text): (u32, fn(u128) -> String) = match packets {
         Packets::Ipv4 => (32, |number| Ipv4Addr::from(number as u32).to_string()),
         Packets::Ipv6 | Packets::Other => (128, |number| Ipv6Addr::from(number).to_string()),
     };
-    if first == last {
-        return text(first);
-    }
-    let free = (first ^ last).count_ones();
-    let mask = u128::MAX >> (128 - free);
-    if first & mask == 0 && last == first | mask {
-        format!("{}/{}", text(first), bits - free)
-    } else {
-        format!("{}-{}", text(first), text(last))
-    }
+    prefix(first, last, bits, text)
 }
 
 /// MAC addresses.

@@ -32,5 +32,5 @@ pub use self::{
     diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Fragment, Ip, Witness},
+    witness::{Fragment, Ip, Mac, Witness},
 };

@@ -11,6 +11,7 @@ use super::{
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
     region::{Partial, Point, Region, Relations},
+    witness::{Mac, USUAL_LENGTH, USUAL_TTL},
 };
 
 /// The packets that are tried in each region before it is divided.
@@ -211,10 +212,9 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
     let known: &[u128] = match axis {
         Axis::Interface | Axis::Proto => &[],
         Axis::Vlan => &[super::axis::ABSENT],
-        // Of the addresses that are assigned locally.
-        Axis::SrcMac => &[0x0200_0000_0001],
-        Axis::DstMac => &[0x0200_0000_0002],
-        Axis::Length => &[84],
+        Axis::SrcMac => &[Mac::USUAL_SRC.0 as u128],
+        Axis::DstMac => &[Mac::USUAL_DST.0 as u128],
+        Axis::Length => &[USUAL_LENGTH as u128],
         Axis::Dscp => &[0],
         // LLDP.
         Axis::Ethertype => &[0x88cc],
@@ -226,7 +226,7 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
         Axis::TcpFlags => &[SYN],
         // Echo requests.
         Axis::Icmp => &[0x0800, 0x8000],
-        Axis::Ttl => &[64],
+        Axis::Ttl => &[USUAL_TTL as u128],
         Axis::Fragment => &[super::axis::WHOLE],
     };
     let values = region.values(axis);

@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
+
+use firewall_ebpf::headers::{ethertype, protocol};
 
 use super::{
     axis::{ABSENT, Axis, FIRST, LATER, Packets, WHOLE},
@@ -57,9 +59,31 @@ pub struct Ip {
     pub icmp: Option<(u8, u8)>,
 }
 
+impl Ip {
+    const fn family(&self) -> Family {
+        match self.src {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        }
+    }
+}
+
+/// The hops left of a packet that has come from no router.
+pub(super) const USUAL_TTL: u8 = 64;
+
+/// The bytes of a packet when its length does not matter.
+pub(super) const USUAL_LENGTH: u16 = 84;
+
 /// A MAC address as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mac(pub u64);
+
+impl Mac {
+    /// The source when it does not matter.
+    pub(super) const USUAL_SRC: Self = Self(0x0200_0000_0001);
+    /// The destination when it does not matter.
+    pub(super) const USUAL_DST: Self = Self(0x0200_0000_0002);
+}
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,10 +160,7 @@ impl Witness {
         Fields {
             length: Some(ip.length.into()),
             dscp: Some(ip.dscp),
-            family: Some(match ip.src {
-                IpAddr::V4(_) => Family::Ipv4,
-                IpAddr::V6(_) => Family::Ipv6,
-            }),
+            family: Some(ip.family()),
             src: Some(ip.src),
             dst: Some(ip.dst),
             protocol: Some(ip.protocol),
@@ -192,29 +213,36 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
     }))
 }
 
+/// In the notation for packets, in which all that is not usual is said.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.ip {
-            None if self.ethertype == 0x0806 => f.write_str("arp"),
-            None => write!(f, "ethertype 0x{:04x}", self.ethertype),
-            Some(ip) => ip.fmt(f),
+            None if self.ethertype == ethertype::ARP => f.write_str("arp 192.0.2.9 > 192.0.2.1")?,
+            None => write!(f, "ethertype 0x{:04x}", self.ethertype)?,
+            Some(ip) => ip.fmt(f)?,
         }
+        if let Some(vlan) = self.vlan {
+            write!(f, " vlan {vlan}")?;
+        }
+        if self.src_mac != Mac::USUAL_SRC {
+            write!(f, " src_mac {}", self.src_mac)?;
+        }
+        if self.dst_mac != Mac::USUAL_DST {
+            write!(f, " dst_mac {}", self.dst_mac)?;
+        }
+        write!(f, " interface {}", self.interface)
     }
 }
 
 impl fmt::Display for Ip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let family = match self.src {
-            IpAddr::V4(_) => Family::Ipv4,
-            IpAddr::V6(_) => Family::Ipv6,
-        };
         match protocol_name(self.protocol) {
             Some(name) => f.write_str(name)?,
-            None => write!(f, "proto {}", self.protocol)?,
+            None => write!(f, "{}", self.protocol)?,
         }
         match self.ports {
             Some((sport, dport)) => {
-                let end = |address: IpAddr, port: u16| std::net::SocketAddr::from((address, port));
+                let end = |address: IpAddr, port: u16| SocketAddr::from((address, port));
                 write!(f, " {} > {}", end(self.src, sport), end(self.dst, dport))?;
             }
             None => write!(f, " {} > {}", self.src, self.dst)?,
@@ -223,31 +251,39 @@ impl fmt::Display for Ip {
             write!(f, " {}", flag_names(flags))?;
         }
         if let Some((kind, code)) = self.icmp {
-            match icmp_type_name(family, kind) {
+            match icmp_type_name(self.family(), kind) {
                 Some(name) => write!(f, " {name}")?,
-                None => write!(f, " type {kind}")?,
+                None => write!(f, " {kind}")?,
             }
             if code != 0 {
-                write!(f, " code {code}")?;
+                write!(f, "/{code}")?;
             }
         }
-        if self.ttl != 64 {
+        match self.fragment {
+            Fragment::Whole => {}
+            Fragment::First => f.write_str(" fragment 0+")?,
+            Fragment::Later => f.write_str(" fragment 1480")?,
+        }
+        // Messages of neighbours and groups have other hop limits when none is said.
+        if self.ttl != USUAL_TTL || self.protocol == protocol::ICMPV6 {
             write!(f, " ttl {}", self.ttl)?;
         }
-        match self.fragment {
-            Fragment::Whole => Ok(()),
-            Fragment::First => f.write_str(" first-fragment"),
-            Fragment::Later => f.write_str(" later-fragment"),
+        if self.dscp != 0 {
+            write!(f, " dscp {}", self.dscp)?;
         }
+        if self.length != USUAL_LENGTH {
+            write!(f, " length {}", self.length)?;
+        }
+        Ok(())
     }
 }
 
-/// The names of the flags that are set; `no-flags` for none.
-pub(super) fn flag_names(flags: u8) -> String {
+/// The names of the flags that are set; `null` for none.
+fn flag_names(flags: u8) -> String {
     let set = (0..).zip(tcp_flags()).filter(|(bit, _)| flags & 1 << bit != 0);
     let names: Vec<&str> = set.map(|(_, name)| name).collect();
     if names.is_empty() {
-        "no-flags".to_owned()
+        "null".to_owned()
     } else {
         names.join(",")
     }
