@@ -2,11 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use rules::analysis::{self, Compare};
 
-use crate::{budget::Budget, check::Show, diff, kernel::pins::Pins, lock};
+use crate::{
+    budget::Budget,
+    check::{self, Show},
+    diff,
+    kernel::pins::Pins,
+    lock,
+};
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
 #[derive(Debug, Parser)]
@@ -63,6 +69,15 @@ struct Memory {
     max_memory: Option<Budget>,
 }
 
+/// A stage of the compiler.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Emit {
+    /// The rule set as a rule file, sets and defaults written out
+    Ruleset,
+    /// The sections and structures of the image
+    Image,
+}
+
 #[derive(Debug, Args)]
 struct Analysis {
     /// The most steps of the analysis, of which a machine does some ten million a second
@@ -86,6 +101,8 @@ enum Subcommands {
         object: Option<PathBuf>,
     },
     /// Check a rule file without loading it; needs no privileges
+    ///
+    /// The exit status is 0 when the file can be used, with warnings or without, and 1 when not.
     Check {
         /// The rule file
         file: PathBuf,
@@ -95,6 +112,14 @@ enum Subcommands {
         /// Print JSON
         #[arg(long, requires = "plan")]
         json: bool,
+        /// Print what the compiler makes of the rules, in a form that is the same for the same rules
+        #[arg(long, value_name = "STAGE", conflicts_with = "plan")]
+        emit: Option<Emit>,
+        /// End with exit status 1 when there is a warning
+        #[arg(long)]
+        deny_warnings: bool,
+        #[command(flatten)]
+        analysis: Analysis,
         #[command(flatten)]
         memory: Memory,
     },
@@ -174,10 +199,8 @@ pub(crate) enum Command {
     Check {
         /// The rule file, as given.
         file: PathBuf,
-        /// What is printed.
-        show: Show,
-        /// The most memory for an image map.
-        max_memory: Budget,
+        /// How.
+        options: check::Options,
     },
     /// Compare two rule files.
     Diff(diff::Options),
@@ -230,15 +253,24 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             file,
             plan,
             json,
+            emit,
+            deny_warnings,
+            analysis,
             memory,
         } => Command::Check {
             file,
-            show: match (plan, json) {
-                (false, _) => Show::Warnings,
-                (true, false) => Show::Plan,
-                (true, true) => Show::PlanAsJson,
+            options: check::Options {
+                show: match (emit, plan, json) {
+                    (Some(Emit::Ruleset), _, _) => Show::Ruleset,
+                    (Some(Emit::Image), _, _) => Show::Image,
+                    (None, false, _) => Show::Warnings,
+                    (None, true, false) => Show::Plan,
+                    (None, true, true) => Show::PlanAsJson,
+                },
+                max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
+                steps: analysis.budget,
+                deny_warnings,
             },
-            max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
         },
         Subcommands::Diff {
             old,

@@ -15,6 +15,7 @@ mod error;
 mod filter;
 mod found;
 mod generation;
+mod image_dump;
 mod image_size;
 mod interfaces;
 mod kernel;
@@ -73,11 +74,7 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
             max_memory,
             object,
         } => commands::apply(config, file, max_memory, object.as_deref()).await?,
-        Command::Check {
-            file,
-            show,
-            max_memory,
-        } => check::run(file, show, max_memory).await?,
+        Command::Check { file, options } => check::run(file, options).await?,
         Command::Reload => commands::reload(config).await?,
         Command::Status { json } => status::run(config, json).await?,
         Command::Counters { json, watch } => counters::run(config, json, watch).await?,

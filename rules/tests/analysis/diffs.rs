@@ -37,6 +37,7 @@ shapes! {
     many_count_rules: Counts, 20 x 200;
     wildcards: Wildcards, 200 x 100;
     ports_flags_and_messages: Upper, 60 x 200;
+    details: Details, 60 x 200;
     long_address_lists: Blocklist, 6 x 300;
     long_lists_in_few_networks: Dense, 4 x 300;
 }
