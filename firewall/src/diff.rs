@@ -1,6 +1,7 @@
 //! `firewall diff`: which packets two rule files judge differently.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -86,7 +87,9 @@ async fn compare(options: Options) -> Result<u8, Error> {
         } else {
             comparison.to_text()
         };
-        io::stdout().write_all(text.as_bytes()).map_err(Error::Output)?;
+        io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(Error::Output)?;
         tell(&comparison.summary());
         Ok(comparison.status())
     })
@@ -137,6 +140,9 @@ impl Comparison<'_> {
         let Options { old, new, .. } = self.options;
         let verdicts = self.verdicts().count();
         let found = match (verdicts, self.diff.undecided.is_empty()) {
+            (0, true) if self.changed_interfaces() => {
+                "attach to other interfaces, and judge every packet alike".to_owned()
+            }
             (0, true) => "judge every packet alike".to_owned(),
             (0, false) => "may differ: the budget was spent before all was decided".to_owned(),
             (count, true) => format!("differ in {}", counted(count, "change")),
@@ -156,7 +162,10 @@ impl Comparison<'_> {
     }
 
     fn verdicts(&self) -> impl Iterator<Item = &Change> {
-        self.diff.changes.iter().filter(|change| change.changes_verdict())
+        self.diff
+            .changes
+            .iter()
+            .filter(|change| change.changes_verdict())
     }
 
     fn to_text(&self) -> String {
@@ -168,19 +177,33 @@ impl Comparison<'_> {
         for change in self.verdicts() {
             self.change(&mut text, change);
         }
-        let mut elsewhere = self.diff.changes.iter().filter(|c| !c.changes_verdict()).peekable();
+        let mut elsewhere = self
+            .diff
+            .changes
+            .iter()
+            .filter(|c| !c.changes_verdict())
+            .peekable();
         if elsewhere.peek().is_some() {
             gap(&mut text);
             line(&mut text, format_args!("the same verdict from elsewhere:"));
         }
         for change in elsewhere {
             let such = change.areas.first().map(|area| area.witness.to_string());
-            let (old, new) = (self.decider(self.old, change.old), self.decider(self.new, change.new));
-            line(&mut text, format_args!("  {old} -> {new}, such as: {}", such.unwrap_or_default()));
+            let (old, new) = (
+                self.decider(self.old, change.old),
+                self.decider(self.new, change.new),
+            );
+            line(
+                &mut text,
+                format_args!("  {old} -> {new}, such as: {}", such.unwrap_or_default()),
+            );
         }
         if !self.diff.undecided.is_empty() {
             gap(&mut text);
-            line(&mut text, format_args!("not decided; all else is as said above:"));
+            line(
+                &mut text,
+                format_args!("not decided; all else is as said above:"),
+            );
         }
         for undecided in &self.diff.undecided {
             line(&mut text, format_args!("  {}", self.undecided(undecided)));
@@ -190,27 +213,41 @@ impl Comparison<'_> {
 
     fn change(&self, text: &mut String, change: &Change) {
         gap(text);
-        let (old, new) = (self.decider(self.old, change.old), self.decider(self.new, change.new));
+        let (old, new) = (
+            self.decider(self.old, change.old),
+            self.decider(self.new, change.new),
+        );
         line(text, format_args!("{old} -> {new}"));
         if change.is_swap {
             line(text, format_args!("  the two rules have changed places"));
         }
         for area in change.areas.iter().take(MOST_AREAS) {
-            line(text, format_args!("  {}{}", area.packets.name(), region(&area.fields)));
+            line(
+                text,
+                format_args!("  {}{}", area.packets.name(), region(&area.fields)),
+            );
             if let Some(except) = self.except(area) {
-                line(text, format_args!("    but for what is taken before by {except}"));
+                line(
+                    text,
+                    format_args!("    but for what is taken before by {except}"),
+                );
             }
-            let (witness, interface) = (&area.witness, &area.witness.interface);
-            line(text, format_args!("    such as: {witness} on `{interface}`"));
+            let witness = &area.witness;
+            line(text, format_args!("    such as: {witness}"));
         }
         if let more @ 1.. = change.areas.len().saturating_sub(MOST_AREAS) {
-            line(text, format_args!("  and {}; `--json` has all", counted(more, "more region")));
+            line(
+                text,
+                format_args!("  and {}; `--json` has all", counted(more, "more region")),
+            );
         }
     }
 
     /// What takes packets of an area before, in words.
     fn except(&self, area: &Area) -> Option<String> {
-        let rules = quoted(self.excepted(area).into_iter());
+        let mut rules = quoted(self.excepted(area).into_iter());
+        let mut seen = HashSet::new();
+        rules.retain(|rule| seen.insert(rule.clone()));
         let more = rules.len().saturating_sub(MOST_NAMES);
         let mut words: Vec<String> = rules.into_iter().take(MOST_NAMES).collect();
         if more > 0 {
@@ -224,7 +261,9 @@ impl Comparison<'_> {
 
     fn excepted(&self, area: &Area) -> Vec<&str> {
         let sides = [(self.old, &area.except_old), (self.new, &area.except_new)];
-        let ids = sides.into_iter().flat_map(|(set, ids)| ids.iter().map(move |id| (set, *id)));
+        let ids = sides
+            .into_iter()
+            .flat_map(|(set, ids)| ids.iter().map(move |id| (set, *id)));
         ids.map(|(set, id)| name(set, id)).collect()
     }
 
@@ -271,7 +310,11 @@ impl Comparison<'_> {
                 "regions": change.areas.iter().map(|area| self.area_json(area)).collect::<Vec<_>>(),
             })
         });
-        let undecided = self.diff.undecided.iter().map(|undecided| self.undecided(undecided));
+        let undecided = self
+            .diff
+            .undecided
+            .iter()
+            .map(|undecided| self.undecided(undecided));
         json!({
             "same": self.status() == 0,
             "decided": self.diff.undecided.is_empty(),
@@ -346,7 +389,10 @@ fn by(ruleset: &Ruleset, decider: Decider) -> String {
 }
 
 fn name(ruleset: &Ruleset, id: RuleId) -> &str {
-    ruleset.rules.get(id.0 as usize).map_or("", |rule| rule.name.as_str())
+    ruleset
+        .rules
+        .get(id.0 as usize)
+        .map_or("", |rule| rule.name.as_str())
 }
 
 const fn verdict(action: Action) -> &'static str {
@@ -361,15 +407,29 @@ fn region(fields: &[FieldValues]) -> String {
     if fields.is_empty() {
         return ", all packets".to_owned();
     }
-    let fields = fields.iter().map(|FieldValues { field, values, more }| {
-        let rest = if *more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{field} {}{rest}", values.join(", "))
-    });
+    let fields = fields.iter().map(
+        |FieldValues {
+             field,
+             values,
+             more,
+         }| {
+            let rest = if *more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            format!("{field} {}{rest}", values.join(", "))
+        },
+    );
     format!(": {}", fields.collect::<Vec<_>>().join("; "))
 }
 
 fn interfaces(ruleset: &Ruleset) -> impl Iterator<Item = &str> {
-    ruleset.settings.interfaces.iter().map(|pattern| pattern.as_str())
+    ruleset
+        .settings
+        .interfaces
+        .iter()
+        .map(|pattern| pattern.as_str())
 }
 
 fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {

@@ -9,7 +9,10 @@ use rules::compiler::{Image, Part, SectionPlan};
 pub(crate) fn text(image: &Image) -> String {
     let plan = image.plan();
     let mut text = String::new();
-    line(&mut text, format_args!("bounds steps={MAX_WALK} list={MAX_LIST} counts={MAX_COUNTS}"));
+    line(
+        &mut text,
+        format_args!("bounds steps={MAX_WALK} list={MAX_LIST} counts={MAX_COUNTS}"),
+    );
     line(&mut text, format_args!("loads {}", plan.loads()));
     for section in &plan.sections {
         self::section(&mut text, section);
@@ -27,7 +30,9 @@ fn section(text: &mut String, section: &SectionPlan) {
     let decision = decision.replace(' ', "-");
     line(
         text,
-        format_args!("\nsection {packets} rules={rules} decision={decision} loads={loads} bytes={bytes}"),
+        format_args!(
+            "\nsection {packets} rules={rules} decision={decision} loads={loads} bytes={bytes}"
+        ),
     );
     for part in parts {
         self::part(text, part);
@@ -42,7 +47,10 @@ fn part(text: &mut String, part: &Part) {
         format!(" {what}={count}")
     });
     let (holds, loads, bytes) = (holds.collect::<String>(), part.loads(), part.bytes());
-    line(text, format_args!("  {name} structure={structure}{holds} loads={loads} bytes={bytes}"));
+    line(
+        text,
+        format_args!("  {name} structure={structure}{holds} loads={loads} bytes={bytes}"),
+    );
 }
 
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {

@@ -27,15 +27,23 @@ pub fn text(ruleset: &Ruleset) -> String {
     let mut text = String::from("[firewall]\n");
     let interfaces = settings.interfaces.iter().map(InterfacePattern::as_str);
     list(&mut text, "interfaces", interfaces.map(str::to_owned));
-    one(&mut text, "mode", match settings.mode {
-        Mode::Native => "native",
-        Mode::Generic => "generic",
-        Mode::Auto => "auto",
-    });
-    one(&mut text, "policy", match settings.policy {
-        Policy::Pass => "pass",
-        Policy::Drop => "drop",
-    });
+    one(
+        &mut text,
+        "mode",
+        match settings.mode {
+            Mode::Native => "native",
+            Mode::Generic => "generic",
+            Mode::Auto => "auto",
+        },
+    );
+    one(
+        &mut text,
+        "policy",
+        match settings.policy {
+            Policy::Pass => "pass",
+            Policy::Drop => "drop",
+        },
+    );
     for rule in &ruleset.rules {
         text.push('\n');
         write_rule(&mut text, rule);
@@ -46,11 +54,15 @@ pub fn text(ruleset: &Ruleset) -> String {
 fn write_rule(text: &mut String, rule: &Rule) {
     text.push_str("[[rule]]\n");
     one(text, "name", &rule.name);
-    one(text, "action", match rule.verdict {
-        Verdict::Pass => "pass",
-        Verdict::Drop => "drop",
-        Verdict::Count => "count",
-    });
+    one(
+        text,
+        "action",
+        match rule.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Drop => "drop",
+            Verdict::Count => "count",
+        },
+    );
     let Matches {
         interface,
         family,
@@ -74,10 +86,14 @@ fn write_rule(text: &mut String, rule: &Rule) {
         list(text, "interface", patterns(interface));
     }
     if let Some(family) = family {
-        one(text, "family", match family {
-            Family::Ipv4 => "ipv4",
-            Family::Ipv6 => "ipv6",
-        });
+        one(
+            text,
+            "family",
+            match family {
+                Family::Ipv4 => "ipv4",
+                Family::Ipv6 => "ipv6",
+            },
+        );
     }
     let hexadecimal = |number: u16| format!("0x{number:04x}");
     numbers(text, "ethertype", ethertype.as_ref(), hexadecimal);
@@ -122,8 +138,13 @@ fn string(value: &str) -> String {
 }
 
 fn patterns(of: &InterfaceMatch) -> Vec<String> {
-    let positives = of.positives.iter().map(|pattern| pattern.as_str().to_owned());
-    positives.chain(of.negatives.iter().map(|pattern| format!("!{pattern}"))).collect()
+    let positives = of
+        .positives
+        .iter()
+        .map(|pattern| pattern.as_str().to_owned());
+    positives
+        .chain(of.negatives.iter().map(|pattern| format!("!{pattern}")))
+        .collect()
 }
 
 /// The ranges of a field; of one that takes nothing, everything taken away.
@@ -139,7 +160,11 @@ fn numbers<T: crate::ranges::Value>(
         list(text, key, [zero.clone(), format!("!{zero}")]);
         return;
     }
-    list(text, key, set.ranges().iter().map(|range| span(*range, &word)));
+    list(
+        text,
+        key,
+        set.ranges().iter().map(|range| span(*range, &word)),
+    );
 }
 
 fn span<T: PartialEq + Copy>((first, last): (T, T), word: impl Fn(T) -> String) -> String {
@@ -156,7 +181,11 @@ fn mac(number: u64) -> String {
 
 fn vlans(set: &VlanSet) -> Vec<String> {
     let none = set.untagged.then(|| "none".to_owned());
-    let ids = set.ids.ranges().iter().map(|range| span(*range, |id| id.to_string()));
+    let ids = set
+        .ids
+        .ranges()
+        .iter()
+        .map(|range| span(*range, |id| id.to_string()));
     let words: Vec<String> = none.into_iter().chain(ids).collect();
     if words.is_empty() {
         vec!["none".to_owned(), "!none".to_owned()]
@@ -167,10 +196,14 @@ fn vlans(set: &VlanSet) -> Vec<String> {
 
 fn addresses(set: &AddressSet) -> Vec<String> {
     let v4 = set.v4.ranges().iter().map(|&(first, last)| {
-        prefix(first.into(), last.into(), 32, |number| Ipv4Addr::from(number as u32).to_string())
+        prefix(first.into(), last.into(), 32, |number| {
+            Ipv4Addr::from(number as u32).to_string()
+        })
     });
     let v6 = set.v6.ranges().iter().map(|&(first, last)| {
-        prefix(first, last, 128, |number| Ipv6Addr::from(number).to_string())
+        prefix(first, last, 128, |number| {
+            Ipv6Addr::from(number).to_string()
+        })
     });
     let words: Vec<String> = v4.chain(v6).collect();
     if words.is_empty() {
@@ -212,7 +245,9 @@ fn flags(values: &RangeSet<u8>) -> Vec<String> {
 }
 
 fn condition_word((named, set): (u8, u8)) -> String {
-    let flags = (0..).zip(tcp_flags()).filter(|(bit, _)| named & 1 << bit != 0);
+    let flags = (0..)
+        .zip(tcp_flags())
+        .filter(|(bit, _)| named & 1 << bit != 0);
     let words = flags.map(|(bit, name)| {
         let sign = if set & 1 << bit == 0 { "!" } else { "" };
         format!("{sign}{name}")
@@ -222,12 +257,20 @@ fn condition_word((named, set): (u8, u8)) -> String {
 
 /// The messages by number where the rule says of which family they are, and else by name.
 fn icmp_terms(messages: &IcmpSet, matches: &Matches) -> Vec<String> {
-    let carries = |number| matches.proto.as_ref().is_none_or(|set| set.contains(number));
-    let of_types = matches.ethertype.as_ref().and_then(|types| match types.ranges() {
-        [(0x0800, 0x0800)] => Some(Family::Ipv4),
-        [(0x86dd, 0x86dd)] => Some(Family::Ipv6),
-        _ => None,
-    });
+    let carries = |number| {
+        matches
+            .proto
+            .as_ref()
+            .is_none_or(|set| set.contains(number))
+    };
+    let of_types = matches
+        .ethertype
+        .as_ref()
+        .and_then(|types| match types.ranges() {
+            [(0x0800, 0x0800)] => Some(Family::Ipv4),
+            [(0x86dd, 0x86dd)] => Some(Family::Ipv6),
+            _ => None,
+        });
     let family = match (carries(protocol::ICMP), carries(protocol::ICMPV6)) {
         (true, false) => Some(Family::Ipv4),
         (false, true) => Some(Family::Ipv6),
@@ -242,11 +285,17 @@ fn icmp_terms(messages: &IcmpSet, matches: &Matches) -> Vec<String> {
                 v6: messages.v6.complement(),
             };
             let named = message_names(messages, "");
-            named.or_else(|| message_names(&others, "!")).unwrap_or_default()
+            named
+                .or_else(|| message_names(&others, "!"))
+                .unwrap_or_default()
         }
     };
     if words.is_empty() {
-        let name = if family.is_some() { "0" } else { "echo-request" };
+        let name = if family.is_some() {
+            "0"
+        } else {
+            "echo-request"
+        };
         return vec![name.to_owned(), format!("!{name}")];
     }
     words
@@ -270,7 +319,9 @@ fn message_numbers(set: &RangeSet<u16>) -> Vec<String> {
 
 /// Names that stand for just these messages; `None` when there are none.
 fn message_names(messages: &IcmpSet, sign: &str) -> Option<Vec<String>> {
-    let mut names: Vec<&str> = icmp_types(Family::Ipv4).chain(icmp_types(Family::Ipv6)).collect();
+    let mut names: Vec<&str> = icmp_types(Family::Ipv4)
+        .chain(icmp_types(Family::Ipv6))
+        .collect();
     names.sort_unstable();
     names.dedup();
     let (mut v4, mut v6, mut words) = (Vec::new(), Vec::new(), Vec::new());
@@ -282,7 +333,10 @@ fn message_names(messages: &IcmpSet, sign: &str) -> Option<Vec<String>> {
                 && of_v6.is_none_or(|kind| messages.v6.contains(kind | code))
         };
         let codes = RangeSet::from_ranges(
-            (0..=0xff).filter(|code| told(*code)).map(|code| (code, code)).collect(),
+            (0..=0xff)
+                .filter(|code| told(*code))
+                .map(|code| (code, code))
+                .collect(),
         );
         for &(first, last) in codes.ranges() {
             v4.extend(of_v4.map(|kind| (kind | first, kind | last)));
@@ -290,10 +344,14 @@ fn message_names(messages: &IcmpSet, sign: &str) -> Option<Vec<String>> {
             words.push(if (first, last) == (0, 0xff) {
                 format!("{sign}{name}")
             } else {
-                format!("{sign}{name}/{}", span((first, last), |code: u16| code.to_string()))
+                format!(
+                    "{sign}{name}/{}",
+                    span((first, last), |code: u16| code.to_string())
+                )
             });
         }
     }
-    let is_all = RangeSet::from_ranges(v4) == messages.v4 && RangeSet::from_ranges(v6) == messages.v6;
+    let is_all =
+        RangeSet::from_ranges(v4) == messages.v4 && RangeSet::from_ranges(v6) == messages.v6;
     is_all.then_some(words)
 }

@@ -79,7 +79,12 @@ fn tell(found: &Unreached, ruleset: &Ruleset, names: &[Span], report: &mut Repor
         let rule = ruleset.rules.get(id.0 as usize);
         quoted(rule.map_or("", |rule| rule.name.as_str()))
     };
-    let span = |id: RuleId| names.get(id.0 as usize).copied().unwrap_or(Span::from(0..0));
+    let span = |id: RuleId| {
+        names
+            .get(id.0 as usize)
+            .copied()
+            .unwrap_or(Span::from(0..0))
+    };
     let rule = called(found.rule);
     if found.by.is_empty() {
         let message = format!("the rule {rule} can never match");
@@ -99,7 +104,11 @@ fn tell(found: &Unreached, ruleset: &Ruleset, names: &[Span], report: &mut Repor
         warning.note_at(span(*id), note);
     }
     if let more @ 1.. = found.by.len().saturating_sub(MOST_NAMED) {
-        let rules = if more == 1 { "rule takes" } else { "rules take" };
+        let rules = if more == 1 {
+            "rule takes"
+        } else {
+            "rules take"
+        };
         warning.note(format!("{more} more {rules} the others"));
     }
     warning.help("move it up, or take it out");

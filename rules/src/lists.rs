@@ -77,8 +77,15 @@ fn parse_line(line: &[u8]) -> Result<Option<AddressRange>, AddressError> {
 /// The members of a list file that can be read, and where each stands.
 pub(crate) fn members(source: &Source) -> impl Iterator<Item = (Span, AddressRange)> {
     let bytes = source.bytes();
-    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let lines = bytes.get(mark..).unwrap_or_default().split(|byte| *byte == b'\n');
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
+    let lines = bytes
+        .get(mark..)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\n');
     let lines = lines.scan(mark, |next, line| {
         let start = *next;
         *next += line.len() + 1;

@@ -130,9 +130,7 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
             | Axis::Ttl
             | Axis::Dscp
             | Axis::Fragment => only(ABSENT),
-            Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => {
-                link(axis, interfaces)
-            }
+            Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => link(axis, interfaces),
         })];
     };
     let uppers = Upper::ALL.into_iter();

@@ -156,7 +156,8 @@ impl<'a> Comparison<'a> {
             match budget.within(|budget| self.answer(&question, budget)) {
                 Ok(None) => {}
                 Ok(Some((point, except))) => {
-                    self.keep(question, &point, except, changes).map_err(Stop::Contradiction)?;
+                    self.keep(question, &point, except, changes)
+                        .map_err(Stop::Contradiction)?;
                 }
                 Err(Exhausted) if budget.is_spent() => return Err(Stop::Exhausted),
                 Err(Exhausted) => undecided.push(self.left_open(&question)),
@@ -204,17 +205,24 @@ impl<'a> Comparison<'a> {
         let near = self.overlaps[other_side].of(region, others.end, &mut steps);
         budget.spend(steps)?;
         let first_cube = self.first_cube(other_side);
-        let possible = near.into_iter().filter(|other| {
-            others.contains(other) && self.can_pair(side, at, *other)
-        });
+        let possible = near
+            .into_iter()
+            .filter(|other| others.contains(other) && self.can_pair(side, at, *other));
         let possible: Vec<usize> = possible.map(|other| first_cube + other).collect();
         let mut questions = Vec::new();
-        for (index, partial) in self.search.overlapping(region, possible, &self.cubes, budget)? {
+        for (index, partial) in self
+            .search
+            .overlapping(region, possible, &self.cubes, budget)?
+        {
             let other = index - first_cube;
             if self.is_change(side, at, other)
                 && let Some(region) = region.within(&self.cubes[index], self.context.pool)
             {
-                let at = if side == OLD { [at, other] } else { [other, at] };
+                let at = if side == OLD {
+                    [at, other]
+                } else {
+                    [other, at]
+                };
                 questions.push(Question { at, region });
             }
             if partial.is_none() {
@@ -245,7 +253,11 @@ impl<'a> Comparison<'a> {
     }
 
     const fn first_cube(&self, side: usize) -> usize {
-        if side == OLD { 0 } else { self.twins[OLD].len() }
+        if side == OLD {
+            0
+        } else {
+            self.twins[OLD].len()
+        }
     }
 
     /// A packet of which the answer is yes, and what takes part of the region before: on the old
@@ -256,17 +268,21 @@ impl<'a> Comparison<'a> {
         budget: &mut Budget,
     ) -> Result<Option<(Point, [Vec<usize>; 2])>, Exhausted> {
         let mut steps = 0;
-        let before = [OLD, NEW].map(|side| {
-            self.overlaps[side].of(&question.region, question.at[side], &mut steps)
-        });
+        let before = [OLD, NEW]
+            .map(|side| self.overlaps[side].of(&question.region, question.at[side], &mut steps));
         budget.spend(steps)?;
         let [old, new] = before;
-        let new = new.into_iter().filter(|at| {
-            self.twins[NEW][*at].is_none_or(|twin| twin >= question.at[OLD])
-        });
+        let new = new
+            .into_iter()
+            .filter(|at| self.twins[NEW][*at].is_none_or(|twin| twin >= question.at[OLD]));
         let first_new = self.first_cube(NEW);
-        let rules: Vec<usize> = old.into_iter().chain(new.map(|at| first_new + at)).collect();
-        let taking = self.search.overlapping(&question.region, rules, &self.cubes, budget)?;
+        let rules: Vec<usize> = old
+            .into_iter()
+            .chain(new.map(|at| first_new + at))
+            .collect();
+        let taking = self
+            .search
+            .overlapping(&question.region, rules, &self.cubes, budget)?;
         if taking.iter().any(|(_, partial)| partial.is_none()) {
             return Ok(None);
         }

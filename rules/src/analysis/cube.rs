@@ -216,10 +216,18 @@ fn tags(set: &VlanSet) -> Values {
 }
 
 fn fragments(wanted: bool) -> Values {
-    Values::from_ranges(vec![if wanted { (FIRST, LATER) } else { (WHOLE, WHOLE) }])
+    Values::from_ranges(vec![if wanted {
+        (FIRST, LATER)
+    } else {
+        (WHOLE, WHOLE)
+    }])
 }
 
 fn wide<T: Value + Into<u128>>(set: &RangeSet<T>) -> Values {
     let ranges = set.ranges().iter();
-    Values::from_ranges(ranges.map(|&(first, last)| (first.into(), last.into())).collect())
+    Values::from_ranges(
+        ranges
+            .map(|&(first, last)| (first.into(), last.into()))
+            .collect(),
+    )
 }

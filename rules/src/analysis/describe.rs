@@ -38,10 +38,11 @@ pub(super) fn describe(
     kinds: &[Region],
     interfaces: &Interfaces,
 ) -> Vec<FieldValues> {
-    let kinds: Vec<&Region> = kinds.iter().filter(|kind| region.common(kind).is_some()).collect();
     let mut fields = Vec::new();
     for axis in Axis::ALL {
-        let domain = kinds.iter().flat_map(|kind| kind.values(axis).ranges());
+        // What the other fields leave open: a port leaves only protocols that have one.
+        let possible = kinds.iter().filter(|kind| region.meets_beside(axis, kind));
+        let domain = possible.flat_map(|kind| kind.values(axis).ranges());
         let domain = Values::from_ranges(domain.copied().collect());
         let values = common(region.values(axis), &domain);
         if values == domain || is_implied(axis, packets) {
@@ -58,7 +59,11 @@ pub(super) fn describe(
         fields.push(FieldValues {
             field: axis.name(),
             more: words.len().saturating_sub(MOST),
-            values: words.into_iter().take(MOST).map(|word| format!("{sign}{word}")).collect(),
+            values: words
+                .into_iter()
+                .take(MOST)
+                .map(|word| format!("{sign}{word}"))
+                .collect(),
         });
     }
     fields
@@ -130,7 +135,9 @@ fn macs(first: u128, last: u128) -> String {
 fn messages(packets: Packets, first: u128, last: u128) -> Vec<String> {
     let family = packets.family().unwrap_or(Family::Ipv4);
     let kind = |number: u128| {
-        let name = u8::try_from(number).ok().and_then(|kind| icmp_type_name(family, kind));
+        let name = u8::try_from(number)
+            .ok()
+            .and_then(|kind| icmp_type_name(family, kind));
         name.map_or_else(|| number.to_string(), str::to_owned)
     };
     let (low, high) = (first >> 8, last >> 8);

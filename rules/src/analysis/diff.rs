@@ -104,19 +104,15 @@ pub struct Contradiction(pub(super) String);
 impl Diff {
     /// Whether a change holds the packet.
     #[must_use]
-    pub fn holds(
-        &self,
-        old: &Ruleset,
-        new: &Ruleset,
-        fields: &Fields,
-        interface: &str,
-    ) -> bool {
+    pub fn holds(&self, old: &Ruleset, new: &Ruleset, fields: &Fields, interface: &str) -> bool {
         let mut areas = self.changes.iter().flat_map(|change| &change.areas);
         let Some(class) = self.interfaces.as_ref().and_then(|of| of.class(interface)) else {
             return false;
         };
         let taken = |ruleset: &Ruleset, except: &[RuleId]| {
-            let rules = except.iter().filter_map(|id| ruleset.rules.get(id.0 as usize));
+            let rules = except
+                .iter()
+                .filter_map(|id| ruleset.rules.get(id.0 as usize));
             let mut matches = rules.map(|rule| &rule.matches);
             matches.any(|wanted| evaluator::matches(wanted, fields, Some(interface)))
         };
@@ -191,7 +187,9 @@ pub fn diff(
         Comparison::new(context).run(budget, &mut changes, &mut found.undecided)?;
     }
     found.changes = changes.into_values().collect();
-    found.changes.sort_by_key(|change| (change.old.0, change.new.0));
+    found
+        .changes
+        .sort_by_key(|change| (change.old.0, change.new.0));
     found.interfaces = Some(interfaces);
     Ok(found)
 }

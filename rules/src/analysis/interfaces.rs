@@ -30,8 +30,14 @@ impl Interfaces {
         let named = rules.filter_map(|rule| rule.matches.interface.as_ref());
         let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
         let mut seen = HashSet::new();
-        let patterns: Vec<_> = attached.chain(named).filter(|p| seen.insert(*p)).cloned().collect();
-        let any = rulesets.iter().any(|set| set.settings.interfaces.is_empty());
+        let patterns: Vec<_> = attached
+            .chain(named)
+            .filter(|p| seen.insert(*p))
+            .cloned()
+            .collect();
+        let any = rulesets
+            .iter()
+            .any(|set| set.settings.interfaces.is_empty());
         let mut interfaces = Self {
             patterns,
             names: Vec::new(),
@@ -45,7 +51,10 @@ impl Interfaces {
             interfaces.add(name);
         }
         let exact = interfaces.patterns.clone();
-        for name in exact.iter().filter(|p| !p.is_glob() && is_attached(p.as_str())) {
+        for name in exact
+            .iter()
+            .filter(|p| !p.is_glob() && is_attached(p.as_str()))
+        {
             interfaces.add(name.as_str());
         }
         for name in Walk::new(&interfaces.patterns).names(budget)? {
@@ -113,8 +122,14 @@ impl<'a> Walk<'a> {
         let bytes = |p: &'a InterfacePattern| p.as_str().as_bytes();
         let globs: Vec<_> = patterns.iter().filter(|p| p.is_glob()).map(bytes).collect();
         let letters = globs.iter().flat_map(|glob| glob.iter().copied());
-        let letters = letters.filter(|byte| !matches!(byte, b'*' | b'?')).collect();
-        let exact = patterns.iter().filter(|p| !p.is_glob()).map(bytes).collect();
+        let letters = letters
+            .filter(|byte| !matches!(byte, b'*' | b'?'))
+            .collect();
+        let exact = patterns
+            .iter()
+            .filter(|p| !p.is_glob())
+            .map(bytes)
+            .collect();
         Self {
             globs,
             exact,
@@ -159,7 +174,8 @@ impl<'a> Walk<'a> {
             bytes.extend(behind.filter_map(|name| name.get(prefix.len())));
         }
         let mut others = (b'0'..=b'9').chain(b'a'..=b'z').chain(b'!'..=b'~');
-        let is_free = |byte: &u8| !bytes.contains(byte) && !matches!(byte, b'/' | b':' | b'*' | b'?');
+        let is_free =
+            |byte: &u8| !bytes.contains(byte) && !matches!(byte, b'/' | b':' | b'*' | b'?');
         let other = others.find(is_free);
         bytes.extend(other);
         bytes
@@ -171,10 +187,13 @@ impl<'a> Walk<'a> {
             let mut longer = prefix.clone();
             longer.push(byte);
             let next = self.exact.range(longer.as_slice()..).next();
-            next.is_some_and(|name| name.starts_with(&longer)).then_some(longer)
+            next.is_some_and(|name| name.starts_with(&longer))
+                .then_some(longer)
         });
         State {
-            globs: globs.map(|(glob, reached)| step(glob, *reached, byte)).collect(),
+            globs: globs
+                .map(|(glob, reached)| step(glob, *reached, byte))
+                .collect(),
             exact,
         }
     }

@@ -48,6 +48,12 @@ impl Region {
         Some(both)
     }
 
+    /// Whether both have a value in common on every other axis.
+    pub(super) fn meets_beside(&self, axis: Axis, other: &Self) -> bool {
+        let mut others = Axis::ALL.into_iter().filter(|of| *of != axis);
+        others.all(|of| relation(other.values(of), self.values(of)) != Relation::Disjoint)
+    }
+
     /// What of the region the rule takes; `None` when that is nothing.
     pub(super) fn within(&self, cube: &Cube, pool: &Pool) -> Option<Self> {
         self.common(&Self::of_cube(cube, pool))
@@ -92,7 +98,10 @@ impl Region {
 
     /// Whether a packet with these values is in the region.
     pub(super) fn holds(&self, point: &Point) -> bool {
-        self.0.iter().zip(point).all(|(values, value)| values.contains(*value))
+        self.0
+            .iter()
+            .zip(point)
+            .all(|(values, value)| values.contains(*value))
     }
 
     /// The ranges on all axes.
@@ -130,7 +139,9 @@ impl Partial {
 
     /// The axes.
     pub(super) fn axes(self) -> impl Iterator<Item = Axis> {
-        Axis::ALL.into_iter().filter(move |axis| self.0 & 1 << *axis as u32 != 0)
+        Axis::ALL
+            .into_iter()
+            .filter(move |axis| self.0 & 1 << *axis as u32 != 0)
     }
 }
 

@@ -51,7 +51,9 @@ impl<'a> Search<'a> {
         let mut steps = 0;
         let mut found = Vec::new();
         for rule in rules {
-            let partial = self.relations.partial(region, &cubes[rule], self.pool, &mut steps);
+            let partial = self
+                .relations
+                .partial(region, &cubes[rule], self.pool, &mut steps);
             found.extend(partial.map(|partial| (rule, partial)));
         }
         budget.spend(steps)?;
@@ -232,7 +234,10 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
     let values = region.values(axis);
     // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
     let fits = |value: &&u128| {
-        let wide = values.ranges().last().is_some_and(|(_, last)| *last > u128::from(u32::MAX));
+        let wide = values
+            .ranges()
+            .last()
+            .is_some_and(|(_, last)| *last > u128::from(u32::MAX));
         let is_address = matches!(axis, Axis::Src | Axis::Dst);
         values.contains(**value) && (!is_address || wide == (**value > u128::from(u32::MAX)))
     };

@@ -48,12 +48,19 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
     let mut found: Vec<Found> = vec![Found::NoPacket; ruleset.rules.len()];
     for packets in Packets::ALL {
         let mut pool = Pool::new();
-        let cubes = ruleset.rules.iter().map(|rule| pool.cube(&rule.matches, packets, &interfaces));
+        let cubes = ruleset
+            .rules
+            .iter()
+            .map(|rule| pool.cube(&rule.matches, packets, &interfaces));
         let cubes: Vec<Option<Cube>> = cubes.collect();
-        let rules: Vec<usize> = (0..cubes.len()).filter(|rule| cubes[*rule].is_some()).collect();
+        let rules: Vec<usize> = (0..cubes.len())
+            .filter(|rule| cubes[*rule].is_some())
+            .collect();
         let cubes: Vec<Cube> = cubes.into_iter().flatten().collect();
         let decides = |at: &usize| ruleset.rules[rules[*at]].verdict != Verdict::Count;
-        let kinds = kinds(packets, interfaces.len()).into_iter().map(Region::new);
+        let kinds = kinds(packets, interfaces.len())
+            .into_iter()
+            .map(Region::new);
         let mut questions = Questions {
             kinds: kinds.collect(),
             overlaps: Overlaps::new(cubes.iter(), &pool),
@@ -68,7 +75,9 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
                 continue;
             }
             let answer = budget.within(|budget| questions.answer(at, budget));
-            found.add(answer, |at| RuleId(u32::try_from(rules[at]).unwrap_or(u32::MAX)));
+            found.add(answer, |at| {
+                RuleId(u32::try_from(rules[at]).unwrap_or(u32::MAX))
+            });
         }
     }
     let mut reach = Reach::default();
@@ -148,7 +157,9 @@ impl Questions<'_> {
         let mut before = self.overlaps.of(&region, at, &mut steps);
         budget.spend(steps)?;
         before.retain(|rule| self.decides[*rule]);
-        let taking = self.search.overlapping(&region, before, self.cubes, budget)?;
+        let taking = self
+            .search
+            .overlapping(&region, before, self.cubes, budget)?;
         if let Some((rule, _)) = taking.iter().find(|(_, partial)| partial.is_none()) {
             return Ok(Answer::Taken(vec![*rule]));
         }
@@ -169,8 +180,9 @@ impl Questions<'_> {
         used: &mut Vec<usize>,
         budget: &mut Budget,
     ) -> Result<bool, Exhausted> {
-        let left =
-            self.search.left_over(region, &self.kinds, rules, self.cubes, used, budget)?;
+        let left = self
+            .search
+            .left_over(region, &self.kinds, rules, self.cubes, used, budget)?;
         Ok(left.is_some())
     }
 

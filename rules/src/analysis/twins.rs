@@ -4,7 +4,10 @@ use std::{collections::HashMap, hash::Hash};
 
 /// For each element of both lists, which have no element twice, the index of its twin in the other
 /// list, if it has one: as many twins as can be, in the same order in both lists.
-pub(super) fn twins<T: Eq + Hash>(old: &[T], new: &[T]) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
+pub(super) fn twins<T: Eq + Hash>(
+    old: &[T],
+    new: &[T],
+) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
     let places: HashMap<&T, usize> = old.iter().zip(0..).collect();
     // The longest ascending subsequence of the old places, by patience sorting.
     let mut piles: Vec<usize> = Vec::new();

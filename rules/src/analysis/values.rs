@@ -48,7 +48,9 @@ pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
 fn meets(few: &Values, many: &Values) -> bool {
     few.ranges().iter().any(|&(first, last)| {
         let at = many.ranges().partition_point(|(_, end)| *end < first);
-        many.ranges().get(at).is_some_and(|(start, _)| *start <= last)
+        many.ranges()
+            .get(at)
+            .is_some_and(|(start, _)| *start <= last)
     })
 }
 
@@ -98,7 +100,9 @@ mod tests {
     fn values(most: usize) -> impl Strategy<Value = Values> {
         let edge = prop_oneof![0..40_u128, (u128::MAX - 5)..=u128::MAX];
         prop::collection::vec((edge, 0..6_u128), 1..=most).prop_map(|ranges| {
-            let ends = ranges.into_iter().map(|(first, n)| (first, first.saturating_add(n)));
+            let ends = ranges
+                .into_iter()
+                .map(|(first, n)| (first, first.saturating_add(n)));
             Values::from_ranges(ends.collect())
         })
     }

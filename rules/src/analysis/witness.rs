@@ -187,29 +187,33 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
         None => 0,
     };
     let has_upper = fields.sport.is_some() || fields.icmp.is_some();
-    Some(Axis::ALL.map(|axis| match axis {
-        Axis::Interface => interface as u128,
-        Axis::Ethertype => fields.ethertype.into(),
-        Axis::Vlan => fields.vlan.map_or(ABSENT, u128::from),
-        Axis::SrcMac => fields.src_mac.into(),
-        Axis::DstMac => fields.dst_mac.into(),
-        Axis::Length => fields.length.map_or(ABSENT, |length| length.min(0xffff).into()),
-        Axis::Dscp => fields.dscp.map_or(ABSENT, u128::from),
-        Axis::Src => address(fields.src),
-        Axis::Dst => address(fields.dst),
-        Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),
-        Axis::Sport => fields.sport.map_or(ABSENT, u128::from),
-        Axis::Dport => fields.dport.map_or(ABSENT, u128::from),
-        Axis::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
-        Axis::Icmp => fields.icmp.map_or(ABSENT, u128::from),
-        Axis::Ttl => fields.hop_limit.map_or(ABSENT, u128::from),
-        // Rules cannot tell which fragment it is but by what headers it has.
-        Axis::Fragment => match (fields.is_fragment, has_upper) {
-            (None, _) => ABSENT,
-            (Some(false), _) => WHOLE,
-            (Some(true), true) => FIRST,
-            (Some(true), false) => LATER,
-        },
+    Some(Axis::ALL.map(|axis| {
+        match axis {
+            Axis::Interface => interface as u128,
+            Axis::Ethertype => fields.ethertype.into(),
+            Axis::Vlan => fields.vlan.map_or(ABSENT, u128::from),
+            Axis::SrcMac => fields.src_mac.into(),
+            Axis::DstMac => fields.dst_mac.into(),
+            Axis::Length => fields
+                .length
+                .map_or(ABSENT, |length| length.min(0xffff).into()),
+            Axis::Dscp => fields.dscp.map_or(ABSENT, u128::from),
+            Axis::Src => address(fields.src),
+            Axis::Dst => address(fields.dst),
+            Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),
+            Axis::Sport => fields.sport.map_or(ABSENT, u128::from),
+            Axis::Dport => fields.dport.map_or(ABSENT, u128::from),
+            Axis::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
+            Axis::Icmp => fields.icmp.map_or(ABSENT, u128::from),
+            Axis::Ttl => fields.hop_limit.map_or(ABSENT, u128::from),
+            // Rules cannot tell which fragment it is but by what headers it has.
+            Axis::Fragment => match (fields.is_fragment, has_upper) {
+                (None, _) => ABSENT,
+                (Some(false), _) => WHOLE,
+                (Some(true), true) => FIRST,
+                (Some(true), false) => LATER,
+            },
+        }
     }))
 }
 
@@ -280,7 +284,9 @@ impl fmt::Display for Ip {
 
 /// The names of the flags that are set; `null` for none.
 fn flag_names(flags: u8) -> String {
-    let set = (0..).zip(tcp_flags()).filter(|(bit, _)| flags & 1 << bit != 0);
+    let set = (0..)
+        .zip(tcp_flags())
+        .filter(|(bit, _)| flags & 1 << bit != 0);
     let names: Vec<&str> = set.map(|(_, name)| name).collect();
     if names.is_empty() {
         "null".to_owned()

@@ -43,8 +43,10 @@ pub(super) fn warn<E: Display>(
             }
         }
     }
-    let sets: HashMap<&str, Cover> =
-        sets.into_iter().map(|(name, members)| (name, Cover::new(members))).collect();
+    let sets: HashMap<&str, Cover> = sets
+        .into_iter()
+        .map(|(name, members)| (name, Cover::new(members)))
+        .collect();
     for rule in &file.rules {
         for field in &rule.fields {
             warn_of_field(field, &sets, report);
@@ -112,7 +114,12 @@ fn literal(term: &Term<'_>) -> Option<Member> {
 fn redundant(members: &[Member]) -> Vec<(Member, Member)> {
     let mut sorted = members.to_vec();
     sorted.sort_by_key(|member| {
-        (member.kind, member.first, Reverse(member.last), member.span.start)
+        (
+            member.kind,
+            member.first,
+            Reverse(member.last),
+            member.span.start,
+        )
     });
     let mut found = Vec::new();
     let mut widest: Option<Member> = None;
@@ -131,8 +138,10 @@ struct Cover(Vec<Member>);
 
 impl Cover {
     fn new(members: Vec<Member>) -> Self {
-        let gone: Vec<usize> =
-            redundant(&members).iter().map(|(member, _)| member.span.start).collect();
+        let gone: Vec<usize> = redundant(&members)
+            .iter()
+            .map(|(member, _)| member.span.start)
+            .collect();
         let mut kept = members;
         kept.retain(|member| gone.binary_search(&member.span.start).is_err());
         kept.sort_by_key(|member| (member.kind, member.first));
@@ -141,7 +150,9 @@ impl Cover {
 
     fn has(&self, wanted: &Member) -> bool {
         let key = (wanted.kind, wanted.first);
-        let at = self.0.partition_point(|member| (member.kind, member.first) <= key);
+        let at = self
+            .0
+            .partition_point(|member| (member.kind, member.first) <= key);
         let before = at.checked_sub(1).and_then(|at| self.0.get(at));
         before.is_some_and(|member| member.has(wanted))
     }
@@ -152,7 +163,11 @@ fn warn_of_terms(members: &[Member], report: &mut Report) {
     for (at, (member, widest)) in found.iter().take(MOST_TOLD).enumerate() {
         let more = found.len().saturating_sub(MOST_TOLD);
         let same = member.first == widest.first && member.last == widest.last;
-        let what = if same { "is given twice" } else { "is in another member" };
+        let what = if same {
+            "is given twice"
+        } else {
+            "is in another member"
+        };
         let (note, span) = ("it is here", widest.span);
         let warning = report.add(
             Code::RedundantMember,
@@ -169,8 +184,9 @@ fn warn_of_terms(members: &[Member], report: &mut Report) {
 /// The members of a list file; warns of those that are redundant in one warning.
 fn members_of(source: &Arc<Source>, report: &mut Report) -> Vec<Member> {
     let members = lists::members(source);
-    let members: Vec<Member> =
-        members.map(|(span, range)| Member::of_addresses(span, range)).collect();
+    let members: Vec<Member> = members
+        .map(|(span, range)| Member::of_addresses(span, range))
+        .collect();
     let found = redundant(&members);
     let Some((first, _)) = found.first() else {
         return members;

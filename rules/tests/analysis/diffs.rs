@@ -64,7 +64,10 @@ fn run(shape: Shape, pairs: usize, packets: usize) {
         };
         compare(random, &old, &new, packets, &mut tally);
     }
-    assert!(tally.differing_packets > 0 && tally.same_packets > 0, "{tally:?}");
+    assert!(
+        tally.differing_packets > 0 && tally.same_packets > 0,
+        "{tally:?}"
+    );
     assert!(tally.changes > 0, "{tally:?}");
 }
 
@@ -75,7 +78,12 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
     check_witnesses(&verdicts, old, new);
     check_witnesses(&deciders, old, new);
     tally.changes += verdicts.changes.len();
-    let aims = [old.clone(), new.clone(), changed(old, new), changed(new, old)];
+    let aims = [
+        old.clone(),
+        new.clone(),
+        changed(old, new),
+        changed(new, old),
+    ];
     for turn in 0..packets {
         let probe = probe(random, &aims[turn % aims.len()]);
         let (Ok(fields), Some(interface)) = (decode(&probe.frame), probe.interface_name()) else {
@@ -87,9 +95,19 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
         );
         let differs = before.action != after.action;
         let context = || format!("{fields:?} on {interface}: {before:?}, {after:?}");
-        assert_eq!(verdicts.holds(old, new, &fields, interface), differs, "{}", context());
+        assert_eq!(
+            verdicts.holds(old, new, &fields, interface),
+            differs,
+            "{}",
+            context()
+        );
         let moves = differs || name(old, before.outcome) != name(new, after.outcome);
-        assert_eq!(deciders.holds(old, new, &fields, interface), moves, "{}", context());
+        assert_eq!(
+            deciders.holds(old, new, &fields, interface),
+            moves,
+            "{}",
+            context()
+        );
         if differs {
             tally.differing_packets += 1;
         } else {
@@ -108,7 +126,9 @@ fn changed(one: &Ruleset, other: &Ruleset) -> Ruleset {
         .map(|(one, _)| one.name.as_str())
         .collect();
     let mut changed = one.clone();
-    changed.rules.retain(|rule| !same.contains(rule.name.as_str()));
+    changed
+        .rules
+        .retain(|rule| !same.contains(rule.name.as_str()));
     changed.rules.truncate(20);
     changed
 }
@@ -137,7 +157,10 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
                     }
                 }
             }
-            assert!(diff.holds(old, new, &witness.fields(), &witness.interface), "{witness}");
+            assert!(
+                diff.holds(old, new, &witness.fields(), &witness.interface),
+                "{witness}"
+            );
         }
     }
 }
@@ -146,7 +169,13 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
 fn a_rule_set_is_the_same_as_itself() {
     for shape in Shape::ALL {
         let ruleset = ruleset(&mut Random::new(7), shape);
-        let same = diff(&ruleset, &ruleset, Compare::Deciders, &mut Budget::default()).unwrap();
+        let same = diff(
+            &ruleset,
+            &ruleset,
+            Compare::Deciders,
+            &mut Budget::default(),
+        )
+        .unwrap();
         assert!(same.changes.is_empty() && same.undecided.is_empty());
     }
 }
@@ -154,7 +183,10 @@ fn a_rule_set_is_the_same_as_itself() {
 #[test]
 fn without_a_budget_nothing_is_called_the_same() {
     let random = &mut Random::new(3);
-    let (old, new) = (ruleset(random, Shape::Hundreds), ruleset(random, Shape::Hundreds));
+    let (old, new) = (
+        ruleset(random, Shape::Hundreds),
+        ruleset(random, Shape::Hundreds),
+    );
     for budget in [0, 100, 1000, 10_000, 30_000] {
         let mut budget = Budget::new(budget);
         let part = diff(&old, &new, Compare::Verdicts, &mut budget).unwrap();

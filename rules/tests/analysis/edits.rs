@@ -55,7 +55,11 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
         7 => {
             let matches = &mut set.rules[at].matches;
             let side = random.pick([true, false]);
-            let side = if side { &mut matches.src } else { &mut matches.dst };
+            let side = if side {
+                &mut matches.src
+            } else {
+                &mut matches.dst
+            };
             if let Some(set) = side {
                 *side = Some(Arc::new(moved(random, set)));
             }
@@ -76,10 +80,18 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
 
 /// The set with an address more or less of each family.
 fn moved(random: &mut Random, set: &AddressSet) -> AddressSet {
-    let v4 = random.element(set.v4.ranges()).map_or(random.bits() as u32, |range| range.0);
-    let v6 = random.element(set.v6.ranges()).map_or(random.wide_bits(), |range| range.1);
+    let v4 = random
+        .element(set.v4.ranges())
+        .map_or(random.bits() as u32, |range| range.0);
+    let v6 = random
+        .element(set.v6.ranges())
+        .map_or(random.wide_bits(), |range| range.1);
     AddressSet {
-        v4: set.v4.symmetric_difference(&RangeSet::from_ranges(vec![(v4, v4)])),
-        v6: set.v6.symmetric_difference(&RangeSet::from_ranges(vec![(v6, v6)])),
+        v4: set
+            .v4
+            .symmetric_difference(&RangeSet::from_ranges(vec![(v4, v4)])),
+        v6: set
+            .v6
+            .symmetric_difference(&RangeSet::from_ranges(vec![(v6, v6)])),
     }
 }

@@ -43,8 +43,15 @@ fn no_packet_reaches_what_is_said_not_to_be_reached() {
             found += reach.unreached.len();
             let reached = reached(random, &rules, 1500);
             for unreached in reach.unreached {
-                assert_eq!(reached.get(&unreached.rule), None, "{shape:?}: {unreached:?}");
-                assert!(unreached.by.iter().all(|by| *by < unreached.rule), "{unreached:?}");
+                assert_eq!(
+                    reached.get(&unreached.rule),
+                    None,
+                    "{shape:?}: {unreached:?}"
+                );
+                assert!(
+                    unreached.by.iter().all(|by| *by < unreached.rule),
+                    "{unreached:?}"
+                );
             }
         }
     }
@@ -55,7 +62,13 @@ fn no_packet_reaches_what_is_said_not_to_be_reached() {
 #[test]
 fn the_rules_that_are_named_are_needed() {
     let mut explained = 0;
-    for shape in [Shape::Few, Shape::Wildcards, Shape::Upper, Shape::Interfaces, Shape::Nested] {
+    for shape in [
+        Shape::Few,
+        Shape::Wildcards,
+        Shape::Upper,
+        Shape::Interfaces,
+        Shape::Nested,
+    ] {
         let mut seeds = Random::new(0xab ^ shape as u64);
         for _ in 0..40 {
             let mut rules = ruleset(&mut Random::new(seeds.bits()), shape);
@@ -67,12 +80,16 @@ fn the_rules_that_are_named_are_needed() {
                 let named_only = kept(&rules, |id| id == found.rule || found.by.contains(&id));
                 let last = RuleId(u32::try_from(named_only.rules.len() - 1).unwrap());
                 let still = unreached(&named_only, &mut Budget::default());
-                assert!(still.unreached.iter().any(|of| of.rule == last), "{found:?}");
+                assert!(
+                    still.unreached.iter().any(|of| of.rule == last),
+                    "{found:?}"
+                );
                 let Some(without) = found.by.first() else {
                     continue;
                 };
-                let rest = kept(&named_only, |id| named_only.rules[id.0 as usize].name
-                    != rules.rules[without.0 as usize].name);
+                let rest = kept(&named_only, |id| {
+                    named_only.rules[id.0 as usize].name != rules.rules[without.0 as usize].name
+                });
                 let last = RuleId(last.0 - 1);
                 let now = unreached(&rest, &mut Budget::default());
                 assert!(now.unreached.iter().all(|of| of.rule != last), "{found:?}");
@@ -85,7 +102,11 @@ fn the_rules_that_are_named_are_needed() {
 
 fn kept(rules: &Ruleset, keep: impl Fn(RuleId) -> bool) -> Ruleset {
     Ruleset {
-        rules: rules.iter().filter(|(id, _)| keep(*id)).map(|(_, rule)| rule.clone()).collect(),
+        rules: rules
+            .iter()
+            .filter(|(id, _)| keep(*id))
+            .map(|(_, rule)| rule.clone())
+            .collect(),
         ..rules.clone()
     }
 }
@@ -116,7 +137,12 @@ fn rules_that_only_count_take_nothing() {
     let reach = unreached(&rules, &mut Budget::default());
     assert!(reach.unreached.iter().all(|of| of.by.is_empty()));
     let fields = rules::evaluator::Fields::default();
-    assert!(rules.rules.iter().any(|rule| matches(&rule.matches, &fields, None)));
+    assert!(
+        rules
+            .rules
+            .iter()
+            .any(|rule| matches(&rule.matches, &fields, None))
+    );
 }
 
 #[test]
