@@ -166,10 +166,12 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
 
 /// What every frame can have.
 fn link(axis: Axis, interfaces: usize) -> Values {
-    match axis {
-        Axis::Interface => below(interfaces),
-        Axis::Vlan => Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)]),
-        _ => through(MAX_MAC.into()),
+    if axis == Axis::Interface {
+        below(interfaces)
+    } else if axis == Axis::Vlan {
+        Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)])
+    } else {
+        through(MAX_MAC.into())
     }
 }
 

@@ -57,6 +57,9 @@ struct Question {
     region: Region,
 }
 
+/// A packet of which the answer is yes, and by side what takes part of the region before.
+type Proof = (Point, [Vec<usize>; 2]);
+
 /// Why a comparison ends early.
 enum Stop {
     Exhausted,
@@ -266,7 +269,7 @@ impl<'a> Comparison<'a> {
         &mut self,
         question: &Question,
         budget: &mut Budget,
-    ) -> Result<Option<(Point, [Vec<usize>; 2])>, Exhausted> {
+    ) -> Result<Option<Proof>, Exhausted> {
         let mut steps = 0;
         let before = [OLD, NEW]
             .map(|side| self.overlaps[side].of(&question.region, question.at[side], &mut steps));

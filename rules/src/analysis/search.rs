@@ -211,36 +211,36 @@ fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
 /// A value that people know, if the region has it, or else the first.
 fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
-    let known: &[u128] = match axis {
-        Axis::Interface | Axis::Proto => &[],
-        Axis::Vlan => &[super::axis::ABSENT],
-        Axis::SrcMac => &[Mac::USUAL_SRC.0 as u128],
-        Axis::DstMac => &[Mac::USUAL_DST.0 as u128],
-        Axis::Length => &[USUAL_LENGTH as u128],
-        Axis::Dscp => &[0],
+    let known: [Option<u128>; 2] = match axis {
+        Axis::Interface | Axis::Proto => [None, None],
+        Axis::Vlan => [Some(super::axis::ABSENT), None],
+        Axis::SrcMac => [Some(Mac::USUAL_SRC.0.into()), None],
+        Axis::DstMac => [Some(Mac::USUAL_DST.0.into()), None],
+        Axis::Length => [Some(USUAL_LENGTH.into()), None],
+        Axis::Dscp => [Some(0), None],
         // LLDP.
-        Axis::Ethertype => &[0x88cc],
+        Axis::Ethertype => [Some(0x88cc), None],
         // 2001:db8::9 and 203.0.113.9, 2001:db8::1 and 192.0.2.1.
-        Axis::Src => &[0x2001_0db8 << 96 | 9, 0xcb00_7109],
-        Axis::Dst => &[0x2001_0db8 << 96 | 1, 0xc000_0201],
-        Axis::Sport => &[40_000],
-        Axis::Dport => &[80],
-        Axis::TcpFlags => &[SYN],
+        Axis::Src => [Some(0x2001_0db8 << 96 | 9), Some(0xcb00_7109)],
+        Axis::Dst => [Some(0x2001_0db8 << 96 | 1), Some(0xc000_0201)],
+        Axis::Sport => [Some(40_000), None],
+        Axis::Dport => [Some(80), None],
+        Axis::TcpFlags => [Some(SYN), None],
         // Echo requests.
-        Axis::Icmp => &[0x0800, 0x8000],
-        Axis::Ttl => &[USUAL_TTL as u128],
-        Axis::Fragment => &[super::axis::WHOLE],
+        Axis::Icmp => [Some(0x0800), Some(0x8000)],
+        Axis::Ttl => [Some(USUAL_TTL.into()), None],
+        Axis::Fragment => [Some(super::axis::WHOLE), None],
     };
     let values = region.values(axis);
     // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
-    let fits = |value: &&u128| {
+    let fits = |value: &u128| {
         let wide = values
             .ranges()
             .last()
             .is_some_and(|(_, last)| *last > u128::from(u32::MAX));
         let is_address = matches!(axis, Axis::Src | Axis::Dst);
-        values.contains(**value) && (!is_address || wide == (**value > u128::from(u32::MAX)))
+        values.contains(*value) && (!is_address || wide == (*value > u128::from(u32::MAX)))
     };
     let first = values.ranges().first().map(|(first, _)| *first);
-    known.iter().find(fits).copied().or(first)
+    known.into_iter().flatten().find(fits).or(first)
 }

@@ -13,10 +13,10 @@ pub(super) fn twins<T: Eq + Hash>(
     let mut piles: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = vec![None; new.len()];
     let place = |at: usize| new.get(at).and_then(|element| places.get(element).copied());
-    for at in 0..new.len() {
+    for (at, before) in before.iter_mut().enumerate() {
         if let Some(old_place) = place(at) {
             let pile = piles.partition_point(|top| place(*top) < Some(old_place));
-            before[at] = pile.checked_sub(1).map(|left| piles[left]);
+            *before = pile.checked_sub(1).map(|left| piles[left]);
             match piles.get_mut(pile) {
                 Some(top) => *top = at,
                 None => piles.push(at),

@@ -10,6 +10,7 @@ use rules::{
     testing::{INTERFACES, Random, Shape, ruleset},
 };
 
+#[expect(clippy::panic, reason = "how a test fails")]
 fn load(text: &str) -> Ruleset {
     let source = Arc::new(Source::new("rules.toml", text));
     let loaded = rules::load(&source, |_| Err("no list files"));
@@ -83,6 +84,7 @@ fn random_rule_sets_in_one_form_have_the_same_image() {
     assert!(compared > 1000, "{compared}");
 }
 
+#[expect(clippy::unwrap_used, reason = "how a test fails")]
 fn image(ruleset: &Ruleset) -> Vec<u8> {
     let interfaces =
         INTERFACES.map(|(index, name)| (rules::compiler::InterfaceIndex(index), name.to_owned()));

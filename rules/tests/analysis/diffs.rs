@@ -71,6 +71,7 @@ fn run(shape: Shape, pairs: usize, packets: usize) {
     assert!(tally.changes > 0, "{tally:?}");
 }
 
+#[expect(clippy::unwrap_used, reason = "how a test fails")]
 fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, tally: &mut Tally) {
     let verdicts = diff(old, new, Compare::Verdicts, &mut Budget::default()).unwrap();
     let deciders = diff(old, new, Compare::Deciders, &mut Budget::default()).unwrap();

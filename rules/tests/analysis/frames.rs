@@ -20,6 +20,7 @@ pub(crate) fn frame(witness: &Witness) -> Vec<u8> {
     frame
 }
 
+#[expect(clippy::panic, reason = "how a test fails")]
 fn packet(ip: &Ip) -> Vec<u8> {
     let mut packet = match (ip.src, ip.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
