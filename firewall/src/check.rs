@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rules::{analysis, canonical, diagnostics::Diagnostic};
 use tokio::task;
 
 use crate::{
@@ -13,12 +14,12 @@ use crate::{
     candidate,
     error::Error,
     generation::Generation,
-    interfaces,
+    image_dump, interfaces,
     progress::Progress,
     rule_tests,
     source::{self, SourceError},
     tables::Tables,
-    text::{bytes, counted, tell},
+    text::{bytes, counted, grouped, tell},
 };
 
 /// What is printed of a rule file that is right.
@@ -30,10 +31,32 @@ pub(crate) enum Show {
     Plan,
     /// The tables as JSON; what is wrong with the file goes to stderr.
     PlanAsJson,
+    /// The rule set, in one form.
+    Ruleset,
+    /// The parts of the image, in one form.
+    Image,
+}
+
+/// How a rule file is checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// What is printed.
+    pub(crate) show: Show,
+    /// The most memory for an image map.
+    pub(crate) max_memory: Budget,
+    /// The most steps of the analysis.
+    pub(crate) steps: u64,
+    /// Whether a warning is an error.
+    pub(crate) deny_warnings: bool,
 }
 
 /// Checks a rule file: prints what is wrong with it, and what it would be made of.
-pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(), Error> {
+pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
+    let Options {
+        show,
+        max_memory: budget,
+        ..
+    } = options;
     let progress = Progress::told_to(tell);
     let (place, at) = (path.clone(), progress.clone());
     let file = match task::spawn_blocking(move || source::load(&place, &at)).await? {
@@ -47,10 +70,11 @@ pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(),
         }
         Err(error) => return Err(error.into()),
     };
-    if !file.warnings.is_empty() {
-        complain(show, &source::render(&file.warnings))?;
+    let warnings = lint(path.clone(), options.steps, &progress).await?;
+    if !warnings.is_empty() {
+        complain(show, &source::render(&warnings))?;
     }
-    let found = source::counted(&file.warnings);
+    let found = source::counted(&warnings);
     // The file may be for another machine: patterns that fit no interface here are no error.
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = interfaces::list().await?;
@@ -70,9 +94,33 @@ pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(),
         Show::Warnings => {}
         Show::Plan => print(&Tables::new(&path, &candidate, budget)?.to_text())?,
         Show::PlanAsJson => print(&Tables::new(&path, &candidate, budget)?.to_json()?)?,
+        Show::Ruleset => print(&canonical::text(candidate.ruleset()))?,
+        Show::Image => print(&image_dump::text(candidate.image()))?,
+    }
+    if options.deny_warnings && !warnings.is_empty() {
+        return Err(Error::Denied { path, found });
     }
     summarize(&path, &found, &candidate);
     Ok(())
+}
+
+/// All warnings of a rule file; says when the budget did not suffice to find them all.
+async fn lint(path: PathBuf, steps: u64, progress: &Progress) -> Result<Vec<Diagnostic>, Error> {
+    progress.at(format!("analysing `{}`", path.display()));
+    let lint = task::spawn_blocking(move || {
+        let mut budget = analysis::Budget::new(steps);
+        source::lint(&path, &mut budget)
+    });
+    let lint = lint.await??;
+    if lint.undecided > 0 {
+        tell(&format!(
+            "the analysis stopped: of {} it is not known whether a packet reaches them\n\
+             help: `--budget` allows more than {} steps",
+            counted(lint.undecided, "rule"),
+            grouped(steps)
+        ));
+    }
+    Ok(lint.warnings)
 }
 
 fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
@@ -92,7 +140,7 @@ fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
 fn complain(show: Show, text: &str) -> Result<(), Error> {
     match show {
         Show::Warnings | Show::Plan => print(text),
-        Show::PlanAsJson => {
+        Show::PlanAsJson | Show::Ruleset | Show::Image => {
             tell(text.trim_end());
             Ok(())
         }

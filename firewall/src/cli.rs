@@ -2,11 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
+
+use rules::analysis::{self, Compare};
 
 use crate::{
     budget::Budget,
-    check::Show,
+    check::{self, Show},
+    diff,
     explain::{Packets, Question, Rules},
     kernel::pins::Pins,
     lock,
@@ -67,6 +70,22 @@ struct Memory {
     max_memory: Option<Budget>,
 }
 
+/// A stage of the compiler.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Emit {
+    /// The rule set as a rule file, sets and defaults written out
+    Ruleset,
+    /// The sections and structures of the image
+    Image,
+}
+
+#[derive(Debug, Args)]
+struct Analysis {
+    /// The most steps of the analysis, of which a machine does some ten million a second
+    #[arg(long, value_name = "STEPS", default_value_t = analysis::Budget::DEFAULT)]
+    budget: u64,
+}
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Load the rules, attach to the interfaces, and stay until told to end
@@ -83,6 +102,8 @@ enum Subcommands {
         object: Option<PathBuf>,
     },
     /// Check a rule file and run its tests, without loading it; needs no privileges
+    ///
+    /// The exit status is 0 when the file can be used, with warnings or without, and 1 when not.
     Check {
         /// The rule file
         file: PathBuf,
@@ -92,8 +113,36 @@ enum Subcommands {
         /// Print JSON
         #[arg(long, requires = "plan")]
         json: bool,
+        /// Print what the compiler makes of the rules, in a form that is the same for the same rules
+        #[arg(long, value_name = "STAGE", conflicts_with = "plan")]
+        emit: Option<Emit>,
+        /// End with exit status 1 when there is a warning
+        #[arg(long)]
+        deny_warnings: bool,
+        #[command(flatten)]
+        analysis: Analysis,
         #[command(flatten)]
         memory: Memory,
+    },
+    /// Show which packets two rule files judge differently; needs no privileges
+    ///
+    /// Every change is shown with the packets that it is about and one of them. Packets are taken to
+    /// arrive on the interfaces of either file. The exit status is 0 when every packet has the same
+    /// verdict, 1 when not, 2 when the files cannot be compared, and 3 when the budget was spent
+    /// before everything was decided.
+    Diff {
+        /// The rule file before
+        old: PathBuf,
+        /// The rule file after
+        new: PathBuf,
+        /// Show also which packets have the same verdict from another rule, and are counted there
+        #[arg(long)]
+        counting: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        analysis: Analysis,
     },
     /// Have the daemon read its rule file again
     Reload,
@@ -176,11 +225,11 @@ pub(crate) enum Command {
     Check {
         /// The rule file, as given.
         file: PathBuf,
-        /// What is printed.
-        show: Show,
-        /// The most memory for an image map.
-        max_memory: Budget,
+        /// How.
+        options: check::Options,
     },
+    /// Compare two rule files.
+    Diff(diff::Options),
     /// Read the rule file again.
     Reload,
     /// Show what is loaded.
@@ -232,16 +281,42 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             file,
             plan,
             json,
+            emit,
+            deny_warnings,
+            analysis,
             memory,
         } => Command::Check {
             file,
-            show: match (plan, json) {
-                (false, _) => Show::Warnings,
-                (true, false) => Show::Plan,
-                (true, true) => Show::PlanAsJson,
+            options: check::Options {
+                show: match (emit, plan, json) {
+                    (Some(Emit::Ruleset), _, _) => Show::Ruleset,
+                    (Some(Emit::Image), _, _) => Show::Image,
+                    (None, false, _) => Show::Warnings,
+                    (None, true, false) => Show::Plan,
+                    (None, true, true) => Show::PlanAsJson,
+                },
+                max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
+                steps: analysis.budget,
+                deny_warnings,
             },
-            max_memory: memory.max_memory.unwrap_or(Budget::DEFAULT),
         },
+        Subcommands::Diff {
+            old,
+            new,
+            counting,
+            json,
+            analysis,
+        } => Command::Diff(diff::Options {
+            old,
+            new,
+            compare: if counting {
+                Compare::Deciders
+            } else {
+                Compare::Verdicts
+            },
+            json,
+            budget: analysis.budget,
+        }),
         Subcommands::Reload => Command::Reload,
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },

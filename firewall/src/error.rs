@@ -104,6 +104,17 @@ pub(crate) enum Error {
         /// How many.
         found: String,
     },
+    /// A checked file has warnings, which were printed and are not to be.
+    #[error("`{}` has {found}", path.display())]
+    Denied {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        found: String,
+    },
+    /// The analysis is wrong.
+    #[error(transparent)]
+    Analysis(#[from] rules::analysis::Contradiction),
     /// There are no threads.
     #[error("the runtime does not start")]
     Runtime(#[source] io::Error),
@@ -142,6 +153,7 @@ impl Error {
             Self::Loaded(error) => error.help(),
             Self::Object(error) => error.help(),
             Self::Filter(error) => error.help(),
+            Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
             }
@@ -167,6 +179,7 @@ impl Error {
             | Self::Broken(_)
             | Self::Output(_)
             | Self::CurrentFolder(_)
+            | Self::Analysis(_)
             | Self::Answered(_) => None,
         }
     }

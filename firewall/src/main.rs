@@ -10,11 +10,13 @@ mod commands;
 mod control;
 mod counters;
 mod daemon;
+mod diff;
 mod error;
 mod explain;
 mod filter;
 mod found;
 mod generation;
+mod image_dump;
 mod image_size;
 mod interfaces;
 mod judge;
@@ -47,7 +49,7 @@ use crate::{
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         // Whoever read the output has seen enough.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Error> {
+fn run() -> Result<ExitCode, Error> {
     let (config, command) = cli::parse().map_err(Error::CurrentFolder)?;
     log_to_stderr();
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
@@ -67,24 +69,22 @@ fn run() -> Result<(), Error> {
     outcome
 }
 
-async fn carry_out(config: &Config, command: Command) -> Result<(), Error> {
+async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
     match command {
+        Command::Diff(options) => return Ok(diff::run(options).await),
         Command::Apply {
             file,
             max_memory,
             object,
-        } => commands::apply(config, file, max_memory, object.as_deref()).await,
-        Command::Check {
-            file,
-            show,
-            max_memory,
-        } => check::run(file, show, max_memory).await,
-        Command::Reload => commands::reload(config).await,
-        Command::Status { json } => status::run(config, json).await,
-        Command::Counters { json, watch } => counters::run(config, json, watch).await,
-        Command::Explain(question) => explain::run(config, question).await,
-        Command::Unload => commands::unload(config).await,
+        } => commands::apply(config, file, max_memory, object.as_deref()).await?,
+        Command::Check { file, options } => check::run(file, options).await?,
+        Command::Reload => commands::reload(config).await?,
+        Command::Status { json } => status::run(config, json).await?,
+        Command::Counters { json, watch } => counters::run(config, json, watch).await?,
+        Command::Explain(question) => explain::run(config, question).await?,
+        Command::Unload => commands::unload(config).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Logs to stderr what `FIREWALL_LOG` asks for, `info` and above without it.

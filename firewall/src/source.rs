@@ -9,7 +9,9 @@ use std::{
 };
 
 use rules::{
+    analysis,
     diagnostics::{self, Diagnostic, Severity, Source},
+    lint::{self, Lint},
     rule_test::RuleTest,
     ruleset::Ruleset,
 };
@@ -115,6 +117,29 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
         warnings: loaded.warnings,
         read: read_time,
         parse: begin.elapsed().saturating_sub(read_lists),
+    })
+}
+
+/// Finds all that there is to warn of in a rule file that can be used, as far as the budget goes.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub(crate) fn lint(path: &Path, budget: &mut analysis::Budget) -> Result<Lint, SourceError> {
+    let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let source = Arc::new(Source::new(path.display().to_string(), bytes));
+    let list = |name: &str| {
+        let list = folder.join(name);
+        let bytes = read(&list, MAX_LIST_FILE)?;
+        Ok::<_, io::Error>(Source::new(list.display().to_string(), bytes))
+    };
+    lint::lint(&source, list, budget).map_err(|diagnostics| SourceError::Invalid {
+        path: path.to_owned(),
+        diagnostics,
     })
 }
 

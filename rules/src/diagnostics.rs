@@ -218,6 +218,10 @@ codes! {
     UnusedSet = "unused-set", Warning;
     /// A rule that no packet can match.
     NeverMatches = "never-matches", Warning;
+    /// A rule before which others take all of its packets.
+    Unreached = "unreached-rule", Warning;
+    /// A member of a set or field that another member has.
+    RedundantMember = "redundant-member", Warning;
     /// A rule that drops what a link does not work without.
     DropsNeighbours = "drops-neighbours", Warning;
 }

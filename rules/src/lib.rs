@@ -6,11 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analysis;
+pub mod canonical;
 pub mod captures;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
 pub mod explanation;
+pub mod lint;
 pub mod lists;
 pub mod names;
 pub mod notation;

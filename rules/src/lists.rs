@@ -74,6 +74,30 @@ fn parse_line(line: &[u8]) -> Result<Option<AddressRange>, AddressError> {
     }
 }
 
+/// The members of a list file that can be read, and where each stands.
+pub(crate) fn members(source: &Source) -> impl Iterator<Item = (Span, AddressRange)> {
+    let bytes = source.bytes();
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
+    let lines = bytes
+        .get(mark..)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\n');
+    let lines = lines.scan(mark, |next, line| {
+        let start = *next;
+        *next += line.len() + 1;
+        Some((start, line))
+    });
+    lines.filter_map(|(start, line)| {
+        let range = parse_line(line).ok()??;
+        let first = start + line.len() - line.trim_ascii_start().len();
+        Some((Span::from(first..first + content(line).len()), range))
+    })
+}
+
 /// The line without comment and the white space around.
 fn content(line: &[u8]) -> &[u8] {
     line.split(|byte| matches!(byte, b'#' | b';'))

@@ -1,0 +1,290 @@
+//! What packets differ in, as numbers.
+
+use firewall_ebpf::headers::{ethertype, protocol};
+
+use super::values::Values;
+use crate::ruleset::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};
+
+macro_rules! axes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// Something in which packets differ.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Axis {
+            $($(#[$doc])* $variant,)*
+        }
+
+        /// The number of axes.
+        pub(super) const AXES: usize = Axis::ALL.len();
+
+        impl Axis {
+            /// Every axis, in the order in which a region is described.
+            pub(super) const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// The key of the field in a rule.
+            pub(super) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+axes! {
+    /// The class of the receiving interface.
+    Interface = "interface";
+    /// The EtherType behind all VLAN tags.
+    Ethertype = "ethertype";
+    /// The outermost VLAN tag.
+    Vlan = "vlan";
+    /// The source MAC address.
+    SrcMac = "src_mac";
+    /// The destination MAC address.
+    DstMac = "dst_mac";
+    /// The source address.
+    Src = "src";
+    /// The destination address.
+    Dst = "dst";
+    /// The upper-layer protocol.
+    Proto = "proto";
+    /// The source port.
+    Sport = "sport";
+    /// The destination port.
+    Dport = "dport";
+    /// The byte of TCP flags.
+    TcpFlags = "tcp_flags";
+    /// The ICMP message, as `type << 8 | code`.
+    Icmp = "icmp_type";
+    /// The length of the IP packet; 65,535 stands for all lengths from there on.
+    Length = "length";
+    /// The time to live or the hop limit.
+    Ttl = "ttl";
+    /// The code point for differentiated services.
+    Dscp = "dscp";
+    /// One of [`WHOLE`], [`FIRST`] and [`LATER`].
+    Fragment = "fragment";
+}
+
+/// The value of packets that lack the field; above all values of fields that can be lacking.
+pub(super) const ABSENT: u128 = 1 << 64;
+
+/// No fragment.
+pub(super) const WHOLE: u128 = 0;
+/// A first fragment, which has all headers.
+pub(super) const FIRST: u128 = 1;
+/// Another fragment, which has no upper-layer header.
+pub(super) const LATER: u128 = 2;
+
+/// The packets that rules are compiled for together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packets {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// Every other EtherType.
+    Other,
+}
+
+impl Packets {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Other];
+
+    /// The name in prose.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+            Self::Other => "other EtherTypes",
+        }
+    }
+
+    /// The address family.
+    pub(super) const fn family(self) -> Option<Family> {
+        match self {
+            Self::Ipv4 => Some(Family::Ipv4),
+            Self::Ipv6 => Some(Family::Ipv6),
+            Self::Other => None,
+        }
+    }
+}
+
+/// What the packets behind one kind of upper-layer header can have on each axis: within a kind,
+/// every combination of values is a packet that can exist.
+pub(super) type Kind = [Values; AXES];
+
+/// The kinds of packets, which have nothing in common and leave nothing out; `interfaces` are the
+/// classes of interfaces. The kinds that people think of first come first.
+pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
+    let Some(family) = packets.family() else {
+        return vec![kind(|axis| match axis {
+            Axis::Ethertype => other_ethertypes(),
+            Axis::Src | Axis::Dst => only(0),
+            Axis::Proto
+            | Axis::Sport
+            | Axis::Dport
+            | Axis::TcpFlags
+            | Axis::Icmp
+            | Axis::Length
+            | Axis::Ttl
+            | Axis::Dscp
+            | Axis::Fragment => only(ABSENT),
+            Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => link(axis, interfaces),
+        })];
+    };
+    let uppers = Upper::ALL.into_iter();
+    let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
+    forms
+        .map(|(upper, fragment)| {
+            kind(|axis| match axis {
+                Axis::Ethertype => only(match family {
+                    Family::Ipv4 => ethertype::IPV4.into(),
+                    Family::Ipv6 => ethertype::IPV6.into(),
+                }),
+                Axis::Src | Axis::Dst => match family {
+                    Family::Ipv4 => through(u32::MAX.into()),
+                    Family::Ipv6 => through(u128::MAX),
+                },
+                Axis::Proto => upper.protocols(family),
+                Axis::Sport | Axis::Dport => having(upper.has_ports(), 0xffff),
+                Axis::TcpFlags => having(upper == Upper::Tcp, 0xff),
+                Axis::Icmp => having(upper == Upper::Icmp, 0xffff),
+                Axis::Length => {
+                    Values::from_ranges(vec![(upper.least_length(family, fragment), 0xffff)])
+                }
+                Axis::Ttl => through(0xff),
+                Axis::Dscp => through(MAX_DSCP.into()),
+                Axis::Fragment => Values::from_ranges(vec![fragment]),
+                Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => {
+                    link(axis, interfaces)
+                }
+            })
+        })
+        .collect()
+}
+
+/// What every frame can have.
+fn link(axis: Axis, interfaces: usize) -> Values {
+    if axis == Axis::Interface {
+        below(interfaces)
+    } else if axis == Axis::Vlan {
+        Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)])
+    } else {
+        through(MAX_MAC.into())
+    }
+}
+
+fn kind(values: impl Fn(Axis) -> Values) -> Kind {
+    Axis::ALL.map(values)
+}
+
+/// What is behind the IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upper {
+    /// A TCP header.
+    Tcp,
+    /// A header of UDP or UDP-Lite.
+    Datagram,
+    /// A header of SCTP or DCCP.
+    Stream,
+    /// The ICMP header of the family.
+    Icmp,
+    /// A protocol that is not looked into.
+    Bare,
+    /// What follows in a later fragment.
+    Later,
+}
+
+impl Upper {
+    const ALL: [Self; 6] = [
+        Self::Tcp,
+        Self::Datagram,
+        Self::Stream,
+        Self::Icmp,
+        Self::Bare,
+        Self::Later,
+    ];
+
+    const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Datagram | Self::Stream)
+    }
+
+    /// The values of [`Axis::Fragment`] that are alike in all else: in IPv6, only a fragment has
+    /// the fragment header.
+    fn fragments(self, family: Family) -> impl Iterator<Item = (u128, u128)> {
+        let parts = match (self, family) {
+            (Self::Later, _) => [Some((LATER, LATER)), None],
+            (_, Family::Ipv4) => [Some((WHOLE, FIRST)), None],
+            (_, Family::Ipv6) => [Some((WHOLE, WHOLE)), Some((FIRST, FIRST))],
+        };
+        parts.into_iter().flatten()
+    }
+
+    /// The bytes of all headers.
+    const fn least_length(self, family: Family, fragment: (u128, u128)) -> u128 {
+        let header = match self {
+            Self::Tcp => 20,
+            Self::Datagram => 8,
+            Self::Stream => 12,
+            Self::Icmp => 4,
+            Self::Bare | Self::Later => 0,
+        };
+        header
+            + match (family, fragment) {
+                (Family::Ipv4, _) => 20,
+                (Family::Ipv6, (WHOLE, _)) => 40,
+                (Family::Ipv6, _) => 40 + 8,
+            }
+    }
+
+    /// The protocols that can be named before it.
+    fn protocols(self, family: Family) -> Values {
+        let icmp = match family {
+            Family::Ipv4 => protocol::ICMP,
+            Family::Ipv6 => protocol::ICMPV6,
+        };
+        let fits = |number: u8| match self {
+            Self::Tcp => number == protocol::TCP,
+            Self::Datagram => matches!(number, protocol::UDP | protocol::UDPLITE),
+            Self::Stream => matches!(number, protocol::SCTP | protocol::DCCP),
+            Self::Icmp => number == icmp,
+            Self::Bare => {
+                number != icmp
+                    && !protocol::has_ports(number)
+                    // The last of the extension headers names what is behind them.
+                    && !(family == Family::Ipv6 && is_extension(number))
+            }
+            Self::Later => true,
+        };
+        let numbers = (0..=u8::MAX).filter(|number| fits(*number));
+        Values::from_ranges(numbers.map(|n| (n.into(), n.into())).collect())
+    }
+}
+
+/// Whether IPv6 packets are read on behind a header of this number.
+const fn is_extension(number: u8) -> bool {
+    matches!(number, 0 | 43 | 44 | 51 | 60)
+}
+
+fn other_ethertypes() -> Values {
+    let read = [0x0800, 0x8100, 0x86dd, 0x88a8, 0x9100].map(|ethertype| (ethertype, ethertype));
+    super::values::without(&through(0xffff), &Values::from_ranges(read.to_vec()))
+}
+
+fn having(has: bool, last: u128) -> Values {
+    if has { through(last) } else { only(ABSENT) }
+}
+
+fn only(value: u128) -> Values {
+    Values::from_ranges(vec![(value, value)])
+}
+
+fn through(last: u128) -> Values {
+    Values::from_ranges(vec![(0, last)])
+}
+
+fn below(count: usize) -> Values {
+    let last = (count as u128).checked_sub(1);
+    last.map_or_else(Values::empty, through)
+}

@@ -1,0 +1,439 @@
+//! The questions that decide what changes between two sections, and their answers.
+
+use std::collections::HashMap;
+
+use super::{
+    axis::{Packets, kinds},
+    budget::{Budget, Exhausted},
+    cube::{Cube, Pool},
+    describe::describe,
+    diff::{Area, Change, Compare, Contradiction, Undecided},
+    interfaces::Interfaces,
+    overlaps::Overlaps,
+    region::{Point, Region},
+    search::Search,
+    section::{Decider, Section},
+    twins::twins,
+    witness::Witness,
+};
+use crate::{
+    evaluator::{Action, judge},
+    ruleset::{RuleId, Ruleset},
+};
+
+/// The old side and the new one.
+const OLD: usize = 0;
+const NEW: usize = 1;
+
+/// What is compared.
+pub(super) struct Context<'a> {
+    pub(super) rulesets: [&'a Ruleset; 2],
+    pub(super) packets: Packets,
+    pub(super) compare: Compare,
+    pub(super) interfaces: &'a Interfaces,
+    pub(super) pool: &'a Pool,
+    pub(super) sections: &'a [Section; 2],
+}
+
+/// The comparison of two sections.
+pub(super) struct Comparison<'a> {
+    context: Context<'a>,
+    /// What packets can be.
+    kinds: Vec<Region>,
+    /// Of both sections, those of the new one behind those of the old.
+    cubes: Vec<Cube>,
+    /// By side: the index of the twin on the other side.
+    twins: [Vec<Option<usize>>; 2],
+    overlaps: [Overlaps; 2],
+    search: Search<'a>,
+}
+
+/// The changes by old and new decider.
+pub(super) type Changes = HashMap<(Decider, Decider), Change>;
+
+/// Whether packets of the region are decided by these on the old and on the new side.
+struct Question {
+    at: [usize; 2],
+    region: Region,
+}
+
+/// A packet of which the answer is yes, and by side what takes part of the region before.
+type Proof = (Point, [Vec<usize>; 2]);
+
+/// Why a comparison ends early.
+enum Stop {
+    Exhausted,
+    Contradiction(Contradiction),
+}
+
+impl From<Exhausted> for Stop {
+    fn from(Exhausted: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(context: Context<'a>) -> Self {
+        let [old, new] = context.sections;
+        let (of_old, of_new) = twins(&identities(&context, OLD), &identities(&context, NEW));
+        let kinds = kinds(context.packets, context.interfaces.len()).into_iter();
+        Self {
+            kinds: kinds.map(Region::new).collect(),
+            cubes: old.cubes.iter().chain(&new.cubes).copied().collect(),
+            twins: [of_old, of_new],
+            overlaps: [old, new].map(|section| Overlaps::new(section.cubes.iter(), context.pool)),
+            search: Search::new(context.pool),
+            context,
+        }
+    }
+
+    /// Asks all questions.
+    pub(super) fn run(
+        mut self,
+        budget: &mut Budget,
+        changes: &mut Changes,
+        undecided: &mut Vec<Undecided>,
+    ) -> Result<(), Contradiction> {
+        for side in [OLD, NEW] {
+            let partners = self.partners(side);
+            for (at, partner) in (0..).zip(partners) {
+                if self.twins[side][at].is_some() {
+                    continue;
+                }
+                match self.ask(side, at, partner, budget, changes, undecided) {
+                    Ok(()) => {}
+                    Err(Stop::Contradiction(contradiction)) => return Err(contradiction),
+                    Err(Stop::Exhausted) => {
+                        let decider = self.decider(side, at).0;
+                        let packets = self.context.packets;
+                        undecided.push(match side {
+                            OLD => Undecided::Old(decider, packets),
+                            _ => Undecided::New(decider, packets),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decider(&self, side: usize, at: usize) -> (Decider, Action) {
+        self.context.sections[side].deciders[at]
+    }
+
+    /// For each decider of a side that is no twin, the one of the other side that has its name and
+    /// is no twin either.
+    fn partners(&self, side: usize) -> Vec<Option<usize>> {
+        let name = |side: usize, at: usize| match self.decider(side, at).0 {
+            Decider::Rule(id) => {
+                let rule = self.context.rulesets[side].rules.get(id.0 as usize);
+                rule.map(|rule| rule.name.as_str())
+            }
+            Decider::Neighbour | Decider::Policy => None,
+        };
+        let other = 1 - side;
+        let alone = |side: usize| {
+            let twins = (0..).zip(&self.twins[side]);
+            twins.filter(|(_, twin)| twin.is_none()).map(|(at, _)| at)
+        };
+        let named = alone(other).filter_map(|at| Some((name(other, at)?, at)));
+        let named: HashMap<&str, usize> = named.collect();
+        let mut partners = vec![None; self.twins[side].len()];
+        for at in alone(side) {
+            partners[at] = name(side, at).and_then(|name| named.get(name).copied());
+        }
+        partners
+    }
+
+    /// Asks all questions about one decider.
+    fn ask(
+        &mut self,
+        side: usize,
+        at: usize,
+        partner: Option<usize>,
+        budget: &mut Budget,
+        changes: &mut Changes,
+        undecided: &mut Vec<Undecided>,
+    ) -> Result<(), Stop> {
+        for question in self.questions(side, at, partner, budget)? {
+            match budget.within(|budget| self.answer(&question, budget)) {
+                Ok(None) => {}
+                Ok(Some((point, except))) => {
+                    self.keep(question, &point, except, changes)
+                        .map_err(Stop::Contradiction)?;
+                }
+                Err(Exhausted) if budget.is_spent() => return Err(Stop::Exhausted),
+                Err(Exhausted) => undecided.push(self.left_open(&question)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The questions about one decider, each with another of the other side.
+    fn questions(
+        &mut self,
+        side: usize,
+        at: usize,
+        partner: Option<usize>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Question>, Exhausted> {
+        let pool = self.context.pool;
+        let cube = self.context.sections[side].cubes[at];
+        let whole = Region::of_cube(&cube, pool);
+        let behind = self.context.sections[1 - side].len();
+        // Behind the rule of the same name, only what that does not take is of interest: of a
+        // list with a million addresses, the few that have changed.
+        let Some(partner) = partner else {
+            return self.questions_of(side, at, &whole, 0..behind, budget);
+        };
+        let other = self.context.sections[1 - side].cubes[partner];
+        budget.spend(whole.size() / 8 + 1)?;
+        let mut questions = self.questions_of(side, at, &whole, 0..partner + 1, budget)?;
+        for piece in whole.less(&other, pool) {
+            questions.extend(self.questions_of(side, at, &piece, partner + 1..behind, budget)?);
+        }
+        Ok(questions)
+    }
+
+    fn questions_of(
+        &mut self,
+        side: usize,
+        at: usize,
+        region: &Region,
+        others: std::ops::Range<usize>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Question>, Exhausted> {
+        let other_side = 1 - side;
+        let mut steps = 0;
+        let near = self.overlaps[other_side].of(region, others.end, &mut steps);
+        budget.spend(steps)?;
+        let first_cube = self.first_cube(other_side);
+        let possible = near
+            .into_iter()
+            .filter(|other| others.contains(other) && self.can_pair(side, at, *other));
+        let possible: Vec<usize> = possible.map(|other| first_cube + other).collect();
+        let mut questions = Vec::new();
+        for (index, partial) in self
+            .search
+            .overlapping(region, possible, &self.cubes, budget)?
+        {
+            let other = index - first_cube;
+            if self.is_change(side, at, other)
+                && let Some(region) = region.within(&self.cubes[index], self.context.pool)
+            {
+                let at = if side == OLD {
+                    [at, other]
+                } else {
+                    [other, at]
+                };
+                questions.push(Question { at, region });
+            }
+            if partial.is_none() {
+                break;
+            }
+        }
+        Ok(questions)
+    }
+
+    /// Whether the order of twins lets a packet have both deciders. What is no twin on either
+    /// side is asked about from the old side.
+    fn can_pair(&self, side: usize, at: usize, other: usize) -> bool {
+        match self.twins[1 - side][other] {
+            None => side == OLD,
+            Some(twin) => twin > at,
+        }
+    }
+
+    fn is_change(&self, side: usize, at: usize, other: usize) -> bool {
+        let (mine, theirs) = (self.decider(side, at), self.decider(1 - side, other));
+        mine.1 != theirs.1
+            || match self.context.compare {
+                Compare::Verdicts => false,
+                Compare::Deciders => {
+                    self.context.name(side, mine.0) != self.context.name(1 - side, theirs.0)
+                }
+            }
+    }
+
+    const fn first_cube(&self, side: usize) -> usize {
+        if side == OLD {
+            0
+        } else {
+            self.twins[OLD].len()
+        }
+    }
+
+    /// A packet of which the answer is yes, and what takes part of the region before: on the old
+    /// side, and on the new side what is no twin of that.
+    fn answer(
+        &mut self,
+        question: &Question,
+        budget: &mut Budget,
+    ) -> Result<Option<Proof>, Exhausted> {
+        let mut steps = 0;
+        let before = [OLD, NEW]
+            .map(|side| self.overlaps[side].of(&question.region, question.at[side], &mut steps));
+        budget.spend(steps)?;
+        let [old, new] = before;
+        let new = new
+            .into_iter()
+            .filter(|at| self.twins[NEW][*at].is_none_or(|twin| twin >= question.at[OLD]));
+        let first_new = self.first_cube(NEW);
+        let rules: Vec<usize> = old
+            .into_iter()
+            .chain(new.map(|at| first_new + at))
+            .collect();
+        let taking = self
+            .search
+            .overlapping(&question.region, rules, &self.cubes, budget)?;
+        if taking.iter().any(|(_, partial)| partial.is_none()) {
+            return Ok(None);
+        }
+        let rules: Vec<usize> = taking.into_iter().map(|(rule, _)| rule).collect();
+        let point = self.search.left_over(
+            &question.region,
+            &self.kinds,
+            &rules,
+            &self.cubes,
+            &mut Vec::new(),
+            budget,
+        )?;
+        Ok(point.map(|point| {
+            let (old, new): (Vec<usize>, Vec<usize>) =
+                rules.into_iter().partition(|rule| *rule < first_new);
+            let new = new.into_iter().map(|rule| rule - first_new).collect();
+            (point, [old, new])
+        }))
+    }
+
+    /// Keeps a change, when the evaluator sees it, too.
+    fn keep(
+        &self,
+        question: Question,
+        point: &Point,
+        except: [Vec<usize>; 2],
+        changes: &mut Changes,
+    ) -> Result<(), Contradiction> {
+        let Context {
+            rulesets,
+            packets,
+            interfaces,
+            ..
+        } = self.context;
+        let class = point[super::axis::Axis::Interface as usize] as usize;
+        let interface = interfaces.name(class).unwrap_or_default();
+        let witness = Witness::new(packets, point, interface);
+        let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
+        for side in [OLD, NEW] {
+            let judged = judge(rulesets[side], &witness.fields(), Some(interface));
+            let (decider, action) = deciders[side];
+            if (judged.outcome, judged.action) != (decider.outcome(), action) {
+                return Err(Contradiction(witness.to_string()));
+            }
+        }
+        let [old, new] = deciders;
+        let [except_old, except_new] = [OLD, NEW].map(|side| {
+            let rules = except[side].iter().map(|at| self.decider(side, *at).0);
+            let ids = rules.filter_map(|decider| match decider {
+                Decider::Rule(id) => Some(id),
+                Decider::Neighbour | Decider::Policy => None,
+            });
+            ids.collect()
+        });
+        let fields = describe(&question.region, packets, &self.kinds, interfaces);
+        let neighbours = [OLD, NEW].into_iter().flat_map(|side| {
+            let rules = except[side].iter().map(move |at| (side, *at));
+            rules.filter(|(side, at)| self.decider(*side, *at).0 == Decider::Neighbour)
+        });
+        let neighbours = neighbours.map(|(side, at)| {
+            Region::of_cube(&self.context.sections[side].cubes[at], self.context.pool)
+        });
+        let neighbours = neighbours.collect();
+        let change = changes.entry((old.0, new.0)).or_insert_with(|| Change {
+            old,
+            new,
+            is_swap: self.context.is_swap(old.0, new.0),
+            areas: Vec::new(),
+        });
+        change.areas.push(Area {
+            packets,
+            fields,
+            except_old,
+            except_new,
+            witness,
+            region: question.region,
+            neighbours,
+        });
+        Ok(())
+    }
+
+    fn left_open(&self, question: &Question) -> Undecided {
+        let Context {
+            packets,
+            interfaces,
+            ..
+        } = self.context;
+        Undecided::Change {
+            old: self.decider(OLD, question.at[OLD]).0,
+            new: self.decider(NEW, question.at[NEW]).0,
+            packets,
+            fields: describe(&question.region, packets, &self.kinds, interfaces),
+        }
+    }
+}
+
+impl Context<'_> {
+    fn name(&self, side: usize, decider: Decider) -> Name<'_> {
+        match decider {
+            Decider::Rule(id) => {
+                let rule = self.rulesets[side].rules.get(id.0 as usize);
+                Name::Rule(rule.map_or("", |rule| rule.name.as_str()))
+            }
+            Decider::Neighbour => Name::Neighbour,
+            Decider::Policy => Name::Policy,
+        }
+    }
+
+    /// Whether both are rules of both rule sets, and stand in another order than before.
+    fn is_swap(&self, old: Decider, new: Decider) -> bool {
+        let (Decider::Rule(old), Decider::Rule(new)) = (old, new) else {
+            return false;
+        };
+        let place = |side: usize, name: &str| {
+            let mut rules = self.rulesets[side].iter();
+            rules.find(|(_, rule)| rule.name == name).map(|(id, _)| id)
+        };
+        let named = |side: usize, id: RuleId| {
+            let rule = self.rulesets[side].rules.get(id.0 as usize);
+            rule.map(|rule| rule.name.as_str())
+        };
+        let (Some(old_name), Some(new_name)) = (named(OLD, old), named(NEW, new)) else {
+            return false;
+        };
+        let (then, now) = (place(OLD, new_name), place(NEW, old_name));
+        then.is_some_and(|then| old < then) && now.is_some_and(|now| new < now)
+    }
+}
+
+/// What packets are counted under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Rule(&'a str),
+    Neighbour,
+    Policy,
+}
+
+/// What makes deciders of both sides the same.
+fn identities<'c>(context: &'c Context<'_>, side: usize) -> Vec<(Cube, bool, Option<Name<'c>>)> {
+    let section = &context.sections[side];
+    let deciders = section.cubes.iter().zip(&section.deciders);
+    deciders
+        .map(|(cube, (decider, action))| {
+            let name = match context.compare {
+                Compare::Verdicts => None,
+                Compare::Deciders => Some(context.name(side, *decider)),
+            };
+            (*cube, *action == Action::Pass, name)
+        })
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! What a rule takes on each axis.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    axis::{ABSENT, AXES, Axis, FIRST, LATER, Packets, WHOLE},
+    interfaces::Interfaces,
+    values::Values,
+};
+use crate::{
+    ranges::{RangeSet, Value},
+    ruleset::{AddressSet, Matches, VlanSet},
+};
+
+/// The number of a set of values in a [`Pool`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SetId(u32);
+
+impl SetId {
+    /// The set of all values, [`super::axis::ABSENT`] among them.
+    pub(super) const ALL: Self = Self(0);
+
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The packets that match on every axis.
+pub(super) type Cube = [SetId; AXES];
+
+/// The sets of values that rules name, each once.
+#[derive(Debug)]
+pub(super) struct Pool {
+    sets: Vec<Arc<Values>>,
+    known: HashMap<Arc<Values>, SetId>,
+    /// By the address of the shared set, which outlives the pool.
+    addresses: HashMap<(*const AddressSet, Packets), Option<SetId>>,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        let all = Arc::new(Values::full());
+        Self {
+            sets: vec![Arc::clone(&all)],
+            known: HashMap::from([(all, SetId::ALL)]),
+            addresses: HashMap::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    pub(super) fn set(&self, id: SetId) -> &Arc<Values> {
+        // Identities are given by this pool, which never loses a set.
+        &self.sets[id.index()]
+    }
+
+    /// What a rule takes of these packets; `None` when that is nothing.
+    pub(super) fn cube(
+        &mut self,
+        matches: &Matches,
+        packets: Packets,
+        interfaces: &Interfaces,
+    ) -> Option<Cube> {
+        let Matches {
+            interface,
+            family,
+            src,
+            dst,
+            proto,
+            sport,
+            dport,
+            tcp_flags,
+            icmp,
+            ethertype,
+            vlan,
+            src_mac,
+            dst_mac,
+            length,
+            ttl,
+            dscp,
+            fragment,
+        } = matches;
+        let of_ip = [
+            family.is_some(),
+            src.is_some(),
+            dst.is_some(),
+            proto.is_some(),
+            sport.is_some(),
+            dport.is_some(),
+            tcp_flags.is_some(),
+            icmp.is_some(),
+            length.is_some(),
+            ttl.is_some(),
+            dscp.is_some(),
+            fragment.is_some(),
+        ];
+        if packets == Packets::Other && of_ip.contains(&true)
+            || family.is_some_and(|family| packets.family() != Some(family))
+        {
+            return None;
+        }
+        let mut cube = [SetId::ALL; AXES];
+        let mut put = |axis: Axis, set: Option<SetId>| {
+            cube[axis as usize] = set?;
+            Some(())
+        };
+        if let Some(wanted) = interface {
+            let classes = interfaces.matching(wanted);
+            put(Axis::Interface, self.intern(Values::from_ranges(classes)))?;
+        }
+        for (axis, set) in [(Axis::Src, src), (Axis::Dst, dst)] {
+            if let Some(set) = set {
+                put(axis, self.intern_addresses(set, packets))?;
+            }
+        }
+        let mut messages = None;
+        if let Some(set) = icmp {
+            messages = Some(match packets {
+                Packets::Ipv4 => wide(&set.v4),
+                Packets::Ipv6 | Packets::Other => wide(&set.v6),
+            });
+        }
+        let fields = [
+            (Axis::Proto, proto.as_ref().map(wide)),
+            (Axis::Sport, sport.as_ref().map(wide)),
+            (Axis::Dport, dport.as_ref().map(wide)),
+            (Axis::TcpFlags, tcp_flags.as_ref().map(wide)),
+            (Axis::Icmp, messages),
+            (Axis::Ethertype, ethertype.as_ref().map(wide)),
+            (Axis::Vlan, vlan.as_ref().map(tags)),
+            (Axis::SrcMac, src_mac.as_ref().map(wide)),
+            (Axis::DstMac, dst_mac.as_ref().map(wide)),
+            (Axis::Length, length.as_ref().map(wide)),
+            (Axis::Ttl, ttl.as_ref().map(wide)),
+            (Axis::Dscp, dscp.as_ref().map(wide)),
+            (Axis::Fragment, fragment.map(fragments)),
+        ];
+        for (axis, set) in fields {
+            if let Some(set) = set {
+                put(axis, self.intern(set))?;
+            }
+        }
+        Some(cube)
+    }
+
+    /// The packets that pass at the end whatever the policy.
+    pub(super) fn neighbours(&mut self, packets: Packets) -> Vec<Cube> {
+        let mut cube = |fields: &[(Axis, u128, u128)]| {
+            let mut cube = [SetId::ALL; AXES];
+            for (axis, first, last) in fields {
+                let set = self.intern(Values::from_ranges(vec![(*first, *last)]));
+                cube[*axis as usize] = set.unwrap_or(SetId::ALL);
+            }
+            cube
+        };
+        match packets {
+            Packets::Ipv4 => Vec::new(),
+            // Neighbour discovery, and multicast listener queries from link-local addresses.
+            Packets::Ipv6 => vec![
+                cube(&[
+                    (Axis::Icmp, 133 << 8, 137 << 8 | 0xff),
+                    (Axis::Ttl, 255, 255),
+                    (Axis::Fragment, WHOLE, WHOLE),
+                ]),
+                cube(&[
+                    (Axis::Icmp, 130 << 8, 130 << 8 | 0xff),
+                    (Axis::Ttl, 1, 1),
+                    (Axis::Fragment, WHOLE, WHOLE),
+                    (Axis::Src, 0xfe80 << 112, (0xfec0 << 112) - 1),
+                ]),
+            ],
+            // ARP.
+            Packets::Other => vec![cube(&[(Axis::Ethertype, 0x0806, 0x0806)])],
+        }
+    }
+
+    fn intern_addresses(&mut self, set: &Arc<AddressSet>, packets: Packets) -> Option<SetId> {
+        let key = (Arc::as_ptr(set), packets);
+        if let Some(id) = self.addresses.get(&key) {
+            return *id;
+        }
+        let values = match packets {
+            Packets::Ipv4 => wide(&set.v4),
+            Packets::Ipv6 | Packets::Other => set.v6.clone(),
+        };
+        let id = self.intern(values);
+        self.addresses.insert(key, id);
+        id
+    }
+
+    /// The number of the set; `None` for the empty one.
+    fn intern(&mut self, set: Values) -> Option<SetId> {
+        if set.is_empty() {
+            return None;
+        }
+        if let Some(id) = self.known.get(&set) {
+            return Some(*id);
+        }
+        // A rule has some ten fields, and a rule set less than 2^28 rules.
+        let id = SetId(u32::try_from(self.sets.len()).ok()?);
+        let set = Arc::new(set);
+        self.sets.push(Arc::clone(&set));
+        self.known.insert(set, id);
+        Some(id)
+    }
+}
+
+fn tags(set: &VlanSet) -> Values {
+    let mut ranges = wide(&set.ids).ranges().to_vec();
+    if set.untagged {
+        ranges.push((ABSENT, ABSENT));
+    }
+    Values::from_ranges(ranges)
+}
+
+fn fragments(wanted: bool) -> Values {
+    Values::from_ranges(vec![if wanted {
+        (FIRST, LATER)
+    } else {
+        (WHOLE, WHOLE)
+    }])
+}
+
+fn wide<T: Value + Into<u128>>(set: &RangeSet<T>) -> Values {
+    let ranges = set.ranges().iter();
+    Values::from_ranges(
+        ranges
+            .map(|&(first, last)| (first.into(), last.into()))
+            .collect(),
+    )
+}

@@ -1,0 +1,151 @@
+//! Regions in the words of the rule language.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{
+    axis::{ABSENT, Axis, Packets, WHOLE},
+    interfaces::Interfaces,
+    region::Region,
+    values::{Values, common, without},
+    witness::Mac,
+};
+use crate::{
+    canonical::prefix,
+    names::{ethertype_name, icmp_type_name, protocol_name},
+    ruleset::Family,
+};
+
+/// The values that packets of a region have in one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldValues {
+    /// The key of the field in a rule.
+    pub field: &'static str,
+    /// The first values and ranges of values, as a rule would have them. `none` stands for packets
+    /// without the field.
+    pub values: Vec<String>,
+    /// The ranges that were left out.
+    pub more: usize,
+}
+
+/// The most ranges of a field that are written.
+const MOST: usize = 8;
+
+/// The fields in which the packets of a region differ from other packets, in the order of the
+/// language.
+pub(super) fn describe(
+    region: &Region,
+    packets: Packets,
+    kinds: &[Region],
+    interfaces: &Interfaces,
+) -> Vec<FieldValues> {
+    let mut fields = Vec::new();
+    for axis in Axis::ALL {
+        // What the other fields leave open: a port leaves only protocols that have one.
+        let possible = kinds.iter().filter(|kind| region.meets_beside(axis, kind));
+        let domain = possible.flat_map(|kind| kind.values(axis).ranges());
+        let domain = Values::from_ranges(domain.copied().collect());
+        let values = common(region.values(axis), &domain);
+        if values == domain || is_implied(axis, packets) {
+            continue;
+        }
+        // All but a few is better told by what is lacking.
+        let lacking = without(&domain, &values);
+        let (sign, told) = if 2 * lacking.ranges().len() < values.ranges().len() {
+            ("!", lacking)
+        } else {
+            ("", values)
+        };
+        let words: Vec<String> = words(axis, packets, &told, interfaces);
+        fields.push(FieldValues {
+            field: axis.name(),
+            more: words.len().saturating_sub(MOST),
+            values: words
+                .into_iter()
+                .take(MOST)
+                .map(|word| format!("{sign}{word}"))
+                .collect(),
+        });
+    }
+    fields
+}
+
+/// Whether the packets are so called for what they have on the axis.
+fn is_implied(axis: Axis, packets: Packets) -> bool {
+    axis == Axis::Ethertype && packets != Packets::Other
+}
+
+fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces) -> Vec<String> {
+    let ranges = values.ranges().iter();
+    ranges
+        .flat_map(|&(first, last)| match axis {
+            Axis::Interface => {
+                let classes = first as usize..=last as usize;
+                let names = classes.filter_map(|class| interfaces.name(class));
+                names.map(str::to_owned).collect()
+            }
+            Axis::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
+            _ if first == ABSENT => vec!["none".to_owned()],
+            Axis::Src | Axis::Dst => vec![address(packets, first, last)],
+            Axis::Proto => vec![range(first, last, |number| {
+                let name = u8::try_from(number).ok().and_then(protocol_name);
+                name.map_or_else(|| number.to_string(), str::to_owned)
+            })],
+            Axis::Icmp => messages(packets, first, last),
+            Axis::TcpFlags => vec![range(first, last, |number| format!("0x{number:02x}"))],
+            Axis::Ethertype => vec![range(first, last, |number| {
+                let name = u16::try_from(number).ok().and_then(ethertype_name);
+                name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
+            })],
+            Axis::SrcMac | Axis::DstMac => vec![macs(first, last)],
+            Axis::Sport | Axis::Dport | Axis::Vlan | Axis::Length | Axis::Ttl | Axis::Dscp => {
+                vec![range(first, last, |number| number.to_string())]
+            }
+        })
+        .collect()
+}
+
+fn range(first: u128, last: u128, word: impl Fn(u128) -> String) -> String {
+    if first == last {
+        word(first)
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+/// A range of addresses as an address, a prefix or a range.
+fn address(packets: Packets, first: u128, last: u128) -> String {
+    let (bits, text): (u32, fn(u128) -> String) = match packets {
+        Packets::Ipv4 => (32, |number| Ipv4Addr::from(number as u32).to_string()),
+        Packets::Ipv6 | Packets::Other => (128, |number| Ipv6Addr::from(number).to_string()),
+    };
+    prefix(first, last, bits, text)
+}
+
+/// MAC addresses.
+fn macs(first: u128, last: u128) -> String {
+    let text = |number: u128| Mac(number as u64).to_string();
+    if first == last {
+        text(first)
+    } else {
+        format!("{}-{}", text(first), text(last))
+    }
+}
+
+/// ICMP messages by type, and by code where not all codes are meant.
+fn messages(packets: Packets, first: u128, last: u128) -> Vec<String> {
+    let family = packets.family().unwrap_or(Family::Ipv4);
+    let kind = |number: u128| {
+        let name = u8::try_from(number)
+            .ok()
+            .and_then(|kind| icmp_type_name(family, kind));
+        name.map_or_else(|| number.to_string(), str::to_owned)
+    };
+    let (low, high) = (first >> 8, last >> 8);
+    if first & 0xff == 0 && last & 0xff == 0xff {
+        return vec![range(low, high, kind)];
+    }
+    if first == last {
+        return vec![format!("{low}/{}", first & 0xff)];
+    }
+    vec![format!("{low}/{}-{high}/{}", first & 0xff, last & 0xff)]
+}

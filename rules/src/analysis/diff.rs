@@ -1,0 +1,195 @@
+//! Which packets two rule sets judge differently.
+//!
+//! Every packet has one decider in each rule set. Deciders that are in both, in the same order, are
+//! *twins*: a packet that only meets twins is judged alike. So each pair of deciders of which one
+//! is no twin is a question: is there a packet that both take and nothing before them does? A yes
+//! is proved by the packet, which the reference evaluator must judge so, too.
+
+use std::collections::HashMap;
+
+use super::{
+    axis::Packets,
+    budget::Budget,
+    comparison::{Comparison, Context},
+    cube::Pool,
+    describe::FieldValues,
+    interfaces::Interfaces,
+    region::{Point, Region},
+    section::{Decider, Section},
+    witness::{self, Witness},
+};
+use crate::{
+    evaluator::{self, Action, Fields},
+    ruleset::{RuleId, Ruleset},
+};
+
+/// What counts as a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// The verdicts.
+    Verdicts,
+    /// The verdicts, and under which name a packet is counted.
+    Deciders,
+}
+
+/// What two rule sets judge differently.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// The changes, by old and new decider.
+    pub changes: Vec<Change>,
+    /// What the budget did not suffice for. Outside of it, there are no other changes.
+    pub undecided: Vec<Undecided>,
+    interfaces: Option<Interfaces>,
+}
+
+/// Packets that another decider has than before.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What decided before, and how.
+    pub old: (Decider, Action),
+    /// What decides now, and how.
+    pub new: (Decider, Action),
+    /// Whether both rules are in both rule sets and have changed places.
+    pub is_swap: bool,
+    /// Which packets these are.
+    pub areas: Vec<Area>,
+}
+
+/// The packets of a region less those that rules before take.
+#[derive(Clone, Debug)]
+pub struct Area {
+    /// Their family.
+    pub packets: Packets,
+    /// In what they differ from others of their family.
+    pub fields: Vec<FieldValues>,
+    /// The rules of the old rule set that take part of them before.
+    pub except_old: Vec<RuleId>,
+    /// The rules of the new rule set that take part of them before, but for those that are the
+    /// same as one of [`Self::except_old`].
+    pub except_new: Vec<RuleId>,
+    /// One of them.
+    pub witness: Witness,
+    pub(super) region: Region,
+    /// What of the region passes as [`Decider::Neighbour`] before.
+    pub(super) neighbours: Vec<Region>,
+}
+
+/// What was not found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undecided {
+    /// Whether there are packets in a region that have changed from the one to the other.
+    Change {
+        /// What would have decided before.
+        old: Decider,
+        /// What would decide now.
+        new: Decider,
+        /// The family.
+        packets: Packets,
+        /// The region.
+        fields: Vec<FieldValues>,
+    },
+    /// What becomes of packets that this decided in the old rule set.
+    Old(Decider, Packets),
+    /// What became of packets that this decides in the new rule set.
+    New(Decider, Packets),
+    /// Anything at all about packets of the family.
+    All(Packets),
+}
+
+/// The analysis found a packet that the evaluator judges otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the analysis and the evaluator disagree over `{0}`: this is a defect of this software")]
+pub struct Contradiction(pub(super) String);
+
+impl Diff {
+    /// Whether a change holds the packet.
+    #[must_use]
+    pub fn holds(&self, old: &Ruleset, new: &Ruleset, fields: &Fields, interface: &str) -> bool {
+        let mut areas = self.changes.iter().flat_map(|change| &change.areas);
+        let Some(class) = self.interfaces.as_ref().and_then(|of| of.class(interface)) else {
+            return false;
+        };
+        let taken = |ruleset: &Ruleset, except: &[RuleId]| {
+            let rules = except
+                .iter()
+                .filter_map(|id| ruleset.rules.get(id.0 as usize));
+            let mut matches = rules.map(|rule| &rule.matches);
+            matches.any(|wanted| evaluator::matches(wanted, fields, Some(interface)))
+        };
+        areas.any(|area| {
+            let point = witness::point(fields, class, area.packets);
+            point.is_some_and(|point| area.has_in_region(&point))
+                && !taken(old, &area.except_old)
+                && !taken(new, &area.except_new)
+        })
+    }
+
+    /// Whether a verdict changes.
+    #[must_use]
+    pub fn changes_verdicts(&self) -> bool {
+        self.changes.iter().any(Change::changes_verdict)
+    }
+}
+
+impl Area {
+    /// Whether packets that a link cannot work without are none of them, though the fields are.
+    #[must_use]
+    pub fn excepts_neighbours(&self) -> bool {
+        !self.neighbours.is_empty()
+    }
+
+    fn has_in_region(&self, point: &Point) -> bool {
+        self.region.holds(point) && !self.neighbours.iter().any(|region| region.holds(point))
+    }
+}
+
+impl Change {
+    /// Whether the packets have another verdict than before.
+    #[must_use]
+    pub fn changes_verdict(&self) -> bool {
+        self.old.1 != self.new.1
+    }
+}
+
+/// Finds every change from one rule set to another, as far as the budget goes. Packets are taken to
+/// arrive on the interfaces that either rule set is attached to.
+///
+/// # Errors
+///
+/// [`Contradiction`], which must not happen.
+pub fn diff(
+    old: &Ruleset,
+    new: &Ruleset,
+    compare: Compare,
+    budget: &mut Budget,
+) -> Result<Diff, Contradiction> {
+    let mut found = Diff {
+        changes: Vec::new(),
+        undecided: Vec::new(),
+        interfaces: None,
+    };
+    let Ok(interfaces) = Interfaces::new(&[old, new], budget) else {
+        found.undecided = Packets::ALL.map(Undecided::All).to_vec();
+        return Ok(found);
+    };
+    let mut changes = HashMap::new();
+    for packets in Packets::ALL {
+        let mut pool = Pool::new();
+        let sections = [old, new].map(|set| Section::new(set, packets, &interfaces, &mut pool));
+        let context = Context {
+            rulesets: [old, new],
+            packets,
+            compare,
+            interfaces: &interfaces,
+            pool: &pool,
+            sections: &sections,
+        };
+        Comparison::new(context).run(budget, &mut changes, &mut found.undecided)?;
+    }
+    found.changes = changes.into_values().collect();
+    found
+        .changes
+        .sort_by_key(|change| (change.old.0, change.new.0));
+    found.interfaces = Some(interfaces);
+    Ok(found)
+}

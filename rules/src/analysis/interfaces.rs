@@ -1,0 +1,292 @@
+//! The interfaces that rules can tell apart.
+//!
+//! Rules name interfaces by patterns, of which there is no list of values. All names that the same
+//! patterns fit are one class; a class is found with a name that is in it, by following all
+//! patterns at once through all names that an interface can have, the shortest first.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use super::budget::{Budget, Exhausted};
+use crate::ruleset::{InterfaceMatch, InterfacePattern, Ruleset};
+
+/// Classes of interface names.
+#[derive(Clone, Debug)]
+pub(super) struct Interfaces {
+    patterns: Vec<InterfacePattern>,
+    /// A name of each class.
+    names: Vec<String>,
+    by_fit: HashMap<Vec<bool>, usize>,
+}
+
+/// Names that people know, to stand for their classes when they can.
+const FAMILIAR: [&str; 4] = ["eth0", "eth1", "wlan0", "lo"];
+
+impl Interfaces {
+    /// The classes of the names that one of the rule sets is attached to; a rule set that is
+    /// attached to none stands for any.
+    pub(super) fn new(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
+        let attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
+        let rules = rulesets.iter().flat_map(|set| &set.rules);
+        let named = rules.filter_map(|rule| rule.matches.interface.as_ref());
+        let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
+        let mut seen = HashSet::new();
+        let patterns: Vec<_> = attached
+            .chain(named)
+            .filter(|p| seen.insert(*p))
+            .cloned()
+            .collect();
+        let any = rulesets
+            .iter()
+            .any(|set| set.settings.interfaces.is_empty());
+        let mut interfaces = Self {
+            patterns,
+            names: Vec::new(),
+            by_fit: HashMap::new(),
+        };
+        let is_attached = |name: &str| {
+            let mut attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
+            any || attached.any(|pattern| pattern.matches(name))
+        };
+        for name in FAMILIAR.into_iter().filter(|name| is_attached(name)) {
+            interfaces.add(name);
+        }
+        let exact = interfaces.patterns.clone();
+        for name in exact
+            .iter()
+            .filter(|p| !p.is_glob() && is_attached(p.as_str()))
+        {
+            interfaces.add(name.as_str());
+        }
+        for name in Walk::new(&interfaces.patterns).names(budget)? {
+            if is_attached(&name) {
+                interfaces.add(&name);
+            }
+        }
+        Ok(interfaces)
+    }
+
+    /// The number of classes.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// A name of the class.
+    pub(super) fn name(&self, class: usize) -> Option<&str> {
+        self.names.get(class).map(String::as_str)
+    }
+
+    /// The class of a name; `None` when nothing is attached to it.
+    pub(super) fn class(&self, name: &str) -> Option<usize> {
+        self.by_fit.get(&self.fit(name)).copied()
+    }
+
+    /// The classes that match.
+    pub(super) fn matching(&self, wanted: &InterfaceMatch) -> Vec<(u128, u128)> {
+        let classes = (0_u128..).zip(&self.names);
+        let matching = classes.filter(|(_, name)| wanted.matches(name));
+        matching.map(|(class, _)| (class, class)).collect()
+    }
+
+    fn add(&mut self, name: &str) {
+        let next = self.names.len();
+        self.by_fit.entry(self.fit(name)).or_insert_with(|| {
+            self.names.push(name.to_owned());
+            next
+        });
+    }
+
+    fn fit(&self, name: &str) -> Vec<bool> {
+        self.patterns.iter().map(|p| p.matches(name)).collect()
+    }
+}
+
+/// What has become of the patterns behind some first bytes of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    /// For each glob the positions in it that can be reached, as bits.
+    globs: Vec<u32>,
+    /// The first bytes themselves, while they are those of a pattern without wildcards.
+    exact: Option<Vec<u8>>,
+}
+
+/// A search through all names.
+struct Walk<'a> {
+    globs: Vec<&'a [u8]>,
+    exact: BTreeSet<&'a [u8]>,
+    /// The bytes that globs name.
+    letters: BTreeSet<u8>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(patterns: &'a [InterfacePattern]) -> Self {
+        let bytes = |p: &'a InterfacePattern| p.as_str().as_bytes();
+        let globs: Vec<_> = patterns.iter().filter(|p| p.is_glob()).map(bytes).collect();
+        let letters = globs.iter().flat_map(|glob| glob.iter().copied());
+        let letters = letters
+            .filter(|byte| !matches!(byte, b'*' | b'?'))
+            .collect();
+        let exact = patterns
+            .iter()
+            .filter(|p| !p.is_glob())
+            .map(bytes)
+            .collect();
+        Self {
+            globs,
+            exact,
+            letters,
+        }
+    }
+
+    /// Names among which each class has one.
+    fn names(&self, budget: &mut Budget) -> Result<Vec<String>, Exhausted> {
+        let start = State {
+            globs: self.globs.iter().map(|glob| closure(glob, 1)).collect(),
+            exact: Some(Vec::new()),
+        };
+        let mut names = Vec::new();
+        let mut seen = HashSet::from([start.clone()]);
+        let mut queue = VecDeque::from([(start, Vec::new())]);
+        while let Some((state, name)) = queue.pop_front() {
+            let text = str::from_utf8(&name).ok();
+            names.extend(text.filter(|name| is_name(name)).map(str::to_owned));
+            if name.len() == InterfacePattern::MAX_NAME_LEN {
+                continue;
+            }
+            for byte in self.bytes(&state) {
+                budget.spend(1 + self.globs.len())?;
+                let next = self.step(&state, byte);
+                if seen.insert(next.clone()) {
+                    let mut name = name.clone();
+                    name.push(byte);
+                    queue.push_back((next, name));
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// The bytes that patterns tell apart from here, and one that none names.
+    fn bytes(&self, state: &State) -> BTreeSet<u8> {
+        let mut bytes = self.letters.clone();
+        if let Some(prefix) = &state.exact {
+            let behind = self.exact.range(prefix.as_slice()..);
+            let behind = behind.take_while(|name| name.starts_with(prefix));
+            bytes.extend(behind.filter_map(|name| name.get(prefix.len())));
+        }
+        let mut others = (b'0'..=b'9').chain(b'a'..=b'z').chain(b'!'..=b'~');
+        let is_free =
+            |byte: &u8| !bytes.contains(byte) && !matches!(byte, b'/' | b':' | b'*' | b'?');
+        let other = others.find(is_free);
+        bytes.extend(other);
+        bytes
+    }
+
+    fn step(&self, state: &State, byte: u8) -> State {
+        let globs = self.globs.iter().zip(&state.globs);
+        let exact = state.exact.as_ref().and_then(|prefix| {
+            let mut longer = prefix.clone();
+            longer.push(byte);
+            let next = self.exact.range(longer.as_slice()..).next();
+            next.is_some_and(|name| name.starts_with(&longer))
+                .then_some(longer)
+        });
+        State {
+            globs: globs
+                .map(|(glob, reached)| step(glob, *reached, byte))
+                .collect(),
+            exact,
+        }
+    }
+}
+
+/// The positions behind `byte`.
+fn step(glob: &[u8], reached: u32, byte: u8) -> u32 {
+    let mut next = 0;
+    for (at, wanted) in glob.iter().enumerate() {
+        if reached & 1 << at != 0 {
+            match wanted {
+                b'*' => next |= 1 << at,
+                b'?' => next |= 2 << at,
+                wanted if *wanted == byte => next |= 2 << at,
+                _ => {}
+            }
+        }
+    }
+    closure(glob, next)
+}
+
+/// The positions, and those behind each `*` among them.
+fn closure(glob: &[u8], mut reached: u32) -> u32 {
+    for (at, wanted) in glob.iter().enumerate() {
+        if *wanted == b'*' && reached & 1 << at != 0 {
+            reached |= 2 << at;
+        }
+    }
+    reached
+}
+
+/// Whether an interface can have the name.
+fn is_name(text: &str) -> bool {
+    InterfacePattern::parse(text).is_some_and(|pattern| !pattern.is_glob())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::{Matches, Mode, Place, Policy, Rule, Settings, Verdict};
+
+    fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
+        let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();
+        let place = Place {
+            line: std::num::NonZeroU32::MIN,
+            column: std::num::NonZeroU32::MIN,
+        };
+        let rules = named.iter().map(|name| Rule {
+            name: (*name).to_owned(),
+            verdict: Verdict::Drop,
+            matches: Matches {
+                interface: Some(InterfaceMatch {
+                    positives: vec![pattern(name)],
+                    negatives: Vec::new(),
+                }),
+                ..Matches::default()
+            },
+            place,
+        });
+        let ruleset = Ruleset {
+            settings: Settings {
+                interfaces: attached.iter().map(pattern).collect(),
+                mode: Mode::Native,
+                policy: Policy::Pass,
+            },
+            rules: rules.collect(),
+        };
+        Interfaces::new(&[&ruleset], &mut Budget::default()).unwrap()
+    }
+
+    #[test]
+    fn every_combination_of_patterns_that_a_name_fits_is_a_class() {
+        let found = classes(&[], &["eth*", "*0", "eth0", "?th1"]);
+        // eth0; eth*0; eth1; eth* else; *0 else; ?th1 else; none.
+        assert_eq!(found.len(), 7, "{:?}", found.names);
+        for name in ["eth0", "eth10", "eth1", "eth", "br0", "ath1", "lo"] {
+            assert!(found.class(name).is_some(), "{name}");
+        }
+        assert_eq!(found.class("eth9"), found.class("ethernet"));
+    }
+
+    #[test]
+    fn names_to_which_nothing_is_attached_are_in_no_class() {
+        let found = classes(&["wan?"], &["wan0", "lan0"]);
+        assert_eq!(found.class("lan0"), None);
+        assert_eq!(found.class("wan"), None);
+        assert_ne!(found.class("wan0"), found.class("wan1"));
+        assert_eq!(found.len(), 2, "{:?}", found.names);
+    }
+
+    #[test]
+    fn a_class_is_only_found_when_a_name_can_be_so_long() {
+        let found = classes(&["abcdefgh*"], &["*ijklmnop", "*ijklmno"]);
+        assert_eq!(found.len(), 2, "{:?}", found.names);
+    }
+}

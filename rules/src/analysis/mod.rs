@@ -1,0 +1,36 @@
+//! What can be said of rule sets without a packet: which packets two of them judge differently, and
+//! which rules no packet reaches.
+//!
+//! Answers are exact: packets are told apart by the values of their fields, never tried one by one,
+//! and a set of a million addresses is one set. Packets are divided by family and by *kind* of
+//! upper-layer header, so that within a kind every combination of values can exist. Work is
+//! bounded by a [`Budget`]; what it does not suffice for is said.
+//!
+//! This module knows [`crate::ruleset::Ruleset`] and the evaluator, which checks each packet that is
+//! shown, and nothing of images.
+
+mod axis;
+mod budget;
+mod comparison;
+mod cube;
+mod describe;
+mod diff;
+mod interfaces;
+mod overlaps;
+mod region;
+mod search;
+mod section;
+mod shadow;
+mod twins;
+mod values;
+mod witness;
+
+pub use self::{
+    axis::Packets,
+    budget::Budget,
+    describe::FieldValues,
+    diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
+    section::Decider,
+    shadow::{Reach, Unreached, unreached},
+    witness::{Fragment, Ip, Mac, Witness},
+};

@@ -1,0 +1,246 @@
+//! The search for a packet of a region that none of some rules takes.
+//!
+//! A rule that takes part of the region on one axis only leaves one smaller region; what others
+//! leave is looked for in several, one for each axis, until a region is left that no rule takes
+//! anything of, or none. That a packet can exist is seen to by searching each kind by itself.
+
+use std::rc::Rc;
+
+use super::{
+    axis::{AXES, Axis},
+    budget::{Budget, Exhausted},
+    cube::{Cube, Pool},
+    region::{Partial, Point, Region, Relations},
+    witness::{Mac, USUAL_LENGTH, USUAL_TTL},
+};
+
+/// The packets that are tried in each region before it is divided.
+const TRIES: u64 = 8;
+
+/// What a search needs beside its question.
+pub(super) struct Search<'a> {
+    pool: &'a Pool,
+    relations: Relations,
+    random: u64,
+}
+
+/// A region and the rules that take part of it.
+struct Open {
+    region: Region,
+    rules: Rc<[usize]>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(pool: &'a Pool) -> Self {
+        Self {
+            pool,
+            relations: Relations::new(pool),
+            random: 0,
+        }
+    }
+
+    /// Those of the rules that take something of the region.
+    pub(super) fn overlapping(
+        &mut self,
+        region: &Region,
+        rules: impl IntoIterator<Item = usize>,
+        cubes: &[Cube],
+        budget: &mut Budget,
+    ) -> Result<Vec<(usize, Partial)>, Exhausted> {
+        self.relations.begin();
+        let mut steps = 0;
+        let mut found = Vec::new();
+        for rule in rules {
+            let partial = self
+                .relations
+                .partial(region, &cubes[rule], self.pool, &mut steps);
+            found.extend(partial.map(|partial| (rule, partial)));
+        }
+        budget.spend(steps)?;
+        Ok(found)
+    }
+
+    /// A packet of one of the kinds in the region that none of the rules takes; `None` when they
+    /// take all. The rules are indexes of `cubes`; those that were of use are added to `used`.
+    pub(super) fn left_over(
+        &mut self,
+        region: &Region,
+        kinds: &[Region],
+        rules: &[usize],
+        cubes: &[Cube],
+        used: &mut Vec<usize>,
+        budget: &mut Budget,
+    ) -> Result<Option<Point>, Exhausted> {
+        let rules: Rc<[usize]> = rules.into();
+        let regions = kinds.iter().filter_map(|kind| region.common(kind));
+        let mut open: Vec<Open> = regions
+            .map(|region| Open {
+                region,
+                rules: Rc::clone(&rules),
+            })
+            .collect();
+        open.reverse();
+        while let Some(next) = open.pop() {
+            if let Some(point) = self.divide(next, cubes, &mut open, used, budget)? {
+                return Ok(Some(point));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finds a packet, or divides the region into open ones.
+    fn divide(
+        &mut self,
+        Open { mut region, rules }: Open,
+        cubes: &[Cube],
+        open: &mut Vec<Open>,
+        used: &mut Vec<usize>,
+        budget: &mut Budget,
+    ) -> Result<Option<Point>, Exhausted> {
+        let mut left = self.overlapping(&region, rules.iter().copied(), cubes, budget)?;
+        loop {
+            if let Some((rule, _)) = left.iter().find(|(_, partial)| partial.is_none()) {
+                used.push(*rule);
+                return Ok(None);
+            }
+            let Some(&(single, partial)) = left.iter().find(|(_, partial)| partial.count() == 1)
+            else {
+                break;
+            };
+            for axis in partial.axes() {
+                let id = cubes[single][axis as usize];
+                let values = region.values(axis).ranges().len();
+                budget.spend(1 + (values + self.pool.set(id).ranges().len()) / 8)?;
+                used.push(single);
+                match region.outside(axis, id, self.pool) {
+                    Some(outside) => region = outside,
+                    None => return Ok(None),
+                }
+            }
+            let rest: Vec<usize> = left.iter().map(|(rule, _)| *rule).collect();
+            left = self.overlapping(&region, rest, cubes, budget)?;
+        }
+        if let Some(point) = self.tried(&region, &left, cubes, budget)? {
+            return Ok(Some(point));
+        }
+        let Some(&(rule, partial)) = left.iter().min_by_key(|(_, partial)| partial.count()) else {
+            return Ok(None);
+        };
+        used.push(rule);
+        let rules: Rc<[usize]> = left.iter().map(|(rule, _)| *rule).collect();
+        let mut parts = Vec::new();
+        let mut rest = Some(region);
+        for axis in order(partial, &left) {
+            let id = cubes[rule][axis as usize];
+            let Some(region) = rest else { break };
+            budget.spend(1 + region.values(axis).ranges().len() / 8)?;
+            parts.extend(region.outside(axis, id, self.pool));
+            rest = region.inside(axis, id, self.pool);
+        }
+        // The last that is put there is the first that is taken.
+        open.extend(parts.into_iter().rev().map(|region| Open {
+            region,
+            rules: Rc::clone(&rules),
+        }));
+        Ok(None)
+    }
+
+    /// A packet of the region that none of the rules takes, if one is met by chance.
+    fn tried(
+        &mut self,
+        region: &Region,
+        rules: &[(usize, Partial)],
+        cubes: &[Cube],
+        budget: &mut Budget,
+    ) -> Result<Option<Point>, Exhausted> {
+        for turn in 0..TRIES {
+            let point: Point = Axis::ALL.map(|axis| {
+                let preferred = if turn == 0 { usual(region, axis) } else { None };
+                preferred.unwrap_or_else(|| self.any(region, axis))
+            });
+            let at = rules.iter().position(|(rule, partial)| {
+                let takes = |axis: Axis| {
+                    let id = cubes[*rule][axis as usize];
+                    self.pool.set(id).contains(point[axis as usize])
+                };
+                partial.axes().all(takes)
+            });
+            budget.spend(at.unwrap_or(rules.len()) + 1)?;
+            if at.is_none() {
+                return Ok(Some(point));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Some value of the region; the same at each run.
+    fn any(&mut self, region: &Region, axis: Axis) -> u128 {
+        // The constants are those of Knuth's MMIX generator.
+        let mut next = || {
+            self.random = self
+                .random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            u128::from(self.random >> 32)
+        };
+        let ranges = region.values(axis).ranges();
+        let at = next() as usize % ranges.len().max(1);
+        let (first, last) = ranges.get(at).copied().unwrap_or_default();
+        let offset = next() << 96 | next() << 64 | next() << 32 | next();
+        match (last - first).checked_add(1) {
+            Some(width) => first + offset % width,
+            None => offset,
+        }
+    }
+}
+
+/// The axes on which the rule is partial, those on which fewest rules are first: outside there, few
+/// are left.
+fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
+    let mut counts = [0_usize; AXES];
+    for (_, partial) in rules {
+        for axis in partial.axes() {
+            counts[axis as usize] += 1;
+        }
+    }
+    let mut axes: Vec<Axis> = partial.axes().collect();
+    axes.sort_by_key(|axis| counts[*axis as usize]);
+    axes
+}
+
+/// A value that people know, if the region has it, or else the first.
+fn usual(region: &Region, axis: Axis) -> Option<u128> {
+    const SYN: u128 = 2;
+    let known: [Option<u128>; 2] = match axis {
+        Axis::Interface | Axis::Proto => [None, None],
+        Axis::Vlan => [Some(super::axis::ABSENT), None],
+        Axis::SrcMac => [Some(Mac::USUAL_SRC.0.into()), None],
+        Axis::DstMac => [Some(Mac::USUAL_DST.0.into()), None],
+        Axis::Length => [Some(USUAL_LENGTH.into()), None],
+        Axis::Dscp => [Some(0), None],
+        // LLDP.
+        Axis::Ethertype => [Some(0x88cc), None],
+        // 2001:db8::9 and 203.0.113.9, 2001:db8::1 and 192.0.2.1.
+        Axis::Src => [Some(0x2001_0db8 << 96 | 9), Some(0xcb00_7109)],
+        Axis::Dst => [Some(0x2001_0db8 << 96 | 1), Some(0xc000_0201)],
+        Axis::Sport => [Some(40_000), None],
+        Axis::Dport => [Some(80), None],
+        Axis::TcpFlags => [Some(SYN), None],
+        // Echo requests.
+        Axis::Icmp => [Some(0x0800), Some(0x8000)],
+        Axis::Ttl => [Some(USUAL_TTL.into()), None],
+        Axis::Fragment => [Some(super::axis::WHOLE), None],
+    };
+    let values = region.values(axis);
+    // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
+    let fits = |value: &u128| {
+        let wide = values
+            .ranges()
+            .last()
+            .is_some_and(|(_, last)| *last > u128::from(u32::MAX));
+        let is_address = matches!(axis, Axis::Src | Axis::Dst);
+        values.contains(*value) && (!is_address || wide == (*value > u128::from(u32::MAX)))
+    };
+    let first = values.ranges().first().map(|(first, _)| *first);
+    known.into_iter().flatten().find(fits).or(first)
+}

@@ -1,0 +1,91 @@
+//! A rule set as packets of one family meet it.
+
+use std::collections::HashSet;
+
+use firewall_ebpf::abi::Reason;
+
+use super::{
+    axis::{AXES, Packets},
+    cube::{Cube, Pool, SetId},
+    interfaces::Interfaces,
+};
+use crate::{
+    evaluator::{Action, Outcome},
+    ruleset::{Policy, RuleId, Ruleset, Verdict},
+};
+
+/// What can decide over a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decider {
+    /// A rule.
+    Rule(RuleId),
+    /// The exception for what a link does not work without.
+    Neighbour,
+    /// The policy.
+    Policy,
+}
+
+impl Decider {
+    /// The same as the evaluator says it.
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::Rule(id) => Outcome::Rule(id),
+            Self::Neighbour => Outcome::Reason(Reason::Neighbour),
+            Self::Policy => Outcome::Reason(Reason::Policy),
+        }
+    }
+}
+
+/// What decides over packets of one family, in order of precedence. The last takes all that is
+/// left; none takes the same packets as one before it.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    pub(super) deciders: Vec<(Decider, Action)>,
+    pub(super) cubes: Vec<Cube>,
+}
+
+impl Section {
+    pub(super) fn new(
+        ruleset: &Ruleset,
+        packets: Packets,
+        interfaces: &Interfaces,
+        pool: &mut Pool,
+    ) -> Self {
+        let mut section = Self::default();
+        let mut seen = HashSet::new();
+        let mut add = |cube: Cube, decider: Decider, action: Action| {
+            if seen.insert(cube) {
+                section.cubes.push(cube);
+                section.deciders.push((decider, action));
+            }
+        };
+        for (id, rule) in ruleset.iter() {
+            let action = match rule.verdict {
+                Verdict::Pass => Action::Pass,
+                Verdict::Drop => Action::Drop,
+                Verdict::Count => continue,
+            };
+            if let Some(cube) = pool.cube(&rule.matches, packets, interfaces) {
+                add(cube, Decider::Rule(id), action);
+            }
+        }
+        for cube in pool.neighbours(packets) {
+            add(cube, Decider::Neighbour, Action::Pass);
+        }
+        let policy = match ruleset.settings.policy {
+            Policy::Pass => Action::Pass,
+            Policy::Drop => Action::Drop,
+        };
+        let everything = [SetId::ALL; AXES];
+        add(everything, Decider::Policy, policy);
+        if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
+            section.cubes.truncate(last + 1);
+            section.deciders.truncate(last + 1);
+        }
+        section
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.cubes.len()
+    }
+}

@@ -1,0 +1,126 @@
+//! How the values of two sets lie to each other.
+
+use crate::ranges::RangeSet;
+
+/// The values of one field, numbers of whatever type as `u128`.
+pub(super) type Values = RangeSet<u128>;
+
+/// How the values of a region lie to those of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// They have no value in common.
+    Disjoint,
+    /// The rule takes some values of the region.
+    Partial,
+    /// The rule takes all values of the region.
+    Covered,
+}
+
+/// How the values of a region, which has some, lie to those of a rule; quick when one of the sets
+/// has few ranges.
+pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
+    if region.ranges().len() > rule.ranges().len() && !meets(rule, region) {
+        return Relation::Disjoint;
+    }
+    let (mut some, mut all) = (false, true);
+    for &(first, last) in region.ranges() {
+        let at = rule.ranges().partition_point(|(_, end)| *end < first);
+        match rule.ranges().get(at) {
+            Some(&(start, _)) if start > last => all = false,
+            Some(&(start, end)) => {
+                some = true;
+                all &= start <= first && last <= end;
+            }
+            None => all = false,
+        }
+        if some && !all {
+            return Relation::Partial;
+        }
+    }
+    if some {
+        Relation::Covered
+    } else {
+        Relation::Disjoint
+    }
+}
+
+/// Whether the sets have a value in common.
+fn meets(few: &Values, many: &Values) -> bool {
+    few.ranges().iter().any(|&(first, last)| {
+        let at = many.ranges().partition_point(|(_, end)| *end < first);
+        many.ranges()
+            .get(at)
+            .is_some_and(|(start, _)| *start <= last)
+    })
+}
+
+/// The values in both sets; quick when one has few ranges.
+pub(super) fn common(one: &Values, other: &Values) -> Values {
+    let (few, many) = if one.ranges().len() <= other.ranges().len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let mut ranges = Vec::new();
+    for &(first, last) in few.ranges() {
+        let at = many.ranges().partition_point(|(_, end)| *end < first);
+        let behind = many.ranges().iter().skip(at);
+        let meeting = behind.take_while(|(start, _)| *start <= last);
+        ranges.extend(meeting.map(|&(start, end)| (start.max(first), end.min(last))));
+    }
+    Values::from_ranges(ranges)
+}
+
+/// The values of `one` that `other` lacks; quick when `one` has few ranges.
+pub(super) fn without(one: &Values, other: &Values) -> Values {
+    let mut ranges = Vec::new();
+    for &(first, last) in one.ranges() {
+        let at = other.ranges().partition_point(|(_, end)| *end < first);
+        let mut next = Some(first);
+        for &(start, end) in other.ranges().iter().skip(at) {
+            let Some(from) = next.filter(|_| start <= last) else {
+                break;
+            };
+            if from < start {
+                ranges.push((from, start - 1));
+            }
+            next = end.checked_add(1).filter(|next| *next <= last);
+        }
+        ranges.extend(next.map(|from| (from, last)));
+    }
+    Values::from_ranges(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(most: usize) -> impl Strategy<Value = Values> {
+        let edge = prop_oneof![0..40_u128, (u128::MAX - 5)..=u128::MAX];
+        prop::collection::vec((edge, 0..6_u128), 1..=most).prop_map(|ranges| {
+            let ends = ranges
+                .into_iter()
+                .map(|(first, n)| (first, first.saturating_add(n)));
+            Values::from_ranges(ends.collect())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_quick_is_right(one in values(9), other in values(9)) {
+            let both = one.intersection(&other);
+            prop_assert_eq!(&common(&one, &other), &both);
+            prop_assert_eq!(without(&one, &other), one.difference(&other));
+            let expected = if both.is_empty() {
+                Relation::Disjoint
+            } else if both == one {
+                Relation::Covered
+            } else {
+                Relation::Partial
+            };
+            prop_assert_eq!(relation(&one, &other), expected);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! A packet that shows something, as its fields.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use firewall_ebpf::headers::{ethertype, protocol};
+
+use super::{
+    axis::{ABSENT, Axis, FIRST, LATER, Packets, WHOLE},
+    region::Point,
+};
+use crate::{
+    evaluator::Fields,
+    names::{icmp_type_name, protocol_name, tcp_flags},
+    ruleset::Family,
+};
+
+/// A packet that can exist, as what the rules can see of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The name of the receiving interface.
+    pub interface: String,
+    /// The source MAC address.
+    pub src_mac: Mac,
+    /// The destination MAC address.
+    pub dst_mac: Mac,
+    /// The identifier in the outermost VLAN tag.
+    pub vlan: Option<u16>,
+    /// The EtherType behind all VLAN tags.
+    pub ethertype: u16,
+    /// What an IP packet has.
+    pub ip: Option<Ip>,
+}
+
+/// The fields of an IP packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// The source address.
+    pub src: IpAddr,
+    /// The destination address, of the same family.
+    pub dst: IpAddr,
+    /// The upper-layer protocol.
+    pub protocol: u8,
+    /// The bytes of the packet, its header included.
+    pub length: u16,
+    /// The time to live or the hop limit.
+    pub ttl: u8,
+    /// The code point for differentiated services.
+    pub dscp: u8,
+    /// Whether it is a fragment, and which.
+    pub fragment: Fragment,
+    /// Source and destination port.
+    pub ports: Option<(u16, u16)>,
+    /// The byte of TCP flags.
+    pub tcp_flags: Option<u8>,
+    /// Type and code of the ICMP message.
+    pub icmp: Option<(u8, u8)>,
+}
+
+impl Ip {
+    const fn family(&self) -> Family {
+        match self.src {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        }
+    }
+}
+
+/// The hops left of a packet that has come from no router.
+pub(super) const USUAL_TTL: u8 = 64;
+
+/// The bytes of a packet when its length does not matter.
+pub(super) const USUAL_LENGTH: u16 = 84;
+
+/// A MAC address as its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub u64);
+
+impl Mac {
+    /// The source when it does not matter.
+    pub(super) const USUAL_SRC: Self = Self(0x0200_0000_0001);
+    /// The destination when it does not matter.
+    pub(super) const USUAL_DST: Self = Self(0x0200_0000_0002);
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, _, bytes @ ..] = self.0.to_be_bytes();
+        let digits = bytes.map(|byte| format!("{byte:02x}"));
+        f.write_str(&digits.join(":"))
+    }
+}
+
+/// Which part of an IP packet a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    /// All of it.
+    Whole,
+    /// The first fragment, with all headers.
+    First,
+    /// A later fragment, without upper-layer header.
+    Later,
+}
+
+impl Witness {
+    /// The packet of these values; `interface` is the name of its class.
+    pub(super) fn new(packets: Packets, point: &Point, interface: &str) -> Self {
+        let at = |axis: Axis| point[axis as usize];
+        // The kinds bound each value by the type of its field.
+        let half = |axis: Axis| at(axis) as u16;
+        let byte = |axis: Axis| at(axis) as u8;
+        let has = |axis: Axis| at(axis) != ABSENT;
+        let address = |axis: Axis| -> IpAddr {
+            match packets {
+                Packets::Ipv4 => Ipv4Addr::from(at(axis) as u32).into(),
+                Packets::Ipv6 | Packets::Other => Ipv6Addr::from(at(axis)).into(),
+            }
+        };
+        let ip = packets.family().map(|_| Ip {
+            src: address(Axis::Src),
+            dst: address(Axis::Dst),
+            protocol: byte(Axis::Proto),
+            length: half(Axis::Length),
+            ttl: byte(Axis::Ttl),
+            dscp: byte(Axis::Dscp),
+            fragment: match at(Axis::Fragment) {
+                FIRST => Fragment::First,
+                LATER => Fragment::Later,
+                _ => Fragment::Whole,
+            },
+            ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
+            tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
+            icmp: has(Axis::Icmp).then(|| half(Axis::Icmp).to_be_bytes().into()),
+        });
+        Self {
+            interface: interface.to_owned(),
+            src_mac: Mac(at(Axis::SrcMac) as u64),
+            dst_mac: Mac(at(Axis::DstMac) as u64),
+            vlan: has(Axis::Vlan).then(|| half(Axis::Vlan)),
+            ethertype: half(Axis::Ethertype),
+            ip,
+        }
+    }
+
+    /// The fields as the evaluator takes them.
+    #[must_use]
+    pub fn fields(&self) -> Fields {
+        let of_frame = Fields {
+            dst_mac: self.dst_mac.0,
+            src_mac: self.src_mac.0,
+            vlan: self.vlan,
+            ethertype: self.ethertype,
+            ..Fields::default()
+        };
+        let Some(ip) = &self.ip else {
+            return of_frame;
+        };
+        Fields {
+            length: Some(ip.length.into()),
+            dscp: Some(ip.dscp),
+            family: Some(ip.family()),
+            src: Some(ip.src),
+            dst: Some(ip.dst),
+            protocol: Some(ip.protocol),
+            sport: ip.ports.map(|(sport, _)| sport),
+            dport: ip.ports.map(|(_, dport)| dport),
+            tcp_flags: ip.tcp_flags,
+            hop_limit: Some(ip.ttl),
+            is_fragment: Some(ip.fragment != Fragment::Whole),
+            icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
+            ..of_frame
+        }
+    }
+}
+
+/// The values of a packet on the axes, on an interface of this class; `None` for a packet that is
+/// not of these [`Packets`].
+pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Option<Point> {
+    if fields.family != packets.family() {
+        return None;
+    }
+    let address = |address: Option<IpAddr>| match address {
+        Some(IpAddr::V4(address)) => u32::from(address).into(),
+        Some(IpAddr::V6(address)) => u128::from(address),
+        None => 0,
+    };
+    let has_upper = fields.sport.is_some() || fields.icmp.is_some();
+    Some(Axis::ALL.map(|axis| {
+        match axis {
+            Axis::Interface => interface as u128,
+            Axis::Ethertype => fields.ethertype.into(),
+            Axis::Vlan => fields.vlan.map_or(ABSENT, u128::from),
+            Axis::SrcMac => fields.src_mac.into(),
+            Axis::DstMac => fields.dst_mac.into(),
+            Axis::Length => fields
+                .length
+                .map_or(ABSENT, |length| length.min(0xffff).into()),
+            Axis::Dscp => fields.dscp.map_or(ABSENT, u128::from),
+            Axis::Src => address(fields.src),
+            Axis::Dst => address(fields.dst),
+            Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),
+            Axis::Sport => fields.sport.map_or(ABSENT, u128::from),
+            Axis::Dport => fields.dport.map_or(ABSENT, u128::from),
+            Axis::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
+            Axis::Icmp => fields.icmp.map_or(ABSENT, u128::from),
+            Axis::Ttl => fields.hop_limit.map_or(ABSENT, u128::from),
+            // Rules cannot tell which fragment it is but by what headers it has.
+            Axis::Fragment => match (fields.is_fragment, has_upper) {
+                (None, _) => ABSENT,
+                (Some(false), _) => WHOLE,
+                (Some(true), true) => FIRST,
+                (Some(true), false) => LATER,
+            },
+        }
+    }))
+}
+
+/// In the notation for packets, in which all that is not usual is said.
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ip {
+            None if self.ethertype == ethertype::ARP => f.write_str("arp 192.0.2.9 > 192.0.2.1")?,
+            None => write!(f, "ethertype 0x{:04x}", self.ethertype)?,
+            Some(ip) => ip.fmt(f)?,
+        }
+        if let Some(vlan) = self.vlan {
+            write!(f, " vlan {vlan}")?;
+        }
+        if self.src_mac != Mac::USUAL_SRC {
+            write!(f, " src_mac {}", self.src_mac)?;
+        }
+        if self.dst_mac != Mac::USUAL_DST {
+            write!(f, " dst_mac {}", self.dst_mac)?;
+        }
+        write!(f, " interface {}", self.interface)
+    }
+}
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match protocol_name(self.protocol) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "{}", self.protocol)?,
+        }
+        match self.ports {
+            Some((sport, dport)) => {
+                let end = |address: IpAddr, port: u16| SocketAddr::from((address, port));
+                write!(f, " {} > {}", end(self.src, sport), end(self.dst, dport))?;
+            }
+            None => write!(f, " {} > {}", self.src, self.dst)?,
+        }
+        if let Some(flags) = self.tcp_flags {
+            write!(f, " {}", flag_names(flags))?;
+        }
+        if let Some((kind, code)) = self.icmp {
+            match icmp_type_name(self.family(), kind) {
+                Some(name) => write!(f, " {name}")?,
+                None => write!(f, " {kind}")?,
+            }
+            if code != 0 {
+                write!(f, "/{code}")?;
+            }
+        }
+        match self.fragment {
+            Fragment::Whole => {}
+            Fragment::First => f.write_str(" fragment 0+")?,
+            Fragment::Later => f.write_str(" fragment 1480")?,
+        }
+        // Messages of neighbours and groups have other hop limits when none is said.
+        if self.ttl != USUAL_TTL || self.protocol == protocol::ICMPV6 {
+            write!(f, " ttl {}", self.ttl)?;
+        }
+        if self.dscp != 0 {
+            write!(f, " dscp {}", self.dscp)?;
+        }
+        if self.length != USUAL_LENGTH {
+            write!(f, " length {}", self.length)?;
+        }
+        Ok(())
+    }
+}
+
+/// The names of the flags that are set; `null` for none.
+fn flag_names(flags: u8) -> String {
+    let set = (0..)
+        .zip(tcp_flags())
+        .filter(|(bit, _)| flags & 1 << bit != 0);
+    let names: Vec<&str> = set.map(|(_, name)| name).collect();
+    if names.is_empty() {
+        "null".to_owned()
+    } else {
+        names.join(",")
+    }
+}

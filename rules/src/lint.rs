@@ -1,0 +1,115 @@
+//! What may not be as it was meant in a rule file that can be used, and takes work to find: rules
+//! that no packet reaches, and members of sets that others have.
+//!
+//! This module owns how these findings are told. What they are is for [`crate::analysis`] and
+//! [`redundancy`].
+
+mod redundancy;
+
+use std::{fmt::Display, sync::Arc};
+
+use crate::{
+    analysis::{Budget, Unreached, unreached},
+    diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
+    ruleset::{RuleId, Ruleset},
+    syntax,
+};
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Lint {
+    /// The warnings of [`crate::load`] and those that take work, by place.
+    pub warnings: Vec<Diagnostic>,
+    /// The number of rules of which the budget did not suffice to say whether a packet reaches them.
+    pub undecided: usize,
+}
+
+/// The most rules that are named as those that take the packets of another.
+const MOST_NAMED: usize = 4;
+
+/// Finds all that there is to warn of in a rule file, as far as the budget goes. List files are asked
+/// for as by [`crate::load`].
+///
+/// # Errors
+///
+/// Those of [`crate::load`].
+pub fn lint<E: Display>(
+    source: &Arc<Source>,
+    mut list: impl FnMut(&str) -> Result<Source, E>,
+    budget: &mut Budget,
+) -> Result<Lint, Vec<Diagnostic>> {
+    let loaded = crate::load(source, &mut list)?;
+    let mut report = Report::new(source);
+    let mut quiet = Report::new(source);
+    let Some(tree) = syntax::tree(source, &mut quiet) else {
+        return Ok(Lint {
+            warnings: loaded.warnings,
+            undecided: loaded.ruleset.rules.len(),
+        });
+    };
+    let file = syntax::file(&tree, &mut quiet);
+    let reach = unreached(&loaded.ruleset, budget);
+    let names: Vec<Span> = file.rules.iter().map(name).collect();
+    for found in &reach.unreached {
+        // Where a single field leaves nothing, that was told at the field.
+        let rule = file.rules.get(found.rule.0 as usize);
+        let mut fields = rule.iter().flat_map(|rule| &rule.fields);
+        let is_told = fields.any(|field| {
+            let mut warnings = loaded.warnings.iter();
+            warnings.any(|of| of.code == Code::NeverMatches && of.primary.span == field.span)
+        });
+        if !is_told {
+            tell(found, &loaded.ruleset, &names, &mut report);
+        }
+    }
+    redundancy::warn(&file, &mut list, &mut report);
+    report.extend(loaded.warnings);
+    Ok(Lint {
+        warnings: report.into_diagnostics(),
+        undecided: reach.undecided.len(),
+    })
+}
+
+fn name(rule: &syntax::Rule<'_>) -> Span {
+    rule.name.map_or(Span::from(0..0), |name| name.span)
+}
+
+fn tell(found: &Unreached, ruleset: &Ruleset, names: &[Span], report: &mut Report) {
+    let called = |id: RuleId| {
+        let rule = ruleset.rules.get(id.0 as usize);
+        quoted(rule.map_or("", |rule| rule.name.as_str()))
+    };
+    let span = |id: RuleId| {
+        names
+            .get(id.0 as usize)
+            .copied()
+            .unwrap_or(Span::from(0..0))
+    };
+    let rule = called(found.rule);
+    if found.by.is_empty() {
+        let message = format!("the rule {rule} can never match");
+        report
+            .add(Code::NeverMatches, span(found.rule), message)
+            .label("no packet has all of its fields");
+        return;
+    }
+    let message = format!("no packet reaches the rule {rule}");
+    let warning = report.add(Code::Unreached, span(found.rule), message);
+    for (at, id) in found.by.iter().take(MOST_NAMED).enumerate() {
+        let note = match (at, found.by.len()) {
+            (0, 1) => format!("{} takes all of its packets before", called(*id)),
+            (0, _) => format!("{} takes some of its packets before", called(*id)),
+            _ => format!("{} takes others", called(*id)),
+        };
+        warning.note_at(span(*id), note);
+    }
+    if let more @ 1.. = found.by.len().saturating_sub(MOST_NAMED) {
+        let rules = if more == 1 {
+            "rule takes"
+        } else {
+            "rules take"
+        };
+        warning.note(format!("{more} more {rules} the others"));
+    }
+    warning.help("move it up, or take it out");
+}

@@ -1,0 +1,259 @@
+//! Members of sets and fields that another member has.
+
+use std::{cmp::Reverse, collections::HashMap, fmt::Display, sync::Arc};
+
+use crate::{
+    diagnostics::{Code, Report, Source, Span, quoted},
+    lists,
+    syntax::{
+        Field, FieldName, File, Members, Operand, Term,
+        address::{self, AddressRange},
+        number,
+    },
+};
+
+/// The most redundant members of one set that are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// The most redundant members of one list file that are shown.
+const MOST_SHOWN: usize = 3;
+
+/// Warns of redundant members of sets, list files and fields.
+pub(super) fn warn<E: Display>(
+    file: &File<'_>,
+    list: &mut impl FnMut(&str) -> Result<Source, E>,
+    report: &mut Report,
+) {
+    let mut read: HashMap<&str, Vec<Member>> = HashMap::new();
+    let mut sets: HashMap<&str, Vec<Member>> = HashMap::new();
+    for set in &file.sets {
+        match &set.members {
+            None => {}
+            Some(Members::Inline(terms)) => {
+                let members: Vec<Member> = terms.iter().filter_map(literal).collect();
+                warn_of_terms(&members, report);
+                sets.insert(set.name.value, members);
+            }
+            Some(Members::File(name)) => {
+                let members = read.entry(name.value).or_insert_with(|| {
+                    let source = list(name.value).map(Arc::new);
+                    source.map_or_else(|_| Vec::new(), |source| members_of(&source, report))
+                });
+                sets.insert(set.name.value, members.clone());
+            }
+        }
+    }
+    let sets: HashMap<&str, Cover> = sets
+        .into_iter()
+        .map(|(name, members)| (name, Cover::new(members)))
+        .collect();
+    for rule in &file.rules {
+        for field in &rule.fields {
+            warn_of_field(field, &sets, report);
+        }
+    }
+}
+
+/// A member: a range of addresses or numbers, and where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    span: Span,
+    kind: Kind,
+    first: u128,
+    last: u128,
+}
+
+/// What cannot be compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Ipv4,
+    Ipv6,
+    Number,
+}
+
+impl Member {
+    fn of_addresses(span: Span, range: AddressRange) -> Self {
+        let (kind, first, last) = match range {
+            AddressRange::V4(first, last) => (Kind::Ipv4, first.into(), last.into()),
+            AddressRange::V6(first, last) => (Kind::Ipv6, first, last),
+        };
+        Self {
+            span,
+            kind,
+            first,
+            last,
+        }
+    }
+
+    fn read(span: Span, text: &str) -> Option<Self> {
+        if let Ok(range) = address::parse(text.as_bytes()) {
+            return Some(Self::of_addresses(span, range));
+        }
+        let (first, last): (u16, u16) = number::range(text).ok()?;
+        Some(Self {
+            span,
+            kind: Kind::Number,
+            first: first.into(),
+            last: last.into(),
+        })
+    }
+
+    fn has(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.first <= other.first && other.last <= self.last
+    }
+}
+
+fn literal(term: &Term<'_>) -> Option<Member> {
+    match term.split() {
+        (false, Operand::Literal(text)) => Member::read(term.span, text),
+        _ => None,
+    }
+}
+
+/// The members that another has, and which: of two that are the same, the second.
+fn redundant(members: &[Member]) -> Vec<(Member, Member)> {
+    let mut sorted = members.to_vec();
+    sorted.sort_by_key(|member| {
+        (
+            member.kind,
+            member.first,
+            Reverse(member.last),
+            member.span.start,
+        )
+    });
+    let mut found = Vec::new();
+    let mut widest: Option<Member> = None;
+    for member in sorted {
+        match widest.filter(|widest| widest.has(&member)) {
+            Some(widest) => found.push((member, widest)),
+            None => widest = Some(member),
+        }
+    }
+    found.sort_by_key(|(member, _)| member.span.start);
+    found
+}
+
+/// The members of a set by which others can be looked up.
+struct Cover(Vec<Member>);
+
+impl Cover {
+    fn new(members: Vec<Member>) -> Self {
+        let gone: Vec<usize> = redundant(&members)
+            .iter()
+            .map(|(member, _)| member.span.start)
+            .collect();
+        let mut kept = members;
+        kept.retain(|member| gone.binary_search(&member.span.start).is_err());
+        kept.sort_by_key(|member| (member.kind, member.first));
+        Self(kept)
+    }
+
+    fn has(&self, wanted: &Member) -> bool {
+        let key = (wanted.kind, wanted.first);
+        let at = self
+            .0
+            .partition_point(|member| (member.kind, member.first) <= key);
+        let before = at.checked_sub(1).and_then(|at| self.0.get(at));
+        before.is_some_and(|member| member.has(wanted))
+    }
+}
+
+fn warn_of_terms(members: &[Member], report: &mut Report) {
+    let found = redundant(members);
+    for (at, (member, widest)) in found.iter().take(MOST_TOLD).enumerate() {
+        let more = found.len().saturating_sub(MOST_TOLD);
+        let same = member.first == widest.first && member.last == widest.last;
+        let what = if same {
+            "is given twice"
+        } else {
+            "is in another member"
+        };
+        let (note, span) = ("it is here", widest.span);
+        let warning = report.add(
+            Code::RedundantMember,
+            member.span,
+            format!("the member {what}"),
+        );
+        warning.note_at(span, note);
+        if more > 0 && at == MOST_TOLD - 1 {
+            warning.note(format!("{more} more members are in others"));
+        }
+    }
+}
+
+/// The members of a list file; warns of those that are redundant in one warning.
+fn members_of(source: &Arc<Source>, report: &mut Report) -> Vec<Member> {
+    let members = lists::members(source);
+    let members: Vec<Member> = members
+        .map(|(span, range)| Member::of_addresses(span, range))
+        .collect();
+    let found = redundant(&members);
+    let Some((first, _)) = found.first() else {
+        return members;
+    };
+    let count = found.len();
+    let message = match count {
+        1 => "1 line of the list is in another".to_owned(),
+        _ => format!("{count} lines of the list are in others"),
+    };
+    let mut warning =
+        crate::diagnostics::Diagnostic::new(Code::RedundantMember, source, first.span, message);
+    for (member, widest) in found.iter().take(MOST_SHOWN) {
+        let line = |span: Span| source.place(span.start).line;
+        let text = |span: Span| {
+            let bytes = source.bytes().get(span.start..span.end).unwrap_or_default();
+            quoted(&String::from_utf8_lossy(bytes))
+        };
+        warning.note(format!(
+            "{} in line {} is in {} of line {}",
+            text(member.span),
+            line(member.span),
+            text(widest.span),
+            line(widest.span)
+        ));
+    }
+    report.extend([warning]);
+    members
+}
+
+/// Warns of the terms of a field that other terms, or sets that it names, have.
+fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Report) {
+    match field.name {
+        FieldName::Src
+        | FieldName::Dst
+        | FieldName::Sport
+        | FieldName::Dport
+        | FieldName::Proto
+        | FieldName::Length
+        | FieldName::Ttl
+        | FieldName::Vlan => {}
+        FieldName::Interface
+        | FieldName::Family
+        | FieldName::Ethertype
+        | FieldName::SrcMac
+        | FieldName::DstMac
+        | FieldName::TcpFlags
+        | FieldName::IcmpType
+        | FieldName::Dscp
+        | FieldName::Fragment => return,
+    }
+    for negated in [false, true] {
+        let terms = field.terms.iter().filter(|term| term.split().0 == negated);
+        let (mut literals, mut named) = (Vec::new(), Vec::new());
+        for term in terms {
+            match term.split().1 {
+                Operand::Literal(text) => literals.extend(Member::read(term.span, text)),
+                Operand::Set(name) => named.extend(sets.get(name).map(|set| (name, term, set))),
+            }
+        }
+        warn_of_terms(&literals, report);
+        for member in &literals {
+            if let Some((name, term, _)) = named.iter().find(|(_, _, set)| set.has(member)) {
+                let message = format!("the set {} has the member already", quoted(name));
+                report
+                    .add(Code::RedundantMember, member.span, message)
+                    .note_at(term.span, "the set is named here");
+            }
+        }
+    }
+}

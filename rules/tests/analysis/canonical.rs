@@ -1,0 +1,130 @@
+//! Rule sets in one form: the text is a rule file that says the same.
+
+use std::sync::Arc;
+
+use rules::{
+    canonical,
+    compiler::{Target, compile},
+    diagnostics::{Source, render},
+    ruleset::{InterfacePattern, Ruleset},
+    testing::{INTERFACES, Random, Shape, ruleset},
+};
+
+#[expect(clippy::panic, reason = "how a test fails")]
+fn load(text: &str) -> Ruleset {
+    let source = Arc::new(Source::new("rules.toml", text));
+    let loaded = rules::load(&source, |_| Err("no list files"));
+    let loaded = loaded.unwrap_or_else(|errors| {
+        let shown: Vec<String> = errors.iter().map(render).collect();
+        panic!("{}\n{text}", shown.join("\n"))
+    });
+    loaded.ruleset
+}
+
+const SAMPLES: [&str; 3] = [
+    include_str!("../../samples/ddos.toml"),
+    include_str!("../../samples/demo.toml"),
+    include_str!("../../samples/home.toml"),
+];
+
+#[test]
+fn samples_in_one_form_say_the_same() {
+    for sample in SAMPLES {
+        let source = Arc::new(Source::new("rules.toml", sample));
+        let list = |name: &str| Ok::<_, String>(Source::new(name, "192.0.2.0/24\n2001:db8::/32\n"));
+        let before = rules::load(&source, list).unwrap().ruleset;
+        let text = canonical::text(&before);
+        let after = load(&text);
+        assert!(same(&before, &after), "{text}");
+        assert_eq!(canonical::text(&after), text);
+    }
+}
+
+/// Rule sets are the same but for where their rules stand.
+fn same(before: &Ruleset, after: &Ruleset) -> bool {
+    before.settings == after.settings
+        && before.rules.len() == after.rules.len()
+        && before.rules.iter().zip(&after.rules).all(|(one, other)| {
+            (&one.name, one.verdict, &one.matches) == (&other.name, other.verdict, &other.matches)
+        })
+}
+
+#[test]
+fn random_rule_sets_in_one_form_have_the_same_image() {
+    let mut compared = 0;
+    for shape in [
+        Shape::Few,
+        Shape::Upper,
+        Shape::Details,
+        Shape::Negatives,
+        Shape::Interfaces,
+    ] {
+        let mut seeds = Random::new(0xca ^ shape as u64);
+        for _ in 0..60 {
+            let mut before = ruleset(&mut Random::new(seeds.bits()), shape);
+            before.settings.interfaces = InterfacePattern::parse("*").into_iter().collect();
+            // What no rule file says: fields that no packet has together, or messages of a family
+            // that the other fields exclude.
+            let settings = before.settings.clone();
+            before.rules.retain(|rule| {
+                let alone = Ruleset {
+                    settings: settings.clone(),
+                    rules: vec![rule.clone()],
+                };
+                let text = canonical::text(&alone);
+                let source = Arc::new(Source::new("rules.toml", text));
+                let loaded = rules::load(&source, |_| Err("no list files"));
+                loaded.is_ok_and(|loaded| same(&alone, &loaded.ruleset))
+            });
+            let after = load(&canonical::text(&before));
+            compared += after.rules.len();
+            assert_eq!(image(&before), image(&after));
+        }
+    }
+    assert!(compared > 1000, "{compared}");
+}
+
+#[expect(clippy::unwrap_used, reason = "how a test fails")]
+fn image(ruleset: &Ruleset) -> Vec<u8> {
+    let interfaces =
+        INTERFACES.map(|(index, name)| (rules::compiler::InterfaceIndex(index), name.to_owned()));
+    let slots: Vec<u32> = (0..).take(ruleset.rules.len()).collect();
+    let target = Target {
+        interfaces: &interfaces,
+        slots: &slots,
+        metadata: &[],
+        max_bytes: 64 << 20,
+    };
+    compile(ruleset, &target).unwrap().bytes().to_vec()
+}
+
+/// Every way to write the messages of ICMP and the flags of TCP comes back as it was.
+#[test]
+fn every_field_comes_back() {
+    let fields = [
+        "icmp_type = \"echo-request\"",
+        "icmp_type = \"!echo-request\"",
+        "icmp_type = [\"destination-unreachable/1-3\", \"packet-too-big\"]",
+        "icmp_type = [\"8\", \"3/4\", \"13-14/0\"]\nproto = \"icmp\"",
+        "icmp_type = \"!128\"\nfamily = \"ipv6\"",
+        "tcp_flags = \"syn,!ack\"",
+        "tcp_flags = [\"syn\", \"!syn\"]",
+        "tcp_flags = [\"fin,syn\", \"!rst,!psh\", \"cwr\"]",
+        "src = [\"192.0.2.0-192.0.2.9\", \"2001:db8::/33\", \"!192.0.2.4\"]",
+        "src = \"!192.0.2.4\"",
+        "vlan = [\"none\", \"7-9\"]",
+        "vlan = \"!4\"",
+        "src_mac = \"02:00:00:00:00:01\"\ndst_mac = \"!01:00:00:00:00:00/8\"",
+        "ethertype = [\"arp\", \"0x88cc\"]",
+        "length = \"!0-99\"\nttl = [1, \"5-7\"]\ndscp = \"ef\"\nfragment = false",
+        "interface = [\"eth*\", \"!eth0\"]\nproto = [\"tcp\", \"udp\"]\ndport = \"!80\"",
+    ];
+    for field in fields {
+        let text = format!(
+            "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"a \\\"b\\\" \\\\\"\naction = \"count\"\n{field}\n"
+        );
+        let before = load(&text);
+        let written = canonical::text(&before);
+        assert!(same(&before, &load(&written)), "{field}\n{written}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Differences of random rule sets against the verdicts of the evaluator on random packets.
+
+use std::collections::HashSet;
+
+use rules::{
+    analysis::{Budget, Compare, Decider, Diff, diff},
+    evaluator::{Outcome, decode, evaluate, judge},
+    ruleset::Ruleset,
+    testing::{Random, Shape, probe, ruleset},
+};
+
+use crate::{edits::edited, frames::frame};
+
+macro_rules! shapes {
+    ($($name:ident: $shape:ident, $pairs:literal x $packets:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            run(Shape::$shape, $pairs, $packets);
+        })*
+
+        #[test]
+        fn every_shape_is_compared() {
+            let tried = [$(Shape::$shape),*];
+            assert!(Shape::ALL.iter().all(|shape| tried.contains(shape)));
+        }
+    };
+}
+
+shapes! {
+    few_rules: Few, 400 x 100;
+    hundreds_of_rules: Hundreds, 10 x 400;
+    thousands_of_rules: Thousands, 6 x 600;
+    nested_prefixes: Nested, 60 x 200;
+    single_addresses: Singles, 40 x 200;
+    negatives: Negatives, 60 x 200;
+    interfaces: Interfaces, 60 x 200;
+    many_count_rules: Counts, 20 x 200;
+    wildcards: Wildcards, 200 x 100;
+    ports_flags_and_messages: Upper, 60 x 200;
+    details: Details, 60 x 200;
+    long_address_lists: Blocklist, 6 x 300;
+    long_lists_in_few_networks: Dense, 4 x 300;
+}
+
+/// What came of the comparisons, so that a test in which nothing differs fails.
+#[derive(Debug, Default)]
+struct Tally {
+    differing_packets: usize,
+    same_packets: usize,
+    changes: usize,
+}
+
+fn run(shape: Shape, pairs: usize, packets: usize) {
+    let mut tally = Tally::default();
+    let mut seeds = Random::new(0xd1f ^ shape as u64);
+    for pair in 0..pairs {
+        let seed = seeds.bits();
+        let random = &mut Random::new(seed);
+        let old = ruleset(random, shape);
+        // Every fourth pair has nothing to do with each other.
+        let new = match pair % 4 {
+            0 if old.rules.len() < 400 => ruleset(random, shape),
+            _ => edited(random, &old, shape),
+        };
+        compare(random, &old, &new, packets, &mut tally);
+    }
+    assert!(
+        tally.differing_packets > 0 && tally.same_packets > 0,
+        "{tally:?}"
+    );
+    assert!(tally.changes > 0, "{tally:?}");
+}
+
+#[expect(clippy::unwrap_used, reason = "how a test fails")]
+fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, tally: &mut Tally) {
+    let verdicts = diff(old, new, Compare::Verdicts, &mut Budget::default()).unwrap();
+    let deciders = diff(old, new, Compare::Deciders, &mut Budget::default()).unwrap();
+    assert!(verdicts.undecided.is_empty() && deciders.undecided.is_empty());
+    check_witnesses(&verdicts, old, new);
+    check_witnesses(&deciders, old, new);
+    tally.changes += verdicts.changes.len();
+    let aims = [
+        old.clone(),
+        new.clone(),
+        changed(old, new),
+        changed(new, old),
+    ];
+    for turn in 0..packets {
+        let probe = probe(random, &aims[turn % aims.len()]);
+        let (Ok(fields), Some(interface)) = (decode(&probe.frame), probe.interface_name()) else {
+            continue;
+        };
+        let (before, after) = (
+            judge(old, &fields, Some(interface)),
+            judge(new, &fields, Some(interface)),
+        );
+        let differs = before.action != after.action;
+        let context = || format!("{fields:?} on {interface}: {before:?}, {after:?}");
+        assert_eq!(
+            verdicts.holds(old, new, &fields, interface),
+            differs,
+            "{}",
+            context()
+        );
+        let moves = differs || name(old, before.outcome) != name(new, after.outcome);
+        assert_eq!(
+            deciders.holds(old, new, &fields, interface),
+            moves,
+            "{}",
+            context()
+        );
+        if differs {
+            tally.differing_packets += 1;
+        } else {
+            tally.same_packets += 1;
+        }
+    }
+}
+
+/// The rules of the one that are not in the other at the same place.
+fn changed(one: &Ruleset, other: &Ruleset) -> Ruleset {
+    let same: HashSet<&str> = one
+        .rules
+        .iter()
+        .zip(&other.rules)
+        .filter(|(one, other)| one == other)
+        .map(|(one, _)| one.name.as_str())
+        .collect();
+    let mut changed = one.clone();
+    changed
+        .rules
+        .retain(|rule| !same.contains(rule.name.as_str()));
+    changed.rules.truncate(20);
+    changed
+}
+
+fn name(ruleset: &Ruleset, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Rule(id) => format!("rule {}", ruleset.rules[id.0 as usize].name),
+        Outcome::Reason(reason) => format!("{reason:?}"),
+    }
+}
+
+/// Each witness is a frame that can exist, is judged as is said, and is in its own area.
+fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
+    for change in &diff.changes {
+        for area in &change.areas {
+            let witness = &area.witness;
+            let frame = frame(witness);
+            assert_eq!(decode(&frame), Ok(witness.fields()), "{witness}");
+            for (ruleset, (decider, action)) in [(old, change.old), (new, change.new)] {
+                let judged = evaluate(ruleset, &frame, Some(&witness.interface));
+                assert_eq!(judged.action, action, "{witness}");
+                match (decider, judged.outcome) {
+                    (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),
+                    (Decider::Neighbour | Decider::Policy, outcome) => {
+                        assert!(matches!(outcome, Outcome::Reason(_)), "{witness}");
+                    }
+                }
+            }
+            assert!(
+                diff.holds(old, new, &witness.fields(), &witness.interface),
+                "{witness}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rule_set_is_the_same_as_itself() {
+    for shape in Shape::ALL {
+        let ruleset = ruleset(&mut Random::new(7), shape);
+        let same = diff(
+            &ruleset,
+            &ruleset,
+            Compare::Deciders,
+            &mut Budget::default(),
+        )
+        .unwrap();
+        assert!(same.changes.is_empty() && same.undecided.is_empty());
+    }
+}
+
+#[test]
+fn without_a_budget_nothing_is_called_the_same() {
+    let random = &mut Random::new(3);
+    let (old, new) = (
+        ruleset(random, Shape::Hundreds),
+        ruleset(random, Shape::Hundreds),
+    );
+    for budget in [0, 100, 1000, 10_000, 30_000] {
+        let mut budget = Budget::new(budget);
+        let part = diff(&old, &new, Compare::Verdicts, &mut budget).unwrap();
+        assert!(!part.undecided.is_empty(), "{budget:?}");
+        check_witnesses(&part, &old, &new);
+    }
+}
