@@ -6,8 +6,8 @@
 //! upper-layer header, so that within a kind every combination of values can exist. Work is
 //! bounded by a [`Budget`]; what it does not suffice for is said.
 //!
-//! This module knows [`crate::ruleset::Ruleset`] and the evaluator, which checks each packet that is
-//! shown, and nothing of images.
+//! This module knows [`crate::ruleset::Ruleset`], the evaluator, which checks each packet that is
+//! shown, and the notation in which it is shown, and nothing of images.
 
 mod axis;
 mod budget;
@@ -15,6 +15,7 @@ mod comparison;
 mod cube;
 mod describe;
 mod diff;
+mod frame;
 mod interfaces;
 mod overlaps;
 mod region;

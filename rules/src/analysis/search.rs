@@ -11,7 +11,7 @@ use super::{
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
     region::{Partial, Point, Region, Relations},
-    witness::{Mac, USUAL_LENGTH, USUAL_TTL},
+    witness::{Mac, USUAL_TTL},
 };
 
 /// The packets that are tried in each region before it is divided.
@@ -211,12 +211,18 @@ fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
 /// A value that people know, if the region has it, or else the first.
 fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
+    let values = region.values(axis);
     let known: [Option<u128>; 2] = match axis {
         Axis::Interface | Axis::Proto => [None, None],
         Axis::Vlan => [Some(super::axis::ABSENT), None],
         Axis::SrcMac => [Some(Mac::USUAL_SRC.0.into()), None],
         Axis::DstMac => [Some(Mac::USUAL_DST.0.into()), None],
-        Axis::Length => [Some(USUAL_LENGTH.into()), None],
+        // The least that headers need, but for ICMP and ICMPv6, of which some messages are longer.
+        Axis::Length => match values.ranges().first() {
+            Some((24, _)) => [Some(28), None],
+            Some((44, _)) => [Some(48), None],
+            Some(_) | None => [None, None],
+        },
         Axis::Dscp => [Some(0), None],
         // LLDP.
         Axis::Ethertype => [Some(0x88cc), None],
@@ -231,7 +237,6 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
         Axis::Ttl => [Some(USUAL_TTL.into()), None],
         Axis::Fragment => [Some(super::axis::WHOLE), None],
     };
-    let values = region.values(axis);
     // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
     let fits = |value: &u128| {
         let wide = values

@@ -5,15 +5,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use firewall_ebpf::headers::{ethertype, protocol};
+use firewall_ebpf::headers::ethertype;
 
 use super::{
     axis::{ABSENT, Axis, FIRST, LATER, Packets, WHOLE},
+    frame::frame,
     region::Point,
 };
 use crate::{
-    evaluator::Fields,
+    evaluator::{Fields, decode},
     names::{icmp_type_name, protocol_name, tcp_flags},
+    notation,
     ruleset::Family,
 };
 
@@ -71,18 +73,15 @@ impl Ip {
 /// The hops left of a packet that has come from no router.
 pub(super) const USUAL_TTL: u8 = 64;
 
-/// The bytes of a packet when its length does not matter.
-pub(super) const USUAL_LENGTH: u16 = 84;
-
 /// A MAC address as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mac(pub u64);
 
 impl Mac {
     /// The source when it does not matter.
-    pub(super) const USUAL_SRC: Self = Self(0x0200_0000_0001);
+    pub(super) const USUAL_SRC: Self = Self(0x0000_5e00_53fe);
     /// The destination when it does not matter.
-    pub(super) const USUAL_DST: Self = Self(0x0200_0000_0002);
+    pub(super) const USUAL_DST: Self = Self(0x0000_5e00_53ff);
 }
 
 impl fmt::Display for Mac {
@@ -217,24 +216,52 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
     }))
 }
 
-/// In the notation for packets, in which all that is not usual is said.
+/// In the notation for packets. What the notation would make otherwise is said; a packet that it
+/// cannot describe is shown as the bytes of a frame.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ip {
-            None if self.ethertype == ethertype::ARP => f.write_str("arp 192.0.2.9 > 192.0.2.1")?,
-            None => write!(f, "ethertype 0x{:04x}", self.ethertype)?,
-            Some(ip) => ip.fmt(f)?,
-        }
+        let mut text = match &self.ip {
+            None if self.ethertype == ethertype::ARP => "arp 192.0.2.9 > 192.0.2.1".to_owned(),
+            None => format!("ethertype 0x{:04x}", self.ethertype),
+            Some(ip) => ip.to_string(),
+        };
         if let Some(vlan) = self.vlan {
-            write!(f, " vlan {vlan}")?;
+            text += &format!(" vlan {vlan}");
         }
-        if self.src_mac != Mac::USUAL_SRC {
-            write!(f, " src_mac {}", self.src_mac)?;
+        text += &self.unusual(&read(&text).unwrap_or_default());
+        if read(&text) != Some(self.fields()) {
+            let digits = frame(self).into_iter().map(|byte| format!("{byte:02x}"));
+            text = format!("hex {}", digits.collect::<String>());
         }
-        if self.dst_mac != Mac::USUAL_DST {
-            write!(f, " dst_mac {}", self.dst_mac)?;
+        write!(f, "{text} interface {}", self.interface)
+    }
+}
+
+/// What the notation makes of a text.
+fn read(text: &str) -> Option<Fields> {
+    decode(&notation::read(text).ok()?.frame).ok()
+}
+
+impl Witness {
+    /// The words for what is another than the notation has `made` of the packet without them.
+    fn unusual(&self, made: &Fields) -> String {
+        let wanted = self.fields();
+        let mut words = String::new();
+        if made.src_mac != wanted.src_mac {
+            words += &format!(" src_mac {}", self.src_mac);
         }
-        write!(f, " interface {}", self.interface)
+        if made.dst_mac != wanted.dst_mac {
+            words += &format!(" dst_mac {}", self.dst_mac);
+        }
+        if let Some(ip) = &self.ip {
+            if made.hop_limit != wanted.hop_limit {
+                words += &format!(" ttl {}", ip.ttl);
+            }
+            if made.length != wanted.length {
+                words += &format!(" length {}", ip.length);
+            }
+        }
+        words
     }
 }
 
@@ -268,15 +295,8 @@ impl fmt::Display for Ip {
             Fragment::First => f.write_str(" fragment 0+")?,
             Fragment::Later => f.write_str(" fragment 1480")?,
         }
-        // Messages of neighbours and groups have other hop limits when none is said.
-        if self.ttl != USUAL_TTL || self.protocol == protocol::ICMPV6 {
-            write!(f, " ttl {}", self.ttl)?;
-        }
         if self.dscp != 0 {
             write!(f, " dscp {}", self.dscp)?;
-        }
-        if self.length != USUAL_LENGTH {
-            write!(f, " length {}", self.length)?;
         }
         Ok(())
     }

@@ -1,0 +1,74 @@
+//! The frame of a packet that is only known by its fields.
+
+use std::net::IpAddr;
+
+use super::witness::{Fragment, Ip, Witness};
+
+/// A frame that holds the packet, the shortest that does.
+pub(super) fn frame(witness: &Witness) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame.extend(&witness.dst_mac.0.to_be_bytes()[2..]);
+    frame.extend(&witness.src_mac.0.to_be_bytes()[2..]);
+    if let Some(vlan) = witness.vlan {
+        frame.extend([0x81, 0]);
+        frame.extend(vlan.to_be_bytes());
+    }
+    frame.extend(witness.ethertype.to_be_bytes());
+    if let Some(ip) = &witness.ip {
+        frame.extend(packet(ip));
+    }
+    frame
+}
+
+/// The IP packet, of which all that the fields do not say is zero.
+fn packet(ip: &Ip) -> Vec<u8> {
+    let mut packet = match (ip.src, ip.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let fragment: u16 = match ip.fragment {
+                Fragment::Whole => 0,
+                Fragment::First => 0x2000,
+                Fragment::Later => 2,
+            };
+            let mut header = vec![0x45, ip.dscp << 2];
+            header.extend(ip.length.to_be_bytes());
+            header.extend([0, 0]);
+            header.extend(fragment.to_be_bytes());
+            header.extend([ip.ttl, ip.protocol, 0, 0]);
+            header.extend(src.octets());
+            header.extend(dst.octets());
+            header
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            let mut header = vec![0x60 | ip.dscp >> 2, ip.dscp << 6, 0, 0];
+            header.extend(ip.length.saturating_sub(40).to_be_bytes());
+            let next = match ip.fragment {
+                Fragment::Whole => ip.protocol,
+                Fragment::First | Fragment::Later => 44,
+            };
+            header.extend([next, ip.ttl]);
+            header.extend(src.octets());
+            header.extend(dst.octets());
+            match ip.fragment {
+                Fragment::Whole => {}
+                Fragment::First => header.extend([ip.protocol, 0, 0, 1, 0, 0, 0, 0]),
+                Fragment::Later => header.extend([ip.protocol, 0, 0, 16, 0, 0, 0, 0]),
+            }
+            header
+        }
+        // Both addresses are of one family.
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Vec::new(),
+    };
+    if let Some((sport, dport)) = ip.ports {
+        packet.extend(sport.to_be_bytes());
+        packet.extend(dport.to_be_bytes());
+        if let Some(flags) = ip.tcp_flags {
+            packet.extend([0; 8]);
+            packet.extend([5 << 4, flags]);
+        }
+    }
+    if let Some((kind, code)) = ip.icmp {
+        packet.extend([kind, code]);
+    }
+    packet.resize(ip.length.into(), 0);
+    packet
+}
