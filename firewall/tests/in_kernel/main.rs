@@ -13,6 +13,7 @@
 mod blocklist;
 mod checking;
 mod details;
+mod kernel;
 mod life_cycle;
 mod long_work;
 mod machine;
