@@ -14,7 +14,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ledger.toml");
 const HEAD: &str = "\
 # What the verifier and the JIT make of the shipped program, by kernel. A growth of more than a
 # fifth fails, and so does more than half of the verifier's limit of 1,000,000 instructions.
-# Reviewed; `make vm-test RENEW=1` writes it anew.
+# Reviewed; `make vm-test RENEW=1 SCENARIO=load` writes it anew.
 ";
 
 /// The most instructions that the verifier goes through (`BPF_COMPLEXITY_LIMIT_INSNS`, Linux 5.2).
@@ -58,7 +58,7 @@ impl Ledger {
         }
         let Some(entry) = self.0.get(kernel) else {
             faults.push(format!(
-                "ledger.toml lacks the line `{}`; `make vm-test RENEW=1` adds it",
+                "ledger.toml lacks the line `{}`; `make vm-test RENEW=1 SCENARIO=load` adds it",
                 line(kernel, verified)
             ));
             return faults;
@@ -71,7 +71,7 @@ impl Ledger {
             if is > was + was / 5 {
                 faults.push(format!(
                     "`{what}` grew from {was} to {is}, by more than a fifth; if it must, \
-                     `make vm-test RENEW=1` writes ledger.toml anew"
+                     `make vm-test RENEW=1 SCENARIO=load` writes ledger.toml anew"
                 ));
             }
         }
