@@ -34,10 +34,12 @@ test:
 	@scripts/setup.sh build test
 	@scripts/test.sh
 
-# The kernels are in vm-tests/kernels.toml.
+# The kernels are in vm-tests/kernels.toml. KERNEL and SCENARIO take several names. With OPTIONAL=1 a
+# kernel that cannot be fetched is no failure; with RENEW=1 vm-tests/ledger.toml is written anew.
 vm-test:
 	@scripts/setup.sh build test vm
-	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(if $(KERNEL),--kernel $(KERNEL))
+	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(addprefix --kernel ,$(KERNEL)) \
+		$(addprefix --scenario ,$(SCENARIO)) $(if $(OPTIONAL),--optional) $(if $(RENEW),--renew)
 
 # The results of a whole run are kept with the source; those of a quick one are not.
 bench: RESULTS := benches/results

@@ -49,15 +49,16 @@ pub(crate) struct Programs<'a> {
     pub(crate) differ: bool,
 }
 
-/// Opens the links that are pinned.
+/// Opens the links that are pinned; one whose pin is removed meanwhile is none.
 pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
-    pins.linked()?
-        .into_iter()
-        .map(|name| {
-            let link = Arc::new(Link::open(&pins.link(&name), &name)?);
-            Ok(Attachment { name, link })
-        })
-        .collect()
+    let mut attachments = Vec::new();
+    for name in pins.linked()? {
+        if let Some(link) = Link::open(&pins.link(&name), &name)? {
+            let link = Arc::new(link);
+            attachments.push(Attachment { name, link });
+        }
+    }
+    Ok(attachments)
 }
 
 /// What the kernel says about the links, for a plan.

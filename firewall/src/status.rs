@@ -87,7 +87,16 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<(), Error> {
         .map_err(Error::Output)
 }
 
+/// Reads the status; again when maps were freed meanwhile, since another generation came into force.
 async fn collect(config: &Config) -> Result<Status, Error> {
+    loop {
+        if let Some(status) = collect_once(config).await? {
+            return Ok(status);
+        }
+    }
+}
+
+async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     let loaded = loaded::read(config)?;
     let daemon = match control::ask(&config.run, &config.instance, &Request::Ping).await {
         Ok(Answer::Alive {
@@ -105,7 +114,11 @@ async fn collect(config: &Config) -> Result<Status, Error> {
     let interfaces = interfaces::list().await?;
     let program = info::program(&config.pins.object(Object::Program))?;
     let maps = program.maps.iter().copied().chain([loaded.image]);
-    Ok(Status {
+    let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
+    let Some(maps) = maps else {
+        return Ok(None);
+    };
+    Ok(Some(Status {
         instance: config.instance.clone(),
         generation: loaded.metadata.generation,
         loaded_at: utc(loaded.metadata.loaded_at()),
@@ -116,9 +129,9 @@ async fn collect(config: &Config) -> Result<Status, Error> {
             .iter()
             .map(|link| Attached::new(link, &interfaces))
             .collect(),
-        maps: maps.map(info::map).collect::<Result<_, _>>()?,
+        maps,
         program: Program::new(program),
-    })
+    }))
 }
 
 impl Rules {

@@ -36,7 +36,7 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
         let path = pins.link(name);
         note(
             Link::open(&path, name)
-                .and_then(|link| link.detach())
+                .and_then(|link| link.map_or(Ok(()), |link| link.detach()))
                 .map_err(Into::into),
         );
         note(pins::unpin(&path).map_err(Into::into));

@@ -21,6 +21,12 @@ pub(crate) struct Arguments {
     /// How long one guest may take
     #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// A kernel that can be neither fetched nor found is told and is no failure
+    #[arg(long)]
+    pub(crate) optional: bool,
+    /// Write what the verifier says of the program into ledger.toml, instead of comparing it
+    #[arg(long)]
+    pub(crate) renew: bool,
     /// Use the kernels that were fetched before, and look for no newer ones
     #[arg(long)]
     pub(crate) offline: bool,

@@ -42,8 +42,8 @@ pub(crate) struct Products {
 }
 
 impl Products {
-    /// Builds everything.
-    pub(crate) fn build() -> Result<Self> {
+    /// Builds everything, the tests only if they are to run.
+    pub(crate) fn build(with_tests: bool) -> Result<Self> {
         eprintln!("building for {TARGET}");
         let bins = [
             "-p", "firewall", "-p", "vm-tests", "--bin", "firewall", "--bin", "vm-guest",
@@ -59,28 +59,11 @@ impl Products {
         // features they need.
         let firewall = stripped(&firewall_path)?;
         let guest = stripped(&find("vm-guest")?)?;
-        let built = cargo(
-            &["test", "--no-run"],
-            &["-p", "firewall", "--test", "in_kernel"],
-        )?;
-        let mut tests = Vec::new();
-        for path in built.programs.iter().filter(|path| **path != firewall_path) {
-            tests.push(File {
-                path: "/tests/in_kernel".into(),
-                bytes: stripped(path)?,
-            });
-        }
-        let objects = built.folders.iter().map(|folder| folder.join(OBJECT));
-        for path in objects.filter(|path| path.exists()) {
-            tests.push(File {
-                bytes: read(&path)?,
-                path: path.to_string_lossy().into_owned(),
-            });
-        }
-        let mut commands = Vec::new();
-        for command in COMMANDS {
-            commands.extend(with_libraries(command)?);
-        }
+        let (tests, commands) = if with_tests {
+            (tests(&firewall_path)?, commands()?)
+        } else {
+            (Vec::new(), Vec::new())
+        };
         Ok(Self {
             firewall,
             firewall_path,
@@ -89,6 +72,37 @@ impl Products {
             commands,
         })
     }
+}
+
+/// The binaries of the tests, and the object files that they read.
+fn tests(firewall_path: &Path) -> Result<Vec<File>> {
+    let built = cargo(
+        &["test", "--no-run"],
+        &["-p", "firewall", "--test", "in_kernel"],
+    )?;
+    let mut tests = Vec::new();
+    for path in built.programs.iter().filter(|path| *path != firewall_path) {
+        tests.push(File {
+            path: "/tests/in_kernel".into(),
+            bytes: stripped(path)?,
+        });
+    }
+    let objects = built.folders.iter().map(|folder| folder.join(OBJECT));
+    for path in objects.filter(|path| path.exists()) {
+        tests.push(File {
+            bytes: read(&path)?,
+            path: path.to_string_lossy().into_owned(),
+        });
+    }
+    Ok(tests)
+}
+
+fn commands() -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    for command in COMMANDS {
+        files.extend(with_libraries(command)?);
+    }
+    Ok(files)
 }
 
 /// What cargo built.

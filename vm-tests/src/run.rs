@@ -33,8 +33,11 @@ const OVERHEAD: u64 = 300;
 
 /// Runs everything that was asked for; whether all went well.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
-    let wanted = kernels::wanted(&arguments.kernels)?;
-    let ledger = Ledger::read()?;
+    let mut wanted = kernels::wanted(&arguments.kernels)?;
+    for kernel in &mut wanted {
+        kernel.is_optional |= arguments.optional;
+    }
+    let mut ledger = Ledger::read()?;
     machine::require_qemu()?;
     let cache = PathBuf::from(CACHE);
     fs::create_dir_all(&cache).with_context(|| format!("cannot create `{CACHE}`"))?;
@@ -53,10 +56,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         timeout: arguments.timeout,
     };
     if trials.iter().any(|trial| trial.kernel.is_ok()) {
-        let products = Products::build()?;
+        let products = Products::build(setup.scenarios.contains(&Scenario::Tests))?;
         let jobs = arguments.jobs.unwrap_or_else(jobs).clamp(1, trials.len());
         eprintln!("{jobs} at a time, with {}", setup.accelerator);
         boot_all(&setup, &products, &cache.join("runs"), jobs, &mut trials)?;
+    }
+    if arguments.renew {
+        renew(&mut ledger, &trials)?;
     }
     let mut all_well = true;
     let mut notes = Vec::new();
@@ -70,6 +76,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         println!("{note}");
     }
     Ok(all_well)
+}
+
+/// Has the ledger say what was measured.
+fn renew(ledger: &mut Ledger, trials: &[Trial]) -> Result<()> {
+    for trial in trials {
+        if let Some(verified) = trial.verified() {
+            ledger.renew(&trial.wanted.name, verified);
+        }
+    }
+    ledger.write()
 }
 
 /// A kernel and what came of it.
@@ -166,11 +182,14 @@ impl Trial {
         })
     }
 
-    fn outcome(&self, of: Scenario) -> Option<&Outcome> {
+    /// How a scenario ended, after how many seconds.
+    fn outcome(&self, of: Scenario) -> Option<(&Outcome, f64)> {
         self.ended()?.events.iter().find_map(|event| match event {
             Event::Ended {
-                scenario, outcome, ..
-            } if *scenario == of => Some(outcome),
+                scenario,
+                outcome,
+                seconds,
+            } if *scenario == of => Some((outcome, *seconds)),
             Event::Verified(_)
             | Event::Booted { .. }
             | Event::Began { .. }
@@ -200,9 +219,9 @@ impl Trial {
             scenarios
                 .iter()
                 .map(|&scenario| match self.outcome(scenario) {
-                    Some(Outcome::Passed) => "ok".to_owned(),
-                    Some(Outcome::Lacking(_)) => "less".to_owned(),
-                    Some(Outcome::Failed(_)) => "FAILED".to_owned(),
+                    Some((Outcome::Passed, seconds)) => format!("ok {seconds:.0}"),
+                    Some((Outcome::Lacking(_), seconds)) => format!("less {seconds:.0}"),
+                    Some((Outcome::Failed(_), seconds)) => format!("FAILED {seconds:.0}"),
                     None => none(),
                 }),
         );
@@ -239,7 +258,7 @@ impl Trial {
             });
         }
         for &scenario in scenarios {
-            match self.outcome(scenario) {
+            match self.outcome(scenario).map(|(outcome, _)| outcome) {
                 Some(Outcome::Passed) => {}
                 Some(Outcome::Lacking(what)) => notes.push(format!("{name}: {scenario}: {what}")),
                 Some(Outcome::Failed(why)) => faults.push(format!("{scenario}: {why}")),

@@ -13,7 +13,7 @@ use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use firewall_ebpf::image::{Header, MAGIC, Memory as _};
 
 use super::{
-    memory,
+    info, memory,
     pins::{self, PinError},
     syscall,
 };
@@ -69,7 +69,7 @@ impl ImageError {
         match io_error.raw_os_error() {
             // `KMALLOC_MAX_SIZE`, on Linux 5.10 (`array_map_alloc_check`, kernel/bpf/arraymap.c).
             Some(libc::E2BIG) => Some(
-                "this kernel takes images of at most 4 MiB, some 550,000 addresses; Linux 6.1 and \
+                "this kernel takes images of at most 4 MiB, some 400,000 addresses; Linux 6.1 and \
                  newer take larger ones"
                     .into(),
             ),
@@ -182,10 +182,15 @@ impl Images {
 
     /// The image in force; `None` when there is none.
     pub(crate) fn in_force(&self) -> Result<Option<Image>, ImageError> {
-        match self.map.get(&IN_FORCE, 0) {
-            Ok(map) => Ok(Some(Image { map })),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(ImageError::Open(error)),
+        loop {
+            match self.map.get(&IN_FORCE, 0) {
+                Ok(map) => return Ok(Some(Image { map })),
+                Err(MapError::KeyNotFound) => return Ok(None),
+                // The element has the number of a map that it no longer is by the time it is
+                // opened: another image came into force in between.
+                Err(error) if info::is_freed(&error) => {}
+                Err(error) => return Err(ImageError::Open(error)),
+            }
         }
     }
 

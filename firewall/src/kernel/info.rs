@@ -100,18 +100,32 @@ pub(crate) struct MapFacts {
     pub(crate) memory: u64,
 }
 
-/// The map with this number.
-pub(crate) fn map(id: u32) -> Result<MapFacts, InfoError> {
-    let failed = |source| InfoError::Map { id, source };
-    let info = MapInfo::from_id(id).map_err(failed)?;
-    let fd = info.fd().map_err(failed)?;
-    Ok(MapFacts {
+/// The map with this number; `None` when the kernel has freed it.
+pub(crate) fn map(id: u32) -> Result<Option<MapFacts>, InfoError> {
+    let opened = MapInfo::from_id(id).and_then(|info| {
+        let fd = info.fd()?;
+        Ok((info, fd))
+    });
+    let (info, fd) = match opened {
+        Ok(opened) => opened,
+        Err(error) if is_freed(&error) => return Ok(None),
+        Err(source) => return Err(InfoError::Map { id, source }),
+    };
+    Ok(Some(MapFacts {
         id,
         name: String::from_utf8_lossy(info.name()).into_owned(),
         entries: info.max_entries(),
         value_bytes: info.value_size(),
         memory: memory(fd.as_fd()).map_err(|source| InfoError::Memory { id, source })?,
-    })
+    }))
+}
+
+/// Whether a map was to be opened by a number that the kernel no longer knows.
+pub(crate) fn is_freed(error: &MapError) -> bool {
+    let MapError::SyscallError(error) = error else {
+        return false;
+    };
+    error.io_error.kind() == io::ErrorKind::NotFound
 }
 
 /// `memlock` of the descriptor, which since Linux 6.4 is the memory in use

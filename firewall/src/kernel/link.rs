@@ -173,13 +173,16 @@ impl Link {
         })
     }
 
-    /// Opens the link pinned to `path`.
-    pub(crate) fn open(path: &Path, interface: &str) -> Result<Self, AttachError> {
-        let fd = syscall::open_pin(path).map_err(Self::failed(interface, "opened"))?;
-        Ok(Self {
-            interface: interface.to_owned(),
-            fd,
-        })
+    /// Opens the link pinned to `path`; `None` when nothing is.
+    pub(crate) fn open(path: &Path, interface: &str) -> Result<Option<Self>, AttachError> {
+        match syscall::open_pin(path) {
+            Ok(fd) => Ok(Some(Self {
+                interface: interface.to_owned(),
+                fd,
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Self::failed(interface, "opened")(error)),
+        }
     }
 
     /// Pins the link.

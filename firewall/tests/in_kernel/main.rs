@@ -14,6 +14,7 @@ mod blocklist;
 mod checking;
 mod details;
 mod explaining;
+mod kernel;
 mod life_cycle;
 mod long_work;
 mod machine;

@@ -88,6 +88,33 @@ fn sighup_reads_the_file_again() {
 
 #[test]
 #[ignore = "needs root"]
+fn status_and_counters_answer_while_generations_come_and_go() {
+    const RELOADS: u64 = 60;
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
+    let mut asked = 0;
+    thread::scope(|scope| {
+        let reloads = scope.spawn(|| {
+            for _ in 0..RELOADS {
+                let said = machine.run(["reload"]);
+                assert!(said.status.success(), "{said:?}");
+            }
+        });
+        while !reloads.is_finished() {
+            for command in ["status", "counters"] {
+                let said = machine.run([command, "--json"]);
+                assert!(said.status.success(), "{said:?}");
+            }
+            asked += 1;
+        }
+    });
+    println!("asked {asked} times");
+    assert!(asked > 3, "{asked}");
+    assert_eq!(machine.status()["generation"], 1 + RELOADS);
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_bad_file_is_told_with_every_place_and_changes_nothing() {
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));

@@ -1,6 +1,6 @@
 //! How much work the verifier has with the program.
 
-use crate::{machine::Machine, reload::drop_port};
+use crate::{kernel, machine::Machine, reload::drop_port};
 
 /// The most instructions that the verifier of this kernel may go through. Each kernel gives up at
 /// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and they do not go
@@ -22,15 +22,8 @@ fn the_verifier_has_room_on_other_kernels() {
             assert!(count <= MAX_VERIFIED, "{count} instructions were verified");
         }
         None => {
-            assert!(kernel() < SAYS_SINCE, "{program}");
+            assert!(kernel::version() < SAYS_SINCE, "{program}");
             println!("skipped: this kernel does not say how many instructions it verified");
         }
     }
-}
-
-/// The version of the kernel.
-fn kernel() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
 }

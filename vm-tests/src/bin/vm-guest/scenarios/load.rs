@@ -29,6 +29,8 @@ pub(crate) fn run(machine: &Machine, reporter: &Reporter) -> Result<Outcome> {
             machine.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
+                // The most code: what would write messages is verified and translated too.
+                command.env("FIREWALL_LOG", "debug");
                 let mut programs = Vec::new();
                 let succeeded = tracer::trace(&mut command, |loaded| programs.push(loaded))?;
                 Ok::<_, anyhow::Error>((succeeded, programs))

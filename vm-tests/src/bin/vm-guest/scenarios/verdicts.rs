@@ -20,7 +20,7 @@ const RULES: &str = include_str!("verdicts.toml");
 const COUNTED: &str = "all UDP over IPv4";
 
 /// The packets, about a hundred of each kind, and how many a second.
-const PACKETS: u64 = 2_000;
+const PACKETS: u64 = 3_000;
 const RATE: u32 = 2_000;
 
 /// What is expected of a kind of packet.
@@ -141,6 +141,26 @@ fn cases(link: &Link) -> Result<Vec<Case>> {
         pass("ping over IPv6", v6().icmpv6(128, 0), "ping"),
         drop("ICMP in IPv6", v6().icmp(8, 0), "policy"),
         pass("GRE", v4().protocol(protocol::GRE), "tunnels"),
+        drop(
+            "GRE, first fragment",
+            v4().protocol(protocol::GRE).fragment(first),
+            "tunnels in pieces",
+        ),
+        drop("web, guest", web().vlan(150), "guests"),
+        pass(
+            "LLDP",
+            link.to_host(Packet::ethertype(0x88cc)),
+            "link layer",
+        ),
+        drop(
+            "own source",
+            web().macs(link.host.mac, link.host.mac),
+            "from itself",
+        ),
+        drop("web, last hop", web().ttl(1), "last hop"),
+        pass("voice", v4().dscp(46).sctp(1, 2), "voice"),
+        pass("voice over IPv6", v6().dscp(46).sctp(1, 2), "voice"),
+        drop("web, long", web().payload(&[0; 500]), "long"),
         pass("UDP over IPv6", v6().udp(40_000, 53), "IPv6 here"),
         pass(
             "UDP behind headers",
@@ -173,4 +193,35 @@ fn cases(link: &Link) -> Result<Vec<Case>> {
         drop("short", web().damage(Damage::KeepOfUpper(10)), "truncated"),
         drop("no version", web().damage(Damage::Version(5)), "malformed"),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every field of the language is a row of this table.
+    const LANGUAGE: &str = include_str!("../../../../../docs/rules.md");
+    const TABLE: &str = "| field | values |";
+
+    #[test]
+    fn the_rules_name_every_field_of_the_language() {
+        let rules: toml::Table = toml::from_str(RULES).unwrap();
+        let named: BTreeSet<&str> = rules["rule"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|rule| rule.as_table().unwrap().keys())
+            .map(String::as_str)
+            .collect();
+        let rows = LANGUAGE.lines().skip_while(|line| !line.starts_with(TABLE));
+        let mut fields = BTreeSet::new();
+        for row in rows.skip(2).take_while(|line| line.starts_with('|')) {
+            let cell = row.split('|').nth(1).unwrap();
+            fields.extend(cell.split(", ").map(|key| key.trim().trim_matches('`')));
+        }
+        assert!(fields.len() > 10, "{fields:?}");
+        assert!(fields.is_subset(&named), "{:?}", &fields - &named);
+    }
 }
