@@ -61,7 +61,7 @@ fn firewall(ctx: XdpContext) -> u32 {
 fn note(ctx: &XdpContext, reason: Reason) {
     let length = ctx.data_end() - ctx.data();
     match reason {
-        Reason::Policy | Reason::Neighbour => {}
+        Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

@@ -64,8 +64,6 @@ action = "drop"
 
 [[test]]
 name = "t"
-
-[parser]
 "#
     ));
 }
@@ -194,6 +192,23 @@ name = "b"
 action = "mirror"
 family = "ip"
 "#
+    ));
+}
+
+#[test]
+fn the_parser_has_known_classes_and_two_verdicts() {
+    assert_snapshot!(with_settings(
+        r#"[parser]
+malfromed = "drop"
+fragments = "drop"
+truncated = "drpo"
+too_many_headers = "reject"
+too_many_tags = true
+unknown_ethertype = ["pass"]
+"#
+    ));
+    assert_snapshot!(report(
+        "parser = \"drop\"\n[firewall]\ninterfaces = [\"eth0\"]\n"
     ));
 }
 
