@@ -6,8 +6,12 @@
 /// The version of this contract, checked whenever user space meets maps that it did not create.
 pub const VERSION: u32 = 4;
 
-/// The name of the XDP program in the object file.
+/// The name of the XDP program in the object file that takes frames in several buffers
+/// (Linux 5.18).
 pub const PROGRAM: &str = "firewall";
+
+/// The name of the one that takes frames in one buffer only.
+pub const LINEAR_PROGRAM: &str = "firewall_linear";
 
 /// The array of maps whose element 0 is the image in force.
 pub const IMAGES: &str = "IMAGES";

@@ -281,7 +281,7 @@ fn parse_ipv4<P: Packet + ?Sized>(
         return Err(Reason::Malformed);
     }
     let end = offset + total_len;
-    if end > packet.len() {
+    if !packet.holds(end) {
         return Err(Reason::Truncated);
     }
     let src = u32::from_be_bytes([middle[4], middle[5], middle[6], middle[7]]);
@@ -328,7 +328,7 @@ fn parse_ipv6<P: Packet + ?Sized>(
     } else {
         at + payload_len
     };
-    if end > packet.len() {
+    if !packet.holds(end) {
         return Err(Reason::Truncated);
     }
     let mut fragment_offset = 0;

@@ -9,6 +9,12 @@ pub trait Packet {
     /// The length in bytes, all buffers together.
     fn len(&self) -> u32;
 
+    /// Whether the packet has at least `len` bytes.
+    #[inline(always)]
+    fn holds(&self, len: u32) -> bool {
+        len <= self.len()
+    }
+
     /// Returns `value`, whose origin a verifier cannot follow: paths on which it was a different
     /// constant become one path.
     #[inline(always)]

@@ -255,7 +255,11 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         span: tree.span().into(),
         what: "the rule file",
     };
-    root.check_keys(&["firewall", "parser", "sets", "rule"], LATER_TABLES, report);
+    root.check_keys(
+        &["firewall", "parser", "sets", "rule"],
+        LATER_TABLES,
+        report,
+    );
     let settings = match root.entry("firewall") {
         Some(entry) => entry.table("`[firewall]`", "`[firewall]`", report),
         None => {

@@ -9,7 +9,8 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{ProgramError, Xdp},
+    programs::{ProgramError, ProgramType, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use firewall_ebpf::abi;
 
@@ -144,7 +145,7 @@ impl Program {
             .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity))
             .load(object.bytes())
             .map_err(|error| LoadError::Object(Box::new(error)))?;
-        let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoProgram)?;
+        let program = ebpf.program_mut(suitable()).ok_or(LoadError::NoProgram)?;
         let program: &mut Xdp = program.try_into().map_err(|_other| LoadError::NoProgram)?;
         program.load().map_err(refusal)?;
         let fd = program
@@ -170,6 +171,25 @@ impl Program {
     pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
         pins::pin(self.fd.as_fd(), path)
     }
+}
+
+/// The name of the program for this kernel.
+fn suitable() -> &'static str {
+    if takes_frags() {
+        abi::PROGRAM
+    } else {
+        abi::LINEAR_PROGRAM
+    }
+}
+
+/// Whether the kernel hands frames in several buffers to programs that are loaded for it: it does
+/// since 5.18, which also brought the helper that is asked for here.
+pub(crate) fn takes_frags() -> bool {
+    let helper = BpfHelper::BPF_FUNC_xdp_get_buff_len;
+    is_helper_supported(ProgramType::Xdp, helper).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the kernel does not tell whether it has `xdp.frags`");
+        false
+    })
 }
 
 fn refusal(error: ProgramError) -> LoadError {

@@ -13,13 +13,16 @@
 mod blocklist;
 mod checking;
 mod details;
+mod jumbo;
 mod life_cycle;
 mod long_work;
 mod machine;
+mod neighbours;
 mod refusals;
 mod reload;
 mod rule_sets;
 mod takeover;
 mod test_run;
+mod unreadable;
 mod verdicts;
 mod verifier;

@@ -5,9 +5,8 @@ use rules::ruleset::{Parser, Policy};
 use crate::support::load_clean;
 
 fn parser(policy: &str, keys: &str) -> Parser {
-    let text = format!(
-        "[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{policy}\"\n[parser]\n{keys}\n"
-    );
+    let text =
+        format!("[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{policy}\"\n[parser]\n{keys}\n");
     load_clean(&text).settings.parser
 }
 
@@ -23,8 +22,9 @@ fn what_cannot_be_read_is_dropped_and_other_ethertypes_have_the_policy() {
             unknown_ethertype: policy,
         };
         assert_eq!(parser, expected);
-        let without =
-            load_clean(&format!("[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{name}\"\n"));
+        let without = load_clean(&format!(
+            "[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{name}\"\n"
+        ));
         assert_eq!(without.settings.parser, expected);
     }
 }
