@@ -19,12 +19,14 @@ use kernel::{Counters, Frame, Image, LateFrame, frame_len};
 
 /// Judges one packet, in one buffer or several (Linux 5.18).
 #[xdp(frags)]
+#[inline(always)]
 fn firewall(ctx: XdpContext) -> u32 {
     filter::<true>(&ctx)
 }
 
 /// Judges one packet in one buffer, for kernels that know of no others.
 #[xdp]
+#[inline(always)]
 fn firewall_linear(ctx: XdpContext) -> u32 {
     filter::<false>(&ctx)
 }

@@ -198,12 +198,16 @@ fn lacking_privileges_are_named() {
 fn what_was_attached_before_a_failure_is_detached_again() {
     let machine = Machine::with_links(1);
     let mut add = machine.command("ip");
-    add.args(["link", "add", "fw-host1", "type", "dummy"]);
+    // A driver wants a queue to receive from for each that the other end sends to.
+    let words = "link add fw-host1 numrxqueues 1 numtxqueues 1 type veth \
+                 peer name fw-other1 numrxqueues 2 numtxqueues 2";
+    add.args(words.split_whitespace());
     let mut add = machine.network.host.spawn(&mut add).unwrap();
     assert!(add.wait().unwrap().success());
-    // Attached by index, `fw-host0` first; the driver of the other cannot.
+    // Attached by index, `fw-host0` first.
     let said = apply(&machine, "\"fw-host*\"", "native");
-    let message = "error: the driver of `fw-host1` has no native XDP\nhelp: ";
+    let message = "error: the driver of `fw-host1` refuses a native XDP program with its present \
+                   settings: No space left on device (os error 28)\nhelp: ";
     assert!(
         said.stderr
             .contains("attached to `fw-host0` in native mode"),
