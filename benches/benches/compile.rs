@@ -17,7 +17,7 @@ use rules::{
     diagnostics::{Diagnostic, Source, render},
     lists, load,
     ranges::RangeSet,
-    ruleset::{self, AddressSet, Matches, Mode, Place, Policy, Rule, Ruleset, Settings},
+    ruleset::{self, AddressSet, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings},
 };
 
 const INTERFACE: &str = "fw-test0";
@@ -157,6 +157,7 @@ fn with_list(set: AddressSet) -> Ruleset {
             interfaces: Vec::new(),
             mode: Mode::Native,
             policy: Policy::Pass,
+            parser: Parser::with_policy(Policy::Pass),
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),

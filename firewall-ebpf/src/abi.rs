@@ -4,10 +4,14 @@
 //! A change of anything here or in [`crate::image`] is a new [`VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
-/// The name of the XDP program in the object file.
+/// The name of the XDP program in the object file that takes frames in several buffers
+/// (Linux 5.18).
 pub const PROGRAM: &str = "firewall";
+
+/// The name of the one that takes frames in one buffer only.
+pub const LINEAR_PROGRAM: &str = "firewall_linear";
 
 /// The array of maps whose element 0 is the image in force.
 pub const IMAGES: &str = "IMAGES";
@@ -41,7 +45,7 @@ const _: () = assert!(size_of::<Counter>() == 16 && align_of::<Counter>() == 8);
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// No rule matched: the policy decided.
+    /// No rule matched an IP packet: the policy decided.
     Policy = 0,
     /// No rule matched an ARP packet or a neighbour discovery message: passed, whatever the policy.
     Neighbour = 1,
@@ -57,11 +61,13 @@ pub enum Reason {
     NoImage = 6,
     /// The image led the program out of its bounds: a defect of this software.
     BadImage = 7,
+    /// No rule matched a frame that is neither IPv4, IPv6 nor ARP.
+    UnknownEthertype = 8,
 }
 
 impl Reason {
     /// Every reason, in slot order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Policy,
         Self::Neighbour,
         Self::Malformed,
@@ -70,6 +76,7 @@ impl Reason {
         Self::TooManyTags,
         Self::NoImage,
         Self::BadImage,
+        Self::UnknownEthertype,
     ];
 
     /// The counter slot.
@@ -90,6 +97,7 @@ impl Reason {
             Self::TooManyTags => "too_many_tags",
             Self::NoImage => "no_image",
             Self::BadImage => "bad_image",
+            Self::UnknownEthertype => "unknown_ethertype",
         }
     }
 }

@@ -126,6 +126,8 @@ pub mod present {
     /// source (RFC 2710, section 3); without an answer to it a switch stops forwarding multicast,
     /// and with it neighbour discovery.
     pub const NEIGHBOUR: u32 = 64;
+    /// The packet is IP and ends in the first buffer of its frame.
+    pub const IN_FIRST_BUFFER: u32 = 128;
 }
 
 impl Headers {
@@ -265,6 +267,16 @@ fn load<const N: usize, P: Packet + ?Sized>(packet: &P, offset: u32) -> Result<[
     packet.load(offset).ok_or(Reason::Truncated)
 }
 
+/// The bit [`present::IN_FIRST_BUFFER`] of an IP packet whose last byte is before `end`.
+#[inline(always)]
+fn in_first_buffer<P: Packet + ?Sized>(packet: &P, end: u32) -> u32 {
+    if end <= packet.first_len() {
+        present::IN_FIRST_BUFFER
+    } else {
+        0
+    }
+}
+
 /// IPv4 (RFC 791).
 #[inline(always)]
 fn parse_ipv4<P: Packet + ?Sized>(
@@ -281,15 +293,16 @@ fn parse_ipv4<P: Packet + ?Sized>(
         return Err(Reason::Malformed);
     }
     let end = offset + total_len;
-    if end > packet.len() {
+    if !packet.holds(end) {
         return Err(Reason::Truncated);
     }
+    let in_first = in_first_buffer(packet, end);
     let src = u32::from_be_bytes([middle[4], middle[5], middle[6], middle[7]]);
     let fragment = u16::from_be_bytes([start[6], start[7]]);
     headers.present = if fragment & 0x3fff == 0 {
-        present::IPV4
+        in_first | present::IPV4
     } else {
-        present::IPV4 | present::FRAGMENT
+        in_first | present::IPV4 | present::FRAGMENT
     };
     headers.ttl = middle[0];
     headers.src_high = u64::from(src) << 32;
@@ -328,9 +341,10 @@ fn parse_ipv6<P: Packet + ?Sized>(
     } else {
         at + payload_len
     };
-    if end > packet.len() {
+    if !packet.holds(end) {
         return Err(Reason::Truncated);
     }
+    headers.present |= in_first_buffer(packet, end);
     let mut fragment_offset = 0;
     let mut extensions = 0;
     while matches!(

@@ -153,7 +153,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 3]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 4]);
 
 /// The head of an image.
 #[repr(C)]

@@ -10,13 +10,13 @@ use core::{arch::asm, ffi::c_void, mem::offset_of};
 use aya_ebpf::{
     Global,
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
-    helpers::bpf_map_lookup_elem,
+    helpers::{bpf_map_lookup_elem, bpf_xdp_get_buff_len},
     macros::btf_map,
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    abi::{Counter, MIN_IMAGE_SIZE},
-    headers::{MAX_EXTENSIONS, MAX_TAGS},
+    abi::{Counter, MIN_IMAGE_SIZE, Reason},
+    headers::{Headers, MAX_EXTENSIONS, MAX_TAGS, present},
     image::{Header, Memory},
     packet::Packet,
     walk::Counts,
@@ -75,17 +75,33 @@ macro_rules! load_word {
     };
 }
 
-/// The frame that the program was called for.
-pub(crate) struct Frame {
+/// The length of a frame in bytes: of all its buffers, if the program was loaded for several.
+#[inline(always)]
+pub(crate) fn frame_len<const FRAGS: bool>(ctx: &XdpContext) -> u64 {
+    if FRAGS {
+        // SAFETY: the context that the program was called with.
+        unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+    } else {
+        (ctx.data_end() - ctx.data()) as u64
+    }
+}
+
+/// The frame that the program was called for, of which the first buffer can be read.
+///
+/// `FRAGS` says whether the program was loaded for frames in several buffers
+/// (`BPF_F_XDP_HAS_FRAGS`, Linux 5.18). Else there is but the first one.
+pub(crate) struct Frame<'a, const FRAGS: bool> {
+    ctx: &'a XdpContext,
     start: usize,
     end: usize,
     image: *const u8,
 }
 
-impl Frame {
+impl<'a, const FRAGS: bool> Frame<'a, FRAGS> {
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext, image: &Image) -> Self {
+    pub(crate) fn new(ctx: &'a XdpContext, image: &Image) -> Self {
         Self {
+            ctx,
             start: ctx.data(),
             end: ctx.data_end(),
             image: image.start,
@@ -93,7 +109,7 @@ impl Frame {
     }
 }
 
-impl Packet for Frame {
+impl<const FRAGS: bool> Packet for Frame<'_, FRAGS> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         let at = self.start + (offset & OFFSET_MASK) as usize;
@@ -122,7 +138,21 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn len(&self) -> u32 {
+        if FRAGS {
+            frame_len::<FRAGS>(self.ctx) as u32
+        } else {
+            (self.end - self.start) as u32
+        }
+    }
+
+    #[inline(always)]
+    fn first_len(&self) -> u32 {
         (self.end - self.start) as u32
+    }
+
+    #[inline(always)]
+    fn holds(&self, len: u32) -> bool {
+        len <= self.first_len() || FRAGS && len <= self.len()
     }
 }
 
@@ -130,22 +160,22 @@ impl Packet for Frame {
 ///
 /// Its bounds are taken from the context anew at each load: what the verifier knows of those that
 /// the parser has compared with differs between the paths through it, and would keep them apart.
-pub(crate) struct LateFrame<'a> {
+pub(crate) struct LateFrame<'a, const FRAGS: bool> {
     ctx: &'a XdpContext,
     image: &'a Image,
 }
 
-impl<'a> LateFrame<'a> {
+impl<'a, const FRAGS: bool> LateFrame<'a, FRAGS> {
     #[inline(always)]
     pub(crate) fn new(ctx: &'a XdpContext, image: &'a Image) -> Self {
         Self { ctx, image }
     }
 }
 
-impl Packet for LateFrame<'_> {
+impl<const FRAGS: bool> Packet for LateFrame<'_, FRAGS> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        Frame::new(self.ctx, self.image).load(offset)
+        Frame::<FRAGS>::new(self.ctx, self.image).load(offset)
     }
 
     #[inline(always)]
@@ -156,7 +186,7 @@ impl Packet for LateFrame<'_> {
     #[inline(always)]
     fn len(&self) -> u32 {
         // Opaque, or else the compiler would go on with halves of pointers, which no program may.
-        self.opaque(u64::from(Frame::new(self.ctx, self.image).len())) as u32
+        self.opaque(frame_len::<FRAGS>(self.ctx)) as u32
     }
 }
 
@@ -232,11 +262,19 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counters for a frame with these headers. Asking the kernel for a length costs as much as an
+    /// address search, so that it is not asked about a frame whose IP packet ends in the first
+    /// buffer.
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
-        Self {
-            bytes: (ctx.data_end() - ctx.data()) as u64,
-        }
+    pub(crate) fn new<const FRAGS: bool>(
+        ctx: &XdpContext,
+        headers: Result<&Headers, Reason>,
+    ) -> Self {
+        let bytes = match headers {
+            Ok(headers) if headers.has(present::IN_FIRST_BUFFER) => frame_len::<false>(ctx),
+            Ok(_) | Err(_) => frame_len::<FRAGS>(ctx),
+        };
+        Self { bytes }
     }
 
     /// Adds the packet to `slot`. A slot beyond the map is not counted; user space makes the map

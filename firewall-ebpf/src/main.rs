@@ -15,21 +15,36 @@ use firewall_ebpf::{
     image::{Header, Memory as _},
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image, LateFrame};
+use kernel::{Counters, Frame, Image, LateFrame, frame_len};
 
-/// Judges one packet.
-#[xdp]
+/// Judges one packet, in one buffer or several (Linux 5.18).
+#[xdp(frags)]
+#[inline(always)]
 fn firewall(ctx: XdpContext) -> u32 {
-    let mut counters = Counters::new(&ctx);
+    filter::<true>(&ctx)
+}
+
+/// Judges one packet in one buffer, for kernels that know of no others.
+#[xdp]
+#[inline(always)]
+fn firewall_linear(ctx: XdpContext) -> u32 {
+    filter::<false>(&ctx)
+}
+
+#[inline(always)]
+fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let Some(image) = Image::in_force() else {
+        let counters = Counters::new::<FRAGS>(ctx, Err(Reason::NoImage));
         counters.add(Reason::NoImage.slot());
-        note(&ctx, Reason::NoImage);
+        note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
-    let judgement = match headers::parse(&Frame::new(&ctx, &image)) {
+    let parsed = headers::parse(&Frame::<FRAGS>::new(ctx, &image));
+    let mut counters = Counters::new::<FRAGS>(ctx, parsed.as_ref().map_err(|reason| *reason));
+    let judgement = match parsed {
         Ok(headers) => judge(
             &image,
-            &LateFrame::new(&ctx, &image),
+            &LateFrame::<FRAGS>::new(ctx, &image),
             &headers,
             ctx.ingress_ifindex() as u32,
             &mut counters,
@@ -40,7 +55,7 @@ fn firewall(ctx: XdpContext) -> u32 {
         Judgement::Pass(slot) => (slot, xdp_action::XDP_PASS),
         Judgement::Drop(slot) => (slot, xdp_action::XDP_DROP),
         Judgement::NoRule(reason) => {
-            note(&ctx, reason);
+            note::<FRAGS>(ctx, reason);
             let drops = image.u32(core::mem::offset_of!(Header, drops) as u32);
             let dropped = drops & (1 << reason.slot()) != 0;
             let action = if dropped {
@@ -58,10 +73,10 @@ fn firewall(ctx: XdpContext) -> u32 {
 /// Tells user space of a packet that no rule could judge, at the log level that the program was
 /// loaded with: defects as warnings, broken frames for debugging.
 #[inline(always)]
-fn note(ctx: &XdpContext, reason: Reason) {
-    let length = ctx.data_end() - ctx.data();
+fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
+    let length = frame_len::<FRAGS>(ctx);
     match reason {
-        Reason::Policy | Reason::Neighbour => {}
+        Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

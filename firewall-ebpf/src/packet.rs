@@ -9,6 +9,18 @@ pub trait Packet {
     /// The length in bytes, all buffers together.
     fn len(&self) -> u32;
 
+    /// The bytes of the first buffer, which are those that can be read.
+    #[inline(always)]
+    fn first_len(&self) -> u32 {
+        self.len()
+    }
+
+    /// Whether the packet has at least `len` bytes.
+    #[inline(always)]
+    fn holds(&self, len: u32) -> bool {
+        len <= self.first_len() || len <= self.len()
+    }
+
     /// Returns `value`, whose origin a verifier cannot follow: paths on which it was a different
     /// constant become one path.
     #[inline(always)]

@@ -86,6 +86,9 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     match entry & 3 {
         NO_MATCH if entry >> 2 != 0 => Judgement::NoRule(Reason::BadImage),
         NO_MATCH if headers.has(present::NEIGHBOUR) => Judgement::NoRule(Reason::Neighbour),
+        NO_MATCH if headers.bit(present::IPV4) | headers.bit(present::IPV6) == 0 => {
+            Judgement::NoRule(Reason::UnknownEthertype)
+        }
         NO_MATCH => Judgement::NoRule(Reason::Policy),
         PASS => Judgement::Pass(entry >> 2),
         _ => Judgement::Drop(entry >> 2),

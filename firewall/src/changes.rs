@@ -115,7 +115,7 @@ fn listed(what: &str, names: &[String]) -> String {
 mod tests {
     use std::num::NonZeroU32;
 
-    use rules::ruleset::{Family, Matches, Mode, Place, Policy, Settings, Verdict};
+    use rules::ruleset::{Family, Matches, Mode, Parser, Place, Policy, Settings, Verdict};
 
     use super::*;
 
@@ -137,6 +137,7 @@ mod tests {
                 interfaces: Vec::new(),
                 mode: Mode::Native,
                 policy: Policy::Pass,
+                parser: Parser::with_policy(Policy::Pass),
             },
             rules: rules.collect(),
         }

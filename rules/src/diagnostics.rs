@@ -180,8 +180,6 @@ codes! {
     DuplicateKey = "duplicate-key", Error;
     /// A key that the language does not have.
     UnknownKey = "unknown-key", Error;
-    /// A key of the language that this version cannot serve yet.
-    UnsupportedKey = "unsupported-key", Error;
     /// A required key is absent.
     MissingKey = "missing-key", Error;
     /// A value of the wrong TOML type.

@@ -14,7 +14,9 @@ pub use self::decode::{Fields, decode};
 use crate::{
     FieldName,
     ranges::RangeSet,
-    ruleset::{AddressSet, Family, IcmpSet, Matches, Policy, RuleId, Ruleset, Verdict, VlanSet},
+    ruleset::{
+        AddressSet, Family, IcmpSet, Matches, Parser, Policy, RuleId, Ruleset, Verdict, VlanSet,
+    },
 };
 
 /// What becomes of a packet, and why.
@@ -46,6 +48,15 @@ pub enum Action {
     Drop,
 }
 
+impl From<Policy> for Action {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Pass => Self::Pass,
+            Policy::Drop => Self::Drop,
+        }
+    }
+}
+
 /// Evaluates a frame, from the Ethernet header on, that arrived on the interface of this name.
 ///
 /// Without a name the interface is one that the rule set was not compiled for, and no rule that
@@ -56,9 +67,25 @@ pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Eva
         Ok(fields) => judge(ruleset, &fields, interface),
         Err(reason) => Evaluation {
             outcome: Outcome::Reason(reason),
-            action: Action::Drop,
+            action: of_unreadable(&ruleset.settings.parser, reason),
             counted: Vec::new(),
         },
+    }
+}
+
+/// What is done with a frame that could not be decoded.
+fn of_unreadable(parser: &Parser, reason: Reason) -> Action {
+    match reason {
+        Reason::Malformed => parser.malformed.into(),
+        Reason::Truncated => parser.truncated.into(),
+        Reason::TooManyHeaders => parser.too_many_headers.into(),
+        Reason::TooManyTags => parser.too_many_tags.into(),
+        // No fault of a frame.
+        Reason::Policy
+        | Reason::Neighbour
+        | Reason::NoImage
+        | Reason::BadImage
+        | Reason::UnknownEthertype => Action::Drop,
     }
 }
 
@@ -84,14 +111,14 @@ pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Eva
             counted,
         };
     }
+    let settings = &ruleset.settings;
     let (reason, action) = if is_neighbour(fields) {
         (Reason::Neighbour, Action::Pass)
+    } else if fields.family.is_none() {
+        let verdict = settings.parser.unknown_ethertype;
+        (Reason::UnknownEthertype, verdict.into())
     } else {
-        let action = match ruleset.settings.policy {
-            Policy::Pass => Action::Pass,
-            Policy::Drop => Action::Drop,
-        };
-        (Reason::Policy, action)
+        (Reason::Policy, settings.policy.into())
     };
     Evaluation {
         outcome: Outcome::Reason(reason),
@@ -296,6 +323,7 @@ mod tests {
                 interfaces: Vec::new(),
                 mode: Mode::Auto,
                 policy,
+                parser: Parser::with_policy(policy),
             },
             rules: rules.collect(),
         }
@@ -390,7 +418,6 @@ mod tests {
         let neighbour = (Outcome::Reason(Reason::Neighbour), Action::Pass, Vec::new());
         let policy = (Outcome::Reason(Reason::Policy), Action::Drop, Vec::new());
         assert_eq!(decided(&rules, &ethertype(0x0806)), neighbour);
-        assert_eq!(decided(&rules, &ethertype(0x8035)), policy);
         let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
         for icmp_type in 0..=u8::MAX {
             for (hop_limit, src) in [
@@ -435,16 +462,86 @@ mod tests {
         }
     }
 
-    #[test]
-    fn frames_that_are_not_well_formed_are_dropped_before_any_rule() {
-        let rules = ruleset(Policy::Pass, &[(Verdict::Count, Matches::default())]);
-        let evaluation = evaluate(&rules, &[0; 13], None);
-        let expected = Evaluation {
-            outcome: Outcome::Reason(Reason::Truncated),
-            action: Action::Drop,
-            counted: Vec::new(),
+    /// A parser that drops all and one that passes all, but for the class that `set` names.
+    fn parsers(set: impl Fn(&mut Parser) -> &mut Policy) -> [(Parser, Action); 2] {
+        let one = |others, own| {
+            let mut parser = Parser {
+                malformed: others,
+                truncated: others,
+                too_many_headers: others,
+                too_many_tags: others,
+                unknown_ethertype: others,
+            };
+            *set(&mut parser) = own;
+            (parser, own.into())
         };
-        assert_eq!(evaluation, expected);
+        [
+            one(Policy::Drop, Policy::Pass),
+            one(Policy::Pass, Policy::Drop),
+        ]
+    }
+
+    #[test]
+    fn frames_that_are_not_well_formed_have_the_verdict_of_their_class_before_any_rule() {
+        let mut rules = ruleset(Policy::Pass, &[(Verdict::Count, Matches::default())]);
+        let behind_macs = |bytes: &[u8]| [&[0; 12], bytes].concat();
+        let ipv6 = [&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 72, 0, 64][..], &[0; 104]].concat();
+        let cases = [
+            (
+                Reason::Malformed,
+                behind_macs(&[[8, 0].as_slice(), &[0; 20]].concat()),
+                parsers(|parser| &mut parser.malformed),
+            ),
+            (
+                Reason::Truncated,
+                vec![0; 13],
+                parsers(|parser| &mut parser.truncated),
+            ),
+            (
+                Reason::TooManyHeaders,
+                behind_macs(&ipv6),
+                parsers(|parser| &mut parser.too_many_headers),
+            ),
+            (
+                Reason::TooManyTags,
+                behind_macs(&[0x81, 0, 0, 1].repeat(5)),
+                parsers(|parser| &mut parser.too_many_tags),
+            ),
+        ];
+        for (reason, frame, parsers) in cases {
+            for (parser, action) in parsers {
+                rules.settings.parser = parser;
+                let expected = Evaluation {
+                    outcome: Outcome::Reason(reason),
+                    action,
+                    counted: Vec::new(),
+                };
+                assert_eq!(evaluate(&rules, &frame, None), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn other_ethertypes_have_a_verdict_of_their_own_behind_the_rules() {
+        let lldp = Matches {
+            ethertype: Some(only(0x88cc)),
+            ..Matches::default()
+        };
+        let everything = Matches::default();
+        let rules = &[(Verdict::Pass, lldp), (Verdict::Count, everything)];
+        let mut rules = ruleset(Policy::Pass, rules);
+        for (parser, action) in parsers(|parser| &mut parser.unknown_ethertype) {
+            rules.settings.parser = parser;
+            let unknown = Outcome::Reason(Reason::UnknownEthertype);
+            // The least and the most length of IEEE 802.3, and what is no EtherType either.
+            for number in [0, 1500, 1535, 0x8035, 0xffff] {
+                let decided = decided(&rules, &ethertype(number));
+                assert_eq!(decided, (unknown, action, vec![1]));
+            }
+            let rule = Outcome::Rule(RuleId(0));
+            let decided = decided(&rules, &ethertype(0x88cc));
+            assert_eq!(decided, (rule, Action::Pass, Vec::new()));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use self::{fields::Fields, sets::Sets};
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
     rule_test::RuleTest,
-    ruleset::{InterfacePattern, Matches, Mode, Policy, Rule, Ruleset, Settings, Verdict},
+    ruleset::{InterfacePattern, Matches, Mode, Parser, Policy, Rule, Ruleset, Settings, Verdict},
     syntax::{self, At, Term, suggest},
 };
 
@@ -95,7 +95,7 @@ fn read(
 ) -> Option<(Ruleset, Vec<RuleTest>)> {
     let tree = syntax::tree(source, report)?;
     let file = syntax::file(&tree, report);
-    let settings = settings(&file.settings, report);
+    let settings = settings(&file.settings, &file.parser, report);
     let sets = Sets::resolve(&file.sets, list, report);
     let mut fields = Fields::new(sets);
     let mut names = HashMap::new();
@@ -132,7 +132,17 @@ fn read(
     Some((ruleset, tests))
 }
 
-fn settings(written: &syntax::Settings<'_>, report: &mut Report) -> Settings {
+const POLICIES: [(&str, Policy); 2] = [("pass", Policy::Pass), ("drop", Policy::Drop)];
+
+fn settings(
+    written: &syntax::Settings<'_>,
+    written_parser: &syntax::Parser<'_>,
+    report: &mut Report,
+) -> Settings {
+    let policy = written
+        .policy
+        .and_then(|word| choice("policy", word, &POLICIES, report))
+        .unwrap_or(Policy::Pass);
     let interfaces = written.interfaces.iter().flatten();
     Settings {
         interfaces: interfaces
@@ -149,13 +159,23 @@ fn settings(written: &syntax::Settings<'_>, report: &mut Report) -> Settings {
                 choice("mode", word, &modes, report)
             })
             .unwrap_or(Mode::Native),
-        policy: written
-            .policy
-            .and_then(|word| {
-                let policies = [("pass", Policy::Pass), ("drop", Policy::Drop)];
-                choice("policy", word, &policies, report)
-            })
-            .unwrap_or(Policy::Pass),
+        policy,
+        parser: parser(written_parser, policy, report),
+    }
+}
+
+fn parser(written: &syntax::Parser<'_>, policy: Policy, report: &mut Report) -> Parser {
+    let default = Parser::with_policy(policy);
+    let mut verdict = |word: Option<At<&str>>, default| {
+        word.and_then(|word| choice("verdict", word, &POLICIES, report))
+            .unwrap_or(default)
+    };
+    Parser {
+        malformed: verdict(written.malformed, default.malformed),
+        truncated: verdict(written.truncated, default.truncated),
+        too_many_headers: verdict(written.too_many_headers, default.too_many_headers),
+        too_many_tags: verdict(written.too_many_tags, default.too_many_tags),
+        unknown_ethertype: verdict(written.unknown_ethertype, default.unknown_ethertype),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ranges::RangeSet;
 /// A rule set: settings and rules in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// What `[firewall]` says.
+    /// What `[firewall]` and `[parser]` say.
     pub settings: Settings,
     /// The rules; the index of each is its [`RuleId`].
     pub rules: Vec<Rule>,
@@ -24,7 +24,7 @@ impl Ruleset {
     }
 }
 
-/// The settings of `[firewall]`.
+/// The settings of `[firewall]` and `[parser]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Which interfaces to attach to.
@@ -33,6 +33,37 @@ pub struct Settings {
     pub mode: Mode,
     /// The verdict when no rule matches.
     pub policy: Policy,
+    /// The verdicts over frames that cannot be judged by rules.
+    pub parser: Parser,
+}
+
+/// What `[parser]` says: the verdict over each class of frames that rules cannot judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parser {
+    /// A header contradicts itself or the frame.
+    pub malformed: Policy,
+    /// The frame ends inside a header.
+    pub truncated: Policy,
+    /// There are more IPv6 extension headers than are followed.
+    pub too_many_headers: Policy,
+    /// There are more VLAN tags than are followed.
+    pub too_many_tags: Policy,
+    /// The frame is neither IPv4, IPv6 nor ARP, and no rule matches.
+    pub unknown_ethertype: Policy,
+}
+
+impl Parser {
+    /// What holds for a file that has `policy` and no `[parser]`.
+    #[must_use]
+    pub const fn with_policy(policy: Policy) -> Self {
+        Self {
+            malformed: Policy::Drop,
+            truncated: Policy::Drop,
+            too_many_headers: Policy::Drop,
+            too_many_tags: Policy::Drop,
+            unknown_ethertype: policy,
+        }
+    }
 }
 
 impl Settings {

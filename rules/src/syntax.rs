@@ -31,6 +31,7 @@ pub(crate) struct At<T> {
 #[derive(Debug)]
 pub(crate) struct File<'a> {
     pub(crate) settings: Settings<'a>,
+    pub(crate) parser: Parser<'a>,
     /// In the order of the file.
     pub(crate) sets: Vec<Set<'a>>,
     /// In the order of the file.
@@ -45,6 +46,16 @@ pub(crate) struct Settings<'a> {
     pub(crate) interfaces: Option<Vec<Term<'a>>>,
     pub(crate) mode: Option<At<&'a str>>,
     pub(crate) policy: Option<At<&'a str>>,
+}
+
+/// The table `[parser]`, like [`Settings`].
+#[derive(Debug, Default)]
+pub(crate) struct Parser<'a> {
+    pub(crate) malformed: Option<At<&'a str>>,
+    pub(crate) truncated: Option<At<&'a str>>,
+    pub(crate) too_many_headers: Option<At<&'a str>>,
+    pub(crate) too_many_tags: Option<At<&'a str>>,
+    pub(crate) unknown_ethertype: Option<At<&'a str>>,
 }
 
 /// An entry of `[sets]`.
@@ -201,8 +212,14 @@ fields! {
     Fragment = "fragment",
 }
 
-/// The tables of a file that are of the language, but not of this version.
-const LATER_TABLES: &[&str] = &["parser"];
+/// The keys of `[parser]`.
+const PARSER_KEYS: &[&str] = &[
+    "malformed",
+    "truncated",
+    "too_many_headers",
+    "too_many_tags",
+    "unknown_ethertype",
+];
 
 /// The most lines that are reported when a file is not TOML.
 const MAX_TOML_ERRORS: usize = 10;
@@ -266,7 +283,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         span: tree.span().into(),
         what: "the rule file",
     };
-    root.check_keys(&["firewall", "sets", "rule", "test"], LATER_TABLES, report);
+    root.check_keys(&["firewall", "parser", "sets", "rule", "test"], report);
     let settings = match root.entry("firewall") {
         Some(entry) => entry.table("`[firewall]`", "`[firewall]`", report),
         None => {
@@ -280,6 +297,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
             None
         }
     };
+    let parser = root
+        .entry("parser")
+        .and_then(|entry| entry.table("`[parser]`", "`[parser]`", report));
     let sets = root
         .entry("sets")
         .and_then(|entry| entry.table("`[sets]`", "`[sets]`", report));
@@ -291,6 +311,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     });
     File {
         settings: settings.map_or_else(Settings::default, |table| read_settings(table, report)),
+        parser: parser.map_or_else(Parser::default, |table| read_parser(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
             .into_iter()
@@ -304,13 +325,25 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
 }
 
 fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> Settings<'a> {
-    table.check_keys(&["interfaces", "mode", "policy"], &[], report);
+    table.check_keys(&["interfaces", "mode", "policy"], report);
     Settings {
         interfaces: table
             .required("interfaces", report)
             .and_then(|entry| entry.array(report)),
         mode: table.entry("mode").and_then(|entry| entry.text(report)),
         policy: table.entry("policy").and_then(|entry| entry.text(report)),
+    }
+}
+
+fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> Parser<'a> {
+    table.check_keys(PARSER_KEYS, report);
+    let mut text = |key| table.entry(key).and_then(|entry| entry.text(report));
+    Parser {
+        malformed: text("malformed"),
+        truncated: text("truncated"),
+        too_many_headers: text("too_many_headers"),
+        too_many_tags: text("too_many_tags"),
+        unknown_ethertype: text("unknown_ethertype"),
     }
 }
 
@@ -338,7 +371,7 @@ fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>
     }
     if value.is_table() {
         let table = entry.table("a set", "", report)?;
-        table.check_keys(&["file"], &[], report);
+        table.check_keys(&["file"], report);
         let file = table.required("file", report)?;
         return file.text(report).map(Members::File);
     }
@@ -349,7 +382,7 @@ fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>
 }
 
 fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
-    table.check_keys(FieldName::RULE_KEYS, &[], report);
+    table.check_keys(FieldName::RULE_KEYS, report);
     let mut fields = Vec::new();
     let mut is_partial = false;
     for &name in FieldName::ALL {
@@ -393,7 +426,7 @@ fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
         "reason",
         "interface",
     ];
-    table.check_keys(KEYS, &[], report);
+    table.check_keys(KEYS, report);
     let name = table.required("name", report);
     let expect = table.required("expect", report);
     let mut text = |entry: Option<Entry<'a>>| entry.and_then(|entry| entry.text(report));

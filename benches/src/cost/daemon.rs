@@ -35,7 +35,7 @@ const STEP: Duration = Duration::from_millis(1);
 const INSTANCE: &str = "bench";
 
 /// The reasons that stand for no rule having matched.
-const UNMATCHED: [&str; 2] = ["policy", "neighbour"];
+const UNMATCHED: [&str; 3] = ["policy", "neighbour", "unknown_ethertype"];
 
 /// `firewall apply` on the host of an arena, ended with the value.
 pub(super) struct Daemon {

@@ -14,6 +14,7 @@ use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 pub(crate) use super::syscall::XdpLinkInfo;
 use super::{
     pins::{self, PinError},
+    program::takes_frags,
     syscall,
 };
 
@@ -132,14 +133,23 @@ impl AttachError {
                     .into(),
             ),
             Self::Occupied { interface } => Some(occupied_help(interface)),
-            Self::Settings { interface, .. } => Some(format!(
-                "most drivers want an MTU below 3,500 bytes, some want offloads or rings changed: \
-                 `ip link set dev {interface} mtu 1500`; `dmesg` may say more; \
-                 `mode = \"generic\"` works with every driver"
-            )),
+            Self::Settings { interface, .. } => Some(settings_help(interface, takes_frags())),
             Self::Gone { .. } | Self::Refused { .. } | Self::Link { .. } => None,
         }
     }
+}
+
+/// What to change of an interface whose driver refuses the program as it is set.
+fn settings_help(interface: &str, takes_frags: bool) -> String {
+    let mtu = if takes_frags {
+        "some drivers want a smaller MTU"
+    } else {
+        "this kernel, older than Linux 5.18, wants an MTU below 3,500 bytes of most drivers"
+    };
+    format!(
+        "{mtu}, some want offloads or rings changed: `ip link set dev {interface} mtu 1500`; \
+         `dmesg` may say more; `mode = \"generic\"` works with every driver"
+    )
 }
 
 /// What to do about a program of somebody else.
@@ -241,6 +251,8 @@ mod tests {
         }
         let settings = error(libc::ERANGE, AttachMode::Native);
         assert!(settings.help().unwrap().contains("mtu 1500"));
+        assert!(settings_help("eth0", false).contains("Linux 5.18"));
+        assert!(!settings_help("eth0", true).contains("Linux 5.18"));
         let refused = error(libc::EOPNOTSUPP, AttachMode::Generic);
         assert!(matches!(refused, AttachError::Refused { .. }), "{refused}");
     }

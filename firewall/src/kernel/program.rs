@@ -9,7 +9,8 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{ProgramError, Xdp},
+    programs::{ProgramError, ProgramType, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use firewall_ebpf::abi;
 
@@ -185,8 +186,27 @@ pub(super) fn verified(object: &Object, setting: &Setting<'_>) -> Result<Ebpf, L
 
 /// The XDP program of a loaded object file.
 pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoProgram)?;
+    let program = ebpf.program_mut(suitable()).ok_or(LoadError::NoProgram)?;
     program.try_into().map_err(|_other| LoadError::NoProgram)
+}
+
+/// The name of the program for this kernel.
+fn suitable() -> &'static str {
+    if takes_frags() {
+        abi::PROGRAM
+    } else {
+        abi::LINEAR_PROGRAM
+    }
+}
+
+/// Whether the kernel hands frames in several buffers to programs that are loaded for it: it does
+/// since 5.18, which also brought the helper that is asked for here.
+pub(crate) fn takes_frags() -> bool {
+    let helper = BpfHelper::BPF_FUNC_xdp_get_buff_len;
+    is_helper_supported(ProgramType::Xdp, helper).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the kernel does not tell whether it has `xdp.frags`");
+        false
+    })
 }
 
 fn refusal(error: ProgramError) -> LoadError {

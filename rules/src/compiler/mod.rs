@@ -46,7 +46,7 @@ use firewall_ebpf::{
     image::{Header, MAGIC, MAX_WALK, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section},
 };
 
-use crate::ruleset::{Policy, Ruleset};
+use crate::ruleset::{Policy, Ruleset, Settings};
 use basis::Basis;
 pub use plan::{Part, Plan, SectionPlan};
 use rules::Rules;
@@ -237,7 +237,7 @@ fn finish(
 ) -> Result<Image, CompileError> {
     let mut header = Header {
         magic: MAGIC,
-        drops: drops(ruleset.settings.policy),
+        drops: drops(&ruleset.settings),
         ..Header::default()
     };
     writer.align(8)?;
@@ -253,17 +253,22 @@ fn finish(
 }
 
 /// The bits of the reasons for which packets are dropped.
-fn drops(policy: Policy) -> u32 {
+fn drops(settings: &Settings) -> u32 {
+    let Settings { policy, parser, .. } = settings;
     Reason::ALL
         .into_iter()
-        .filter(|reason| match reason {
-            Reason::Policy => policy == Policy::Drop,
-            Reason::Neighbour | Reason::NoImage => false,
-            Reason::Malformed
-            | Reason::Truncated
-            | Reason::TooManyHeaders
-            | Reason::TooManyTags
-            | Reason::BadImage => true,
+        .filter(|reason| {
+            let verdict = match reason {
+                Reason::Policy => *policy,
+                Reason::Malformed => parser.malformed,
+                Reason::Truncated => parser.truncated,
+                Reason::TooManyHeaders => parser.too_many_headers,
+                Reason::TooManyTags => parser.too_many_tags,
+                Reason::UnknownEthertype => parser.unknown_ethertype,
+                Reason::Neighbour | Reason::NoImage => Policy::Pass,
+                Reason::BadImage => Policy::Drop,
+            };
+            verdict == Policy::Drop
         })
         .fold(0, |bits, reason| bits | 1 << reason.slot())
 }

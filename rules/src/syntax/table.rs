@@ -60,18 +60,11 @@ impl<'a> Table<'a> {
         entry
     }
 
-    /// Reports the keys that are not `known`, those to come with a later version apart.
-    pub(super) fn check_keys(self, known: &[&str], later: &[&str], report: &mut Report) {
+    /// Reports the keys that are not `known`.
+    pub(super) fn check_keys(self, known: &[&str], report: &mut Report) {
         for Entry { key, .. } in self.iter() {
-            let name = quoted(key.value);
-            if later.contains(&key.value) {
-                report.add(
-                    Code::UnsupportedKey,
-                    key.span,
-                    format!("{name} is not supported by this version"),
-                );
-            } else if !known.contains(&key.value) {
-                let message = format!("unknown key {name} in {}", self.what);
+            if !known.contains(&key.value) {
+                let message = format!("unknown key {} in {}", quoted(key.value), self.what);
                 let diagnostic = report.add(Code::UnknownKey, key.span, message);
                 suggest(diagnostic, key.value, known.iter().copied());
             }

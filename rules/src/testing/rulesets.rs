@@ -10,7 +10,7 @@ use crate::{
     ranges::{RangeSet, Value},
     ruleset::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
-        Matches, Mode, Place, Policy, Rule, Ruleset, Settings, Verdict, VlanSet,
+        Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict, VlanSet,
     },
 };
 
@@ -42,10 +42,21 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
         settings: Settings {
             interfaces: Vec::new(),
             mode: random.pick([Mode::Native, Mode::Generic, Mode::Auto]),
-            policy: random.pick([Policy::Pass, Policy::Drop]),
+            policy: verdict(random),
+            parser: Parser {
+                malformed: verdict(random),
+                truncated: verdict(random),
+                too_many_headers: verdict(random),
+                too_many_tags: verdict(random),
+                unknown_ethertype: verdict(random),
+            },
         },
         rules,
     }
+}
+
+fn verdict(random: &mut Random) -> Policy {
+    random.pick([Policy::Pass, Policy::Drop])
 }
 
 struct Maker<'a> {

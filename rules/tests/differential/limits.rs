@@ -8,7 +8,7 @@ use rules::{
     compiler::CompileError,
     evaluator::evaluate,
     ranges::RangeSet,
-    ruleset::{AddressSet, Matches, Mode, Place, Policy, Rule, Ruleset, Settings, Verdict},
+    ruleset::{AddressSet, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
     testing::{Layer3, Probe, Recipe, Upper},
 };
 
@@ -29,6 +29,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ru
             interfaces: Vec::new(),
             mode: Mode::Auto,
             policy: Policy::Drop,
+            parser: Parser::with_policy(Policy::Drop),
         },
         rules: rules.collect(),
     }

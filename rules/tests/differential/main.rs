@@ -18,7 +18,7 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::CompileError,
     evaluator::{Action, Evaluation, Outcome, evaluate},
-    ruleset::{Matches, Ruleset},
+    ruleset::{Matches, Ruleset, Settings},
     testing::{Probe, Random, Shape, probe, ruleset, shrink, to_hex},
 };
 
@@ -156,7 +156,8 @@ fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> 
 
 /// The rules, one a line, without the fields that they leave open.
 fn list(ruleset: &Ruleset) -> String {
-    let mut text = format!("policy {:?}\n", ruleset.settings.policy);
+    let Settings { policy, parser, .. } = &ruleset.settings;
+    let mut text = format!("policy {policy:?}, {parser:?}\n");
     for rule in &ruleset.rules {
         let Matches {
             interface,
@@ -239,7 +240,7 @@ impl Tally {
             Reason::TooManyTags,
         ];
         // Many rules leave nothing to the policy.
-        let few_rules = [Reason::Policy, Reason::Neighbour];
+        let few_rules = [Reason::Policy, Reason::Neighbour, Reason::UnknownEthertype];
         let few_rules = few_rules.iter().filter(|_| shape == Shape::Few);
         for reason in every_rule_set.iter().chain(few_rules) {
             assert!(self.reasons.contains_key(reason), "{shape:?}: {self:?}");

@@ -55,19 +55,6 @@ colour = "red"
 }
 
 #[test]
-fn keys_of_later_versions_are_told_from_unknown_ones() {
-    assert_snapshot!(with_settings(
-        r#"
-[[rule]]
-name = "a"
-action = "drop"
-
-[parser]
-"#
-    ));
-}
-
-#[test]
 fn a_file_without_settings_says_how_to_begin() {
     assert_snapshot!(report(""), @r#"
     error[missing-key]: the rule file has no table `[firewall]`
@@ -191,6 +178,23 @@ name = "b"
 action = "mirror"
 family = "ip"
 "#
+    ));
+}
+
+#[test]
+fn the_parser_has_known_classes_and_two_verdicts() {
+    assert_snapshot!(with_settings(
+        r#"[parser]
+malfromed = "drop"
+fragments = "drop"
+truncated = "drpo"
+too_many_headers = "reject"
+too_many_tags = true
+unknown_ethertype = ["pass"]
+"#
+    ));
+    assert_snapshot!(report(
+        "parser = \"drop\"\n[firewall]\ninterfaces = [\"eth0\"]\n"
     ));
 }
 

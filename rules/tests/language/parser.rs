@@ -1,0 +1,49 @@
+//! The verdicts over frames that rules cannot judge.
+
+use rules::ruleset::{Parser, Policy};
+
+use crate::support::load_clean;
+
+fn parser(policy: &str, keys: &str) -> Parser {
+    let text =
+        format!("[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{policy}\"\n[parser]\n{keys}\n");
+    load_clean(&text).settings.parser
+}
+
+#[test]
+fn what_cannot_be_read_is_dropped_and_other_ethertypes_have_the_policy() {
+    for (name, policy) in [("pass", Policy::Pass), ("drop", Policy::Drop)] {
+        let parser = parser(name, "");
+        let expected = Parser {
+            malformed: Policy::Drop,
+            truncated: Policy::Drop,
+            too_many_headers: Policy::Drop,
+            too_many_tags: Policy::Drop,
+            unknown_ethertype: policy,
+        };
+        assert_eq!(parser, expected);
+        let without = load_clean(&format!(
+            "[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{name}\"\n"
+        ));
+        assert_eq!(without.settings.parser, expected);
+    }
+}
+
+#[test]
+fn each_key_sets_its_own_class() {
+    let default = Parser::with_policy(Policy::Drop);
+    let cases: [(&str, fn(&mut Parser) -> &mut Policy); 5] = [
+        ("malformed", |parser| &mut parser.malformed),
+        ("truncated", |parser| &mut parser.truncated),
+        ("too_many_headers", |parser| &mut parser.too_many_headers),
+        ("too_many_tags", |parser| &mut parser.too_many_tags),
+        ("unknown_ethertype", |parser| &mut parser.unknown_ethertype),
+    ];
+    for (key, class) in cases {
+        let mut expected = default;
+        *class(&mut expected) = Policy::Pass;
+        assert_eq!(parser("drop", &format!("{key} = \"pass\"")), expected);
+    }
+    let dropped = parser("pass", "unknown_ethertype = \"drop\"");
+    assert_eq!(dropped.unknown_ethertype, Policy::Drop);
+}
