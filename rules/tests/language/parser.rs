@@ -4,6 +4,9 @@ use rules::ruleset::{Parser, Policy};
 
 use crate::support::load_clean;
 
+/// The verdict over one class of frames.
+type Class = fn(&mut Parser) -> &mut Policy;
+
 fn parser(policy: &str, keys: &str) -> Parser {
     let text =
         format!("[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"{policy}\"\n[parser]\n{keys}\n");
@@ -32,7 +35,7 @@ fn what_cannot_be_read_is_dropped_and_other_ethertypes_have_the_policy() {
 #[test]
 fn each_key_sets_its_own_class() {
     let default = Parser::with_policy(Policy::Drop);
-    let cases: [(&str, fn(&mut Parser) -> &mut Policy); 5] = [
+    let cases: [(&str, Class); 5] = [
         ("malformed", |parser| &mut parser.malformed),
         ("truncated", |parser| &mut parser.truncated),
         ("too_many_headers", |parser| &mut parser.too_many_headers),
