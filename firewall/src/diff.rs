@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use firewall_ebpf::abi::Reason;
 use rules::{
     analysis::{self, Area, Budget, Change, Compare, Decider, Diff, FieldValues, Undecided},
     evaluator::Action,
@@ -112,6 +113,14 @@ fn load(path: &Path) -> Result<Arc<Ruleset>, Error> {
     }
 }
 
+/// Why a frame cannot be judged, as far as `[parser]` says what becomes of it.
+const UNREADABLE: [Reason; 4] = [
+    Reason::Malformed,
+    Reason::Truncated,
+    Reason::TooManyHeaders,
+    Reason::TooManyTags,
+];
+
 /// What there is to print.
 struct Comparison<'a> {
     options: &'a Options,
@@ -125,21 +134,38 @@ impl Comparison<'_> {
     fn status(&self) -> u8 {
         if !self.diff.undecided.is_empty() {
             UNDECIDED
-        } else if self.diff.changes_verdicts() || self.changed_interfaces() {
+        } else if self.diff.changes_verdicts() || self.changed_settings() {
             DIFFERENT
         } else {
             0
         }
     }
 
+    fn changed_settings(&self) -> bool {
+        self.changed_interfaces() || self.changed_parser().next().is_some()
+    }
+
     fn changed_interfaces(&self) -> bool {
         self.old.settings.interfaces != self.new.settings.interfaces
+    }
+
+    /// The reasons why a frame cannot be judged over which the verdict changes.
+    fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Action; 2])> {
+        let verdicts =
+            |reason| [self.old, self.new].map(|set| Action::from(set.settings.verdict_for(reason)));
+        UNREADABLE
+            .into_iter()
+            .map(move |reason| (reason, verdicts(reason)))
+            .filter(|(_, [old, new])| old != new)
     }
 
     fn summary(&self) -> String {
         let Options { old, new, .. } = self.options;
         let verdicts = self.verdicts().count();
         let found = match (verdicts, self.diff.undecided.is_empty()) {
+            (0, true) if self.changed_parser().next().is_some() => {
+                "judge every packet alike that can be judged, and differ in `[parser]`".to_owned()
+            }
             (0, true) if self.changed_interfaces() => {
                 "attach to other interfaces, and judge every packet alike".to_owned()
             }
@@ -173,6 +199,13 @@ impl Comparison<'_> {
         if self.changed_interfaces() {
             let [old, new] = [self.old, self.new].map(|set| quoted(interfaces(set)).join(", "));
             line(&mut text, format_args!("attached to {old} -> {new}"));
+        }
+        for (reason, verdicts) in self.changed_parser() {
+            let [old, new] = verdicts.map(verdict);
+            line(
+                &mut text,
+                format_args!("`{}` frames: {old} -> {new}", reason.name()),
+            );
         }
         for change in self.verdicts() {
             self.change(&mut text, change);
@@ -320,6 +353,13 @@ impl Comparison<'_> {
             "decided": self.diff.undecided.is_empty(),
             "steps": self.steps,
             "interfaces": { "old": interfaces[0], "new": interfaces[1] },
+            "parser": self
+                .changed_parser()
+                .map(|(reason, verdicts)| {
+                    let [old, new] = verdicts.map(verdict);
+                    (reason.name().to_owned(), json!({ "old": old, "new": new }))
+                })
+                .collect::<serde_json::Map<_, _>>(),
             "changes": changes.collect::<Vec<_>>(),
             "undecided": undecided.collect::<Vec<_>>(),
         })
@@ -376,6 +416,7 @@ fn decider_json(ruleset: &Ruleset, (decider, action): (Decider, Action)) -> Valu
         Decider::Rule(id) => ("rule", Some(name(ruleset, id))),
         Decider::Neighbour => ("neighbour", None),
         Decider::Policy => ("policy", None),
+        Decider::UnknownEthertype => ("unknown_ethertype", None),
     };
     json!({ "by": kind, "rule": name, "verdict": verdict(action) })
 }
@@ -385,6 +426,7 @@ fn by(ruleset: &Ruleset, decider: Decider) -> String {
         Decider::Rule(id) => format!("`{}`", name(ruleset, id)),
         Decider::Neighbour => "the exception for neighbours".to_owned(),
         Decider::Policy => "the policy".to_owned(),
+        Decider::UnknownEthertype => "`unknown_ethertype`".to_owned(),
     }
 }
 

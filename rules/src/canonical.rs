@@ -15,8 +15,8 @@ use crate::{
     names::{icmp_type_number, icmp_types, tcp_flags},
     ranges::RangeSet,
     ruleset::{
-        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, Matches, Mode, Policy, Rule,
-        Ruleset, Verdict, VlanSet,
+        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, Matches, Mode, Parser,
+        Policy, Rule, Ruleset, Verdict, VlanSet,
     },
 };
 
@@ -36,19 +36,36 @@ pub fn text(ruleset: &Ruleset) -> String {
             Mode::Auto => "auto",
         },
     );
-    one(
-        &mut text,
-        "policy",
-        match settings.policy {
-            Policy::Pass => "pass",
-            Policy::Drop => "drop",
-        },
-    );
+    one(&mut text, "policy", policy(settings.policy));
+    text.push_str("\n[parser]\n");
+    let Parser {
+        malformed,
+        truncated,
+        too_many_headers,
+        too_many_tags,
+        unknown_ethertype,
+    } = settings.parser;
+    for (key, verdict) in [
+        ("malformed", malformed),
+        ("truncated", truncated),
+        ("too_many_headers", too_many_headers),
+        ("too_many_tags", too_many_tags),
+        ("unknown_ethertype", unknown_ethertype),
+    ] {
+        one(&mut text, key, policy(verdict));
+    }
     for rule in &ruleset.rules {
         text.push('\n');
         write_rule(&mut text, rule);
     }
     text
+}
+
+const fn policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Pass => "pass",
+        Policy::Drop => "drop",
+    }
 }
 
 fn write_rule(text: &mut String, rule: &Rule) {

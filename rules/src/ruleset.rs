@@ -6,6 +6,8 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
+use firewall_ebpf::abi::Reason;
+
 use crate::ranges::RangeSet;
 
 /// A rule set: settings and rules in order of precedence.
@@ -67,6 +69,21 @@ impl Parser {
 }
 
 impl Settings {
+    /// The verdict over packets that no rule decides, by what they are counted under.
+    #[must_use]
+    pub const fn verdict_for(&self, reason: Reason) -> Policy {
+        match reason {
+            Reason::Policy => self.policy,
+            Reason::Malformed => self.parser.malformed,
+            Reason::Truncated => self.parser.truncated,
+            Reason::TooManyHeaders => self.parser.too_many_headers,
+            Reason::TooManyTags => self.parser.too_many_tags,
+            Reason::UnknownEthertype => self.parser.unknown_ethertype,
+            Reason::Neighbour | Reason::NoImage => Policy::Pass,
+            Reason::BadImage => Policy::Drop,
+        }
+    }
+
     /// The interface of packets that do not say theirs: the first that is no glob.
     #[must_use]
     pub fn usual_interface(&self) -> Option<&str> {

@@ -129,7 +129,7 @@ impl<'a> Comparison<'a> {
                 let rule = self.context.rulesets[side].rules.get(id.0 as usize);
                 rule.map(|rule| rule.name.as_str())
             }
-            Decider::Neighbour | Decider::Policy => None,
+            Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype => None,
         };
         let other = 1 - side;
         let alone = |side: usize| {
@@ -336,7 +336,7 @@ impl<'a> Comparison<'a> {
             let rules = except[side].iter().map(|at| self.decider(side, *at).0);
             let ids = rules.filter_map(|decider| match decider {
                 Decider::Rule(id) => Some(id),
-                Decider::Neighbour | Decider::Policy => None,
+                Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype => None,
             });
             ids.collect()
         });
@@ -391,6 +391,7 @@ impl Context<'_> {
             }
             Decider::Neighbour => Name::Neighbour,
             Decider::Policy => Name::Policy,
+            Decider::UnknownEthertype => Name::UnknownEthertype,
         }
     }
 
@@ -421,6 +422,7 @@ enum Name<'a> {
     Rule(&'a str),
     Neighbour,
     Policy,
+    UnknownEthertype,
 }
 
 /// What makes deciders of both sides the same.

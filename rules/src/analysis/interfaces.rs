@@ -233,7 +233,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{Matches, Mode, Place, Policy, Rule, Settings, Verdict};
+    use crate::ruleset::{Matches, Mode, Parser, Place, Policy, Rule, Settings, Verdict};
 
     fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
         let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();
@@ -258,6 +258,7 @@ mod tests {
                 interfaces: attached.iter().map(pattern).collect(),
                 mode: Mode::Native,
                 policy: Policy::Pass,
+                parser: Parser::with_policy(Policy::Pass),
             },
             rules: rules.collect(),
         };

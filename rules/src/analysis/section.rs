@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     evaluator::{Action, Outcome},
-    ruleset::{Policy, RuleId, Ruleset, Verdict},
+    ruleset::{RuleId, Ruleset, Verdict},
 };
 
 /// What can decide over a packet.
@@ -23,6 +23,8 @@ pub enum Decider {
     Neighbour,
     /// The policy.
     Policy,
+    /// The verdict over EtherTypes that are not known.
+    UnknownEthertype,
 }
 
 impl Decider {
@@ -32,6 +34,7 @@ impl Decider {
             Self::Rule(id) => Outcome::Rule(id),
             Self::Neighbour => Outcome::Reason(Reason::Neighbour),
             Self::Policy => Outcome::Reason(Reason::Policy),
+            Self::UnknownEthertype => Outcome::Reason(Reason::UnknownEthertype),
         }
     }
 }
@@ -72,12 +75,16 @@ impl Section {
         for cube in pool.neighbours(packets) {
             add(cube, Decider::Neighbour, Action::Pass);
         }
-        let policy = match ruleset.settings.policy {
-            Policy::Pass => Action::Pass,
-            Policy::Drop => Action::Drop,
+        let (last, reason) = match packets {
+            Packets::Ipv4 | Packets::Ipv6 => (Decider::Policy, Reason::Policy),
+            Packets::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
         };
         let everything = [SetId::ALL; AXES];
-        add(everything, Decider::Policy, policy);
+        add(
+            everything,
+            last,
+            ruleset.settings.verdict_for(reason).into(),
+        );
         if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
             section.cubes.truncate(last + 1);
             section.deciders.truncate(last + 1);

@@ -254,21 +254,8 @@ fn finish(
 
 /// The bits of the reasons for which packets are dropped.
 fn drops(settings: &Settings) -> u32 {
-    let Settings { policy, parser, .. } = settings;
     Reason::ALL
         .into_iter()
-        .filter(|reason| {
-            let verdict = match reason {
-                Reason::Policy => *policy,
-                Reason::Malformed => parser.malformed,
-                Reason::Truncated => parser.truncated,
-                Reason::TooManyHeaders => parser.too_many_headers,
-                Reason::TooManyTags => parser.too_many_tags,
-                Reason::UnknownEthertype => parser.unknown_ethertype,
-                Reason::Neighbour | Reason::NoImage => Policy::Pass,
-                Reason::BadImage => Policy::Drop,
-            };
-            verdict == Policy::Drop
-        })
+        .filter(|reason| settings.verdict_for(*reason) == Policy::Drop)
         .fold(0, |bits, reason| bits | 1 << reason.slot())
 }

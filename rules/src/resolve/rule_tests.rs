@@ -17,7 +17,7 @@ use crate::{
     names::nearest,
     notation,
     rule_test::{Expected, RuleTest, TestPacket, word},
-    ruleset::{InterfacePattern, Policy, RuleId, Ruleset, Verdict},
+    ruleset::{InterfacePattern, RuleId, Ruleset, Verdict},
     syntax::{At, File, Packets, Term, Test, number},
 };
 
@@ -153,19 +153,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             .map(|reason| (reason.name(), *reason))
             .collect();
         let reason = choice("reason", name, &reasons, self.report)?;
-        let decides = match (reason, self.ruleset.settings.policy) {
-            (Reason::Policy, Policy::Pass) | (Reason::Neighbour, _) => Action::Pass,
-            (Reason::Policy, Policy::Drop)
-            | (
-                Reason::Malformed
-                | Reason::Truncated
-                | Reason::TooManyHeaders
-                | Reason::TooManyTags
-                | Reason::NoImage
-                | Reason::BadImage,
-                _,
-            ) => Action::Drop,
-        };
+        let decides = self.ruleset.settings.verdict_for(reason).into();
         self.check_action(name, Some(decides), action, "the reason")?;
         Some(Outcome::Reason(reason))
     }
