@@ -310,7 +310,7 @@ pub const MODE_GRID: u32 = 2;
 /// The number of fields that make the upper-layer class.
 pub const FIELDS: usize = 12;
 
-/// A field of the upper-layer class, in the order of [`Section::steps`].
+/// A field of the upper-layer class, and its place in [`Section::steps`].
 #[repr(usize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
@@ -341,15 +341,16 @@ pub enum Field {
 }
 
 impl Field {
-    /// Every field, in step order.
+    /// Every field, in the order of the steps: the longest searches first, where the verifier has
+    /// the fewest paths.
     pub const ALL: [Self; FIELDS] = [
+        Self::SrcMac,
+        Self::DstMac,
         Self::Protocol,
         Self::Sport,
         Self::Dport,
         Self::Icmp,
         Self::Interface,
-        Self::SrcMac,
-        Self::DstMac,
         Self::Vlan,
         Self::Ethertype,
         Self::Length,

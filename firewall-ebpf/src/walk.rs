@@ -143,6 +143,15 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         };
         fused = opaque(image, next);
     };
+    // The longest searches first, where the verifier has the fewest paths.
+    if used & DETAILS != 0 {
+        step(Field::SrcMac, &|lookup| {
+            find::<3, M>(image, lookup, image.opaque(details::src_mac(packet)), 0)
+        });
+        step(Field::DstMac, &|lookup| {
+            find::<3, M>(image, lookup, image.opaque(details::dst_mac(packet)), 0)
+        });
+    }
     let no_ports = !headers.bit(present::PORTS) & 1;
     let no_message = !headers.bit(present::ICMP) & 1;
     step(Field::Protocol, &|lookup| {
@@ -168,13 +177,6 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     if used & DETAILS == 0 {
         return fused;
     }
-    // The longest searches first, where the verifier has the fewest paths.
-    step(Field::SrcMac, &|lookup| {
-        find::<3, M>(image, lookup, details::src_mac(packet), 0)
-    });
-    step(Field::DstMac, &|lookup| {
-        find::<3, M>(image, lookup, details::dst_mac(packet), 0)
-    });
     let direct = |lookup: u32, value: u32| u32::from(image.u16(lookup.wrapping_add(value * 2)));
     step(Field::Vlan, &|lookup| {
         paged(image, lookup, details::vlan(packet), 0)

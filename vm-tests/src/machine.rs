@@ -106,8 +106,12 @@ impl Machine {
         let accelerator = setup.accelerator;
         let port = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1");
         let memory = MEMORY.to_string();
-        // A panic reboots at once, and a reboot ends QEMU.
-        let line = format!("console=ttyS0 quiet panic=-1 -- {}", names.join(" "));
+        // A panic reboots at once, and a reboot ends QEMU. On a busy machine an emulated timer is
+        // late, which kernels take for a broken one unless they are told not to look.
+        let line = format!(
+            "console=ttyS0 quiet panic=-1 no_timer_check -- {}",
+            names.join(" ")
+        );
         let mut command = Command::new(QEMU);
         command
             .args(["-machine", "q35", "-accel", accelerator.option()])

@@ -27,8 +27,13 @@ use serde_json::Value;
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_firewall");
 
-/// How long anything may take: builds without optimisation on a busy machine are slow.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take: builds without optimisation on a busy machine are slow, and emulated
+/// machines are slower by far; they say so in seconds.
+pub(crate) fn patience() -> Duration {
+    const USUAL: u64 = 30;
+    let told = std::env::var("FIREWALL_TEST_PATIENCE").ok();
+    Duration::from_secs(told.map_or(USUAL, |seconds| seconds.parse().unwrap()))
+}
 
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
@@ -207,7 +212,7 @@ impl Machine {
                 return;
             }
             assert!(
-                begin.elapsed() < PATIENCE,
+                begin.elapsed() < patience(),
                 "counted {counters:?}, expected {expected:?}"
             );
             thread::sleep(Duration::from_millis(50));
@@ -283,12 +288,14 @@ impl Daemon<'_> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
+        if thread::panicking() {
+            // Without another panic, which would end the other tests too.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            eprintln!("--- the log of the daemon\n{}---", self.machine.log());
+        } else if let Ok(None) = self.child.try_wait() {
             self.signal(Signal::SIGTERM);
             self.wait();
-        }
-        if thread::panicking() {
-            eprintln!("--- the log of the daemon\n{}---", self.machine.log());
         }
     }
 }
@@ -298,8 +305,9 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
         assert!(
-            begin.elapsed() < PATIENCE,
-            "waited {PATIENCE:?} until {what}"
+            begin.elapsed() < patience(),
+            "waited {:?} until {what}",
+            patience()
         );
         thread::sleep(Duration::from_millis(10));
     }

@@ -1,4 +1,4 @@
-//! The tests of the `firewall` command that need a kernel, as `make test` runs them.
+//! The tests of the `firewall` command that need a kernel, as `make test` runs them as root.
 
 use std::{
     fs,
@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use vm_tests::report::Outcome;
+
+use crate::firewall::PATIENCE;
 
 /// The folder of the test binaries.
 const TESTS: &str = "/tests";
@@ -30,7 +32,8 @@ pub(crate) fn run() -> Result<Outcome> {
 fn run_binary(binary: &Path) -> Result<()> {
     let name = binary.display();
     let mut tests = Command::new(binary)
-        .args(["--include-ignored", "--test-threads=1"])
+        .args(["--ignored", "--test-threads=1"])
+        .env("FIREWALL_TEST_PATIENCE", PATIENCE.as_secs().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
