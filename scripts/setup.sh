@@ -150,6 +150,8 @@ test_commands() {
             fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
         ip -V >/dev/null 2>&1 || install_packages ip iproute2 ||
             fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
+        nft --version >/dev/null 2>&1 || install_packages nft nftables ||
+            fail "the command \`nft\` is missing" "run \`apt-get install nftables\` as root"
     fi
 }
 

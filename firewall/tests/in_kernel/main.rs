@@ -11,11 +11,16 @@
 )]
 
 mod blocklist;
+mod captures;
 mod checking;
 mod details;
+mod differential;
+mod kernel;
 mod life_cycle;
 mod long_work;
 mod machine;
+mod matchers;
+mod nftables;
 mod refusals;
 mod reload;
 mod rule_sets;

@@ -1,39 +1,52 @@
 //! The captures that other projects test their decoders with.
 
 use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use pcap_parser::{
-    Block, Linktype, PcapBlockOwned, PcapError, create_reader, traits::PcapNGPacketBlock,
-};
-use rules::testing::{Random, damage};
+use firewall_ebpf::headers::parse;
+use rules::testing::{Random, capture, damage};
 
 use super::agree;
 
-/// Where the captures are, seen from the repository; they are not part of it.
-const FOLDER: &str = "../shared/data/pcaps";
+/// The captures, which are not part of the repository: below the folder that `FIREWALL_DATA`
+/// names, or beside the repository.
+fn folder() -> PathBuf {
+    let data = match env::var_os("FIREWALL_DATA") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+    };
+    data.join("pcaps")
+}
+
+/// The captures, each with its path below the folder; that there are none is said.
+fn captures() -> Vec<(String, capture::Capture)> {
+    let folder = folder();
+    if !folder.is_dir() {
+        println!("skipped: there are no captures in `{}`", folder.display());
+        return Vec::new();
+    }
+    let files = files(&folder).expect("the folder is readable");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&folder).unwrap_or(&path);
+        let name = name.to_string_lossy().into_owned();
+        let capture = capture::read(&fs::read(&path).expect("the capture is readable"));
+        (name, capture)
+    };
+    files.into_iter().map(read).collect()
+}
 
 #[test]
 fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(FOLDER);
-    if !folder.is_dir() {
-        println!("skipped: there are no captures in {FOLDER}");
-        return;
-    }
     let mut random = Random::new(0x0066_7261_6d65_7333);
-    let (mut captures, mut frames, mut well_formed) = (0, 0, 0);
-    for path in files(&folder).expect("the folder is readable") {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let capture = read(&fs::read(&path).expect("the capture is readable"));
-        if let Some(problem) = capture.problem {
-            let count = capture.frames.len();
-            println!("{name}: read up to frame {count}: {problem}");
-        }
-        captures += 1;
+    let (mut frames, mut well_formed) = (0, 0);
+    let captures = captures();
+    let count = captures.len();
+    for (name, capture) in captures {
         for mut frame in capture.frames {
             frames += 1;
             well_formed += usize::from(agree(&frame, &name));
@@ -46,11 +59,37 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
             }
         }
     }
-    println!("{captures} captures, {frames} frames, {well_formed} of them well-formed");
+    println!("{count} captures, {frames} frames, {well_formed} of them well-formed");
     assert!(
-        frames > 0,
-        "the captures in {FOLDER} hold no Ethernet frame"
+        count == 0 || frames > 0,
+        "the captures hold no Ethernet frame"
     );
+}
+
+#[test]
+fn the_frames_of_each_capture_are_of_the_known_classes() {
+    let captures = captures();
+    if captures.is_empty() {
+        return;
+    }
+    let mut table = String::new();
+    for (name, capture) in captures {
+        let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+        for frame in &capture.frames {
+            let class = parse(&**frame).map_or_else(|reason| reason.name(), |_| "read");
+            *classes.entry(class).or_default() += 1;
+        }
+        let counts = classes
+            .iter()
+            .map(|(class, count)| format!(" {class} {count}"));
+        let problem = if capture.problem.is_some() {
+            " (cut)"
+        } else {
+            ""
+        };
+        let _ = writeln!(table, "{name}:{}{problem}", counts.collect::<String>());
+    }
+    insta::assert_snapshot!(table);
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -65,73 +104,4 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-#[derive(Default)]
-struct Capture {
-    /// The Ethernet frames, as far as the file can be read.
-    frames: Vec<Vec<u8>>,
-    /// Why the file cannot be read to its end.
-    problem: Option<String>,
-}
-
-fn read(bytes: &[u8]) -> Capture {
-    let mut capture = Capture::default();
-    let mut reader = match create_reader(bytes.len().max(1 << 16), bytes) {
-        Ok(reader) => reader,
-        Err(error) => {
-            capture.problem = Some(format!("{error:?}"));
-            return capture;
-        }
-    };
-    let mut links = Vec::new();
-    let mut more = true;
-    loop {
-        match reader.next() {
-            Ok((offset, block)) => {
-                capture.frames.extend(ethernet_frame(&block, &mut links));
-                reader.consume(offset);
-            }
-            Err(PcapError::Eof) => return capture,
-            Err(PcapError::Incomplete(_)) if more => {
-                more = reader.refill().is_ok() && !reader.reader_exhausted();
-            }
-            Err(error) => {
-                capture.problem = Some(format!("{error:?}").chars().take(60).collect());
-                return capture;
-            }
-        }
-    }
-}
-
-/// The frame in a block. `links` are the link types of the interfaces that the file has named.
-fn ethernet_frame(block: &PcapBlockOwned<'_>, links: &mut Vec<Linktype>) -> Option<Vec<u8>> {
-    let (interface, data) = match block {
-        PcapBlockOwned::LegacyHeader(header) => {
-            links.push(header.network);
-            return None;
-        }
-        PcapBlockOwned::Legacy(packet) => (0, packet.data),
-        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
-            links.clear();
-            return None;
-        }
-        PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-            links.push(interface.linktype);
-            return None;
-        }
-        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => (packet.if_id, packet.packet_data()),
-        PcapBlockOwned::NG(Block::SimplePacket(packet)) => (0, packet.packet_data()),
-        PcapBlockOwned::NG(
-            Block::NameResolution(_)
-            | Block::InterfaceStatistics(_)
-            | Block::SystemdJournalExport(_)
-            | Block::DecryptionSecrets(_)
-            | Block::ProcessInformation(_)
-            | Block::Custom(_)
-            | Block::Unknown(_),
-        ) => return None,
-    };
-    let link = links.get(usize::try_from(interface).ok()?)?;
-    (*link == Linktype::ETHERNET).then(|| data.to_vec())
 }

@@ -1,0 +1,239 @@
+//! Rule sets as scripts for nft, written from what each field means on the wire.
+//!
+//! A rule becomes one of nft for each kind of packet that it can match, which all have the number
+//! of the rule as their comment, so that their counters can be added up.
+
+use std::fmt::{self, Display, Write as _};
+
+use rules::{
+    ranges::{RangeSet, Value},
+    ruleset::{Family, Matches, Policy, Ruleset, Verdict, VlanSet},
+};
+
+/// The script of a rule set for the packets that come in on a device without a tag.
+///
+/// The first rule counts all packets and has no comment. Rules that name an interface are left out.
+pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
+    let policy = match ruleset.settings.policy {
+        Policy::Pass => "accept",
+        Policy::Drop => "drop",
+    };
+    let mut text = format!(
+        "table netdev oracle {{\nchain rules {{\n\
+         type filter hook ingress device \"{device}\" priority 0; policy {policy};\ncounter\n"
+    );
+    for (id, rule) in ruleset.iter() {
+        let verdict = match rule.verdict {
+            Verdict::Pass => "accept",
+            Verdict::Drop => "drop",
+            Verdict::Count => "",
+        };
+        for kind in [Kind::V4, Kind::V6, Kind::Other] {
+            if let Some(conditions) = conditions(&rule.matches, kind) {
+                let _ = writeln!(text, "{conditions} counter {verdict} comment \"{}\"", id.0);
+            }
+        }
+    }
+    text.push_str(NEIGHBOURS);
+    text.push_str("}\n}\n");
+    text
+}
+
+/// What a link cannot work without.
+const NEIGHBOURS: &str = "ether type arp accept
+ether type ip6 meta l4proto 58 ip6 hoplimit 255 exthdr frag missing @th,0,8 133-137 accept
+ether type ip6 meta l4proto 58 ip6 hoplimit 1 exthdr frag missing @th,0,8 130 ip6 saddr fe80::/10 accept
+";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    V4,
+    V6,
+    Other,
+}
+
+/// What a packet of the kind must be to match; `None` when none can.
+fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
+    let Matches {
+        interface,
+        family,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        tcp_flags,
+        icmp,
+        ethertype,
+        vlan,
+        src_mac,
+        dst_mac,
+        length,
+        ttl,
+        dscp,
+        fragment,
+    } = matches;
+    let is_open = vlan
+        .as_ref()
+        .is_none_or(|VlanSet { untagged, .. }| *untagged);
+    if interface.is_some() || !is_open {
+        return None;
+    }
+    let mut text = Conditions(String::new());
+    text.push(match kind {
+        Kind::V4 => "ether type ip",
+        Kind::V6 => "ether type ip6",
+        Kind::Other => "ether type != { ip, ip6 }",
+    });
+    text.set("@ll,96,16", ethertype, |value| format!("{value}"))?;
+    text.set("ether saddr", src_mac, mac)?;
+    text.set("ether daddr", dst_mac, mac)?;
+    let of_ip = [
+        family.is_some(),
+        src.is_some(),
+        dst.is_some(),
+        proto.is_some(),
+        sport.is_some(),
+        dport.is_some(),
+        tcp_flags.is_some(),
+        icmp.is_some(),
+        length.is_some(),
+        ttl.is_some(),
+        dscp.is_some(),
+        fragment.is_some(),
+    ];
+    match kind {
+        Kind::Other => {
+            if of_ip.contains(&true) {
+                return None;
+            }
+        }
+        Kind::V4 => {
+            if *family == Some(Family::Ipv6) {
+                return None;
+            }
+            let address = |value| std::net::Ipv4Addr::from(value).to_string();
+            let part = |set: &Option<_>| set.as_ref().map(v4);
+            text.set("ip saddr", &part(src), address)?;
+            text.set("ip daddr", &part(dst), address)?;
+            text.set("ip length", length, decimal)?;
+            text.set("ip ttl", ttl, decimal)?;
+            text.set("ip dscp", dscp, decimal)?;
+            text.push(match fragment {
+                Some(true) => "ip frag-off & 0x3fff != 0",
+                Some(false) => "ip frag-off & 0x3fff == 0",
+                None => "",
+            });
+            if let Some(icmp) = icmp {
+                text.push("meta l4proto 1");
+                text.set("@th,0,16", &Some(icmp.v4.clone()), decimal)?;
+            }
+        }
+        Kind::V6 => {
+            if *family == Some(Family::Ipv4) {
+                return None;
+            }
+            let address = |value| std::net::Ipv6Addr::from(value).to_string();
+            let part = |set: &Option<_>| set.as_ref().map(v6);
+            text.set("ip6 saddr", &part(src), address)?;
+            text.set("ip6 daddr", &part(dst), address)?;
+            // nft has the length without that of the header.
+            let payload = length.as_ref().map(|set| {
+                let ranges = set.ranges().iter().filter(|(_, last)| *last >= 40);
+                let less = |&(first, last): &(u16, u16)| (first.saturating_sub(40), last - 40);
+                RangeSet::from_ranges(ranges.map(less).collect())
+            });
+            text.set("ip6 length", &payload, decimal)?;
+            text.set("ip6 hoplimit", ttl, decimal)?;
+            text.set("@nh,4,6", dscp, decimal)?;
+            text.push(match fragment {
+                Some(true) => "exthdr frag exists",
+                Some(false) => "exthdr frag missing",
+                None => "",
+            });
+            if let Some(icmp) = icmp {
+                text.push("meta l4proto 58");
+                text.set("@th,0,16", &Some(icmp.v6.clone()), decimal)?;
+            }
+        }
+    }
+    text.set("meta l4proto", proto, decimal)?;
+    if sport.is_some() || dport.is_some() {
+        text.push("meta l4proto { 6, 17, 33, 132, 136 }");
+    }
+    text.set("th sport", sport, decimal)?;
+    text.set("th dport", dport, decimal)?;
+    if tcp_flags.is_some() {
+        text.push("meta l4proto 6");
+    }
+    text.set("@th,104,8", tcp_flags, decimal)?;
+    Some(text.0)
+}
+
+fn v4(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u32> {
+    set.v4.clone()
+}
+
+fn v6(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u128> {
+    set.v6.clone()
+}
+
+/// Conditions behind each other.
+struct Conditions(String);
+
+impl Conditions {
+    fn push(&mut self, condition: &str) {
+        if !condition.is_empty() {
+            self.0.push_str(condition);
+            self.0.push(' ');
+        }
+    }
+
+    /// Adds that a value is in a set, if there is one; `None` when nothing is in it.
+    fn set<T: Value>(
+        &mut self,
+        key: &str,
+        set: &Option<RangeSet<T>>,
+        value: impl Fn(T) -> String,
+    ) -> Option<()> {
+        let Some(set) = set else {
+            return Some(());
+        };
+        if set.is_empty() {
+            return None;
+        }
+        let ranges: Vec<_> = set
+            .ranges()
+            .iter()
+            .map(|&(first, last)| {
+                if first == last {
+                    value(first)
+                } else {
+                    format!("{}-{}", value(first), value(last))
+                }
+            })
+            .collect();
+        // A single element needs no set, of which nft would look for the type.
+        match ranges.as_slice() {
+            [one] => self.push(&format!("{key} {one}")),
+            several => self.push(&format!("{key} {{ {} }}", several.join(", "))),
+        }
+        Some(())
+    }
+}
+
+fn decimal<T: Display>(value: T) -> String {
+    value.to_string()
+}
+
+fn mac(value: u64) -> String {
+    let [_, _, bytes @ ..] = value.to_be_bytes();
+    struct Colons([u8; 6]);
+    impl Display for Colons {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let [a, b, c, d, e, g] = self.0;
+            write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        }
+    }
+    Colons(bytes).to_string()
+}
