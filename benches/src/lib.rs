@@ -1,6 +1,6 @@
 //! Traffic, test networks, the demonstration and the benchmarks of the firewall.
 //!
-//! - [`packet`]: frames of every kind that the firewall must judge, correct or damaged on purpose;
+//! - [`packet`]: the frames of [`rules`], of every kind that the firewall must judge;
 //! - [`tuple`]: the fields of a packet that rules look at most;
 //! - [`mix`]: marked flows of such packets, drawn from a seed;
 //! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
@@ -21,10 +21,11 @@ pub mod mark;
 pub mod mix;
 pub mod network;
 pub mod objects;
-pub mod packet;
 pub mod random;
 pub mod rulesets;
 pub mod sandbox;
 pub mod suite;
 pub mod traffic;
 pub mod tuple;
+
+pub use rules::packet;

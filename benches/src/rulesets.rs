@@ -31,7 +31,7 @@ pub mod write;
 pub use self::{
     address_list::AddressList,
     address_range::AddressRange,
-    error::{CaptureFault, Fault, ReadError},
+    error::{Fault, ReadError},
     family::Family,
     flags::FlagMatch,
     index::Index,

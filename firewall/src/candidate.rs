@@ -9,6 +9,7 @@ use std::{
 use firewall_ebpf::abi::MAX_IMAGE_SIZE;
 use rules::{
     compiler::{CompileError, Compiled, Image, InterfaceIndex, Stage, Target},
+    rule_test::RuleTest,
     ruleset::Ruleset,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     generation::{Generation, Metadata, MetadataError},
     image_size::ImageSize,
     interfaces::Interface,
+    judge::{Judge, NOWHERE},
     progress::Progress,
     slots::{self, Assignment, Slot, TooManyRules},
     source::RuleFile,
@@ -32,6 +34,10 @@ pub(crate) struct Candidate {
     pub(crate) compiled: Arc<Compiled>,
     /// The smallest length of a map that holds the image.
     pub(crate) size: ImageSize,
+    /// The interfaces that it was compiled for.
+    pub(crate) interfaces: Vec<(InterfaceIndex, String)>,
+    /// What its file demands of it.
+    pub(crate) tests: Arc<[RuleTest]>,
     /// How long it was compiled.
     pub(crate) compile: Duration,
 }
@@ -45,6 +51,19 @@ impl Candidate {
     /// Its image.
     pub(crate) fn image(&self) -> &Image {
         self.compiled.image()
+    }
+
+    /// The candidate as the judge of frames.
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge::new(self.image().bytes(), self.assignment.slots.iter().copied())
+    }
+
+    /// The number of the interface called `name`, or of none.
+    pub(crate) fn interface(&self, name: Option<&str>) -> InterfaceIndex {
+        let mut known = self.interfaces.iter();
+        known
+            .find(|(_, known)| Some(known.as_str()) == name)
+            .map_or(NOWHERE, |(index, _)| *index)
     }
 
     /// Whether the image was made from the one before.
@@ -147,6 +166,8 @@ pub(crate) fn compile(
         assignment,
         compiled: Arc::new(compiled),
         size,
+        interfaces: names,
+        tests: Arc::clone(&file.tests),
         compile: begin.elapsed(),
     })
 }

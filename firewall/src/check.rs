@@ -15,6 +15,7 @@ use crate::{
     generation::Generation,
     interfaces,
     progress::Progress,
+    rule_tests,
     source::{self, SourceError},
     tables::Tables,
     text::{bytes, counted, tell},
@@ -54,12 +55,17 @@ pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(),
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = interfaces::list().await?;
     interfaces.retain(|interface| patterns.iter().any(|p| p.matches(&interface.name)));
+    let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
     let compile = move || {
         let before = BTreeMap::new();
         let first = Generation::FIRST;
         candidate::compile(&file, &interfaces, first, &before, None, budget, &progress)
     };
     let candidate = task::spawn_blocking(compile).await??;
+    if let Err(error) = rule_tests::run(&candidate) {
+        complain(show, &source::render(error.diagnostics()))?;
+        return Err(Error::TestsChecked(error));
+    }
     match show {
         Show::Warnings => {}
         Show::Plan => print(&Tables::new(&path, &candidate, budget)?.to_text())?,
@@ -70,8 +76,12 @@ pub(crate) async fn run(path: PathBuf, show: Show, budget: Budget) -> Result<(),
 }
 
 fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
+    let tests = match candidate.tests.len() {
+        0 => String::new(),
+        tests => format!(", {} passed", counted(tests, "test")),
+    };
     tell(&format!(
-        "`{}`: {found}, {}, image {}",
+        "`{}`: {found}, {}{tests}, image {}",
         path.display(),
         counted(candidate.ruleset().rules.len(), "rule"),
         bytes(candidate.image().bytes().len() as u64)

@@ -2,9 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
-use crate::{budget::Budget, check::Show, kernel::pins::Pins, lock};
+use crate::{
+    budget::Budget,
+    check::Show,
+    explain::{Packets, Question, Rules},
+    kernel::pins::Pins,
+    lock,
+};
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
 #[derive(Debug, Parser)]
@@ -76,7 +82,7 @@ enum Subcommands {
         #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
         object: Option<PathBuf>,
     },
-    /// Check a rule file without loading it; needs no privileges
+    /// Check a rule file and run its tests, without loading it; needs no privileges
     Check {
         /// The rule file
         file: PathBuf,
@@ -111,6 +117,31 @@ enum Subcommands {
             value_parser = interval
         )]
         watch: Option<Duration>,
+    },
+    /// Show what becomes of a packet, and why
+    ///
+    /// The packet is written as in `tcp 203.0.113.9:4444 > 192.0.2.1:22 syn`; docs/packets.md has
+    /// all words. Needs no privileges, but for `--live`.
+    Explain {
+        /// The rule file, unless `--live`, and the packet, unless `--pcap`
+        #[arg(value_names = ["FILE", "PACKET"], num_args = 0..=2)]
+        operands: Vec<String>,
+        /// Explain each packet of a capture file
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<PathBuf>,
+        /// Only the packet of this number, counted from 1
+        #[arg(long, value_name = "NUMBER", requires = "pcap")]
+        index: Option<usize>,
+        /// By the rules in force
+        #[arg(long)]
+        live: bool,
+        /// The interface on which packets arrive that do not say it
+        /// [default: the first that the rules name]
+        #[arg(long, value_name = "NAME")]
+        interface: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Take everything out of the kernel, also when the daemon was killed
     Unload,
@@ -164,6 +195,8 @@ pub(crate) enum Command {
         /// How often; `None` for once.
         watch: Option<Duration>,
     },
+    /// Explain what becomes of packets.
+    Explain(Question),
     /// Unload.
     Unload,
 }
@@ -212,9 +245,54 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
         Subcommands::Reload => Command::Reload,
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },
+        Subcommands::Explain {
+            operands,
+            pcap,
+            index,
+            live,
+            interface,
+            json,
+        } => {
+            let (rules, packets) =
+                operands_of_explain(operands, live, pcap, index).unwrap_or_else(|message| {
+                    let kind = ErrorKind::WrongNumberOfValues;
+                    Arguments::command().error(kind, message).exit()
+                });
+            Command::Explain(Question {
+                rules,
+                packets,
+                interface,
+                json,
+            })
+        }
         Subcommands::Unload => Command::Unload,
     };
     Ok((config, command))
+}
+
+/// What `explain` is asked about: a file unless the rules are `live`, and a packet unless it is in
+/// a capture.
+fn operands_of_explain(
+    operands: Vec<String>,
+    live: bool,
+    pcap: Option<PathBuf>,
+    index: Option<usize>,
+) -> Result<(Rules, Packets), &'static str> {
+    let mut operands = operands.into_iter();
+    let rules = if live {
+        Rules::Live
+    } else {
+        let file = operands.next().ok_or("a rule file or `--live` is needed")?;
+        Rules::File(file.into())
+    };
+    let packets = match pcap {
+        Some(file) => Packets::Captured(file, index),
+        None => Packets::Written(operands.next().ok_or("a packet or `--pcap` is needed")?),
+    };
+    match operands.next() {
+        None => Ok((rules, packets)),
+        Some(_) => Err("a rule file and `--live`, or a packet and `--pcap`, exclude each other"),
+    }
 }
 
 /// An instance is a file name in two file systems, of which one reserves dots.
@@ -236,8 +314,6 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn command(words: &[&str]) -> Command {
@@ -266,6 +342,31 @@ mod tests {
         let half = Some(Duration::from_millis(500));
         assert_eq!(watched(&["counters", "--watch", "0.5"]), half);
         assert!(interval("0").is_err());
+    }
+
+    #[test]
+    fn what_is_explained_is_named_once() {
+        let asked = |words: &[&str], live, pcap: Option<&str>| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            operands_of_explain(words, live, pcap.map(PathBuf::from), None)
+        };
+        let file = Rules::File("f".into());
+        let written = Packets::Written("p".into());
+        let captured = Packets::Captured("c".into(), None);
+        assert_eq!(
+            asked(&["f", "p"], false, None),
+            Ok((file.clone(), written.clone()))
+        );
+        assert_eq!(
+            asked(&["f"], false, Some("c")),
+            Ok((file, captured.clone()))
+        );
+        assert_eq!(asked(&["p"], true, None), Ok((Rules::Live, written)));
+        assert_eq!(asked(&[], true, Some("c")), Ok((Rules::Live, captured)));
+        assert!(asked(&["f"], false, None).is_err());
+        assert!(asked(&["f", "p"], true, None).is_err());
+        assert!(asked(&["f", "p"], false, Some("c")).is_err());
+        assert!(asked(&[], false, None).is_err());
     }
 
     #[test]

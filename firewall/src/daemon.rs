@@ -24,6 +24,7 @@ use crate::{
     lock::Lock,
     plan::{self, PlanError, Present, Wanted},
     progress::Progress,
+    rule_tests,
     source::{self, RuleFile},
     text::{bytes, counted},
     times::{InForce, Times},
@@ -174,10 +175,8 @@ impl Daemon {
             }
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {
-                if let Error::Source(source) = &error {
-                    for diagnostic in source.diagnostics() {
-                        tracing::error!("{}", source::in_one_line(diagnostic));
-                    }
+                for diagnostic in error.diagnostics() {
+                    tracing::error!("{}", source::in_one_line(diagnostic));
                 }
                 let generation = self
                     .filter
@@ -308,6 +307,7 @@ impl Daemon {
             progress,
         } = means.clone();
         let before = self.compiled.clone();
+        let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
         let compile = move || {
             candidate::compile(
                 &file,
@@ -319,7 +319,22 @@ impl Daemon {
                 &progress,
             )
         };
-        Ok(self.unless_ending(compile).await??)
+        let candidate = self.unless_ending(compile).await??;
+        self.test(&candidate, means)?;
+        Ok(candidate)
+    }
+
+    /// Runs the tests of a candidate, in user space and in the kernel.
+    fn test(&self, candidate: &Candidate, means: &Means) -> Result<(), Error> {
+        if candidate.tests.is_empty() {
+            return Ok(());
+        }
+        means.progress.at(TESTING);
+        task::block_in_place(|| {
+            rule_tests::run(candidate)?;
+            rule_tests::run_in_kernel(candidate, &self.object, &self.config.pins)
+        })?;
+        Ok(())
     }
 
     /// Does long work beside the control socket; gives it up when the daemon is told to end.
@@ -366,6 +381,9 @@ fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan:
 
 /// What long work in the kernel is at.
 const LOADING: &str = "loading the image and, if needed, the program";
+
+/// What the tests of a rule file are.
+const TESTING: &str = "running the tests of the rule file";
 
 /// What rules are compiled for and with.
 #[derive(Clone)]

@@ -2,10 +2,13 @@
 
 use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
+use rules::diagnostics::Diagnostic;
+
 use crate::{
     attachments::AttachmentError,
     candidate::CandidateError,
     control::ControlError,
+    explain::ExplainError,
     filter::FilterError,
     found::FoundError,
     interfaces::InterfaceError,
@@ -13,6 +16,7 @@ use crate::{
     loaded::LoadedError,
     lock::LockError,
     plan::PlanError,
+    rule_tests::TestsError,
     source::{self, SourceError},
     unload::UnloadError,
 };
@@ -29,6 +33,15 @@ pub(crate) enum Error {
     /// The rules do not compile.
     #[error(transparent)]
     Candidate(#[from] CandidateError),
+    /// The rules are not as their file demands.
+    #[error(transparent)]
+    Tests(#[from] TestsError),
+    /// The same of a checked file, which was printed.
+    #[error(transparent)]
+    TestsChecked(TestsError),
+    /// A packet cannot be explained.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// The interfaces.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -119,6 +132,7 @@ impl Error {
         match self {
             Self::Host(error) => error.help(),
             Self::Candidate(error) => error.help(),
+            Self::Tests(error) | Self::TestsChecked(error) => error.help(),
             Self::Interface(error) => error.help(),
             Self::Occupied {
                 plan: PlanError::Occupied { interface, .. },
@@ -138,6 +152,7 @@ impl Error {
                 None => "wait, and try again".into(),
             }),
             Self::Source(_)
+            | Self::Explain(_)
             | Self::Counters(_)
             | Self::Attachment(_)
             | Self::Unload(_)
@@ -156,16 +171,27 @@ impl Error {
         }
     }
 
+    /// The diagnostics that are not printed yet.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        if let Self::Source(error) = self {
+            error.diagnostics()
+        } else if let Self::Tests(error) = self {
+            error.diagnostics()
+        } else if let Self::Explain(error) = self {
+            error.diagnostics()
+        } else {
+            &[]
+        }
+    }
+
     /// The error as the user reads it: diagnostics, message with its causes, help.
     pub(crate) fn report(&self) -> String {
         if let Self::Answered(report) = self {
             return report.clone();
         }
         let mut report = String::new();
-        if let Self::Source(error) = self
-            && !error.diagnostics().is_empty()
-        {
-            report = source::render(error.diagnostics()) + "\n";
+        if !self.diagnostics().is_empty() {
+            report = source::render(self.diagnostics()) + "\n";
         }
         report.push_str(&format!("error: {}", Causes(self)));
         if let Some(help) = self.help() {

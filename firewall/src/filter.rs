@@ -273,7 +273,7 @@ fn replace(
         &Setting {
             images: &next(Object::Images),
             size: plan.size,
-            counters: &counters_pin,
+            counters: Some(&counters_pin),
             capacity,
         },
     )?;

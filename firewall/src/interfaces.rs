@@ -20,6 +20,18 @@ pub(crate) struct Interface {
     pub(crate) programs: Vec<Attached>,
 }
 
+impl Interface {
+    /// An interface that is not there.
+    pub(crate) fn absent(index: InterfaceIndex, name: &str) -> Self {
+        Self {
+            index,
+            name: name.to_owned(),
+            has_ethernet: true,
+            programs: Vec::new(),
+        }
+    }
+}
+
 /// An XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {

@@ -5,7 +5,7 @@ use crate::{
     generation::{Metadata, MetadataError},
     kernel::{
         host::{self, HostError},
-        images::{Description, ImageError, Images},
+        images::{Description, Image, ImageError, Images},
         pins::{self, Object, PinError},
     },
 };
@@ -65,6 +65,17 @@ pub(crate) fn require_access(config: &Config) -> Result<(), HostError> {
 
 /// Reads what is loaded.
 pub(crate) fn read(config: &Config) -> Result<Loaded, LoadedError> {
+    open(config).map(|(loaded, _)| loaded)
+}
+
+/// Reads what is loaded, with the bytes of the image.
+pub(crate) fn read_whole(config: &Config) -> Result<(Loaded, Vec<u8>), LoadedError> {
+    let (loaded, image) = open(config)?;
+    let bytes = image.bytes(loaded.description.length)?;
+    Ok((loaded, bytes))
+}
+
+fn open(config: &Config) -> Result<(Loaded, Image), LoadedError> {
     require_access(config)?;
     let nothing = || LoadedError::Nothing(config.instance.clone());
     let path = config.pins.object(Object::Images);
@@ -73,9 +84,10 @@ pub(crate) fn read(config: &Config) -> Result<Loaded, LoadedError> {
     }
     let image = Images::open(&path)?.in_force()?.ok_or_else(nothing)?;
     let description = image.describe()?;
-    Ok(Loaded {
+    let loaded = Loaded {
         metadata: Metadata::from_bytes(&description.metadata)?,
         description,
         image: image.id()?,
-    })
+    };
+    Ok((loaded, image))
 }

@@ -11,16 +11,19 @@ mod control;
 mod counters;
 mod daemon;
 mod error;
+mod explain;
 mod filter;
 mod found;
 mod generation;
 mod image_size;
 mod interfaces;
+mod judge;
 mod kernel;
 mod loaded;
 mod lock;
 mod plan;
 mod progress;
+mod rule_tests;
 mod slots;
 mod source;
 mod status;
@@ -79,6 +82,7 @@ async fn carry_out(config: &Config, command: Command) -> Result<(), Error> {
         Command::Reload => commands::reload(config).await,
         Command::Status { json } => status::run(config, json).await,
         Command::Counters { json, watch } => counters::run(config, json, watch).await,
+        Command::Explain(question) => explain::run(config, question).await,
         Command::Unload => commands::unload(config).await,
     }
 }

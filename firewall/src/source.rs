@@ -1,4 +1,4 @@
-//! Rule files and the list files they name, from the disk to a rule set.
+//! Rule files, and the list files and captures they name, from the disk to a rule set.
 
 use std::{
     fs::File,
@@ -10,6 +10,7 @@ use std::{
 
 use rules::{
     diagnostics::{self, Diagnostic, Severity, Source},
+    rule_test::RuleTest,
     ruleset::Ruleset,
 };
 use sha2::{Digest as _, Sha256};
@@ -19,7 +20,7 @@ use crate::{progress::Progress, text};
 /// The most bytes of a rule file.
 const MAX_RULE_FILE: u64 = 64 << 20;
 
-/// The most bytes of a list file.
+/// The most bytes of a list file or a capture.
 const MAX_LIST_FILE: u64 = 1 << 30;
 
 /// A rule file that can be used.
@@ -30,6 +31,8 @@ pub(crate) struct RuleFile {
     pub(crate) sha256: String,
     /// What it says.
     pub(crate) ruleset: Arc<Ruleset>,
+    /// What it demands of that.
+    pub(crate) tests: Arc<[RuleTest]>,
     /// What may not be as it was meant.
     pub(crate) warnings: Vec<Diagnostic>,
     /// How long the files were read.
@@ -69,7 +72,7 @@ impl SourceError {
     }
 }
 
-/// Reads a rule file and its list files, which are looked for beside it.
+/// Reads a rule file, its list files and its captures, which are looked for beside it.
 ///
 /// # Errors
 ///
@@ -108,6 +111,7 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
         path: path.to_owned(),
         sha256,
         ruleset: Arc::new(loaded.ruleset),
+        tests: loaded.tests.into(),
         warnings: loaded.warnings,
         read: read_time,
         parse: begin.elapsed().saturating_sub(read_lists),

@@ -208,6 +208,12 @@ codes! {
     AmbiguousIcmpType = "ambiguous-icmp-type", Error;
     /// Fields that no packet has together.
     Contradiction = "contradiction", Error;
+    /// A packet of a test that cannot be read.
+    InvalidPacket = "invalid-packet", Error;
+    /// A reference to a rule that is not defined.
+    UnknownRule = "unknown-rule", Error;
+    /// A test with another outcome than it expects.
+    FailedTest = "failed-test", Error;
     /// A set that no rule uses.
     UnusedSet = "unused-set", Warning;
     /// A rule that no packet can match.

@@ -12,6 +12,7 @@ use firewall_ebpf::abi::Reason;
 
 pub use self::decode::{Fields, decode};
 use crate::{
+    FieldName,
     ranges::RangeSet,
     ruleset::{AddressSet, Family, IcmpSet, Matches, Policy, RuleId, Ruleset, Verdict, VlanSet},
 };
@@ -102,6 +103,12 @@ pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Eva
 /// Whether a packet with these fields matches: every field that is given must be there and fit.
 #[must_use]
 pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bool {
+    mismatch(wanted, fields, interface).is_none()
+}
+
+/// The first field that does not match a packet with these fields; `None` when all do.
+#[must_use]
+pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> Option<FieldName> {
     let Matches {
         interface: wanted_interface,
         family,
@@ -121,24 +128,92 @@ pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bo
         dscp,
         fragment,
     } = wanted;
-    fits(wanted_interface, interface, |wanted, name| {
+    let name = |name, fits: bool| (!fits).then_some(name);
+    let interface_fits = fits(wanted_interface, interface, |wanted, name| {
         wanted.matches(name)
-    }) && fits(family, fields.family, |wanted, family| *wanted == family)
-        && fits(src, fields.src, |set, address| holds(set, address))
-        && fits(dst, fields.dst, |set, address| holds(set, address))
-        && fits(proto, fields.protocol, RangeSet::contains)
-        && fits(sport, fields.sport, RangeSet::contains)
-        && fits(dport, fields.dport, RangeSet::contains)
-        && fits(tcp_flags, fields.tcp_flags, RangeSet::contains)
-        && fits(icmp, fields.icmp.zip(fields.family), holds_icmp)
-        && fits(ethertype, Some(fields.ethertype), RangeSet::contains)
-        && fits(vlan, Some(fields.vlan), holds_vlan)
-        && fits(src_mac, Some(fields.src_mac), RangeSet::contains)
-        && fits(dst_mac, Some(fields.dst_mac), RangeSet::contains)
-        && fits(length, fields.length, holds_length)
-        && fits(ttl, fields.hop_limit, RangeSet::contains)
-        && fits(dscp, fields.dscp, RangeSet::contains)
-        && fits(fragment, fields.is_fragment, |wanted, is| *wanted == is)
+    });
+    name(FieldName::Interface, interface_fits)
+        .or_else(|| {
+            name(
+                FieldName::Family,
+                fits(family, fields.family, |wanted, family| *wanted == family),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Src,
+                fits(src, fields.src, |set, address| holds(set, address)),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Dst,
+                fits(dst, fields.dst, |set, address| holds(set, address)),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Proto,
+                fits(proto, fields.protocol, RangeSet::contains),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Sport,
+                fits(sport, fields.sport, RangeSet::contains),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Dport,
+                fits(dport, fields.dport, RangeSet::contains),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::TcpFlags,
+                fits(tcp_flags, fields.tcp_flags, RangeSet::contains),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::IcmpType,
+                fits(icmp, fields.icmp.zip(fields.family), holds_icmp),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::Ethertype,
+                fits(ethertype, Some(fields.ethertype), RangeSet::contains),
+            )
+        })
+        .or_else(|| name(FieldName::Vlan, fits(vlan, Some(fields.vlan), holds_vlan)))
+        .or_else(|| {
+            name(
+                FieldName::SrcMac,
+                fits(src_mac, Some(fields.src_mac), RangeSet::contains),
+            )
+        })
+        .or_else(|| {
+            name(
+                FieldName::DstMac,
+                fits(dst_mac, Some(fields.dst_mac), RangeSet::contains),
+            )
+        })
+        .or_else(|| name(FieldName::Length, fits(length, fields.length, holds_length)))
+        .or_else(|| {
+            name(
+                FieldName::Ttl,
+                fits(ttl, fields.hop_limit, RangeSet::contains),
+            )
+        })
+        .or_else(|| name(FieldName::Dscp, fits(dscp, fields.dscp, RangeSet::contains)))
+        .or_else(|| {
+            name(
+                FieldName::Fragment,
+                fits(fragment, fields.is_fragment, |wanted, is| *wanted == is),
+            )
+        })
 }
 
 /// Whether a field is open, or is there and passes the test.

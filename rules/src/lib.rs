@@ -6,16 +6,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod captures;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
+pub mod explanation;
 pub mod lists;
 pub mod names;
+pub mod notation;
+pub mod packet;
 pub mod ranges;
 mod resolve;
+pub mod rule_test;
 pub mod ruleset;
 mod syntax;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod walker;
 
 pub use resolve::{Loaded, MAX_RULE_NAME_LEN, load};
+pub use syntax::FieldName;

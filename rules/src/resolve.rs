@@ -5,6 +5,7 @@
 
 mod consistency;
 mod fields;
+mod rule_tests;
 mod sets;
 
 use std::{collections::HashMap, fmt::Display, sync::Arc};
@@ -12,6 +13,7 @@ use std::{collections::HashMap, fmt::Display, sync::Arc};
 use self::{fields::Fields, sets::Sets};
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
+    rule_test::RuleTest,
     ruleset::{InterfacePattern, Matches, Mode, Policy, Rule, Ruleset, Settings, Verdict},
     syntax::{self, At, Term, suggest},
 };
@@ -24,14 +26,16 @@ pub const MAX_RULE_NAME_LEN: usize = 64;
 pub struct Loaded {
     /// What the file says.
     pub ruleset: Ruleset,
+    /// What the file demands of it.
+    pub tests: Vec<RuleTest>,
     /// What may not be as it was meant, by place.
     pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads a rule file.
 ///
-/// The list files that it names are asked of `list`, each once, by the name that stands in the
-/// rule file; a relative one is meant relative to the rule file. The [`Source`] handed back is
+/// The list files and captures that it names are asked of `list`, each once, by the name that
+/// stands in the rule file; a relative one is meant relative to the rule file. The [`Source`] handed back is
 /// best given the name under which the user finds the file.
 ///
 /// # Errors
@@ -68,12 +72,13 @@ pub fn load<E: Display>(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::new(source);
     let mut list = |name: &str| list(name).map_err(|error| error.to_string());
-    let ruleset = read(source, &mut list, &mut report);
+    let read = read(source, &mut list, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics();
-    match ruleset {
-        Some(ruleset) if !failed => Ok(Loaded {
+    match read {
+        Some((ruleset, tests)) if !failed => Ok(Loaded {
             ruleset,
+            tests,
             warnings: diagnostics,
         }),
         Some(_) | None => Err(diagnostics),
@@ -83,7 +88,11 @@ pub fn load<E: Display>(
 /// Gives list files by name, or says why there is none.
 type ListReader<'r> = dyn FnMut(&str) -> Result<Source, String> + 'r;
 
-fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) -> Option<Ruleset> {
+fn read(
+    source: &Arc<Source>,
+    list: &mut ListReader<'_>,
+    report: &mut Report,
+) -> Option<(Ruleset, Vec<RuleTest>)> {
     let tree = syntax::tree(source, report)?;
     let file = syntax::file(&tree, report);
     let settings = settings(&file.settings, report);
@@ -118,7 +127,9 @@ fn read(source: &Arc<Source>, list: &mut ListReader<'_>, report: &mut Report) ->
         }
         fields.into_sets().warn_of_unused(report);
     }
-    Some(Ruleset { settings, rules })
+    let ruleset = Ruleset { settings, rules };
+    let tests = rule_tests::resolve(&file, &ruleset, source, list, report);
+    Some((ruleset, tests))
 }
 
 fn settings(written: &syntax::Settings<'_>, report: &mut Report) -> Settings {
@@ -187,19 +198,7 @@ fn rule_name<'a>(
     report: &mut Report,
 ) -> Option<At<&'a str>> {
     let name = name?;
-    let fault = if name.value.is_empty() {
-        Some("it is empty".to_owned())
-    } else if name.value.len() > MAX_RULE_NAME_LEN {
-        let length = name.value.len();
-        Some(format!(
-            "it has {length} bytes, more than {MAX_RULE_NAME_LEN}"
-        ))
-    } else if name.value.contains(char::is_control) {
-        Some("it has a control character".to_owned())
-    } else {
-        None
-    };
-    if let Some(fault) = fault {
+    if let Some(fault) = name_fault(name.value) {
         let message = format!("invalid rule name {}", quoted(name.value));
         report
             .add(Code::InvalidName, name.span, message)
@@ -216,6 +215,22 @@ fn rule_name<'a>(
     }
     names.insert(name.value, name.span);
     Some(name)
+}
+
+/// Why a text cannot be the name of a rule or a test.
+fn name_fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        Some("it is empty".to_owned())
+    } else if name.len() > MAX_RULE_NAME_LEN {
+        let length = name.len();
+        Some(format!(
+            "it has {length} bytes, more than {MAX_RULE_NAME_LEN}"
+        ))
+    } else if name.contains(char::is_control) {
+        Some("it has a control character".to_owned())
+    } else {
+        None
+    }
 }
 
 fn verdict(word: Option<At<&str>>, report: &mut Report) -> Option<Verdict> {

@@ -35,6 +35,16 @@ pub struct Settings {
     pub policy: Policy,
 }
 
+impl Settings {
+    /// The interface of packets that do not say theirs: the first that is no glob.
+    #[must_use]
+    pub fn usual_interface(&self) -> Option<&str> {
+        let mut patterns = self.interfaces.iter();
+        let named = patterns.find(|pattern| !pattern.is_glob());
+        named.map(InterfacePattern::as_str)
+    }
+}
+
 /// The attachment mode asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -35,6 +35,8 @@ pub(crate) struct File<'a> {
     pub(crate) sets: Vec<Set<'a>>,
     /// In the order of the file.
     pub(crate) rules: Vec<Rule<'a>>,
+    /// In the order of the file.
+    pub(crate) tests: Vec<Test<'a>>,
 }
 
 /// The table `[firewall]`; what is `None` is not given, or reported.
@@ -101,6 +103,31 @@ pub(crate) struct Term<'a> {
     pub(crate) is_number: bool,
 }
 
+/// A table `[[test]]`; what is `None` is not given, or reported.
+#[derive(Debug)]
+pub(crate) struct Test<'a> {
+    pub(crate) name: Option<At<&'a str>>,
+    pub(crate) packets: Option<Packets<'a>>,
+    pub(crate) expect: Option<At<&'a str>>,
+    pub(crate) rule: Option<At<&'a str>>,
+    pub(crate) reason: Option<At<&'a str>>,
+    pub(crate) interface: Option<At<&'a str>>,
+}
+
+/// Where the packets of a test are.
+#[derive(Debug)]
+pub(crate) enum Packets<'a> {
+    /// In the rule file, in the notation.
+    Written(Vec<Term<'a>>),
+    /// In a capture file.
+    Captured {
+        /// Its name.
+        file: At<&'a str>,
+        /// The number of the only one that is meant.
+        index: Option<Term<'a>>,
+    },
+}
+
 /// What a term of a match field stands for, when `!` and `@` have their usual meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operand<'t> {
@@ -128,20 +155,24 @@ impl Term<'_> {
 macro_rules! fields {
     ($($variant:ident = $key:literal,)*) => {
         /// The name of a match field.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum FieldName {
-            $($variant,)*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum FieldName {
+            $(
+                #[doc = concat!("`", $key, "`")]
+                $variant,
+            )*
         }
 
         impl FieldName {
             /// Every match field, each behind those that its meaning depends on.
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The keys of a rule.
             const RULE_KEYS: &[&str] = &["name", "action", $($key),*];
 
             /// The key of the field.
-            pub(crate) const fn as_str(self) -> &'static str {
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $key,)*
                 }
@@ -171,7 +202,7 @@ fields! {
 }
 
 /// The tables of a file that are of the language, but not of this version.
-const LATER_TABLES: &[&str] = &["test", "parser"];
+const LATER_TABLES: &[&str] = &["parser"];
 
 /// The most lines that are reported when a file is not TOML.
 const MAX_TOML_ERRORS: usize = 10;
@@ -235,7 +266,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         span: tree.span().into(),
         what: "the rule file",
     };
-    root.check_keys(&["firewall", "sets", "rule"], LATER_TABLES, report);
+    root.check_keys(&["firewall", "sets", "rule", "test"], LATER_TABLES, report);
     let settings = match root.entry("firewall") {
         Some(entry) => entry.table("`[firewall]`", "`[firewall]`", report),
         None => {
@@ -255,12 +286,19 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     let rules = root.entry("rule").map_or_else(Vec::new, |entry| {
         entry.tables("a rule", "`[[rule]]` above each rule", report)
     });
+    let tests = root.entry("test").map_or_else(Vec::new, |entry| {
+        entry.tables("a test", "`[[test]]` above each test", report)
+    });
     File {
         settings: settings.map_or_else(Settings::default, |table| read_settings(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
             .into_iter()
             .map(|table| read_rule(table, report))
+            .collect(),
+        tests: tests
+            .into_iter()
+            .map(|table| read_test(table, report))
             .collect(),
     }
 }
@@ -341,5 +379,70 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
             .and_then(|entry| entry.text(report)),
         fields,
         is_partial,
+    }
+}
+
+fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
+    const KEYS: &[&str] = &[
+        "name",
+        "packet",
+        "pcap",
+        "index",
+        "expect",
+        "rule",
+        "reason",
+        "interface",
+    ];
+    table.check_keys(KEYS, &[], report);
+    let name = table.required("name", report);
+    let expect = table.required("expect", report);
+    let mut text = |entry: Option<Entry<'a>>| entry.and_then(|entry| entry.text(report));
+    Test {
+        name: text(name),
+        expect: text(expect),
+        rule: text(table.entry("rule")),
+        reason: text(table.entry("reason")),
+        interface: text(table.entry("interface")),
+        packets: read_packets(table, report),
+    }
+}
+
+fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<Packets<'a>> {
+    let index = table.entry("index");
+    match (table.entry("packet"), table.entry("pcap")) {
+        (None, Some(file)) => {
+            let file = file.text(report);
+            // A number is one term.
+            let index = index.map(|entry| entry.terms(report)?.pop());
+            match (file, index) {
+                (Some(file), None) => Some(Packets::Captured { file, index: None }),
+                (Some(file), Some(Some(index))) => Some(Packets::Captured {
+                    file,
+                    index: Some(index),
+                }),
+                (None, _) | (_, Some(None)) => None,
+            }
+        }
+        (Some(packet), None) => {
+            if let Some(index) = index {
+                let message = "`index` is for packets of `pcap`";
+                report.add(Code::Contradiction, index.key.span, message);
+            }
+            packet.terms(report).map(Packets::Written)
+        }
+        (Some(_), Some(file)) => {
+            let message = "a test has packets from `packet` or from `pcap`, not from both";
+            report.add(Code::Contradiction, file.key.span, message);
+            None
+        }
+        (None, None) => {
+            report
+                .add(Code::MissingKey, table.span, "a test has no packet")
+                .help(
+                    "add `packet = \"tcp 203.0.113.9:4444 > 192.0.2.1:22 syn\"`, or \
+                     `pcap = \"file.pcap\"`",
+                );
+            None
+        }
     }
 }

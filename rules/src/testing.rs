@@ -3,7 +3,6 @@
 //! This module knows what a rule set and a frame look like. It does not know what the right
 //! verdict is; that is for [`crate::evaluator`].
 
-pub mod capture;
 mod damage;
 mod engine;
 mod frames;

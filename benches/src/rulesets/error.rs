@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use rules::captures::CaptureError;
+
 /// Why a file of rules, packets or addresses cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -29,7 +31,7 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        fault: CaptureFault,
+        fault: CaptureError,
     },
 }
 
@@ -53,23 +55,6 @@ pub enum Fault {
     /// The line goes on behind its last field.
     #[error("nothing is expected before `{0}`")]
     LeftOver(String),
-}
-
-/// What is wrong with a capture file.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum CaptureFault {
-    /// It does not begin as capture files of the classic form do.
-    #[error("no capture file of the classic form")]
-    NoCapture,
-    /// It was taken on a link of another type.
-    #[error("taken on a link of the type `{0}`, which is not Ethernet")]
-    NotEthernet(u32),
-    /// It ends within a frame.
-    #[error("the frame at byte {offset} is cut off")]
-    Cut {
-        /// Where the frame's record begins.
-        offset: usize,
-    },
 }
 
 impl Fault {

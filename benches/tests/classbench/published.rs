@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use benches::{
     rulesets::{
-        AddressList, CaptureFault, ReadError, Verdict, capture, classbench,
+        AddressList, ReadError, Verdict, capture, classbench,
         ports::has_ports,
         published,
         trace::{Entry, trace_of},
     },
     tuple::Tuple,
 };
-use rules::evaluator::{Fields, decode};
+use rules::{
+    captures::CaptureError,
+    evaluator::{Fields, decode},
+};
 
 use crate::{data, proof};
 
@@ -85,9 +88,9 @@ fn captures() {
         let found = match capture::read_frames(&path) {
             Ok(found) => found,
             Err(ReadError::Capture { fault, .. }) => match fault {
-                CaptureFault::NoCapture | CaptureFault::NotEthernet(_) => continue,
+                CaptureError::NoCapture | CaptureError::NotEthernet { .. } => continue,
                 // Some are broken on purpose.
-                CaptureFault::Cut { .. } => continue,
+                CaptureError::Damaged { .. } => continue,
             },
             Err(error) => panic!("{error}"),
         };

@@ -103,9 +103,14 @@ impl Counters {
     /// Opens the map pinned to `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, CountersError> {
         let map = MapData::from_pin(path).map_err(CountersError::Open)?;
+        Self::of(Map::PerCpuArray(map))
+    }
+
+    /// The counters in a map that is open.
+    pub(super) fn of(map: Map) -> Result<Self, CountersError> {
         let cpus = nr_cpus().map_err(|(path, source)| CountersError::Cpus { path, source })?;
         Ok(Self {
-            map: PerCpuArray::try_from(Map::PerCpuArray(map)).map_err(CountersError::Open)?,
+            map: PerCpuArray::try_from(map).map_err(CountersError::Open)?,
             cpus,
         })
     }

@@ -128,6 +128,11 @@ impl Image {
         })
     }
 
+    /// The first `length` bytes of the image.
+    pub(crate) fn bytes(&self, length: u32) -> Result<Vec<u8>, ImageError> {
+        memory::read(self.map.fd().as_fd(), 0, length as usize).map_err(ImageError::Read)
+    }
+
     /// The kernel's number for the map.
     pub(crate) fn id(&self) -> Result<u32, ImageError> {
         Ok(self.map.info().map_err(ImageError::Open)?.id())

@@ -14,4 +14,5 @@ mod memory;
 pub(crate) mod pins;
 pub(crate) mod program;
 mod syscall;
+pub(crate) mod trial;
 pub(crate) mod verifier;

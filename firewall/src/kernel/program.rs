@@ -119,8 +119,9 @@ pub(crate) struct Setting<'a> {
     pub(crate) images: &'a Path,
     /// The length of the images in it.
     pub(crate) size: ImageSize,
-    /// The pin of the counters; made if it does not exist.
-    pub(crate) counters: &'a Path,
+    /// The pin of the counters, made if it does not exist; without one the program has counters of
+    /// its own, which end with it.
+    pub(crate) counters: Option<&'a Path>,
     /// The capacity of the counters if they are made.
     pub(crate) capacity: Capacity,
 }
@@ -136,18 +137,8 @@ pub(crate) struct Program {
 impl Program {
     /// Creates the maps that do not exist, and has the kernel verify and translate the program.
     pub(crate) fn load(object: &Object, setting: &Setting<'_>) -> Result<Self, LoadError> {
-        let mut ebpf = EbpfLoader::new()
-            .override_global(abi::IMAGE_SIZE, &setting.size.bytes(), true)
-            .override_global(aya_log::LEVEL, &logs::level(), false)
-            .map_pin_path(abi::IMAGES, setting.images)
-            .map_pin_path(abi::COUNTERS, setting.counters)
-            .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity))
-            .load(object.bytes())
-            .map_err(|error| LoadError::Object(Box::new(error)))?;
-        let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoProgram)?;
-        let program: &mut Xdp = program.try_into().map_err(|_other| LoadError::NoProgram)?;
-        program.load().map_err(refusal)?;
-        let fd = program
+        let mut ebpf = verified(object, setting)?;
+        let fd = xdp(&mut ebpf)?
             .fd()
             .map_err(LoadError::Program)?
             .as_fd()
@@ -170,6 +161,32 @@ impl Program {
     pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
         pins::pin(self.fd.as_fd(), path)
     }
+}
+
+/// Creates the maps that do not exist, and has the kernel verify and translate the program.
+pub(super) fn verified(object: &Object, setting: &Setting<'_>) -> Result<Ebpf, LoadError> {
+    let mut loader = EbpfLoader::new();
+    let size = setting.size.bytes();
+    let level = logs::level();
+    loader
+        .override_global(abi::IMAGE_SIZE, &size, true)
+        .override_global(aya_log::LEVEL, &level, false)
+        .map_pin_path(abi::IMAGES, setting.images)
+        .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity));
+    if let Some(counters) = setting.counters {
+        loader.map_pin_path(abi::COUNTERS, counters);
+    }
+    let mut ebpf = loader
+        .load(object.bytes())
+        .map_err(|error| LoadError::Object(Box::new(error)))?;
+    xdp(&mut ebpf)?.load().map_err(refusal)?;
+    Ok(ebpf)
+}
+
+/// The XDP program of a loaded object file.
+pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
+    let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoProgram)?;
+    program.try_into().map_err(|_other| LoadError::NoProgram)
 }
 
 fn refusal(error: ProgramError) -> LoadError {

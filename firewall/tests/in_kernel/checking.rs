@@ -58,6 +58,35 @@ fn every_error_of_a_bad_file_is_on_stdout_with_its_place() {
 }
 
 #[test]
+fn the_tests_of_a_file_are_run() {
+    let rules = "[firewall]\ninterfaces = [\"none-such0\"]\n\
+         [[rule]]\nname = \"here\"\naction = \"drop\"\ninterface = \"none-such0\"\n\
+         [[test]]\nname = \"dropped\"\npacket = \"tcp 192.0.2.1:1 > 192.0.2.2:2\"\n\
+         expect = \"drop\"\nrule = \"here\"\n";
+    let said = check(rules);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(said.stdout, "");
+    assert!(
+        said.stderr
+            .starts_with("`rules.toml`: no errors, 1 rule, 1 test passed, image "),
+        "{said:?}"
+    );
+    let said = check(&rules.replace(
+        "\nexpect = \"drop\"\nrule = \"here\"",
+        "\nexpect = \"pass\"",
+    ));
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(
+        said.stdout.starts_with(
+            "error[failed-test]: the test `dropped` fails: expected pass, found drop by the rule \
+             `here`\n  --> rules.toml:10:10\n"
+        ),
+        "{said:?}"
+    );
+    assert_eq!(said.stderr, "error: `rules.toml` has 1 failed of 1 test\n");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_an_error() {
     let mut command = Command::new(BINARY);
     let said = said(command.args(["check", "/none/such.toml"]).output().unwrap());

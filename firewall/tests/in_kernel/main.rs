@@ -2,7 +2,7 @@
 //! made for each test, a BPF file system of its own. Nothing of the machine's own network is
 //! touched.
 //!
-//! All but those of [`checking`] need root, and fail without.
+//! All but those of [`checking`] and [`explaining`] need root, and fail without.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod captures;
 mod checking;
 mod details;
 mod differential;
+mod explaining;
 mod kernel;
 mod life_cycle;
 mod long_work;
@@ -24,6 +25,7 @@ mod nftables;
 mod refusals;
 mod reload;
 mod rule_sets;
+mod rule_tests;
 mod takeover;
 mod test_run;
 mod verdicts;

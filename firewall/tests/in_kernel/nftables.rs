@@ -62,7 +62,7 @@ fn nftables_decides_and_counts_alike() {
     println!("{tally:?}");
     if seeds.len() > 1 {
         assert!(tally.frames > 15_000, "{tally:?}");
-        assert!(tally.counted > tally.frames / 4, "{tally:?}");
+        assert!(tally.counted > 4_000, "{tally:?}");
     }
 }
 

@@ -61,6 +61,33 @@ impl Source {
         }
     }
 
+    /// The stretch from `place` to the end of its line.
+    pub(crate) fn span_at(&self, place: Place) -> Span {
+        let line = place.line.get() as usize - 1;
+        let start = self.index().line_starts.get(line).copied();
+        let (start, bytes) = self.line(start.unwrap_or(self.bytes.len()));
+        let line = String::from_utf8_lossy(bytes);
+        let before = line.chars().take(place.column.get() as usize - 1);
+        Span {
+            start: start + before.map(char::len_utf8).sum::<usize>(),
+            end: start + bytes.len(),
+        }
+    }
+
+    /// The place of the bytes `at` of `text`, which the string at `span` stands for; the whole
+    /// string when it is written otherwise, as with escapes.
+    pub(crate) fn inside(&self, span: Span, text: &str, at: std::ops::Range<usize>) -> Span {
+        let written = self.bytes.get(span.start..span.end).unwrap_or_default();
+        let quotes = [3, 1].into_iter().find(|&quotes| {
+            let end = written.len().saturating_sub(quotes);
+            written.get(quotes..end) == Some(text.as_bytes())
+        });
+        quotes.map_or(span, |quotes| Span {
+            start: span.start + quotes + at.start,
+            end: span.start + quotes + at.end,
+        })
+    }
+
     /// The bytes of the line that holds `offset`, without its end, and the offset of the first.
     pub(super) fn line(&self, offset: usize) -> (usize, &[u8]) {
         let (_, start) = self.line_at(offset);
@@ -165,6 +192,16 @@ mod tests {
         for character in [0, 1, BLOCK / 2, BLOCK, 3 * BLOCK - 1, 3 * BLOCK] {
             let column = u32::try_from(character).unwrap() + 1;
             assert_eq!(place(&text, 6 + 2 * character), (2, column));
+        }
+    }
+
+    #[test]
+    fn places_have_spans_to_the_end_of_their_line() {
+        let source = Source::new("test", "\u{e9}\t\u{fc} = 1\r\nnext\n");
+        for (offset, rest) in [(3, "\u{fc} = 1"), (0, "\u{e9}\t\u{fc} = 1"), (13, "xt")] {
+            let span = source.span_at(source.place(offset));
+            assert_eq!(span.start, offset);
+            assert_eq!(&source.bytes()[span.start..span.end], rest.as_bytes());
         }
     }
 

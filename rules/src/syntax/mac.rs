@@ -108,7 +108,7 @@ fn single(text: &str) -> Result<u64, MacError> {
     Ok(address)
 }
 
-fn written(address: u64) -> String {
+pub(crate) fn written(address: u64) -> String {
     let [_, _, pairs @ ..] = address.to_be_bytes();
     pairs.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -3,17 +3,16 @@
 use std::{collections::HashMap, mem::offset_of};
 
 use firewall_ebpf::{
-    abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
-    headers::parse,
+    abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE},
     image::{Header, Memory},
-    walk::{Counts, Judgement, judge},
 };
 
 use super::{INTERFACES, Probe, Random};
 use crate::{
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
-    evaluator::{Action, Evaluation, Outcome},
+    evaluator::{Evaluation, Outcome},
     ruleset::{RuleId, Ruleset},
+    walker::{Decided, walk},
 };
 
 /// A compiled rule set.
@@ -72,26 +71,16 @@ impl Engine {
     ///
     /// Says so when a slot is counted that belongs to no rule.
     pub fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
-        let mut slots = Slots(Vec::new());
-        let (outcome, action) = match parse(&*probe.frame) {
-            Err(reason) => self.reason(reason),
-            Ok(headers) => match judge(
-                self.image.bytes(),
-                &*probe.frame,
-                &headers,
-                probe.interface,
-                &mut slots,
-            ) {
-                Judgement::Pass(slot) => (Outcome::Rule(self.rule(slot)?), Action::Pass),
-                Judgement::Drop(slot) => (Outcome::Rule(self.rule(slot)?), Action::Drop),
-                Judgement::NoRule(reason) => self.reason(reason),
-            },
+        let walk = walk(self.image.bytes(), &probe.frame, probe.interface);
+        let outcome = match walk.decided {
+            Decided::Rule(slot) => Outcome::Rule(self.rule(slot)?),
+            Decided::Reason(reason) => Outcome::Reason(reason),
         };
         let counted: Result<Vec<RuleId>, String> =
-            slots.0.iter().map(|slot| self.rule(*slot)).collect();
+            walk.counted.iter().map(|slot| self.rule(*slot)).collect();
         Ok(Evaluation {
             outcome,
-            action,
+            action: walk.action,
             counted: counted?,
         })
     }
@@ -110,16 +99,6 @@ impl Engine {
     fn rule(&self, slot: u32) -> Result<RuleId, String> {
         let found = self.rules.get(&slot).copied();
         found.ok_or_else(|| format!("slot {slot} belongs to no rule"))
-    }
-
-    fn reason(&self, reason: Reason) -> (Outcome, Action) {
-        let drops = self.image.bytes().u32(offset_of!(Header, drops) as u32);
-        let action = if drops & (1 << reason.slot()) != 0 {
-            Action::Drop
-        } else {
-            Action::Pass
-        };
-        (Outcome::Reason(reason), action)
     }
 }
 
@@ -179,14 +158,6 @@ impl Setting {
             metadata: &self.metadata,
             max_bytes: MAX_IMAGE_SIZE as usize,
         }
-    }
-}
-
-struct Slots(Vec<u32>);
-
-impl Counts for Slots {
-    fn count(&mut self, slot: u32) {
-        self.0.push(slot);
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use firewall_ebpf::headers::parse;
-use rules::testing::{Random, capture, damage};
+use rules::{
+    captures::{self, CaptureError},
+    testing::{Random, damage},
+};
 
 use super::agree;
 
@@ -23,8 +26,18 @@ fn folder() -> PathBuf {
     data.join("pcaps")
 }
 
-/// The captures, each with its path below the folder; that there are none is said.
-fn captures() -> Vec<(String, capture::Capture)> {
+/// What a capture file holds.
+struct Capture {
+    /// Its path below the folder.
+    name: String,
+    /// The Ethernet frames, as far as the file can be read.
+    frames: Vec<Vec<u8>>,
+    /// Why it cannot be read to its end.
+    fault: Option<CaptureError>,
+}
+
+/// All captures; that there are none is said.
+fn captures() -> Vec<Capture> {
     let folder = folder();
     if !folder.is_dir() {
         println!("skipped: there are no captures in `{}`", folder.display());
@@ -33,11 +46,29 @@ fn captures() -> Vec<(String, capture::Capture)> {
     let files = files(&folder).expect("the folder is readable");
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&folder).unwrap_or(&path);
-        let name = name.to_string_lossy().into_owned();
-        let capture = capture::read(&fs::read(&path).expect("the capture is readable"));
-        (name, capture)
+        let bytes = fs::read(&path).expect("the capture is readable");
+        read(name.to_string_lossy().into_owned(), &bytes)
     };
     files.into_iter().map(read).collect()
+}
+
+fn read(name: String, bytes: &[u8]) -> Capture {
+    let mut capture = Capture {
+        name,
+        frames: Vec::new(),
+        fault: None,
+    };
+    let all = captures::frames(bytes).map_or_else(|error| vec![Err(error)], Iterator::collect);
+    for read in all {
+        match read {
+            Ok(frame) => capture.frames.push(frame.bytes),
+            Err(CaptureError::NotEthernet { .. }) => {}
+            Err(fault @ (CaptureError::NoCapture | CaptureError::Damaged { .. })) => {
+                capture.fault = Some(fault);
+            }
+        }
+    }
+    capture
 }
 
 #[test]
@@ -46,8 +77,11 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
     let (mut frames, mut well_formed) = (0, 0);
     let captures = captures();
     let count = captures.len();
-    for (name, capture) in captures {
-        for mut frame in capture.frames {
+    for Capture {
+        name, frames: all, ..
+    } in captures
+    {
+        for mut frame in all {
             frames += 1;
             well_formed += usize::from(agree(&frame, &name));
             for length in 0..frame.len().min(120) {
@@ -73,21 +107,22 @@ fn the_frames_of_each_capture_are_of_the_known_classes() {
         return;
     }
     let mut table = String::new();
-    for (name, capture) in captures {
+    for Capture {
+        name,
+        frames,
+        fault,
+    } in captures
+    {
         let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-        for frame in &capture.frames {
+        for frame in &frames {
             let class = parse(&**frame).map_or_else(|reason| reason.name(), |_| "read");
             *classes.entry(class).or_default() += 1;
         }
         let counts = classes
             .iter()
             .map(|(class, count)| format!(" {class} {count}"));
-        let problem = if capture.problem.is_some() {
-            " (cut)"
-        } else {
-            ""
-        };
-        let _ = writeln!(table, "{name}:{}{problem}", counts.collect::<String>());
+        let fault = fault.map_or_else(String::new, |fault| format!("; {fault}"));
+        let _ = writeln!(table, "{name}:{}{fault}", counts.collect::<String>());
     }
     insta::assert_snapshot!(table);
 }

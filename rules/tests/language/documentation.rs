@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use rules::evaluator::evaluate;
+
 use crate::support::load_with;
 
 fn read(file: &str) -> String {
@@ -32,6 +34,13 @@ fn check(file: &str) -> Vec<String> {
         let loaded = load_with(example, &[("lists/drop.txt", "203.0.113.0/24\n")]);
         let loaded = loaded.unwrap_or_else(|errors| panic!("{file}: {errors:#?}"));
         assert!(loaded.warnings.is_empty(), "{file}: {:#?}", loaded.warnings);
+        for test in &loaded.tests {
+            for packet in &test.packets {
+                let interface = packet.interface.as_deref();
+                let found = evaluate(&loaded.ruleset, &packet.frame, interface);
+                assert!(test.expected.is_met(&found), "{file}: {}", test.name);
+            }
+        }
     }
     examples
 }

@@ -62,9 +62,6 @@ fn keys_of_later_versions_are_told_from_unknown_ones() {
 name = "a"
 action = "drop"
 
-[[test]]
-name = "t"
-
 [parser]
 "#
     ));

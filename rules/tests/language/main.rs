@@ -11,6 +11,8 @@ mod lists;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod support;

@@ -4,7 +4,7 @@
 //! the wire and nothing else: it neither sends nor parses.
 //!
 //! ```
-//! use benches::packet::{Packet, tcp_flags};
+//! use rules::packet::{Packet, tcp_flags};
 //!
 //! let frame = Packet::ipv4([192, 0, 2, 2].into(), [192, 0, 2, 1].into())
 //!     .tcp(40_000, 22, tcp_flags::SYN)
@@ -24,8 +24,8 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use pnet::packet::ethernet::EtherType;
-pub use pnet::util::MacAddr;
+pub use pnet_base::MacAddr;
+use pnet_packet::ethernet::EtherType;
 
 pub use self::{
     damage::Damage,
@@ -105,9 +105,21 @@ impl Packet {
 
     /// Sets the hardware addresses.
     #[must_use]
-    pub fn macs(mut self, src: MacAddr, dst: MacAddr) -> Self {
-        self.link.src = src;
-        self.link.dst = dst;
+    pub fn macs(self, src: MacAddr, dst: MacAddr) -> Self {
+        self.src_mac(src).dst_mac(dst)
+    }
+
+    /// Sets the source hardware address.
+    #[must_use]
+    pub fn src_mac(mut self, mac: MacAddr) -> Self {
+        self.link.src = mac;
+        self
+    }
+
+    /// Sets the destination hardware address.
+    #[must_use]
+    pub fn dst_mac(mut self, mac: MacAddr) -> Self {
+        self.link.dst = mac;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use pnet::packet::{
+use pnet_packet::{
     arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket},
     ethernet::EtherType,
     ip::IpNextHeaderProtocol,

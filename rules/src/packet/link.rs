@@ -1,6 +1,6 @@
 //! The Ethernet header and VLAN tags.
 
-use pnet::packet::{
+use pnet_packet::{
     ethernet::{EtherType, EtherTypes, MutableEthernetPacket},
     vlan::{ClassOfService, MutableVlanPacket},
 };

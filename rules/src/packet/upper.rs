@@ -1,6 +1,6 @@
 //! The protocols that IP carries.
 
-use pnet::packet::{
+use pnet_packet::{
     icmp::{IcmpCode, IcmpType, MutableIcmpPacket},
     icmpv6::{Icmpv6Code, Icmpv6Type, MutableIcmpv6Packet},
     ip::IpNextHeaderProtocol,
@@ -175,11 +175,20 @@ fn dccp(network: &Network, src: u16, dst: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An ICMP message whose second word is the identifier 0 and the sequence number 1 of an echo.
+/// The second word of an ICMP message: of an echo the identifier 0 and the sequence number 1, of a
+/// packet that is too big the least MTU of IPv6, of others nothing.
+fn icmp_word(number: u8, kind: u8) -> [u8; 4] {
+    match (number, kind) {
+        (protocol::ICMP, 0 | 8) | (protocol::ICMPV6, 128 | 129) => [0, 0, 0, 1],
+        (protocol::ICMPV6, 2) => 1280_u32.to_be_bytes(),
+        (_, _) => [0; 4],
+    }
+}
+
 fn icmp(kind: u8, code: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; ICMP];
     bytes.extend_from_slice(payload);
-    write(&mut bytes, 6, &[0, 1]);
+    write(&mut bytes, 4, &icmp_word(protocol::ICMP, kind));
     let checksum = {
         let mut icmp = view(&mut bytes, MutableIcmpPacket::new);
         icmp.set_icmp_type(IcmpType(kind));
@@ -193,7 +202,7 @@ fn icmp(kind: u8, code: u8, payload: &[u8]) -> Vec<u8> {
 fn icmpv6(network: &Network, kind: u8, code: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; ICMP];
     bytes.extend_from_slice(payload);
-    write(&mut bytes, 6, &[0, 1]);
+    write(&mut bytes, 4, &icmp_word(protocol::ICMPV6, kind));
     let mut icmp = view(&mut bytes, MutableIcmpv6Packet::new);
     icmp.set_icmpv6_type(Icmpv6Type(kind));
     icmp.set_icmpv6_code(Icmpv6Code(code));

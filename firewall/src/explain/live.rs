@@ -1,0 +1,79 @@
+//! The rules in force, read from the pins: the image that judges packets at this moment, and the
+//! rule file it came from, if that is still what it was.
+
+use rules::{
+    evaluator::{Evaluation, Outcome},
+    ruleset::Ruleset,
+};
+use tokio::task;
+
+use super::{Packet, Shown, index_of, on_usual_interface};
+use crate::{
+    cli::Config,
+    error::Error,
+    generation::Metadata,
+    interfaces,
+    judge::{Judge, NOWHERE},
+    loaded,
+    progress::Progress,
+    source::{self, RuleFile},
+    text::tell,
+};
+
+/// Explains packets by the rules in force.
+pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec<Shown>, Error> {
+    let (loaded, image) = loaded::read_whole(config)?;
+    let metadata = loaded.metadata;
+    let linked = config.pins.linked().map_err(loaded::LoadedError::Pin)?;
+    let packets = on_usual_interface(packets, linked.first().map(String::as_str));
+    let interfaces = interfaces::list().await?;
+    let file = unchanged(&metadata).await?;
+    let judge = Judge::new(&image, metadata.rules.iter().map(|rule| rule.slot));
+    let shown = packets.into_iter().map(|packet| {
+        let index = index_of(&interfaces, packet.interface.as_deref()).unwrap_or(NOWHERE);
+        let verdict = judge.judge(&packet.frame, index);
+        match &file {
+            Some(file) => {
+                let path = metadata.file.display().to_string();
+                Shown::explained(&file.ruleset, &path, packet, verdict, false)
+            }
+            None => Shown::judged(&metadata, packet, &verdict),
+        }
+    });
+    Ok(shown.collect())
+}
+
+/// The rule file in force, if it can be read and is what it was.
+async fn unchanged(metadata: &Metadata) -> Result<Option<RuleFile>, Error> {
+    let progress = Progress::told_to(tell);
+    let path = metadata.file.clone();
+    let loaded = task::spawn_blocking(move || source::load(&path, &progress)).await?;
+    let is_same = |file: &RuleFile| {
+        let names = file.ruleset.rules.iter().map(|rule| rule.name.as_str());
+        file.sha256 == metadata.sha256
+            && names.eq(metadata.rules.iter().map(|rule| rule.name.as_str()))
+    };
+    Ok(loaded.ok().filter(is_same))
+}
+
+/// The name of the rule that decided, by the metadata of the image.
+pub(super) fn rule_name(metadata: &Metadata, evaluation: &Evaluation) -> Option<String> {
+    match evaluation.outcome {
+        Outcome::Rule(id) => {
+            let rule = metadata.rules.get(usize::try_from(id.0).ok()?)?;
+            Some(rule.name.clone())
+        }
+        Outcome::Reason(_) => None,
+    }
+}
+
+/// The names of the rules that counted.
+pub(super) fn counted(ruleset: &Ruleset, evaluation: &Evaluation) -> Vec<String> {
+    let rule = |id: &rules::ruleset::RuleId| ruleset.rules.get(id.0 as usize);
+    evaluation
+        .counted
+        .iter()
+        .filter_map(rule)
+        .map(|rule| rule.name.clone())
+        .collect()
+}

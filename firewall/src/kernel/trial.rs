@@ -1,0 +1,180 @@
+//! A program that is loaded to be tried: it has maps of its own, is attached nowhere, and judges
+//! frames that are handed to it (`BPF_PROG_TEST_RUN`).
+
+use std::path::Path;
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, TestRun as _, TestRunOptions},
+};
+use firewall_ebpf::abi;
+use rules::{compiler::InterfaceIndex, evaluator::Action};
+
+use super::{
+    counters::{Counters, CountersError},
+    images::{Image, ImageError, Images},
+    pins::{self, PinError},
+    program::{self, LoadError, Object, Setting},
+};
+use crate::{
+    image_size::ImageSize,
+    slots::{Capacity, Slot},
+};
+
+/// The fewest and the most bytes of a frame that every kernel hands to a program: an Ethernet
+/// header, and a page of 4,096 bytes less what the kernel keeps of it (`bpf_test_init`,
+/// `net/bpf/test_run.c`).
+const FRAMES: std::ops::RangeInclusive<usize> = 14..=3520;
+
+/// The interface on which a frame arrives unless another is given
+/// (`bpf_prog_test_run_xdp`, `net/bpf/test_run.c`): in every network namespace the first
+/// (`LOOPBACK_IFINDEX`, `include/net/flow.h`).
+pub(crate) const LOOPBACK: InterfaceIndex = InterfaceIndex(1);
+
+/// Why a program cannot be tried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrialError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The counters.
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+    /// The program.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The pin by which the program finds the image.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The kernel did not run the program.
+    #[error("the kernel does not run the program on a packet")]
+    Run(#[source] Box<ProgramError>),
+    /// The program returned what it never returns.
+    #[error("the program returned the action {0}: this is a defect of this software")]
+    Action(u32),
+}
+
+impl TrialError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Image(error) => error.help(),
+            Self::Load(error) => error.help(),
+            Self::Counters(_) | Self::Pin(_) | Self::Run(_) | Self::Action(_) => None,
+        }
+    }
+}
+
+/// A program on trial.
+pub(crate) struct Trial {
+    ebpf: Ebpf,
+    counters: Counters,
+    /// Whether the kernel lets a frame arrive on an interface of choice (Linux 5.15).
+    takes_interfaces: bool,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// What the program has the kernel do.
+    pub(crate) action: Action,
+    /// The interface on which the frame arrived.
+    pub(crate) interface: InterfaceIndex,
+}
+
+impl Trial {
+    /// Loads the program with the image `bytes`. It is pinned to `pin` for that time only.
+    pub(crate) fn load(
+        object: &Object,
+        bytes: &[u8],
+        size: ImageSize,
+        capacity: Capacity,
+        pin: &Path,
+    ) -> Result<Self, TrialError> {
+        let image = Image::create(size, bytes)?;
+        let images = Images::create(c"IMAGES", &image)?;
+        images.pin(pin)?;
+        let loaded = program::verified(
+            object,
+            &Setting {
+                images: pin,
+                size,
+                counters: None,
+                capacity,
+            },
+        );
+        pins::unpin(pin)?;
+        let mut ebpf = loaded?;
+        let counters = ebpf.take_map(abi::COUNTERS).ok_or(LoadError::NoProgram)?;
+        Ok(Self {
+            ebpf,
+            counters: Counters::of(counters)?,
+            takes_interfaces: true,
+        })
+    }
+
+    /// Runs the program on a frame that arrives on `interface`, which must exist; on the loopback
+    /// interface on a kernel that knows no better. `None` when no kernel takes such a frame.
+    pub(crate) fn run(
+        &mut self,
+        frame: &[u8],
+        interface: InterfaceIndex,
+    ) -> Result<Option<Run>, TrialError> {
+        if !FRAMES.contains(&frame.len()) {
+            return Ok(None);
+        }
+        if self.takes_interfaces && interface != LOOPBACK {
+            match self.test(frame, Some(&context(frame, interface))) {
+                Ok(action) => return Ok(Some(Run { action, interface })),
+                Err(TrialError::Run(error)) if is_invalid(&error) => {
+                    tracing::debug!("this kernel tries programs on the loopback interface only");
+                    self.takes_interfaces = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let action = self.test(frame, None)?;
+        let interface = LOOPBACK;
+        Ok(Some(Run { action, interface }))
+    }
+
+    /// How many packets the program has counted in a slot.
+    pub(crate) fn packets(&self, slot: Slot) -> Result<u64, TrialError> {
+        Ok(self.counters.read_own(slot)?.packets)
+    }
+
+    fn test(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Action, TrialError> {
+        // `enum xdp_action`, `include/uapi/linux/bpf.h`.
+        const DROP: u32 = 1;
+        const PASS: u32 = 2;
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: context,
+            ..TestRunOptions::new()
+        };
+        let run = program::xdp(&mut self.ebpf)?
+            .test_run(options)
+            .map_err(|error| TrialError::Run(Box::new(error)))?;
+        match run.return_value {
+            DROP => Ok(Action::Drop),
+            PASS => Ok(Action::Pass),
+            other => Err(TrialError::Action(other)),
+        }
+    }
+}
+
+/// `struct xdp_md`, `include/uapi/linux/bpf.h`, as `BPF_PROG_TEST_RUN` wants it: data, its end,
+/// metadata, receiving interface, receive queue, sending interface.
+fn context(frame: &[u8], interface: InterfaceIndex) -> Vec<u8> {
+    let end = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    let words = [0, end, 0, interface.0, 0, 0];
+    words.into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+fn is_invalid(error: &ProgramError) -> bool {
+    if let ProgramError::SyscallError(error) = error {
+        error.io_error.raw_os_error() == Some(libc::EINVAL)
+    } else {
+        false
+    }
+}

@@ -1,0 +1,141 @@
+//! Tests in rule files hold before rules are in force, and what `explain` says of those that are.
+
+use std::{collections::BTreeSet, fs};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    machine::{Machine, json, wait_until},
+    reload::{drop_port, large_rule, udp},
+};
+
+fn test(name: &str, packet: &str, expect: &str) -> String {
+    format!("[[test]]\nname = \"{name}\"\npacket = \"{packet}\"\nexpect = \"{expect}\"\n")
+}
+
+const TO_ONE: &str = "udp 192.0.2.1:1 > 192.0.2.2:1";
+const TO_TWO: &str = "udp 192.0.2.1:1 > 192.0.2.2:2";
+
+#[test]
+#[ignore = "needs root"]
+fn rules_that_fail_their_tests_are_not_brought_into_force() {
+    let machine = Machine::new();
+    let rules = drop_port("one", 1) + &test("one passes", TO_ONE, "pass");
+    let file = machine.write_rules("pass", &rules);
+    let said = machine.run(["apply", file.to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    for words in [
+        "the test `one passes` fails: expected pass, found drop by the rule `one`",
+        "rules.toml:12:10",
+        "has 1 failed of 1 test",
+    ] {
+        assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
+    }
+    machine.assert_nothing_left(&BTreeSet::new());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_reload_that_fails_its_tests_changes_nothing() {
+    let machine = Machine::new();
+    let daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
+    let program = machine.attached();
+    let failing = drop_port("two", 2) + &test("one is dropped", TO_ONE, "drop");
+    let file = machine.write_rules("pass", &failing);
+    for command in [vec!["reload"], vec!["apply", file.to_str().unwrap()]] {
+        let said = machine.run(command);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        let words = "expected drop, found pass by the reason `policy`";
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+        assert!(machine.log().contains(words), "{}", machine.log());
+    }
+    daemon.signal(Signal::SIGHUP);
+    wait_until("the third attempt is logged", || {
+        machine.log().matches("generation 1 stays in force").count() == 3
+    });
+    assert_eq!(machine.attached(), program);
+    let length = machine.send(&udp(&machine, 1), 4);
+    machine.await_counters(&[("one", (4, 4 * length))]);
+    assert_eq!(machine.status()["generation"], 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn tests_are_run_in_the_kernel_and_count_nowhere() {
+    let machine = Machine::new();
+    let interface = machine.interface();
+    let tests = test("one", TO_ONE, "drop")
+        + &test("two", &format!("{TO_TWO} interface {interface}"), "drop")
+        + &test(
+            "three",
+            "udp [2001:db8::1]:1 > [2001:db8::2]:3 vlan 7 ah",
+            "pass",
+        )
+        + &test("long", &format!("{TO_ONE} length 9000"), "drop")
+        + &test("short", "hex 00", "drop");
+    let rules = drop_port("one", 1)
+        + &drop_port("two", 2)
+        + &format!("interface = \"{interface}\"\n[[rule]]\nname = \"all\"\naction = \"count\"\n")
+        + &tests;
+    let daemon = machine.start_logging(&machine.write_rules("pass", &rules), "debug");
+    machine.await_daemon(&daemon);
+    // The long frame and the short one are none that every kernel takes.
+    let judged = "3 packets of the tests judged in the kernel as in user space";
+    assert!(machine.log().contains(judged), "{}", machine.log());
+    machine.await_counters(&[]);
+    let length = machine.send(&udp(&machine, 1), 2);
+    machine.await_counters(&[("one", (2, 2 * length))]);
+    let pins = machine.bpffs.pins().unwrap();
+
+    // Once into the map that there is, once with a new program for a larger image.
+    for more in [drop_port("four", 4), large_rule(40_000)] {
+        machine.write_rules("pass", &format!("{rules}{more}"));
+        let said = machine.run(["reload"]);
+        assert!(said.status.success(), "{said:?}");
+        machine.await_counters(&[("one", (2, 2 * length))]);
+        assert_eq!(machine.bpffs.pins().unwrap(), pins);
+    }
+    assert_eq!(
+        machine.log().matches(judged).count(),
+        3,
+        "{}",
+        machine.log()
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_in_force_explains_packets_with_and_without_its_daemon() {
+    let machine = Machine::new();
+    let rules = drop_port("one", 1) + &drop_port("two", 2);
+    let file = machine.write_rules("pass", &rules);
+    let daemon = machine.apply(&file);
+    let verdict = || {
+        let said = machine.run(["explain", "--live", "--json", TO_TWO]);
+        assert!(said.status.success(), "{said:?}");
+        let report = json(&said.stdout);
+        report["packets"][0].clone()
+    };
+    let whole = verdict();
+    assert_eq!(whole["interface"], machine.interface());
+    assert_eq!(whole["verdict"]["rule"]["name"], "two");
+    assert_eq!(whole["verdict"]["rule"]["line"], 10);
+    assert_eq!(whole["rules"][0]["mismatch"]["field"], "dport");
+
+    // What is in force does not change with the file.
+    fs::write(
+        &file,
+        fs::read_to_string(&file).unwrap().replace("two", "three"),
+    )
+    .unwrap();
+    let bare = verdict();
+    assert_eq!(bare["verdict"]["rule"]["name"], "two");
+    assert!(bare["rules"].is_null());
+    daemon.kill();
+    assert_eq!(verdict(), bare);
+    machine.await_counters(&[]);
+    assert!(machine.run(["unload"]).status.success());
+    let said = machine.run(["explain", "--live", TO_TWO]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.stderr.contains("nothing is loaded"), "{said:?}");
+}

@@ -1,0 +1,174 @@
+//! Why a packet meets the rule that it meets: its fields, and for each rule what did not fit.
+//!
+//! This module owns what is told of a packet and a rule set. The reasons are those of the
+//! [`evaluator`]; how they are shown is for whoever asks.
+
+use std::net::IpAddr;
+
+use firewall_ebpf::abi::Reason;
+
+use crate::{
+    FieldName,
+    evaluator::{self, Evaluation, Fields},
+    names,
+    ruleset::{Family, RuleId, Ruleset, Verdict},
+    syntax::mac,
+};
+
+/// Why a frame is judged as it is.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// What the evaluator reads in the frame, or why it cannot.
+    pub fields: Result<Fields, Reason>,
+    /// The rules in order, down to the one that decides.
+    pub rules: Vec<Meeting>,
+    /// The rules below that one which match, too.
+    pub hidden: Vec<RuleId>,
+    /// What the evaluator makes of it.
+    pub evaluation: Evaluation,
+}
+
+/// A packet meets a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meeting {
+    /// The rule.
+    pub rule: RuleId,
+    /// The first field that does not match; `None` when all do.
+    pub mismatch: Option<FieldName>,
+}
+
+/// Explains what becomes of a frame that arrives on the interface of this name.
+#[must_use]
+pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Explanation {
+    let fields = evaluator::decode(frame);
+    let evaluation = evaluator::evaluate(ruleset, frame, interface);
+    let (mut rules, mut hidden) = (Vec::new(), Vec::new());
+    if let Ok(fields) = &fields {
+        let mut is_decided = false;
+        for (id, rule) in ruleset.iter() {
+            let mismatch = evaluator::mismatch(&rule.matches, fields, interface);
+            if is_decided {
+                hidden.extend(mismatch.is_none().then_some(id));
+                continue;
+            }
+            rules.push(Meeting { rule: id, mismatch });
+            is_decided = mismatch.is_none() && rule.verdict != Verdict::Count;
+        }
+    }
+    Explanation {
+        fields,
+        rules,
+        hidden,
+        evaluation,
+    }
+}
+
+/// The value of a field in a packet, as rules write it; `None` when the packet lacks the field.
+#[must_use]
+pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Option<String> {
+    match field {
+        FieldName::Interface => interface.map(str::to_owned),
+        FieldName::Family => fields.family.map(|family| {
+            match family {
+                Family::Ipv4 => "ipv4",
+                Family::Ipv6 => "ipv6",
+            }
+            .to_owned()
+        }),
+        FieldName::Src => fields.src.as_ref().map(IpAddr::to_string),
+        FieldName::Dst => fields.dst.as_ref().map(IpAddr::to_string),
+        FieldName::Proto => fields
+            .protocol
+            .map(|number| named(number, names::protocol_name(number))),
+        FieldName::Sport => fields.sport.map(|port| port.to_string()),
+        FieldName::Dport => fields.dport.map(|port| port.to_string()),
+        FieldName::TcpFlags => fields.tcp_flags.map(tcp_flags),
+        FieldName::IcmpType => {
+            let (message, family) = fields.icmp.zip(fields.family)?;
+            let [kind, code] = message.to_be_bytes();
+            let kind = named(kind, names::icmp_type_name(family, kind));
+            Some(format!("{kind}/{code}"))
+        }
+        FieldName::Ethertype => {
+            let number = fields.ethertype;
+            let name = names::ethertype_name(number).map(str::to_owned);
+            Some(name.unwrap_or_else(|| format!("{number:#06x}")))
+        }
+        FieldName::Vlan => Some(fields.vlan.map_or("none".to_owned(), |id| id.to_string())),
+        FieldName::SrcMac => Some(mac::written(fields.src_mac)),
+        FieldName::DstMac => Some(mac::written(fields.dst_mac)),
+        FieldName::Length => fields.length.map(|bytes| bytes.to_string()),
+        FieldName::Ttl => fields.hop_limit.map(|hops| hops.to_string()),
+        FieldName::Dscp => fields.dscp.map(|point| point.to_string()),
+        FieldName::Fragment => fields.is_fragment.map(|is| is.to_string()),
+    }
+}
+
+fn named(number: u8, name: Option<&str>) -> String {
+    name.map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// The flags that are set.
+fn tcp_flags(flags: u8) -> String {
+    let set: Vec<_> = names::tcp_flags()
+        .enumerate()
+        .filter(|(bit, _)| flags >> bit & 1 == 1)
+        .map(|(_, name)| name)
+        .collect();
+    if set.is_empty() {
+        "none".to_owned()
+    } else {
+        set.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation;
+
+    fn values(text: &str) -> Vec<(&'static str, String)> {
+        let frame = notation::read(text).unwrap().frame;
+        let fields = evaluator::decode(&frame).unwrap();
+        let value = |field: &FieldName| {
+            let value = value(*field, &fields, Some("eth0"))?;
+            Some((field.as_str(), value))
+        };
+        FieldName::ALL.iter().filter_map(value).collect()
+    }
+
+    #[test]
+    fn values_are_written_as_rules_write_them() {
+        let tcp = values(
+            "tcp [2001:db8::1]:1 > [2001:db8::2]:22 syn,ece vlan 7 ttl 3 dscp ef \
+             src_mac 02:00:00:00:00:01 dst_mac 02:00:00:00:00:02 ah",
+        );
+        let expected = [
+            ("interface", "eth0"),
+            ("family", "ipv6"),
+            ("ethertype", "ipv6"),
+            ("vlan", "7"),
+            ("src_mac", "02:00:00:00:00:01"),
+            ("dst_mac", "02:00:00:00:00:02"),
+            ("src", "2001:db8::1"),
+            ("dst", "2001:db8::2"),
+            ("proto", "tcp"),
+            ("sport", "1"),
+            ("dport", "22"),
+            ("tcp_flags", "syn,ece"),
+            ("length", "84"),
+            ("ttl", "3"),
+            ("dscp", "46"),
+            ("fragment", "false"),
+        ];
+        assert_eq!(tcp, expected.map(|(name, value)| (name, value.to_owned())));
+        let icmp = values("icmp 192.0.2.1 > 192.0.2.2 3/1");
+        assert!(icmp.contains(&("icmp_type", "destination-unreachable/1".to_owned())));
+        let lldp = values("ethertype lldp");
+        let names: Vec<_> = lldp.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            ["interface", "ethertype", "vlan", "src_mac", "dst_mac"]
+        );
+    }
+}

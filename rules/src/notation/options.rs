@@ -1,0 +1,316 @@
+//! What follows the addresses of a packet.
+
+use super::{
+    subject::{Ip, Subject},
+    words::{Fault, Word, Words},
+};
+use crate::{
+    diagnostics::quoted,
+    names::{self, icmp_type_number, icmp_types},
+    packet::{Extension, Fragment, MacAddr, Tag, protocol},
+    ruleset::{Family, InterfacePattern, MAX_DSCP, MAX_VLAN},
+    syntax::mac,
+};
+
+/// The words that every packet takes.
+const GENERAL: &[&str] = &[
+    "vlan",
+    "src_mac",
+    "dst_mac",
+    "payload",
+    "truncate",
+    "interface",
+];
+
+/// The words that IP packets take.
+const IP: &[&str] = &["ttl", "dscp", "length", "fragment"];
+
+/// The words that IPv6 packets take.
+const IPV6: &[&str] = &["hop-by-hop", "routing", "destination", "ah"];
+
+/// The words that bytes take.
+const BYTES: &[&str] = &["truncate", "interface"];
+
+/// The word for a TCP packet without flags.
+const NULL: &str = "null";
+
+/// The routing type for experiments (RFC 4727), which no node looks into when no segments are left.
+const EXPERIMENT: u8 = 253;
+
+/// What a packet has beside protocol and addresses.
+#[derive(Debug, Default)]
+pub(super) struct Options<'t> {
+    /// The outermost first.
+    pub(super) tags: Vec<Tag>,
+    pub(super) src_mac: Option<MacAddr>,
+    pub(super) dst_mac: Option<MacAddr>,
+    pub(super) ttl: Option<u8>,
+    pub(super) dscp: Option<u8>,
+    /// Of IPv6, fragment headers included.
+    pub(super) extensions: Vec<Extension>,
+    pub(super) fragment: Option<Fragment>,
+    pub(super) tcp_flags: Option<u8>,
+    /// Type and code.
+    pub(super) icmp: Option<(u8, u8)>,
+    pub(super) size: Option<Size<'t>>,
+    pub(super) truncate: Option<usize>,
+    pub(super) interface: Option<Word<'t>>,
+}
+
+/// How long a packet is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Size<'t> {
+    /// So many bytes follow the last header.
+    Payload(usize, Word<'t>),
+    /// The IP packet has so many bytes, its header included.
+    Length(usize, Word<'t>),
+}
+
+impl<'t> Options<'t> {
+    pub(super) fn read(words: &mut Words<'t>, subject: &Subject<'t>) -> Result<Self, Fault> {
+        let mut options = Self::default();
+        let mut given = Vec::new();
+        while let Some(word) = words.next() {
+            if !known(subject).contains(&word.text) {
+                options.upper(word, subject)?;
+                continue;
+            }
+            let may_repeat = word.text == "vlan" || IPV6.contains(&word.text);
+            if !may_repeat && given.contains(&word.text) {
+                return Err(word.fault(format!("{} is given twice", quoted(word.text))));
+            }
+            given.push(word.text);
+            options.one(word, words, subject)?;
+        }
+        Ok(options)
+    }
+
+    /// Reads what belongs to one of the words that are [`known`].
+    fn one(
+        &mut self,
+        word: Word<'t>,
+        words: &mut Words<'t>,
+        subject: &Subject<'t>,
+    ) -> Result<(), Fault> {
+        let mut value = |what: &str| words.expect(&format!("{what} behind `{}`", word.text));
+        match word.text {
+            "vlan" => self.tags.push(tag(value("a VLAN")?)?),
+            "src_mac" => self.src_mac = Some(mac(value("an address")?)?),
+            "dst_mac" => self.dst_mac = Some(mac(value("an address")?)?),
+            "ttl" => self.ttl = Some(value("a number")?.number("a time to live", 255)? as u8),
+            "dscp" => self.dscp = Some(dscp(value("a code point")?)?),
+            "payload" => self.size(Size::Payload, word, value("a number of bytes")?)?,
+            "length" => self.size(Size::Length, word, value("a number of bytes")?)?,
+            "truncate" => {
+                let bytes = value("a number of bytes")?.number("a number of bytes", MOST)?;
+                self.truncate = Some(bytes as usize);
+            }
+            "interface" => self.interface = Some(interface(value("a name")?)?),
+            "fragment" => self.fragment(value("an offset in bytes")?, subject)?,
+            "hop-by-hop" => self.extensions.push(Extension::HopByHop(PAD.to_vec())),
+            "destination" => self.extensions.push(Extension::Destination(PAD.to_vec())),
+            "ah" => self
+                .extensions
+                .push(Extension::Authentication(vec![0; CHECK_VALUE])),
+            "routing" => self.extensions.push(Extension::Routing {
+                kind: EXPERIMENT,
+                segments_left: 0,
+                data: Vec::new(),
+            }),
+            _ => return Err(unknown(word, subject)),
+        }
+        Ok(())
+    }
+
+    fn size(
+        &mut self,
+        kind: fn(usize, Word<'t>) -> Size<'t>,
+        word: Word<'t>,
+        value: Word<'t>,
+    ) -> Result<(), Fault> {
+        if self.size.is_some() {
+            let message = "`payload` and `length` both say how long the packet is";
+            return Err(word.fault(message));
+        }
+        let bytes = value.number("a number of bytes", MOST)?;
+        self.size = Some(kind(bytes as usize, value));
+        Ok(())
+    }
+
+    fn fragment(&mut self, word: Word<'t>, subject: &Subject<'t>) -> Result<(), Fault> {
+        let digits = Word {
+            text: word.text.trim_end_matches('+'),
+            ..word
+        };
+        let more = match word.text.len() - digits.text.len() {
+            0 => false,
+            1 => true,
+            _ => return Err(word.is_no("offset of a fragment")),
+        };
+        let bytes = digits.number("the offset of a fragment", 8 * 0x1fff)?;
+        if !bytes.is_multiple_of(8) {
+            let down = bytes & !7;
+            return Err(digits
+                .fault("the offset of a fragment is a multiple of 8 bytes")
+                .help(format!("write `{down}` or `{}`", down + 8)));
+        }
+        let fragment = Fragment {
+            id: 1,
+            // The number is bounded.
+            offset: (bytes / 8) as u16,
+            more,
+        };
+        match subject {
+            Subject::Ip(ip) if ip.family() == Family::Ipv6 => {
+                self.extensions.push(Extension::Fragment(fragment));
+            }
+            Subject::Ip(_) if !more && bytes == 0 => {
+                return Err(word
+                    .fault("an IPv4 packet from offset 0 to its end is no fragment")
+                    .help("write `fragment 0+` for the first of several, or leave it out"));
+            }
+            Subject::Ip(_) | Subject::Arp { .. } | Subject::EtherType(_) | Subject::Bytes(_) => {}
+        }
+        self.fragment = Some(fragment);
+        Ok(())
+    }
+
+    /// Reads TCP flags or an ICMP message.
+    fn upper(&mut self, word: Word<'t>, subject: &Subject<'t>) -> Result<(), Fault> {
+        match subject {
+            Subject::Ip(ip) if ip.protocol == protocol::TCP => {
+                self.tcp_flags = Some(self.tcp_flags.unwrap_or(0) | flags(word, subject)?);
+            }
+            Subject::Ip(ip) if matches!(ip.protocol, protocol::ICMP | protocol::ICMPV6) => {
+                if self.icmp.is_some() {
+                    return Err(unknown(word, subject));
+                }
+                self.icmp = Some(message(word, ip, subject)?);
+            }
+            Subject::Ip(_) | Subject::Arp { .. } | Subject::EtherType(_) | Subject::Bytes(_) => {
+                return Err(unknown(word, subject));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// More bytes than any packet has.
+const MOST: u32 = 65_575;
+
+/// A PadN option that fills a header of 8 bytes (RFC 8200, section 4.2).
+const PAD: [u8; 6] = [1, 4, 0, 0, 0, 0];
+
+/// The bytes of the integrity check value of HMAC-SHA-1-96 (RFC 2404).
+const CHECK_VALUE: usize = 12;
+
+/// The words that packets like this one take, but for flags and types.
+fn known(subject: &Subject<'_>) -> Vec<&'static str> {
+    match subject {
+        Subject::Bytes(_) => BYTES.to_vec(),
+        Subject::Arp { .. } | Subject::EtherType(_) => GENERAL.to_vec(),
+        Subject::Ip(ip) => match ip.family() {
+            Family::Ipv4 => [GENERAL, IP].concat(),
+            Family::Ipv6 => [GENERAL, IP, IPV6].concat(),
+        },
+    }
+}
+
+fn unknown(word: Word<'_>, subject: &Subject<'_>) -> Fault {
+    let mut words = known(subject);
+    if let Subject::Ip(ip) = subject {
+        match ip.protocol {
+            protocol::TCP => words.extend(names::tcp_flags().chain([NULL])),
+            protocol::ICMP | protocol::ICMPV6 => words.extend(icmp_types(ip.family())),
+            _ => {}
+        }
+    }
+    let message = format!("{} says nothing about this packet", quoted(word.text));
+    let mut fault = word.fault(message).suggest(word.text, words.clone());
+    fault
+        .help
+        .get_or_insert_with(|| format!("known here are `{}`", words.join("`, `")));
+    fault
+}
+
+fn tag(word: Word<'_>) -> Result<Tag, Fault> {
+    let (kind, id) = word.split('/');
+    let kind = kind.map(|kind| kind.half("tag protocol identifier"));
+    Ok(Tag {
+        kind: kind.transpose()?.unwrap_or(Tag::customer(0).kind),
+        // The number is bounded.
+        id: id.number("a VLAN", MAX_VLAN.into())? as u16,
+        priority: 0,
+    })
+}
+
+fn dscp(word: Word<'_>) -> Result<u8, Fault> {
+    match names::dscp_number(word.text) {
+        Some(number) => Ok(number),
+        None => word
+            .number("a code point", MAX_DSCP.into())
+            // The number is bounded.
+            .map(|number| number as u8)
+            .map_err(|fault| fault.suggest(word.text, names::dscps())),
+    }
+}
+
+fn mac(word: Word<'_>) -> Result<MacAddr, Fault> {
+    match mac::parse(word.text) {
+        Ok((first, last)) if first == last => {
+            let [_, _, a, b, c, d, e, f] = first.to_be_bytes();
+            Ok(MacAddr(a, b, c, d, e, f))
+        }
+        Ok(_) | Err(_) => Err(word
+            .is_no("MAC address")
+            .help("write six pairs of hexadecimal digits, such as `02:00:00:00:00:01`")),
+    }
+}
+
+fn interface(word: Word<'_>) -> Result<Word<'_>, Fault> {
+    match InterfacePattern::parse(word.text) {
+        Some(pattern) if !pattern.is_glob() => Ok(word),
+        Some(_) | None => Err(word
+            .is_no("name of an interface")
+            .help("a packet arrives on one interface, named as `ip link` names it")),
+    }
+}
+
+fn flags(word: Word<'_>, subject: &Subject<'_>) -> Result<u8, Fault> {
+    if word.text == NULL {
+        return Ok(0);
+    }
+    let mut flags = 0;
+    let mut rest = Some(word);
+    while let Some(words) = rest {
+        let (first, behind) = words.split(',');
+        let name = first.unwrap_or(words);
+        rest = first.map(|_| behind);
+        flags |= names::tcp_flag(name.text).ok_or_else(|| {
+            let fault = unknown(name, subject);
+            if name.text.starts_with('!') {
+                fault.help("flags that are not named are clear")
+            } else {
+                fault
+            }
+        })?;
+    }
+    Ok(flags)
+}
+
+/// A type, by name or number, and perhaps a code.
+fn message(word: Word<'_>, ip: &Ip<'_>, subject: &Subject<'_>) -> Result<(u8, u8), Fault> {
+    let (kind, code) = match word.split('/') {
+        (Some(kind), code) => (kind, Some(code)),
+        (None, kind) => (kind, None),
+    };
+    let number = match icmp_type_number(ip.family(), kind.text) {
+        Some(number) => number,
+        None if kind.text.starts_with(|c: char| c.is_ascii_digit()) => {
+            kind.number("an ICMP type", 255)? as u8
+        }
+        None => return Err(unknown(kind, subject)),
+    };
+    let code = code.map(|code| code.number("an ICMP code", 255));
+    Ok((number, code.transpose()?.unwrap_or(0) as u8))
+}

@@ -1,0 +1,75 @@
+//! What an image says of a frame, found in user space by the code that runs in the kernel: its
+//! packet parser and its walker.
+//!
+//! This module owns what the program does around the two. It does not know which rule a slot
+//! belongs to.
+
+use std::mem::offset_of;
+
+use firewall_ebpf::{
+    abi::Reason,
+    headers,
+    image::{Header, Memory as _},
+    walk::{Counts, Judgement, judge},
+};
+
+use crate::evaluator::Action;
+
+/// What becomes of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// What decided.
+    pub decided: Decided,
+    /// What was decided.
+    pub action: Action,
+    /// The counter slots of the `count` rules that matched before, in order of precedence.
+    pub counted: Vec<u32>,
+}
+
+/// What decided over a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// The rule with this counter slot.
+    Rule(u32),
+    /// No rule.
+    Reason(Reason),
+}
+
+/// Judges a frame, from the Ethernet header on, that arrived on the interface of this number, by
+/// the bytes of an image.
+#[must_use]
+pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
+    let mut slots = Slots(Vec::new());
+    let judgement = match headers::parse(frame) {
+        Ok(headers) => judge(image, frame, &headers, interface, &mut slots),
+        Err(reason) => Judgement::NoRule(reason),
+    };
+    let (decided, action) = match judgement {
+        Judgement::Pass(slot) => (Decided::Rule(slot), Action::Pass),
+        Judgement::Drop(slot) => (Decided::Rule(slot), Action::Drop),
+        Judgement::NoRule(reason) => (Decided::Reason(reason), action(image, reason)),
+    };
+    Walk {
+        decided,
+        action,
+        counted: slots.0,
+    }
+}
+
+/// What an image does with packets that are judged for a reason.
+fn action(image: &[u8], reason: Reason) -> Action {
+    let drops = image.u32(offset_of!(Header, drops) as u32);
+    if drops & (1 << reason.slot()) != 0 {
+        Action::Drop
+    } else {
+        Action::Pass
+    }
+}
+
+struct Slots(Vec<u32>);
+
+impl Counts for Slots {
+    fn count(&mut self, slot: u32) {
+        self.0.push(slot);
+    }
+}

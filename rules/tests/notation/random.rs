@@ -1,0 +1,138 @@
+//! Random lines of the notation.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use rules::{evaluator::decode, notation::read, testing::Random};
+
+use crate::{dissector::accept, fields::agree};
+
+/// Lines in the default run.
+const LINES: usize = 50_000;
+
+#[test]
+fn every_frame_is_one_that_a_stack_would_send() {
+    let mut random = Random::new(0x006e_6f74_6174_696f);
+    for _ in 0..LINES {
+        let line = line(&mut random);
+        let packet = read(&line).unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
+        accept(&packet.frame, &line);
+        let fields = decode(&packet.frame).unwrap_or_else(|reason| panic!("{line}: {reason:?}"));
+        agree(&packet.frame, &fields);
+        if let Some((_, length)) = line.split_once(" length ") {
+            let length = length.split(' ').next().unwrap().parse().ok();
+            assert_eq!(fields.length, length, "{line}");
+        }
+    }
+}
+
+/// A line without a fault, whose extension headers are in an order that etherparse takes.
+fn line(random: &mut Random) -> String {
+    let is_v6 = random.percent(50);
+    let later = random.percent(10);
+    let with_ports = random.percent(60);
+    let name = if with_ports {
+        random.pick(["tcp", "tcp", "udp", "udp", "udplite", "sctp", "dccp"])
+    } else if is_v6 {
+        random.pick(["icmpv6", "icmpv6", "gre", "esp", "253", "59"])
+    } else {
+        random.pick(["icmp", "icmp", "gre", "esp", "253", "ipip"])
+    };
+    let ports = with_ports && !later;
+    let src = endpoint(random, is_v6, ports);
+    let dst = endpoint(random, is_v6, ports);
+    let mut words = vec![name.to_owned(), src, ">".to_owned(), dst];
+    if name == "tcp" && random.percent(80) {
+        words.push(
+            random
+                .pick([
+                    "syn",
+                    "syn,ack",
+                    "ack psh",
+                    "fin,urg",
+                    "rst cwr,ece",
+                    "null",
+                ])
+                .to_owned(),
+        );
+    }
+    if name.starts_with("icmp") && !later && random.percent(80) {
+        words.push(message(random, is_v6));
+    }
+    options(random, is_v6, later, &mut words);
+    // A DATA chunk comes in words, and a time stamp in one size.
+    let has_any_size = name != "sctp" && !words.iter().any(|word| word.starts_with("timestamp"));
+    if has_any_size && random.percent(30) {
+        let size = random.pick(["payload", "length"]);
+        words.push(format!("{size} {}", random.within(400, 1500)));
+    }
+    words.join(" ")
+}
+
+fn endpoint(random: &mut Random, is_v6: bool, with_port: bool) -> String {
+    let port = random.half();
+    match (is_v6, with_port) {
+        (true, true) => format!("[{}]:{port}", Ipv6Addr::from(random.wide_bits())),
+        (true, false) => Ipv6Addr::from(random.wide_bits()).to_string(),
+        (false, with_port) => {
+            let address = Ipv4Addr::from(u32::from(random.half()) << 16 | u32::from(port));
+            if with_port {
+                format!("{address}:{port}")
+            } else {
+                address.to_string()
+            }
+        }
+    }
+}
+
+fn message(random: &mut Random, is_v6: bool) -> String {
+    let name = if is_v6 {
+        random.pick([
+            "echo-reply",
+            "packet-too-big",
+            "time-exceeded",
+            "redirect",
+            "143",
+        ])
+    } else {
+        random.pick([
+            "echo-reply",
+            "destination-unreachable",
+            "timestamp-request",
+            "5",
+            "200",
+        ])
+    };
+    if random.percent(50) {
+        format!("{name}/{}", random.below(4))
+    } else {
+        name.to_owned()
+    }
+}
+
+fn options(random: &mut Random, is_v6: bool, later: bool, words: &mut Vec<String>) {
+    if is_v6 {
+        let before = ["hop-by-hop", "destination", "routing"];
+        words.extend(
+            before
+                .into_iter()
+                .filter(|_| random.percent(20))
+                .map(str::to_owned),
+        );
+    }
+    if later {
+        let offset = random.within(1, 8191) * 8;
+        words.push(format!("fragment {offset}{}", random.pick(["", "+"])));
+    } else if random.percent(10) {
+        words.push("fragment 0+".to_owned());
+    }
+    if is_v6 && !later && random.percent(20) {
+        words.push("ah".to_owned());
+    }
+    for _ in 0..random.below(4) {
+        let kind = random.pick(["", "0x8100/", "0x88a8/", "0x9100/"]);
+        words.push(format!("vlan {kind}{}", random.within(0, 4095)));
+    }
+    if random.percent(20) {
+        words.push(format!("ttl {} dscp {}", random.byte(), random.below(64)));
+    }
+}
