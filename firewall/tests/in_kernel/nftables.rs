@@ -17,7 +17,8 @@ use benches::{network::Network, traffic::Sender};
 use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Fields, decode, evaluate},
-    ruleset::Ruleset,
+    ranges::RangeSet,
+    ruleset::{Matches, Ruleset, Verdict},
     testing::{Engine, Random, Shape, probe, ruleset},
 };
 use serde_json::Value;
@@ -77,9 +78,7 @@ fn case(kernel: &mut Kernel, seed: u64, tally: &mut Tally) {
     let shape = SHAPES[(seed % SHAPES.len() as u64) as usize];
     let mut random = Random::new(seed);
     let mut ruleset = ruleset(&mut random, shape);
-    ruleset
-        .rules
-        .retain(|rule| rule.matches.interface.is_none());
+    ruleset.rules.retain(|rule| is_expressible(&rule.matches));
     let engine = Engine::new(&ruleset, random.bits()).unwrap();
     assert!(kernel.put(engine.image().bytes()));
     let mut frames = Vec::new();
@@ -108,8 +107,7 @@ fn case(kernel: &mut Kernel, seed: u64, tally: &mut Tally) {
             }
             total += reasons().map(|slot| kernel.counted(slot).0).sum::<u64>();
             let deciding = ruleset.rules.iter().zip(&counts);
-            let by_rules =
-                deciding.filter(|(rule, _)| rule.verdict != rules::ruleset::Verdict::Count);
+            let by_rules = deciding.filter(|(rule, _)| rule.verdict != Verdict::Count);
             total + by_rules.map(|(_, count)| count).sum::<u64>() == frames.len() as u64
         });
         counts
@@ -143,15 +141,44 @@ fn reasons() -> impl Iterator<Item = u32> {
     Reason::ALL.into_iter().map(Reason::slot)
 }
 
+/// Whether nft has such rules. Of a range of all values it makes no condition, and so matches
+/// packets without any.
+fn is_expressible(matches: &Matches) -> bool {
+    let icmp = matches.icmp.as_ref();
+    let is_full = matches.sport.as_ref().is_some_and(RangeSet::is_full)
+        || matches.dport.as_ref().is_some_and(RangeSet::is_full)
+        || matches.tcp_flags.as_ref().is_some_and(RangeSet::is_full)
+        || icmp.is_some_and(|icmp| icmp.v4.is_full() || icmp.v6.is_full());
+    matches.interface.is_none() && !is_full
+}
+
 /// Whether both read the frame: without a tag, and without a next header in a later fragment that
 /// nftables takes for one which is there (`ipv6_find_hdr`, `net/ipv6/exthdrs_core.c`).
 fn is_common(fields: &Fields, frame: &[u8]) -> bool {
     let extension = matches!(fields.protocol, Some(0 | 43 | 44 | 51 | 59 | 60));
+    // nftables looks for ports and messages in later fragments too.
+    let has_header = fields.sport.is_some() || fields.icmp.is_some();
+    let is_later_fragment = fields.is_fragment == Some(true) && !has_header;
     let is_jumbogram = fields.length.is_some_and(|length| length > 1500);
     LENGTHS.contains(&frame.len())
         && fields.vlan.is_none()
         && !is_jumbogram
+        && !is_later_fragment
+        && !has_authentication(frame)
         && !(extension && fields.is_fragment == Some(true))
+}
+
+/// Whether an IPv6 packet without a tag has an authentication header, which nftables takes for the
+/// upper-layer protocol (`nft_set_pktinfo_ipv6`, `include/net/netfilter/nf_tables_ipv6.h`).
+fn has_authentication(frame: &[u8]) -> bool {
+    let byte = |at: usize| frame.get(at).copied().unwrap_or_default();
+    let (mut next, mut at) = (byte(20), 54);
+    while byte(12) == 0x86 && byte(13) == 0xdd && matches!(next, 0 | 43 | 44 | 60) {
+        let length = if next == 44 { 0 } else { byte(at + 1) };
+        next = byte(at);
+        at += 8 * (usize::from(length) + 1);
+    }
+    byte(12) == 0x86 && byte(13) == 0xdd && next == 51
 }
 
 /// nftables at the ingress hook of an interface.
