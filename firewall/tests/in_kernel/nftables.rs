@@ -21,7 +21,6 @@ use rules::{
     ruleset::{Matches, Ruleset, Verdict},
     testing::{Engine, Random, Shape, probe, ruleset},
 };
-use serde_json::Value;
 
 use self::script::script;
 use crate::{
@@ -30,7 +29,7 @@ use crate::{
 };
 
 /// The shapes of rule sets, how many of each, and the frames for each.
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 7] = [
     Shape::Few,
     Shape::Hundreds,
     Shape::Nested,
@@ -38,7 +37,6 @@ const SHAPES: [Shape; 8] = [
     Shape::Negatives,
     Shape::Wildcards,
     Shape::Upper,
-    Shape::Details,
 ];
 const RULE_SETS: u64 = 6;
 const FRAMES: usize = 400;
@@ -127,7 +125,7 @@ fn case(kernel: &mut Kernel, seed: u64, tally: &mut Tally) {
                      of which the evaluator says {wanted:?}: {:?}\n{}",
                     rules::testing::to_hex(frame),
                     decode(frame),
-                    nftables.listing()
+                    script(&ruleset, "the interface")
                 );
             }
         }
@@ -149,7 +147,19 @@ fn is_expressible(matches: &Matches) -> bool {
         || matches.dport.as_ref().is_some_and(RangeSet::is_full)
         || matches.tcp_flags.as_ref().is_some_and(RangeSet::is_full)
         || icmp.is_some_and(|icmp| icmp.v4.is_full() || icmp.v6.is_full());
-    matches.interface.is_none() && !is_full
+    // A code stands behind its type in one field of nft, which has names for both apart only.
+    let has_codes = icmp.is_some_and(|icmp| {
+        let mut ranges = icmp.v4.ranges().iter().chain(icmp.v6.ranges());
+        ranges.any(|(first, last)| first & 0xff != 0 || last & 0xff != 0xff)
+    });
+    // What nft 1.0.6 writes of these in lists takes it down when it reads them back.
+    let is_detail = matches.ethertype.is_some()
+        || matches.src_mac.is_some()
+        || matches.dst_mac.is_some()
+        || matches.length.is_some()
+        || matches.dscp.is_some()
+        || matches.fragment.is_some();
+    matches.interface.is_none() && !is_full && !has_codes && !is_detail
 }
 
 /// Whether both read the frame: without a tag, and without a next header in a later fragment that
@@ -213,24 +223,24 @@ impl Nftables {
     }
 
     fn read(&self, rules: usize) -> Counts {
-        let listing = json(&self.run(&["-j", "list", "ruleset"], ""));
+        // A listing of the rules takes nft 1.0.6 down when they name bytes by their places.
+        let listing = json(&self.run(&["-j", "list", "counters"], ""));
         let mut counts = Counts {
             all: 0,
             by_rule: vec![0; rules],
         };
         for object in listing["nftables"].as_array().unwrap() {
-            let rule = &object["rule"];
-            let count = match rule["comment"].as_str() {
+            let counter = &object["counter"];
+            let Some(name) = counter["name"].as_str() else {
+                continue;
+            };
+            let count = match name.strip_prefix("rule") {
                 Some(number) => &mut counts.by_rule[number.parse::<usize>().unwrap()],
                 None => &mut counts.all,
             };
-            *count += packets(rule);
+            *count = counter["packets"].as_u64().unwrap();
         }
         counts
-    }
-
-    fn listing(&self) -> String {
-        self.run(&["list", "ruleset"], "")
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> String {
@@ -255,11 +265,4 @@ struct Counts {
     /// Of all packets.
     all: u64,
     by_rule: Vec<u64>,
-}
-
-/// What the counter of a rule says.
-fn packets(rule: &Value) -> u64 {
-    let expressions = rule["expr"].as_array().into_iter().flatten();
-    let counters = expressions.filter_map(|one| one["counter"]["packets"].as_u64());
-    counters.sum()
 }

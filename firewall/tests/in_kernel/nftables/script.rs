@@ -1,7 +1,7 @@
 //! Rule sets as scripts for nft, written from what each field means on the wire.
 //!
-//! A rule becomes one of nft for each kind of packet that it can match, which all have the number
-//! of the rule as their comment, so that their counters can be added up.
+//! A rule becomes one of nft for each kind of packet that it can match, which share a
+//! counter with the number of the rule in its name.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -12,15 +12,19 @@ use rules::{
 
 /// The script of a rule set for the packets that come in on a device without a tag.
 ///
-/// The first rule counts all packets and has no comment. Rules that name an interface are left out.
+/// The counter `total` counts all packets. Rules that name an interface are left out.
 pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
     let policy = match ruleset.settings.policy {
         Policy::Pass => "accept",
         Policy::Drop => "drop",
     };
+    let counters: String = ruleset
+        .iter()
+        .map(|(id, _)| format!("counter rule{} {{ }}\n", id.0))
+        .collect();
     let mut text = format!(
-        "table netdev oracle {{\nchain rules {{\n\
-         type filter hook ingress device \"{device}\" priority 0; policy {policy};\ncounter\n"
+        "table netdev oracle {{\ncounter total {{ }}\n{counters}chain rules {{\n\
+         type filter hook ingress device \"{device}\" priority 0; policy {policy};\ncounter name \"total\"\n"
     );
     for (id, rule) in ruleset.iter() {
         let verdict = match rule.verdict {
@@ -30,7 +34,7 @@ pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
         };
         for kind in [Kind::V4, Kind::V6, Kind::Other] {
             if let Some(conditions) = conditions(&rule.matches, kind) {
-                let _ = writeln!(text, "{conditions} counter {verdict} comment \"{}\"", id.0);
+                let _ = writeln!(text, "{conditions} counter name \"rule{}\" {verdict}", id.0);
             }
         }
     }
@@ -41,8 +45,8 @@ pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
 
 /// What a link cannot work without.
 const NEIGHBOURS: &str = "ether type arp accept
-ether type ip6 meta l4proto 58 ip6 hoplimit 255 exthdr frag missing @th,0,8 133-137 accept
-ether type ip6 meta l4proto 58 ip6 hoplimit 1 exthdr frag missing @th,0,8 130 ip6 saddr fe80::/10 accept
+ether type ip6 meta l4proto 58 ip6 hoplimit 255 exthdr frag missing icmpv6 type 133-137 accept
+ether type ip6 meta l4proto 58 ip6 hoplimit 1 exthdr frag missing icmpv6 type 130 ip6 saddr fe80::/10 accept
 ";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,7 +89,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
         Kind::V6 => "ether type ip6",
         Kind::Other => "ether type != { ip, ip6 }",
     });
-    text.set("@ll,96,16", ethertype, |value| format!("{value}"))?;
+    text.set("ether type", ethertype, |value| format!("{value}"))?;
     text.set("ether saddr", src_mac, mac)?;
     text.set("ether daddr", dst_mac, mac)?;
     let of_ip = [
@@ -126,7 +130,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
             });
             if let Some(icmp) = icmp {
                 text.push("meta l4proto 1");
-                text.set("@th,0,16", &Some(icmp.v4.clone()), decimal)?;
+                text.set("icmp type", &Some(types(&icmp.v4)), decimal)?;
             }
         }
         Kind::V6 => {
@@ -145,7 +149,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
             });
             text.set("ip6 length", &payload, decimal)?;
             text.set("ip6 hoplimit", ttl, decimal)?;
-            text.set("@nh,4,6", dscp, decimal)?;
+            text.set("ip6 dscp", dscp, decimal)?;
             text.push(match fragment {
                 Some(true) => "exthdr frag exists",
                 Some(false) => "exthdr frag missing",
@@ -153,7 +157,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
             });
             if let Some(icmp) = icmp {
                 text.push("meta l4proto 58");
-                text.set("@th,0,16", &Some(icmp.v6.clone()), decimal)?;
+                text.set("icmpv6 type", &Some(types(&icmp.v6)), decimal)?;
             }
         }
     }
@@ -166,7 +170,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
     if tcp_flags.is_some() {
         text.push("meta l4proto 6");
     }
-    text.set("@th,104,8", tcp_flags, decimal)?;
+    text.set("tcp flags ==", tcp_flags, decimal)?;
     Some(text.0)
 }
 
@@ -176,6 +180,16 @@ fn v4(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u32> {
 
 fn v6(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u128> {
     set.v6.clone()
+}
+
+/// The types of messages that have any code.
+fn types(messages: &RangeSet<u16>) -> RangeSet<u16> {
+    let ranges = messages.ranges().iter();
+    RangeSet::from_ranges(
+        ranges
+            .map(|(first, last)| (first >> 8, last >> 8))
+            .collect(),
+    )
 }
 
 /// Conditions behind each other.
