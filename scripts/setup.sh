@@ -7,7 +7,6 @@
 #   vm     QEMU, and the target for which programs need no libraries
 #   lint   clippy and rustfmt
 #   fuzz   a nightly Rust and cargo-fuzz
-#   miri   a nightly Rust and Miri
 #
 # It may be run any number of times. It changes nothing outside the tree but through rustup and
 # apt-get, and says so before it does.
@@ -178,19 +177,13 @@ virtual_machines() {
             "run \`rustup target add $target --toolchain $toolchain\`"
 }
 
-# nightly COMPONENT...: any nightly Rust, with components.
+# Any nightly Rust.
 nightly() {
     as_builder rustup toolchain list | grep -q '^nightly' || {
         say "installing a nightly Rust with rustup"
         as_builder rustup toolchain install nightly --profile minimal --no-self-update ||
             fail "a nightly Rust could not be installed" "run \`rustup toolchain install nightly\`"
     }
-    for component in "$@"; do
-        as_builder rustup component list --toolchain nightly --installed | grep -q "^$component" ||
-            as_builder rustup component add "$component" --toolchain nightly ||
-            fail "the component \`$component\` of the nightly Rust is missing" \
-                "run \`rustup component add $component --toolchain nightly\`"
-    done
 }
 
 cargo_fuzz() {
@@ -226,11 +219,8 @@ for purpose in "$@"; do
         nightly
         cargo_fuzz
         ;;
-    miri)
-        nightly miri rust-src
-        ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz miri"
+        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz"
         ;;
     esac
 done

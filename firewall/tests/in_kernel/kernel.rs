@@ -35,7 +35,7 @@ pub(crate) struct Kernel {
     counters: PerCpuArray<MapData, [u64; 2]>,
     /// What the counters had when they were last asked for.
     before: BTreeMap<u32, Count>,
-    machine: Machine,
+    _machine: Machine,
 }
 
 impl Kernel {
@@ -85,7 +85,7 @@ impl Kernel {
             image: Array::try_from(Map::Array(image)).unwrap(),
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
             before: BTreeMap::new(),
-            machine,
+            _machine: machine,
         }
     }
 
@@ -122,11 +122,6 @@ impl Kernel {
         };
         let result = self.program.0.test_run(options).unwrap();
         Some(action(result.return_value))
-    }
-
-    /// Sends a frame to the interface to which the program is attached.
-    pub(crate) fn send(&self, frame: &[u8]) {
-        self.machine.send_frame(frame);
     }
 
     /// What the counter of a slot has counted since it was last asked for.

@@ -21,7 +21,6 @@ mod life_cycle;
 mod long_work;
 mod machine;
 mod matchers;
-mod nftables;
 mod refusals;
 mod reload;
 mod rule_sets;
