@@ -1,6 +1,6 @@
 # One command for each thing; `make help` lists them.
 
-.PHONY: help setup build test demo vm-test bench bench-quick lint clean
+.PHONY: help setup build test demo vm-test soak fuzz bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -9,6 +9,8 @@ help:
 	@echo 'make demo     see packets passed and dropped on a test network, in under a minute (root)'
 	@echo 'make test     run every test; as root also those that load programs into the kernel'
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
+	@echo 'make soak     hold evaluator, user space and kernel against each other for hours; PACKETS=N SEED=N (root)'
+	@echo 'make fuzz     fuzz each of the readers, guided by coverage; SECONDS=60 for each'
 	@echo 'make bench    measure what packets cost, beside other firewalls, in some ten minutes (root)'
 	@echo 'make bench-quick  the same with less, in under three minutes (root)'
 	@echo 'make build    build target/release/firewall'
@@ -40,6 +42,18 @@ vm-test:
 	@scripts/setup.sh build test vm
 	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(addprefix --kernel ,$(KERNEL)) \
 		$(addprefix --scenario ,$(SCENARIO)) $(if $(OPTIONAL),--optional) $(if $(RENEW),--renew)
+
+soak: PACKETS ?= 1000000000
+soak: SEED ?= 0
+soak:
+	@scripts/need-root.sh $@ 'loading an XDP program needs root'
+	@scripts/setup.sh build test
+	@scripts/soak.sh $(PACKETS) $(SEED)
+
+fuzz: SECONDS ?= 60
+fuzz:
+	@scripts/setup.sh build fuzz
+	@scripts/fuzz.sh $(SECONDS)
 
 # The results of a whole run are kept with the source; those of a quick one are not.
 bench: RESULTS := benches/results

@@ -6,6 +6,7 @@
 #   bench  the firewalls that `firewall` is compared with
 #   vm     QEMU, and the target for which programs need no libraries
 #   lint   clippy and rustfmt
+#   fuzz   a nightly Rust and cargo-fuzz
 #
 # It may be run any number of times. It changes nothing outside the tree but through rustup and
 # apt-get, and says so before it does.
@@ -150,6 +151,8 @@ test_commands() {
             fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
         ip -V >/dev/null 2>&1 || install_packages ip iproute2 ||
             fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
+        nft --version >/dev/null 2>&1 || install_packages nft nftables ||
+            fail "the command \`nft\` is missing" "run \`apt-get install nftables\` as root"
     fi
 }
 
@@ -174,6 +177,22 @@ virtual_machines() {
             "run \`rustup target add $target --toolchain $toolchain\`"
 }
 
+# Any nightly Rust.
+nightly() {
+    as_builder rustup toolchain list | grep -q '^nightly' || {
+        say "installing a nightly Rust with rustup"
+        as_builder rustup toolchain install nightly --profile minimal --no-self-update ||
+            fail "a nightly Rust could not be installed" "run \`rustup toolchain install nightly\`"
+    }
+}
+
+cargo_fuzz() {
+    has cargo-fuzz && return
+    say "building cargo-fuzz into .tools (one or two minutes)"
+    as_builder cargo install cargo-fuzz --locked --root .tools --quiet ||
+        fail "cargo-fuzz could not be built" "run \`cargo install cargo-fuzz --locked --root .tools\`"
+}
+
 as_builder mkdir -p .tools
 for purpose in "$@"; do
     case $purpose in
@@ -196,8 +215,12 @@ for purpose in "$@"; do
         component clippy cargo-clippy
         component rustfmt rustfmt
         ;;
+    fuzz)
+        nightly
+        cargo_fuzz
+        ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint"
+        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz"
         ;;
     esac
 done

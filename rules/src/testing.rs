@@ -4,7 +4,9 @@
 //! verdict is; that is for [`crate::evaluator`].
 
 mod damage;
+mod engine;
 mod frames;
+pub mod matchers;
 mod probes;
 mod random;
 mod rulesets;
@@ -13,6 +15,7 @@ mod shrink;
 
 pub use self::{
     damage::damage,
+    engine::{Engine, Setting},
     frames::{Extension, Layer3, Recipe, Upper, recipe},
     probes::{Probe, probe},
     random::Random,

@@ -12,7 +12,7 @@ use std::{
 
 use benches::random::Random;
 
-use crate::{kernel, machine::Machine};
+use crate::{machine::Machine, version};
 
 const RULES: &str = r#"
 [sets]
@@ -98,7 +98,7 @@ fn addresses(count: usize) -> BTreeSet<Ipv4Addr> {
 #[test]
 #[ignore = "needs root"]
 fn half_a_million_addresses_block_what_they_list_and_nothing_else() {
-    if kernel::version() >= LARGE_IMAGES {
+    if version::kernel() >= LARGE_IMAGES {
         blocks(&addresses(ADDRESSES));
         return;
     }

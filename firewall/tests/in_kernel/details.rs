@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rules::{
     diagnostics::Source,
-    evaluator::{self, Evaluation, Outcome, evaluate},
+    evaluator::{Evaluation, Outcome, evaluate},
     load,
     ruleset::{RuleId, Ruleset},
     testing::{Random, probe},
@@ -119,10 +119,7 @@ fn every_field_decides_in_the_kernel_as_it_does_in_the_evaluator() {
             action,
             counted,
         } = evaluate(&ruleset, &frame, Some(machine.interface()));
-        let wanted = match action {
-            evaluator::Action::Pass => Action::Pass,
-            evaluator::Action::Drop => Action::Drop,
-        };
+        let wanted = Action::from(action);
         assert_eq!(
             program.run(&frame).unwrap(),
             wanted,

@@ -1,6 +1,6 @@
 //! Frames in several buffers: on an interface with an MTU that no single one holds.
 
-use crate::{kernel, machine::Machine};
+use crate::{machine::Machine, version};
 
 /// The first kernel with XDP programs for frames in several buffers.
 const SINCE: (u32, u32) = (5, 18);
@@ -22,7 +22,7 @@ length = "8028-8048"
 #[test]
 #[ignore = "needs root"]
 fn frames_longer_than_a_buffer_are_judged_and_counted_whole() {
-    if kernel::version() < SINCE {
+    if version::kernel() < SINCE {
         println!("skipped: this kernel hands frames in one buffer to programs only");
         return;
     }

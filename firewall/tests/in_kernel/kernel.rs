@@ -1,8 +1,162 @@
-//! The version of the kernel that the tests run on.
+//! The program in the kernel with any image, without a daemon in between: the daemon loads it and
+//! is killed, and what it leaves is given one image after the other.
 
-/// The version as two numbers: what a feature exists since is compared with it.
-pub(crate) fn version() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
+use std::{collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, process::Command};
+
+use aya::{
+    maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray},
+    programs::{TestRun as _, TestRunOptions},
+};
+use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
+use benches::network::Namespace;
+use rules::testing::{INTERFACES, Probe};
+
+use crate::{
+    machine::{Count, Machine, said},
+    test_run::{Action, Program, action},
+};
+
+/// The byte length of the images.
+const IMAGE: usize = 4 << 20;
+
+/// How many addresses the daemon is given, so that its image needs that length.
+const ADDRESSES: u32 = 60_000;
+
+/// How many rules the daemon is given, so that there are counters for 10,000 in any order.
+const RULES: u32 = 20_000;
+
+/// The frames that a test run takes, in bytes.
+const FRAMES: std::ops::RangeInclusive<usize> = 14..=3000;
+
+/// The program, and what it reads and writes.
+pub(crate) struct Kernel {
+    program: Program,
+    image: Array<MapData, [u8; IMAGE]>,
+    counters: PerCpuArray<MapData, [u64; 2]>,
+    /// What the counters had when they were last asked for.
+    before: BTreeMap<u32, Count>,
+    _machine: Machine,
+}
+
+impl Kernel {
+    /// Runs `work` where the interfaces are those that random rule sets are about.
+    pub(crate) fn with<T: Send>(work: impl FnOnce(Self) -> T + Send) -> T {
+        let kernel = Self::new();
+        let interfaces = interfaces();
+        interfaces.run(|| work(kernel)).unwrap()
+    }
+
+    fn new() -> Self {
+        let machine = Machine::new();
+        let mut list = String::new();
+        for number in 0..ADDRESSES {
+            let scattered = number.wrapping_mul(0x9e37_79b9) | 1;
+            writeln!(list, "{}", Ipv4Addr::from(scattered)).unwrap();
+        }
+        fs::write(machine.folder.path().join("list.txt"), list).unwrap();
+        let mut rules = String::from(
+            "[sets]\nlist = { file = \"list.txt\" }\n\
+             [[rule]]\nname = \"list\"\naction = \"drop\"\nsrc = \"@list\"\n",
+        );
+        for number in 0..RULES {
+            let address = Ipv4Addr::from(0x0a00_0000 + number);
+            writeln!(
+                rules,
+                "[[rule]]\nname = \"{number}\"\naction = \"pass\"\ndst = \"{address}\""
+            )
+            .unwrap();
+        }
+        machine.apply(&machine.write_rules("pass", &rules)).kill();
+        let definition = aya_obj::Map::new_from_params(
+            bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+            size_of::<u32>() as u32,
+            IMAGE as u32,
+            1,
+            BPF_F_MMAPABLE,
+        );
+        let image = MapData::create(definition, "test", None).unwrap();
+        let pinned = |name| MapData::from_pin(machine.pins().join(name)).unwrap();
+        let images = Map::ArrayOfMaps(pinned("images"));
+        let mut images = ArrayOfMaps::<_, MapData>::try_from(images).unwrap();
+        // Fails unless the image of the daemon has this length too.
+        images.set(0, &image, 0).unwrap();
+        Self {
+            program: Program::of(&machine),
+            image: Array::try_from(Map::Array(image)).unwrap(),
+            counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
+            before: BTreeMap::new(),
+            _machine: machine,
+        }
+    }
+
+    /// Puts an image in force; `false` when it is too long.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() > IMAGE {
+            return false;
+        }
+        let mut whole = vec![0; IMAGE];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        let whole: Box<[u8; IMAGE]> = whole.into_boxed_slice().try_into().unwrap();
+        self.image.set(0, whole, 0).unwrap();
+        true
+    }
+
+    /// Runs the program on a packet; `None` when the kernel takes no such frame, or there is no
+    /// such interface.
+    pub(crate) fn run(&self, probe: &Probe) -> Option<Action> {
+        let is_there = INTERFACES
+            .iter()
+            .any(|(index, _)| *index == probe.interface)
+            || probe.interface == UNKNOWN;
+        if !FRAMES.contains(&probe.frame.len()) || !is_there {
+            return None;
+        }
+        // `struct xdp_md`, `include/uapi/linux/bpf.h`: the end of the data and the interface,
+        // which test runs take since Linux 5.14.
+        let context = [0, probe.frame.len() as u32, 0, probe.interface, 0, 0];
+        let context: Vec<u8> = context.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let options = TestRunOptions {
+            data_in: Some(&probe.frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let result = self.program.0.test_run(options).unwrap();
+        Some(action(result.return_value))
+    }
+
+    /// What the counter of a slot has counted since it was last asked for.
+    pub(crate) fn counted(&mut self, slot: u32) -> Count {
+        let values = self.counters.get(&slot, 0).unwrap();
+        let sum = |part: usize| values.iter().map(|value| value[part]).sum::<u64>();
+        let now = (sum(0), sum(1));
+        let before = self.before.insert(slot, now).unwrap_or_default();
+        (now.0 - before.0, now.1 - before.1)
+    }
+}
+
+/// The index of an interface that no image knows.
+pub(crate) const UNKNOWN: u32 = 4;
+
+/// A namespace with the interfaces of [`INTERFACES`], which are ends of veth pairs, and one more.
+fn interfaces() -> Namespace {
+    let namespace = Namespace::new().unwrap();
+    let mut names: Vec<_> = INTERFACES
+        .into_iter()
+        .filter(|(_, name)| *name != "lo")
+        .collect();
+    names.push((UNKNOWN, "unknown"));
+    let (pairs, []) = names.as_chunks() else {
+        panic!("{names:?} are no pairs");
+    };
+    for [(index, name), (peer_index, peer)] in pairs {
+        let mut command = Command::new("ip");
+        command
+            .args(["link", "add", name, "index", &index.to_string()])
+            .args(["type", "veth", "peer", "name", peer])
+            .args(["index", &peer_index.to_string()]);
+        let child = namespace.spawn(&mut command).unwrap();
+        let said = said(child.wait_with_output().unwrap());
+        assert!(said.status.success(), "{said:?}");
+    }
+    namespace
 }

@@ -223,9 +223,14 @@ impl Machine {
     pub(crate) fn send(&self, packet: &Packet, count: u64) -> u64 {
         let frame = self.network.link().to_host(packet.clone()).build();
         for _ in 0..count {
-            self.sender.lock().unwrap().send(&frame).unwrap();
+            self.send_frame(&frame);
         }
         frame.len() as u64
+    }
+
+    /// Sends a frame from the peer.
+    pub(crate) fn send_frame(&self, frame: &[u8]) {
+        self.sender.lock().unwrap().send(frame).unwrap();
     }
 
     /// The program on the first interface.

@@ -11,14 +11,17 @@
 )]
 
 mod blocklist;
+mod captures;
 mod checking;
 mod details;
+mod differential;
 mod explaining;
 mod jumbo;
 mod kernel;
 mod life_cycle;
 mod long_work;
 mod machine;
+mod matchers;
 mod neighbours;
 mod refusals;
 mod reload;
@@ -29,3 +32,4 @@ mod test_run;
 mod unreadable;
 mod verdicts;
 mod verifier;
+mod version;

@@ -23,7 +23,6 @@ fn apply(machine: &Machine, interfaces: &str, mode: &str) -> Said {
     refused(machine, &["apply", rules.to_str().unwrap()])
 }
 
-
 /// The object file with an instruction in it that reads beyond its context.
 fn broken_object(machine: &Machine) -> PathBuf {
     let mut elf = include_bytes!(concat!(env!("OUT_DIR"), "/firewall-xdp")).to_vec();

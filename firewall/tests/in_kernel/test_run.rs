@@ -2,11 +2,12 @@
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
+use rules::evaluator;
 
 use crate::machine::Machine;
 
 /// The XDP program of a machine, as it is pinned.
-pub(crate) struct Program(Xdp);
+pub(crate) struct Program(pub(crate) Xdp);
 
 /// What the program has the kernel do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,24 @@ impl Program {
             data_in: Some(frame),
             ..TestRunOptions::new()
         };
-        // `enum xdp_action`, `include/uapi/linux/bpf.h`.
-        match self.0.test_run(options)?.return_value {
-            1 => Ok(Action::Drop),
-            2 => Ok(Action::Pass),
-            other => panic!("the program returned {other}"),
+        Ok(action(self.0.test_run(options)?.return_value))
+    }
+}
+
+/// What a number that the program returns means: `enum xdp_action`, `include/uapi/linux/bpf.h`.
+pub(crate) fn action(number: u32) -> Action {
+    match number {
+        1 => Action::Drop,
+        2 => Action::Pass,
+        other => panic!("the program returned {other}"),
+    }
+}
+
+impl From<evaluator::Action> for Action {
+    fn from(action: evaluator::Action) -> Self {
+        match action {
+            evaluator::Action::Pass => Self::Pass,
+            evaluator::Action::Drop => Self::Drop,
         }
     }
 }

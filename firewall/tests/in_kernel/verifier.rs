@@ -1,6 +1,6 @@
 //! How much work the verifier has with the program.
 
-use crate::{kernel, machine::Machine, reload::drop_port};
+use crate::{machine::Machine, reload::drop_port, version};
 
 /// The most instructions that the verifier of this kernel may go through. Each kernel gives up at
 /// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and they do not go
@@ -22,7 +22,7 @@ fn the_verifier_has_room_on_other_kernels() {
             assert!(count <= MAX_VERIFIED, "{count} instructions were verified");
         }
         None => {
-            assert!(kernel::version() < SAYS_SINCE, "{program}");
+            assert!(version::kernel() < SAYS_SINCE, "{program}");
             println!("skipped: this kernel does not say how many instructions it verified");
         }
     }

@@ -246,7 +246,7 @@ const LONGEST: usize = 2048;
 
 impl Recipe {
     /// The length of the IP packet, or nothing.
-    fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         let link = 14 + 4 * self.tags.len() + self.padding.len();
         self.bytes().len().saturating_sub(link)
     }

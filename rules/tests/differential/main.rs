@@ -4,8 +4,8 @@
 //! A failure names the seed of its case, which `FIREWALL_SEED=<seed>` runs again alone.
 //! `FIREWALL_ROUNDS=<n>` runs n times as many cases.
 
-mod engine;
 mod limits;
+mod parts;
 mod updates;
 
 use std::{
@@ -19,10 +19,10 @@ use rules::{
     compiler::CompileError,
     evaluator::{Action, Evaluation, Outcome, evaluate},
     ruleset::{Matches, Ruleset, Settings},
-    testing::{Probe, Random, Shape, probe, ruleset, shrink, to_hex},
+    testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink, to_hex},
 };
 
-use self::engine::{Engine, Part};
+use self::parts::{Part, parts};
 
 /// Rule sets, and packets for each of them.
 struct Effort {
@@ -97,7 +97,7 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
         Err(error) => panic!("{} rules: {error}", ruleset.rules.len()),
     };
     tally.rulesets += 1;
-    tally.parts.extend(engine.parts());
+    tally.parts.extend(parts(engine.image()));
     for _ in 0..packets {
         let probe = probe(&mut random, &ruleset);
         let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
@@ -227,7 +227,7 @@ impl Tally {
     /// Fails when the packets did not reach what they are meant to test.
     fn check(&self, shape: Shape) {
         assert!(self.refused < self.rulesets / 4, "{shape:?}: {self:?}");
-        for part in parts(shape) {
+        for part in parts_of(shape) {
             assert!(self.parts.contains(part), "{shape:?}: {self:?}");
         }
         assert!(self.rule_passes > self.packets / 50, "{shape:?}: {self:?}");
@@ -249,7 +249,7 @@ impl Tally {
 }
 
 /// The parts that the images of rule sets of this shape must have among them.
-const fn parts(shape: Shape) -> &'static [Part] {
+const fn parts_of(shape: Shape) -> &'static [Part] {
     match shape {
         Shape::Few | Shape::Nested | Shape::Wildcards => {
             &[Part::Cells, Part::References, Part::Uniform]

@@ -11,12 +11,12 @@ use rules::{
     evaluator::evaluate,
     ranges::{RangeSet, Value},
     ruleset::{AddressSet, Matches, Ruleset, Verdict},
-    testing::{Probe, Random, Shape, probe, ruleset},
+    testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset},
 };
 
 use super::{
     Case,
-    engine::{Engine, Part, Setting},
+    parts::{Part, parts},
 };
 
 /// The updates of one rule set, each of which changes that of the one before.
@@ -124,7 +124,7 @@ fn chain(random: &mut Random, shape: Shape, packets: usize, tally: &mut Tally) {
             }
         }
         let updated = Engine::of(compiled.image().clone(), setting);
-        tally.parts.extend(updated.parts());
+        tally.parts.extend(parts(updated.image()));
         let full = Engine::of(full, setting);
         for packet in 0..packets {
             let probe = match packet % 3 {

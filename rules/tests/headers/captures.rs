@@ -1,44 +1,87 @@
 //! The captures that other projects test their decoders with.
 
 use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
+use firewall_ebpf::headers::parse;
 use rules::{
-    captures::{self, CaptureError, Frame},
+    captures::{self, CaptureError},
     testing::{Random, damage},
 };
 
 use super::agree;
 
-/// Where the captures are, seen from the repository; they are not part of it.
-const FOLDER: &str = "../shared/data/pcaps";
+/// The captures, which are not part of the repository: below the folder that `FIREWALL_DATA`
+/// names, or beside the repository.
+fn folder() -> PathBuf {
+    let data = match env::var_os("FIREWALL_DATA") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+    };
+    data.join("pcaps")
+}
+
+/// What a capture file holds.
+struct Capture {
+    /// Its path below the folder.
+    name: String,
+    /// The Ethernet frames, as far as the file can be read.
+    frames: Vec<Vec<u8>>,
+    /// Why it cannot be read to its end.
+    fault: Option<CaptureError>,
+}
+
+/// All captures; that there are none is said.
+fn captures() -> Vec<Capture> {
+    let folder = folder();
+    if !folder.is_dir() {
+        println!("skipped: there are no captures in `{}`", folder.display());
+        return Vec::new();
+    }
+    let files = files(&folder).expect("the folder is readable");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&folder).unwrap_or(&path);
+        let bytes = fs::read(&path).expect("the capture is readable");
+        read(name.to_string_lossy().into_owned(), &bytes)
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn read(name: String, bytes: &[u8]) -> Capture {
+    let mut capture = Capture {
+        name,
+        frames: Vec::new(),
+        fault: None,
+    };
+    let all = captures::frames(bytes).map_or_else(|error| vec![Err(error)], Iterator::collect);
+    for read in all {
+        match read {
+            Ok(frame) => capture.frames.push(frame.bytes),
+            Err(CaptureError::NotEthernet { .. }) => {}
+            Err(fault @ (CaptureError::NoCapture | CaptureError::Damaged { .. })) => {
+                capture.fault = Some(fault);
+            }
+        }
+    }
+    capture
+}
 
 #[test]
 fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(FOLDER);
-    if !folder.is_dir() {
-        println!("skipped: there are no captures in {FOLDER}");
-        return;
-    }
     let mut random = Random::new(0x0066_7261_6d65_7333);
-    let (mut captures, mut frames, mut well_formed) = (0, 0, 0);
-    for path in files(&folder).expect("the folder is readable") {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = fs::read(&path).expect("the capture is readable");
-        captures += 1;
-        for read in read(&bytes) {
-            let mut frame = match read {
-                Ok(frame) => frame.bytes,
-                Err(CaptureError::NotEthernet { .. }) => continue,
-                Err(error) => {
-                    println!("{name}: {error}");
-                    continue;
-                }
-            };
+    let (mut frames, mut well_formed) = (0, 0);
+    let captures = captures();
+    let count = captures.len();
+    for Capture {
+        name, frames: all, ..
+    } in captures
+    {
+        for mut frame in all {
             frames += 1;
             well_formed += usize::from(agree(&frame, &name));
             for length in 0..frame.len().min(120) {
@@ -50,11 +93,38 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
             }
         }
     }
-    println!("{captures} captures, {frames} frames, {well_formed} of them well-formed");
+    println!("{count} captures, {frames} frames, {well_formed} of them well-formed");
     assert!(
-        frames > 0,
-        "the captures in {FOLDER} hold no Ethernet frame"
+        count == 0 || frames > 0,
+        "the captures hold no Ethernet frame"
     );
+}
+
+#[test]
+fn the_frames_of_each_capture_are_of_the_known_classes() {
+    let captures = captures();
+    if captures.is_empty() {
+        return;
+    }
+    let mut table = String::new();
+    for Capture {
+        name,
+        frames,
+        fault,
+    } in captures
+    {
+        let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+        for frame in &frames {
+            let class = parse(&**frame).map_or_else(|reason| reason.name(), |_| "read");
+            *classes.entry(class).or_default() += 1;
+        }
+        let counts = classes
+            .iter()
+            .map(|(class, count)| format!(" {class} {count}"));
+        let fault = fault.map_or_else(String::new, |fault| format!("; {fault}"));
+        let _ = writeln!(table, "{name}:{}{fault}", counts.collect::<String>());
+    }
+    insta::assert_snapshot!(table);
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -69,8 +139,4 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn read(bytes: &[u8]) -> Vec<Result<Frame, CaptureError>> {
-    captures::frames(bytes).map_or_else(|error| vec![Err(error)], Iterator::collect)
 }

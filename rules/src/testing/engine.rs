@@ -1,29 +1,22 @@
 //! The engine as the XDP program uses it: compiled image, parser and walker.
 
-mod parts;
-
-use std::{
-    collections::{BTreeSet, HashMap},
-    mem::offset_of,
-};
+use std::{collections::HashMap, mem::offset_of};
 
 use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE},
     image::{Header, Memory},
 };
-use rules::{
+
+use super::{INTERFACES, Probe, Random};
+use crate::{
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
     evaluator::{Evaluation, Outcome},
     ruleset::{RuleId, Ruleset},
-    testing::{INTERFACES, Probe, Random},
     walker::{Decided, walk},
 };
 
-pub(crate) use self::parts::Part;
-use self::parts::parts;
-
 /// A compiled rule set.
-pub(crate) struct Engine {
+pub struct Engine {
     image: Image,
     rules: HashMap<u32, RuleId>,
     interfaces: Vec<(u32, &'static str)>,
@@ -31,14 +24,23 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Compiles a rule set for a setting chosen by `seed`.
-    pub(crate) fn new(ruleset: &Ruleset, seed: u64) -> Result<Self, CompileError> {
+    ///
+    /// # Errors
+    ///
+    /// When the rule set has no image.
+    pub fn new(ruleset: &Ruleset, seed: u64) -> Result<Self, CompileError> {
         let setting = Setting::new(ruleset, seed);
         let image = compile(ruleset, &setting.target())?;
         Ok(Self::of(image, &setting))
     }
 
     /// The engine with an image for a setting.
-    pub(crate) fn of(image: Image, setting: &Setting) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When the image was made for another setting.
+    #[must_use]
+    pub fn of(image: Image, setting: &Setting) -> Self {
         assert_eq!(
             metadata_of(image.bytes()),
             Some(setting.metadata.as_slice())
@@ -56,14 +58,19 @@ impl Engine {
     }
 
     /// The name of the interface that a packet arrives on, when the image knows it.
-    pub(crate) fn interface(&self, probe: &Probe) -> Option<&'static str> {
+    #[must_use]
+    pub fn interface(&self, probe: &Probe) -> Option<&'static str> {
         let mut known = self.interfaces.iter();
         let (_, name) = known.find(|(index, _)| *index == probe.interface)?;
         Some(name)
     }
 
-    /// Judges a packet; a text when the answer makes no sense.
-    pub(crate) fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
+    /// Judges a packet.
+    ///
+    /// # Errors
+    ///
+    /// Says so when a slot is counted that belongs to no rule.
+    pub fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
         let walk = walk(self.image.bytes(), &probe.frame, probe.interface);
         let outcome = match walk.decided {
             Decided::Rule(slot) => Outcome::Rule(self.rule(slot)?),
@@ -78,9 +85,15 @@ impl Engine {
         })
     }
 
-    /// What the image is made of.
-    pub(crate) fn parts(&self) -> BTreeSet<Part> {
-        parts(&self.image)
+    /// The counter slot of each rule.
+    pub fn slots(&self) -> impl Iterator<Item = (u32, RuleId)> {
+        self.rules.iter().map(|(slot, rule)| (*slot, *rule))
+    }
+
+    /// The image.
+    #[must_use]
+    pub const fn image(&self) -> &Image {
+        &self.image
     }
 
     fn rule(&self, slot: u32) -> Result<RuleId, String> {
@@ -90,7 +103,7 @@ impl Engine {
 }
 
 /// What rule sets are compiled for.
-pub(crate) struct Setting {
+pub struct Setting {
     slots: Vec<u32>,
     interfaces: Vec<(u32, &'static str)>,
     named: Vec<(InterfaceIndex, String)>,
@@ -99,7 +112,8 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// Some of [`INTERFACES`] and counter slots in some order, both chosen by `seed`.
-    pub(crate) fn new(ruleset: &Ruleset, seed: u64) -> Self {
+    #[must_use]
+    pub fn new(ruleset: &Ruleset, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let slots = slots(&mut random, ruleset.rules.len());
         let mut interfaces = INTERFACES.to_vec();
@@ -116,13 +130,28 @@ impl Setting {
         }
     }
 
+    /// All of [`INTERFACES`], and counter slots in the order of the rules.
+    #[must_use]
+    pub fn plain(ruleset: &Ruleset) -> Self {
+        let named = INTERFACES.map(|(index, name)| (InterfaceIndex(index), name.to_owned()));
+        Self {
+            slots: (FIRST_RULE_SLOT..).take(ruleset.rules.len()).collect(),
+            interfaces: INTERFACES.to_vec(),
+            named: named.to_vec(),
+            metadata: Vec::new(),
+        }
+    }
+
     /// The same with other metadata.
-    pub(crate) fn with_metadata(mut self, metadata: Vec<u8>) -> Self {
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Vec<u8>) -> Self {
         self.metadata = metadata;
         self
     }
 
-    pub(crate) fn target(&self) -> Target<'_> {
+    /// What the compiler is told.
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
         Target {
             interfaces: &self.named,
             slots: &self.slots,

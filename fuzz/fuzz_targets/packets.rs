@@ -1,0 +1,54 @@
+//! Packet parser and image walker against the decoder and the evaluator.
+//!
+//! The first byte chooses one of some rule sets, the second the interface, the rest is the frame.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use firewall_ebpf::headers::parse;
+use libfuzzer_sys::fuzz_target;
+use rules::{
+    evaluator::{decode, evaluate},
+    ruleset::Ruleset,
+    testing::{Engine, INTERFACES, Probe, Random, Shape, ruleset},
+};
+
+/// A rule set of each shape that is quickly made, and its image.
+static RULE_SETS: LazyLock<Vec<(Ruleset, Engine)>> = LazyLock::new(|| {
+    let shapes = [
+        Shape::Few,
+        Shape::Hundreds,
+        Shape::Nested,
+        Shape::Negatives,
+        Shape::Interfaces,
+        Shape::Wildcards,
+        Shape::Upper,
+        Shape::Details,
+    ];
+    shapes
+        .into_iter()
+        .zip(1..)
+        .filter_map(|(shape, seed)| {
+            let ruleset = ruleset(&mut Random::new(seed), shape);
+            let engine = Engine::new(&ruleset, seed).ok()?;
+            Some((ruleset, engine))
+        })
+        .collect()
+});
+
+fuzz_target!(|data: &[u8]| {
+    let [choice, interface, frame @ ..] = data else {
+        return;
+    };
+    let of_parser = parse(frame).map(|_| ());
+    let of_decoder = decode(frame).map(|_| ());
+    assert_eq!(of_parser, of_decoder);
+    let (ruleset, engine) = &RULE_SETS[usize::from(*choice) % RULE_SETS.len()];
+    let probe = Probe {
+        frame: frame.to_vec(),
+        interface: INTERFACES[usize::from(*interface) % INTERFACES.len()].0,
+    };
+    let wanted = evaluate(ruleset, frame, engine.interface(&probe));
+    assert_eq!(engine.judge(&probe), Ok(wanted));
+});

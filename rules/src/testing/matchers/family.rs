@@ -1,0 +1,29 @@
+//! `family`.
+
+use super::{
+    Kind, Matcher, Operator,
+    subject::{Subject, not_ip, of_kind},
+};
+use crate::syntax::FieldName;
+
+pub(super) fn matchers() -> Vec<Matcher> {
+    let subject = Subject {
+        field: FieldName::Family,
+        drafts: of_kind,
+        // The kind of packet is the value.
+        put: |_, _| {},
+        lacking: not_ip,
+    };
+    vec![
+        subject.rule(
+            Operator::Single,
+            r#"family = "ipv4""#,
+            &[(Kind::Ipv4, &[0], &[]), (Kind::Ipv6, &[], &[0])],
+        ),
+        subject.rule(
+            Operator::Single,
+            r#"family = "ipv6""#,
+            &[(Kind::Ipv4, &[], &[0]), (Kind::Ipv6, &[0], &[])],
+        ),
+    ]
+}
