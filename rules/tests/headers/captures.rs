@@ -37,6 +37,7 @@ struct Capture {
 }
 
 /// All captures; that there are none is said.
+#[expect(clippy::expect_used, reason = "how a test fails")]
 fn captures() -> Vec<Capture> {
     let folder = folder();
     if !folder.is_dir() {
