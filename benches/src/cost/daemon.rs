@@ -260,7 +260,11 @@ fn read_change(log: &str, generation: u32) -> Option<Change> {
     for stage in stages.trim_end_matches(')').split(", ") {
         let mut words = stage.split(' ');
         let name = words.next()?;
-        let milliseconds: f64 = words.next()?.parse().ok()?;
+        // A word alone says how the stage before was done.
+        let Some(milliseconds) = words.next() else {
+            continue;
+        };
+        let milliseconds: f64 = milliseconds.parse().ok()?;
         let time = Duration::try_from_secs_f64(milliseconds / 1e3).ok()?;
         change.all += time;
         if name == "compiled" {
@@ -338,11 +342,17 @@ mod tests {
     fn times_are_read_from_the_log() {
         let log = "firewall: INFO generation 1 in force: 7 rules, image 1,848 bytes (read 1.00 ms, \
                    parsed 2.00 ms, compiled 30.5 ms, loaded 4.00 ms, switched 120 ms)\n\
-                   firewall: INFO generation 2 in force: 7 ru";
+                   firewall: INFO generation 2 in force: 7 rules, image 1,848 bytes; 2 addresses more \
+                   (read 1.00 ms, parsed 2.00 ms, compiled 0.50 ms, incremental, loaded 4.00 ms, \
+                   switched 1.00 ms)\n\
+                   firewall: INFO generation 3 in force: 7 ru";
         let change = read_change(log, 1).unwrap();
         assert_eq!(change.compiled, Duration::from_micros(30_500));
         assert_eq!(change.all, Duration::from_micros(157_500));
-        assert_eq!(read_change(log, 2), None);
+        let change = read_change(log, 2).unwrap();
+        assert_eq!(change.compiled, Duration::from_micros(500));
+        assert_eq!(change.all, Duration::from_micros(8_500));
+        assert_eq!(read_change(log, 3), None);
     }
 
     #[test]
