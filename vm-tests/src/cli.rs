@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     pub(crate) jobs: Option<usize>,
     /// How long one guest may take
-    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// A kernel that can be neither fetched nor found is told and is no failure
     #[arg(long)]
