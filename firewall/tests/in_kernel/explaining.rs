@@ -129,7 +129,7 @@ fn every_packet_of_a_capture_is_explained() {
         .collect();
     assert_eq!(verdicts.len(), 2);
     assert_eq!(verdicts[0]["rule"]["name"], "pings");
-    assert_eq!(verdicts[1]["reason"], "policy");
+    assert_eq!(verdicts[1]["reason"], "unknown_ethertype");
     let second = [&arguments[..], &["--index", "2"]].concat();
     let report = json(&explain_in(folder.path(), &second).stdout);
     assert_eq!(report["packets"].as_array().unwrap().len(), 1);
