@@ -252,8 +252,13 @@ impl Packet {
     #[must_use]
     pub fn expected(&self, form: Form) -> Evaluation {
         const RULE: RuleId = RuleId(0);
+        // Without `[parser]`, the verdict over other EtherTypes is the policy's.
+        let reason = match self.kind {
+            Kind::Ipv4 | Kind::Ipv6 => Reason::Policy,
+            Kind::Other => Reason::UnknownEthertype,
+        };
         let by_policy = |counted| Evaluation {
-            outcome: Outcome::Reason(Reason::Policy),
+            outcome: Outcome::Reason(reason),
             action: match form {
                 Form::Drops => Action::Pass,
                 Form::Passes | Form::Counts => Action::Drop,

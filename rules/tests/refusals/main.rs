@@ -164,8 +164,8 @@ fn what_leads_to_the_rules_is_told_when_it_does_not_fit() {
             "`rule 0` (1 pair of address classes)",
         ),
         (
-            rules(3000, "drop", ports),
-            1 << 16,
+            rules(13_000, "drop", ports),
+            1 << 17,
             Table::Records,
             "`rule 0` (1 pair of address classes)",
         ),
