@@ -270,11 +270,9 @@ fn load<const N: usize, P: Packet + ?Sized>(packet: &P, offset: u32) -> Result<[
 /// The bit [`present::IN_FIRST_BUFFER`] of an IP packet whose last byte is before `end`.
 #[inline(always)]
 fn in_first_buffer<P: Packet + ?Sized>(packet: &P, end: u32) -> u32 {
-    if end <= packet.first_len() {
-        present::IN_FIRST_BUFFER
-    } else {
-        0
-    }
+    // By the sign of the difference: a branch is one path more for the verifier.
+    let is_in = end.wrapping_sub(packet.first_len()).wrapping_sub(1) >> 31;
+    is_in * present::IN_FIRST_BUFFER
 }
 
 /// IPv4 (RFC 791).

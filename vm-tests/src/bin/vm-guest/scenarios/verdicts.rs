@@ -183,7 +183,7 @@ fn cases(link: &Link) -> Result<Vec<Case>> {
         drop(
             "EtherType",
             link.to_host(Packet::ethertype(0x88b5)),
-            "policy",
+            "unknown_ethertype",
         ),
         drop(
             "five tags",
