@@ -262,19 +262,34 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counters for a frame with these headers. Asking the kernel for a length costs as much as an
-    /// address search, so that it is not asked about a frame whose IP packet ends in the first
-    /// buffer.
+    /// Counters for a frame in one buffer. To be made before the parser runs: bounds of the frame
+    /// that are needed after it keep its paths apart for the verifier.
     #[inline(always)]
-    pub(crate) fn new<const FRAGS: bool>(
+    pub(crate) fn new(ctx: &XdpContext) -> Self {
+        Self {
+            bytes: frame_len::<false>(ctx),
+        }
+    }
+
+    /// Counts all buffers of a frame with these headers. Asking the kernel for its length costs as
+    /// much as an address search, so that it is not asked about a frame whose IP packet ends in the
+    /// first buffer.
+    #[inline(always)]
+    pub(crate) fn measure<const FRAGS: bool>(
+        &mut self,
         ctx: &XdpContext,
         headers: Result<&Headers, Reason>,
-    ) -> Self {
-        let bytes = match headers {
-            Ok(headers) if headers.has(present::IN_FIRST_BUFFER) => frame_len::<false>(ctx),
-            Ok(_) | Err(_) => frame_len::<FRAGS>(ctx),
-        };
-        Self { bytes }
+    ) {
+        if FRAGS {
+            let in_first = headers.is_ok_and(|headers| headers.has(present::IN_FIRST_BUFFER));
+            // Measured again in the first case, too: the verifier takes longer to follow a length
+            // that is kept from before the parser.
+            self.bytes = if in_first {
+                frame_len::<false>(ctx)
+            } else {
+                frame_len::<true>(ctx)
+            };
+        }
     }
 
     /// Adds the packet to `slot`. A slot beyond the map is not counted; user space makes the map

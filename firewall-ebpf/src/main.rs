@@ -33,14 +33,15 @@ fn firewall_linear(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
+    let mut counters = Counters::new(ctx);
     let Some(image) = Image::in_force() else {
-        let counters = Counters::new::<FRAGS>(ctx, Err(Reason::NoImage));
+        counters.measure::<FRAGS>(ctx, Err(Reason::NoImage));
         counters.add(Reason::NoImage.slot());
         note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
     let parsed = headers::parse(&Frame::<FRAGS>::new(ctx, &image));
-    let mut counters = Counters::new::<FRAGS>(ctx, parsed.as_ref().map_err(|reason| *reason));
+    counters.measure::<FRAGS>(ctx, parsed.as_ref().map_err(|reason| *reason));
     let judgement = match parsed {
         Ok(headers) => judge(
             &image,
