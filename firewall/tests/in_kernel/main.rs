@@ -23,6 +23,7 @@ mod long_work;
 mod machine;
 mod matchers;
 mod neighbours;
+mod nftables;
 mod refusals;
 mod reload;
 mod rule_sets;
