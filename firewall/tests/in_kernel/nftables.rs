@@ -193,7 +193,7 @@ fn is_common(fields: &Fields, frame: &[u8]) -> bool {
         && !is_jumbogram(fields, frame)
         && !is_later_fragment
         && !has_authentication(frame)
-        && !(extension && fields.is_fragment == Some(true))
+        && (!extension || fields.is_fragment != Some(true))
 }
 
 /// Whether the length stands outside the IPv6 header, of which nftables knows no other.
