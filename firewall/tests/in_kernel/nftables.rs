@@ -185,7 +185,8 @@ fn is_expressible(matches: &Matches) -> bool {
 /// Whether both read the frame alike: without a tag, and without a next header in a fragment that
 /// nftables takes for one which is there (`ipv6_find_hdr`, `net/ipv6/exthdrs_core.c`).
 fn is_common(fields: &Fields, frame: &[u8]) -> bool {
-    let extension = matches!(fields.protocol, Some(0 | 43 | 44 | 51 | 59 | 60));
+    let names_extension = matches!(fields.protocol, Some(0 | 43 | 44 | 51 | 59 | 60));
+    let is_ambiguous = names_extension && fields.is_fragment == Some(true);
     let has_header = fields.sport.is_some() || fields.icmp.is_some();
     let is_later_fragment = fields.is_fragment == Some(true) && !has_header;
     LENGTHS.contains(&frame.len())
@@ -193,7 +194,7 @@ fn is_common(fields: &Fields, frame: &[u8]) -> bool {
         && !is_jumbogram(fields, frame)
         && !is_later_fragment
         && !has_authentication(frame)
-        && (!extension || fields.is_fragment != Some(true))
+        && !is_ambiguous
 }
 
 /// Whether the length stands outside the IPv6 header, of which nftables knows no other.
