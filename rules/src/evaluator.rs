@@ -155,92 +155,46 @@ pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> O
         dscp,
         fragment,
     } = wanted;
-    let name = |name, fits: bool| (!fits).then_some(name);
-    let interface_fits = fits(wanted_interface, interface, |wanted, name| {
+    let field = if !fits(wanted_interface, interface, |wanted, name| {
         wanted.matches(name)
-    });
-    name(FieldName::Interface, interface_fits)
-        .or_else(|| {
-            name(
-                FieldName::Family,
-                fits(family, fields.family, |wanted, family| *wanted == family),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Src,
-                fits(src, fields.src, |set, address| holds(set, address)),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Dst,
-                fits(dst, fields.dst, |set, address| holds(set, address)),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Proto,
-                fits(proto, fields.protocol, RangeSet::contains),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Sport,
-                fits(sport, fields.sport, RangeSet::contains),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Dport,
-                fits(dport, fields.dport, RangeSet::contains),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::TcpFlags,
-                fits(tcp_flags, fields.tcp_flags, RangeSet::contains),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::IcmpType,
-                fits(icmp, fields.icmp.zip(fields.family), holds_icmp),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::Ethertype,
-                fits(ethertype, Some(fields.ethertype), RangeSet::contains),
-            )
-        })
-        .or_else(|| name(FieldName::Vlan, fits(vlan, Some(fields.vlan), holds_vlan)))
-        .or_else(|| {
-            name(
-                FieldName::SrcMac,
-                fits(src_mac, Some(fields.src_mac), RangeSet::contains),
-            )
-        })
-        .or_else(|| {
-            name(
-                FieldName::DstMac,
-                fits(dst_mac, Some(fields.dst_mac), RangeSet::contains),
-            )
-        })
-        .or_else(|| name(FieldName::Length, fits(length, fields.length, holds_length)))
-        .or_else(|| {
-            name(
-                FieldName::Ttl,
-                fits(ttl, fields.hop_limit, RangeSet::contains),
-            )
-        })
-        .or_else(|| name(FieldName::Dscp, fits(dscp, fields.dscp, RangeSet::contains)))
-        .or_else(|| {
-            name(
-                FieldName::Fragment,
-                fits(fragment, fields.is_fragment, |wanted, is| *wanted == is),
-            )
-        })
+    }) {
+        FieldName::Interface
+    } else if !fits(family, fields.family, |wanted, family| *wanted == family) {
+        FieldName::Family
+    } else if !fits(src, fields.src, |set, address| holds(set, address)) {
+        FieldName::Src
+    } else if !fits(dst, fields.dst, |set, address| holds(set, address)) {
+        FieldName::Dst
+    } else if !fits(proto, fields.protocol, RangeSet::contains) {
+        FieldName::Proto
+    } else if !fits(sport, fields.sport, RangeSet::contains) {
+        FieldName::Sport
+    } else if !fits(dport, fields.dport, RangeSet::contains) {
+        FieldName::Dport
+    } else if !fits(tcp_flags, fields.tcp_flags, RangeSet::contains) {
+        FieldName::TcpFlags
+    } else if !fits(icmp, fields.icmp.zip(fields.family), holds_icmp) {
+        FieldName::IcmpType
+    } else if !fits(ethertype, Some(fields.ethertype), RangeSet::contains) {
+        FieldName::Ethertype
+    } else if !fits(vlan, Some(fields.vlan), holds_vlan) {
+        FieldName::Vlan
+    } else if !fits(src_mac, Some(fields.src_mac), RangeSet::contains) {
+        FieldName::SrcMac
+    } else if !fits(dst_mac, Some(fields.dst_mac), RangeSet::contains) {
+        FieldName::DstMac
+    } else if !fits(length, fields.length, holds_length) {
+        FieldName::Length
+    } else if !fits(ttl, fields.hop_limit, RangeSet::contains) {
+        FieldName::Ttl
+    } else if !fits(dscp, fields.dscp, RangeSet::contains) {
+        FieldName::Dscp
+    } else if !fits(fragment, fields.is_fragment, |wanted, is| *wanted == is) {
+        FieldName::Fragment
+    } else {
+        return None;
+    };
+    Some(field)
 }
 
 /// Whether a field is open, or is there and passes the test.
