@@ -17,7 +17,7 @@ use crate::{
     image_dump, interfaces,
     progress::Progress,
     rule_tests,
-    source::{self, SourceError},
+    source::{self, RuleFile, SourceError},
     tables::Tables,
     text::{bytes, counted, grouped, tell},
 };
@@ -70,7 +70,7 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
         }
         Err(error) => return Err(error.into()),
     };
-    let warnings = lint(path.clone(), options.steps, &progress).await?;
+    let (file, warnings) = lint(file, options.steps, &progress).await?;
     if !warnings.is_empty() {
         complain(show, &source::render(&warnings))?;
     }
@@ -105,13 +105,17 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
 }
 
 /// All warnings of a rule file; says when the budget did not suffice to find them all.
-async fn lint(path: PathBuf, steps: u64, progress: &Progress) -> Result<Vec<Diagnostic>, Error> {
-    progress.at(format!("analysing `{}`", path.display()));
+async fn lint(
+    mut file: RuleFile,
+    steps: u64,
+    progress: &Progress,
+) -> Result<(RuleFile, Vec<Diagnostic>), Error> {
+    progress.at(format!("analysing `{}`", file.path.display()));
     let lint = task::spawn_blocking(move || {
-        let mut budget = analysis::Budget::new(steps);
-        source::lint(&path, &mut budget)
+        let lint = file.lint(&mut analysis::Budget::new(steps));
+        (file, lint)
     });
-    let lint = lint.await??;
+    let (file, lint) = lint.await?;
     if lint.undecided > 0 {
         tell(&format!(
             "the analysis stopped: of {} it is not known whether a packet reaches them\n\
@@ -120,7 +124,7 @@ async fn lint(path: PathBuf, steps: u64, progress: &Progress) -> Result<Vec<Diag
             grouped(steps)
         ));
     }
-    Ok(lint.warnings)
+    Ok((file, lint.warnings))
 }
 
 fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {

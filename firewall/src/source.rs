@@ -29,6 +29,8 @@ const MAX_LIST_FILE: u64 = 1 << 30;
 pub(crate) struct RuleFile {
     /// Its path.
     pub(crate) path: PathBuf,
+    /// Its bytes, with their places.
+    source: Arc<Source>,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub(crate) sha256: String,
     /// What it says.
@@ -90,19 +92,18 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
     let mut read_time = begin.elapsed();
 
     let begin = Instant::now();
-    let folder = path.parent().unwrap_or(Path::new(""));
     let source = Arc::new(Source::new(path.display().to_string(), bytes));
     let mut read_lists = Duration::ZERO;
     let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
     parsing(path);
     let loaded = rules::load(&source, |name| {
         let begin = Instant::now();
-        let list = folder.join(name);
-        progress.at(format!("reading `{}`", list.display()));
-        let bytes = read(&list, MAX_LIST_FILE)?;
+        let path = beside(path, name);
+        progress.at(format!("reading `{}`", path.display()));
+        let list = read_list(&path)?;
         read_lists += begin.elapsed();
-        parsing(&list);
-        Ok::<_, io::Error>(Source::new(list.display().to_string(), bytes))
+        parsing(&path);
+        Ok::<_, io::Error>(list)
     })
     .map_err(|diagnostics| SourceError::Invalid {
         path: path.to_owned(),
@@ -111,6 +112,7 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
     read_time += read_lists;
     Ok(RuleFile {
         path: path.to_owned(),
+        source,
         sha256,
         ruleset: Arc::new(loaded.ruleset),
         tests: loaded.tests.into(),
@@ -120,27 +122,25 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
     })
 }
 
-/// Finds all that there is to warn of in a rule file that can be used, as far as the budget goes.
-///
-/// # Errors
-///
-/// Those of [`load`].
-pub(crate) fn lint(path: &Path, budget: &mut analysis::Budget) -> Result<Lint, SourceError> {
-    let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let source = Arc::new(Source::new(path.display().to_string(), bytes));
-    let list = |name: &str| {
-        let list = folder.join(name);
-        let bytes = read(&list, MAX_LIST_FILE)?;
-        Ok::<_, io::Error>(Source::new(list.display().to_string(), bytes))
-    };
-    lint::lint(&source, list, budget).map_err(|diagnostics| SourceError::Invalid {
-        path: path.to_owned(),
-        diagnostics,
-    })
+impl RuleFile {
+    /// Finds all that there is to warn of, as far as the budget goes; [`Self::warnings`] are moved
+    /// there.
+    pub(crate) fn lint(&mut self, budget: &mut analysis::Budget) -> Lint {
+        let warnings = std::mem::take(&mut self.warnings);
+        let list = |name: &str| read_list(&beside(&self.path, name));
+        lint::lint(&self.source, &self.ruleset, warnings, list, budget)
+    }
+}
+
+/// The path of a file that a rule file names.
+fn beside(rules: &Path, name: &str) -> PathBuf {
+    rules.parent().unwrap_or(Path::new("")).join(name)
+}
+
+/// Reads a list file or a capture.
+fn read_list(path: &Path) -> io::Result<Source> {
+    let bytes = read(path, MAX_LIST_FILE)?;
+    Ok(Source::new(path.display().to_string(), bytes))
 }
 
 /// Diagnostics as a reader at a terminal wants them.

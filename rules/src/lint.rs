@@ -27,47 +27,46 @@ pub struct Lint {
 /// The most rules that are named as those that take the packets of another.
 const MOST_NAMED: usize = 4;
 
-/// Finds all that there is to warn of in a rule file, as far as the budget goes. List files are asked
-/// for as by [`crate::load`].
-///
-/// # Errors
-///
-/// Those of [`crate::load`].
+/// Finds all that there is to warn of in a rule file, as far as the budget goes: the `warnings` of
+/// [`crate::load`], which made `ruleset` of it, and those that take work. List files are asked for as
+/// by [`crate::load`].
 pub fn lint<E: Display>(
     source: &Arc<Source>,
+    ruleset: &Ruleset,
+    warnings: Vec<Diagnostic>,
     mut list: impl FnMut(&str) -> Result<Source, E>,
     budget: &mut Budget,
-) -> Result<Lint, Vec<Diagnostic>> {
-    let loaded = crate::load(source, &mut list)?;
+) -> Lint {
     let mut report = Report::new(source);
     let mut quiet = Report::new(source);
     let Some(tree) = syntax::tree(source, &mut quiet) else {
-        return Ok(Lint {
-            warnings: loaded.warnings,
-            undecided: loaded.ruleset.rules.len(),
-        });
+        return Lint {
+            warnings,
+            undecided: ruleset.rules.len(),
+        };
     };
     let file = syntax::file(&tree, &mut quiet);
-    let reach = unreached(&loaded.ruleset, budget);
+    let reach = unreached(ruleset, budget);
     let names: Vec<Span> = file.rules.iter().map(name).collect();
     for found in &reach.unreached {
         // Where a single field leaves nothing, that was told at the field.
         let rule = file.rules.get(found.rule.0 as usize);
         let mut fields = rule.iter().flat_map(|rule| &rule.fields);
         let is_told = fields.any(|field| {
-            let mut warnings = loaded.warnings.iter();
-            warnings.any(|of| of.code == Code::NeverMatches && of.primary.span == field.span)
+            warnings
+                .iter()
+                .any(|of| of.code == Code::NeverMatches && of.primary.span == field.span)
         });
         if !is_told {
-            tell(found, &loaded.ruleset, &names, &mut report);
+            tell(found, ruleset, &names, &mut report);
         }
     }
     redundancy::warn(&file, &mut list, &mut report);
-    report.extend(loaded.warnings);
-    Ok(Lint {
+    report.extend(warnings);
+    Lint {
         warnings: report.into_diagnostics(),
         undecided: reach.undecided.len(),
-    })
+    }
 }
 
 fn name(rule: &syntax::Rule<'_>) -> Span {
