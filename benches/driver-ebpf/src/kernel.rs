@@ -28,6 +28,9 @@ static STATE: Array<State, 1> = Array::new();
 #[btf_map]
 static TESTED: ProgramArray<1> = ProgramArray::new();
 
+#[btf_map]
+static TESTED_FRAGS: ProgramArray<1> = ProgramArray::new();
+
 /// Writes the next packet over the frame; `None` when there is none or the frame is too short.
 #[inline(always)]
 pub(crate) fn write_next(ctx: &XdpContext) -> Option<&'static mut State> {
@@ -73,6 +76,13 @@ pub(crate) fn redirect(interface: u32) -> u32 {
 pub(crate) fn call_tested(ctx: &XdpContext) {
     // SAFETY: no caller has anything that waits to be dropped.
     unsafe { TESTED.tail_call(ctx, 0) };
+}
+
+/// The same for a program under test that takes frames in several buffers.
+#[inline(always)]
+pub(crate) fn call_tested_frags(ctx: &XdpContext) {
+    // SAFETY: no caller has anything that waits to be dropped.
+    unsafe { TESTED_FRAGS.tail_call(ctx, 0) };
 }
 
 /// The kernel lends helpers marked GPL-only to programs whose licence it knows as compatible.

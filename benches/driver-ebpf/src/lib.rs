@@ -22,8 +22,12 @@ pub const PACKETS: &str = "PACKETS";
 /// The array of the words of the driver's state, see [`word`].
 pub const STATE: &str = "STATE";
 
-/// The program array whose element 0 is the program under test.
+/// The program array whose element 0 is the program under test, if that takes frames in one buffer.
 pub const TESTED: &str = "TESTED";
+
+/// The same for a program that takes frames in several buffers: an array holds programs of one of
+/// the two kinds, that of the program that calls them (Linux 5.18, `bpf_prog_map_compatible`).
+pub const TESTED_FRAGS: &str = "TESTED_FRAGS";
 
 /// The places of words in the state.
 pub mod word {
@@ -45,6 +49,8 @@ pub mod program {
     pub const DISCARD: &str = "discard";
     /// Writes the next packet and calls the program under test.
     pub const CALL: &str = "call";
+    /// The same for a program that takes frames in several buffers.
+    pub const CALL_FRAGS: &str = "call_frags";
     /// Drops everything.
     pub const DROP: &str = "drop_all";
     /// Passes everything.

@@ -41,6 +41,15 @@ fn call(ctx: XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
+/// Writes the next packet and calls the program under test, which takes frames in several buffers.
+#[xdp(frags)]
+fn call_frags(ctx: XdpContext) -> u32 {
+    if kernel::write_next(&ctx).is_some() {
+        kernel::call_tested_frags(&ctx);
+    }
+    xdp_action::XDP_ABORTED
+}
+
 /// Drops everything.
 #[xdp]
 fn drop_all(_ctx: XdpContext) -> u32 {

@@ -12,7 +12,9 @@ use aya::{
     maps::{Array, ProgramArray},
     programs::{ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
-use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, program, word};
+use driver_ebpf::{
+    FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, TESTED_FRAGS, program, word,
+};
 
 use super::{arena::Arena, clock::Clock, object::Object};
 use crate::{
@@ -28,7 +30,18 @@ const BATCH: u32 = 48;
 pub const MAX_PACKETS: usize = 1 << 22;
 
 /// The programs that make packets.
-const PROGRAMS: [&str; 3] = [program::SEND, program::DISCARD, program::CALL];
+const PROGRAMS: [&str; 4] = [
+    program::SEND,
+    program::DISCARD,
+    program::CALL,
+    program::CALL_FRAGS,
+];
+
+/// The programs that call others, and the arrays that they call them from.
+const CALLERS: [(&str, &str); 2] = [
+    (program::CALL, TESTED),
+    (program::CALL_FRAGS, TESTED_FRAGS),
+];
 
 /// The driver with a series of packets.
 #[derive(Debug)]
@@ -141,21 +154,32 @@ impl Driver {
         clock: &Clock,
     ) -> Result<Run> {
         self.set_state(from, arena.host())?;
-        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
-        array
-            .set(0, tested, 0)
-            .context("the program under test cannot be called from the driver")?;
+        let (caller, array) = self.caller_of(tested)?;
         let options = TestRunOptions {
             ctx_in: Some(&context(self.frame.len(), arena.host())?),
             data_in: Some(&self.frame),
             repeat: packets,
             ..TestRunOptions::new()
         };
-        let program = self.object.program(program::CALL)?;
+        let program = self.object.program(caller)?;
         let run = run(program, &arena.network().host, options, clock);
-        let mut array: ProgramArray<_> = self.object.map(TESTED)?;
+        let mut array: ProgramArray<_> = self.object.map(array)?;
         array.clear_index(&0)?;
         run
+    }
+
+    /// Puts `tested` into the array that takes it; the program that calls it from there.
+    fn caller_of(&mut self, tested: &ProgramFd) -> Result<(&'static str, &'static str)> {
+        let mut refusal = None;
+        for (caller, name) in CALLERS {
+            let mut array: ProgramArray<_> = self.object.map(name)?;
+            match array.set(0, tested, 0) {
+                Ok(()) => return Ok((caller, name)),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        let refusal = refusal.context("the driver calls no programs")?;
+        Err(refusal).context("the program under test cannot be called from the driver")
     }
 
     /// Runs a program on frames that go somewhere, in the namespace of the peer.
