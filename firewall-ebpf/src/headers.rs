@@ -3,7 +3,11 @@
 //! This module owns what a field means on the wire. It knows nothing of rules. A frame whose
 //! headers cannot be read to the end is not guessed at: it yields the [`Reason`] instead.
 
-use crate::{abi::Reason, packet::Packet};
+use crate::{
+    abi::Reason,
+    image::{NO_PROTOCOL, WITH_FLAGS},
+    packet::Packet,
+};
 
 /// The most VLAN tags that a frame may carry.
 pub const MAX_TAGS: u32 = 4;
@@ -101,6 +105,8 @@ pub struct Headers {
     pub tcp_flags: u8,
     /// The IPv4 time to live or the IPv6 hop limit.
     pub ttl: u8,
+    /// What the lookup of [`Field::Protocol`](crate::image::Field::Protocol) has the class of.
+    pub(crate) key: u16,
 }
 
 /// The bits of [`Headers::present`].
@@ -144,26 +150,30 @@ impl Headers {
         self.present >> flag.trailing_zeros() & 1
     }
 
-    /// Returns the same fields, those that differ between the paths through the parser in what the
-    /// verifier knows of them through [`Packet::opaque`], so that it follows what comes next once
-    /// and not for each path.
+    /// Returns the fields that are needed behind the parser, through [`Packet::opaque`]: what the
+    /// verifier knows of them differs between the paths through the parser, and it would follow
+    /// what comes next for each of them.
     #[inline(always)]
     fn opaque<P: Packet + ?Sized>(self, packet: &P) -> Self {
-        // Together in one word: each of them costs a load and a place on the stack.
+        // Several in one word: each word costs a load and a place on the stack.
         let upper = packet.opaque(
-            u64::from(self.sport)
-                | u64::from(self.dport) << 16
+            u64::from(self.dport)
+                | u64::from(self.sport) << 16
                 | u64::from(self.icmp) << 32
-                | u64::from(self.tcp_flags) << 48
-                | u64::from(self.protocol) << 56,
+                | u64::from(self.key) << 48,
         );
+        let network = packet.opaque(u64::from(self.present) << 32 | u64::from(self.network));
         Self {
-            present: packet.opaque(u64::from(self.present)) as u32,
-            sport: upper as u16,
-            dport: (upper >> 16) as u16,
+            src_high: packet.opaque(self.src_high),
+            src_low: packet.opaque(self.src_low),
+            dst_high: packet.opaque(self.dst_high),
+            dst_low: packet.opaque(self.dst_low),
+            present: (network >> 32) as u32,
+            network: network as u32,
+            dport: upper as u16,
+            sport: (upper >> 16) as u16,
             icmp: (upper >> 32) as u16,
-            tcp_flags: (upper >> 48) as u8,
-            protocol: (upper >> 56) as u8,
+            key: (upper >> 48) as u16,
             ..self
         }
     }
@@ -199,6 +209,64 @@ impl Headers {
 /// [`MAX_EXTENSIONS`].
 #[inline(always)]
 pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
+    let headers = match parse_plain(packet) {
+        Some(headers) => headers,
+        None => parse_any(packet)?,
+    };
+    Ok(headers.opaque(packet))
+}
+
+/// A shortcut for what most packets are: TCP or UDP in an IPv4 header without options and no
+/// fragment, without a VLAN tag. `None` for all others, and for what is not right.
+#[inline(always)]
+fn parse_plain<P: Packet + ?Sized>(packet: &P) -> Option<Headers> {
+    const NETWORK: u32 = 14;
+    const HEADER_LEN: u32 = 20;
+    let [start, middle, addresses, ports, end] = packet.plain()?;
+    if start >> 40 != (ethertype::IPV4 as u64) << 8 | 0x45 {
+        return None;
+    }
+    let total_len = (start >> 16) as u32 & 0xffff;
+    let is_fragment = middle >> 48 & 0x3fff != 0;
+    if is_fragment || NETWORK + total_len > packet.first_len() {
+        return None;
+    }
+    let protocol = (middle >> 32) as u8;
+    let flags = end as u8;
+    let common = present::IPV4 | present::PORTS | present::IN_FIRST_BUFFER;
+    let (needed, present, key) = match protocol {
+        protocol::TCP if end & 0xf000 >= 0x5000 => (
+            20,
+            common | present::TCP,
+            WITH_FLAGS as u16 | u16::from(flags),
+        ),
+        protocol::UDP => (8, common, protocol::UDP.into()),
+        _ => return None,
+    };
+    if total_len < HEADER_LEN + needed {
+        return None;
+    }
+    Some(Headers {
+        src_high: addresses & !0xffff_ffff,
+        src_low: 0,
+        dst_high: addresses << 32,
+        dst_low: 0,
+        present,
+        network: NETWORK,
+        ethertype: ethertype::IPV4,
+        sport: (ports >> 48) as u16,
+        dport: (ports >> 32) as u16,
+        icmp: 0,
+        protocol,
+        tcp_flags: if protocol == protocol::TCP { flags } else { 0 },
+        ttl: (middle >> 40) as u8,
+        key,
+    })
+}
+
+/// Reads the headers of any frame.
+#[inline(always)]
+fn parse_any<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
     let mut headers = Headers::default();
     let mut offset = 12;
     let mut tags = 0;
@@ -226,7 +294,8 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
         ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
         _ => {
             headers.present |= headers.neighbour();
-            return Ok(headers.opaque(packet));
+            headers.key = NO_PROTOCOL as u16;
+            return Ok(headers);
         }
     };
     headers.src_high = packet.opaque(headers.src_high);
@@ -236,9 +305,10 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
     headers.ttl = packet.opaque(u64::from(headers.ttl)) as u8;
     headers.present = packet.opaque(u64::from(headers.present)) as u32;
     headers.protocol = packet.opaque(u64::from(headers.protocol)) as u8;
+    headers.key = headers.protocol.into();
     parse_upper(packet, &upper.opaque(packet), &mut headers)?;
     headers.present |= headers.neighbour();
-    Ok(headers.opaque(packet))
+    Ok(headers)
 }
 
 /// Where the upper-layer header is.
@@ -437,6 +507,7 @@ fn parse_upper<P: Packet + ?Sized>(
             return Err(Reason::Malformed);
         }
         headers.tcp_flags = flags;
+        headers.key = WITH_FLAGS as u16 | u16::from(flags);
         headers.present |= present::TCP;
     }
     Ok(())

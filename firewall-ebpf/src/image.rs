@@ -106,6 +106,13 @@ use core::mem::offset_of;
 /// the image yields some word of it or 0: no offset is an error, since the program must not branch
 /// on it.
 pub trait Memory {
+    /// Where a section begins.
+    type Head: Copy;
+
+    /// The section at `offset`.
+    fn head(&self, offset: u32) -> Self::Head;
+    /// The field that lies `field` bytes behind the start of a section.
+    fn field(&self, head: Self::Head, field: usize) -> u32;
     /// The byte at `offset`.
     fn u8(&self, offset: u32) -> u8;
     /// The 16-bit word at byte `offset`.
@@ -124,6 +131,18 @@ pub trait Memory {
 
 /// An image in user space.
 impl Memory for [u8] {
+    type Head = u32;
+
+    #[inline]
+    fn head(&self, offset: u32) -> u32 {
+        offset & HEAD_MASK
+    }
+
+    #[inline]
+    fn field(&self, head: u32, field: usize) -> u32 {
+        self.u32(head.wrapping_add(field as u32))
+    }
+
     #[inline]
     fn u8(&self, offset: u32) -> u8 {
         word(self, offset).map_or(0, u8::from_le_bytes)
@@ -299,6 +318,16 @@ pub const SECTION_IPV4: u32 = size_of::<Header>() as u32;
 pub const SECTION_IPV6: u32 = SECTION_IPV4 + size_of::<Section>() as u32;
 /// The offset of the section for all other EtherTypes.
 pub const SECTION_OTHER: u32 = SECTION_IPV6 + size_of::<Section>() as u32;
+
+/// The bits of the offset of a section.
+pub const HEAD_MASK: u32 = 0x3f8;
+
+const _: () = assert!(
+    SECTION_IPV4 & HEAD_MASK == SECTION_IPV4
+        && SECTION_IPV6 & HEAD_MASK == SECTION_IPV6
+        && SECTION_OTHER & HEAD_MASK == SECTION_OTHER
+        && HEAD_MASK as usize + size_of::<Section>() <= crate::abi::MIN_IMAGE_SIZE as usize
+);
 
 /// [`Section::mode`]: a table of cells.
 pub const MODE_CELLS: u32 = 0;

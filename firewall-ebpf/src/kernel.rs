@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "packet and map memory are raw in BPF")]
 
-use core::{arch::asm, ffi::c_void, mem::offset_of};
+use core::{arch::asm, ffi::c_void, hint::assert_unchecked, mem::offset_of};
 
 use aya_ebpf::{
     Global,
@@ -17,8 +17,8 @@ use aya_ebpf::{
 use firewall_ebpf::{
     abi::{Counter, MIN_IMAGE_SIZE, Reason},
     headers::{Headers, MAX_EXTENSIONS, MAX_TAGS, present},
-    image::{Header, Memory},
-    packet::Packet,
+    image::{HEAD_MASK, Header, Memory},
+    packet::{PLAIN, PLAIN_LEN, Packet},
     walk::Counts,
 };
 
@@ -109,6 +109,26 @@ impl<'a, const FRAGS: bool> Frame<'a, FRAGS> {
     }
 }
 
+impl<const FRAGS: bool> Frame<'_, FRAGS> {
+    /// The eight bytes at an offset, in network order. The caller has made sure of them.
+    #[inline(always)]
+    fn plain_word<const OFFSET: usize>(&self) -> u64 {
+        let word: u64;
+        // SAFETY: the word lies inside the frame, or else the verifier refuses the program. In
+        // assembly for the same reason as in `load`.
+        unsafe {
+            asm!(
+                "{word} = *(u64 *)({start} + {offset})",
+                start = in(reg) self.start,
+                offset = const OFFSET,
+                word = out(reg) word,
+                options(nostack, preserves_flags, pure, readonly),
+            );
+        }
+        u64::from_be(word)
+    }
+}
+
 impl<const FRAGS: bool> Packet for Frame<'_, FRAGS> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
@@ -129,6 +149,20 @@ impl<const FRAGS: bool> Packet for Frame<'_, FRAGS> {
             }
         }
         word.to_le_bytes().first_chunk().copied()
+    }
+
+    #[inline(always)]
+    fn plain(&self) -> Option<[u64; PLAIN.len()]> {
+        if self.start + PLAIN_LEN as usize > self.end {
+            return None;
+        }
+        Some([
+            self.plain_word::<{ PLAIN[0] }>(),
+            self.plain_word::<{ PLAIN[1] }>(),
+            self.plain_word::<{ PLAIN[2] }>(),
+            self.plain_word::<{ PLAIN[3] }>(),
+            self.plain_word::<{ PLAIN[4] }>(),
+        ])
     }
 
     #[inline(always)]
@@ -194,7 +228,32 @@ impl<const FRAGS: bool> Packet for LateFrame<'_, FRAGS> {
 /// another one takes its place meanwhile (the map is freed after an RCU grace period).
 pub(crate) struct Image {
     start: *const u8,
-    size: u32,
+    /// For words of 8, 4, 2 and 1 bytes: what keeps an offset aligned and inside the map value.
+    masks: [u64; 4],
+}
+
+/// Loads the word of the image at an offset. In assembly, since the compiler would make each mask
+/// of the size anew, and copy the start for each sum.
+macro_rules! load_image {
+    ($type:literal, $most:expr, $image:ident, $offset:ident, $mask:expr) => {{
+        let word: u64;
+        // SAFETY: the size is a power of two, so that the mask, the size less the word's width,
+        // keeps the word inside the map value.
+        unsafe {
+            asm!(
+                "{at} &= {mask}",
+                "{at} += {start}",
+                concat!("{at} = *(", $type, " *)({at} + 0)"),
+                at = inout(reg) u64::from($offset) => word,
+                mask = in(reg) $mask,
+                start = in(reg) $image.start,
+                options(nostack, preserves_flags, pure, readonly),
+            );
+            // The load clears the bits above the word.
+            assert_unchecked(word <= $most);
+        }
+        word
+    }};
 }
 
 impl Image {
@@ -213,41 +272,80 @@ impl Image {
         if start.is_null() {
             return None;
         }
+        let size = u64::from(IMAGE_SIZE.load());
         Some(Self {
             start: start.cast::<u8>().cast_const(),
-            size: IMAGE_SIZE.load(),
+            masks: [
+                mask::<8>(size),
+                mask::<4>(size),
+                mask::<2>(size),
+                mask::<1>(size),
+            ],
         })
-    }
-
-    #[inline(always)]
-    fn word<T: Copy>(&self, offset: u32) -> T {
-        let width = size_of::<T>() as u32;
-        let at = (offset & (self.size - width)) as usize;
-        // SAFETY: the size is a power of two, so that the mask keeps `at + width` inside the map
-        // value and `at` a multiple of the width.
-        unsafe { *self.start.add(at).cast::<T>() }
     }
 }
 
+/// The mask for words of `WIDTH` bytes in an image of `size` bytes. In assembly, or else the
+/// compiler would make it anew for each word.
+#[inline(always)]
+fn mask<const WIDTH: i32>(size: u64) -> u64 {
+    let mask;
+    // SAFETY: arithmetic.
+    unsafe {
+        asm!(
+            "{mask} += {width}",
+            mask = inout(reg) size => mask,
+            width = const -WIDTH,
+            options(nostack, preserves_flags, pure, nomem),
+        );
+    }
+    mask
+}
+
 impl Memory for Image {
+    type Head = *const u8;
+
     #[inline(always)]
     fn u8(&self, offset: u32) -> u8 {
-        self.word(offset)
+        load_image!("u8", 0xff, self, offset, self.masks[3]) as u8
     }
 
     #[inline(always)]
     fn u16(&self, offset: u32) -> u16 {
-        u16::from_le(self.word(offset))
+        u16::from_le(load_image!("u16", 0xffff, self, offset, self.masks[2]) as u16)
     }
 
     #[inline(always)]
     fn u32(&self, offset: u32) -> u32 {
-        u32::from_le(self.word(offset))
+        u32::from_le(load_image!("u32", 0xffff_ffff, self, offset, self.masks[1]) as u32)
     }
 
     #[inline(always)]
     fn u64(&self, offset: u32) -> u64 {
-        u64::from_le(self.word(offset))
+        u64::from_le(load_image!("u64", u64::MAX, self, offset, self.masks[0]))
+    }
+
+    #[inline(always)]
+    fn head(&self, offset: u32) -> *const u8 {
+        let offset = (offset & HEAD_MASK) as usize;
+        let head;
+        // SAFETY: no image map is smaller than what the mask reaches and a section behind it. In
+        // assembly, or else the compiler would make the sum anew for each field.
+        unsafe {
+            asm!(
+                "{head} += {start}",
+                head = inout(reg) offset => head,
+                start = in(reg) self.start,
+                options(nostack, preserves_flags, pure, nomem),
+            );
+        }
+        head
+    }
+
+    #[inline(always)]
+    fn field(&self, head: *const u8, field: usize) -> u32 {
+        // SAFETY: a field of a section, see `head`.
+        u32::from_le(unsafe { *head.add(field).cast::<u32>() })
     }
 
     #[inline(always)]

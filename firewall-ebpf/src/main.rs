@@ -75,7 +75,8 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
 /// loaded with: defects as warnings, broken frames for debugging.
 #[inline(always)]
 fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
-    let length = frame_len::<FRAGS>(ctx);
+    // Asking the kernel costs as much as an address search.
+    let length = || frame_len::<FRAGS>(ctx);
     match reason {
         Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
@@ -83,7 +84,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
                 ctx,
                 "interface {}: a frame of {} bytes counts as reason {}",
                 ctx.ingress_ifindex(),
-                length,
+                length(),
                 reason.slot()
             )
         }
@@ -91,7 +92,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
             ctx,
             "interface {}: a frame of {} bytes met no usable image, reason {}",
             ctx.ingress_ifindex(),
-            length,
+            length(),
             reason.slot()
         ),
     }

@@ -1,10 +1,28 @@
 //! Access to the bytes of one packet.
 
+/// Where the words of [`Packet::plain`] begin.
+pub const PLAIN: [usize; 5] = [12, 20, 26, 34, 40];
+
+/// The bytes that [`Packet::plain`] needs: up to the TCP flags behind an IPv4 header without
+/// options.
+pub const PLAIN_LEN: u32 = 48;
+
 /// The bytes of a packet, from the Ethernet header on.
 pub trait Packet {
     /// Reads `N` bytes, a power of two up to 8, at byte `offset`; `None` when the packet ends
     /// before them.
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+
+    /// Reads eight bytes, in network order, at each offset of [`PLAIN`]; `None` when the first
+    /// buffer has fewer than [`PLAIN_LEN`] bytes.
+    #[inline(always)]
+    fn plain(&self) -> Option<[u64; PLAIN.len()]> {
+        let mut words = [0; PLAIN.len()];
+        for (word, offset) in words.iter_mut().zip(PLAIN) {
+            *word = u64::from_be_bytes(self.load(offset as u32)?);
+        }
+        Some(words)
+    }
 
     /// The length in bytes, all buffers together.
     fn len(&self) -> u32;
@@ -45,3 +63,5 @@ impl Packet for [u8] {
         u32::try_from(<[u8]>::len(self)).unwrap_or(u32::MAX)
     }
 }
+
+const _: () = assert!(PLAIN[PLAIN.len() - 1] + 8 == PLAIN_LEN as usize);

@@ -13,9 +13,9 @@ use crate::{
     image::{
         BLOCK, BY_WIDE, CHUNK, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, LEAF, LIST, MAX_COUNTS,
         MAX_LEVELS, MAX_LIST, MAX_UNIFORM_LEVELS, MAX_WALK, MODE_CELLS, MODE_GRID, Memory,
-        NO_MATCH, NO_PAGE, NO_PROTOCOL, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
-        PAGE_NUMBERS, PAIRED, PASS, Pair, Record, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
-        Section, Step, TABLE, UNIFORM_LEAF, WITH_FLAGS, pair_hash, pair_slot, tree_level,
+        NO_MATCH, NO_PAGE, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
+        PAGE_NUMBERS, PAIRED, PASS, Pair, Record, Records, SECTION_IPV4, SECTION_IPV6,
+        SECTION_OTHER, Section, Step, TABLE, UNIFORM_LEAF, pair_hash, pair_slot, tree_level,
     },
     packet::Packet,
 };
@@ -48,14 +48,16 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     counts: &mut C,
 ) -> Judgement {
     let (section, src, dst) = if headers.has(present::IPV4) {
-        let (src, dst) = get_two(image, SECTION_IPV4, offset_of!(Section, src));
+        let head = image.head(SECTION_IPV4);
+        let (src, dst) = fields!(image, head, Section, src, dst);
         (
             SECTION_IPV4,
             find::<2, M>(image, src, headers.src_high, 0),
             find::<2, M>(image, dst, headers.dst_high, 0),
         )
     } else if headers.has(present::IPV6) {
-        let (src, dst) = get_two(image, SECTION_IPV6, offset_of!(Section, src));
+        let head = image.head(SECTION_IPV6);
+        let (src, dst) = fields!(image, head, Section, src, dst);
         (
             SECTION_IPV6,
             find::<8, M>(image, src, headers.src_high, headers.src_low),
@@ -65,8 +67,8 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
         // Opaque like the classes above, or else the verifier follows all that comes next for both.
         (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
     };
-    let section = opaque(image, section);
-    let (mode, steps_used) = get_two(image, section, offset_of!(Section, mode));
+    let section = image.head(opaque(image, section));
+    let (mode, steps_used) = fields!(image, section, Section, mode, steps_used);
     let upper = upper_class(image, section, steps_used, packet, headers, interface);
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
@@ -103,10 +105,13 @@ fn opaque<M: Memory + ?Sized>(image: &M, value: u32) -> u32 {
 /// Returned by a walk that left its bounds.
 const BAD_IMAGE: u32 = 1 << 2 | NO_MATCH;
 
-#[inline(always)]
-fn get<M: Memory + ?Sized>(image: &M, section: u32, field: usize) -> u32 {
-    image.u32(section.wrapping_add(field as u32))
+/// Fields of a section.
+macro_rules! fields {
+    ($image:ident, $head:ident, $of:ident, $($field:ident),+) => {
+        ($($image.field($head, offset_of!($of, $field))),+)
+    };
 }
+use fields;
 
 /// Two neighbouring fields, of which the first lies at a multiple of 8.
 #[inline(always)]
@@ -119,7 +124,7 @@ fn get_two<M: Memory + ?Sized>(image: &M, start: u32, field: usize) -> (u32, u32
 #[inline(always)]
 fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     image: &M,
-    section: u32,
+    section: M::Head,
     used: u32,
     packet: &P,
     headers: &Headers,
@@ -130,14 +135,14 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         if used & (1 << field as u32) == 0 {
             return;
         }
-        let step = section
-            .wrapping_add((offset_of!(Section, steps) + size_of::<Step>() * field as usize) as u32);
-        let (lookup, classes) = get_two(image, step, offset_of!(Step, lookup));
-        let class = find_class(lookup);
-        let table = get(image, step, offset_of!(Step, table));
+        let step = offset_of!(Section, steps) + size_of::<Step>() * field as usize;
+        let of_step = |field: usize| image.field(section, step + field);
+        let class = find_class(of_step(offset_of!(Step, lookup)));
+        let table = of_step(offset_of!(Step, table));
         let next = if table == 0 {
             class
         } else {
+            let classes = of_step(offset_of!(Step, classes));
             let cell = fused.wrapping_mul(classes).wrapping_add(class);
             u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
         };
@@ -155,11 +160,7 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     let no_ports = !headers.bit(present::PORTS) & 1;
     let no_message = !headers.bit(present::ICMP) & 1;
     step(Field::Protocol, &|lookup| {
-        let flags = WITH_FLAGS | u32::from(headers.tcp_flags);
-        let has_flags = headers.bit(present::TCP) != 0;
-        let protocol = select(has_flags, flags.into(), headers.protocol.into()) as u32;
-        let is_ip = headers.bit(present::IPV4) | headers.bit(present::IPV6);
-        let key = protocol | ((is_ip ^ 1) * NO_PROTOCOL);
+        let key = u32::from(headers.key);
         u32::from(image.u16(lookup.wrapping_add(key * 2)))
     });
     step(Field::Sport, &|lookup| {
@@ -339,14 +340,14 @@ fn count_below(complements: [u64; 2], digit: u32) -> u32 {
 #[inline(always)]
 fn walk_cells<M: Memory + ?Sized, C: Counts>(
     image: &M,
-    section: u32,
+    section: M::Head,
     src: u32,
     dst: u32,
     upper: u32,
     counts: &mut C,
 ) -> u32 {
-    let dst_classes = get(image, section, offset_of!(Section, dst_classes));
-    let (upper_classes, cells) = get_two(image, section, offset_of!(Section, upper_classes));
+    let (dst_classes, upper_classes, cells) =
+        fields!(image, section, Section, dst_classes, upper_classes, cells);
     let cell = src
         .wrapping_mul(dst_classes)
         .wrapping_add(dst)
@@ -375,9 +376,15 @@ struct Found {
 }
 
 #[inline(always)]
-fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, upper: u32) -> Found {
-    let (columns, items) = get_two(image, section, offset_of!(Section, dst_classes));
-    let (grid, chunks) = get_two(image, section, offset_of!(Section, grid));
+fn walk_grid<M: Memory + ?Sized>(
+    image: &M,
+    section: M::Head,
+    src: u32,
+    dst: u32,
+    upper: u32,
+) -> Found {
+    let (columns, items) = fields!(image, section, Section, dst_classes, grid_items);
+    let (grid, chunks) = fields!(image, section, Section, grid, chunks);
     let cell = src.wrapping_mul(columns).wrapping_add(dst);
     let leaf = image.u32(grid.wrapping_add(cell.wrapping_mul(4)));
     let chunk = u32::from(image.u16(leaf.wrapping_add(upper / CHUNK * 2)));
@@ -394,16 +401,16 @@ fn walk_grid<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32, up
 #[inline(always)]
 fn walk_pairs<M: Memory + ?Sized>(
     image: &M,
-    section: u32,
+    section: M::Head,
     src_class: u32,
     dst_class: u32,
     upper: u32,
 ) -> Found {
     let src = record(image, section, offset_of!(Section, src_records), src_class);
     let dst = record(image, section, offset_of!(Section, dst_records), dst_class);
-    let (signatures, stride) = get_two(image, section, offset_of!(Section, signatures));
+    let (signatures, stride) = fields!(image, section, Section, signatures, signature_stride);
     let signatures = signatures.wrapping_add(stride.wrapping_mul(upper));
-    let (wide, columns) = get_two(image, section, offset_of!(Section, wide));
+    let (wide, columns) = fields!(image, section, Section, wide, wide_columns);
     let cell = columns.wrapping_mul(src.wide).wrapping_add(dst.wide);
     let leaf_at = |leaves: u32, index: u32| image.u64(leaves.wrapping_add(index.wrapping_mul(8)));
     // All leaves are loaded before any is resolved, so that the loads overlap.
@@ -439,8 +446,9 @@ fn entry(item: u64) -> u32 {
 }
 
 #[inline(always)]
-fn record<M: Memory + ?Sized>(image: &M, section: u32, records: usize, class: u32) -> Record {
-    let (offset, last) = get_two(image, section, records);
+fn record<M: Memory + ?Sized>(image: &M, section: M::Head, records: usize, class: u32) -> Record {
+    let offset = image.field(section, records + offset_of!(Records, offset));
+    let last = image.field(section, records + offset_of!(Records, last));
     let index = if class < last { class } else { last };
     let at = offset.wrapping_add(index.wrapping_mul(size_of::<Record>() as u32));
     let (wide, row) = get_two(image, at, offset_of!(Record, wide));
@@ -461,11 +469,11 @@ fn by_wide(flags: u32) -> u32 {
 
 /// The leaf of a pair of classes.
 #[inline(always)]
-fn pair<M: Memory + ?Sized>(image: &M, section: u32, src: u32, dst: u32) -> u64 {
-    let (seeds, buckets) = get_two(image, section, offset_of!(Section, pair_seeds));
+fn pair<M: Memory + ?Sized>(image: &M, section: M::Head, src: u32, dst: u32) -> u64 {
+    let (seeds, buckets) = fields!(image, section, Section, pair_seeds, pair_buckets);
     let (bucket, hash) = pair_hash(src, dst, buckets);
     let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
-    let (pairs, slots) = get_two(image, section, offset_of!(Section, pairs));
+    let (pairs, slots) = fields!(image, section, Section, pairs, pair_slots);
     let slot = pair_slot(hash, seed, slots);
     let at = pairs.wrapping_add(slot.wrapping_mul(size_of::<Pair>() as u32));
     let leaf = image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32));
@@ -520,18 +528,20 @@ fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32
 #[inline(always)]
 fn walk_rows<M: Memory + ?Sized, C: Counts>(
     image: &M,
-    section: u32,
+    section: M::Head,
     found: &Found,
     upper: u32,
     counts: &mut C,
 ) -> u32 {
     let best = found.item;
-    if get(image, section, offset_of!(Section, summaries)) == 0 {
+    if image.field(section, offset_of!(Section, summaries)) == 0 {
         return entry(best);
     }
-    let stride = get(image, section, offset_of!(Section, stride));
+    let stride = image.field(section, offset_of!(Section, stride));
     let row = |rows: usize, class: u32| {
-        get(image, section, rows).wrapping_add(class.wrapping_mul(stride))
+        image
+            .field(section, rows)
+            .wrapping_add(class.wrapping_mul(stride))
     };
     let src = row(offset_of!(Section, src_rows), found.src_row);
     let dst = row(offset_of!(Section, dst_rows), found.dst_row);
@@ -542,8 +552,8 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
             & image.u64(dst.wrapping_add(at))
             & image.u64(upper.wrapping_add(at))
     };
-    let summaries = get(image, section, offset_of!(Section, summaries));
-    let items = get(image, section, offset_of!(Section, items));
+    let summaries = image.field(section, offset_of!(Section, summaries));
+    let items = image.field(section, offset_of!(Section, items));
     // Opaque, or else the position would be a different constant on each path through the loop
     // and the verifier could not merge them.
     let mut next = opaque(image, 0);

@@ -12,9 +12,7 @@ use aya::{
     maps::{Array, ProgramArray},
     programs::{ProgramFd, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
-use driver_ebpf::{
-    FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, TESTED_FRAGS, program, word,
-};
+use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, TESTED_FRAGS, program, word};
 
 use super::{arena::Arena, clock::Clock, object::Object};
 use crate::{
@@ -38,10 +36,7 @@ const PROGRAMS: [&str; 4] = [
 ];
 
 /// The programs that call others, and the arrays that they call them from.
-const CALLERS: [(&str, &str); 2] = [
-    (program::CALL, TESTED),
-    (program::CALL_FRAGS, TESTED_FRAGS),
-];
+const CALLERS: [(&str, &str); 2] = [(program::CALL, TESTED), (program::CALL_FRAGS, TESTED_FRAGS)];
 
 /// The driver with a series of packets.
 #[derive(Debug)]

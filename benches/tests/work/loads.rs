@@ -33,6 +33,16 @@ impl Counting<'_> {
 }
 
 impl Memory for Counting<'_> {
+    type Head = u32;
+
+    fn head(&self, offset: u32) -> u32 {
+        self.image.head(offset)
+    }
+
+    fn field(&self, head: u32, field: usize) -> u32 {
+        self.counted(self.image.field(head, field))
+    }
+
     fn u8(&self, offset: u32) -> u8 {
         self.counted(self.image.u8(offset))
     }

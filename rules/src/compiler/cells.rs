@@ -93,8 +93,8 @@ impl Cells {
         Ok(Part::Cells {
             cells: self.cells.len(),
             bytes: writer.len() - start,
-            // Two words of the section, the cell and the list.
-            loads: 3 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32,
+            // Three fields of the section, the cell and the list.
+            loads: 4 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32,
         })
     }
 }

@@ -155,18 +155,18 @@ impl Part {
             Self::Address { loads, .. } | Self::Upper { loads, .. } | Self::Cells { loads, .. } => {
                 *loads
             }
-            // Two words of the section, the cell, the chunk's number, its byte, the rule's number
+            // Four fields of the section, the cell, the chunk's number, its byte, the rule's number
             // and the item.
-            Self::Grid { .. } => 7,
-            // A word of the section and the leaf.
-            Self::Wide { .. } => 2,
-            // For each side a word of the section, two of the record, and the leaf.
-            Self::Records { .. } => 2 * 4,
-            // Two words of the section, the seed, and two of the pair.
-            Self::Pairs { .. } => 5,
-            // Two words of the section, and all four lists.
+            Self::Grid { .. } => 9,
+            // Two fields of the section and the leaf.
+            Self::Wide { .. } => 3,
+            // For each side two fields of the section, two words of the record, and the leaf.
+            Self::Records { .. } => 2 * 5,
+            // Four fields of the section, the seed, and two words of the pair.
+            Self::Pairs { .. } => 7,
+            // Two fields of the section, and all four lists.
             Self::Leaves { loads, .. } => 2 + 4 * *loads,
-            // Six words of the section; three rows at each step, and an item.
+            // Six fields of the section; three rows at each step, and an item.
             Self::Rows { steps, .. } => 6 + 4 * *steps,
         }
     }

@@ -123,8 +123,9 @@ pub(super) fn write<A>(
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = 0;
-    // Two words of the section: where both addresses are searched, and which fields are.
-    let mut loads = 2;
+    // Four fields of the section: where both addresses are searched, how the rule is found, and
+    // which small fields are used.
+    let mut loads = 4;
     let (mut longest_search, mut tables) = (0, 0);
     // Before any field all rules have one signature, and one class has it.
     let mut signatures = vec![SignatureId(0); view.rules.len()];
@@ -223,8 +224,8 @@ pub(super) fn write<A>(
             table: if first { 0 } else { writer.offset() },
             padding: 0,
         };
-        // The lookup, the two words of the step and the cell.
-        loads += values.lookup.loads + 3;
+        // The lookup, the three fields of the step and the cell.
+        loads += values.lookup.loads + 4;
         if !first {
             tables += cost::load(table.len() * 2);
             writer.u16s(table)?;
