@@ -21,6 +21,7 @@ mod classes;
 pub mod cost;
 mod culprits;
 mod differences;
+mod direct;
 mod displacement;
 mod grid;
 mod leaves;
