@@ -237,7 +237,7 @@ impl Comparison<'_> {
         for CountChange { name, lost, gained } in &self.diff.counts {
             gap(&mut text);
             line(&mut text, format_args!("`{name}` counts other packets"));
-            for (witness, words) in [(lost, "no longer"), (gained, "now also")] {
+            for (witness, words) in [(lost, "no longer,"), (gained, "now also,")] {
                 if let Some(witness) = witness {
                     line(&mut text, format_args!("  {words} such as: {witness}"));
                 }
