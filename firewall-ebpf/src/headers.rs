@@ -223,7 +223,7 @@ fn parse_plain<P: Packet + ?Sized>(packet: &P) -> Option<Headers> {
     const NETWORK: u32 = 14;
     const HEADER_LEN: u32 = 20;
     let [start, middle, addresses, ports, end] = packet.plain()?;
-    if start >> 40 != (ethertype::IPV4 as u64) << 8 | 0x45 {
+    if start >> 40 != u64::from(ethertype::IPV4) << 8 | 0x45 {
         return None;
     }
     let total_len = (start >> 16) as u32 & 0xffff;
