@@ -15,5 +15,5 @@ interpret() {
         cargo miri test --locked -p rules --test "$1" -- --nocapture "$2"
 }
 interpret headers agree
-interpret headers every_fixture
+interpret headers every_fixture_is_read
 interpret differential interpreted::

@@ -32,7 +32,7 @@ const WANTED: [Part; 12] = [
 
 /// Images of each shape of rule sets, and packets for each image.
 const IMAGES: usize = 3;
-const PACKETS: usize = 15;
+const PACKETS: usize = 8;
 
 /// The most bytes of an image.
 const MOST: usize = 8 << 20;
