@@ -1,6 +1,6 @@
 # One command for each thing; `make help` lists them.
 
-.PHONY: help setup build test demo vm-test soak fuzz bench bench-quick lint clean
+.PHONY: help setup build test demo vm-test soak fuzz miri bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -11,6 +11,7 @@ help:
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
 	@echo 'make soak     hold evaluator, user space and kernel against each other for hours; PACKETS=N SEED=N (root)'
 	@echo 'make fuzz     fuzz each of the readers, guided by coverage; SECONDS=60 for each'
+	@echo 'make miri     interpret the parser and the walker, to find undefined behaviour, in some minutes'
 	@echo 'make bench    measure what packets cost, beside other firewalls, in some ten minutes (root)'
 	@echo 'make bench-quick  the same with less, in under three minutes (root)'
 	@echo 'make build    build target/release/firewall'
@@ -54,6 +55,10 @@ fuzz: SECONDS ?= 60
 fuzz:
 	@scripts/setup.sh build fuzz
 	@scripts/fuzz.sh $(SECONDS)
+
+miri:
+	@scripts/setup.sh build miri
+	@scripts/miri.sh
 
 # The results of a whole run are kept with the source; those of a quick one are not.
 bench: RESULTS := benches/results

@@ -7,6 +7,7 @@
 #   vm     QEMU, and the target for which programs need no libraries
 #   lint   clippy and rustfmt
 #   fuzz   a nightly Rust and cargo-fuzz
+#   miri   a nightly Rust with Miri, and the source of the standard library, which it interprets
 #
 # It may be run any number of times. It changes nothing outside the tree but through rustup and
 # apt-get, and says so before it does.
@@ -186,6 +187,16 @@ nightly() {
     }
 }
 
+miri() {
+    as_builder rustup run nightly cargo miri --version >/dev/null 2>&1 &&
+        [ -d "$(as_builder rustup run nightly rustc --print sysroot)/lib/rustlib/src/rust/library" ] &&
+        return
+    say "installing the components miri and rust-src of the nightly Rust with rustup"
+    as_builder rustup component add miri rust-src --toolchain nightly ||
+        fail "Miri could not be installed" \
+            "run \`rustup component add miri rust-src --toolchain nightly\`"
+}
+
 cargo_fuzz() {
     has cargo-fuzz && return
     say "building cargo-fuzz into .tools (one or two minutes)"
@@ -219,8 +230,12 @@ for purpose in "$@"; do
         nightly
         cargo_fuzz
         ;;
+    miri)
+        nightly
+        miri
+        ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz"
+        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz miri"
         ;;
     esac
 done

@@ -48,7 +48,7 @@ pub fn ttl<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u8 {
 }
 
 /// The length of the IP packet, 65,535 if it is longer: of IPv4 what its header says, of IPv6 40
-/// more than that. A jumbogram, whose header says nothing, has what the frame holds.
+/// more than that. A jumbogram, whose header says 0, is always longer.
 #[inline(always)]
 pub fn length<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
     const HEADER: u32 = 40;
@@ -59,7 +59,7 @@ pub fn length<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
     let payload = u32::from(half(packet, at + 4));
     let [next, _hops] = half(packet, at + 6).to_be_bytes();
     let length = if payload == 0 && next == protocol::HOP_BY_HOP {
-        packet.len().wrapping_sub(at)
+        0xffff
     } else {
         payload + HEADER
     };

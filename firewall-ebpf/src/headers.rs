@@ -223,7 +223,7 @@ fn parse_plain<P: Packet + ?Sized>(packet: &P) -> Option<Headers> {
     const NETWORK: u32 = 14;
     const HEADER_LEN: u32 = 20;
     let [start, middle, addresses, ports, end] = packet.plain()?;
-    if start >> 40 != (ethertype::IPV4 as u64) << 8 | 0x45 {
+    if start >> 40 != u64::from(ethertype::IPV4) << 8 | 0x45 {
         return None;
     }
     let total_len = (start >> 16) as u32 & 0xffff;
@@ -403,9 +403,9 @@ fn parse_ipv6<P: Packet + ?Sized>(
     headers.ttl = start[7];
     let mut next = start[6];
     let mut at = offset + 40;
-    // A jumbogram states its length in a hop-by-hop option and 0 here (RFC 2675).
     let end = if payload_len == 0 && next == protocol::HOP_BY_HOP {
-        packet.len()
+        // A sum that wraps ends before the first extension header does, and counts as truncated.
+        at.wrapping_add(jumbo_payload_len(packet, at)?)
     } else {
         at + payload_len
     };
@@ -456,6 +456,21 @@ fn parse_ipv6<P: Packet + ?Sized>(
         end,
         fragment_offset,
     })
+}
+
+/// The payload length of a jumbogram, whose IP header says 0: the first of its hop-by-hop options
+/// states it (RFC 2675). Without that option no length at all is stated.
+#[inline(always)]
+fn jumbo_payload_len<P: Packet + ?Sized>(packet: &P, at: u32) -> Result<u32, Reason> {
+    /// The type of the option, and the length of its data.
+    const JUMBO_PAYLOAD: u16 = 0xc204;
+    let options: [u8; 8] = load(packet, at)?;
+    let [_next, _units, kind, length, payload_len @ ..] = options;
+    let payload_len = u32::from_be_bytes(payload_len);
+    if u16::from_be_bytes([kind, length]) != JUMBO_PAYLOAD || payload_len >> 16 == 0 {
+        return Err(Reason::Malformed);
+    }
+    Ok(payload_len)
 }
 
 /// The upper-layer header, which must lie inside the packet but for later fragments, which have

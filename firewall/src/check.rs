@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{analysis, canonical, diagnostics::Diagnostic};
+use rules::{analysis, canonical};
 use tokio::task;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     image_dump, interfaces,
     progress::Progress,
     rule_tests,
-    source::{self, RuleFile, SourceError},
+    source::{self, SourceError},
     tables::Tables,
     text::{bytes, counted, grouped, tell},
 };
@@ -59,8 +59,10 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
     } = options;
     let progress = Progress::told_to(tell);
     let (place, at) = (path.clone(), progress.clone());
-    let file = match task::spawn_blocking(move || source::load(&place, &at)).await? {
-        Ok(file) => file,
+    let steps = options.steps;
+    let load = move || source::load_and_lint(&place, &mut analysis::Budget::new(steps), &at);
+    let (mut file, undecided) = match task::spawn_blocking(load).await? {
+        Ok(loaded) => loaded,
         Err(SourceError::Invalid { path, diagnostics }) => {
             complain(show, &source::render(&diagnostics))?;
             return Err(Error::Checked {
@@ -70,7 +72,8 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
         }
         Err(error) => return Err(error.into()),
     };
-    let (file, warnings) = lint(file, options.steps, &progress).await?;
+    let warnings = std::mem::take(&mut file.warnings);
+    tell_undecided(undecided, steps);
     if !warnings.is_empty() {
         complain(show, &source::render(&warnings))?;
     }
@@ -94,7 +97,7 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
         Show::Warnings => {}
         Show::Plan => print(&Tables::new(&path, &candidate, budget)?.to_text())?,
         Show::PlanAsJson => print(&Tables::new(&path, &candidate, budget)?.to_json()?)?,
-        Show::Ruleset => print(&canonical::text(candidate.ruleset()))?,
+        Show::Ruleset => print(&canonical::text(candidate.ruleset(), &candidate.tests))?,
         Show::Image => print(&image_dump::text(candidate.image()))?,
     }
     if options.deny_warnings && !warnings.is_empty() {
@@ -104,27 +107,16 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// All warnings of a rule file; says when the budget did not suffice to find them all.
-async fn lint(
-    mut file: RuleFile,
-    steps: u64,
-    progress: &Progress,
-) -> Result<(RuleFile, Vec<Diagnostic>), Error> {
-    progress.at(format!("analysing `{}`", file.path.display()));
-    let lint = task::spawn_blocking(move || {
-        let lint = file.lint(&mut analysis::Budget::new(steps));
-        (file, lint)
-    });
-    let (file, lint) = lint.await?;
-    if lint.undecided > 0 {
+/// Says when the budget did not suffice to find all warnings.
+fn tell_undecided(rules: usize, steps: u64) {
+    if rules > 0 {
         tell(&format!(
             "the analysis stopped: of {} it is not known whether a packet reaches them\n\
              help: `--budget` allows more than {} steps",
-            counted(lint.undecided, "rule"),
+            counted(rules, "rule"),
             grouped(steps)
         ));
     }
-    Ok((file, lint.warnings))
 }
 
 fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {

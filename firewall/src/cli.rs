@@ -135,7 +135,8 @@ enum Subcommands {
         old: PathBuf,
         /// The rule file after
         new: PathBuf,
-        /// Show also which packets have the same verdict from another rule, and are counted there
+        /// Show also what is counted otherwise: packets that have the same verdict from another
+        /// rule, and those of rules that only count
         #[arg(long)]
         counting: bool,
         /// Print JSON

@@ -11,7 +11,10 @@ use std::{
 
 use firewall_ebpf::abi::Reason;
 use rules::{
-    analysis::{self, Area, Budget, Change, Compare, Decider, Diff, FieldValues, Undecided},
+    analysis::{
+        self, Area, Budget, Change, Compare, CountChange, Decider, Diff, FieldValues, Undecided,
+        Witness,
+    },
     evaluator::Action,
     ruleset::{RuleId, Ruleset},
 };
@@ -231,6 +234,15 @@ impl Comparison<'_> {
                 format_args!("  {old} -> {new}, such as: {}", such.unwrap_or_default()),
             );
         }
+        for CountChange { name, lost, gained } in &self.diff.counts {
+            gap(&mut text);
+            line(&mut text, format_args!("`{name}` counts other packets"));
+            for (witness, words) in [(lost, "no longer,"), (gained, "now also,")] {
+                if let Some(witness) = witness {
+                    line(&mut text, format_args!("  {words} such as: {witness}"));
+                }
+            }
+        }
         if !self.diff.undecided.is_empty() {
             gap(&mut text);
             line(
@@ -328,6 +340,9 @@ impl Comparison<'_> {
                 packets.name(),
                 by(self.new, *decider)
             ),
+            Undecided::Counted(name, packets) => {
+                format!("{} packets that `{name}` counts", packets.name())
+            }
             Undecided::All(packets) => format!("all packets: {}", packets.name()),
         }
     }
@@ -341,6 +356,13 @@ impl Comparison<'_> {
                 "changes_verdict": change.changes_verdict(),
                 "swapped": change.is_swap,
                 "regions": change.areas.iter().map(|area| self.area_json(area)).collect::<Vec<_>>(),
+            })
+        });
+        let counts = self.diff.counts.iter().map(|of| {
+            json!({
+                "rule": of.name,
+                "no_longer": of.lost.as_ref().map(witness_json),
+                "now_also": of.gained.as_ref().map(witness_json),
             })
         });
         let undecided = self
@@ -361,6 +383,7 @@ impl Comparison<'_> {
                 })
                 .collect::<serde_json::Map<_, _>>(),
             "changes": changes.collect::<Vec<_>>(),
+            "counts": counts.collect::<Vec<_>>(),
             "undecided": undecided.collect::<Vec<_>>(),
         })
     }
@@ -381,13 +404,12 @@ impl Comparison<'_> {
                 "new": names(self.new, &area.except_new),
                 "neighbours": area.excepts_neighbours(),
             },
-            "witness": witness_json(area),
+            "witness": witness_json(&area.witness),
         })
     }
 }
 
-fn witness_json(area: &Area) -> Value {
-    let witness = &area.witness;
+fn witness_json(witness: &Witness) -> Value {
     let fields = witness.fields();
     json!({
         "packet": witness.to_string(),

@@ -9,9 +9,9 @@ use std::{
 };
 
 use rules::{
-    analysis,
+    Loaded, analysis,
     diagnostics::{self, Diagnostic, Severity, Source},
-    lint::{self, Lint},
+    lint::{self, Linted},
     rule_test::RuleTest,
     ruleset::Ruleset,
 };
@@ -29,8 +29,6 @@ const MAX_LIST_FILE: u64 = 1 << 30;
 pub(crate) struct RuleFile {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// Its bytes, with their places.
-    source: Arc<Source>,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub(crate) sha256: String,
     /// What it says.
@@ -82,6 +80,39 @@ impl SourceError {
 ///
 /// When it cannot be read, or with everything that is wrong with it.
 pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceError> {
+    let (file, ()) = load_by(path, progress, |source, list| {
+        Ok((rules::load(source, list)?, ()))
+    })?;
+    Ok(file)
+}
+
+/// The same, with all that there is to warn of, as far as the budget goes; the number is that of
+/// rules of which the budget did not suffice to say whether a packet reaches them.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub(crate) fn load_and_lint(
+    path: &Path,
+    budget: &mut analysis::Budget,
+    progress: &Progress,
+) -> Result<(RuleFile, usize), SourceError> {
+    load_by(path, progress, |source, list| {
+        let begin = || progress.at(format!("analysing `{}`", path.display()));
+        let Linted { loaded, undecided } = lint::load(source, list, budget, begin)?;
+        Ok((loaded, undecided))
+    })
+}
+
+/// Gives the list files and captures that a rule file names.
+type Lists<'l> = &'l mut dyn FnMut(&str) -> io::Result<Source>;
+
+/// Reads a rule file with what makes a rule set of its bytes, and something more.
+fn load_by<T>(
+    path: &Path,
+    progress: &Progress,
+    parse: impl FnOnce(&Arc<Source>, Lists<'_>) -> Result<(Loaded, T), Vec<Diagnostic>>,
+) -> Result<(RuleFile, T), SourceError> {
     progress.at(format!("reading `{}`", path.display()));
     let begin = Instant::now();
     let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
@@ -96,40 +127,30 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
     let mut read_lists = Duration::ZERO;
     let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
     parsing(path);
-    let loaded = rules::load(&source, |name| {
+    let (loaded, more) = parse(&source, &mut |name| {
         let begin = Instant::now();
         let path = beside(path, name);
         progress.at(format!("reading `{}`", path.display()));
         let list = read_list(&path)?;
         read_lists += begin.elapsed();
         parsing(&path);
-        Ok::<_, io::Error>(list)
+        Ok(list)
     })
     .map_err(|diagnostics| SourceError::Invalid {
         path: path.to_owned(),
         diagnostics,
     })?;
     read_time += read_lists;
-    Ok(RuleFile {
+    let file = RuleFile {
         path: path.to_owned(),
-        source,
         sha256,
         ruleset: Arc::new(loaded.ruleset),
         tests: loaded.tests.into(),
         warnings: loaded.warnings,
         read: read_time,
         parse: begin.elapsed().saturating_sub(read_lists),
-    })
-}
-
-impl RuleFile {
-    /// Finds all that there is to warn of, as far as the budget goes; [`Self::warnings`] are moved
-    /// there.
-    pub(crate) fn lint(&mut self, budget: &mut analysis::Budget) -> Lint {
-        let warnings = std::mem::take(&mut self.warnings);
-        let list = |name: &str| read_list(&beside(&self.path, name));
-        lint::lint(&self.source, &self.ruleset, warnings, list, budget)
-    }
+    };
+    Ok((file, more))
 }
 
 /// The path of a file that a rule file names.

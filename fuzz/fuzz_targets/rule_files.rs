@@ -1,5 +1,6 @@
 //! Rule files: whatever they hold, they are read or refused, and what is read is compiled or
-//! refused, without a panic; compiled, it decides as the evaluator does.
+//! refused, without a panic; compiled, it decides as the evaluator does. In its one form, it is read
+//! again and has the same form.
 
 #![no_main]
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use rules::{
+    canonical,
     diagnostics::{Source, render},
     evaluator::evaluate,
     load,
@@ -35,6 +37,11 @@ fuzz_target!(|data: &[u8]| {
     for warning in &loaded.warnings {
         assert!(!render(warning).is_empty());
     }
+    let text = canonical::text(&loaded.ruleset, &loaded.tests);
+    let form = Arc::new(Source::new("form.toml", text.as_str()));
+    let again = load(&form, list);
+    let again = again.unwrap_or_else(|errors| panic!("{}\n{text}", render(&errors[0])));
+    assert_eq!(canonical::text(&again.ruleset, &again.tests), text);
     let ruleset = loaded.ruleset;
     let Ok(engine) = Engine::new(&ruleset, 1) else {
         return;

@@ -1,7 +1,8 @@
 //! Rule sets as text in one form: what the compiler made of a rule file, as a rule file.
 //!
-//! Sets are written where they are used, values as ascending ranges, defaults are spelled out. The
-//! text says the same as the file, so that the same image is compiled from it.
+//! Sets are written where they are used, values as ascending ranges, defaults are spelled out, the
+//! packets of tests are the bytes of their frames. The text says the same as the file, so that the
+//! same image is compiled from it and the same tests hold, and it is its own form.
 
 use std::{
     cmp::Reverse,
@@ -12,17 +13,19 @@ use std::{
 use firewall_ebpf::headers::protocol;
 
 use crate::{
+    evaluator::Outcome,
     names::{icmp_type_number, icmp_types, tcp_flags},
     ranges::RangeSet,
+    rule_test::{RuleTest, word},
     ruleset::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, Matches, Mode, Parser,
         Policy, Rule, Ruleset, Verdict, VlanSet,
     },
 };
 
-/// The rule set as a rule file.
+/// The rule set and its tests as a rule file.
 #[must_use]
-pub fn text(ruleset: &Ruleset) -> String {
+pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     let settings = &ruleset.settings;
     let mut text = String::from("[firewall]\n");
     let interfaces = settings.interfaces.iter().map(InterfacePattern::as_str);
@@ -57,6 +60,10 @@ pub fn text(ruleset: &Ruleset) -> String {
     for rule in &ruleset.rules {
         text.push('\n');
         write_rule(&mut text, rule);
+    }
+    for test in tests {
+        text.push('\n');
+        write_test(&mut text, test, ruleset);
     }
     text
 }
@@ -141,6 +148,33 @@ fn write_rule(text: &mut String, rule: &Rule) {
     }
 }
 
+fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
+    text.push_str("[[test]]\n");
+    one(text, "name", &test.name);
+    let packets = test.packets.iter().map(|packet| {
+        let digits: String = packet
+            .frame
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        match &packet.interface {
+            Some(interface) => format!("hex {digits} interface {interface}"),
+            // Without a word for it, it arrives on none again.
+            None => format!("hex {digits}"),
+        }
+    });
+    list(text, "packet", packets);
+    one(text, "expect", word(test.expected.action));
+    match test.expected.by {
+        None => {}
+        Some(Outcome::Reason(reason)) => one(text, "reason", reason.name()),
+        Some(Outcome::Rule(id)) => {
+            let rule = ruleset.rules.get(id.0 as usize);
+            one(text, "rule", rule.map_or("", |rule| &rule.name));
+        }
+    }
+}
+
 fn one(text: &mut String, key: &str, value: &str) {
     let _ = writeln!(text, "{key} = {}", string(value));
 }
@@ -150,8 +184,20 @@ fn list(text: &mut String, key: &str, values: impl IntoIterator<Item = String>) 
     let _ = writeln!(text, "{key} = [{}]", values.join(", "));
 }
 
+/// A basic string of TOML.
 fn string(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            _ if character.is_control() => {
+                let _ = write!(text, "\\u{:04x}", u32::from(character));
+            }
+            _ => text.push(character),
+        }
+    }
+    text.push('"');
+    text
 }
 
 fn patterns(of: &InterfaceMatch) -> Vec<String> {

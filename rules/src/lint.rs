@@ -6,20 +6,21 @@
 
 mod redundancy;
 
-use std::{fmt::Display, sync::Arc};
+use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use crate::{
     analysis::{Budget, Unreached, unreached},
     diagnostics::{Code, Diagnostic, Report, Source, Span, quoted},
+    resolve::{self, Loaded},
     ruleset::{RuleId, Ruleset},
     syntax,
 };
 
-/// What was found.
+/// A rule file that can be used, with everything that there is to warn of.
 #[derive(Clone, Debug)]
-pub struct Lint {
-    /// The warnings of [`crate::load`] and those that take work, by place.
-    pub warnings: Vec<Diagnostic>,
+pub struct Linted {
+    /// What [`crate::load`] makes of it, with more warnings.
+    pub loaded: Loaded,
     /// The number of rules of which the budget did not suffice to say whether a packet reaches them.
     pub undecided: usize,
 }
@@ -27,25 +28,50 @@ pub struct Lint {
 /// The most rules that are named as those that take the packets of another.
 const MOST_NAMED: usize = 4;
 
-/// Finds all that there is to warn of in a rule file, as far as the budget goes: the `warnings` of
-/// [`crate::load`], which made `ruleset` of it, and those that take work. List files are asked for as
-/// by [`crate::load`].
-pub fn lint<E: Display>(
+/// Reads a rule file as [`crate::load`] does, and finds all that there is to warn of, as far as the
+/// budget goes. What takes work is looked for in a file without errors, after a call of `begin`.
+///
+/// # Errors
+///
+/// Those of [`crate::load`].
+pub fn load<E: Display>(
     source: &Arc<Source>,
-    ruleset: &Ruleset,
-    warnings: Vec<Diagnostic>,
     mut list: impl FnMut(&str) -> Result<Source, E>,
     budget: &mut Budget,
-) -> Lint {
+    begin: impl FnOnce(),
+) -> Result<Linted, Vec<Diagnostic>> {
     let mut report = Report::new(source);
-    let mut quiet = Report::new(source);
-    let Some(tree) = syntax::tree(source, &mut quiet) else {
-        return Lint {
-            warnings,
-            undecided: ruleset.rules.len(),
-        };
+    let Some(tree) = syntax::tree(source, &mut report) else {
+        return Err(report.into_diagnostics());
     };
-    let file = syntax::file(&tree, &mut quiet);
+    let file = syntax::file(&tree, &mut report);
+    let mut lists = HashMap::new();
+    let mut list = |name: &str| {
+        let list = list(name).map_err(|error| error.to_string())?;
+        let list = Arc::new(list);
+        lists.insert(name.to_owned(), Arc::clone(&list));
+        Ok(list)
+    };
+    let mut loaded = resolve::resolve(&file, source, &mut list, report)?;
+    begin();
+    let mut report = Report::new(source);
+    let undecided = warn(&file, &loaded, budget, &mut report);
+    redundancy::warn(&file, &lists, &mut report);
+    report.extend(loaded.warnings);
+    loaded.warnings = report.into_diagnostics();
+    Ok(Linted { loaded, undecided })
+}
+
+/// Warns of rules that no packet reaches; returns of how many it was not found out.
+fn warn(
+    file: &syntax::File<'_>,
+    loaded: &Loaded,
+    budget: &mut Budget,
+    report: &mut Report,
+) -> usize {
+    let Loaded {
+        ruleset, warnings, ..
+    } = loaded;
     let reach = unreached(ruleset, budget);
     let names: Vec<Span> = file.rules.iter().map(name).collect();
     for found in &reach.unreached {
@@ -58,15 +84,10 @@ pub fn lint<E: Display>(
                 .any(|of| of.code == Code::NeverMatches && of.primary.span == field.span)
         });
         if !is_told {
-            tell(found, ruleset, &names, &mut report);
+            tell(found, ruleset, &names, report);
         }
     }
-    redundancy::warn(&file, &mut list, &mut report);
-    report.extend(warnings);
-    Lint {
-        warnings: report.into_diagnostics(),
-        undecided: reach.undecided.len(),
-    }
+    reach.undecided.len()
 }
 
 fn name(rule: &syntax::Rule<'_>) -> Span {

@@ -71,30 +71,44 @@ pub fn load<E: Display>(
     mut list: impl FnMut(&str) -> Result<Source, E>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::new(source);
-    let mut list = |name: &str| list(name).map_err(|error| error.to_string());
-    let read = read(source, &mut list, &mut report);
-    let failed = report.has_errors();
-    let diagnostics = report.into_diagnostics();
-    match read {
-        Some((ruleset, tests)) if !failed => Ok(Loaded {
-            ruleset,
-            tests,
-            warnings: diagnostics,
-        }),
-        Some(_) | None => Err(diagnostics),
-    }
+    let Some(tree) = syntax::tree(source, &mut report) else {
+        return Err(report.into_diagnostics());
+    };
+    let file = syntax::file(&tree, &mut report);
+    let mut list = |name: &str| list(name).map(Arc::new).map_err(|error| error.to_string());
+    resolve(&file, source, &mut list, report)
 }
 
-/// Gives list files by name, or says why there is none.
-type ListReader<'r> = dyn FnMut(&str) -> Result<Source, String> + 'r;
+/// Gives list files and captures by name, or says why there is none.
+pub(crate) type ListReader<'r> = dyn FnMut(&str) -> Result<Arc<Source>, String> + 'r;
 
-fn read(
+/// Finds out what is meant by what is written in a rule file, of which `report` has the faults so
+/// far.
+pub(crate) fn resolve(
+    file: &syntax::File<'_>,
+    source: &Arc<Source>,
+    list: &mut ListReader<'_>,
+    mut report: Report,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let (ruleset, tests) = meaning(file, source, list, &mut report);
+    let failed = report.has_errors();
+    let diagnostics = report.into_diagnostics();
+    if failed {
+        return Err(diagnostics);
+    }
+    Ok(Loaded {
+        ruleset,
+        tests,
+        warnings: diagnostics,
+    })
+}
+
+fn meaning(
+    file: &syntax::File<'_>,
     source: &Arc<Source>,
     list: &mut ListReader<'_>,
     report: &mut Report,
-) -> Option<(Ruleset, Vec<RuleTest>)> {
-    let tree = syntax::tree(source, report)?;
-    let file = syntax::file(&tree, report);
+) -> (Ruleset, Vec<RuleTest>) {
     let settings = settings(&file.settings, &file.parser, report);
     let sets = Sets::resolve(&file.sets, list, report);
     let mut fields = Fields::new(sets);
@@ -128,8 +142,8 @@ fn read(
         fields.into_sets().warn_of_unused(report);
     }
     let ruleset = Ruleset { settings, rules };
-    let tests = rule_tests::resolve(&file, &ruleset, source, list, report);
-    Some((ruleset, tests))
+    let tests = rule_tests::resolve(file, &ruleset, source, list, report);
+    (ruleset, tests)
 }
 
 const POLICIES: [(&str, Policy); 2] = [("pass", Policy::Pass), ("drop", Policy::Drop)];

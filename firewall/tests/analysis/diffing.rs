@@ -92,6 +92,29 @@ fn a_rule_of_another_name_is_only_a_difference_of_counting() {
     assert_snapshot!(diff(&new, &["--counting"]));
 }
 
+/// A rule that only counts is moved behind one that drops some of its packets, and has more fields.
+#[test]
+fn what_a_rule_counts_otherwise_is_shown_with_a_packet_each_way() {
+    let count = "\n[[rule]]\nname = \"seen\"\naction = \"count\"\nproto = \"tcp\"\n";
+    let [before, after] = ["web", "pings"].map(|rule| {
+        let head = format!("\n[[rule]]\nname = \"{rule}\"");
+        OLD.replace(&head, &format!("{count}{head}"))
+    });
+    let after = after.replace(
+        "\"tcp\"\n\n[[rule]]\nname = \"pings\"",
+        "[\"tcp\", \"udp\"]\n\n[[rule]]\nname = \"pings\"",
+    );
+    let said = |arguments: &[&str]| {
+        let files = [("old.toml", before.as_str()), ("new.toml", after.as_str())];
+        run(
+            &files,
+            &[&["diff", "old.toml", "new.toml"], arguments].concat(),
+        )
+    };
+    assert!(said(&[]).ends_with("--- exit status 0\n"));
+    assert_snapshot!(said(&["--counting"]));
+}
+
 #[test]
 fn other_interfaces_are_a_difference() {
     assert_snapshot!(diff(&OLD.replace("none-such*", "none-such0"), &[]));

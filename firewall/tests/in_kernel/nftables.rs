@@ -3,9 +3,8 @@
 //!
 //! Left out is what nftables does not see as the firewall does: interfaces; tags, which the kernel
 //! takes off before its ingress hook; later fragments, in which nftables looks for ports and messages;
-//! IPv6 authentication headers, at which it ends; jumbograms, whose length it does not know; and frames
-//! that the firewall does not read to the end. A failure names the seed of its rule set, which
-//! `FIREWALL_SEED=<seed>` runs again alone.
+//! IPv6 authentication headers, at which it ends; and frames that the firewall does not read to the end.
+//! A failure names the seed of its rule set, which `FIREWALL_SEED=<seed>` runs again alone.
 
 mod script;
 
@@ -21,7 +20,7 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Fields, decode, evaluate},
     ranges::RangeSet,
-    ruleset::{Family, Matches, RuleId, Ruleset},
+    ruleset::{Matches, RuleId, Ruleset},
     testing::{Engine, Probe, Random, Shape, probe, ruleset, to_hex},
 };
 
@@ -191,16 +190,9 @@ fn is_common(fields: &Fields, frame: &[u8]) -> bool {
     let is_later_fragment = fields.is_fragment == Some(true) && !has_header;
     LENGTHS.contains(&frame.len())
         && fields.vlan.is_none()
-        && !is_jumbogram(fields, frame)
         && !is_later_fragment
         && !has_authentication(frame)
         && !is_ambiguous
-}
-
-/// Whether the length stands outside the IPv6 header, of which nftables knows no other.
-fn is_jumbogram(fields: &Fields, frame: &[u8]) -> bool {
-    let is_ipv6 = fields.family == Some(Family::Ipv6);
-    is_ipv6 && frame.get(18..20) == Some(&[0, 0]) && fields.length > Some(40)
 }
 
 /// Whether an IPv6 packet without a tag has an authentication header, which nftables takes for the

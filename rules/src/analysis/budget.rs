@@ -55,6 +55,9 @@ impl Budget {
     ) -> Result<T, Exhausted> {
         /// The part of the whole that one question may take.
         const PART: u64 = 16;
+        if self.is_spent() {
+            return Err(Exhausted);
+        }
         let share = self.left.min((self.total / PART).max(1));
         let mut part = Self::new(share);
         let done = work(&mut part);

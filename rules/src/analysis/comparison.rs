@@ -28,6 +28,8 @@ const NEW: usize = 1;
 /// What is compared.
 pub(super) struct Context<'a> {
     pub(super) rulesets: [&'a Ruleset; 2],
+    /// The rules of each side by name.
+    pub(super) named: &'a [HashMap<&'a str, RuleId>; 2],
     pub(super) packets: Packets,
     pub(super) compare: Compare,
     pub(super) interfaces: &'a Interfaces,
@@ -400,10 +402,7 @@ impl Context<'_> {
         let (Decider::Rule(old), Decider::Rule(new)) = (old, new) else {
             return false;
         };
-        let place = |side: usize, name: &str| {
-            let mut rules = self.rulesets[side].iter();
-            rules.find(|(_, rule)| rule.name == name).map(|(id, _)| id)
-        };
+        let place = |side: usize, name: &str| self.named[side].get(name).copied();
         let named = |side: usize, id: RuleId| {
             let rule = self.rulesets[side].rules.get(id.0 as usize);
             rule.map(|rule| rule.name.as_str())

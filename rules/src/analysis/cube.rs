@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The number of a set of values in a [`Pool`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SetId(u32);
 
 impl SetId {

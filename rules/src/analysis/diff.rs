@@ -11,6 +11,7 @@ use super::{
     axis::Packets,
     budget::Budget,
     comparison::{Comparison, Context},
+    counting::{self, CountChange},
     cube::Pool,
     describe::FieldValues,
     interfaces::Interfaces,
@@ -28,7 +29,7 @@ use crate::{
 pub enum Compare {
     /// The verdicts.
     Verdicts,
-    /// The verdicts, and under which name a packet is counted.
+    /// The verdicts, and under which names a packet is counted.
     Deciders,
 }
 
@@ -37,6 +38,8 @@ pub enum Compare {
 pub struct Diff {
     /// The changes, by old and new decider.
     pub changes: Vec<Change>,
+    /// What rules that only count have counted otherwise, in their order; [`Compare::Deciders`] only.
+    pub counts: Vec<CountChange>,
     /// What the budget did not suffice for. Outside of it, there are no other changes.
     pub undecided: Vec<Undecided>,
     interfaces: Option<Interfaces>,
@@ -92,6 +95,8 @@ pub enum Undecided {
     Old(Decider, Packets),
     /// What became of packets that this decides in the new rule set.
     New(Decider, Packets),
+    /// Whether packets of the family are counted under this name that were not, or no longer.
+    Counted(String, Packets),
     /// Anything at all about packets of the family.
     All(Packets),
 }
@@ -165,6 +170,7 @@ pub fn diff(
 ) -> Result<Diff, Contradiction> {
     let mut found = Diff {
         changes: Vec::new(),
+        counts: Vec::new(),
         undecided: Vec::new(),
         interfaces: None,
     };
@@ -172,12 +178,25 @@ pub fn diff(
         found.undecided = Packets::ALL.map(Undecided::All).to_vec();
         return Ok(found);
     };
+    let named = [old, new].map(|set| {
+        let rules = set.iter().map(|(id, rule)| (rule.name.as_str(), id));
+        rules.collect::<HashMap<&str, RuleId>>()
+    });
+    let mut counting = match compare {
+        Compare::Verdicts => Vec::new(),
+        Compare::Deciders => counting::all([old, new], &named),
+    };
     let mut changes = HashMap::new();
     for packets in Packets::ALL {
         let mut pool = Pool::new();
         let sections = [old, new].map(|set| Section::new(set, packets, &interfaces, &mut pool));
+        let counted: Vec<_> = counting
+            .iter()
+            .map(|of| counting::cubes(of, [old, new], packets, &interfaces, &mut pool))
+            .collect();
         let context = Context {
             rulesets: [old, new],
+            named: &named,
             packets,
             compare,
             interfaces: &interfaces,
@@ -185,7 +204,15 @@ pub fn diff(
             sections: &sections,
         };
         Comparison::new(context).run(budget, &mut changes, &mut found.undecided)?;
+        if !counting.is_empty() {
+            let mut questions =
+                counting::Questions::new([old, new], packets, &interfaces, &pool, &sections);
+            for (of, cubes) in counting.iter_mut().zip(&counted) {
+                questions.ask(of, cubes, budget, &mut found.undecided)?;
+            }
+        }
     }
+    found.counts = counting::changes(counting);
     found.changes = changes.into_values().collect();
     found
         .changes

@@ -12,6 +12,7 @@
 mod axis;
 mod budget;
 mod comparison;
+mod counting;
 mod cube;
 mod describe;
 mod diff;
@@ -29,6 +30,7 @@ mod witness;
 pub use self::{
     axis::Packets,
     budget::Budget,
+    counting::CountChange,
     describe::FieldValues,
     diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
     section::Decider,

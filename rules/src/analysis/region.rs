@@ -61,7 +61,12 @@ impl Region {
 
     /// The region without the values that the rule has on one axis; `None` when nothing is left.
     pub(super) fn outside(&self, axis: Axis, id: SetId, pool: &Pool) -> Option<Self> {
-        self.narrowed(axis, without(self.values(axis), pool.set(id)))
+        self.without(axis, pool.set(id))
+    }
+
+    /// The region without some values on one axis; `None` when nothing is left.
+    pub(super) fn without(&self, axis: Axis, values: &Values) -> Option<Self> {
+        self.narrowed(axis, without(self.values(axis), values))
     }
 
     /// The region with the values that the rule has on one axis; `None` when nothing is left.

@@ -11,6 +11,7 @@ use super::{
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
     region::{Partial, Point, Region, Relations},
+    values::{Values, common},
     witness::{Mac, USUAL_TTL},
 };
 
@@ -103,21 +104,18 @@ impl<'a> Search<'a> {
                 used.push(*rule);
                 return Ok(None);
             }
-            let Some(&(single, partial)) = left.iter().find(|(_, partial)| partial.count() == 1)
-            else {
+            let (single, rest): (Vec<_>, Vec<_>) = left
+                .into_iter()
+                .partition(|(_, partial)| partial.count() == 1);
+            left = rest;
+            if single.is_empty() {
                 break;
-            };
-            for axis in partial.axes() {
-                let id = cubes[single][axis as usize];
-                let values = region.values(axis).ranges().len();
-                budget.spend(1 + (values + self.pool.set(id).ranges().len()) / 8)?;
-                used.push(single);
-                match region.outside(axis, id, self.pool) {
-                    Some(outside) => region = outside,
-                    None => return Ok(None),
-                }
             }
-            let rest: Vec<usize> = left.iter().map(|(rule, _)| *rule).collect();
+            match self.outside(region, &single, cubes, used, budget)? {
+                Some(outside) => region = outside,
+                None => return Ok(None),
+            }
+            let rest = left.iter().map(|(rule, _)| *rule);
             left = self.overlapping(&region, rest, cubes, budget)?;
         }
         if let Some(point) = self.tried(&region, &left, cubes, budget)? {
@@ -143,6 +141,49 @@ impl<'a> Search<'a> {
             rules: Rc::clone(&rules),
         }));
         Ok(None)
+    }
+
+    /// What of the region rules leave that take part of it on one axis only, each of them: what one
+    /// leaves, the others take part of on their axis as before. `None` when nothing is left.
+    fn outside(
+        &self,
+        mut region: Region,
+        single: &[(usize, Partial)],
+        cubes: &[Cube],
+        used: &mut Vec<usize>,
+        budget: &mut Budget,
+    ) -> Result<Option<Region>, Exhausted> {
+        for axis in Axis::ALL {
+            let rules = single
+                .iter()
+                .filter(|(_, partial)| partial.axes().any(|of| of == axis))
+                .map(|(rule, _)| *rule);
+            let rules: Vec<usize> = rules.collect();
+            let mut ids: Vec<_> = rules
+                .iter()
+                .map(|rule| cubes[*rule][axis as usize])
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            if ids.is_empty() {
+                continue;
+            }
+            let values = region.values(axis);
+            let mut taken = Vec::new();
+            for id in ids {
+                taken.extend_from_slice(common(values, self.pool.set(id)).ranges());
+            }
+            budget.spend(1 + (values.ranges().len() + taken.len()) / 8)?;
+            match region.without(axis, &Values::from_ranges(taken)) {
+                Some(outside) => region = outside,
+                None => {
+                    used.extend(rules);
+                    return Ok(None);
+                }
+            }
+        }
+        used.extend(single.iter().map(|(rule, _)| *rule));
+        Ok(Some(region))
     }
 
     /// A packet of the region that none of the rules takes, if one is met by chance.

@@ -19,8 +19,16 @@ pub(super) enum Relation {
 /// How the values of a region, which has some, lie to those of a rule; quick when one of the sets
 /// has few ranges.
 pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
-    if region.ranges().len() > rule.ranges().len() && !meets(rule, region) {
-        return Relation::Disjoint;
+    if region.ranges().len() > rule.ranges().len() {
+        // The first range of the region that the rule does not cover decides, mostly the first.
+        let mut ranges = region.ranges().iter();
+        return if !meets(rule, region) {
+            Relation::Disjoint
+        } else if ranges.all(|range| covers(rule, *range)) {
+            Relation::Covered
+        } else {
+            Relation::Partial
+        };
     }
     let (mut some, mut all) = (false, true);
     for &(first, last) in region.ranges() {
@@ -42,6 +50,13 @@ pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
     } else {
         Relation::Disjoint
     }
+}
+
+/// Whether the set has all values of the range.
+fn covers(set: &Values, (first, last): (u128, u128)) -> bool {
+    let at = set.ranges().partition_point(|(_, end)| *end < first);
+    let range = set.ranges().get(at);
+    range.is_some_and(|(start, end)| *start <= first && last <= *end)
 }
 
 /// Whether the sets have a value in common.

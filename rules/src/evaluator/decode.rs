@@ -134,8 +134,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     let payload_length = usize::from(u16_at(header, 4)?);
     let mut protocol = u8_at(header, 6)?;
     let mut payload = if payload_length == 0 && protocol == 0 {
-        // The length is in the jumbo payload option (RFC 2675).
-        behind
+        take(behind, jumbo_payload_length(behind)?)?.0
     } else {
         take(behind, payload_length)?.0
     };
@@ -178,6 +177,17 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         upper(payload, fields, Family::Ipv6, protocol)
     } else {
         later_fragment(fields, fragment_offset, protocol)
+    }
+}
+
+/// RFC 2675, sections 2 and 3: a hop-by-hop option of type 194 has the length in 4 bytes, which is
+/// of use for more than 65,535 only. It is looked for where its senders put it, before all others.
+fn jumbo_payload_length(hop_by_hop: &[u8]) -> Result<usize, Reason> {
+    let (options, _) = take(hop_by_hop, 8)?;
+    let length = array_at(options, 4).map(u32::from_be_bytes)?;
+    match (u8_at(options, 2)?, u8_at(options, 3)?) {
+        (194, 4) if length > 65_535 => usize::try_from(length).map_err(|_| Reason::Truncated),
+        (_, _) => Err(Reason::Malformed),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Members of sets and fields that another member has.
 
-use std::{cmp::Reverse, collections::HashMap, fmt::Display, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
     diagnostics::{Code, Report, Source, Span, quoted},
@@ -18,12 +18,8 @@ const MOST_TOLD: usize = 10;
 /// The most redundant members of one list file that are shown.
 const MOST_SHOWN: usize = 3;
 
-/// Warns of redundant members of sets, list files and fields.
-pub(super) fn warn<E: Display>(
-    file: &File<'_>,
-    list: &mut impl FnMut(&str) -> Result<Source, E>,
-    report: &mut Report,
-) {
+/// Warns of redundant members of sets, fields and the list files, which are given by name.
+pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report: &mut Report) {
     let mut read: HashMap<&str, Vec<Member>> = HashMap::new();
     let mut sets: HashMap<&str, Vec<Member>> = HashMap::new();
     for set in &file.sets {
@@ -36,8 +32,8 @@ pub(super) fn warn<E: Display>(
             }
             Some(Members::File(name)) => {
                 let members = read.entry(name.value).or_insert_with(|| {
-                    let source = list(name.value).map(Arc::new);
-                    source.map_or_else(|_| Vec::new(), |source| members_of(&source, report))
+                    let source = lists.get(name.value);
+                    source.map_or_else(Vec::new, |source| members_of(source, report))
                 });
                 sets.insert(set.name.value, members.clone());
             }

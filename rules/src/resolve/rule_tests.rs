@@ -29,6 +29,7 @@ const REASONS: &[Reason] = &[
     Reason::Truncated,
     Reason::TooManyHeaders,
     Reason::TooManyTags,
+    Reason::UnknownEthertype,
 ];
 
 /// Reads the tests of a rule file; `ruleset` has its rules, unless some could not be read.

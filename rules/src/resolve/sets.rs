@@ -188,7 +188,7 @@ fn read_file(
             report.add(Code::UnreadableFile, file.span, message);
             None
         }
-        Ok(source) => match lists::parse(&Arc::new(source)) {
+        Ok(source) => match lists::parse(&source) {
             Ok(set) => Some(Arc::new(set)),
             Err(diagnostics) => {
                 report.extend(diagnostics);

@@ -1,5 +1,8 @@
 //! Frames from what they should hold: a [`Recipe`] becomes bytes with consistent lengths, unless
 //! it asks for others.
+//!
+//! [`crate::packet`] writes what hosts send: it keeps packets right and knows what its headers
+//! mean. Here each field is a number of its own, so that packets can be as wrong as they like.
 
 use super::Random;
 
@@ -256,7 +259,30 @@ pub fn recipe(random: &mut Random) -> Recipe {
     if random.percent(20) {
         recipe.padding = bytes(random, 50);
     }
+    if random.percent(1) {
+        state_no_length(random, &mut recipe);
+    }
     recipe
+}
+
+/// Makes the IP header state 0 as the length, and of IPv6 a jumbo payload option or nearly one.
+fn state_no_length(random: &mut Random, recipe: &mut Recipe) {
+    recipe.overstated = i32::MIN;
+    if let Layer3::Ipv6 { extensions, .. } = &mut recipe.layer3 {
+        let [high, low] = random.pick([0_u16, 1, u16::MAX]).to_be_bytes();
+        let body = vec![
+            random.pick([0xc2, 0xc2, 1]),
+            random.pick([4, 4, 0]),
+            high,
+            low,
+        ];
+        let first = Extension {
+            number: 0,
+            length: 0,
+            body,
+        };
+        extensions.insert(0, first);
+    }
 }
 
 /// Up to 5 VLAN tags, one more than is allowed.

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 
 use rules::{
-    canonical,
+    Loaded, canonical,
     compiler::{Target, compile},
     diagnostics::{Source, render},
+    rule_test::RuleTest,
     ruleset::{InterfacePattern, Ruleset},
     testing::{INTERFACES, Random, Shape, ruleset},
 };
 
-#[expect(clippy::panic, reason = "how a test fails")]
 fn load(text: &str) -> Ruleset {
+    load_all(text).ruleset
+}
+
+#[expect(clippy::panic, reason = "how a test fails")]
+fn load_all(text: &str) -> Loaded {
     let source = Arc::new(Source::new("rules.toml", text));
     let loaded = rules::load(&source, |_| Err("no list files"));
-    let loaded = loaded.unwrap_or_else(|errors| {
+    loaded.unwrap_or_else(|errors| {
         let shown: Vec<String> = errors.iter().map(render).collect();
         panic!("{}\n{text}", shown.join("\n"))
-    });
-    loaded.ruleset
+    })
 }
 
 const SAMPLES: [&str; 3] = [
@@ -32,11 +36,11 @@ fn samples_in_one_form_say_the_same() {
     for sample in SAMPLES {
         let source = Arc::new(Source::new("rules.toml", sample));
         let list = |name: &str| Ok::<_, String>(Source::new(name, "192.0.2.0/24\n2001:db8::/32\n"));
-        let before = rules::load(&source, list).unwrap().ruleset;
-        let text = canonical::text(&before);
-        let after = load(&text);
-        assert!(same(&before, &after), "{text}");
-        assert_eq!(canonical::text(&after), text);
+        let before = rules::load(&source, list).unwrap();
+        let text = canonical::text(&before.ruleset, &before.tests);
+        let after = load_all(&text);
+        assert!(same(&before.ruleset, &after.ruleset), "{text}");
+        assert_eq!(canonical::text(&after.ruleset, &after.tests), text);
     }
 }
 
@@ -71,12 +75,12 @@ fn random_rule_sets_in_one_form_have_the_same_image() {
                     settings: settings.clone(),
                     rules: vec![rule.clone()],
                 };
-                let text = canonical::text(&alone);
+                let text = canonical::text(&alone, &[]);
                 let source = Arc::new(Source::new("rules.toml", text));
                 let loaded = rules::load(&source, |_| Err("no list files"));
                 loaded.is_ok_and(|loaded| same(&alone, &loaded.ruleset))
             });
-            let after = load(&canonical::text(&before));
+            let after = load(&canonical::text(&before, &[]));
             compared += after.rules.len();
             assert_eq!(image(&before), image(&after));
         }
@@ -124,7 +128,73 @@ fn every_field_comes_back() {
             "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"a \\\"b\\\" \\\\\"\naction = \"count\"\n{field}\n"
         );
         let before = load(&text);
-        let written = canonical::text(&before);
+        let written = canonical::text(&before, &[]);
         assert!(same(&before, &load(&written)), "{field}\n{written}");
     }
+}
+
+const TESTS: &str = r#"
+[firewall]
+interfaces = ["eth*", "wlan0"]
+
+[[rule]]
+name = "a \u0041"
+action = "drop"
+proto = "udp"
+
+[[test]]
+name = "two \"words\""
+packet = ["udp 192.0.2.1:1 > 192.0.2.2:2", "udp [::1]:1 > [::2]:2 interface eth3"]
+expect = "drop"
+rule = "a A"
+
+[[test]]
+name = "none"
+packet = "ethertype lldp"
+expect = "pass"
+reason = "unknown_ethertype"
+
+[[test]]
+name = "half"
+packet = "tcp 192.0.2.1:1 > 192.0.2.2:2 truncate 20"
+expect = "drop"
+reason = "truncated"
+interface = "eth0"
+
+[[test]]
+name = "captured"
+pcap = "some.pcap"
+expect = "pass"
+"#;
+
+/// A capture (little-endian pcap) of one ARP frame without more than its Ethernet header.
+const CAPTURE: [u8; 54] = [
+    0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0,
+    0, //
+    0, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0, //
+    2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6,
+];
+
+#[test]
+fn tests_in_one_form_are_the_same_and_their_own_form() {
+    let source = Arc::new(Source::new("rules.toml", TESTS));
+    let list = |name: &str| Ok::<_, String>(Source::new(name, CAPTURE));
+    let before = rules::load(&source, list).unwrap();
+    let text = canonical::text(&before.ruleset, &before.tests);
+    let after = load_all(&text);
+    assert_eq!(before.tests.len(), 4);
+    assert_eq!(before.tests.len(), after.tests.len());
+    for (one, other) in before.tests.iter().zip(&after.tests) {
+        assert_eq!(one.name, other.name);
+        assert_eq!(one.expected.action, other.expected.action);
+        assert_eq!(one.expected.by, other.expected.by);
+        let packets = |test: &RuleTest| -> Vec<_> {
+            let packets = test.packets.iter();
+            packets
+                .map(|packet| (packet.frame.clone(), packet.interface.clone()))
+                .collect()
+        };
+        assert_eq!(packets(one), packets(other), "{text}");
+    }
+    assert_eq!(canonical::text(&after.ruleset, &after.tests), text);
 }

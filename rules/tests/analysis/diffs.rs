@@ -1,11 +1,11 @@
 //! Differences of random rule sets against the verdicts of the evaluator on random packets.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rules::{
     analysis::{Budget, Compare, Decider, Diff, diff},
-    evaluator::{Outcome, decode, evaluate, judge},
-    ruleset::Ruleset,
+    evaluator::{Evaluation, Outcome, decode, evaluate, judge},
+    ruleset::{Ruleset, Verdict},
     testing::{Random, Shape, probe, ruleset},
 };
 
@@ -48,6 +48,7 @@ struct Tally {
     differing_packets: usize,
     same_packets: usize,
     changes: usize,
+    counts: usize,
 }
 
 fn run(shape: Shape, pairs: usize, packets: usize) {
@@ -68,7 +69,7 @@ fn run(shape: Shape, pairs: usize, packets: usize) {
         tally.differing_packets > 0 && tally.same_packets > 0,
         "{tally:?}"
     );
-    assert!(tally.changes > 0, "{tally:?}");
+    assert!(tally.changes > 0 && tally.counts > 0, "{tally:?}");
 }
 
 #[expect(clippy::unwrap_used, reason = "how a test fails")]
@@ -79,6 +80,8 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
     check_witnesses(&verdicts, old, new);
     check_witnesses(&deciders, old, new);
     tally.changes += verdicts.changes.len();
+    tally.counts += deciders.counts.len();
+    assert!(verdicts.counts.is_empty());
     let aims = [
         old.clone(),
         new.clone(),
@@ -109,12 +112,54 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
             "{}",
             context()
         );
+        check_counts(&deciders, old, new, [&before, &after], &context);
         if differs {
             tally.differing_packets += 1;
         } else {
             tally.same_packets += 1;
         }
     }
+}
+
+/// A packet that is counted under a name on one side only shows that this was told.
+fn check_counts(
+    diff: &Diff,
+    old: &Ruleset,
+    new: &Ruleset,
+    judged: [&Evaluation; 2],
+    context: &impl Fn() -> String,
+) {
+    let [before, after] = [(old, judged[0]), (new, judged[1])].map(|(set, of)| counted(set, of));
+    let told = |name: &str| diff.counts.iter().find(|of| of.name == name);
+    for name in before.symmetric_difference(&after) {
+        if ![old, new].into_iter().any(|set| only_counts(set, name)) {
+            continue;
+        }
+        let told = told(name).map(|of| (of.lost.is_some(), of.gained.is_some()));
+        let is_told = told.is_some_and(
+            |(lost, gained)| {
+                if before.contains(name) { lost } else { gained }
+            },
+        );
+        assert!(is_told, "{name}: {told:?}: {}", context());
+    }
+}
+
+fn only_counts(ruleset: &Ruleset, name: &str) -> bool {
+    let mut rules = ruleset.rules.iter();
+    rules.any(|rule| rule.name == name && rule.verdict == Verdict::Count)
+}
+
+/// The names under which a packet is counted.
+fn counted<'a>(ruleset: &'a Ruleset, judged: &Evaluation) -> BTreeSet<&'a str> {
+    let decider = match judged.outcome {
+        Outcome::Rule(id) => Some(id),
+        Outcome::Reason(_) => None,
+    };
+    let rules = judged.counted.iter().copied().chain(decider);
+    rules
+        .map(|id| ruleset.rules[id.0 as usize].name.as_str())
+        .collect()
 }
 
 /// The rules of the one that are not in the other at the same place.
@@ -143,6 +188,17 @@ fn name(ruleset: &Ruleset, outcome: Outcome) -> String {
 
 /// Each witness is a frame that can exist, is judged as is said, and is in its own area.
 fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
+    for of in &diff.counts {
+        for (witness, with, without) in [(&of.lost, old, new), (&of.gained, new, old)] {
+            let Some(witness) = witness else { continue };
+            let frame = frame(witness);
+            let is_counted = |set: &Ruleset| {
+                let judged = evaluate(set, &frame, Some(&witness.interface));
+                counted(set, &judged).contains(of.name.as_str())
+            };
+            assert!(is_counted(with) && !is_counted(without), "{of:?}");
+        }
+    }
     for change in &diff.changes {
         for area in &change.areas {
             let witness = &area.witness;
@@ -177,7 +233,7 @@ fn a_rule_set_is_the_same_as_itself() {
             &mut Budget::default(),
         )
         .unwrap();
-        assert!(same.changes.is_empty() && same.undecided.is_empty());
+        assert!(same.changes.is_empty() && same.counts.is_empty() && same.undecided.is_empty());
     }
 }
 

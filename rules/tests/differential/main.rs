@@ -4,6 +4,7 @@
 //! A failure names the seed of its case, which `FIREWALL_SEED=<seed>` runs again alone.
 //! `FIREWALL_ROUNDS=<n>` runs n times as many cases.
 
+mod interpreted;
 mod limits;
 mod parts;
 mod updates;

@@ -73,6 +73,7 @@ fn read(name: String, bytes: &[u8]) -> Capture {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of frames")]
 fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
     let mut random = Random::new(0x0066_7261_6d65_7333);
     let (mut frames, mut well_formed) = (0, 0);
@@ -102,6 +103,7 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of frames")]
 fn the_frames_of_each_capture_are_of_the_known_classes() {
     let captures = captures();
     if captures.is_empty() {

@@ -1,0 +1,19 @@
+#!/bin/sh
+# miri.sh: interprets the parser over named, cut off and damaged frames and the walker over images of
+# every structure, and stops at undefined behaviour. Rule sets are compiled before, outside of it.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+walks=${CARGO_TARGET_DIR:-$PWD/target}/walks
+as_builder env FIREWALL_WALKS="$walks" cargo test --locked --quiet -p rules --test differential -- \
+    --exact interpreted::walks_to_interpret_go_through_every_structure
+RUSTUP_TOOLCHAIN=nightly
+# The walks are read from a file, and time is taken, both of which isolation forbids.
+interpret() {
+    as_builder env FIREWALL_WALKS="$walks" MIRIFLAGS=-Zmiri-disable-isolation \
+        cargo miri test --locked -p rules --test "$1" -- --nocapture "$2"
+}
+interpret headers agree
+interpret headers every_fixture_is_read
+interpret differential interpreted::
