@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
 use rules::{
     compiler::{Compiled, InterfaceIndex},
     diagnostics::Diagnostic,
+    ruleset::Ruleset,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -302,7 +303,7 @@ impl Daemon {
         let changes = self.changes(names, &candidate);
         let plan = plan(&filter.present()?, &candidate, &means.at_present().await?)?;
         means.progress.at(LOADING);
-        let examined = examine(&plan).await;
+        let examined = examine(&plan, candidate.ruleset()).await;
         let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))
             .map_err(|error| explained(error, &examined))?;
         Ok((
@@ -335,7 +336,7 @@ impl Daemon {
         });
         let plan = plan(&found.present()?, &candidate, &means.at_present().await?)?;
         means.progress.at(LOADING);
-        let examined = examine(&plan).await;
+        let examined = examine(&plan, candidate.ruleset()).await;
         let (filter, timing) =
             task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))
                 .map_err(|error| explained(error, &examined))?;
@@ -439,14 +440,16 @@ fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan:
 }
 
 /// Examines the interfaces that are to be attached to, and warns of what is not as it should be.
-async fn examine(plan: &plan::Plan) -> Examined {
+async fn examine(plan: &plan::Plan, ruleset: &Ruleset) -> Examined {
     let targets: Vec<&Target> = plan.targets().collect();
     let Some(target) = targets.first() else {
         return Examined::default();
     };
     let names: Vec<&str> = targets.iter().map(|target| &*target.name).collect();
     let examined = Examined::of(&names).await;
-    for warning in examined.warnings(target.modes) {
+    let mut rules = ruleset.rules.iter();
+    let ask_for_tags = rules.any(|rule| rule.matches.vlan.is_some());
+    for warning in examined.warnings(target.modes, ask_for_tags) {
         tracing::warn!("{warning}");
     }
     examined

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use self::findings::{Finding, Severity};
+use self::findings::{Finding, Mend, Severity};
 use crate::{error::Error, kernel::link::AttachMode, text::tell};
 
 /// The exit status when there are warnings.
@@ -62,12 +62,15 @@ impl Examined {
         }
     }
 
-    /// The warnings that concern a program in one of the modes, each in a line.
-    pub(crate) fn warnings(&self, modes: &[AttachMode]) -> Vec<String> {
-        let is_for = |finding: &&Finding| {
-            finding.severity == Severity::Warning
-                && (finding.id == "layers" || modes.contains(&AttachMode::Native))
-                && finding.id != "native"
+    /// What is to be known about a program in one of the modes, each in a line: the warnings, and
+    /// what hides tags from rules that ask for them, if there are such.
+    pub(crate) fn warnings(&self, modes: &[AttachMode], rules_ask_for_tags: bool) -> Vec<String> {
+        // Whether there is a native mode is told when the driver has answered.
+        let is_for = |finding: &&Finding| match finding.id {
+            findings::NATIVE => false,
+            findings::VLAN => rules_ask_for_tags && modes.contains(&AttachMode::Native),
+            findings::LAYERS => finding.severity == Severity::Warning,
+            _ => finding.severity == Severity::Warning && modes.contains(&AttachMode::Native),
         };
         let warnings = self.0.iter().flat_map(|(name, findings)| {
             let findings = findings.iter().filter(is_for);
@@ -81,7 +84,9 @@ impl Examined {
         let findings = self.0.iter().filter(|(name, _)| name == interface);
         let obstacles: Vec<String> = findings
             .flat_map(|(_, findings)| findings)
-            .filter(|finding| finding.severity == Severity::Error && finding.id != "program")
+            .filter(|finding| {
+                finding.severity == Severity::Error && finding.id != findings::PROGRAM
+            })
             .map(ToString::to_string)
             .collect();
         (!obstacles.is_empty()).then(|| obstacles.join("; "))
@@ -118,9 +123,12 @@ fn to_text(findings: &[Finding]) -> String {
             mend,
         } = finding;
         text.push_str(&format!("{severity:7}  {id:12}  {message}\n"));
-        if let Some(mend) = mend {
-            text.push_str(&format!("{:23}mend: {mend}\n", ""));
-        }
+        let mend = match mend {
+            None => continue,
+            Some(Mend::Command(command)) => format!("run: {command}"),
+            Some(Mend::Advice(advice)) => advice.clone(),
+        };
+        text.push_str(&format!("{:23}{mend}\n", ""));
     }
     text
 }

@@ -16,15 +16,27 @@ pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// What was found, in one line.
     pub(crate) message: String,
-    /// The command, or the setting in the rule file, that mends it.
-    pub(crate) mend: Option<String>,
+    /// What mends it.
+    #[serde(flatten)]
+    pub(crate) mend: Option<Mend>,
+}
+
+/// What mends a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mend {
+    /// A command to run.
+    Command(String),
+    /// Something else to do.
+    Advice(String),
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { message, mend, .. } = self;
         match mend {
-            Some(mend) => write!(f, "{message}: `{mend}`"),
+            Some(Mend::Command(command)) => write!(f, "{message}: `{command}`"),
+            Some(Mend::Advice(advice)) => write!(f, "{message}: {advice}"),
             None => f.write_str(message),
         }
     }
@@ -59,6 +71,18 @@ impl fmt::Display for Severity {
 /// header: a page less headroom, and less what the kernel keeps behind the frame.
 const ONE_BUFFER: u32 = 4096 - 256 - 320 - 14;
 
+/// The finding whether there is native XDP.
+pub(super) const NATIVE: &str = "native";
+
+/// The finding about interfaces on top of each other.
+pub(super) const LAYERS: &str = "layers";
+
+/// The findings about XDP programs.
+pub(super) const PROGRAM: &str = "program";
+
+/// The finding that matters to rules with `vlan` alone.
+pub(super) const VLAN: &str = "vlan";
+
 /// The name of the program that libxdp attaches for several programs.
 const DISPATCHER: &str = "xdp_dispatcher";
 
@@ -85,7 +109,7 @@ fn finding(
     id: &'static str,
     severity: Severity,
     message: impl Into<String>,
-    mend: Option<String>,
+    mend: Option<Mend>,
 ) -> Option<Finding> {
     Some(Finding {
         id,
@@ -93,6 +117,14 @@ fn finding(
         message: message.into(),
         mend,
     })
+}
+
+fn command(command: String) -> Option<Mend> {
+    Some(Mend::Command(command))
+}
+
+fn advice(advice: &str) -> Option<Mend> {
+    Some(Mend::Advice(advice.to_owned()))
 }
 
 fn ethernet(facts: &Facts) -> Option<Finding> {
@@ -103,7 +135,7 @@ fn ethernet(facts: &Facts) -> Option<Finding> {
         "ethernet",
         Severity::Error,
         "its packets have no Ethernet header, as those of tunnels: it cannot be filtered",
-        Some("take it out of `interfaces`; nftables can judge what leaves a tunnel".into()),
+        advice("take it out of `interfaces`; nftables can judge what leaves a tunnel"),
     )
 }
 
@@ -120,22 +152,22 @@ fn driver(facts: &Facts) -> Option<Finding> {
 fn native(facts: &Facts) -> Option<Finding> {
     match facts.xdp {
         Some(features) if features.native() => finding(
-            "native",
+            NATIVE,
             Severity::Ok,
             "the driver runs XDP programs (native mode)",
             None,
         ),
         Some(_) => finding(
-            "native",
+            NATIVE,
             Severity::Warning,
             "the driver has no native XDP: programs run later, where they are slower (generic mode)",
-            Some("set `mode = \"auto\"` or `mode = \"generic\"` in the rule file".into()),
+            advice("set `mode = \"auto\"` or `mode = \"generic\"` in the rule file"),
         ),
         None => finding(
-            "native",
+            NATIVE,
             Severity::Note,
             "this kernel does not tell whether the driver has native XDP (Linux 6.3 does)",
-            Some("set `mode = \"auto\"` in the rule file".into()),
+            advice("set `mode = \"auto\"` in the rule file"),
         ),
     }
 }
@@ -144,12 +176,15 @@ fn native(facts: &Facts) -> Option<Finding> {
 fn layers(facts: &Facts) -> Option<Finding> {
     let lowers = facts.lowers.join("`, `");
     let quoted = facts.lowers.join("\", \"");
-    let mend = (!facts.lowers.is_empty())
-        .then(|| format!("set `interfaces = [\"{quoted}\"]` in the rule file"));
+    let mend = (!facts.lowers.is_empty()).then(|| {
+        Mend::Advice(format!(
+            "set `interfaces = [\"{quoted}\"]` in the rule file"
+        ))
+    });
     match facts.kind.as_deref() {
         Some("bond") => {
             return finding(
-                "layers",
+                LAYERS,
                 Severity::Note,
                 format!(
                     "it is a bond of `{lowers}`: native XDP depends on its mode (Linux 5.15) and on \
@@ -165,7 +200,7 @@ fn layers(facts: &Facts) -> Option<Finding> {
                 format!("`{lowers}`")
             };
             return finding(
-                "layers",
+                LAYERS,
                 Severity::Warning,
                 format!(
                     "it is a {kind}: packets have been through the stack before they reach it; \
@@ -179,7 +214,7 @@ fn layers(facts: &Facts) -> Option<Finding> {
     let (upper, kind) = facts.upper.as_ref()?;
     let kind = kind.as_deref().unwrap_or("upper interface");
     finding(
-        "layers",
+        LAYERS,
         Severity::Note,
         format!("it is a port of the {kind} `{upper}`: packets are judged before they get there"),
         None,
@@ -189,7 +224,7 @@ fn layers(facts: &Facts) -> Option<Finding> {
 fn state(facts: &Facts) -> Option<Finding> {
     if !facts.is_up {
         let mend = format!("ip link set dev {} up", facts.name);
-        return finding("state", Severity::Note, "it is down", Some(mend));
+        return finding("state", Severity::Note, "it is down", command(mend));
     }
     if !facts.has_carrier {
         return finding("state", Severity::Note, "it is up, without carrier", None);
@@ -205,27 +240,14 @@ fn mtu(facts: &Facts) -> Option<Finding> {
     let takes_frags = facts.program_takes_frags && facts.xdp.is_some_and(|xdp| xdp.frags());
     // A veth takes from its pair what the other end may send.
     let (name, mtu, whose) = match &facts.peer {
-        Some(Peer::Seen {
-            name,
-            mtu,
-            is_elsewhere,
-            ..
-        }) => {
-            let place = if *is_elsewhere {
-                ", in its network namespace"
-            } else {
-                ""
-            };
-            (
-                name,
-                *mtu,
-                format!("the MTU of its other end `{name}`{place}"),
-            )
+        Some(Peer::Seen { name, mtu, .. }) => {
+            (name, *mtu, format!("its other end `{name}` has an"))
         }
-        Some(Peer::Hidden) | None => (&facts.name, facts.mtu, "its MTU".to_owned()),
+        Some(Peer::Hidden) | None => (&facts.name, facts.mtu, "it has an".to_owned()),
     };
+    let message = format!("{whose} MTU of {mtu}");
     if takes_frags || mtu <= ONE_BUFFER {
-        return finding("mtu", Severity::Ok, format!("{whose} is {mtu}"), None);
+        return finding("mtu", Severity::Ok, message, None);
     }
     let why = if facts.program_takes_frags {
         "the driver has native XDP for frames in one buffer only"
@@ -235,8 +257,8 @@ fn mtu(facts: &Facts) -> Option<Finding> {
     finding(
         "mtu",
         Severity::Error,
-        format!("{whose} is {mtu}: {why}, of most drivers at most {ONE_BUFFER}"),
-        Some(format!("ip link set dev {name} mtu {ONE_BUFFER}")),
+        format!("{message}: {why}, with most drivers at most {ONE_BUFFER}"),
+        command(format!("ip link set dev {name} mtu {ONE_BUFFER}")),
     )
 }
 
@@ -267,7 +289,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
                  XDP needs as many",
                 counted(rx as usize, "queue")
             ),
-            Some(mend),
+            command(mend),
         );
     }
     let driver = facts.driver.as_deref();
@@ -275,12 +297,12 @@ fn queues(facts: &Facts) -> Option<Finding> {
     if driver == Some("virtio_net") && channels.max_combined < channels.combined + facts.cpus {
         let most = channels.max_combined.saturating_sub(facts.cpus);
         let mend = if most > 0 {
-            format!("ethtool -L {name} combined {most}")
+            Mend::Command(format!("ethtool -L {name} combined {most}"))
         } else {
-            format!(
+            Mend::Advice(format!(
                 "give the virtual machine a device of {} queues",
                 channels.combined + facts.cpus
-            )
+            ))
         };
         return finding(
             "queues",
@@ -302,7 +324,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
                 "it uses {} of {} queues: native XDP needs twice as many as are in use",
                 channels.combined, channels.max_combined
             ),
-            Some(format!(
+            command(format!(
                 "ethtool -L {name} combined {}",
                 (channels.max_combined / 2).max(1)
             )),
@@ -339,7 +361,7 @@ fn tags(facts: &Facts) -> Option<Finding> {
             .to_owned(),
     };
     let mend = format!("ethtool -K {name} {offload} off");
-    finding("vlan", Severity::Warning, message, Some(mend))
+    finding(VLAN, Severity::Note, message, command(mend))
 }
 
 fn merging(facts: &Facts) -> Option<Finding> {
@@ -359,7 +381,7 @@ fn merging(facts: &Facts) -> Option<Finding> {
                     "{what} is on: packets are judged after they were merged, or the driver \
                      refuses a native program"
                 ),
-                Some(format!("ethtool -K {name} {option} off")),
+                command(format!("ethtool -K {name} {option} off")),
             );
         }
     }
@@ -382,7 +404,7 @@ fn header_split(facts: &Facts) -> Option<Finding> {
         )
     };
     let mend = format!("ethtool -G {} tcp-data-split off", facts.name);
-    finding("header-split", severity, message, Some(mend))
+    finding("header-split", severity, message, command(mend))
 }
 
 fn pair(facts: &Facts) -> Option<Finding> {
@@ -412,7 +434,7 @@ fn pair(facts: &Facts) -> Option<Finding> {
 fn programs(facts: &Facts) -> Vec<Finding> {
     if facts.programs.is_empty() {
         let message = "it has no XDP program";
-        return finding("program", Severity::Ok, message, None)
+        return finding(PROGRAM, Severity::Ok, message, None)
             .into_iter()
             .collect();
     }
@@ -436,7 +458,7 @@ fn program_on(facts: &Facts, program: &Program) -> Option<Finding> {
     if name.as_deref() == Some(firewall_ebpf::abi::PROGRAM) {
         let message = format!("a firewall is attached in {mode} mode: {described}");
         let mend = "firewall status".to_owned();
-        return finding("program", Severity::Note, message, Some(mend));
+        return finding(PROGRAM, Severity::Note, message, command(mend));
     }
     let held = match link {
         Some(link) => format!("by link {link}"),
@@ -461,10 +483,10 @@ fn program_on(facts: &Facts, program: &Program) -> Option<Finding> {
         format!("ip link set dev {interface} {mode} off")
     };
     finding(
-        "program",
+        PROGRAM,
         Severity::Error,
         format!("{what} is attached in {mode} mode, {held}: {described}; it is never replaced"),
-        Some(mend),
+        command(mend),
     )
 }
 
@@ -474,4 +496,185 @@ fn is_native(facts: &Facts) -> bool {
 
 fn is_on(facts: &Facts, offload: &str) -> bool {
     facts.offloads.get(offload) == Some(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{generic_netlink::XdpFeatures, interfaces::Attached, kernel::ethtool::Channels};
+
+    /// A card that is well.
+    fn card() -> Facts {
+        Facts {
+            name: "eth0".into(),
+            kind: None,
+            driver: Some("ice".into()),
+            is_loopback: false,
+            has_ethernet: true,
+            is_up: true,
+            has_carrier: true,
+            mtu: 1500,
+            channels: Some(Channels {
+                max_combined: 16,
+                combined: 8,
+                ..Channels::default()
+            }),
+            offloads: BTreeMap::new(),
+            splits_headers: Some(false),
+            xdp: Some(XdpFeatures(1 | 32)),
+            programs: Vec::new(),
+            upper: None,
+            lowers: Vec::new(),
+            peer: None,
+            cpus: 4,
+            program_takes_frags: true,
+        }
+    }
+
+    /// Everything that is not well, a finding in a line.
+    fn complaints(facts: &Facts) -> String {
+        let findings = examine(facts).into_iter();
+        let lines: Vec<String> = findings
+            .filter(|finding| finding.severity != Severity::Ok)
+            .map(|finding| format!("{} {}: {finding}", finding.severity, finding.id))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn nothing_is_said_against_a_card_that_is_well() {
+        assert_eq!(complaints(&card()), "");
+    }
+
+    #[test]
+    fn virtual_interfaces_are_filtered_below() {
+        let vlan = Facts {
+            name: "eth0.7".into(),
+            kind: Some("vlan".into()),
+            driver: Some("802.1Q VLAN Support".into()),
+            channels: None,
+            xdp: Some(XdpFeatures(0)),
+            lowers: vec!["eth0".into()],
+            ..card()
+        };
+        insta::assert_snapshot!("vlan", complaints(&vlan));
+        let bond = Facts {
+            name: "bond0".into(),
+            kind: Some("bond".into()),
+            lowers: vec!["eth0".into(), "eth1".into()],
+            ..card()
+        };
+        insta::assert_snapshot!("bond", complaints(&bond));
+        let dummy = Facts {
+            kind: Some("dummy".into()),
+            driver: None,
+            channels: None,
+            xdp: Some(XdpFeatures(0)),
+            ..card()
+        };
+        insta::assert_snapshot!("dummy", complaints(&dummy));
+    }
+
+    #[test]
+    fn a_large_mtu_is_an_error_where_frames_must_be_in_one_buffer() {
+        let large = Facts {
+            mtu: 9000,
+            ..card()
+        };
+        assert_eq!(complaints(&large), "");
+        let old_driver = Facts {
+            xdp: Some(XdpFeatures(1)),
+            ..large.clone()
+        };
+        insta::assert_snapshot!("mtu-driver", complaints(&old_driver));
+        let old_kernel = Facts {
+            program_takes_frags: false,
+            ..large
+        };
+        insta::assert_snapshot!("mtu-kernel", complaints(&old_kernel));
+    }
+
+    #[test]
+    fn queues_are_counted_as_the_driver_counts_them() {
+        let with = |driver: &str, combined, max_combined| Facts {
+            driver: Some(driver.into()),
+            channels: Some(Channels {
+                combined,
+                max_combined,
+                ..Channels::default()
+            }),
+            ..card()
+        };
+        let all = [
+            with("virtio_net", 4, 8),
+            with("virtio_net", 4, 6),
+            with("virtio_net", 4, 4),
+            with("ena", 4, 8),
+            with("ena", 8, 8),
+        ];
+        let told: Vec<String> = all.iter().map(complaints).collect();
+        assert!(told[0].is_empty() && told[3].is_empty(), "{told:?}");
+        insta::assert_snapshot!("queues", told.join("\n"));
+    }
+
+    #[test]
+    fn offloads_that_hide_or_merge_are_told() {
+        let facts = Facts {
+            offloads: [("rx-vlan-hw-parse", true), ("rx-lro", true)]
+                .map(|(name, on)| (name.to_owned(), on))
+                .into(),
+            splits_headers: Some(true),
+            ..card()
+        };
+        insta::assert_snapshot!("offloads", complaints(&facts));
+    }
+
+    #[test]
+    fn programs_are_told_with_how_they_are_detached() {
+        let program = |name: Option<&str>, link, mode| Program {
+            attached: Attached { mode, program: 7 },
+            name: name.map(str::to_owned),
+            link,
+        };
+        let facts = Facts {
+            programs: vec![
+                program(Some("xdp_dispatcher"), None, AttachMode::Native),
+                program(Some("other"), Some(3), AttachMode::Native),
+                program(Some("other"), None, AttachMode::Generic),
+                program(None, None, AttachMode::Native),
+                program(Some("firewall"), Some(4), AttachMode::Native),
+            ],
+            ..card()
+        };
+        insta::assert_snapshot!("programs", complaints(&facts));
+    }
+
+    #[test]
+    fn the_other_end_of_a_pair_counts() {
+        let veth = |peer| Facts {
+            kind: Some("veth".into()),
+            driver: Some("veth".into()),
+            channels: Some(Channels {
+                max_rx: 4,
+                rx: 1,
+                tx: 1,
+                ..Channels::default()
+            }),
+            peer: Some(peer),
+            program_takes_frags: false,
+            ..card()
+        };
+        let peer = |mtu, tx| Peer::Seen {
+            name: "eth1".into(),
+            is_elsewhere: false,
+            mtu,
+            tx: Some(tx),
+            hides_tags: Some(false),
+        };
+        let all = [peer(9000, 1), peer(1500, 2), peer(1500, 8), Peer::Hidden];
+        let told: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
+        insta::assert_snapshot!("pairs", told.join("\n"));
+    }
 }

@@ -70,11 +70,9 @@ fn what_xdp_loader_attached_is_named_and_untouched() {
         "xdpfilt_alw_all"
     };
     assert_eq!(name, expected);
-    let rules = machine.write_rules("pass", &drop_port("one", 1));
     for mode in ["native", "generic", "auto"] {
-        let text = fs::read_to_string(&rules).unwrap();
-        let file =
-            machine.write_file(&text.replace("policy", &format!("mode = \"{mode}\"\npolicy")));
+        let text = format!("[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"{mode}\"\n");
+        let file = machine.write_file(&text);
         let said = machine.run(["apply", file.to_str().unwrap()]);
         assert_eq!(said.status.code(), Some(1), "{said:?}");
         let message = format!(
@@ -91,7 +89,7 @@ fn what_xdp_loader_attached_is_named_and_untouched() {
         message.contains(&format!("`{name}`, id {theirs}")),
         "{message}"
     );
-    let mend = finding["mend"].as_str().unwrap();
+    let mend = finding["command"].as_str().unwrap();
     if is_behind {
         let unloaded = loader(&machine, &["unload", "--all", interface]);
         assert!(unloaded.status.success(), "{unloaded:?}");

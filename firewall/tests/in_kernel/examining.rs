@@ -42,9 +42,9 @@ fn a_veth_pair_is_well() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_dummy_has_no_native_mode() {
-    let machine = machine(&["link add fw-dummy type dummy"]);
-    insta::assert_snapshot!(doctor(&machine, "fw-dummy"));
+fn a_functional_block_has_no_native_mode() {
+    let machine = machine(&["link add fw-ifb type ifb"]);
+    insta::assert_snapshot!(doctor(&machine, "fw-ifb"));
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn a_bridge_is_filtered_on_its_ports() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_vlan_is_filtered_below() {
+fn a_macvlan_is_filtered_below() {
     let machine = machine(&[
         "link add fw-a type veth peer name fw-b",
-        "link add link fw-a name fw-a.7 type vlan id 7",
+        "link add link fw-a name fw-mac type macvlan",
     ]);
-    insta::assert_snapshot!(doctor(&machine, "fw-a.7"));
+    insta::assert_snapshot!(doctor(&machine, "fw-mac"));
 }
 
 #[test]
@@ -87,18 +87,29 @@ fn what_is_found_is_what_apply_meets_and_the_command_mends_it() {
         "link set fw-a up",
         "link set fw-b up",
     ]);
-    // Queues in use: of the other end both.
-    let mut more = machine.command("ethtool");
-    more.args(["-L", "fw-b", "tx", "2"]);
     let finding = finding(&machine, "fw-a", "queues");
     assert_eq!(finding["severity"], "error", "{finding}");
-    let mend = finding["mend"].as_str().unwrap();
+    let mend = finding["command"].as_str().unwrap();
     let rules = machine.write_file("[firewall]\ninterfaces = [\"fw-a\"]\n");
     let said = machine.run(["apply", rules.to_str().unwrap()]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     assert!(said.stderr.contains(mend), "{said:?}");
     run(&machine, mend);
     let _daemon = machine.apply(&rules);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn apply_warns_of_hidden_tags_when_rules_ask_for_them_and_only_then() {
+    let machine = machine(&["link add fw-a type veth peer name fw-b"]);
+    let warning = "WARN `fw-a`: `fw-b` leaves the tags of its VLAN interfaces beside the frame";
+    let file =
+        |rules: &str| machine.write_file(&format!("[firewall]\ninterfaces = [\"fw-a\"]\n{rules}"));
+    drop(machine.apply(&file("")));
+    assert!(!machine.log().contains(warning), "{}", machine.log());
+    let rule = "[[rule]]\nname = \"tagged\"\naction = \"drop\"\nvlan = 7\n";
+    drop(machine.apply(&file(rule)));
+    assert!(machine.log().contains(warning), "{}", machine.log());
 }
 
 #[test]
