@@ -98,11 +98,11 @@ impl LinkEvents {
                     Ok((datagram, _)) => self.touched.add(&datagram),
                     // `ENOBUFS`: events came faster than they were read, and some are lost.
                     Err(error) => {
+                        self.touched.any = true;
                         if error.raw_os_error() != Some(libc::ENOBUFS) {
                             tracing::warn!(%error, "events of network interfaces are not received");
                             tokio::time::sleep(Duration::from_secs(1)).await;
                         }
-                        self.touched.any = true;
                     }
                 },
             }

@@ -113,22 +113,26 @@ impl Daemon {
 
     /// Takes the steps that concern links alone.
     async fn relink(&mut self, selection: Selection, file: &RuleFile) -> Result<(), Error> {
-        let now = Instant::now();
-        let resting: BTreeSet<InterfaceIndex> = self
-            .refusals
-            .iter()
-            .filter(|refusal| refusal.due() > now)
-            .map(|refusal| refusal.index)
-            .collect();
         let Some(filter) = &mut self.filter else {
             return Ok(());
         };
+        let now = Instant::now();
+        let present = filter.present()?;
+        let has_link = |index| {
+            let mut links = present.links.iter();
+            links.any(|link| link.interface == Some(index))
+        };
+        let resting: BTreeSet<InterfaceIndex> = self
+            .refusals
+            .iter()
+            .filter(|refusal| refusal.due() > now && !has_link(refusal.index))
+            .map(|refusal| refusal.index)
+            .collect();
         let interfaces: Vec<_> = selection
             .interfaces
             .iter()
             .filter(|interface| !resting.contains(&interface.index))
             .collect();
-        let present = filter.present()?;
         let (Some(size), Some(capacity)) = (present.size, present.capacity) else {
             return Ok(());
         };

@@ -13,6 +13,7 @@ use benches::{
     packet::Packet,
     traffic::Sender,
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -400,6 +401,29 @@ fn a_hundred_interfaces_at_once_are_attached_in_a_few_steps() {
     ip_batch(&machine, &commands);
     wait_until("all are forgotten", || pinned(&machine).is_empty());
     await_state(&machine, "fwx*", "waiting");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn events_that_are_lost_are_made_up_for() {
+    let machine = Machine::new();
+    let daemon = machine.apply(&write(&machine, "\"fwx*\"", &drop_port("one", 1)));
+    // More events than the socket of a daemon that does not read has room for.
+    daemon.signal(Signal::SIGSTOP);
+    let mut commands = "link add fwz0 type veth peer name fwy9\n".to_owned();
+    for round in 0..400 {
+        commands += &format!("link set fwz0 mtu {}\n", 1400 + round % 2);
+    }
+    ip_batch(&machine, &commands);
+    let sockets = fs::read_to_string(format!("/proc/{}/net/netlink", daemon.child.id())).unwrap();
+    let drops = |line: &str| line.split_whitespace().nth(8).unwrap().parse::<u64>().ok();
+    let lost: u64 = sockets.lines().skip(1).filter_map(drops).sum();
+    assert!(lost > 0, "{sockets}");
+    add(&machine, 0);
+    daemon.signal(Signal::SIGCONT);
+    await_state(&machine, "fwx0", "attached");
+    send(&machine, "fwy0", 1, 3);
+    await_count(&machine, "one", 3);
 }
 
 #[test]
