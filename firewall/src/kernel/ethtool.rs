@@ -1,6 +1,7 @@
 //! What a driver tells of an interface through `ioctl(SIOCETHTOOL)`, which needs no privileges
 //! (`dev_ethtool`, `net/ethtool/ioctl.c`). The structures are those of
-//! `include/uapi/linux/ethtool.h`; each is a block of 32-bit words here.
+//! `include/uapi/linux/ethtool.h`; each is a block of 32-bit words here, made as long as the
+//! structure that is read from it by number.
 
 #![expect(
     unsafe_code,
