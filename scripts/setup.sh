@@ -32,6 +32,11 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
+# Also where only root looks.
+has_for_root() {
+    PATH="$PATH:/usr/sbin:/sbin" has "$1"
+}
+
 # install_packages COMMAND PACKAGE...: installs Debian packages for the sake of a command.
 install_packages() {
     missing=$1
@@ -154,6 +159,11 @@ test_commands() {
             fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
         nft --version >/dev/null 2>&1 || install_packages nft nftables ||
             fail "the command \`nft\` is missing" "run \`apt-get install nftables\` as root"
+        for pair in ethtool:ethtool xdp-loader:xdp-tools; do
+            has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
+                fail "the command \`${pair%:*}\` is missing" \
+                    "run \`apt-get install ${pair#*:}\` as root"
+        done
     fi
 }
 
@@ -161,7 +171,7 @@ test_commands() {
 other_firewalls() {
     has apt-get && [ "$(id -u)" = 0 ] || return 0
     for pair in nft:nftables iptables-legacy:iptables ipset:ipset xdp-filter:xdp-tools; do
-        PATH="$PATH:/usr/sbin:/sbin" has "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
+        has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
             say "there is no ${pair%:*}; the measurements leave it out"
     done
 }

@@ -39,6 +39,16 @@ pub(crate) enum AttachmentError {
     NoLink(String),
 }
 
+/// What came of the steps of a plan.
+pub(crate) struct Established {
+    /// The links that are to be.
+    pub(crate) attachments: Vec<Attachment>,
+    /// Those that are not: [`release`] detaches them.
+    pub(crate) leaving: Vec<Attachment>,
+    /// The interfaces that refused, of those that may, or were gone.
+    pub(crate) refused: Vec<(Target, AttachError)>,
+}
+
 /// The programs that links are given, or given back.
 pub(crate) struct Programs<'a> {
     /// The program that runs now, if it could be opened.
@@ -84,42 +94,68 @@ pub(crate) fn establish(
     pins: &Pins,
     programs: &Programs<'_>,
     undo: &mut Undo,
-) -> Result<Vec<Attachment>, AttachmentError> {
-    let mut attachments = Vec::with_capacity(steps.len());
+) -> Result<Established, AttachmentError> {
+    let mut present = present.to_vec();
+    let mut established = Established {
+        attachments: Vec::with_capacity(steps.len()),
+        leaving: Vec::new(),
+        refused: Vec::new(),
+    };
     for step in steps {
         match step {
             LinkStep::Forget { name } => {
                 tracing::warn!("interface `{name}` was removed or detached by somebody else");
                 pins::unpin(&pins.link(name))?;
             }
+            LinkStep::Rename { name, to } => rename(&mut present, name, to, pins, undo)?,
             LinkStep::Keep { name } => {
-                let attachment = find(present, name)?;
+                let attachment = find(&present, name)?;
                 if programs.differ {
                     replace(attachment, programs, undo)?;
                 }
-                attachments.push(attachment.clone());
+                established.attachments.push(attachment.clone());
             }
-            LinkStep::Attach(target) => attachments.push(attach(target, pins, programs, undo)?),
+            LinkStep::Attach(target) => {
+                established.note(target, attach(target, pins, programs, undo))?;
+            }
             LinkStep::Reattach { name, from, target } => {
-                let attachment = find(present, name)?;
+                let attachment = find(&present, name)?;
                 tracing::warn!("`{name}` is not filtered while its mode changes");
                 remove(attachment, pins)?;
                 restore(attachment, *from, target.index, pins, programs, undo);
-                attachments.push(attach(target, pins, programs, undo)?);
+                established.note(target, attach(target, pins, programs, undo))?;
             }
-            LinkStep::Detach { .. } => {}
+            LinkStep::Detach { name } => established.leaving.push(find(&present, name)?.clone()),
         }
     }
-    Ok(attachments)
+    Ok(established)
+}
+
+impl Established {
+    /// Takes note of a link, or of a refusal that is no error.
+    fn note(
+        &mut self,
+        target: &Target,
+        attached: Result<Attachment, AttachmentError>,
+    ) -> Result<(), AttachmentError> {
+        match attached {
+            Ok(attachment) => self.attachments.push(attachment),
+            Err(AttachmentError::Attach(error))
+                if !target.required || matches!(error, AttachError::Gone { .. }) =>
+            {
+                self.refused.push((target.clone(), error));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
 }
 
 /// Detaches what is no longer wanted. What fails is logged: the new rules are in force already.
-pub(crate) fn release(steps: &[LinkStep], present: &[Attachment], pins: &Pins) {
-    for step in steps {
-        let LinkStep::Detach { name } = step else {
-            continue;
-        };
-        match find(present, name).and_then(|attachment| remove(attachment, pins)) {
+pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
+    for attachment in leaving {
+        let name = &attachment.link.interface();
+        match remove(attachment, pins) {
             Ok(()) => tracing::info!("detached from `{name}`"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -127,6 +163,27 @@ pub(crate) fn release(steps: &[LinkStep], present: &[Attachment], pins: &Pins) {
             ),
         }
     }
+}
+
+/// Gives a pin another name.
+fn rename(
+    present: &mut [Attachment],
+    name: &str,
+    to: &str,
+    pins: &Pins,
+    undo: &mut Undo,
+) -> Result<(), AttachmentError> {
+    let attachment = present
+        .iter_mut()
+        .find(|attachment| attachment.name == name)
+        .ok_or_else(|| AttachmentError::NoLink(name.to_owned()))?;
+    let (before, after) = (pins.link(name), pins.link(to));
+    pins::rename(&before, &after)?;
+    to.clone_into(&mut attachment.name);
+    undo.push("give a link its name back", move || {
+        pins::rename(&after, &before)
+    });
+    Ok(())
 }
 
 /// Detaches a link and removes its pin.

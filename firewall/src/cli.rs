@@ -97,6 +97,11 @@ enum Subcommands {
         file: PathBuf,
         #[command(flatten)]
         memory: Memory,
+        /// Attach to named interfaces that are not there once they are, in place of an error
+        ///
+        /// Interfaces that a glob fits, or that were there before, are waited for without it.
+        #[arg(long)]
+        wait: bool,
         /// Load another object file than the one built in; for development
         #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
         object: Option<PathBuf>,
@@ -144,6 +149,18 @@ enum Subcommands {
         json: bool,
         #[command(flatten)]
         analysis: Analysis,
+    },
+    /// Show what keeps an interface from being filtered, or from being filtered fast
+    ///
+    /// Each finding comes with the command that mends it. Nothing is attached or changed; needs no
+    /// privileges, and tells less without. The exit status is 0 when all is well, 1 when there are
+    /// warnings, and 2 when there are errors or there is no such interface.
+    Doctor {
+        /// The interface
+        interface: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have the daemon read its rule file again
     Reload,
@@ -219,6 +236,8 @@ pub(crate) enum Command {
         file: PathBuf,
         /// The most memory for an image map; `None` leaves it to the daemon that runs.
         max_memory: Option<Budget>,
+        /// Whether to wait for names of interfaces that are not there.
+        wait: bool,
         /// An object file in place of the one built in.
         object: Option<PathBuf>,
     },
@@ -231,6 +250,13 @@ pub(crate) enum Command {
     },
     /// Compare two rule files.
     Diff(diff::Options),
+    /// Examine an interface.
+    Doctor {
+        /// Its name.
+        interface: String,
+        /// Whether as JSON.
+        json: bool,
+    },
     /// Read the rule file again.
     Reload,
     /// Show what is loaded.
@@ -272,10 +298,12 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
         Subcommands::Apply {
             file,
             memory,
+            wait,
             object,
         } => Command::Apply {
             file: std::path::absolute(file)?,
             max_memory: memory.max_memory,
+            wait,
             object,
         },
         Subcommands::Check {
@@ -318,6 +346,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             json,
             budget: analysis.budget,
         }),
+        Subcommands::Doctor { interface, json } => Command::Doctor { interface, json },
         Subcommands::Reload => Command::Reload,
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },

@@ -26,12 +26,14 @@ pub(crate) async fn apply(
     config: &Config,
     file: PathBuf,
     max_memory: Option<Budget>,
+    wait: bool,
     object: Option<&Path>,
 ) -> Result<(), Error> {
     loaded::require_access(config)?;
     let request = Request::Apply {
         file: file.clone(),
         max_memory,
+        wait,
     };
     match lock_or_answer(config, &request).await? {
         Reached::Daemon(message) => {
@@ -42,7 +44,7 @@ pub(crate) async fn apply(
             host::lift_memory_limit();
             let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
             let budget = max_memory.unwrap_or(Budget::DEFAULT);
-            daemon::run(config, lock, file, budget, object).await
+            daemon::run(config, lock, file, wait, budget, object).await
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     generation::Generation,
     lock::Places,
     times::{InForce, Times},
+    unattached::Unattached,
 };
 
 /// The longest request in bytes, with its line feed.
@@ -65,6 +66,9 @@ pub(crate) enum Request {
         /// The most memory for an image map, from now on; without it that of the daemon stays.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_memory: Option<Budget>,
+        /// Whether names of interfaces that are not there are waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        wait: bool,
     },
     /// Bring the file in force into force again.
     Reload,
@@ -85,6 +89,9 @@ pub(crate) enum Answer {
         /// How long that took.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         times: Option<Times>,
+        /// The interfaces that are to be filtered and are not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unattached: Vec<Unattached>,
     },
     /// It was done.
     Done {
@@ -102,11 +109,12 @@ pub(crate) enum Answer {
 
 impl Answer {
     /// The sign of life of this process, which has brought `in_force` into force.
-    pub(crate) fn alive(in_force: Option<InForce>) -> Self {
+    pub(crate) fn alive(in_force: Option<&InForce>) -> Self {
         Self::Alive {
             pid: std::process::id(),
             generation: in_force.map(|in_force| in_force.generation),
             times: in_force.map(|in_force| in_force.times),
+            unattached: in_force.map_or_else(Vec::new, |in_force| in_force.unattached.clone()),
         }
     }
 }
@@ -221,7 +229,7 @@ async fn converse(
     let (reader, mut writer) = stream.split();
     let line = timeout(PATIENCE, read_line(reader, MAX_REQUEST)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Ping) => Answer::alive(*in_force.borrow()),
+        Ok(Request::Ping) => Answer::alive(in_force.borrow().as_ref()),
         Ok(request) => carry_out(request, orders).await,
         Err(error) => Answer::Failed {
             message: format!("the request was not understood: {error}"),
@@ -299,6 +307,7 @@ mod tests {
     const IN_FORCE: InForce = InForce {
         generation: Generation::FIRST,
         times: Times::ZERO,
+        unattached: Vec::new(),
     };
 
     fn served() -> Served {
@@ -323,7 +332,7 @@ mod tests {
         let order = served.orders.recv().await.unwrap();
         assert_eq!(order.request, Request::Reload);
         let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
-        assert_eq!(alive, Answer::alive(Some(IN_FORCE)));
+        assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
         let done = Answer::Done {
             message: "2\nlines".into(),
         };

@@ -1,12 +1,19 @@
 //! The daemon: brings rule files into force, one after the other, and unloads at the end.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+mod interfaces;
 
-use rules::{compiler::Compiled, diagnostics::Diagnostic};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use rules::{
+    compiler::{Compiled, InterfaceIndex},
+    diagnostics::Diagnostic,
+    ruleset::Ruleset,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot, watch},
     task,
+    time::Instant,
 };
 
 use crate::{
@@ -15,19 +22,23 @@ use crate::{
     changes::{Before, Changes},
     cli::Config,
     control::{self, Answer, Order, Request, Server},
+    doctor::Examined,
     error::{Causes, Error},
-    filter::{Filter, Timing},
+    filter::{Filter, FilterError, Timing},
     found::Found,
     generation::Generation,
-    interfaces::{self, Interface},
+    interfaces::Interface,
     kernel::{info, program::Object},
+    link_events::LinkEvents,
     lock::Lock,
-    plan::{self, PlanError, Present, Wanted},
+    plan::{self, Occupied, Present, Target, Wanted},
     progress::Progress,
     rule_tests,
+    selection::Accepted,
     source::{self, RuleFile},
     text::{bytes, counted},
     times::{InForce, Times},
+    unattached::Refusal,
     unload,
 };
 
@@ -41,6 +52,7 @@ pub(crate) async fn run(
     config: &Config,
     lock: Lock,
     file: PathBuf,
+    wait: bool,
     budget: Budget,
     object: Object,
 ) -> Result<(), Error> {
@@ -53,11 +65,15 @@ pub(crate) async fn run(
         budget,
         filter: None,
         compiled: None,
+        source: None,
+        known: Vec::new(),
+        refusals: Vec::new(),
+        compile_again: None,
         ending: events.ending.clone(),
         in_force,
     };
     let first = daemon.file.clone();
-    let ending = match daemon.bring_into_force(first, budget).await {
+    let ending = match daemon.bring_into_force(first, wait, budget).await {
         Ok(outcome) => {
             tracing::info!("{outcome}");
             daemon.serve(&mut events).await
@@ -90,6 +106,7 @@ pub(crate) async fn run(
 /// What the daemon reacts to.
 struct Events {
     hangup: Signal,
+    links: LinkEvents,
     orders: mpsc::Receiver<Order>,
     ending: watch::Receiver<bool>,
     server: Server,
@@ -111,10 +128,12 @@ impl Events {
             // The channel stays open, for `wait_for` to tell the end from a defect.
             end.closed().await;
         });
+        let links = LinkEvents::receive().map_err(Error::LinkEvents)?;
         let listener = control::listen(&config.run).map_err(Error::Socket)?;
         let (sender, orders) = mpsc::channel(1);
         Ok(Self {
             hangup,
+            links,
             orders,
             ending,
             server: Server::begin(listener, sender, in_force),
@@ -130,6 +149,14 @@ struct Daemon {
     filter: Option<Filter>,
     /// What is in force, when this process compiled it.
     compiled: Option<Arc<Compiled>>,
+    /// The rule file in force, as it was when it was read.
+    source: Option<RuleFile>,
+    /// The interfaces that the rules in force are for.
+    known: Vec<(InterfaceIndex, String)>,
+    /// Those that are to be filtered and cannot be.
+    refusals: Vec<Refusal>,
+    /// When rules are compiled again that could not be compiled for the interfaces that there are.
+    compile_again: Option<Instant>,
     ending: watch::Receiver<bool>,
     in_force: watch::Sender<Option<InForce>>,
 }
@@ -143,14 +170,19 @@ impl Daemon {
                 Some(()) = events.hangup.recv() => {
                     self.reload().await;
                 }
+                touched = events.links.wait(self.retry()) => {
+                    let begin = Instant::now();
+                    self.follow(&touched).await;
+                    events.links.handled(begin.elapsed());
+                }
                 Some(order) = events.orders.recv() => {
                     let answer = match order.request {
                         Request::Unload => return Some(order.answer),
-                        Request::Apply { file, max_memory } => {
-                            self.change(file, max_memory.unwrap_or(self.budget)).await
+                        Request::Apply { file, max_memory, wait } => {
+                            self.change(file, wait, max_memory.unwrap_or(self.budget)).await
                         }
                         Request::Reload => self.reload().await,
-                        Request::Ping => Answer::alive(*self.in_force.borrow()),
+                        Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -161,12 +193,12 @@ impl Daemon {
 
     /// Brings the file in force into force again.
     async fn reload(&mut self) -> Answer {
-        self.change(self.file.clone(), self.budget).await
+        self.change(self.file.clone(), false, self.budget).await
     }
 
     /// Brings a file into force, and logs what came of it.
-    async fn change(&mut self, file: PathBuf, budget: Budget) -> Answer {
-        match self.bring_into_force(file, budget).await {
+    async fn change(&mut self, file: PathBuf, wait: bool, budget: Budget) -> Answer {
+        match self.bring_into_force(file, wait, budget).await {
             Ok(outcome) => {
                 tracing::info!("{outcome}");
                 Answer::Done {
@@ -195,38 +227,65 @@ impl Daemon {
         }
     }
 
-    async fn bring_into_force(&mut self, path: PathBuf, budget: Budget) -> Result<Outcome, Error> {
+    /// Reads a file and brings it into force; `wait` for names of interfaces that are not there.
+    async fn bring_into_force(
+        &mut self,
+        path: PathBuf,
+        wait: bool,
+        budget: Budget,
+    ) -> Result<Outcome, Error> {
         let progress = Progress::told_to(|what| tracing::info!("{what}"));
         let file = self.load(path, progress.clone()).await?;
         for warning in &file.warnings {
             tracing::warn!("{}", source::in_one_line(warning));
         }
-        let interfaces = interfaces::list().await?;
-        let selected: Vec<Interface> =
-            interfaces::select(&file.ruleset.settings.interfaces, &interfaces)?
-                .into_iter()
-                .cloned()
-                .collect();
+        let found = match &self.filter {
+            Some(_) => None,
+            None => Some(Found::open(&self.config.pins)?),
+        };
+        let accepted = self.accepted(&file, found.as_ref()).with_absent(wait);
+        self.switch(file, found, &accepted, budget, progress).await
+    }
+
+    /// Brings a file into force that was read.
+    async fn switch(
+        &mut self,
+        file: RuleFile,
+        found: Option<Found>,
+        accepted: &Accepted,
+        budget: Budget,
+        progress: Progress,
+    ) -> Result<Outcome, Error> {
+        let selection = self.select(&file, accepted).await?;
+        let mut source = file.clone();
+        source.warnings.clear();
         let means = Means {
-            interfaces: selected,
+            optional: selection.optional(accepted),
+            interfaces: selection.interfaces.clone(),
             budget,
             progress,
         };
-        let (outcome, candidate) = match self.filter.take() {
-            Some(mut filter) => {
+        let (outcome, candidate, occupied) = match (self.filter.take(), found) {
+            (Some(mut filter), _) => {
                 let changed = self.change_filter(&mut filter, file, &means).await;
                 self.filter = Some(filter);
                 changed?
             }
-            None => self.start_filter(file, &means).await?,
+            (None, found) => {
+                self.start_filter(file, found.unwrap_or_default(), &means)
+                    .await?
+            }
         };
         self.file = candidate.metadata.file.clone();
         self.budget = budget;
         self.compiled = Some(candidate.compiled);
+        self.source = Some(source);
         self.in_force.send_replace(Some(InForce {
             generation: outcome.generation,
             times: outcome.times,
+            unattached: Vec::new(),
         }));
+        self.record(selection, occupied, &BTreeSet::new()).await;
         Ok(outcome)
     }
 
@@ -235,29 +294,32 @@ impl Daemon {
         filter: &mut Filter,
         mut file: RuleFile,
         means: &Means,
-    ) -> Result<(Outcome, Candidate), Error> {
+    ) -> Result<(Outcome, Candidate, Vec<Occupied>), Error> {
         let before = filter.metadata();
         let (generation, slots) = (before.generation.next(), before.slots());
         let stages = Stages::of(&mut file);
         let candidate = self.compile(file, means, generation, slots).await?;
         let names = before.rules.iter().map(|rule| rule.name.as_str()).collect();
         let changes = self.changes(names, &candidate);
-        let plan = plan(&filter.present()?, &candidate, means)?;
+        let plan = plan(&filter.present()?, &candidate, &means.at_present().await?)?;
         means.progress.at(LOADING);
-        let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))?;
+        let examined = examine(&plan, candidate.ruleset()).await;
+        let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))
+            .map_err(|error| explained(error, &examined))?;
         Ok((
             Outcome::new(&candidate, Some(changes), stages, timing),
             candidate,
+            plan.occupied,
         ))
     }
 
     async fn start_filter(
         &mut self,
         mut file: RuleFile,
+        found: Found,
         means: &Means,
-    ) -> Result<(Outcome, Candidate), Error> {
+    ) -> Result<(Outcome, Candidate, Vec<Occupied>), Error> {
         let pins = self.config.pins.clone();
-        let found = Found::open(&pins)?;
         if !found.is_empty() {
             tracing::info!("taking over what is loaded");
         }
@@ -272,12 +334,15 @@ impl Daemon {
                 .collect();
             self.changes(names, &candidate)
         });
-        let plan = plan(&found.present()?, &candidate, means)?;
+        let plan = plan(&found.present()?, &candidate, &means.at_present().await?)?;
         means.progress.at(LOADING);
+        let examined = examine(&plan, candidate.ruleset()).await;
         let (filter, timing) =
-            task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))?;
+            task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))
+                .map_err(|error| explained(error, &examined))?;
         self.filter = Some(filter);
-        Ok((Outcome::new(&candidate, changes, stages, timing), candidate))
+        let outcome = Outcome::new(&candidate, changes, stages, timing);
+        Ok((outcome, candidate, plan.occupied))
     }
 
     fn changes(&self, names: Vec<&str>, candidate: &Candidate) -> Changes {
@@ -305,6 +370,7 @@ impl Daemon {
             interfaces,
             budget,
             progress,
+            optional: _,
         } = means.clone();
         let before = self.compiled.clone();
         let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
@@ -368,15 +434,43 @@ fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan:
         capacity: candidate.assignment.capacity,
         mode: candidate.ruleset().settings.mode,
         interfaces: &interfaces,
+        optional: &means.optional,
     };
-    plan::plan(present, &wanted).map_err(|plan| {
-        let PlanError::Occupied { program: id, .. } = plan;
-        Error::Occupied {
-            plan,
-            name: info::program_name(id).unwrap_or_else(|| "?".into()),
-            id,
-        }
-    })
+    plan::plan(present, &wanted).map_err(occupied_by)
+}
+
+/// Examines the interfaces that are to be attached to, and warns of what is not as it should be.
+async fn examine(plan: &plan::Plan, ruleset: &Ruleset) -> Examined {
+    let targets: Vec<&Target> = plan.targets().collect();
+    let Some(target) = targets.first() else {
+        return Examined::default();
+    };
+    let names: Vec<&str> = targets.iter().map(|target| &*target.name).collect();
+    let examined = Examined::of(&names).await;
+    let mut rules = ruleset.rules.iter();
+    let ask_for_tags = rules.any(|rule| rule.matches.vlan.is_some());
+    for warning in examined.warnings(target.modes, ask_for_tags) {
+        tracing::warn!("{warning}");
+    }
+    examined
+}
+
+/// The error with what was found about the interface.
+fn explained(error: FilterError, examined: &Examined) -> Error {
+    let obstacles = error
+        .unsuitable()
+        .and_then(|interface| examined.obstacles(interface));
+    match obstacles {
+        Some(obstacles) => Error::Unsuitable { error, obstacles },
+        None => Error::Filter(error),
+    }
+}
+
+fn occupied_by(occupied: Occupied) -> Error {
+    Error::Occupied {
+        name: info::program_name(occupied.program).unwrap_or_else(|| "?".into()),
+        occupied,
+    }
 }
 
 /// What long work in the kernel is at.
@@ -389,6 +483,8 @@ const TESTING: &str = "running the tests of the rule file";
 #[derive(Clone)]
 struct Means {
     interfaces: Vec<Interface>,
+    /// Those of them that may refuse.
+    optional: BTreeSet<InterfaceIndex>,
     budget: Budget,
     progress: Progress,
 }

@@ -15,7 +15,7 @@ use crate::{
     kernel::{counters::CountersError, host::HostError, info::InfoError, link, program::LoadError},
     loaded::LoadedError,
     lock::LockError,
-    plan::PlanError,
+    plan::Occupied,
     rule_tests::TestsError,
     source::{self, SourceError},
     unload::UnloadError,
@@ -46,14 +46,12 @@ pub(crate) enum Error {
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     /// An interface has somebody else's program.
-    #[error("{plan}: `{name}`, id {id}")]
+    #[error("{occupied}: `{name}`, id {}", occupied.program)]
     Occupied {
-        /// The interface.
-        plan: PlanError,
+        /// The interface and the kernel's number for the program.
+        occupied: Occupied,
         /// The name of the program.
         name: String,
-        /// The kernel's number for it.
-        id: u32,
     },
     /// What is pinned cannot be taken over.
     #[error(transparent)]
@@ -70,6 +68,15 @@ pub(crate) enum Error {
     /// The kernel did not take the change.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// An interface did not take the program as it is set, and it is known why.
+    #[error("{error}")]
+    Unsuitable {
+        /// What the kernel said.
+        #[source]
+        error: FilterError,
+        /// What is in the way, and what mends it.
+        obstacles: String,
+    },
     /// The links cannot be inspected.
     #[error(transparent)]
     Attachment(#[from] AttachmentError),
@@ -118,6 +125,9 @@ pub(crate) enum Error {
     /// There are no threads.
     #[error("the runtime does not start")]
     Runtime(#[source] io::Error),
+    /// The kernel does not tell of interfaces.
+    #[error("changes of network interfaces cannot be followed")]
+    LinkEvents(#[source] io::Error),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
@@ -145,14 +155,12 @@ impl Error {
             Self::Candidate(error) => error.help(),
             Self::Tests(error) | Self::TestsChecked(error) => error.help(),
             Self::Interface(error) => error.help(),
-            Self::Occupied {
-                plan: PlanError::Occupied { interface, .. },
-                ..
-            } => Some(link::occupied_help(interface)),
+            Self::Occupied { occupied, .. } => Some(link::occupied_help(&occupied.interface)),
             Self::Found(_) => Some(FoundError::HELP.into()),
             Self::Loaded(error) => error.help(),
             Self::Object(error) => error.help(),
             Self::Filter(error) => error.help(),
+            Self::Unsuitable { obstacles, .. } => Some(obstacles.clone()),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
@@ -175,6 +183,7 @@ impl Error {
             | Self::Checked { .. }
             | Self::Runtime(_)
             | Self::Signals(_)
+            | Self::LinkEvents(_)
             | Self::Ending
             | Self::Broken(_)
             | Self::Output(_)

@@ -16,7 +16,7 @@ use std::{
 use firewall_ebpf::abi::FIRST_RULE_SLOT;
 
 use crate::{
-    attachments::{self, Attachment, AttachmentError, Programs},
+    attachments::{self, Attachment, AttachmentError, Established, Programs},
     candidate::Candidate,
     found::{Counted, Found},
     generation::Metadata,
@@ -24,10 +24,11 @@ use crate::{
     kernel::{
         counters::{Count, Counters, CountersError},
         images::{Image, ImageError, Images},
+        link::AttachError,
         pins::{self, Object, PinError, Pins},
         program::{self, LoadError, Program, Setting},
     },
-    plan::{Plan, Present, ProgramStep},
+    plan::{Plan, Present, ProgramStep, Target},
     slots::Slot,
     undo::Undo,
 };
@@ -53,6 +54,18 @@ pub(crate) enum FilterError {
 }
 
 impl FilterError {
+    /// The interface whose settings are in the way.
+    pub(crate) fn unsuitable(&self) -> Option<&str> {
+        match self {
+            Self::Attachment(AttachmentError::Attach(error)) => error.unsuitable(),
+            Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
+            | Self::Image(_)
+            | Self::Counters(_)
+            | Self::Load(_)
+            | Self::Pin(_) => None,
+        }
+    }
+
     /// What the user can do.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
@@ -83,6 +96,7 @@ pub(crate) struct Filter {
     size: ImageSize,
     counters: Counters,
     attachments: Vec<Attachment>,
+    refused: Vec<(Target, AttachError)>,
     metadata: Metadata,
 }
 
@@ -120,16 +134,61 @@ impl Filter {
             }
         };
         if changed.is_err() {
-            // Links that were taken back are links anew.
-            match attachments::open(&self.pins) {
-                Ok(attachments) => self.attachments = attachments,
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the links could not be opened again"
-                ),
-            }
+            self.open_links_again();
         }
         changed
+    }
+
+    /// Takes the steps of a plan that concern links, with the rules that are in force.
+    pub(crate) fn relink(&mut self, plan: &Plan) -> Result<(), FilterError> {
+        let mut undo = Undo::default();
+        let program = self.program.fd();
+        let programs = Programs {
+            old: Some(program),
+            new: program,
+            differ: false,
+        };
+        let established = attachments::establish(
+            &plan.links,
+            &self.attachments,
+            &self.pins,
+            &programs,
+            &mut undo,
+        );
+        match established {
+            Ok(established) => {
+                undo.commit();
+                self.take(established);
+                Ok(())
+            }
+            Err(error) => {
+                drop(undo);
+                self.open_links_again();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The interfaces that refused when links were last made.
+    pub(crate) fn refused(&mut self) -> Vec<(Target, AttachError)> {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn take(&mut self, established: Established) {
+        attachments::release(&established.leaving, &self.pins);
+        self.attachments = established.attachments;
+        self.refused = established.refused;
+    }
+
+    /// Opens the links anew: those that were taken back are others.
+    fn open_links_again(&mut self) {
+        match attachments::open(&self.pins) {
+            Ok(attachments) => self.attachments = attachments,
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the links could not be opened again"
+            ),
+        }
     }
 
     /// What is in the kernel, for a plan.
@@ -154,6 +213,7 @@ impl Filter {
             size: plan.size,
             counters: parts.counters,
             attachments: parts.attachments,
+            refused: parts.refused,
             metadata: candidate.metadata.clone(),
         }
     }
@@ -175,7 +235,7 @@ impl Filter {
             new: program,
             differ: false,
         };
-        let attachments = attachments::establish(
+        let established = attachments::establish(
             &plan.links,
             &self.attachments,
             &self.pins,
@@ -184,8 +244,7 @@ impl Filter {
         )?;
         self.images.put_in_force(&image)?;
         undo.commit();
-        attachments::release(&plan.links, &self.attachments, &self.pins);
-        self.attachments = attachments;
+        self.take(established);
         self.metadata = candidate.metadata.clone();
         let switch = begin.elapsed();
         Ok(Timing { load, switch })
@@ -223,6 +282,7 @@ struct Parts {
     images: Images,
     counters: Counters,
     attachments: Vec<Attachment>,
+    refused: Vec<(Target, AttachError)>,
 }
 
 struct Replaced {
@@ -291,7 +351,7 @@ fn replace(
         new: program.fd(),
         differ: true,
     };
-    let attachments =
+    let established =
         attachments::establish(&plan.links, before.attachments, pins, &programs, &mut undo)?;
     if counters_are_new {
         // Setting the image again waits until the old program runs nowhere: its counts are final.
@@ -307,14 +367,15 @@ fn replace(
         pins::unpin(&pins.next(generation, object))?;
     }
     undo.commit();
-    attachments::release(&plan.links, before.attachments, pins);
+    attachments::release(&established.leaving, pins);
     let switch = begin.elapsed();
     Ok(Replaced {
         parts: Parts {
             program,
             images,
             counters,
-            attachments,
+            attachments: established.attachments,
+            refused: established.refused,
         },
         timing: Timing { load, switch },
     })

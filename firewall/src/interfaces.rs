@@ -1,9 +1,8 @@
-//! The network interfaces of this network namespace, asked for by rtnetlink, and which of them a
-//! rule file means.
+//! The network interfaces of this network namespace, asked for by rtnetlink.
 
 use futures::TryStreamExt as _;
 use netlink_packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
-use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
+use rules::compiler::InterfaceIndex;
 
 use crate::kernel::link::AttachMode;
 
@@ -55,11 +54,11 @@ pub(crate) enum InterfaceError {
         /// The names that there are.
         there_are: Vec<String>,
     },
-    /// No interface fits this glob.
-    #[error("no interface fits `{pattern}`")]
-    NoneFits {
-        /// The glob.
-        pattern: String,
+    /// No interface has this name, and it is asked about.
+    #[error("no interface is called `{name}`")]
+    Absent {
+        /// The name.
+        name: String,
         /// The names that there are.
         there_are: Vec<String>,
     },
@@ -93,12 +92,15 @@ impl InterfaceError {
                  judged where it leaves the tunnel, as by nftables"
                     .into(),
             ),
-            Self::Unknown { there_are, .. } | Self::NoneFits { there_are, .. } => {
-                Some(if there_are.is_empty() {
-                    "this network namespace has no interfaces".into()
-                } else {
-                    format!("there are `{}`", there_are.join("`, `"))
-                })
+            Self::Absent { there_are, .. } if !there_are.is_empty() => {
+                Some(format!("there are `{}`", there_are.join("`, `")))
+            }
+            Self::Unknown { there_are, .. } if !there_are.is_empty() => Some(format!(
+                "there are `{}`; `--wait` attaches to interfaces once they are there",
+                there_are.join("`, `")
+            )),
+            Self::Absent { .. } | Self::Unknown { .. } => {
+                Some("this network namespace has no interfaces".into())
             }
         }
     }
@@ -119,7 +121,8 @@ async fn request() -> Result<Vec<Interface>, ListError> {
     Ok(interfaces)
 }
 
-fn interface(message: LinkMessage) -> Option<Interface> {
+/// The interface that a message tells of; `None` when it has no name.
+pub(crate) fn interface(message: LinkMessage) -> Option<Interface> {
     let mut name = None;
     let mut programs = Vec::new();
     for attribute in message.attributes {
@@ -161,107 +164,11 @@ fn attached(xdp: &[LinkXdp]) -> Vec<Attached> {
     programs
 }
 
-/// The interfaces that the patterns fit, by index.
-///
-/// # Errors
-///
-/// When a pattern fits none, or an interface whose packets have no Ethernet header.
-pub(crate) fn select<'a>(
-    patterns: &[InterfacePattern],
-    interfaces: &'a [Interface],
-) -> Result<Vec<&'a Interface>, InterfaceError> {
-    let there_are = || {
-        interfaces
-            .iter()
-            .map(|interface| interface.name.clone())
-            .collect()
-    };
-    for pattern in patterns {
-        if interfaces
-            .iter()
-            .any(|interface| pattern.matches(&interface.name))
-        {
-            continue;
-        }
-        return Err(if pattern.is_glob() {
-            InterfaceError::NoneFits {
-                pattern: pattern.to_string(),
-                there_are: there_are(),
-            }
-        } else {
-            InterfaceError::Unknown {
-                name: pattern.to_string(),
-                there_are: there_are(),
-            }
-        });
-    }
-    let fits = |interface: &&Interface| patterns.iter().any(|p| p.matches(&interface.name));
-    let selected: Vec<_> = interfaces.iter().filter(fits).collect();
-    match selected.iter().find(|interface| !interface.has_ethernet) {
-        Some(interface) => Err(InterfaceError::NotEthernet {
-            name: interface.name.clone(),
-        }),
-        None => Ok(selected),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use netlink_packet_route::link::XdpAttached;
 
     use super::*;
-
-    fn interfaces(names: &[&str]) -> Vec<Interface> {
-        (1..)
-            .zip(names)
-            .map(|(index, name)| Interface {
-                index: InterfaceIndex(index),
-                name: (*name).to_owned(),
-                has_ethernet: !name.starts_with("tun"),
-                programs: Vec::new(),
-            })
-            .collect()
-    }
-
-    fn selected(patterns: &[&str], names: &[&str]) -> Result<Vec<String>, InterfaceError> {
-        let patterns: Vec<_> = patterns
-            .iter()
-            .map(|text| InterfacePattern::parse(text).unwrap())
-            .collect();
-        let interfaces = interfaces(names);
-        Ok(select(&patterns, &interfaces)?
-            .into_iter()
-            .map(|interface| interface.name.clone())
-            .collect())
-    }
-
-    #[test]
-    fn globs_select_each_interface_once() {
-        let names = ["lo", "eth1", "eth0"];
-        assert_eq!(
-            selected(&["eth*", "eth0"], &names).unwrap(),
-            ["eth1", "eth0"]
-        );
-    }
-
-    #[test]
-    fn a_pattern_that_fits_none_is_an_error_that_names_what_there_is() {
-        let unknown = selected(&["lo", "eth0"], &["lo", "wan"]).unwrap_err();
-        assert_eq!(unknown.to_string(), "no interface is called `eth0`");
-        assert_eq!(unknown.help().unwrap(), "there are `lo`, `wan`");
-        let none = selected(&["eth*"], &["lo"]).unwrap_err();
-        assert_eq!(none.to_string(), "no interface fits `eth*`");
-    }
-
-    #[test]
-    fn interfaces_without_ethernet_are_refused_however_they_are_named() {
-        for pattern in ["tun0", "*"] {
-            let refused = selected(&[pattern], &["eth0", "tun0"]).unwrap_err();
-            let message = "the packets on interface `tun0` have no Ethernet header";
-            assert_eq!(refused.to_string(), message);
-        }
-        assert_eq!(selected(&["eth*"], &["eth0", "tun0"]).unwrap(), ["eth0"]);
-    }
 
     #[test]
     fn programs_are_read_for_each_mode() {

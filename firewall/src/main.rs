@@ -11,27 +11,32 @@ mod control;
 mod counters;
 mod daemon;
 mod diff;
+mod doctor;
 mod error;
 mod explain;
 mod filter;
 mod found;
 mod generation;
+mod generic_netlink;
 mod image_dump;
 mod image_size;
 mod interfaces;
 mod judge;
 mod kernel;
+mod link_events;
 mod loaded;
 mod lock;
 mod plan;
 mod progress;
 mod rule_tests;
+mod selection;
 mod slots;
 mod source;
 mod status;
 mod tables;
 mod text;
 mod times;
+mod unattached;
 mod undo;
 mod unload;
 
@@ -72,11 +77,13 @@ fn run() -> Result<ExitCode, Error> {
 async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Diff(options) => return Ok(diff::run(options).await),
+        Command::Doctor { interface, json } => return Ok(doctor::run(&interface, json).await),
         Command::Apply {
             file,
             max_memory,
+            wait,
             object,
-        } => commands::apply(config, file, max_memory, object.as_deref()).await?,
+        } => commands::apply(config, file, max_memory, wait, object.as_deref()).await?,
         Command::Check { file, options } => check::run(file, options).await?,
         Command::Reload => commands::reload(config).await?,
         Command::Status { json } => status::run(config, json).await?,

@@ -1,5 +1,7 @@
 //! What must happen in the kernel to bring a compiled rule set into force. Planning does no I/O.
 
+use std::collections::BTreeSet;
+
 use rules::{compiler::InterfaceIndex, ruleset::Mode};
 
 use crate::{
@@ -42,6 +44,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) mode: Mode,
     /// The interfaces to attach to.
     pub(crate) interfaces: &'a [&'a Interface],
+    /// Those of them that need not be attached to, if they refuse.
+    pub(crate) optional: &'a BTreeSet<InterfaceIndex>,
 }
 
 /// What must happen.
@@ -53,6 +57,27 @@ pub(crate) struct Plan {
     pub(crate) program: ProgramStep,
     /// What becomes of each link, in the order in which it happens.
     pub(crate) links: Vec<LinkStep>,
+    /// The optional interfaces that have somebody else's program.
+    pub(crate) occupied: Vec<Occupied>,
+}
+
+impl Plan {
+    /// The interfaces that are attached to.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.links.iter().filter_map(|step| match step {
+            LinkStep::Attach(target) | LinkStep::Reattach { target, .. } => Some(target),
+            LinkStep::Forget { .. }
+            | LinkStep::Rename { .. }
+            | LinkStep::Keep { .. }
+            | LinkStep::Detach { .. } => None,
+        })
+    }
+
+    /// Whether nothing happens to links.
+    pub(crate) fn keeps_links(&self) -> bool {
+        let mut links = self.links.iter();
+        links.all(|step| matches!(step, LinkStep::Keep { .. }))
+    }
 }
 
 /// What becomes of the program.
@@ -73,6 +98,13 @@ pub(crate) enum LinkStep {
     Forget {
         /// The name under which it is pinned.
         name: String,
+    },
+    /// Its pin gets another name, since its interface has, or since another link needs the name.
+    Rename {
+        /// The name under which it is pinned.
+        name: String,
+        /// The new one. The later steps know the link by it.
+        to: String,
     },
     /// It stays; a new program takes the place of the old one.
     Keep {
@@ -101,10 +133,11 @@ impl LinkStep {
     fn order(&self) -> u8 {
         match self {
             Self::Forget { .. } => 0,
-            Self::Keep { .. } => 1,
-            Self::Attach(_) => 2,
-            Self::Reattach { .. } => 3,
-            Self::Detach { .. } => 4,
+            Self::Rename { .. } => 1,
+            Self::Keep { .. } => 2,
+            Self::Attach(_) => 3,
+            Self::Reattach { .. } => 4,
+            Self::Detach { .. } => 5,
         }
     }
 }
@@ -118,19 +151,20 @@ pub(crate) struct Target {
     pub(crate) index: InterfaceIndex,
     /// The modes to try, best first; never empty.
     pub(crate) modes: &'static [AttachMode],
+    /// Whether everything is taken back when the interface refuses.
+    pub(crate) required: bool,
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum PlanError {
-    /// An interface has somebody else's program.
-    #[error("interface `{interface}` already has an XDP program")]
-    Occupied {
-        /// The interface.
-        interface: String,
-        /// The program.
-        program: u32,
-    },
+/// An interface has somebody else's program.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("interface `{interface}` already has an XDP program")]
+pub(crate) struct Occupied {
+    /// The interface.
+    pub(crate) interface: String,
+    /// Its index.
+    pub(crate) index: InterfaceIndex,
+    /// The program.
+    pub(crate) program: u32,
 }
 
 /// Plans the way from `present` to `wanted`.
@@ -138,50 +172,76 @@ pub(crate) enum PlanError {
 /// # Errors
 ///
 /// When an interface has somebody else's program.
-pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, PlanError> {
+pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occupied> {
     let modes = modes(wanted.mode);
     let mut links = Vec::new();
+    let mut occupied = Vec::new();
+    let mut kept: Vec<(&PresentLink, &Interface)> = Vec::new();
     for interface in wanted.interfaces {
+        let required = !wanted.optional.contains(&interface.index);
         let target = Target {
             name: interface.name.clone(),
             index: interface.index,
             modes,
+            required,
         };
-        let link = present
-            .links
-            .iter()
-            .find(|link| link.interface == Some(interface.index));
+        let link = link_to(interface, present);
         let foreign = interface
             .programs
             .iter()
             .find(|attached| link.is_none_or(|link| link.program != attached.program));
         if let Some(foreign) = foreign {
-            return Err(PlanError::Occupied {
+            let foreign = Occupied {
                 interface: interface.name.clone(),
+                index: interface.index,
                 program: foreign.program,
+            };
+            if required {
+                return Err(foreign);
+            }
+            occupied.push(foreign);
+            // A link beside somebody else's program stays.
+            let Some(link) = link else { continue };
+            kept.push((link, interface));
+            links.push(LinkStep::Keep {
+                name: interface.name.clone(),
             });
+            continue;
         }
         let mode = interface.programs.first().map(|attached| attached.mode);
-        links.push(match (link, mode) {
-            (None, _) => LinkStep::Attach(target),
-            (Some(link), Some(from)) if !modes.contains(&from) => LinkStep::Reattach {
-                name: link.name.clone(),
+        let Some(link) = link else {
+            links.push(LinkStep::Attach(target));
+            continue;
+        };
+        kept.push((link, interface));
+        let name = interface.name.clone();
+        links.push(match mode {
+            Some(from) if !modes.contains(&from) => LinkStep::Reattach {
+                name,
                 from,
-                target,
+                // It is filtered, and stays so.
+                target: Target {
+                    required: true,
+                    ..target
+                },
             },
-            (Some(link), _) => LinkStep::Keep {
-                name: link.name.clone(),
-            },
+            Some(_) | None => LinkStep::Keep { name },
         });
     }
+    let mut renames = Renames::of(present, wanted.interfaces);
     for link in &present.links {
         let name = link.name.clone();
-        match link.interface {
-            None => links.push(LinkStep::Forget { name }),
-            Some(index) if wanted.interfaces.iter().any(|wanted| wanted.index == index) => {}
-            Some(_) => links.push(LinkStep::Detach { name }),
+        let interface = kept.iter().find(|(kept, _)| std::ptr::eq(*kept, link));
+        match (link.interface, interface) {
+            (None, _) => links.push(LinkStep::Forget { name }),
+            (Some(_), Some((_, interface))) => renames.follow(link, interface),
+            (Some(index), None) => {
+                let name = renames.make_room(name, index);
+                links.push(LinkStep::Detach { name });
+            }
         }
     }
+    links.extend(renames.steps());
     links.sort_by_key(LinkStep::order);
     let capacity = present
         .capacity
@@ -197,7 +257,87 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, PlanE
             Some(_) => ProgramStep::Load,
         },
         links,
+        occupied,
     })
+}
+
+/// The link to an interface. Its program must run there: the index of a link whose interface was
+/// moved to another network namespace is one of that namespace.
+fn link_to<'a>(interface: &Interface, present: &'a Present) -> Option<&'a PresentLink> {
+    let runs = |link: &&PresentLink| {
+        let mut programs = interface.programs.iter();
+        link.interface == Some(interface.index)
+            && programs.any(|attached| attached.program == link.program)
+    };
+    let mut links: Vec<_> = present.links.iter().filter(runs).collect();
+    links.sort_by_key(|link| link.name != interface.name);
+    links.first().copied()
+}
+
+/// Which pins get other names, so that each has the name of its interface.
+struct Renames<'a> {
+    /// The names that links have, of whatever interfaces.
+    taken: BTreeSet<&'a str>,
+    /// The names that links are to have.
+    wanted: BTreeSet<&'a str>,
+    first: Vec<LinkStep>,
+    then: Vec<LinkStep>,
+}
+
+impl<'a> Renames<'a> {
+    fn of(present: &'a Present, interfaces: &[&'a Interface]) -> Self {
+        let links = present.links.iter().filter(|link| link.interface.is_some());
+        Self {
+            taken: links.map(|link| &*link.name).collect(),
+            wanted: interfaces
+                .iter()
+                .map(|interface| &*interface.name)
+                .collect(),
+            first: Vec::new(),
+            then: Vec::new(),
+        }
+    }
+
+    /// Gives the link the name of its interface; by way of another when a link has it still, which
+    /// in turn may be about to get the name of this one.
+    fn follow(&mut self, link: &PresentLink, interface: &Interface) {
+        let (name, to) = (link.name.clone(), interface.name.clone());
+        if name == to {
+            return;
+        }
+        if self.taken.contains(&*to) {
+            let aside = aside(&name, interface.index);
+            self.first.push(LinkStep::Rename {
+                name,
+                to: aside.clone(),
+            });
+            self.then.push(LinkStep::Rename { name: aside, to });
+        } else {
+            self.first.push(LinkStep::Rename { name, to });
+        }
+    }
+
+    /// The name under which a link is pinned that is not kept; another when it is needed.
+    fn make_room(&mut self, name: String, index: InterfaceIndex) -> String {
+        if !self.wanted.contains(&*name) {
+            return name;
+        }
+        let to = aside(&name, index);
+        self.first.push(LinkStep::Rename {
+            name,
+            to: to.clone(),
+        });
+        to
+    }
+
+    fn steps(self) -> impl Iterator<Item = LinkStep> {
+        self.first.into_iter().chain(self.then)
+    }
+}
+
+/// A name that no interface can have: `:` is not for them (`dev_valid_name`, `net/core/dev.c`).
+fn aside(name: &str, index: InterfaceIndex) -> String {
+    format!("{name}:{}", index.0)
 }
 
 fn modes(mode: Mode) -> &'static [AttachMode] {
@@ -248,14 +388,16 @@ mod tests {
         mode: Mode,
         length: usize,
         slots: u32,
-    ) -> Result<Plan, PlanError> {
+    ) -> Result<Plan, Occupied> {
         let interfaces: Vec<&Interface> = interfaces.iter().collect();
+        let optional = BTreeSet::new();
         let wanted = Wanted {
             size: ImageSize::for_length(length).unwrap(),
             most: ImageSize::within(u32::MAX),
             capacity: Capacity::of_slots(slots),
             mode,
             interfaces: &interfaces,
+            optional: &optional,
         };
         plan(present, &wanted)
     }
@@ -265,6 +407,7 @@ mod tests {
             name: format!("eth{index}"),
             index: InterfaceIndex(index),
             modes,
+            required: true,
         }
     }
 
@@ -324,8 +467,9 @@ mod tests {
     #[test]
     fn somebody_elses_program_is_an_error() {
         let eth1 = [interface(1, &[(AttachMode::Generic, 99)])];
-        let occupied = PlanError::Occupied {
+        let occupied = Occupied {
             interface: "eth1".into(),
+            index: InterfaceIndex(1),
             program: 99,
         };
         for present in [Present::default(), present(&[1])] {
@@ -356,5 +500,90 @@ mod tests {
         };
         let attach = LinkStep::Attach(target(3, &[AttachMode::Generic]));
         assert_eq!(plan.links, [forget, attach, reattach, detach]);
+    }
+
+    fn rename(name: &str, to: &str) -> LinkStep {
+        LinkStep::Rename {
+            name: name.into(),
+            to: to.into(),
+        }
+    }
+
+    #[test]
+    fn pins_follow_the_names_of_interfaces() {
+        let native = [(AttachMode::Native, OURS)];
+        let mut before = present(&[1, 2]);
+        let mut interfaces = [interface(1, &native), interface(2, &native)];
+        interfaces[0].name = "wan".into();
+        let plan = planned(&before, &interfaces, Mode::Native, 1 << 16, 64).unwrap();
+        let kept = |name: &str| LinkStep::Keep { name: name.into() };
+        assert_eq!(
+            plan.links,
+            [rename("eth1", "wan"), kept("wan"), kept("eth2")]
+        );
+        // Two that change names go by way of a third.
+        (interfaces[0].name, interfaces[1].name) = ("eth2".into(), "eth1".into());
+        let plan = planned(&before, &interfaces, Mode::Native, 1 << 16, 64).unwrap();
+        let renames = [
+            rename("eth1", "eth1:1"),
+            rename("eth2", "eth2:2"),
+            rename("eth1:1", "eth2"),
+            rename("eth2:2", "eth1"),
+        ];
+        assert_eq!(plan.links[..4], renames);
+        assert_eq!(plan.links[4..], [kept("eth2"), kept("eth1")]);
+        // One that is no longer wanted leaves its name to a new one.
+        before.links.truncate(1);
+        let mut new = interface(2, &[]);
+        new.name = "eth1".into();
+        let plan = planned(&before, &[new], Mode::Native, 1 << 16, 64).unwrap();
+        let attach = Target {
+            name: "eth1".into(),
+            ..target(2, &[AttachMode::Native])
+        };
+        let detach = LinkStep::Detach {
+            name: "eth1:1".into(),
+        };
+        let steps = [rename("eth1", "eth1:1"), LinkStep::Attach(attach), detach];
+        assert_eq!(plan.links, steps);
+    }
+
+    #[test]
+    fn the_index_of_another_network_namespace_is_no_index_of_this_one() {
+        // The link called `eth1` went with its interface, which has the index 2 there.
+        let mut before = present(&[1, 2]);
+        before.links[0].interface = Some(InterfaceIndex(2));
+        let eth2 = [interface(2, &[(AttachMode::Native, OURS)])];
+        let plan = planned(&before, &eth2, Mode::Native, 1 << 16, 64).unwrap();
+        let detach = LinkStep::Detach {
+            name: "eth1".into(),
+        };
+        assert_eq!(plan.links, [keep(2), detach]);
+        let unfiltered = [interface(2, &[])];
+        let plan = planned(&present(&[2]), &unfiltered, Mode::Native, 1 << 16, 64).unwrap();
+        let attach = LinkStep::Attach(target(2, &[AttachMode::Native]));
+        let detach = LinkStep::Detach {
+            name: "eth2:2".into(),
+        };
+        assert_eq!(plan.links, [rename("eth2", "eth2:2"), attach, detach]);
+    }
+
+    #[test]
+    fn an_optional_interface_that_is_occupied_stops_nothing() {
+        let interfaces = [
+            interface(1, &[(AttachMode::Generic, 99)]),
+            interface(2, &[(AttachMode::Native, OURS)]),
+        ];
+        let wanted = Wanted {
+            size: ImageSize::for_length(100).unwrap(),
+            most: ImageSize::within(u32::MAX),
+            capacity: Capacity::of_slots(64),
+            mode: Mode::Native,
+            interfaces: &interfaces.each_ref(),
+            optional: &BTreeSet::from([InterfaceIndex(1)]),
+        };
+        let plan = plan(&present(&[2]), &wanted).unwrap();
+        assert_eq!(plan.links, [keep(2)]);
+        assert_eq!(plan.occupied[0].program, 99);
     }
 }

@@ -26,6 +26,7 @@ const MAX_RULE_FILE: u64 = 64 << 20;
 const MAX_LIST_FILE: u64 = 1 << 30;
 
 /// A rule file that can be used.
+#[derive(Clone)]
 pub(crate) struct RuleFile {
     /// Its path.
     pub(crate) path: PathBuf,

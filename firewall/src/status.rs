@@ -20,6 +20,7 @@ use crate::{
     plan::PresentLink,
     text::{Alignment, Table, bytes, counted, grouped, utc},
     times::Times,
+    unattached::Unattached,
 };
 
 #[derive(Serialize)]
@@ -61,6 +62,26 @@ struct Attached {
     index: Option<u32>,
     /// `None` also when the interface is in another network namespace than this process.
     mode: Option<AttachMode>,
+    state: State,
+    /// Why it is not attached, if the daemon could not.
+    error: Option<String>,
+    help: Option<String>,
+}
+
+/// What is the matter with an interface, or with a name or glob that fits none.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// It is filtered.
+    Attached,
+    /// It is filtered, and in another network namespace than this process.
+    Elsewhere,
+    /// The interface is gone, or somebody has detached the program.
+    Gone,
+    /// There is no such interface: it is attached to once there is.
+    Waiting,
+    /// It is not filtered, since it cannot be.
+    Refused,
 }
 
 #[derive(Serialize)]
@@ -98,16 +119,21 @@ async fn collect(config: &Config) -> Result<Status, Error> {
 
 async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     let loaded = loaded::read(config)?;
+    let mut unattached = Vec::new();
     let daemon = match control::ask(&config.run, &config.instance, &Request::Ping).await {
         Ok(Answer::Alive {
             pid,
             generation,
             times,
-        }) => Some(Daemon {
-            pid,
-            generation,
-            times,
-        }),
+            unattached: its,
+        }) => {
+            unattached = its;
+            Some(Daemon {
+                pid,
+                generation,
+                times,
+            })
+        }
         Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending) | Err(_) => None,
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;
@@ -128,6 +154,7 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
         interfaces: links
             .iter()
             .map(|link| Attached::new(link, &interfaces))
+            .chain(unattached.into_iter().map(Attached::from))
             .collect(),
         maps,
         program: Program::new(program),
@@ -173,6 +200,31 @@ impl Attached {
                 .clone(),
             index: link.interface.map(|index| index.0),
             mode: found.map(|(_, mode)| mode),
+            state: match (found, link.interface) {
+                (Some(_), _) => State::Attached,
+                (None, Some(_)) => State::Elsewhere,
+                (None, None) => State::Gone,
+            },
+            error: None,
+            help: None,
+        }
+    }
+}
+
+impl From<Unattached> for Attached {
+    fn from(unattached: Unattached) -> Self {
+        let Unattached { name, error, help } = unattached;
+        Self {
+            name,
+            index: None,
+            mode: None,
+            state: if error.is_some() {
+                State::Refused
+            } else {
+                State::Waiting
+            },
+            error,
+            help,
         }
     }
 }
@@ -235,10 +287,14 @@ impl Status {
             ("ATTACHED", Alignment::Left),
         ]);
         for interface in &self.interfaces {
-            let attached = match (interface.mode, interface.index) {
-                (Some(mode), _) => mode.to_string(),
-                (None, Some(_)) => "yes, in another network namespace".to_owned(),
-                (None, None) => "no: removed or detached by somebody else".to_owned(),
+            let attached = match interface.state {
+                State::Attached => interface
+                    .mode
+                    .map_or_else(String::new, |mode| mode.to_string()),
+                State::Elsewhere => "yes, in another network namespace".to_owned(),
+                State::Gone => "no: removed or detached by somebody else".to_owned(),
+                State::Waiting => "no: waiting for it to appear".to_owned(),
+                State::Refused => format!("no: {}", interface.error.as_deref().unwrap_or("?")),
             };
             table.row([interface.name.clone(), attached]);
         }

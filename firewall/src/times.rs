@@ -4,15 +4,17 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{generation::Generation, text::milliseconds};
+use crate::{generation::Generation, text::milliseconds, unattached::Unattached};
 
 /// What a daemon has brought into force.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InForce {
     /// The generation.
     pub(crate) generation: Generation,
     /// How long that took.
     pub(crate) times: Times,
+    /// The interfaces that are to be filtered and are not.
+    pub(crate) unattached: Vec<Unattached>,
 }
 
 /// The time of each stage; as JSON in milliseconds.

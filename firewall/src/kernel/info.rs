@@ -12,6 +12,8 @@ use aya::{
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
+use super::syscall;
+
 /// Why the kernel's answer could not be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InfoError {
@@ -83,6 +85,18 @@ pub(crate) fn program_name(id: u32) -> Option<String> {
         .find(|program| program.id() == id)?
         .name_as_str()
         .map(str::to_owned)
+}
+
+/// The number of the link that holds the program on the interface of this index; `None` when there
+/// is none, or this process may not ask.
+pub(crate) fn link_of(program: u32, interface: u32) -> Option<u32> {
+    let links = std::iter::successors(syscall::next_link(0).ok()?, |&link| {
+        syscall::next_link(link).ok().flatten()
+    });
+    links.into_iter().find(|&link| {
+        let info = syscall::open_link(link).and_then(|link| syscall::xdp_link_info(link.as_fd()));
+        info.is_ok_and(|info| (info.program, info.interface) == (program, interface))
+    })
 }
 
 /// A map.

@@ -124,6 +124,18 @@ impl AttachError {
         }
     }
 
+    /// The interface whose settings are in the way.
+    pub(crate) fn unsuitable(&self) -> Option<&str> {
+        match self {
+            Self::Settings { interface, .. } => Some(interface),
+            Self::NoNative { .. }
+            | Self::Occupied { .. }
+            | Self::Gone { .. }
+            | Self::Refused { .. }
+            | Self::Link { .. } => None,
+        }
+    }
+
     /// What the user can do.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
@@ -155,8 +167,8 @@ fn settings_help(interface: &str, takes_frags: bool) -> String {
 /// What to do about a program of somebody else.
 pub(crate) fn occupied_help(interface: &str) -> String {
     format!(
-        "it was left untouched; `bpftool net show dev {interface}` shows it: detach it with the \
-         tool that attached it, or take the interface out of `interfaces`"
+        "it was left untouched; `firewall doctor {interface}` tells how it is attached and how to \
+         detach it; or take the interface out of `interfaces`"
     )
 }
 
@@ -193,6 +205,11 @@ impl Link {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Self::failed(interface, "opened")(error)),
         }
+    }
+
+    /// The interface's name when the link was made or opened.
+    pub(crate) fn interface(&self) -> &str {
+        &self.interface
     }
 
     /// Pins the link.

@@ -1,10 +1,11 @@
 //! The boundary to the kernel: the only folder that names `aya`, and the only one with `unsafe`
-//! code ([`syscall`], [`memory`] and [`logs`]).
+//! code ([`syscall`], [`memory`], [`ethtool`] and [`logs`]).
 //!
 //! It knows maps, programs, links and pins. It must not know rules, the daemon or the command
 //! line: names and numbers are handed to it.
 
 pub(crate) mod counters;
+pub(crate) mod ethtool;
 pub(crate) mod host;
 pub(crate) mod images;
 pub(crate) mod info;

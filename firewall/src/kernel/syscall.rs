@@ -151,6 +151,31 @@ pub(super) fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
     })
 }
 
+/// The number of the link that follows `after` (Linux 5.8); `None` after the last. Needs
+/// `CAP_SYS_ADMIN`.
+pub(super) fn next_link(after: u32) -> io::Result<Option<u32>> {
+    let mut attr = Id {
+        id: after,
+        next_id: 0,
+        open_flags: 0,
+    };
+    match bpf(bpf_cmd::BPF_LINK_GET_NEXT_ID, &mut attr) {
+        Ok(_) => Ok(Some(attr.next_id)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the link of this number.
+pub(super) fn open_link(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = Id {
+        id,
+        next_id: 0,
+        open_flags: 0,
+    };
+    new_fd(bpf_cmd::BPF_LINK_GET_FD_BY_ID, &mut attr)
+}
+
 /// `BPF_OBJ_NAME_LEN`.
 const NAME_LEN: usize = 16;
 
@@ -206,6 +231,13 @@ struct Info {
 }
 
 #[repr(C)]
+struct Id {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+#[repr(C)]
 struct One {
     fd: RawFd,
 }
@@ -247,6 +279,7 @@ attributes! {
     LinkCreate: 16,
     LinkUpdate: 16,
     Info: 16,
+    Id: 12,
     One: 4,
 }
 

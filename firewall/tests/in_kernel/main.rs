@@ -13,9 +13,12 @@
 mod blocklist;
 mod captures;
 mod checking;
+mod company;
 mod details;
 mod differential;
+mod examining;
 mod explaining;
+mod interfaces;
 mod jumbo;
 mod kernel;
 mod life_cycle;

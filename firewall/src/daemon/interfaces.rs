@@ -1,0 +1,261 @@
+//! How the daemon follows the interfaces: attaches to those that appear, forgets those that go,
+//! and keeps account of those that refuse.
+//!
+//! The rules are those in force, as they were read: nothing is read from the disk because an
+//! interface changes.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rules::compiler::InterfaceIndex;
+use tokio::{task, time::Instant};
+
+use super::{Daemon, Means};
+use crate::{
+    doctor::Examined,
+    error::{Causes, Error},
+    found::Found,
+    interfaces,
+    kernel::info,
+    link_events::Touched,
+    plan::{self, Occupied, ProgramStep, Wanted},
+    progress::Progress,
+    selection::{self, Accepted, Selection},
+    source::RuleFile,
+    unattached::{Reason, Refusal, Unattached},
+};
+
+/// When rules that could not be compiled for other interfaces are compiled again, though nothing
+/// was heard of any.
+const PAUSE: Duration = Duration::from_secs(60);
+
+impl Daemon {
+    /// When interfaces are looked at though nothing was heard of them.
+    pub(super) fn retry(&self) -> Option<Instant> {
+        let refusals = self.refusals.iter().map(Refusal::due);
+        refusals.chain(self.compile_again).min()
+    }
+
+    /// What is no error when `file` is brought into force by somebody who can read an error: a
+    /// name that was there before, and an interface that could not be filtered before. A process
+    /// that takes over the very file that is in force, after a crash, goes on with what it finds.
+    pub(super) fn accepted(&self, file: &RuleFile, found: Option<&Found>) -> Accepted {
+        let is_of_file = |found: &Found| {
+            let mut metadata = found.metadata.iter();
+            metadata.any(|metadata| metadata.sha256 == file.sha256)
+        };
+        if found.is_some_and(is_of_file) {
+            return Accepted::anything();
+        }
+        let names = self
+            .source
+            .as_ref()
+            .map_or(&[][..], |source| &source.ruleset.settings.interfaces);
+        let refused = self.refusals.iter().map(|refusal| refusal.index).collect();
+        Accepted::before(names, refused)
+    }
+
+    /// The interfaces that the file means now.
+    pub(super) async fn select(
+        &self,
+        file: &RuleFile,
+        accepted: &Accepted,
+    ) -> Result<Selection, Error> {
+        let patterns = &file.ruleset.settings.interfaces;
+        let interfaces = interfaces::list().await?;
+        Ok(selection::select(patterns, interfaces, accepted)?)
+    }
+
+    /// Brings the links, and if needed the rules, into line with the interfaces that there are.
+    pub(super) async fn follow(&mut self, touched: &Touched) {
+        for refusal in &mut self.refusals {
+            refusal.note(touched);
+        }
+        self.compile_again = None;
+        if let Err(error) = self.follow_or_fail().await {
+            tracing::error!(
+                "interfaces have changed, and not all are filtered as the rules say: {}",
+                Causes(&error)
+            );
+            self.compile_again = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    async fn follow_or_fail(&mut self) -> Result<(), Error> {
+        let Some(file) = self.source.clone() else {
+            return Ok(());
+        };
+        let accepted = Accepted::anything();
+        let selection = self.select(&file, &accepted).await?;
+        if self.known == names(&selection) || !names_interfaces(&file) {
+            return self.relink(selection, &file).await;
+        }
+        let mut again = file.clone();
+        (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
+        let progress = Progress::told_to(|what| tracing::info!("{what}"));
+        match self
+            .switch(again, None, &accepted, self.budget, progress)
+            .await
+        {
+            Ok(outcome) => {
+                tracing::info!("interfaces have changed: {outcome}");
+                Ok(())
+            }
+            Err(error) => {
+                // The rules in force say nothing of the new interfaces, and all the rest.
+                let known = self.known.clone();
+                let relinked = self.relink(selection, &file).await;
+                self.known = known;
+                relinked?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the steps that concern links alone.
+    async fn relink(&mut self, selection: Selection, file: &RuleFile) -> Result<(), Error> {
+        let Some(filter) = &mut self.filter else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let present = filter.present()?;
+        let has_link = |index| {
+            let mut links = present.links.iter();
+            links.any(|link| link.interface == Some(index))
+        };
+        let resting: BTreeSet<InterfaceIndex> = self
+            .refusals
+            .iter()
+            .filter(|refusal| refusal.due() > now && !has_link(refusal.index))
+            .map(|refusal| refusal.index)
+            .collect();
+        let interfaces: Vec<_> = selection
+            .interfaces
+            .iter()
+            .filter(|interface| !resting.contains(&interface.index))
+            .collect();
+        let (Some(size), Some(capacity)) = (present.size, present.capacity) else {
+            return Ok(());
+        };
+        let wanted = Wanted {
+            size,
+            most: self.budget.largest_map(),
+            capacity,
+            mode: file.ruleset.settings.mode,
+            interfaces: &interfaces,
+            optional: &interfaces.iter().map(|interface| interface.index).collect(),
+        };
+        let plan = plan::plan(&present, &wanted).map_err(super::occupied_by)?;
+        debug_assert_eq!(plan.program, ProgramStep::Keep);
+        if !plan.keeps_links() {
+            task::block_in_place(|| filter.relink(&plan))?;
+        }
+        self.record(selection, plan.occupied, &resting).await;
+        Ok(())
+    }
+
+    /// Takes account of the interfaces that are not attached to, and tells what is new; `resting`
+    /// were not tried.
+    pub(super) async fn record(
+        &mut self,
+        selection: Selection,
+        occupied: Vec<Occupied>,
+        resting: &BTreeSet<InterfaceIndex>,
+    ) {
+        self.known = names(&selection);
+        let refused = self
+            .filter
+            .as_mut()
+            .map_or_else(Vec::new, |filter| filter.refused());
+        let mut reasons: Vec<(InterfaceIndex, String, Reason)> = Vec::new();
+        for (interface, error) in selection.refused {
+            reasons.push((interface.index, interface.name, error.into()));
+        }
+        for Occupied {
+            interface,
+            index,
+            program: id,
+        } in occupied
+        {
+            let name = info::program_name(id).unwrap_or_else(|| "?".into());
+            let reason = Reason::Occupied {
+                interface: interface.clone(),
+                name,
+                id,
+            };
+            reasons.push((index, interface, reason));
+        }
+        for (target, error) in refused {
+            let obstacles = match error.unsuitable() {
+                Some(interface) => Examined::of(&[interface]).await.obstacles(interface),
+                None => None,
+            };
+            let reason = Reason::Attach { error, obstacles };
+            reasons.push((target.index, target.name, reason));
+        }
+        let before = std::mem::take(&mut self.refusals);
+        let (resting, before): (Vec<_>, Vec<_>) = before.into_iter().partition(|refusal| {
+            resting.contains(&refusal.index)
+                && self.known.iter().any(|(index, _)| *index == refusal.index)
+        });
+        self.refusals = resting;
+        for (index, name, reason) in reasons {
+            let last = before.iter().find(|refusal| refusal.index == index);
+            self.refusals
+                .push(Refusal::new(index, &name, &reason, last));
+        }
+        let waiting = selection
+            .waiting
+            .iter()
+            .map(|name| Unattached::waiting(name));
+        let refused = self.refusals.iter().map(|refusal| refusal.told.clone());
+        let mut unattached: Vec<Unattached> = refused.chain(waiting).collect();
+        unattached.sort_by(|one, other| one.name.cmp(&other.name));
+        self.tell(unattached);
+    }
+
+    /// Logs what was not so before, and makes it known to `status`.
+    fn tell(&self, unattached: Vec<Unattached>) {
+        self.in_force.send_if_modified(|in_force| {
+            let Some(in_force) = in_force else {
+                return false;
+            };
+            for one in &unattached {
+                if !in_force.unattached.contains(one) {
+                    tracing::warn!("{one}");
+                }
+            }
+            let is_new = in_force.unattached != unattached;
+            in_force.unattached = unattached;
+            is_new
+        });
+    }
+}
+
+fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
+    let interfaces = selection.interfaces.iter();
+    interfaces
+        .map(|interface| (interface.index, interface.name.clone()))
+        .collect()
+}
+
+/// Whether the image depends on the indexes of interfaces.
+fn names_interfaces(file: &RuleFile) -> bool {
+    let mut rules = file.ruleset.rules.iter();
+    rules.any(|rule| rule.matches.interface.is_some())
+}
+
+impl Means {
+    /// The same with what the kernel says of the interfaces now, less those that have gone or
+    /// changed their names since they were selected: of these an event tells.
+    pub(super) async fn at_present(&self) -> Result<Self, Error> {
+        let mut interfaces = interfaces::list().await?;
+        interfaces.retain(|now| {
+            let mut selected = self.interfaces.iter();
+            selected.any(|selected| (selected.index, &selected.name) == (now.index, &now.name))
+        });
+        Ok(Self {
+            interfaces,
+            ..self.clone()
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! What can be learned about an interface without touching it.
+
+use std::{collections::BTreeMap, thread};
+
+use futures::TryStreamExt as _;
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rules::compiler::InterfaceIndex;
+
+use crate::{
+    generic_netlink::{self, XdpFeatures},
+    interfaces::{self, Attached, InterfaceError, ListError},
+    kernel::{
+        ethtool::{Channels, Ethtool},
+        info,
+        program::takes_frags,
+    },
+};
+
+/// An interface as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    /// What kind of virtual interface it is, in the kernel's word; `None` for hardware and the
+    /// loopback interface.
+    pub(crate) kind: Option<String>,
+    /// The name of the driver.
+    pub(crate) driver: Option<String>,
+    pub(crate) is_loopback: bool,
+    pub(crate) has_ethernet: bool,
+    pub(crate) is_up: bool,
+    pub(crate) has_carrier: bool,
+    pub(crate) mtu: u32,
+    pub(crate) channels: Option<Channels>,
+    /// The offloads, by the kernel's names.
+    pub(crate) offloads: BTreeMap<String, bool>,
+    pub(crate) splits_headers: Option<bool>,
+    pub(crate) xdp: Option<XdpFeatures>,
+    pub(crate) programs: Vec<Program>,
+    /// The bridge, bond or other interface that it is a port of: name and kind.
+    pub(crate) upper: Option<(String, Option<String>)>,
+    /// The ports of it, or the interface on top of which it is.
+    pub(crate) lowers: Vec<String>,
+    /// The other end of a veth pair.
+    pub(crate) peer: Option<Peer>,
+    /// How many CPUs there are.
+    pub(crate) cpus: u32,
+    /// Whether this kernel lets the program take frames in several buffers.
+    pub(crate) program_takes_frags: bool,
+}
+
+/// An XDP program on the interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) attached: Attached,
+    /// Its name, if this process may ask for it.
+    pub(crate) name: Option<String>,
+    /// The link that holds it, if this process may ask for it and there is one.
+    pub(crate) link: Option<u32>,
+}
+
+/// The other end of a veth pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// It is in a network namespace that this process may not look into.
+    Hidden,
+    /// What is known of it.
+    Seen {
+        name: String,
+        /// Whether it is in another network namespace.
+        is_elsewhere: bool,
+        mtu: u32,
+        /// How many queues it sends from, if this process may ask.
+        tx: Option<u32>,
+        /// Whether it leaves VLAN tags beside the frame, if this process may ask.
+        hides_tags: Option<bool>,
+    },
+}
+
+/// The facts about the interface called `name`.
+pub(crate) async fn gather(name: &str) -> Result<Facts, InterfaceError> {
+    let links = links(None).await.map_err(InterfaceError::List)?;
+    match links.iter().find(|link| name_of(link) == Some(name)) {
+        Some(link) => Ok(facts(name, link, &links).await),
+        None => Err(InterfaceError::Absent {
+            name: name.to_owned(),
+            there_are: links
+                .iter()
+                .filter_map(name_of)
+                .map(str::to_owned)
+                .collect(),
+        }),
+    }
+}
+
+/// The facts about those of the interfaces that are there.
+pub(crate) async fn gather_all(names: &[&str]) -> Result<Vec<Facts>, InterfaceError> {
+    let links = links(None).await.map_err(InterfaceError::List)?;
+    let mut all = Vec::new();
+    for name in names {
+        if let Some(link) = links.iter().find(|link| name_of(link) == Some(name)) {
+            all.push(facts(name, link, &links).await);
+        }
+    }
+    Ok(all)
+}
+
+async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
+    let ethtool = Ethtool::new(name).ok();
+    let index = InterfaceIndex(link.header.index);
+    let interface = interfaces::interface(link.clone());
+    let by_index = |index: u32| links.iter().find(|link| link.header.index == index);
+    let upper = upper_of(link);
+    let kind = kind(link);
+    let mut lowers: Vec<String> = links
+        .iter()
+        .filter(|lower| upper_of(lower) == Some(index.0))
+        .filter_map(|lower| name_of(lower).map(str::to_owned))
+        .collect();
+    let below = below(link);
+    let elsewhere = namespace_of(link);
+    let is_veth = kind.as_deref() == Some("veth");
+    if !is_veth && elsewhere.is_none() {
+        lowers.extend(
+            below
+                .and_then(by_index)
+                .and_then(name_of)
+                .map(str::to_owned),
+        );
+    }
+    let peer = match below {
+        Some(below) if is_veth => Some(peer(below, elsewhere, by_index(below)).await),
+        Some(_) | None => None,
+    };
+    Facts {
+        name: name.to_owned(),
+
+        driver: ethtool.as_ref().and_then(|e| e.driver().ok()),
+        is_loopback: link.header.flags.contains(LinkFlags::Loopback),
+        has_ethernet: interface.as_ref().is_some_and(|i| i.has_ethernet),
+        is_up: link.header.flags.contains(LinkFlags::Up),
+        has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
+        mtu: mtu(link),
+        channels: ethtool.as_ref().and_then(|e| e.channels().ok()),
+        offloads: ethtool
+            .as_ref()
+            .and_then(|e| e.features().ok())
+            .unwrap_or_default(),
+        splits_headers: generic_netlink::splits_headers(index).ok().flatten(),
+        xdp: generic_netlink::xdp_features(index).ok().flatten(),
+        programs: interface
+            .map(|interface| interface.programs)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|attached| Program {
+                attached,
+                name: info::program_name(attached.program),
+                link: info::link_of(attached.program, index.0),
+            })
+            .collect(),
+        upper: upper.and_then(by_index).and_then(|upper| {
+            let name = name_of(upper)?.to_owned();
+            Some((name, self::kind(upper)))
+        }),
+        kind,
+        lowers,
+        peer,
+        cpus: thread::available_parallelism().map_or(1, |count| count.get() as u32),
+        program_takes_frags: takes_frags(),
+    }
+}
+
+/// The other end of a veth pair: of index `index`, in the namespace `elsewhere` unless in this one.
+async fn peer(index: u32, elsewhere: Option<i32>, here: Option<&LinkMessage>) -> Peer {
+    let found = match elsewhere {
+        None => here.cloned(),
+        Some(_) => links(elsewhere)
+            .await
+            .ok()
+            .and_then(|links| links.into_iter().find(|link| link.header.index == index)),
+    };
+    let Some((name, link)) = found.and_then(|link| Some((name_of(&link)?.to_owned(), link))) else {
+        return Peer::Hidden;
+    };
+    let ethtool = match elsewhere {
+        None => Ethtool::new(&name).ok(),
+        Some(_) => None,
+    };
+    let channels = ethtool.as_ref().and_then(|e| e.channels().ok());
+    Peer::Seen {
+        is_elsewhere: elsewhere.is_some(),
+        mtu: mtu(&link),
+        tx: channels.map(|channels| channels.tx + channels.combined),
+        hides_tags: ethtool
+            .and_then(|e| e.features().ok())
+            .and_then(|offloads| offloads.get("tx-vlan-hw-insert").copied()),
+        name,
+    }
+}
+
+/// The links of this network namespace, or of another that this one has a number for.
+async fn links(namespace: Option<i32>) -> Result<Vec<LinkMessage>, ListError> {
+    let (connection, handle, _messages) = rtnetlink::new_connection().map_err(ListError::Socket)?;
+    let connection = tokio::spawn(connection);
+    let mut request = handle.link().get();
+    if let Some(id) = namespace {
+        request
+            .message_mut()
+            .attributes
+            .push(LinkAttribute::IfNetnsId(id));
+    }
+    let links = request.execute().try_collect().await;
+    connection.abort();
+    Ok(links?)
+}
+
+fn name_of(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::IfName(name) = attribute {
+            Some(name.as_str())
+        } else {
+            None
+        }
+    })
+}
+
+fn mtu(link: &LinkMessage) -> u32 {
+    let mtu = link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::Mtu(mtu) = attribute {
+            Some(*mtu)
+        } else {
+            None
+        }
+    });
+    mtu.unwrap_or(0)
+}
+
+fn kind(link: &LinkMessage) -> Option<String> {
+    let infos = link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::LinkInfo(infos) = attribute {
+            Some(infos)
+        } else {
+            None
+        }
+    })?;
+    infos.iter().find_map(|info| {
+        if let LinkInfo::Kind(kind) = info {
+            Some(InfoKind::to_string(kind))
+        } else {
+            None
+        }
+    })
+}
+
+/// The bridge, bond or other interface that the link is a port of.
+fn upper_of(link: &LinkMessage) -> Option<u32> {
+    link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::Controller(value) = attribute {
+            Some(*value)
+        } else {
+            None
+        }
+    })
+}
+
+/// The interface on which the link is, or the other end of a pair.
+fn below(link: &LinkMessage) -> Option<u32> {
+    link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::Link(value) = attribute {
+            Some(*value)
+        } else {
+            None
+        }
+    })
+}
+
+/// The network namespace of the interface below, if it is another.
+fn namespace_of(link: &LinkMessage) -> Option<i32> {
+    link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::LinkNetNsId(value) = attribute {
+            Some(*value)
+        } else {
+            None
+        }
+    })
+}

@@ -1,0 +1,680 @@
+//! What the facts about an interface mean for a firewall on it. It does no I/O.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::facts::{Facts, Peer, Program};
+use crate::{kernel::link::AttachMode, text::counted};
+
+/// Something that is to be known about an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// What it is about: a word that stays the same.
+    pub(crate) id: &'static str,
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// What was found, in one line.
+    pub(crate) message: String,
+    /// What mends it.
+    #[serde(flatten)]
+    pub(crate) mend: Option<Mend>,
+}
+
+/// What mends a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mend {
+    /// A command to run.
+    Command(String),
+    /// Something else to do.
+    Advice(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message, mend, .. } = self;
+        match mend {
+            Some(Mend::Command(command)) => write!(f, "{message}: `{command}`"),
+            Some(Mend::Advice(advice)) => write!(f, "{message}: {advice}"),
+            None => f.write_str(message),
+        }
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Note,
+    /// It costs speed, or hides something from the rules.
+    Warning,
+    /// No program can be attached in native mode, or at all.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// The largest frame that most drivers take in one buffer of a page of 4 KiB, without its Ethernet
+/// header: a page less headroom, and less what the kernel keeps behind the frame.
+const ONE_BUFFER: u32 = 4096 - 256 - 320 - 14;
+
+/// The finding whether there is native XDP.
+pub(super) const NATIVE: &str = "native";
+
+/// The finding about interfaces on top of each other.
+pub(super) const LAYERS: &str = "layers";
+
+/// The findings about XDP programs.
+pub(super) const PROGRAM: &str = "program";
+
+/// The finding that matters to rules with `vlan` alone.
+pub(super) const VLAN: &str = "vlan";
+
+/// The name of the program that libxdp attaches for several programs.
+const DISPATCHER: &str = "xdp_dispatcher";
+
+/// All findings, in the order of the way of a packet.
+pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
+    let findings = [
+        ethernet(facts),
+        driver(facts),
+        native(facts),
+        layers(facts),
+        state(facts),
+        mtu(facts),
+        queues(facts),
+        tags(facts),
+        merging(facts),
+        header_split(facts),
+        pair(facts),
+    ];
+    let findings = findings.into_iter().flatten();
+    findings.chain(programs(facts)).collect()
+}
+
+fn finding(
+    id: &'static str,
+    severity: Severity,
+    message: impl Into<String>,
+    mend: Option<Mend>,
+) -> Option<Finding> {
+    Some(Finding {
+        id,
+        severity,
+        message: message.into(),
+        mend,
+    })
+}
+
+fn command(command: String) -> Option<Mend> {
+    Some(Mend::Command(command))
+}
+
+fn advice(advice: &str) -> Option<Mend> {
+    Some(Mend::Advice(advice.to_owned()))
+}
+
+fn ethernet(facts: &Facts) -> Option<Finding> {
+    if facts.has_ethernet {
+        return None;
+    }
+    finding(
+        "ethernet",
+        Severity::Error,
+        "its packets have no Ethernet header, as those of tunnels: it cannot be filtered",
+        advice("take it out of `interfaces`; nftables can judge what leaves a tunnel"),
+    )
+}
+
+fn driver(facts: &Facts) -> Option<Finding> {
+    let name = facts.driver.as_deref().or(facts.kind.as_deref());
+    let message = match name {
+        Some(name) => format!("its driver is `{name}`"),
+        None if facts.is_loopback => "it is the loopback interface".into(),
+        None => "its driver is not known".into(),
+    };
+    finding("driver", Severity::Ok, message, None)
+}
+
+fn native(facts: &Facts) -> Option<Finding> {
+    match facts.xdp {
+        Some(features) if features.native() => finding(
+            NATIVE,
+            Severity::Ok,
+            "the driver runs XDP programs (native mode)",
+            None,
+        ),
+        Some(_) => finding(
+            NATIVE,
+            Severity::Warning,
+            "the driver has no native XDP: programs run later, where they are slower (generic mode)",
+            advice("set `mode = \"auto\"` or `mode = \"generic\"` in the rule file"),
+        ),
+        None => finding(
+            NATIVE,
+            Severity::Note,
+            "this kernel does not tell whether the driver has native XDP (Linux 6.3 does)",
+            advice("set `mode = \"auto\"` in the rule file"),
+        ),
+    }
+}
+
+/// What it is on top of, and what is on top of it.
+fn layers(facts: &Facts) -> Option<Finding> {
+    let lowers = facts.lowers.join("`, `");
+    let quoted = facts.lowers.join("\", \"");
+    let mend = (!facts.lowers.is_empty()).then(|| {
+        Mend::Advice(format!(
+            "set `interfaces = [\"{quoted}\"]` in the rule file"
+        ))
+    });
+    match facts.kind.as_deref() {
+        Some("bond") => {
+            return finding(
+                LAYERS,
+                Severity::Note,
+                format!(
+                    "it is a bond of `{lowers}`: native XDP depends on its mode (Linux 5.15) and on \
+                     all of its ports"
+                ),
+                mend,
+            );
+        }
+        Some(kind @ ("bridge" | "team" | "vlan" | "macvlan" | "macvtap" | "ipvlan")) => {
+            let below = if facts.lowers.is_empty() {
+                "the interfaces below".to_owned()
+            } else {
+                format!("`{lowers}`")
+            };
+            return finding(
+                LAYERS,
+                Severity::Warning,
+                format!(
+                    "it is a {kind}: packets have been through the stack before they reach it; \
+                     {below} sees them first"
+                ),
+                mend,
+            );
+        }
+        Some(_) | None => {}
+    }
+    let (upper, kind) = facts.upper.as_ref()?;
+    let kind = kind.as_deref().unwrap_or("upper interface");
+    finding(
+        LAYERS,
+        Severity::Note,
+        format!("it is a port of the {kind} `{upper}`: packets are judged before they get there"),
+        None,
+    )
+}
+
+fn state(facts: &Facts) -> Option<Finding> {
+    if !facts.is_up {
+        let mend = format!("ip link set dev {} up", facts.name);
+        return finding("state", Severity::Note, "it is down", command(mend));
+    }
+    if !facts.has_carrier {
+        return finding("state", Severity::Note, "it is up, without carrier", None);
+    }
+    finding("state", Severity::Ok, "it is up, with carrier", None)
+}
+
+/// Whether frames of the largest size fit what a native program takes.
+fn mtu(facts: &Facts) -> Option<Finding> {
+    if !is_native(facts) {
+        return None;
+    }
+    let takes_frags = facts.program_takes_frags && facts.xdp.is_some_and(|xdp| xdp.frags());
+    // A veth takes from its pair what the other end may send.
+    let (name, mtu, whose) = match &facts.peer {
+        Some(Peer::Seen { name, mtu, .. }) => {
+            (name, *mtu, format!("its other end `{name}` has an"))
+        }
+        Some(Peer::Hidden) | None => (&facts.name, facts.mtu, "it has an".to_owned()),
+    };
+    let message = format!("{whose} MTU of {mtu}");
+    if takes_frags || mtu <= ONE_BUFFER {
+        return finding("mtu", Severity::Ok, message, None);
+    }
+    let why = if facts.program_takes_frags {
+        "the driver has native XDP for frames in one buffer only"
+    } else {
+        "this kernel, older than Linux 5.18, has XDP for frames in one buffer only"
+    };
+    finding(
+        "mtu",
+        Severity::Error,
+        format!("{message}: {why}, with most drivers at most {ONE_BUFFER}"),
+        command(format!("ip link set dev {name} mtu {ONE_BUFFER}")),
+    )
+}
+
+fn queues(facts: &Facts) -> Option<Finding> {
+    let channels = facts.channels?;
+    let (rx, tx) = (
+        channels.rx + channels.combined,
+        channels.tx + channels.combined,
+    );
+    let name = &facts.name;
+    if let Some(Peer::Seen {
+        name: peer,
+        tx: Some(sends),
+        ..
+    }) = &facts.peer
+        && rx < *sends
+    {
+        let mend = if *sends <= channels.max_rx {
+            format!("ethtool -L {name} rx {sends}")
+        } else {
+            format!("ethtool -L {peer} tx {rx}")
+        };
+        return finding(
+            "queues",
+            Severity::Error,
+            format!(
+                "it has {} to receive from, and its other end `{peer}` sends from {sends}: native \
+                 XDP needs as many",
+                counted(rx as usize, "queue")
+            ),
+            command(mend),
+        );
+    }
+    let driver = facts.driver.as_deref();
+    // `virtnet_xdp_set`, `drivers/net/virtio_net.c`.
+    if driver == Some("virtio_net") && channels.max_combined < channels.combined + facts.cpus {
+        let most = channels.max_combined.saturating_sub(facts.cpus);
+        let mend = if most > 0 {
+            Mend::Command(format!("ethtool -L {name} combined {most}"))
+        } else {
+            Mend::Advice(format!(
+                "give the virtual machine a device of {} queues",
+                channels.combined + facts.cpus
+            ))
+        };
+        return finding(
+            "queues",
+            Severity::Warning,
+            format!(
+                "it uses {} of {} queues: native XDP wants one more for each of {} CPUs; Linux \
+                 before 5.13 refuses, later ones share queues",
+                channels.combined, channels.max_combined, facts.cpus
+            ),
+            Some(mend),
+        );
+    }
+    // `ena_xdp_legal_queue_count`, `drivers/net/ethernet/amazon/ena`.
+    if driver == Some("ena") && 2 * channels.combined > channels.max_combined {
+        return finding(
+            "queues",
+            Severity::Error,
+            format!(
+                "it uses {} of {} queues: native XDP needs twice as many as are in use",
+                channels.combined, channels.max_combined
+            ),
+            command(format!(
+                "ethtool -L {name} combined {}",
+                (channels.max_combined / 2).max(1)
+            )),
+        );
+    }
+    let message = format!(
+        "it has {} to receive from and {tx} to send from",
+        counted(rx as usize, "queue")
+    );
+    finding("queues", Severity::Ok, message, None)
+}
+
+/// Whether the outer VLAN tag is beside the frame, where a native program does not see it.
+fn tags(facts: &Facts) -> Option<Finding> {
+    if !is_native(facts) {
+        return None;
+    }
+    let (name, offload) = match &facts.peer {
+        Some(Peer::Seen {
+            name,
+            hides_tags: Some(true),
+            ..
+        }) => (name, "txvlan"),
+        Some(_) => return None,
+        None if is_on(facts, "rx-vlan-hw-parse") => (&facts.name, "rxvlan"),
+        None => return None,
+    };
+    let message = match facts.peer {
+        Some(_) => format!(
+            "`{name}` leaves the tags of its VLAN interfaces beside the frame: rules with `vlan` \
+             do not see them"
+        ),
+        None => "the card takes VLAN tags out of the frame: rules with `vlan` do not see them"
+            .to_owned(),
+    };
+    let mend = format!("ethtool -K {name} {offload} off");
+    finding(VLAN, Severity::Note, message, command(mend))
+}
+
+fn merging(facts: &Facts) -> Option<Finding> {
+    if !is_native(facts) {
+        return None;
+    }
+    let name = &facts.name;
+    for (feature, option, what) in [
+        ("rx-lro", "lro", "LRO"),
+        ("rx-gro-hw", "rx-gro-hw", "GRO of the card"),
+    ] {
+        if is_on(facts, feature) {
+            return finding(
+                "merging",
+                Severity::Warning,
+                format!(
+                    "{what} is on: packets are judged after they were merged, or the driver \
+                     refuses a native program"
+                ),
+                command(format!("ethtool -K {name} {option} off")),
+            );
+        }
+    }
+    None
+}
+
+fn header_split(facts: &Facts) -> Option<Finding> {
+    if !is_native(facts) || facts.splits_headers != Some(true) {
+        return None;
+    }
+    let (severity, message) = if facts.program_takes_frags {
+        (
+            Severity::Note,
+            "the driver splits headers from data: each packet is in several buffers",
+        )
+    } else {
+        (
+            Severity::Error,
+            "the driver splits headers from data, which native XDP does not take on this kernel",
+        )
+    };
+    let mend = format!("ethtool -G {} tcp-data-split off", facts.name);
+    finding("header-split", severity, message, command(mend))
+}
+
+fn pair(facts: &Facts) -> Option<Finding> {
+    let message = match facts.peer.as_ref()? {
+        Peer::Hidden => {
+            "its other end is in a network namespace that cannot be seen from here: its MTU and \
+             queues are not known"
+                .to_owned()
+        }
+        Peer::Seen {
+            name, is_elsewhere, ..
+        } => {
+            let place = if *is_elsewhere {
+                ", in another network namespace"
+            } else {
+                ""
+            };
+            format!(
+                "its other end is `{name}`{place}; it needs no program there, since packets are \
+                 passed or dropped and never sent back"
+            )
+        }
+    };
+    finding("pair", Severity::Note, message, None)
+}
+
+fn programs(facts: &Facts) -> Vec<Finding> {
+    if facts.programs.is_empty() {
+        let message = "it has no XDP program";
+        return finding(PROGRAM, Severity::Ok, message, None)
+            .into_iter()
+            .collect();
+    }
+    let of_one = |program: &Program| program_on(facts, program);
+    facts.programs.iter().filter_map(of_one).collect()
+}
+
+fn program_on(facts: &Facts, program: &Program) -> Option<Finding> {
+    let Program {
+        attached,
+        name,
+        link,
+    } = program;
+    let id = attached.program;
+    let mode = attached.mode;
+    let interface = &facts.name;
+    let described = match name {
+        Some(name) => format!("`{name}`, id {id}"),
+        None => format!("id {id}"),
+    };
+    if name.as_deref() == Some(firewall_ebpf::abi::PROGRAM) {
+        let message = format!("a firewall is attached in {mode} mode: {described}");
+        let mend = "firewall status".to_owned();
+        return finding(PROGRAM, Severity::Note, message, command(mend));
+    }
+    let held = match link {
+        Some(link) => format!("by link {link}"),
+        None => "without a link, as far as can be seen".to_owned(),
+    };
+    let is_dispatcher = name.as_deref() == Some(DISPATCHER);
+    let what = if is_dispatcher {
+        "the dispatcher of libxdp"
+    } else {
+        "an XDP program"
+    };
+    let mend = if is_dispatcher {
+        format!("xdp-loader unload --all {interface}")
+    } else if let Some(link) = link {
+        format!("bpftool link detach id {link}")
+    } else {
+        let mode = match mode {
+            AttachMode::Native => "xdpdrv",
+            AttachMode::Generic => "xdpgeneric",
+            AttachMode::Offloaded => "xdpoffload",
+        };
+        format!("ip link set dev {interface} {mode} off")
+    };
+    finding(
+        PROGRAM,
+        Severity::Error,
+        format!("{what} is attached in {mode} mode, {held}: {described}; it is never replaced"),
+        command(mend),
+    )
+}
+
+fn is_native(facts: &Facts) -> bool {
+    facts.xdp.is_none_or(|xdp| xdp.native())
+}
+
+fn is_on(facts: &Facts, offload: &str) -> bool {
+    facts.offloads.get(offload) == Some(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{generic_netlink::XdpFeatures, interfaces::Attached, kernel::ethtool::Channels};
+
+    /// A card that is well.
+    fn card() -> Facts {
+        Facts {
+            name: "eth0".into(),
+            kind: None,
+            driver: Some("ice".into()),
+            is_loopback: false,
+            has_ethernet: true,
+            is_up: true,
+            has_carrier: true,
+            mtu: 1500,
+            channels: Some(Channels {
+                max_combined: 16,
+                combined: 8,
+                ..Channels::default()
+            }),
+            offloads: BTreeMap::new(),
+            splits_headers: Some(false),
+            xdp: Some(XdpFeatures(1 | 32)),
+            programs: Vec::new(),
+            upper: None,
+            lowers: Vec::new(),
+            peer: None,
+            cpus: 4,
+            program_takes_frags: true,
+        }
+    }
+
+    /// Everything that is not well, a finding in a line.
+    fn complaints(facts: &Facts) -> String {
+        let findings = examine(facts).into_iter();
+        let lines: Vec<String> = findings
+            .filter(|finding| finding.severity != Severity::Ok)
+            .map(|finding| format!("{} {}: {finding}", finding.severity, finding.id))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn nothing_is_said_against_a_card_that_is_well() {
+        assert_eq!(complaints(&card()), "");
+    }
+
+    #[test]
+    fn virtual_interfaces_are_filtered_below() {
+        let vlan = Facts {
+            name: "eth0.7".into(),
+            kind: Some("vlan".into()),
+            driver: Some("802.1Q VLAN Support".into()),
+            channels: None,
+            xdp: Some(XdpFeatures(0)),
+            lowers: vec!["eth0".into()],
+            ..card()
+        };
+        insta::assert_snapshot!("vlan", complaints(&vlan));
+        let bond = Facts {
+            name: "bond0".into(),
+            kind: Some("bond".into()),
+            lowers: vec!["eth0".into(), "eth1".into()],
+            ..card()
+        };
+        insta::assert_snapshot!("bond", complaints(&bond));
+        let dummy = Facts {
+            kind: Some("dummy".into()),
+            driver: None,
+            channels: None,
+            xdp: Some(XdpFeatures(0)),
+            ..card()
+        };
+        insta::assert_snapshot!("dummy", complaints(&dummy));
+    }
+
+    #[test]
+    fn a_large_mtu_is_an_error_where_frames_must_be_in_one_buffer() {
+        let large = Facts {
+            mtu: 9000,
+            ..card()
+        };
+        assert_eq!(complaints(&large), "");
+        let old_driver = Facts {
+            xdp: Some(XdpFeatures(1)),
+            ..large.clone()
+        };
+        insta::assert_snapshot!("mtu-driver", complaints(&old_driver));
+        let old_kernel = Facts {
+            program_takes_frags: false,
+            ..large
+        };
+        insta::assert_snapshot!("mtu-kernel", complaints(&old_kernel));
+    }
+
+    #[test]
+    fn queues_are_counted_as_the_driver_counts_them() {
+        let with = |driver: &str, combined, max_combined| Facts {
+            driver: Some(driver.into()),
+            channels: Some(Channels {
+                combined,
+                max_combined,
+                ..Channels::default()
+            }),
+            ..card()
+        };
+        let all = [
+            with("virtio_net", 4, 8),
+            with("virtio_net", 4, 6),
+            with("virtio_net", 4, 4),
+            with("ena", 4, 8),
+            with("ena", 8, 8),
+        ];
+        let told: Vec<String> = all.iter().map(complaints).collect();
+        assert!(told[0].is_empty() && told[3].is_empty(), "{told:?}");
+        insta::assert_snapshot!("queues", told.join("\n"));
+    }
+
+    #[test]
+    fn offloads_that_hide_or_merge_are_told() {
+        let facts = Facts {
+            offloads: [("rx-vlan-hw-parse", true), ("rx-lro", true)]
+                .map(|(name, on)| (name.to_owned(), on))
+                .into(),
+            splits_headers: Some(true),
+            ..card()
+        };
+        insta::assert_snapshot!("offloads", complaints(&facts));
+    }
+
+    #[test]
+    fn programs_are_told_with_how_they_are_detached() {
+        let program = |name: Option<&str>, link, mode| Program {
+            attached: Attached { mode, program: 7 },
+            name: name.map(str::to_owned),
+            link,
+        };
+        let facts = Facts {
+            programs: vec![
+                program(Some("xdp_dispatcher"), None, AttachMode::Native),
+                program(Some("other"), Some(3), AttachMode::Native),
+                program(Some("other"), None, AttachMode::Generic),
+                program(None, None, AttachMode::Native),
+                program(Some("firewall"), Some(4), AttachMode::Native),
+            ],
+            ..card()
+        };
+        insta::assert_snapshot!("programs", complaints(&facts));
+    }
+
+    #[test]
+    fn the_other_end_of_a_pair_counts() {
+        let veth = |peer| Facts {
+            kind: Some("veth".into()),
+            driver: Some("veth".into()),
+            channels: Some(Channels {
+                max_rx: 4,
+                rx: 1,
+                tx: 1,
+                ..Channels::default()
+            }),
+            peer: Some(peer),
+            program_takes_frags: false,
+            ..card()
+        };
+        let peer = |mtu, tx| Peer::Seen {
+            name: "eth1".into(),
+            is_elsewhere: false,
+            mtu,
+            tx: Some(tx),
+            hides_tags: Some(false),
+        };
+        let all = [peer(9000, 1), peer(1500, 2), peer(1500, 8), Peer::Hidden];
+        let told: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
+        insta::assert_snapshot!("pairs", told.join("\n"));
+    }
+}
