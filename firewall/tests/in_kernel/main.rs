@@ -33,4 +33,3 @@ mod test_run;
 mod unreadable;
 mod verdicts;
 mod verifier;
-mod version;
