@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT")]
     pub(crate) jobs: Option<usize>,
     /// How long one machine may take
-    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// The profile with which cargo builds what is tried
     #[arg(long, value_name = "PROFILE", default_value = "release")]

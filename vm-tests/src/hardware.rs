@@ -21,7 +21,7 @@ const MEMORY: u64 = 1024;
 const PEER_MEMORY: u64 = 256;
 
 /// What QEMU itself takes beside the memory of its guest, in MiB.
-const OVERHEAD: u64 = 300;
+const OVERHEAD: u64 = 500;
 
 /// The size of a disk.
 const DISK: u64 = 64 << 20;

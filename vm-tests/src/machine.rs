@@ -106,8 +106,10 @@ impl Machine {
              rcupdate.rcu_cpu_stall_suppress=1 -- {}",
             guest.arguments.join(" ")
         );
-        let mut command = Command::new(QEMU);
+        // A guest does not outlive this process, however that ends.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", "--", QEMU])
             .args(["-machine", "q35", "-accel", accelerator.option()])
             .args(["-cpu", accelerator.cpu()])
             .args(["-smp", &guest.cpus.to_string()])
@@ -129,7 +131,7 @@ impl Machine {
             .stderr(File::create(&files.messages).context("cannot create the log of QEMU")?);
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start `{QEMU}`"))?;
+            .context("cannot start `setpriv`, which starts QEMU; Debian has it in `util-linux`")?;
         Ok(Self {
             child,
             begin: Instant::now(),

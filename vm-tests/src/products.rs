@@ -37,9 +37,7 @@ impl Products {
     /// Builds everything with a profile of cargo, the tests only if they are to run.
     pub(crate) fn build(profile: &str, with_tests: bool) -> Result<Self> {
         eprintln!("building with the profile {profile}");
-        let bins = [
-            "-p", "firewall", "-p", "vm-tests", "--bin", "firewall", "--bin", "vm-guest",
-        ];
+        let bins = ["-p", "firewall", "-p", "vm-tests", "--bins"];
         let built = cargo(&["build"], profile, &bins)?;
         let find = |name: &str| {
             let mut programs = built.programs.iter();
@@ -122,8 +120,7 @@ fn cargo(command: &[&str], profile: &str, what: &[&str]) -> Result<Built> {
         out_dir: Option<PathBuf>,
     }
 
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = Command::new("scripts/cargo.sh")
         .args(command)
         .args(["--profile", profile, "--locked"])
         .args(["--message-format", "json-render-diagnostics"])

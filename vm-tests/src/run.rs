@@ -348,3 +348,74 @@ fn unfinished(events: &[Event]) -> Option<Scenario> {
     }
     running
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trial of which a guest reported this and came to this end.
+    fn trial(events: Vec<Event>, fault: Option<&str>) -> Trial {
+        Trial {
+            wanted: kernels::wanted(&["6.1".to_owned()]).unwrap().remove(0),
+            kernel: Ok(Kernel {
+                release: "6.1.0".into(),
+                image: "image".into(),
+                modules: "modules".into(),
+            }),
+            ended: vec![Ended {
+                events,
+                end: None,
+                fault: fault.map(str::to_owned),
+                seconds: 1.0,
+                console: "plain.console.log".into(),
+            }],
+            failure: None,
+        }
+    }
+
+    fn told(trial: &Trial, scenarios: &[Scenario]) -> (bool, String) {
+        let mut notes = Vec::new();
+        let all_well = trial.tell(scenarios, &Ledger::read().unwrap(), &mut notes);
+        (all_well, notes.join("\n"))
+    }
+
+    fn ended(outcome: Outcome) -> Event {
+        Event::Ended {
+            scenario: Scenario::Killed,
+            outcome,
+            seconds: 2.0,
+        }
+    }
+
+    #[test]
+    fn a_guest_that_hangs_is_told_with_its_scenario_and_its_console() {
+        let began = |scenario| Event::Began { scenario };
+        let events = vec![
+            began(Scenario::Killed),
+            ended(Outcome::Passed),
+            began(Scenario::Large),
+        ];
+        let trial = trial(events, Some("stopped after 5 seconds"));
+        let expected = "6.1: FAILED: large: stopped after 5 seconds\n\
+                        6.1: FAILED: large: has no result\n\
+                        6.1: the console is in `plain.console.log`";
+        let scenarios = [Scenario::Killed, Scenario::Large];
+        assert_eq!(told(&trial, &scenarios), (false, expected.into()));
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_told_and_is_no_failure() {
+        let trial = trial(vec![ended(Outcome::Lacking("less".into()))], None);
+        let scenarios = [Scenario::Killed];
+        assert_eq!(told(&trial, &scenarios), (true, "6.1: killed: less".into()));
+    }
+
+    #[test]
+    fn a_scenario_that_fails_or_was_not_run_is_a_failure() {
+        let trial = trial(vec![ended(Outcome::Failed("why".into()))], None);
+        let (all_well, notes) = told(&trial, &[Scenario::Killed, Scenario::Large]);
+        assert!(!all_well);
+        assert!(notes.contains("killed: why"), "{notes}");
+        assert!(notes.contains("large: has no result"), "{notes}");
+    }
+}

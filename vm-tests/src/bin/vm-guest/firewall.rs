@@ -25,7 +25,7 @@ pub(crate) const BINARY: &str = "/bin/firewall";
 const LOG: &str = "/tmp/firewall.log";
 
 /// How long anything may take: an emulated machine may be a hundred times slower than a real one.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
