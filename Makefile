@@ -37,12 +37,16 @@ test:
 	@scripts/setup.sh build test
 	@scripts/test.sh
 
-# The kernels are in vm-tests/kernels.toml. KERNEL and SCENARIO take several names. With OPTIONAL=1 a
-# kernel that cannot be fetched is no failure; with RENEW=1 vm-tests/ledger.toml is written anew.
+# The kernels are in vm-tests/kernels.toml. KERNEL and SCENARIO take several names, PROFILE one of cargo.
+# With OPTIONAL=1 a kernel that cannot be fetched is no failure; with RENEW=1 vm-tests/ledger.toml is
+# written anew; TIMEOUT is in seconds, for each machine.
+vm-test: PROFILE ?= release
 vm-test:
-	@scripts/setup.sh build test vm
-	$(CARGO) run --locked -p vm-tests --bin vm-tests -- $(addprefix --kernel ,$(KERNEL)) \
-		$(addprefix --scenario ,$(SCENARIO)) $(if $(OPTIONAL),--optional) $(if $(RENEW),--renew)
+	@scripts/setup.sh build vm
+	$(CARGO) build --profile $(PROFILE) --locked -p firewall -p vm-tests --bins
+	$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/vm-tests \
+		--profile $(PROFILE) $(addprefix --kernel ,$(KERNEL)) $(addprefix --scenario ,$(SCENARIO)) \
+		$(if $(OPTIONAL),--optional) $(if $(RENEW),--renew) $(if $(TIMEOUT),--timeout $(TIMEOUT))
 
 soak: PACKETS ?= 1000000000
 soak: SEED ?= 0

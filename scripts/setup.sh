@@ -4,7 +4,7 @@
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
 #   bench  the firewalls that `firewall` is compared with
-#   vm     QEMU, and the target for which programs need no libraries
+#   vm     QEMU, and the commands that wire its machines and make their disks
 #   lint   clippy and rustfmt
 #   fuzz   a nightly Rust and cargo-fuzz
 #   miri   a nightly Rust with Miri, and the source of the standard library, which it interprets
@@ -180,12 +180,10 @@ virtual_machines() {
     has qemu-system-x86_64 || install_packages qemu-system-x86_64 qemu-system-x86 ||
         fail "the command \`qemu-system-x86_64\` is missing" \
             "run \`apt-get install qemu-system-x86\` as root"
-    target=x86_64-unknown-linux-musl
-    [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] && return
-    say "installing the target $target of Rust $version with rustup"
-    as_builder rustup target add "$target" --toolchain "$toolchain" ||
-        fail "the target \`$target\` of Rust $version is missing" \
-            "run \`rustup target add $target --toolchain $toolchain\`"
+    has ip || PATH="$PATH:/usr/sbin:/sbin" has ip || install_packages ip iproute2 ||
+        fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
+    [ -x /sbin/mke2fs ] || install_packages mke2fs e2fsprogs ||
+        fail "the command \`mke2fs\` is missing" "run \`apt-get install e2fsprogs\` as root"
 }
 
 # Any nightly Rust.

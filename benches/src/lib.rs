@@ -16,6 +16,7 @@
 
 pub mod bpffs;
 pub mod cost;
+pub mod features;
 pub mod interrupt;
 pub mod mark;
 pub mod mix;

@@ -21,7 +21,7 @@ use crate::packet::Packet;
 pub use namespace::Namespace;
 
 /// How long the kernel may take to bring a new veth pair up.
-const CARRIER_TIMEOUT: Duration = Duration::from_secs(5);
+const CARRIER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most links of one network: each takes 16 of the 256 addresses of its IPv4 prefix.
 pub const MAX_LINKS: usize = 16;
@@ -108,6 +108,28 @@ impl Network {
         &self.links
     }
 
+    /// Deletes a link, both ends of it.
+    ///
+    /// # Errors
+    ///
+    /// If it is gone already.
+    pub fn delete(&self, link: &Link) -> Result<()> {
+        link::delete(&self.host, &link.host)
+    }
+
+    /// Makes a link that was deleted once more: with the same names and addresses, and other
+    /// numbers.
+    ///
+    /// # Errors
+    ///
+    /// If it is there, or there is none of this number.
+    pub fn make_again(&mut self, number: usize) -> Result<()> {
+        let link = self.links.get_mut(number);
+        let link = link.with_context(|| format!("there is no link {number}"))?;
+        link::create(&self.host, &self.peer, link)?;
+        self.wait_for_carrier()
+    }
+
     /// The id of the XDP program on an end in the host's namespace, if there is one.
     ///
     /// # Errors
@@ -119,21 +141,25 @@ impl Network {
 
     /// Waits until frames can pass: a frame sent before both ends are up is lost.
     fn wait_for_carrier(&self) -> Result<()> {
-        let deadline = Instant::now() + CARRIER_TIMEOUT;
         for link in &self.links {
-            for (namespace, end) in [(&self.host, &link.host), (&self.peer, &link.peer)] {
-                while !link::is_running(namespace, end)? {
-                    ensure!(
-                        Instant::now() < deadline,
-                        "the interface `{}` did not come up within {CARRIER_TIMEOUT:?}",
-                        end.interface
-                    );
-                    thread::sleep(Duration::from_millis(1));
-                }
-            }
+            wait_for_carrier(&self.host, &link.host)?;
+            wait_for_carrier(&self.peer, &link.peer)?;
         }
         Ok(())
     }
+}
+
+fn wait_for_carrier(namespace: &Namespace, end: &End) -> Result<()> {
+    let begin = Instant::now();
+    while !link::is_running(namespace, end)? {
+        ensure!(
+            begin.elapsed() < CARRIER_TIMEOUT,
+            "the interface `{}` did not come up within {CARRIER_TIMEOUT:?}",
+            end.interface
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 impl Drop for Network {
@@ -204,6 +230,17 @@ impl Link {
 }
 
 impl End {
+    /// Puts up an interface that exists, as silent as those of a [`Network`], with the addresses of
+    /// this end, and fills in its index.
+    ///
+    /// # Errors
+    ///
+    /// If the interface does not exist or does not come up.
+    pub fn put_up(&mut self, namespace: &Namespace, other: &Self, mtu: u32) -> Result<()> {
+        link::adopt(namespace, self, other, mtu)?;
+        wait_for_carrier(namespace, self)
+    }
+
     /// The interface as pnet describes it.
     pub(crate) fn datalink(&self) -> NetworkInterface {
         NetworkInterface {

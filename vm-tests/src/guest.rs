@@ -4,8 +4,16 @@ use anyhow::Result;
 
 use crate::{cpio::Archive, modules, products::Products, store::Kernel};
 
-/// The modules that a guest needs: virtual links, and interfaces without Ethernet headers.
-const MODULES: [&str; 2] = ["veth", "tun"];
+/// The modules that a guest needs: virtual links, interfaces without Ethernet headers, and devices.
+const MODULES: [&str; 7] = [
+    "veth",
+    "tun",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_console",
+    "virtio_blk",
+    "ext4",
+];
 
 /// Folders that are empty at first.
 const FOLDERS: [&str; 5] = ["dev", "proc", "sys", "run", "tmp"];
@@ -18,12 +26,10 @@ pub(crate) fn pack(products: &Products, kernel: &Kernel) -> Result<Vec<u8>> {
     }
     // The kernel opens it for process 1, before anything is mounted.
     archive.device("dev/console", (5, 1));
-    archive.program("init", &products.guest);
-    archive.program("bin/firewall", &products.firewall);
-    archive.link(&products.firewall_path.to_string_lossy(), "/bin/firewall");
-    for file in products.tests.iter().chain(&products.commands) {
+    for file in &products.files {
         archive.program(&file.path, &file.bytes);
     }
+    archive.link(&products.firewall_path.to_string_lossy(), "/bin/firewall");
     let mut order = String::new();
     for module in modules::in_load_order(&kernel.modules, &MODULES)? {
         archive.file(&format!("modules/{}", module.name), &module.image);

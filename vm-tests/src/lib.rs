@@ -9,3 +9,7 @@
 
 pub mod report;
 pub mod scenarios;
+pub mod wire;
+
+/// The argument of the process 1 that sends what another machine asks for, and runs no scenario.
+pub const PEER: &str = "peer";

@@ -3,42 +3,56 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use vm_tests::{
-    report::{EXIT_PORT, EXIT_STATUS, Event},
-    scenarios::Scenario,
-};
+use vm_tests::report::{EXIT_PORT, End, Event};
 
 use crate::{accelerator::Accelerator, store::Kernel};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// The memory of a guest in MiB.
-pub(crate) const MEMORY: u64 = 1024;
-
 /// How often a running guest is looked at.
 const STEP: Duration = Duration::from_millis(50);
 
-/// What every guest of a run shares.
-pub(crate) struct Setup {
+/// What to boot.
+#[derive(Clone, Copy)]
+pub(crate) struct System<'a> {
     /// How QEMU runs the guest's code.
     pub(crate) accelerator: Accelerator,
-    /// What the guest is to do.
-    pub(crate) scenarios: Vec<Scenario>,
-    /// How long it may take.
-    pub(crate) timeout: Duration,
+    /// The kernel.
+    pub(crate) kernel: &'a Kernel,
+    /// The file of its first file system.
+    pub(crate) image: &'a Path,
+    /// Where the files of guests are kept.
+    pub(crate) folder: &'a Path,
+}
+
+/// What a guest has, and is told.
+pub(crate) struct Guest {
+    /// What its files are called.
+    pub(crate) name: &'static str,
+    /// Its CPUs.
+    pub(crate) cpus: u32,
+    /// Its memory in MiB.
+    pub(crate) memory: u64,
+    /// Arguments of QEMU for its devices.
+    pub(crate) devices: Vec<String>,
+    /// The arguments of its process 1.
+    pub(crate) arguments: Vec<String>,
 }
 
 /// What came of a guest.
+#[derive(Debug)]
 pub(crate) struct Ended {
     /// What it reported.
     pub(crate) events: Vec<Event>,
-    /// Why it did not come to its end; `None` when it did.
+    /// How it ended, if as a guest is to end.
+    pub(crate) end: Option<End>,
+    /// Why it did not come to such an end; `None` when it did.
     pub(crate) fault: Option<String>,
     /// How long it ran.
     pub(crate) seconds: f64,
@@ -56,133 +70,145 @@ pub(crate) fn require_qemu() -> Result<()> {
         .map(drop)
 }
 
-/// Boots a kernel with a file system and waits for its end; its files are kept in `folder`.
-pub(crate) fn boot(
-    setup: &Setup,
-    kernel: &Kernel,
-    file_system: &[u8],
-    folder: &Path,
-) -> Result<Ended> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let [console, report, image, messages] =
-        ["console.log", "report.jsonl", "guest.cpio", "qemu.log"].map(|name| folder.join(name));
-    fs::write(&image, file_system)
-        .with_context(|| format!("cannot write `{}`", image.display()))?;
-    for old in [&console, &report] {
-        fs::write(old, "").with_context(|| format!("cannot write `{}`", old.display()))?;
-    }
-    let begin = Instant::now();
-    let mut machine = Machine::start(setup, kernel, &image, &console, &report, &messages)?;
-    let fault = machine.wait(setup.timeout)?;
-    let seconds = begin.elapsed().as_secs_f64();
-    fs::remove_file(&image)?;
-    let report = fs::read(&report).context("cannot read the report")?;
-    let events: Vec<Event> = String::from_utf8_lossy(&report)
-        .lines()
-        .filter_map(|line| Event::from_line(line.trim_end()))
-        .collect();
-    let fault = fault.map(|fault| explain(&fault, &console, &messages));
-    Ok(Ended {
-        events,
-        fault,
-        seconds,
-        console,
-    })
+/// A running guest, killed with this value.
+pub(crate) struct Machine {
+    child: Child,
+    begin: Instant,
+    files: Files,
 }
 
-/// A running QEMU, killed with this value.
-struct Machine(Child);
+/// The files of a guest.
+struct Files {
+    console: PathBuf,
+    report: PathBuf,
+    messages: PathBuf,
+}
 
 impl Machine {
-    fn start(
-        setup: &Setup,
-        kernel: &Kernel,
-        image: &Path,
-        console: &Path,
-        report: &Path,
-        messages: &Path,
-    ) -> Result<Self> {
-        let names: Vec<&str> = setup.scenarios.iter().map(|one| one.name()).collect();
-        let accelerator = setup.accelerator;
+    /// Boots a guest.
+    pub(crate) fn start(system: System<'_>, guest: &Guest) -> Result<Self> {
+        let file = |kind: &str| system.folder.join(format!("{}.{kind}", guest.name));
+        let files = Files {
+            console: file("console.log"),
+            report: file("report.jsonl"),
+            messages: file("qemu.log"),
+        };
+        for old in [&files.console, &files.report] {
+            fs::write(old, "").with_context(|| format!("cannot write `{}`", old.display()))?;
+        }
+        let accelerator = system.accelerator;
         let port = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1");
-        let memory = MEMORY.to_string();
         // A panic reboots at once, and a reboot ends QEMU. On a busy machine an emulated timer is
-        // late, which kernels take for a broken one unless they are told not to look.
+        // late, which kernels take for a broken one unless they are told not to look, and a CPU
+        // that had to wait is no fault.
         let line = format!(
-            "console=ttyS0 quiet panic=-1 no_timer_check -- {}",
-            names.join(" ")
+            "console=ttyS0 quiet panic=-1 no_timer_check nowatchdog \
+             rcupdate.rcu_cpu_stall_suppress=1 -- {}",
+            guest.arguments.join(" ")
         );
-        let mut command = Command::new(QEMU);
+        // A guest does not outlive this process, however that ends.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", "--", QEMU])
             .args(["-machine", "q35", "-accel", accelerator.option()])
-            .args(["-cpu", accelerator.cpu(), "-smp", "1", "-m", &memory])
+            .args(["-cpu", accelerator.cpu()])
+            .args(["-smp", &guest.cpus.to_string()])
+            .args(["-m", &guest.memory.to_string()])
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-device", &port])
             .arg("-serial")
-            .arg(file_option(console))
+            .arg(format!("file:{}", escaped(&files.console)))
             .arg("-serial")
-            .arg(file_option(report))
+            .arg(format!("file:{}", escaped(&files.report)))
+            .args(&guest.devices)
             .arg("-kernel")
-            .arg(&kernel.image)
+            .arg(&system.kernel.image)
             .arg("-initrd")
-            .arg(image)
+            .arg(system.image)
             .args(["-append", &line])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(messages).context("cannot create the log of QEMU")?);
+            .stderr(File::create(&files.messages).context("cannot create the log of QEMU")?);
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start `{QEMU}`"))?;
-        Ok(Self(child))
+            .context("cannot start `setpriv`, which starts QEMU; Debian has it in `util-linux`")?;
+        Ok(Self {
+            child,
+            begin: Instant::now(),
+            files,
+        })
     }
 
-    /// Waits for the end; why it was not the end that every guest is to come to.
-    fn wait(&mut self, timeout: Duration) -> Result<Option<String>> {
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(match status.code() {
-                    Some(EXIT_STATUS) => None,
-                    Some(0) => Some("the guest died".into()),
-                    Some(_) | None => Some(format!("QEMU ended with {status}")),
-                });
+    /// Waits for the end, and ends the guest when it takes too long.
+    pub(crate) fn wait(mut self, timeout: Duration) -> Result<Ended> {
+        let (end, fault) = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break match status.code().and_then(End::of_status) {
+                    Some(end) => (Some(end), None),
+                    None => (None, Some(fault(status))),
+                };
             }
-            if begin.elapsed() > timeout {
-                return Ok(Some(format!("stopped after {} seconds", timeout.as_secs())));
+            if self.begin.elapsed() > timeout {
+                let fault = format!("stopped after {} seconds", timeout.as_secs());
+                break (None, Some(fault));
             }
             thread::sleep(STEP);
+        };
+        let report = fs::read(&self.files.report).context("cannot read the report")?;
+        Ok(Ended {
+            events: String::from_utf8_lossy(&report)
+                .lines()
+                .filter_map(|line| Event::from_line(line.trim_end()))
+                .collect(),
+            end,
+            fault: fault.map(|fault| self.explain(&fault)),
+            seconds: self.begin.elapsed().as_secs_f64(),
+            console: self.files.console.clone(),
+        })
+    }
+
+    /// Why it has ended already, if it has.
+    pub(crate) fn ended_early(&mut self) -> Result<Option<String>> {
+        let status = self.child.try_wait()?;
+        Ok(status.map(|status| self.explain(&fault(status))))
+    }
+
+    /// Adds what the kernel or QEMU said of a fault.
+    fn explain(&self, fault: &str) -> String {
+        let read = |path| fs::read(path).unwrap_or_default();
+        let console = read(&self.files.console);
+        let console = String::from_utf8_lossy(&console);
+        let said = read(&self.files.messages);
+        let said = String::from_utf8_lossy(&said);
+        let telling = console
+            .lines()
+            .find(|line| line.contains("Kernel panic"))
+            .or_else(|| said.lines().next_back());
+        match telling {
+            Some(line) => format!("{fault}: {}", line.trim()),
+            None => fault.to_owned(),
         }
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
+        if let Ok(None) = self.child.try_wait() {
             // It may have ended by itself meanwhile.
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
 
-fn file_option(path: &Path) -> String {
-    // QEMU takes a comma for the end of the value, two for one comma.
-    format!("file:{}", path.display().to_string().replace(',', ",,"))
+fn fault(status: ExitStatus) -> String {
+    match status.code() {
+        Some(0) => "the guest died".into(),
+        Some(_) | None => format!("QEMU ended with {status}"),
+    }
 }
 
-/// Adds what the kernel or QEMU said of a fault.
-fn explain(fault: &str, console: &Path, messages: &Path) -> String {
-    let read = |path| fs::read(path).unwrap_or_default();
-    let console = read(console);
-    let console = String::from_utf8_lossy(&console);
-    let said = read(messages);
-    let said = String::from_utf8_lossy(&said);
-    let telling = console
-        .lines()
-        .find(|line| line.contains("Kernel panic"))
-        .or_else(|| said.lines().next_back());
-    match telling {
-        Some(line) => format!("{fault}: {}", line.trim()),
-        None => fault.to_owned(),
-    }
+/// A path as part of one of QEMU's options: a comma is the end of a value, two are a comma.
+pub(crate) fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }

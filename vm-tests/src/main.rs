@@ -5,14 +5,17 @@ mod apt;
 mod cli;
 mod cpio;
 mod guest;
+mod hardware;
 mod kernels;
 mod ledger;
 mod machine;
 mod modules;
+mod namespace;
 mod products;
 mod run;
 mod store;
 mod table;
+mod wires;
 
 use std::process::ExitCode;
 

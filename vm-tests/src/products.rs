@@ -1,7 +1,8 @@
-//! What goes into a guest: the `firewall` command as it is shipped, linked statically; its tests;
-//! the guest's process 1; and the commands that the tests call, with their libraries.
+//! What goes into a guest: the `firewall` command as `make build` builds it, its tests, the guest's
+//! process 1, the commands that are called, and the libraries of them all.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,16 +11,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-/// Programs of this target need no libraries.
-const TARGET: &str = "x86_64-unknown-linux-musl";
-
 /// The object file of the XDP program, of which the tests make broken ones.
 const OBJECT: &str = "firewall-xdp";
 
 /// The commands that the tests call.
 const COMMANDS: [&str; 2] = ["ip", "setpriv"];
 
-/// A file of the host that a guest gets too.
+/// A file that a guest gets.
 pub(crate) struct File {
     /// Where it is in the guest.
     pub(crate) path: String,
@@ -29,80 +27,81 @@ pub(crate) struct File {
 
 /// What goes into a guest.
 pub(crate) struct Products {
-    /// The `firewall` command.
-    pub(crate) firewall: Vec<u8>,
-    /// Where the tests look for the command.
+    /// The files, all of which can be run.
+    pub(crate) files: Vec<File>,
+    /// Where the tests look for the `firewall` command.
     pub(crate) firewall_path: PathBuf,
-    /// Process 1.
-    pub(crate) guest: Vec<u8>,
-    /// The binaries of the tests and the object files that they read.
-    pub(crate) tests: Vec<File>,
-    /// The commands that the tests call, and libraries.
-    pub(crate) commands: Vec<File>,
 }
 
 impl Products {
-    /// Builds everything, the tests only if they are to run.
-    pub(crate) fn build(with_tests: bool) -> Result<Self> {
-        eprintln!("building for {TARGET}");
-        let bins = [
-            "-p", "firewall", "-p", "vm-tests", "--bin", "firewall", "--bin", "vm-guest",
-        ];
-        let built = cargo(&["build"], &bins)?;
+    /// Builds everything with a profile of cargo, the tests only if they are to run.
+    pub(crate) fn build(profile: &str, with_tests: bool) -> Result<Self> {
+        eprintln!("building with the profile {profile}");
+        let bins = ["-p", "firewall", "-p", "vm-tests", "--bins"];
+        let built = cargo(&["build"], profile, &bins)?;
         let find = |name: &str| {
             let mut programs = built.programs.iter();
             let path = programs.find(|path| path.ends_with(name)).cloned();
             path.with_context(|| format!("cargo built no `{name}`"))
         };
         let firewall_path = find("firewall")?;
+        let guest = find("vm-guest")?;
+        let mut files = Files::default();
         // Read before the tests are built, which may build the command once more, with what
         // features they need.
-        let firewall = stripped(&firewall_path)?;
-        let guest = stripped(&find("vm-guest")?)?;
-        let (tests, commands) = if with_tests {
-            (tests(&firewall_path)?, commands()?)
-        } else {
-            (Vec::new(), Vec::new())
-        };
+        files.program("/bin/firewall", &firewall_path)?;
+        files.program("/init", &guest)?;
+        if with_tests {
+            tests(&firewall_path, profile, &mut files)?;
+            for command in COMMANDS {
+                files.program(&format!("/bin/{command}"), &find_command(command)?)?;
+            }
+        }
+        let files = files.0.into_iter();
         Ok(Self {
-            firewall,
+            files: files.map(|(path, bytes)| File { path, bytes }).collect(),
             firewall_path,
-            guest,
-            tests,
-            commands,
         })
     }
 }
 
-/// The binaries of the tests, and the object files that they read.
-fn tests(firewall_path: &Path) -> Result<Vec<File>> {
+/// Files by their paths in the guest.
+#[derive(Default)]
+struct Files(BTreeMap<String, Vec<u8>>);
+
+impl Files {
+    /// Adds a program of the host, stripped, and the libraries that it loads.
+    fn program(&mut self, path: &str, program: &Path) -> Result<()> {
+        self.0.insert(path.to_owned(), stripped(program)?);
+        let output = Command::new("ldd")
+            .arg(program)
+            .output()
+            .context("cannot start `ldd`")?;
+        for library in libraries(&String::from_utf8_lossy(&output.stdout)) {
+            if !self.0.contains_key(library) {
+                self.0.insert(library.to_owned(), read(Path::new(library))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the binaries of the tests, and the object files that they read.
+fn tests(firewall_path: &Path, profile: &str, files: &mut Files) -> Result<()> {
     let built = cargo(
         &["test", "--no-run"],
+        profile,
         &["-p", "firewall", "--test", "in_kernel"],
     )?;
-    let mut tests = Vec::new();
     for path in built.programs.iter().filter(|path| *path != firewall_path) {
-        tests.push(File {
-            path: "/tests/in_kernel".into(),
-            bytes: stripped(path)?,
-        });
+        files.program("/tests/in_kernel", path)?;
     }
     let objects = built.folders.iter().map(|folder| folder.join(OBJECT));
     for path in objects.filter(|path| path.exists()) {
-        tests.push(File {
-            bytes: read(&path)?,
-            path: path.to_string_lossy().into_owned(),
-        });
+        let bytes = read(&path)?;
+        files.0.insert(path.to_string_lossy().into_owned(), bytes);
     }
-    Ok(tests)
-}
-
-fn commands() -> Result<Vec<File>> {
-    let mut files = Vec::new();
-    for command in COMMANDS {
-        files.extend(with_libraries(command)?);
-    }
-    Ok(files)
+    Ok(())
 }
 
 /// What cargo built.
@@ -114,27 +113,23 @@ struct Built {
 }
 
 /// Runs cargo.
-fn cargo(command: &[&str], what: &[&str]) -> Result<Built> {
+fn cargo(command: &[&str], profile: &str, what: &[&str]) -> Result<Built> {
     #[derive(Deserialize)]
     struct Message {
         executable: Option<PathBuf>,
         out_dir: Option<PathBuf>,
     }
 
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = Command::new("scripts/cargo.sh")
         .args(command)
-        .args(["--release", "--locked", "--target", TARGET])
+        .args(["--profile", profile, "--locked"])
         .args(["--message-format", "json-render-diagnostics"])
         .args(what)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo failed (see above); `rustup target add {TARGET}` installs the target's library"
-    );
+    ensure!(output.status.success(), "cargo failed (see above)");
     let mut built = Built::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         // Messages of other kinds have neither.
@@ -161,29 +156,14 @@ fn stripped(program: &Path) -> Result<Vec<u8>> {
     read(stripped.path())
 }
 
-/// A command of the host and the libraries that it loads.
-fn with_libraries(command: &str) -> Result<Vec<File>> {
+/// The path of a command of the host.
+fn find_command(command: &str) -> Result<PathBuf> {
     let folders = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let program = folders
+    folders
         .split(':')
         .map(|folder| Path::new(folder).join(command))
         .find(|path| path.exists())
-        .with_context(|| format!("the command `{command}`, which the tests call, is missing"))?;
-    let output = Command::new("ldd")
-        .arg(&program)
-        .output()
-        .context("cannot start `ldd`")?;
-    let mut files = vec![File {
-        path: format!("/bin/{command}"),
-        bytes: read(&program)?,
-    }];
-    for library in libraries(&String::from_utf8_lossy(&output.stdout)) {
-        files.push(File {
-            bytes: read(Path::new(library))?,
-            path: library.to_owned(),
-        });
-    }
-    Ok(files)
+        .with_context(|| format!("the command `{command}`, which the tests call, is missing"))
 }
 
 /// The paths in what `ldd` says: `name => path (address)`, or a path alone.

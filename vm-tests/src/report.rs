@@ -11,12 +11,34 @@ pub const PORT: &str = "/dev/ttyS1";
 /// The I/O port of QEMU's `isa-debug-exit`, which ends the guest with a status.
 pub const EXIT_PORT: u16 = 0xf4;
 
-/// What the guest writes to [`EXIT_PORT`] when it has run every scenario. QEMU makes it
-/// [`EXIT_STATUS`]; a guest that dies ends QEMU with 0.
-pub const EXIT_VALUE: u8 = 0x2a;
+/// How a guest ends the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has run every scenario.
+    Done,
+    /// The power goes, as a scenario wants it to.
+    PowerCut,
+}
 
-/// The exit status of QEMU after [`EXIT_VALUE`].
-pub const EXIT_STATUS: i32 = (EXIT_VALUE as i32) << 1 | 1;
+impl End {
+    const ALL: [Self; 2] = [Self::Done, Self::PowerCut];
+
+    /// What the guest writes to [`EXIT_PORT`].
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        match self {
+            Self::Done => 0x2a,
+            Self::PowerCut => 0x2b,
+        }
+    }
+
+    /// What QEMU's exit status says; a guest that dies ends QEMU with 0.
+    #[must_use]
+    pub fn of_status(status: i32) -> Option<Self> {
+        let made_by = |end: &Self| status == i32::from(end.value()) << 1 | 1;
+        Self::ALL.into_iter().find(made_by)
+    }
+}
 
 /// An event in a guest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +109,13 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_told_by_the_status() {
+        assert_eq!(End::of_status(0x55), Some(End::Done));
+        assert_eq!(End::of_status(0x57), Some(End::PowerCut));
+        assert_eq!(End::of_status(0), None);
+    }
 
     #[test]
     fn events_are_read_back_from_their_lines() {

@@ -1,25 +1,22 @@
 //! One run: fetch, build, boot, tell.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Mutex,
-    thread,
-};
+use std::{fs, path::PathBuf, sync::Mutex, thread, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use vm_tests::{
     report::{Event, Outcome, Verified},
-    scenarios::Scenario,
+    scenarios::{Hardware, Scenario},
 };
 
 use crate::{
     accelerator::Accelerator,
     cli::Arguments,
     guest,
+    hardware::{self, Terms},
     kernels::{self, Wanted},
     ledger::Ledger,
-    machine::{self, Ended, MEMORY, Setup},
+    machine::{self, Ended, System},
+    namespace,
     products::Products,
     store::{Kernel, Store},
     table::{Table, grouped},
@@ -27,9 +24,6 @@ use crate::{
 
 /// Where kernels and the files of guests are kept.
 const CACHE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache");
-
-/// What QEMU itself takes beside the memory of its guest, in MiB.
-const OVERHEAD: u64 = 300;
 
 /// Runs everything that was asked for; whether all went well.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -47,29 +41,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         .map(|wanted| Trial {
             kernel: fetch(&store, &wanted, arguments.offline),
             wanted,
-            ended: None,
+            ended: Vec::new(),
+            failure: None,
         })
         .collect();
-    let setup = Setup {
-        accelerator: Accelerator::of_this_machine(),
-        scenarios: scenarios(&arguments.scenarios),
-        timeout: arguments.timeout,
-    };
+    let scenarios = scenarios(&arguments.scenarios);
     if trials.iter().any(|trial| trial.kernel.is_ok()) {
-        let products = Products::build(setup.scenarios.contains(&Scenario::Tests))?;
+        let with_tests = scenarios.contains(&Scenario::Tests);
+        let setup = Setup {
+            accelerator: Accelerator::of_this_machine(),
+            products: Products::build(&arguments.profile, with_tests)?,
+            scenarios: &scenarios,
+            timeout: arguments.timeout,
+            folder: cache.join("runs"),
+        };
         let jobs = arguments.jobs.unwrap_or_else(jobs).clamp(1, trials.len());
         eprintln!("{jobs} at a time, with {}", setup.accelerator);
-        boot_all(&setup, &products, &cache.join("runs"), jobs, &mut trials)?;
+        if scenarios
+            .iter()
+            .any(|one| one.hardware() == Hardware::Wired)
+        {
+            namespace::enter()?;
+        }
+        boot_all(&setup, jobs, &mut trials)?;
     }
     if arguments.renew {
         renew(&mut ledger, &trials)?;
     }
     let mut all_well = true;
     let mut notes = Vec::new();
-    let mut table = Table::new(heads(&setup.scenarios));
+    let mut table = Table::new(heads(&scenarios));
     for trial in &trials {
-        table.row(trial.cells(&setup.scenarios));
-        all_well &= trial.tell(&setup.scenarios, &ledger, &mut notes);
+        table.row(trial.cells(&scenarios));
+        all_well &= trial.tell(&scenarios, &ledger, &mut notes);
     }
     print!("{table}");
     for note in notes {
@@ -88,17 +92,29 @@ fn renew(ledger: &mut Ledger, trials: &[Trial]) -> Result<()> {
     ledger.write()
 }
 
+/// What the trials of a run share.
+struct Setup<'a> {
+    accelerator: Accelerator,
+    products: Products,
+    scenarios: &'a [Scenario],
+    timeout: Duration,
+    folder: PathBuf,
+}
+
 /// A kernel and what came of it.
 struct Trial {
     wanted: Wanted,
     kernel: Result<Kernel>,
-    ended: Option<Result<Ended>>,
+    /// The guests, in order.
+    ended: Vec<Ended>,
+    /// Why there are not more of them.
+    failure: Option<anyhow::Error>,
 }
 
 /// Those asked for, in their own order.
 fn scenarios(asked: &[Scenario]) -> Vec<Scenario> {
     let is_asked = |one: &Scenario| asked.is_empty() || asked.contains(one);
-    Scenario::ALL.into_iter().filter(is_asked).collect()
+    Scenario::all().iter().copied().filter(is_asked).collect()
 }
 
 fn fetch(store: &Store, wanted: &Wanted, offline: bool) -> Result<Kernel> {
@@ -125,36 +141,26 @@ fn jobs() -> usize {
         let value = line.strip_prefix("MemAvailable:")?;
         value.split_whitespace().next()?.parse::<u64>().ok()
     });
-    let guests = free_kib.map_or(1, |kib| kib / 1024 / (MEMORY + OVERHEAD));
+    let guests = free_kib.map_or(1, |kib| kib / 1024 / hardware::memory());
     cpus.min(usize::try_from(guests).unwrap_or(usize::MAX))
 }
 
-fn boot_all(
-    setup: &Setup,
-    products: &Products,
-    folder: &Path,
-    jobs: usize,
-    trials: &mut [Trial],
-) -> Result<()> {
+fn boot_all(setup: &Setup<'_>, jobs: usize, trials: &mut [Trial]) -> Result<()> {
     let queue = Mutex::new(trials.iter_mut());
-    let work = || {
+    let work = |number| {
         loop {
             let next = queue.lock().ok().and_then(|mut queue| queue.next());
             let Some(trial) = next else {
                 break;
             };
-            let name = &trial.wanted.name;
-            if let Ok(kernel) = &trial.kernel {
-                eprintln!("{name}: booting {}", kernel.release);
-                let ended = guest::pack(products, kernel)
-                    .and_then(|image| machine::boot(setup, kernel, &image, &folder.join(name)));
-                eprintln!("{name}: ended");
-                trial.ended = Some(ended);
-            }
+            trial.failure = trial.run(setup, number).err();
         }
     };
+    let work = &work;
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..jobs)
+            .map(|number| scope.spawn(move || work(number)))
+            .collect();
         workers
             .into_iter()
             .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a worker panicked")))
@@ -163,20 +169,60 @@ fn boot_all(
 
 fn heads(scenarios: &[Scenario]) -> Vec<String> {
     ["KERNEL", "RELEASE", "VERIFIED", "STATES", "JITED"]
+        .map(str::to_owned)
         .into_iter()
         .chain(scenarios.iter().map(|scenario| scenario.name()))
-        .chain(["SECONDS"])
-        .map(str::to_uppercase)
+        .chain(["SECONDS".to_owned()])
+        .map(|head| head.to_uppercase())
         .collect()
 }
 
 impl Trial {
-    fn ended(&self) -> Option<&Ended> {
-        self.ended.as_ref()?.as_ref().ok()
+    /// Runs the scenarios, on one hardware after the other.
+    fn run(&mut self, setup: &Setup<'_>, number: usize) -> Result<()> {
+        let Ok(kernel) = &self.kernel else {
+            return Ok(());
+        };
+        let name = &self.wanted.name;
+        let folder = setup.folder.join(name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        let image = folder.join("guest.cpio");
+        fs::write(&image, guest::pack(&setup.products, kernel)?)
+            .with_context(|| format!("cannot write `{}`", image.display()))?;
+        for hardware in Hardware::ALL {
+            let scenarios = setup.scenarios.iter().copied();
+            let scenarios: Vec<_> = scenarios.filter(|one| one.hardware() == hardware).collect();
+            if scenarios.is_empty() {
+                continue;
+            }
+            let release = &kernel.release;
+            let names: Vec<_> = scenarios.iter().map(|one| one.name()).collect();
+            eprintln!("{name}: booting {release}: {}", names.join(", "));
+            let system = System {
+                accelerator: setup.accelerator,
+                kernel,
+                image: &image,
+                folder: &folder,
+            };
+            let terms = Terms {
+                timeout: setup.timeout,
+                number,
+            };
+            let ended = hardware::run(hardware, &scenarios, system, terms)?;
+            let seconds: f64 = ended.iter().map(|ended| ended.seconds).sum();
+            eprintln!("{name}: ended after {seconds:.0} seconds");
+            self.ended.extend(ended);
+        }
+        Ok(fs::remove_file(&image)?)
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.ended.iter().flat_map(|ended| &ended.events)
     }
 
     fn verified(&self) -> Option<Verified> {
-        self.ended()?.events.iter().find_map(|event| match event {
+        self.events().find_map(|event| match event {
             Event::Verified(verified) => Some(*verified),
             Event::Booted { .. } | Event::Began { .. } | Event::Ended { .. } => None,
         })
@@ -184,7 +230,7 @@ impl Trial {
 
     /// How a scenario ended, after how many seconds.
     fn outcome(&self, of: Scenario) -> Option<(&Outcome, f64)> {
-        self.ended()?.events.iter().find_map(|event| match event {
+        self.events().find_map(|event| match event {
             Event::Ended {
                 scenario,
                 outcome,
@@ -225,45 +271,53 @@ impl Trial {
                     None => none(),
                 }),
         );
-        let seconds = self.ended().map(|ended| format!("{:.0}", ended.seconds));
-        cells.push(seconds.unwrap_or_else(none));
+        let seconds: f64 = self.ended.iter().map(|ended| ended.seconds).sum();
+        cells.push(format!("{seconds:.0}"));
         cells
     }
 
     /// Adds what there is to say; whether all went well.
     fn tell(&self, scenarios: &[Scenario], ledger: &Ledger, notes: &mut Vec<String>) -> bool {
         let name = &self.wanted.name;
-        let ended = match (&self.kernel, &self.ended) {
-            (Err(error), _) => {
-                let optional = if self.wanted.is_optional {
-                    " (optional)"
-                } else {
-                    ""
-                };
-                notes.push(format!("{name}: not tried{optional}: {error:#}"));
-                return self.wanted.is_optional;
-            }
-            (Ok(_), Some(Ok(ended))) => ended,
-            (Ok(_), Some(Err(error))) => {
-                notes.push(format!("{name}: not booted: {error:#}"));
-                return false;
-            }
-            (Ok(_), None) => return false,
-        };
+        if let Err(error) = &self.kernel {
+            let optional = if self.wanted.is_optional {
+                " (optional)"
+            } else {
+                ""
+            };
+            notes.push(format!("{name}: not tried{optional}: {error:#}"));
+            return self.wanted.is_optional;
+        }
         let mut faults = Vec::new();
-        if let Some(fault) = &ended.fault {
-            faults.push(match self.unfinished() {
-                Some(scenario) => format!("{scenario}: {fault}"),
-                None => fault.clone(),
-            });
+        let mut consoles = Vec::new();
+        faults.extend(self.failure.iter().map(|error| format!("{error:#}")));
+        for ended in &self.ended {
+            let before = faults.len();
+            if let Some(fault) = &ended.fault {
+                faults.push(match unfinished(&ended.events) {
+                    Some(scenario) => format!("{scenario}: {fault}"),
+                    None => fault.clone(),
+                });
+            }
+            for event in &ended.events {
+                if let Event::Ended {
+                    scenario,
+                    outcome: Outcome::Failed(why),
+                    ..
+                } = event
+                {
+                    faults.push(format!("{scenario}: {why}"));
+                }
+            }
+            if faults.len() > before {
+                consoles.push(&ended.console);
+            }
         }
         for &scenario in scenarios {
             match self.outcome(scenario).map(|(outcome, _)| outcome) {
-                Some(Outcome::Passed) => {}
+                Some(Outcome::Passed | Outcome::Failed(_)) => {}
                 Some(Outcome::Lacking(what)) => notes.push(format!("{name}: {scenario}: {what}")),
-                Some(Outcome::Failed(why)) => faults.push(format!("{scenario}: {why}")),
-                None if ended.fault.is_none() => faults.push(format!("{scenario}: not run")),
-                None => {}
+                None => faults.push(format!("{scenario}: has no result")),
             }
         }
         if let Some(verified) = self.verified() {
@@ -275,25 +329,93 @@ impl Trial {
                 .iter()
                 .map(|fault| format!("{name}: FAILED: {fault}")),
         );
-        if !all_well {
-            notes.push(format!(
-                "{name}: the console is in `{}`",
-                ended.console.display()
-            ));
+        for console in consoles {
+            notes.push(format!("{name}: the console is in `{}`", console.display()));
         }
         all_well
     }
+}
 
-    /// The scenario that began and did not end.
-    fn unfinished(&self) -> Option<Scenario> {
-        let mut running = None;
-        for event in &self.ended()?.events {
-            match event {
-                Event::Began { scenario } => running = Some(*scenario),
-                Event::Ended { .. } => running = None,
-                Event::Booted { .. } | Event::Verified(_) => {}
-            }
+/// The scenario that began and did not end.
+fn unfinished(events: &[Event]) -> Option<Scenario> {
+    let mut running = None;
+    for event in events {
+        match event {
+            Event::Began { scenario } => running = Some(*scenario),
+            Event::Ended { .. } => running = None,
+            Event::Booted { .. } | Event::Verified(_) => {}
         }
-        running
+    }
+    running
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trial of which a guest reported this and came to this end.
+    fn trial(events: Vec<Event>, fault: Option<&str>) -> Trial {
+        Trial {
+            wanted: kernels::wanted(&["6.1".to_owned()]).unwrap().remove(0),
+            kernel: Ok(Kernel {
+                release: "6.1.0".into(),
+                image: "image".into(),
+                modules: "modules".into(),
+            }),
+            ended: vec![Ended {
+                events,
+                end: None,
+                fault: fault.map(str::to_owned),
+                seconds: 1.0,
+                console: "plain.console.log".into(),
+            }],
+            failure: None,
+        }
+    }
+
+    fn told(trial: &Trial, scenarios: &[Scenario]) -> (bool, String) {
+        let mut notes = Vec::new();
+        let all_well = trial.tell(scenarios, &Ledger::read().unwrap(), &mut notes);
+        (all_well, notes.join("\n"))
+    }
+
+    fn ended(outcome: Outcome) -> Event {
+        Event::Ended {
+            scenario: Scenario::Killed,
+            outcome,
+            seconds: 2.0,
+        }
+    }
+
+    #[test]
+    fn a_guest_that_hangs_is_told_with_its_scenario_and_its_console() {
+        let began = |scenario| Event::Began { scenario };
+        let events = vec![
+            began(Scenario::Killed),
+            ended(Outcome::Passed),
+            began(Scenario::Large),
+        ];
+        let trial = trial(events, Some("stopped after 5 seconds"));
+        let expected = "6.1: FAILED: large: stopped after 5 seconds\n\
+                        6.1: FAILED: large: has no result\n\
+                        6.1: the console is in `plain.console.log`";
+        let scenarios = [Scenario::Killed, Scenario::Large];
+        assert_eq!(told(&trial, &scenarios), (false, expected.into()));
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_told_and_is_no_failure() {
+        let trial = trial(vec![ended(Outcome::Lacking("less".into()))], None);
+        let scenarios = [Scenario::Killed];
+        assert_eq!(told(&trial, &scenarios), (true, "6.1: killed: less".into()));
+    }
+
+    #[test]
+    fn a_scenario_that_fails_or_was_not_run_is_a_failure() {
+        let trial = trial(vec![ended(Outcome::Failed("why".into()))], None);
+        let (all_well, notes) = told(&trial, &[Scenario::Killed, Scenario::Large]);
+        assert!(!all_well);
+        assert!(notes.contains("killed: why"), "{notes}");
+        assert!(notes.contains("large: has no result"), "{notes}");
     }
 }

@@ -1,11 +1,14 @@
-//! The scenarios: what is tried on every kernel.
+//! The scenarios: what is tried on every kernel, and on what hardware.
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A scenario. A new one is a variant here, and a function beside the others in the guest.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// The program is verified, translated and attached in the driver; what the verifier says of it
@@ -21,45 +24,94 @@ pub enum Scenario {
     Large,
     /// What cannot be done is refused, and what was in force stays.
     Refusals,
+    /// An interface is removed under traffic, and comes back.
+    Removed,
+    /// There is no memory for the next generation; the one in force stays.
+    Memory,
     /// The tests of the `firewall` command that need a kernel.
     Tests,
+    /// Packets on four CPUs at a time, and no count is lost.
+    Cpus,
+    /// Another machine sends over a wire to a driver with several queues.
+    Wire,
+    /// What a driver cannot do as it is set is told, and another mode does it.
+    Driver,
+    /// The power goes in the middle of a reload.
+    Power,
+}
+
+/// The hardware that a scenario needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hardware {
+    /// One CPU, and no network but what is made in it.
+    Plain,
+    /// Four CPUs, and network cards, at the other end of which is a second machine.
+    Wired,
+    /// A disk that outlives the machine, which is started twice.
+    Durable,
+}
+
+impl Hardware {
+    /// All of it.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Wired, Self::Durable];
 }
 
 impl Scenario {
     /// Every scenario, in the order in which they run.
-    pub const ALL: [Self; 7] = [
-        Self::Load,
-        Self::Verdicts,
-        Self::Reload,
-        Self::Killed,
-        Self::Large,
-        Self::Refusals,
-        Self::Tests,
-    ];
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
 
     /// The name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Load => "load",
-            Self::Verdicts => "verdicts",
-            Self::Reload => "reload",
-            Self::Killed => "killed",
-            Self::Large => "large",
-            Self::Refusals => "refusals",
-            Self::Tests => "tests",
-        }
+    pub fn name(self) -> String {
+        // No variant is skipped, so each has a value.
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
     }
 
     /// The scenario of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.name() == name)
+        Self::from_str(name, false).ok()
+    }
+
+    /// The hardware that it needs.
+    #[must_use]
+    pub const fn hardware(self) -> Hardware {
+        match self {
+            Self::Load
+            | Self::Verdicts
+            | Self::Reload
+            | Self::Killed
+            | Self::Large
+            | Self::Refusals
+            | Self::Removed
+            | Self::Memory
+            | Self::Tests => Hardware::Plain,
+            Self::Cpus | Self::Wire | Self::Driver => Hardware::Wired,
+            Self::Power => Hardware::Durable,
+        }
     }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_found_by_their_names() {
+        for &scenario in Scenario::all() {
+            assert_eq!(Scenario::named(&scenario.name()), Some(scenario));
+        }
+        assert_eq!(Scenario::named("lage"), None);
     }
 }

@@ -38,6 +38,17 @@ pub(super) fn create(host: &Namespace, peer: &Namespace, link: &mut Link) -> Res
     Ok(())
 }
 
+/// Gives an interface that exists what [`create`] gives to those it makes.
+pub(super) fn adopt(namespace: &Namespace, end: &mut End, other: &End, mtu: u32) -> Result<()> {
+    end.index = index(namespace, end)?;
+    with_netlink(namespace, async |netlink| {
+        let silent = LinkUnspec::new_with_index(end.index).arp(false).mtu(mtu);
+        netlink.link().change(silent.build()).execute().await?;
+        Ok(())
+    })?;
+    set_up(namespace, end, other)
+}
+
 /// Deletes a link by one of its ends.
 pub(super) fn delete(namespace: &Namespace, end: &End) -> Result<()> {
     with_netlink(namespace, async |netlink| {
@@ -96,9 +107,7 @@ fn shape<T>(builder: LinkMessageBuilder<T>, end: &End) -> LinkMessageBuilder<T> 
 
 /// Gives an end its addresses and the hardware address of `other`, and puts it up.
 fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
-    end.index = namespace
-        .run(|| if_nametoindex(end.interface.as_str()))?
-        .with_context(|| format!("there is no interface `{}`", end.interface))?;
+    end.index = index(namespace, end)?;
     let end = &*end;
     with_netlink(namespace, async |netlink| {
         // Without a link-local address there are no router solicitations (RFC 4861 section 6.3.7).
@@ -111,7 +120,10 @@ fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
         let up = LinkUnspec::new_with_index(end.index).up().build();
         netlink.link().change(up).execute().await?;
         for (address, prefix_len) in [(IpAddr::V4(end.ipv4), 28), (IpAddr::V6(end.ipv6), 64)] {
-            let mut request = netlink.address().add(end.index, address, prefix_len);
+            let mut request = netlink
+                .address()
+                .add(end.index, address, prefix_len)
+                .replace();
             let message = request.message_mut();
             message.header.flags |= AddressHeaderFlags::Nodad;
             message
@@ -134,6 +146,12 @@ fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn index(namespace: &Namespace, end: &End) -> Result<u32> {
+    namespace
+        .run(|| if_nametoindex(end.interface.as_str()))?
+        .with_context(|| format!("there is no interface `{}`", end.interface))
 }
 
 /// Runs `work` with a netlink socket of the namespace.

@@ -33,6 +33,16 @@ impl Namespace {
         Ok(Self(file))
     }
 
+    /// The namespace of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` is not there.
+    pub fn own() -> Result<Self> {
+        let file = File::open(OWN).with_context(|| format!("cannot open `{OWN}`"))?;
+        Ok(Self(file))
+    }
+
     /// Runs `work` in the namespace, on a thread of its own, and hands back what it returns.
     ///
     /// Sockets that `work` opens stay in the namespace, wherever they are used later, and

@@ -111,11 +111,14 @@ impl AttachError {
             // The second is the answer to a native program beside a generic one.
             Some(libc::EBUSY | libc::EEXIST) => Self::Occupied { interface },
             Some(libc::ENODEV) => Self::Gone { interface },
-            Some(libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC) => Self::Settings {
-                interface,
-                mode,
-                source,
-            },
+            // The last is what drivers answer when they have too few queues.
+            Some(libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => {
+                Self::Settings {
+                    interface,
+                    mode,
+                    source,
+                }
+            }
             Some(_) | None => Self::Refused {
                 interface,
                 mode,
@@ -141,7 +144,8 @@ impl AttachError {
         match self {
             Self::NoNative { .. } => Some(
                 "set `mode = \"auto\"` or `mode = \"generic\"`; generic XDP works with every \
-                 driver and is slower"
+                 driver and is slower; of a driver that has native XDP offloads may be in the way: \
+                 `dmesg` says which"
                     .into(),
             ),
             Self::Occupied { interface } => Some(occupied_help(interface)),
@@ -159,7 +163,7 @@ fn settings_help(interface: &str, takes_frags: bool) -> String {
         "this kernel, older than Linux 5.18, wants an MTU below 3,500 bytes of most drivers"
     };
     format!(
-        "{mtu}, some want offloads or rings changed: `ip link set dev {interface} mtu 1500`; \
+        "{mtu}, some want offloads, queues or rings changed: `ip link set dev {interface} mtu 1500`; \
          `dmesg` may say more; `mode = \"generic\"` works with every driver"
     )
 }

@@ -10,9 +10,9 @@ use std::{
     process::Command,
 };
 
-use benches::random::Random;
+use benches::{features::Feature, random::Random};
 
-use crate::{machine::Machine, version};
+use crate::machine::Machine;
 
 const RULES: &str = r#"
 [sets]
@@ -23,9 +23,6 @@ name = "listed"
 action = "drop"
 src = "@listed"
 "#;
-
-/// The first version of Linux that takes images of more than 4 MiB.
-const LARGE_IMAGES: (u32, u32) = (6, 1);
 
 /// What people list.
 const ADDRESSES: usize = 552_293;
@@ -98,12 +95,11 @@ fn addresses(count: usize) -> BTreeSet<Ipv4Addr> {
 #[test]
 #[ignore = "needs root"]
 fn half_a_million_addresses_block_what_they_list_and_nothing_else() {
-    if version::kernel() >= LARGE_IMAGES {
+    let Some(lacking) = Feature::LargeImages.lacking().unwrap() else {
         blocks(&addresses(ADDRESSES));
         return;
-    }
-    let (major, minor) = LARGE_IMAGES;
-    println!("images above 4 MiB need Linux {major}.{minor}: tried fewer addresses");
+    };
+    println!("tried fewer addresses: {lacking}");
     is_refused(&addresses(ADDRESSES));
     blocks(&addresses(FEWER_ADDRESSES));
 }

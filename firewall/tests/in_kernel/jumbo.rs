@@ -1,9 +1,8 @@
 //! Frames in several buffers: on an interface with an MTU that no single one holds.
 
-use crate::{machine::Machine, version};
+use benches::features::Feature;
 
-/// The first kernel with XDP programs for frames in several buffers.
-const SINCE: (u32, u32) = (5, 18);
+use crate::machine::Machine;
 
 const RULES: &str = r#"
 [[rule]]
@@ -22,8 +21,8 @@ length = "8028-8048"
 #[test]
 #[ignore = "needs root"]
 fn frames_longer_than_a_buffer_are_judged_and_counted_whole() {
-    if version::kernel() < SINCE {
-        println!("skipped: this kernel hands frames in one buffer to programs only");
+    if let Some(lacking) = Feature::Frags.lacking().unwrap() {
+        println!("skipped: {lacking}");
         return;
     }
     let machine = Machine::new();

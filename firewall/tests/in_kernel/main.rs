@@ -36,4 +36,3 @@ mod test_run;
 mod unreadable;
 mod verdicts;
 mod verifier;
-mod version;

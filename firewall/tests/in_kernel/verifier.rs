@@ -1,14 +1,13 @@
 //! How much work the verifier has with the program.
 
-use crate::{machine::Machine, reload::drop_port, version};
+use benches::features::Feature;
+
+use crate::{machine::Machine, reload::drop_port};
 
 /// The most instructions that the verifier of this kernel may go through. Each kernel gives up at
 /// 1,000,000 (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`, since 5.2), and they do not go
 /// through the same number for the same program: this leaves room for others than this one.
 const MAX_VERIFIED: u64 = 400_000;
-
-/// The first kernel that says how many there were.
-const SAYS_SINCE: (u32, u32) = (5, 16);
 
 #[test]
 #[ignore = "needs root"]
@@ -22,8 +21,11 @@ fn the_verifier_has_room_on_other_kernels() {
             assert!(count <= MAX_VERIFIED, "{count} instructions were verified");
         }
         None => {
-            assert!(version::kernel() < SAYS_SINCE, "{program}");
-            println!("skipped: this kernel does not say how many instructions it verified");
+            let lacking = Feature::VerifiedInstructions.lacking().unwrap();
+            println!(
+                "skipped: {}",
+                lacking.unwrap_or_else(|| panic!("{program}"))
+            );
         }
     }
 }

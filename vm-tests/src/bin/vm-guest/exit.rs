@@ -6,13 +6,13 @@ use std::{arch::asm, convert::Infallible, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
-use vm_tests::report::{EXIT_PORT, EXIT_VALUE};
+use vm_tests::report::{EXIT_PORT, End};
 
 /// How long QEMU may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the machine with the status that says that every scenario was run.
-pub(crate) fn exit() -> Result<Infallible> {
+/// Ends the machine at once, with the status of this end.
+pub(crate) fn exit(end: End) -> Result<Infallible> {
     // SAFETY: the call changes which ports this thread may use, and no memory.
     let granted = unsafe { libc::ioperm(EXIT_PORT.into(), 1, 1) };
     Errno::result(granted).context("the I/O port of the exit device is out of reach")?;
@@ -22,7 +22,7 @@ pub(crate) fn exit() -> Result<Infallible> {
         asm!(
             "out dx, al",
             in("dx") EXIT_PORT,
-            in("al") EXIT_VALUE,
+            in("al") end.value(),
             options(nomem, nostack, preserves_flags),
         );
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use benches::network::Namespace;
+use benches::{network::Namespace, traffic::Sent};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -25,10 +25,16 @@ pub(crate) const BINARY: &str = "/bin/firewall";
 const LOG: &str = "/tmp/firewall.log";
 
 /// How long anything may take: an emulated machine may be a hundred times slower than a real one.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
+
+/// What was sent of each flow.
+pub(crate) fn counts(sent: &Sent) -> Vec<Count> {
+    let packets = sent.packets.iter().copied();
+    packets.zip(sent.bytes.iter().copied()).collect()
+}
 
 /// Runs the command in a namespace.
 pub(crate) struct Firewall<'a> {
@@ -192,10 +198,14 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) ->
     Ok(())
 }
 
+/// What the daemons have logged since the last one began.
+pub(crate) fn log() -> String {
+    std::fs::read_to_string(LOG).unwrap_or_default()
+}
+
 /// An error with what the last daemon has logged.
 fn with_log(error: &anyhow::Error) -> anyhow::Error {
-    let log = std::fs::read_to_string(LOG).unwrap_or_default();
-    anyhow!("{error:#}; its log: {}", log.trim_end())
+    anyhow!("{error:#}; its log: {}", log().trim_end())
 }
 
 fn json(text: &str) -> Result<Value> {

@@ -30,11 +30,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new() -> Result<Self> {
+    /// A network of so many links.
+    pub(crate) fn new(links: usize) -> Result<Self> {
         fs::create_dir_all(FOLDER).with_context(|| format!("cannot create `{FOLDER}`"))?;
         Ok(Self {
             before: objects::all()?,
-            network: Network::new()?,
+            network: Network::with_links(links)?,
         })
     }
 
@@ -48,8 +49,19 @@ impl Machine {
     /// Writes the rule file: `rules` below settings for the interface.
     pub(crate) fn write_rules(&self, policy: &str, rules: &str) -> Result<PathBuf> {
         let interface = &self.network.link().host.interface;
+        self.write_rules_for(interface, "native", policy, rules)
+    }
+
+    /// Writes the rule file for an interface or a glob.
+    pub(crate) fn write_rules_for(
+        &self,
+        interface: &str,
+        mode: &str,
+        policy: &str,
+        rules: &str,
+    ) -> Result<PathBuf> {
         let settings = format!(
-            "[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"native\"\npolicy = \"{policy}\"\n"
+            "[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"{mode}\"\npolicy = \"{policy}\"\n"
         );
         self.write_file("rules.toml", &(settings + rules))
     }

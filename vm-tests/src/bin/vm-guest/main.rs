@@ -2,19 +2,26 @@
 //!
 //! Its arguments are the names of the scenarios.
 
+mod addresses;
+mod cards;
 mod exit;
+mod fields;
 mod firewall;
+mod hog;
 mod machine;
+mod peer;
 mod reporter;
 mod scenarios;
 mod system;
+mod talk;
 mod tracer;
 
 use std::{convert::Infallible, env, process, thread, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use vm_tests::{
-    report::{Event, Outcome},
+    PEER,
+    report::{End, Event, Outcome},
     scenarios::Scenario,
 };
 
@@ -24,6 +31,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let end = match arguments.split_first() {
         Some((first, command)) if first == tracer::HOLD => tracer::hold(command),
+        Some((first, rest)) if first == hog::HOG => hog::fill(rest),
         _ if process::id() == 1 => run(&arguments),
         _ => Err(anyhow!("this is process 1 of a virtual machine")),
     };
@@ -36,6 +44,9 @@ fn main() {
 fn run(names: &[String]) -> Result<Infallible> {
     system::mount()?;
     system::load_modules()?;
+    if names.first().is_some_and(|name| name == PEER) {
+        return peer::serve();
+    }
     let reporter = Reporter::open()?;
     reporter.report(&Event::Booted {
         release: system::release()?,
@@ -53,7 +64,7 @@ fn run(names: &[String]) -> Result<Infallible> {
         })?;
     }
     reporter.finish()?;
-    exit::exit()
+    exit::exit(End::Done)
 }
 
 /// Runs a scenario on a thread of its own, since it may panic.

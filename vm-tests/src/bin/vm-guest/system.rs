@@ -48,14 +48,3 @@ pub(crate) fn release() -> Result<String> {
     let release = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
     Ok(release.trim().to_owned())
 }
-
-/// Whether the kernel is at least of this version.
-pub(crate) fn is_at_least(major: u32, minor: u32) -> Result<bool> {
-    let release = release()?;
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|number| number.parse::<u32>().ok());
-    let version = numbers.next().zip(numbers.next());
-    let version = version.with_context(|| format!("`{release}` is no release of a kernel"))?;
-    Ok(version >= (major, minor))
-}

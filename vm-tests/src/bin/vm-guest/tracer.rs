@@ -23,8 +23,12 @@ use nix::{
 /// The argument that makes this program stop itself before it becomes another command.
 pub(crate) const HOLD: &str = "hold";
 
-/// `BPF_PROG_LOAD` of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+/// Of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+const BPF_MAP_CREATE: u64 = 0;
 const BPF_PROG_LOAD: u64 = 5;
+
+/// The offset of the value's and the entries' count in the member of `union bpf_attr` for a map.
+const VALUE_SIZE: u64 = 8;
 
 /// Offsets in the member of `union bpf_attr` for it, each of a 64-bit word: the type and the count
 /// of instructions, the level and size of the log, its address.
@@ -50,6 +54,18 @@ pub(crate) struct Loaded {
     pub(crate) log: String,
 }
 
+/// Who is told of what a traced command does.
+pub(crate) trait Observer {
+    /// It has loaded a program.
+    fn loaded(&mut self, loaded: Loaded) -> Result<()>;
+
+    /// It is about to make a map with values of so many bytes.
+    fn before_map(&mut self, value_bytes: u32) -> Result<()>;
+
+    /// The kernel has answered to that.
+    fn after_map(&mut self, value_bytes: u32) -> Result<()>;
+}
+
 /// Stops this process until it is traced, and becomes `command`.
 pub(crate) fn hold(command: &[String]) -> Result<Infallible> {
     let (program, arguments) = command.split_first().context("no command to hold")?;
@@ -58,9 +74,9 @@ pub(crate) fn hold(command: &[String]) -> Result<Infallible> {
         .with_context(|| format!("cannot start `{program}`"))
 }
 
-/// Starts a command that [`hold`]s, traces it to its end, and calls `on_load` for every program
-/// that it loads; whether the command succeeded.
-pub(crate) fn trace(command: &mut Command, mut on_load: impl FnMut(Loaded)) -> Result<bool> {
+/// Starts a command that [`hold`]s, traces it to its end, and tells the observer; whether the command
+/// succeeded.
+pub(crate) fn trace(command: &mut Command, observer: &mut impl Observer) -> Result<bool> {
     let child = command.spawn().context("cannot start a command to trace")?;
     let leader = Pid::from_raw(i32::try_from(child.id())?);
     let status = waitpid(leader, Some(WaitPidFlag::WUNTRACED))?;
@@ -75,9 +91,7 @@ pub(crate) fn trace(command: &mut Command, mut on_load: impl FnMut(Loaded)) -> R
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         let (thread, signal) = match waitpid(None, Some(flags))? {
             WaitStatus::PtraceSyscall(thread) => {
-                if let Some(loaded) = calls.stopped(thread)? {
-                    on_load(loaded);
-                }
+                calls.stopped(thread, observer)?;
                 (thread, None)
             }
             WaitStatus::PtraceEvent(thread, ..) => (thread, None),
@@ -103,36 +117,52 @@ fn delivered(signal: Signal) -> Option<Signal> {
     (!is_of_tracing).then_some(signal)
 }
 
-/// The calls that were given a buffer, by thread.
+/// The calls that have begun, by thread.
 #[derive(Default)]
 struct Calls(BTreeMap<Pid, Call>);
 
-struct Call {
+enum Call {
+    /// A program is loaded, and the kernel was given a buffer.
+    Load(Load),
+    /// A map is made.
+    Map { value_bytes: u32 },
+}
+
+struct Load {
     attributes: u64,
     log: u64,
 }
 
 impl Calls {
     /// Looks at a thread that stopped on the way into a system call or out of it.
-    fn stopped(&mut self, thread: Pid) -> Result<Option<Loaded>> {
+    fn stopped(&mut self, thread: Pid, observer: &mut impl Observer) -> Result<()> {
         let registers = ptrace::getregs(thread)?;
-        let is_load = i64::try_from(registers.orig_rax) == Ok(libc::SYS_bpf)
-            && registers.rdi == BPF_PROG_LOAD;
-        if !is_load {
-            return Ok(None);
+        if i64::try_from(registers.orig_rax) != Ok(libc::SYS_bpf) {
+            return Ok(());
         }
         let result = registers.rax.cast_signed();
         // What the register holds on the way in (`arch/x86/entry/entry_64.S`).
-        if result == -i64::from(libc::ENOSYS) {
-            self.enter(thread, registers.rsi, registers.rsp)?;
-            return Ok(None);
-        }
-        match self.0.remove(&thread) {
-            Some(call) => {
-                let loaded = call.leave(thread)?;
-                Ok((result >= 0).then_some(loaded))
+        let is_entering = result == -i64::from(libc::ENOSYS);
+        match (is_entering, registers.rdi) {
+            (true, BPF_PROG_LOAD) => self.enter(thread, registers.rsi, registers.rsp),
+            (true, BPF_MAP_CREATE) => {
+                let word = read(thread, registers.rsi + VALUE_SIZE)?;
+                let value_bytes = u32::try_from(word & u64::from(u32::MAX))?;
+                self.0.insert(thread, Call::Map { value_bytes });
+                observer.before_map(value_bytes)
             }
-            None => Ok(None),
+            (true, _) => Ok(()),
+            (false, _) => match self.0.remove(&thread) {
+                Some(Call::Load(load)) => {
+                    let loaded = load.leave(thread)?;
+                    if result >= 0 {
+                        observer.loaded(loaded)?;
+                    }
+                    Ok(())
+                }
+                Some(Call::Map { value_bytes }) => observer.after_map(value_bytes),
+                None => Ok(()),
+            },
         }
     }
 
@@ -147,12 +177,12 @@ impl Calls {
         write(thread, attributes + LOG_ADDRESS, log)?;
         let level_and_size = LOG_SIZE << 32 | LOG_STATISTICS;
         write(thread, attributes + LOG_LEVEL_AND_SIZE, level_and_size)?;
-        self.0.insert(thread, Call { attributes, log });
+        self.0.insert(thread, Call::Load(Load { attributes, log }));
         Ok(())
     }
 }
 
-impl Call {
+impl Load {
     /// Reads the log, and takes the buffer away again.
     fn leave(self, thread: Pid) -> Result<Loaded> {
         let mut log = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
     machine::Machine,
 };
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [[rule]]
 name = "telnet"
 action = "drop"
@@ -61,7 +61,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
 }
 
 /// Sends packets that are dropped and ones that pass, and adds up those that are dropped.
-fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
+pub(super) fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
     let link = machine.network.link();
     let mut mix = Mix::new(
         1,
@@ -87,7 +87,8 @@ fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
     Ok(())
 }
 
-fn check(firewall: &Firewall<'_>, dropped: Count) -> Result<()> {
+/// Checks what was counted of them.
+pub(super) fn check(firewall: &Firewall<'_>, dropped: Count) -> Result<()> {
     let counted = firewall.counters()?.get("telnet").copied();
     ensure!(
         counted == Some(dropped),

@@ -1,19 +1,22 @@
 //! A blocklist of a million addresses.
 
-use std::{fmt::Write as _, net::Ipv4Addr, sync::atomic::AtomicBool};
+use std::{net::Ipv4Addr, sync::atomic::AtomicBool};
 
 use anyhow::{Context as _, Result, ensure};
 use benches::{
+    features::Feature,
     mix::{Flow, Mix},
-    random::Random,
     traffic::{Limit, Receiver},
 };
 use nix::sys::signal::Signal;
 use vm_tests::report::Outcome;
 
-use crate::{machine::Machine, system};
+use crate::{
+    addresses::{Addresses, list},
+    machine::Machine,
+};
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [sets]
 listed = { file = "list.txt" }
 
@@ -24,13 +27,10 @@ src = "@listed"
 "#;
 
 /// A million addresses take an image of 8 MiB.
-const ADDRESSES: u32 = 1_000_000;
+pub(super) const ADDRESSES: u32 = 1_000_000;
 
 /// What fits an image of 4 MiB, the most that the kernels before take.
-const FEWER_ADDRESSES: u32 = 500_000;
-
-/// The first version of Linux that takes a larger one.
-const LARGE_VALUES: (u32, u32) = (6, 1);
+pub(super) const FEWER_ADDRESSES: u32 = 500_000;
 
 /// The listed and the other addresses that packets are sent from.
 const SENDERS: usize = 200;
@@ -40,11 +40,10 @@ const PACKETS: u64 = 2_000;
 const RATE: u32 = 2_000;
 
 pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let (major, minor) = LARGE_VALUES;
-    if system::is_at_least(major, minor)? {
+    let Some(lacking) = Feature::LargeImages.lacking()? else {
         filter(machine, ADDRESSES)?;
         return Ok(Outcome::Passed);
-    }
+    };
     let rules = machine.write_rules("pass", "")?;
     let firewall = machine.firewall();
     let daemon = firewall.apply(&rules)?;
@@ -59,8 +58,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     daemon.wait()?;
     filter(machine, FEWER_ADDRESSES)?;
     Ok(Outcome::Lacking(format!(
-        "images above 4 MiB are refused before Linux {major}.{minor}; tried {FEWER_ADDRESSES} \
-         addresses instead of {ADDRESSES}"
+        "{lacking}; tried {FEWER_ADDRESSES} addresses instead of {ADDRESSES}"
     )))
 }
 
@@ -105,33 +103,4 @@ fn filter(machine: &Machine, addresses: u32) -> Result<()> {
     );
     daemon.signal(Signal::SIGTERM)?;
     daemon.wait()
-}
-
-fn list(addresses: u32) -> String {
-    let mut text = String::new();
-    for address in Addresses::new().take(addresses as usize) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", Ipv4Addr::from(address));
-    }
-    text
-}
-
-/// Even addresses all over the unicast range, the same each time.
-struct Addresses(Random);
-
-impl Addresses {
-    fn new() -> Self {
-        Self(Random::new(1))
-    }
-}
-
-impl Iterator for Addresses {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        let first = u64::from(u32::from(Ipv4Addr::new(1, 0, 0, 0)));
-        let end = u64::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)));
-        let address = first + self.0.below(end - first);
-        u32::try_from(address & !1).ok()
-    }
 }

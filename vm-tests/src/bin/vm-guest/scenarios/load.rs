@@ -3,13 +3,14 @@
 use std::{process::Command, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use benches::features::Feature;
 use vm_tests::report::{Event, Outcome, Verified};
 
 use crate::{
     firewall::{BINARY, wait_until},
     machine::Machine,
     reporter::Reporter,
-    tracer::{self, Loaded},
+    tracer::{self, Loaded, Observer},
 };
 
 const RULES: &str = r#"
@@ -31,8 +32,8 @@ pub(crate) fn run(machine: &Machine, reporter: &Reporter) -> Result<Outcome> {
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
                 // The most code: what would write messages is verified and translated too.
                 command.env("FIREWALL_LOG", "debug");
-                let mut programs = Vec::new();
-                let succeeded = tracer::trace(&mut command, |loaded| programs.push(loaded))?;
+                let mut programs = Programs(Vec::new());
+                let succeeded = tracer::trace(&mut command, &mut programs)?;
                 Ok::<_, anyhow::Error>((succeeded, programs))
             })?
         });
@@ -54,9 +55,33 @@ pub(crate) fn run(machine: &Machine, reporter: &Reporter) -> Result<Outcome> {
         let jited_bytes = status["program"]["jited_bytes"].as_u64();
         let jited_bytes = jited_bytes.with_context(|| format!("no machine code in {status}"))?;
         ensure!(jited_bytes > 0, "the kernel interprets the program");
-        reporter.report(&Event::Verified(verified(&programs, jited_bytes)?))?;
-        Ok(Outcome::Passed)
+        reporter.report(&Event::Verified(verified(&programs.0, jited_bytes)?))?;
+        let lacking = Feature::VerifiedInstructions.lacking()?;
+        let count = &status["program"]["verified_instructions"];
+        ensure!(
+            count.is_null() == lacking.is_some(),
+            "the status says of verified instructions {count}"
+        );
+        Ok(lacking.map_or(Outcome::Passed, Outcome::Lacking))
     })
+}
+
+/// The programs that were loaded.
+struct Programs(Vec<Loaded>);
+
+impl Observer for Programs {
+    fn loaded(&mut self, loaded: Loaded) -> Result<()> {
+        self.0.push(loaded);
+        Ok(())
+    }
+
+    fn before_map(&mut self, _value_bytes: u32) -> Result<()> {
+        Ok(())
+    }
+
+    fn after_map(&mut self, _value_bytes: u32) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The statistics of the longest program: the others try out what the kernel can do.

@@ -1,227 +1,31 @@
 //! Every match field decides packets; counters and arrivals are exact.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, Result, ensure};
-use benches::{
-    mix::{Flow, Mix},
-    network::Link,
-    packet::{Damage, Extension, Fragment, Packet, protocol, tcp_flags},
-    traffic::{Limit, Receiver},
-};
+use anyhow::Result;
+use benches::traffic::{Limit, Receiver};
 use nix::sys::signal::Signal;
 use vm_tests::report::Outcome;
 
-use crate::{firewall::Count, machine::Machine};
-
-const RULES: &str = include_str!("verdicts.toml");
-
-/// The rule that only counts.
-const COUNTED: &str = "all UDP over IPv4";
+use crate::{fields, firewall::counts, machine::Machine};
 
 /// The packets, about a hundred of each kind, and how many a second.
 const PACKETS: u64 = 3_000;
 const RATE: u32 = 2_000;
 
-/// What is expected of a kind of packet.
-struct Case {
-    name: &'static str,
-    packet: Packet,
-    /// The rule or reason that decides.
-    decided: &'static str,
-    passes: bool,
-    /// Whether the rule that only counts matches too.
-    counted: bool,
-}
-
 pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let rules = machine.write_rules("drop", RULES)?;
+    let link = machine.network.link();
+    let rules = machine.write_rules("drop", &fields::rules(link))?;
     let firewall = machine.firewall();
     let daemon = firewall.apply(&rules)?;
-    let link = machine.network.link();
-    let cases = cases(link)?;
-    let flow = |case: &Case| Flow::new(case.name).packet(case.packet.clone());
-    let mut mix = Mix::new(1, cases.iter().map(flow));
+    let mut mix = fields::mix(link)?;
     let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
-    let sent = machine
-        .sender()?
-        .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
+    let limit = Limit::Packets(PACKETS);
+    let sent = machine.sender()?.run(&mut mix, RATE, limit, &stop)?;
     let arrived = receiver.finish()?;
-
-    let mut expected: BTreeMap<String, Count> = BTreeMap::new();
-    let sent = sent.packets.iter().zip(&sent.bytes);
-    for ((case, (&packets, &bytes)), arrived) in cases.iter().zip(sent).zip(&arrived.flows) {
-        let of_these = if case.passes { packets } else { 0 };
-        ensure!(
-            arrived.packets == of_these,
-            "of {packets} packets of `{}` {} arrived, not {of_these}",
-            case.name,
-            arrived.packets
-        );
-        let also = case.counted.then_some(COUNTED);
-        for name in also.into_iter().chain([case.decided]) {
-            let count = expected.entry(name.to_owned()).or_default();
-            *count = (count.0 + packets, count.1 + bytes);
-        }
-    }
-    let counted = firewall.counters()?;
-    ensure!(
-        counted == expected,
-        "the counters are {counted:?}, not {expected:?}"
-    );
+    fields::check(link, &counts(&sent), &arrived, &firewall.counters()?)?;
     daemon.signal(Signal::SIGTERM)?;
     daemon.wait()?;
     Ok(Outcome::Passed)
-}
-
-fn cases(link: &Link) -> Result<Vec<Case>> {
-    let pass = |name, packet, decided| Case {
-        name,
-        packet,
-        decided,
-        passes: true,
-        counted: false,
-    };
-    let drop = |name, packet, decided| Case {
-        passes: false,
-        ..pass(name, packet, decided)
-    };
-    let counted = |case| Case {
-        counted: true,
-        ..case
-    };
-    let v4 = || link.ipv4();
-    let v6 = || link.ipv6();
-    let from = |last| link.ipv4_from(Ipv4Addr::new(198, 51, 100, last));
-    let server = || link.to_host(Packet::ipv4(link.peer.ipv4, Ipv4Addr::new(192, 0, 2, 110)));
-    let blocked = "2001:db8:bad::1".parse().context("this is an address")?;
-    let later = Fragment {
-        id: 7,
-        offset: 2,
-        more: false,
-    };
-    let first = Fragment {
-        id: 7,
-        offset: 0,
-        more: true,
-    };
-    let web = || v4().tcp(40_000, 8_080, tcp_flags::SYN);
-    Ok(vec![
-        counted(drop("UDP", v4().udp(40_000, 53), "policy")),
-        counted(drop("UDP, blocked", from(9).udp(40_000, 53), "blocked")),
-        counted(pass("UDP, low port", v4().udp(99, 53), "low source port")),
-        pass(
-            "UDP-Lite, low port",
-            v4().udp_lite(1, 53),
-            "low source port",
-        ),
-        drop(
-            "IPv6, blocked",
-            link.ipv6_from(blocked).tcp(1, 80, 0),
-            "blocked",
-        ),
-        pass("not blocked", from(7).tcp(40_000, 443, 0), "web"),
-        pass("to a server", server().sctp(1, 2), "servers"),
-        pass("web", web(), "web"),
-        pass("web, tagged", web().vlan(10), "web"),
-        pass("web, tagged twice", web().service_vlan(10).vlan(20), "web"),
-        pass("web, with options", web().options(&[1; 8]), "web"),
-        drop(
-            "SSH",
-            v4().tcp(40_000, 22, tcp_flags::SYN),
-            "connection attempts",
-        ),
-        pass(
-            "SSH, answer",
-            v4().tcp(40_000, 22, tcp_flags::SYN | tcp_flags::ACK),
-            "connections",
-        ),
-        pass("ping", v4().icmp(8, 0), "ping"),
-        pass("ping over IPv6", v6().icmpv6(128, 0), "ping"),
-        drop("ICMP in IPv6", v6().icmp(8, 0), "policy"),
-        pass("GRE", v4().protocol(protocol::GRE), "tunnels"),
-        drop(
-            "GRE, first fragment",
-            v4().protocol(protocol::GRE).fragment(first),
-            "tunnels in pieces",
-        ),
-        drop("web, guest", web().vlan(150), "guests"),
-        pass(
-            "LLDP",
-            link.to_host(Packet::ethertype(0x88cc)),
-            "link layer",
-        ),
-        drop(
-            "own source",
-            web().macs(link.host.mac, link.host.mac),
-            "from itself",
-        ),
-        drop("web, last hop", web().ttl(1), "last hop"),
-        pass("voice", v4().dscp(46).sctp(1, 2), "voice"),
-        pass("voice over IPv6", v6().dscp(46).sctp(1, 2), "voice"),
-        drop("web, long", web().payload(&[0; 500]), "long"),
-        pass("UDP over IPv6", v6().udp(40_000, 53), "IPv6 here"),
-        pass(
-            "UDP behind headers",
-            v6().extension(Extension::HopByHop(vec![0; 6]))
-                .extension(Extension::Destination(vec![0; 14]))
-                .fragment(first)
-                .udp(40_000, 53),
-            "IPv6 here",
-        ),
-        drop(
-            "TCP, later fragment",
-            v4().tcp(1, 80, 0).fragment(later),
-            "policy",
-        ),
-        pass(
-            "ARP",
-            link.to_host(Packet::arp(link.peer.ipv4, link.host.ipv4)),
-            "neighbour",
-        ),
-        drop(
-            "EtherType",
-            link.to_host(Packet::ethertype(0x88b5)),
-            "unknown_ethertype",
-        ),
-        drop(
-            "five tags",
-            web().vlan(1).vlan(2).vlan(3).vlan(4).vlan(5),
-            "too_many_tags",
-        ),
-        drop("short", web().damage(Damage::KeepOfUpper(10)), "truncated"),
-        drop("no version", web().damage(Damage::Version(5)), "malformed"),
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// Every field of the language is a row of this table.
-    const LANGUAGE: &str = include_str!("../../../../../docs/rules.md");
-    const TABLE: &str = "| field | values |";
-
-    #[test]
-    fn the_rules_name_every_field_of_the_language() {
-        let rules: toml::Table = toml::from_str(RULES).unwrap();
-        let named: BTreeSet<&str> = rules["rule"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .flat_map(|rule| rule.as_table().unwrap().keys())
-            .map(String::as_str)
-            .collect();
-        let rows = LANGUAGE.lines().skip_while(|line| !line.starts_with(TABLE));
-        let mut fields = BTreeSet::new();
-        for row in rows.skip(2).take_while(|line| line.starts_with('|')) {
-            let cell = row.split('|').nth(1).unwrap();
-            fields.extend(cell.split(", ").map(|key| key.trim().trim_matches('`')));
-        }
-        assert!(fields.len() > 10, "{fields:?}");
-        assert!(fields.is_subset(&named), "{:?}", &fields - &named);
-    }
 }

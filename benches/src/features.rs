@@ -1,0 +1,95 @@
+//! What not every kernel has that the firewall runs on: since when there is it, and what becomes of
+//! the firewall without. Tests expect a feature from that version on, and leave nothing out above it.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// Something that newer kernels have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Virtio network cards share the queues they have among CPUs.
+    SharedQueues,
+    /// The count of verified instructions.
+    VerifiedInstructions,
+    /// Frames in several buffers, for programs that ask for them.
+    Frags,
+    /// Maps whose values are longer than 4 MiB.
+    LargeImages,
+    /// Frames in several buffers from virtio network cards.
+    DriverFrags,
+}
+
+impl Feature {
+    /// The first version of Linux that has it.
+    #[must_use]
+    pub const fn since(self) -> (u32, u32) {
+        match self {
+            Self::SharedQueues => (5, 13),
+            Self::VerifiedInstructions => (5, 16),
+            Self::Frags => (5, 18),
+            Self::LargeImages => (6, 1),
+            Self::DriverFrags => (6, 3),
+        }
+    }
+
+    /// What the firewall does without it.
+    #[must_use]
+    pub const fn without(self) -> &'static str {
+        match self {
+            Self::SharedQueues => {
+                "a virtio card with fewer than two queues a CPU takes generic mode"
+            }
+            Self::VerifiedInstructions => "`firewall status` does not say how many were verified",
+            Self::Frags => "the driver takes only an MTU for which a frame fits in one buffer",
+            Self::LargeImages => "images above 4 MiB are refused",
+            Self::DriverFrags => "a virtio card with a large MTU takes generic mode",
+        }
+    }
+
+    /// Whether this kernel must have it.
+    ///
+    /// # Errors
+    ///
+    /// If the version of the kernel cannot be read.
+    pub fn is_expected(self) -> Result<bool> {
+        Ok(version()? >= self.since())
+    }
+
+    /// What a test that needs it says when it is not expected; `None` when it is.
+    ///
+    /// # Errors
+    ///
+    /// If the version of the kernel cannot be read.
+    pub fn lacking(self) -> Result<Option<String>> {
+        let (major, minor) = self.since();
+        Ok((!self.is_expected()?)
+            .then(|| format!("before Linux {major}.{minor}: {}", self.without())))
+    }
+}
+
+/// The version of the kernel.
+fn version() -> Result<(u32, u32)> {
+    let path = "/proc/sys/kernel/osrelease";
+    let release = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    parse(&release).with_context(|| format!("`{}` is no release of a kernel", release.trim()))
+}
+
+fn parse(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_their_numbers() {
+        assert_eq!(parse("6.12.94+deb13-cloud-amd64\n"), Some((6, 12)));
+        assert_eq!(parse("5.10.0-45-amd64"), Some((5, 10)));
+        assert_eq!(parse("7-rc1"), None);
+        assert!(parse("6.2") > Some(Feature::LargeImages.since()));
+    }
+}

@@ -1,0 +1,84 @@
+//! A process that takes the machine's memory.
+
+use std::{
+    convert::Infallible,
+    fs,
+    process::{Child, Command},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::firewall::wait_until;
+
+/// The argument that makes this program take memory.
+pub(crate) const HOG: &str = "hog";
+
+/// What is taken at a time.
+const STEP: usize = 256 << 10;
+
+/// What the kernel keeps for itself in KiB.
+const RESERVE: u64 = 4_096;
+
+/// Memory that is taken, until this value is dropped.
+pub(crate) struct Hog(Child);
+
+impl Hog {
+    /// Takes so much memory that not even so many bytes are left.
+    pub(crate) fn leaving_less_than(bytes: u32) -> Result<Self> {
+        let half = u64::from(bytes / 2) / 1024;
+        let left = RESERVE + half;
+        // Without what the kernel keeps for special purposes, what is free can be had by anybody.
+        for (file, text) in [
+            ("lowmem_reserve_ratio", "0 0 0 0\n".to_owned()),
+            ("min_free_kbytes", RESERVE.to_string()),
+            ("drop_caches", "3".to_owned()),
+        ] {
+            let path = format!("/proc/sys/vm/{file}");
+            fs::write(&path, text).with_context(|| format!("cannot write `{path}`"))?;
+        }
+        let child = Command::new("/init").args([HOG, &left.to_string()]).spawn();
+        let mut hog = Self(child.context("cannot start a process that takes memory")?);
+        wait_until("the memory is taken", || {
+            if let Some(status) = hog.0.try_wait()? {
+                bail!("what takes memory ended with {status}");
+            }
+            Ok(free()? <= left)
+        })?;
+        Ok(hog)
+    }
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Takes memory until so many KiB are left, and keeps it.
+pub(crate) fn fill(arguments: &[String]) -> Result<Infallible> {
+    // When it is too much, this is the process to end.
+    fs::write("/proc/self/oom_score_adj", "1000")?;
+    let left = arguments.first().context("how much is to be left?")?;
+    let left: u64 = left.parse()?;
+    let mut taken = Vec::new();
+    while free()? > left {
+        taken.push(vec![1_u8; STEP]);
+    }
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        // Keeps what was taken.
+        std::hint::black_box(&taken);
+    }
+}
+
+/// The free memory in KiB.
+fn free() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo").context("cannot read `/proc/meminfo`")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemFree:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.context("`/proc/meminfo` does not say what is free")
+}

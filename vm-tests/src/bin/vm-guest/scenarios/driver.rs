@@ -1,0 +1,57 @@
+//! What a driver cannot do as it is set is refused with a message that says so, and `auto` falls
+//! back aloud.
+
+use anyhow::{Result, ensure};
+use benches::network::Namespace;
+use nix::sys::signal::Signal;
+use vm_tests::{report::Outcome, wire::CARDS};
+
+use super::wire::is_native;
+use crate::{
+    cards::{JUMBO_MTU, MTU, Side, Wired},
+    firewall::{self, Firewall},
+    machine::Machine,
+};
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let own = Namespace::own()?;
+    let firewall = Firewall { namespace: &own };
+    for (index, card) in CARDS.iter().enumerate() {
+        for mtu in [MTU, JUMBO_MTU] {
+            let Wired { link, .. } = Wired::put_up(index, &Side::Guarded, mtu)?;
+            let interface = &link.host.interface;
+            let native = is_native(card, mtu)?;
+            let rules = machine.write_rules_for(interface, "native", "pass", "")?;
+            if !native {
+                let refusal = if card.offloads_are_fixed {
+                    format!("the driver of `{interface}` has no native XDP")
+                } else {
+                    format!(
+                        "the driver of `{interface}` refuses a native XDP program with its \
+                         present settings"
+                    )
+                };
+                firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+                machine.check_nothing_left()?;
+            }
+            let rules = machine.write_rules_for(interface, "auto", "pass", "")?;
+            let daemon = firewall.apply(&rules)?;
+            let mode = if native { "native" } else { "generic" };
+            let status = firewall.status()?;
+            let found = &status["interfaces"][0]["mode"];
+            ensure!(
+                found == mode,
+                "the card `{}` with an MTU of {mtu} is in the mode {found}, not {mode}",
+                card.id
+            );
+            let log = firewall::log();
+            ensure!(
+                log.contains("attaching in generic mode, which is slower") != native,
+                "in the mode {mode} the log is: {log}"
+            );
+            daemon.signal(Signal::SIGTERM)?;
+            daemon.wait()?;
+        }
+    }
+    Ok(Outcome::Passed)
+}

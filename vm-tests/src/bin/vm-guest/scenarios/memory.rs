@@ -1,0 +1,105 @@
+//! There is no memory for the map of the next generation: that is told, and the rules in force stay.
+//!
+//! Memory is taken at the very moment when the daemon asks for the map, for which it is traced. The
+//! kernel then really has none.
+
+use std::{process::Command, thread};
+
+use anyhow::{Result, anyhow, ensure};
+use benches::features::Feature;
+use vm_tests::report::Outcome;
+
+use super::{killed, large};
+use crate::{
+    addresses::list,
+    firewall::{BINARY, wait_until},
+    hog::Hog,
+    machine::Machine,
+    tracer::{self, Loaded, Observer},
+};
+
+/// Maps above this are images of long lists.
+const LARGE: u32 = 2 << 20;
+
+/// Takes the memory while a large map is made.
+#[derive(Default)]
+struct Scarcity {
+    hog: Option<Hog>,
+    times: u64,
+}
+
+pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+    let firewall = machine.firewall();
+    let rules = machine.write_rules("pass", killed::RULES)?;
+    thread::scope(|scope| {
+        // Who traces must be the thread that started the command.
+        let traced = scope.spawn(|| {
+            machine.network.host.run(|| {
+                let mut command = Command::new("/init");
+                command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
+                let mut scarcity = Scarcity::default();
+                let succeeded = tracer::trace(&mut command, &mut scarcity)?;
+                Ok::<_, anyhow::Error>((succeeded, scarcity.times))
+            })?
+        });
+        let tried = (|| {
+            wait_until("the program is attached", || {
+                Ok(traced.is_finished() || firewall.output(["status"])?.status.success())
+            })?;
+            refuse(machine)
+        })();
+        let unloaded = firewall.run(&["unload"]);
+        let (succeeded, times) = traced
+            .join()
+            .map_err(|_| anyhow!("the tracer panicked"))??;
+        tried?;
+        unloaded?;
+        ensure!(succeeded, "the daemon failed; the console has its message");
+        ensure!(times > 0, "no map for a long list was asked for");
+        Ok(Outcome::Passed)
+    })
+}
+
+/// A reload for which there is no memory.
+fn refuse(machine: &Machine) -> Result<()> {
+    let firewall = machine.firewall();
+    let addresses = if Feature::LargeImages.is_expected()? {
+        large::ADDRESSES
+    } else {
+        large::FEWER_ADDRESSES
+    };
+    machine.write_file("list.txt", &list(addresses))?;
+    machine.write_rules("pass", large::RULES)?;
+    let output = firewall.output(["reload"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let tells = ["bytes for the image", "is out of memory"];
+    ensure!(
+        output.status.code() == Some(1) && tells.iter().all(|told| said.contains(told)),
+        "without memory `firewall reload` ended with {} and said: {said}",
+        output.status
+    );
+    let generation = firewall.generation()?;
+    ensure!(generation == 1, "the generation in force is {generation}");
+    let mut dropped = (0, 0);
+    killed::burst(machine, &mut dropped)?;
+    killed::check(&firewall, dropped)
+}
+
+impl Observer for Scarcity {
+    fn loaded(&mut self, _loaded: Loaded) -> Result<()> {
+        Ok(())
+    }
+
+    fn before_map(&mut self, value_bytes: u32) -> Result<()> {
+        if value_bytes >= LARGE {
+            self.hog = Some(Hog::leaving_less_than(value_bytes)?);
+            self.times += 1;
+        }
+        Ok(())
+    }
+
+    fn after_map(&mut self, _value_bytes: u32) -> Result<()> {
+        self.hog = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! An interface is removed under traffic: the others are filtered as before. It comes back, and is
+//! filtered again.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Result, anyhow, ensure};
+use benches::{
+    mix::{Flow, Mix},
+    network::Link,
+    traffic::{Limit, Receiver, Sender},
+};
+use nix::sys::signal::Signal;
+use vm_tests::report::Outcome;
+
+use crate::{firewall::wait_until, machine::Machine};
+
+const RULES: &str = r#"
+[[rule]]
+name = "stays"
+action = "drop"
+interface = "fw-host0"
+dport = 53
+
+[[rule]]
+name = "goes"
+action = "drop"
+interface = "fw-host1"
+dport = 53
+"#;
+
+/// The packets a second on each interface, and how many follow when it is back.
+const RATE: u32 = 1_000;
+const PACKETS: u64 = 400;
+
+/// How long there is traffic before the interface goes, and afterwards.
+const WHILE: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(machine: &mut Machine) -> Result<Outcome> {
+    let rules = machine.write_rules_for("fw-host*", "native", "pass", RULES)?;
+    let daemon = machine.firewall().apply(&rules)?;
+    let dropped = under_traffic(machine)?;
+    let firewall = machine.firewall();
+    firewall.run(&["reload"])?;
+    let status = firewall.status()?;
+    let names = |status: &serde_json::Value| {
+        let interfaces = status["interfaces"].as_array();
+        let names = interfaces.into_iter().flatten();
+        names
+            .filter_map(|one| one["name"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    ensure!(names(&status) == ["fw-host0"], "after a reload: {status}");
+    let before = firewall.counters()?;
+    ensure!(
+        before.get("stays").map(|count| count.0) == Some(dropped),
+        "of {dropped} packets on the interface that stays {before:?} were counted"
+    );
+
+    machine.network.make_again(1)?;
+    let firewall = machine.firewall();
+    firewall.run(&["reload"])?;
+    let status = firewall.status()?;
+    ensure!(names(&status) == ["fw-host0", "fw-host1"], "{status}");
+    let [_, link] = machine.network.links() else {
+        anyhow::bail!("there are {} links", machine.network.links().len());
+    };
+    let mut mix = flows(link);
+    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let stop = AtomicBool::new(false);
+    let sent = Sender::open(&machine.network.peer, &link.peer)?.run(
+        &mut mix,
+        RATE,
+        Limit::Packets(PACKETS),
+        &stop,
+    )?;
+    let arrived: Vec<u64> = receiver
+        .finish()?
+        .flows
+        .iter()
+        .map(|flow| flow.packets)
+        .collect();
+    let [dropped, passed] = sent.packets.as_slice() else {
+        anyhow::bail!("two flows were sent, not {}", sent.packets.len());
+    };
+    ensure!(
+        arrived == [0, *passed],
+        "through the interface that came back {arrived:?} packets arrived, not {:?}",
+        [0, *passed]
+    );
+    let counted = firewall.counters()?;
+    let packets = |counters: &std::collections::BTreeMap<String, (u64, u64)>| {
+        counters.get("goes").map_or(0, |count| count.0)
+    };
+    ensure!(
+        packets(&counted) - packets(&before) == *dropped,
+        "of {dropped} packets on the interface that came back {counted:?} were counted, {before:?} \
+         before"
+    );
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait()?;
+    Ok(Outcome::Passed)
+}
+
+/// A flow that is dropped and one that passes.
+fn flows(link: &Link) -> Mix {
+    Mix::new(
+        1,
+        [
+            Flow::new("dropped").packet(link.ipv4().udp(40_000, 53)),
+            Flow::new("passed").packet(link.ipv4().udp(40_000, 54)),
+        ],
+    )
+}
+
+/// Removes the second interface while packets come in on both, and checks what arrives on the first;
+/// how many were sent there that are dropped.
+fn under_traffic(machine: &Machine) -> Result<u64> {
+    let [stays, goes] = machine.network.links() else {
+        anyhow::bail!("there are {} links", machine.network.links().len());
+    };
+    let receiver = Receiver::start(&machine.network.host, &stays.host, 2)?;
+    let stop = AtomicBool::new(false);
+    let send = |link: &Link| {
+        let mut sender = Sender::open(&machine.network.peer, &link.peer)?;
+        sender.run(&mut flows(link), RATE, Limit::Time(Duration::MAX), &stop)
+    };
+    let sent = thread::scope(|scope| {
+        let on_stays = scope.spawn(|| send(stays));
+        let on_goes = scope.spawn(|| send(goes));
+        thread::sleep(WHILE);
+        let removed = machine.network.delete(goes);
+        let told = removed.and_then(|()| {
+            wait_until("the status says that the interface is gone", || {
+                let status = machine.firewall().status()?;
+                let interfaces = status["interfaces"].as_array();
+                let found = interfaces.and_then(|all| {
+                    all.iter()
+                        .find(|one| one["name"] == goes.host.interface.as_str())
+                });
+                Ok(found.is_none_or(|one| one["mode"].is_null()))
+            })
+        });
+        thread::sleep(WHILE);
+        stop.store(true, Ordering::Relaxed);
+        let sent = on_stays
+            .join()
+            .map_err(|_| anyhow!("the sender panicked"))?;
+        // The kernel refuses what is sent on an interface that is gone.
+        let refused = on_goes.join().map_err(|_| anyhow!("the sender panicked"))?;
+        told?;
+        ensure!(refused.is_err(), "nobody missed the interface");
+        sent
+    })?;
+    let arrived = receiver.finish()?;
+    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    let [dropped, passed] = sent.packets.as_slice() else {
+        anyhow::bail!("two flows were sent, not {}", sent.packets.len());
+    };
+    ensure!(
+        arrived == [0, *passed],
+        "while another interface went {arrived:?} packets arrived, not {:?}",
+        [0, *passed]
+    );
+    Ok(*dropped)
+}

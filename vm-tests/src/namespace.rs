@@ -1,0 +1,31 @@
+//! A network namespace for this process, in which guests are wired.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use nix::{
+    sched::{CloneFlags, unshare},
+    unistd::{getegid, geteuid},
+};
+
+/// Puts the process into a network namespace of its own, where it may make interfaces: as an
+/// ordinary user in a user namespace of its own too. There must be no other thread yet.
+pub(crate) fn enter() -> Result<()> {
+    const HELP: &str = "root may make a network namespace; others where the system lets them make \
+                        user namespaces";
+    let (user, group) = (geteuid(), getegid());
+    if user.is_root() {
+        return unshare(CloneFlags::CLONE_NEWNET).context(HELP);
+    }
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).context(HELP)?;
+    // `user_namespaces(7)`: an ordinary user may map itself, and its group once groups are fixed.
+    for (file, text) in [
+        ("uid_map", format!("0 {user} 1")),
+        ("setgroups", "deny".to_owned()),
+        ("gid_map", format!("0 {group} 1")),
+    ] {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).with_context(|| format!("cannot write `{path}`"))?;
+    }
+    Ok(())
+}
