@@ -23,4 +23,5 @@ pub mod rounds;
 pub mod rule_file;
 pub mod sample;
 pub mod statistics;
+pub mod switch_time;
 mod tool;

@@ -53,6 +53,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     writeln!(text, "\n## The compiler\n")?;
     write_compiler(text, results)?;
     write_reload(text, results)?;
+    write_switch_times(text, results)?;
     write_absent(text, results)
 }
 
@@ -182,6 +183,32 @@ fn write_reload(text: &mut String, results: &Results) -> fmt::Result {
         reload.passed,
         reload.unjudged
     )
+}
+
+fn write_switch_times(text: &mut String, results: &Results) -> fmt::Result {
+    if results.switch_times.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\n## Reloads of large rule files\n\nWithout traffic, in milliseconds: from the files to the \
+         switch as the log has it, and from the signal until the log had it.\n\n\
+         | reloaded | times | logged | from | to | from the signal |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: |"
+    )?;
+    for time in &results.switch_times {
+        writeln!(
+            text,
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            time.what,
+            time.logged.samples,
+            time.logged.median * 1e3,
+            time.logged.min * 1e3,
+            time.logged.max * 1e3,
+            time.seen.median * 1e3
+        )?;
+    }
+    Ok(())
 }
 
 fn write_absent(text: &mut String, results: &Results) -> fmt::Result {

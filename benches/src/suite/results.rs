@@ -9,6 +9,7 @@ use crate::cost::{
     reload::Reload,
     report::{Figures, Report},
     statistics::Spread,
+    switch_time::SwitchTime,
 };
 
 /// The figures of a run.
@@ -22,6 +23,9 @@ pub struct Results {
     pub measured: Vec<Measured>,
     /// Reloads under traffic.
     pub reload: Option<Reload>,
+    /// Reloads of large rule files, without traffic.
+    #[serde(default)]
+    pub switch_times: Vec<SwitchTime>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
 }

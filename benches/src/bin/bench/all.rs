@@ -10,6 +10,7 @@ use benches::{
         report::Report,
         rounds::{self, Setting},
         sample::{Drawing, Traffic},
+        switch_time,
     },
     interrupt::Interrupt,
     rulesets::Family,
@@ -55,6 +56,7 @@ impl All {
             seconds: 0.0,
             measured: Vec::new(),
             reload: None,
+            switch_times: Vec::new(),
             failures: Vec::new(),
         };
         let began = Instant::now();
@@ -84,6 +86,12 @@ impl All {
         match reload::measure(plan.reloaded, plan.reloads, setting.cpu, &site) {
             Ok(reload) => results.reload = Some(reload),
             Err(error) => results.failures.push(format!("reloads: {error:#}")),
+        }
+        site.interrupt.check()?;
+        eprintln!("bench: reloads of large rule files");
+        match switch_time::measure(plan.reloads, &site) {
+            Ok(times) => results.switch_times = times,
+            Err(error) => results.failures.push(format!("large reloads: {error:#}")),
         }
         site.interrupt.check()?;
         results.seconds = began.elapsed().as_secs_f64();

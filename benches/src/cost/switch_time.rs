@@ -1,0 +1,104 @@
+//! How long it takes from the signal until other rules are in force, without traffic.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    case::{Case, Rules},
+    contestant::Site,
+    daemon::Daemon,
+    statistics::Spread,
+};
+use crate::rulesets::{
+    AddressList, Family, ListPolicy, Verdict,
+    generate::{self, Kind},
+};
+
+/// How many rules the rule set has, and how many addresses the list.
+const RULES: usize = 10_000;
+const ADDRESSES: usize = 1_000_000;
+
+/// How many members one list has and the other has not.
+const CHANGED: usize = 1000;
+
+/// What reloads took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SwitchTime {
+    /// What was reloaded.
+    pub what: String,
+    /// The time from the files to the switch as the log has it, in seconds, a sample a reload.
+    pub logged: Spread,
+    /// The time from the signal until the log had it, in seconds.
+    pub seen: Spread,
+}
+
+/// Reloads rules of which one changes, and a list of addresses of which some change, each `times`
+/// times.
+///
+/// # Errors
+///
+/// If the command fails, or the process is told to end.
+pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
+    let set = generate::rule_set(Kind::Fw, Family::V4, RULES, Verdict::Drop, 1);
+    let mut other = set.clone();
+    if let Some(last) = other.rules.last_mut() {
+        last.verdict = match last.verdict {
+            Verdict::Pass => Verdict::Drop,
+            Verdict::Drop => Verdict::Pass,
+        };
+    }
+    let rules = reload(
+        format!("{} rules, of which one changes", set.rules.len()),
+        [Rules::Set(set), Rules::Set(other)],
+        times,
+        site,
+    )?;
+    let all = generate::addresses(ADDRESSES + CHANGED, Family::V4, 1).members;
+    let part = |from: usize, to: usize| {
+        let members = all.get(from..to).unwrap_or_default().to_vec();
+        Rules::List(AddressList { members }, ListPolicy::BLOCKLIST)
+    };
+    let addresses = reload(
+        format!("{ADDRESSES} addresses, of which {CHANGED} change"),
+        [part(0, ADDRESSES), part(CHANGED, ADDRESSES + CHANGED)],
+        times,
+        site,
+    )?;
+    Ok(vec![rules, addresses])
+}
+
+fn reload(what: String, rules: [Rules; 2], times: u32, site: &Site) -> Result<SwitchTime> {
+    let mut daemon = Daemon::prepare(site)?;
+    let interface = daemon.arena().host().interface.clone();
+    let files = rules.map(|rules| {
+        let case = Case {
+            name: String::new(),
+            description: String::new(),
+            packets: Vec::new(),
+            rules,
+        };
+        case.rule_file(&interface)
+    });
+    let [(rules, list), _] = &files;
+    daemon.write(rules, list.as_deref())?;
+    daemon.start()?;
+    daemon.change(1)?;
+    let (mut logged, mut seen) = (Vec::new(), Vec::new());
+    let alternating = files.iter().cycle().skip(1).take(times as usize);
+    for (generation, (rules, list)) in (2..).zip(alternating) {
+        site.interrupt.check()?;
+        daemon.write(rules, list.as_deref())?;
+        let began = Instant::now();
+        daemon.reload()?;
+        let change = daemon.change(generation)?;
+        seen.push(began.elapsed().as_secs_f64());
+        logged.push(change.all.as_secs_f64());
+    }
+    Ok(SwitchTime {
+        what,
+        logged: Spread::of(&logged),
+        seen: Spread::of(&seen),
+    })
+}
