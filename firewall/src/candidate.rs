@@ -1,7 +1,7 @@
 //! A compiled rule set that is not in force yet.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +20,7 @@ use crate::{
     interfaces::Interface,
     judge::{Judge, NOWHERE},
     progress::Progress,
+    ready::Ready,
     slots::{self, Assignment, Slot, TooManyRules},
     source::RuleFile,
 };
@@ -46,6 +47,16 @@ impl Candidate {
     /// What it was compiled from.
     pub(crate) fn ruleset(&self) -> &Arc<Ruleset> {
         self.compiled.ruleset()
+    }
+
+    /// What the kernel is given.
+    pub(crate) fn ready(&self) -> Ready<'_> {
+        Ready {
+            metadata: &self.metadata,
+            assignment: &self.assignment,
+            image: self.image().bytes(),
+            size: self.size,
+        }
     }
 
     /// Its image.
@@ -111,22 +122,31 @@ impl CandidateError {
     }
 }
 
-/// Compiles a rule file for packets that arrive on `interfaces`; `in_force` are the slots of the
-/// rules before, `before` is what they were compiled to, when this process did it, and no image
-/// map may be larger than `budget`.
+/// What a rule file is compiled to follow.
+#[derive(Clone, Default)]
+pub(crate) struct Predecessor {
+    /// The slots of the rules in force.
+    pub(crate) slots: BTreeMap<String, Slot>,
+    /// The slots of rules that may come back.
+    pub(crate) held: BTreeSet<Slot>,
+    /// What the rules in force were compiled to, when this process did it.
+    pub(crate) compiled: Option<Arc<Compiled>>,
+}
+
+/// Compiles a rule file as this generation for packets that arrive on `interfaces`; no image map may be larger than
+/// `budget`.
 pub(crate) fn compile(
     file: &RuleFile,
     interfaces: &[Interface],
     generation: Generation,
-    in_force: &BTreeMap<String, Slot>,
-    before: Option<&Compiled>,
+    before: &Predecessor,
     budget: Budget,
     progress: &Progress,
 ) -> Result<Candidate, CandidateError> {
     let begin = Instant::now();
     let ruleset = Arc::clone(&file.ruleset);
     let names = ruleset.rules.iter().map(|rule| rule.name.as_str());
-    let assignment = slots::assign(names, in_force)?;
+    let assignment = slots::assign(names, &before.slots, &before.held)?;
     let metadata = Metadata::new(
         generation,
         &file.path,
@@ -147,7 +167,9 @@ pub(crate) fn compile(
         metadata: &metadata_bytes,
         max_bytes,
     };
-    let compiled = match before.and_then(|before| update(before, &ruleset, &target)) {
+    let updated = before.compiled.as_deref();
+    let updated = updated.and_then(|before| update(before, &ruleset, &target));
+    let compiled = match updated {
         Some(updated) => updated,
         None => {
             let progress = progress.clone();

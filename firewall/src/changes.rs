@@ -28,8 +28,7 @@ pub(crate) struct Changes {
 impl Changes {
     /// The changes from `before` to `after`.
     pub(crate) fn between(before: &Before<'_>, after: &Ruleset) -> Self {
-        let old: BTreeSet<&str> = before.names.iter().copied().collect();
-        let new: BTreeSet<&str> = after.rules.iter().map(|rule| rule.name.as_str()).collect();
+        let names: Vec<&str> = after.rules.iter().map(|rule| rule.name.as_str()).collect();
         let known: BTreeMap<&str, &Rule> = before
             .ruleset
             .into_iter()
@@ -41,34 +40,38 @@ impl Changes {
                 .get(rule.name.as_str())
                 .is_some_and(|old| old.verdict != rule.verdict || old.matches != rule.matches)
         };
-        let names = |rules: Vec<&str>| rules.into_iter().map(str::to_owned).collect();
-        let after_names = || after.rules.iter().map(|rule| rule.name.as_str());
-        let kept_before = before
-            .names
-            .iter()
-            .copied()
-            .filter(|name| new.contains(name));
-        let kept_after = after_names().filter(|name| old.contains(name));
         Self {
-            added: names(after_names().filter(|name| !old.contains(name)).collect()),
-            removed: names(
-                before
-                    .names
-                    .iter()
-                    .copied()
-                    .filter(|name| !new.contains(name))
-                    .collect(),
-            ),
             changed: after
                 .rules
                 .iter()
                 .filter(is_changed)
                 .map(|rule| rule.name.clone())
                 .collect(),
-            reordered: !kept_before.eq(kept_after),
             settings: before
                 .ruleset
                 .is_some_and(|ruleset| ruleset.settings != after.settings),
+            ..Self::of_names(&before.names, &names)
+        }
+    }
+
+    /// The changes between rules of which nothing but the names is known.
+    pub(crate) fn of_names<N: AsRef<str>>(before: &[N], after: &[N]) -> Self {
+        let names = |names: &[N]| -> BTreeSet<String> {
+            names.iter().map(|name| name.as_ref().to_owned()).collect()
+        };
+        let (old, new) = (names(before), names(after));
+        let part = |names: &[N], others: &BTreeSet<String>, among: bool| -> Vec<String> {
+            let names = names.iter().map(AsRef::as_ref);
+            names
+                .filter(|name| others.contains(*name) == among)
+                .map(str::to_owned)
+                .collect()
+        };
+        Self {
+            added: part(after, &old, false),
+            removed: part(before, &new, false),
+            reordered: part(before, &new, true) != part(after, &old, true),
+            ..Self::default()
         }
     }
 }

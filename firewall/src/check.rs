@@ -1,7 +1,6 @@
 //! `firewall check`: what `apply` would say of a rule file, without privileges.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -11,7 +10,7 @@ use tokio::task;
 
 use crate::{
     budget::Budget,
-    candidate,
+    candidate::{self, Predecessor},
     error::Error,
     generation::Generation,
     image_dump, interfaces,
@@ -84,9 +83,15 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
     interfaces.retain(|interface| patterns.iter().any(|p| p.matches(&interface.name)));
     let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
     let compile = move || {
-        let before = BTreeMap::new();
-        let first = Generation::FIRST;
-        candidate::compile(&file, &interfaces, first, &before, None, budget, &progress)
+        let before = Predecessor::default();
+        candidate::compile(
+            &file,
+            &interfaces,
+            Generation::FIRST,
+            &before,
+            budget,
+            &progress,
+        )
     };
     let candidate = task::spawn_blocking(compile).await??;
     if let Err(error) = rule_tests::run(&candidate) {

@@ -70,6 +70,13 @@ struct Memory {
     max_memory: Option<Budget>,
 }
 
+#[derive(Debug, Args)]
+struct Force {
+    /// Bring the rules into force even if they drop packets of SSH sessions, gateways or DHCP
+    #[arg(long)]
+    force: bool,
+}
+
 /// A stage of the compiler.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Emit {
@@ -95,6 +102,12 @@ enum Subcommands {
     Apply {
         /// The rule file
         file: PathBuf,
+        /// Bring the rules before back by itself, unless `firewall confirm` comes within this time,
+        /// such as 60s or 5min
+        #[arg(long, value_name = "TIME", value_parser = confirmation)]
+        confirm: Option<Duration>,
+        #[command(flatten)]
+        force: Force,
         #[command(flatten)]
         memory: Memory,
         /// Attach to named interfaces that are not there once they are, in place of an error
@@ -163,7 +176,23 @@ enum Subcommands {
         json: bool,
     },
     /// Have the daemon read its rule file again
-    Reload,
+    Reload {
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Keep the rules that `apply --confirm` brought into force
+    ///
+    /// Needs no daemon.
+    Confirm,
+    /// Bring the rules back that were in force before
+    ///
+    /// They come back as they were compiled, whatever has become of their file, with their counters.
+    /// Rules that wait for `firewall confirm` are given up; others can be had back by the same
+    /// command.
+    Rollback {
+        #[command(flatten)]
+        force: Force,
+    },
     /// Show what is loaded
     Status {
         /// Print JSON
@@ -238,6 +267,10 @@ pub(crate) enum Command {
         max_memory: Option<Budget>,
         /// Whether to wait for names of interfaces that are not there.
         wait: bool,
+        /// Within which time it must be confirmed, if at all.
+        confirm: Option<Duration>,
+        /// Whether even if it locks somebody out.
+        force: bool,
         /// An object file in place of the one built in.
         object: Option<PathBuf>,
     },
@@ -258,7 +291,17 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Read the rule file again.
-    Reload,
+    Reload {
+        /// Whether even if it locks somebody out.
+        force: bool,
+    },
+    /// Keep what waits for it.
+    Confirm,
+    /// Bring back what was in force before.
+    Rollback {
+        /// Whether even if it locks somebody out.
+        force: bool,
+    },
     /// Show what is loaded.
     Status {
         /// Whether as JSON.
@@ -297,6 +340,8 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
     let command = match arguments.command {
         Subcommands::Apply {
             file,
+            confirm,
+            force,
             memory,
             wait,
             object,
@@ -304,6 +349,8 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             file: std::path::absolute(file)?,
             max_memory: memory.max_memory,
             wait,
+            confirm,
+            force: force.force,
             object,
         },
         Subcommands::Check {
@@ -347,7 +394,9 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             budget: analysis.budget,
         }),
         Subcommands::Doctor { interface, json } => Command::Doctor { interface, json },
-        Subcommands::Reload => Command::Reload,
+        Subcommands::Reload { force } => Command::Reload { force: force.force },
+        Subcommands::Confirm => Command::Confirm,
+        Subcommands::Rollback { force } => Command::Rollback { force: force.force },
         Subcommands::Status { json } => Command::Status { json },
         Subcommands::Counters { json, watch } => Command::Counters { json, watch },
         Subcommands::Explain {
@@ -407,6 +456,15 @@ fn instance(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected 1 to 64 letters, digits, `-` and `_`".into())
+    }
+}
+
+/// Shorter than a second nobody can confirm; longer than a day nobody waits.
+fn confirmation(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    match humantime::parse_duration(text) {
+        Ok(duration) if allowed.contains(&duration) => Ok(duration),
+        Ok(_) | Err(_) => Err("expected a time from 1s to 1day, such as `60s` or `5min`".into()),
     }
 }
 
@@ -472,6 +530,15 @@ mod tests {
         assert!(asked(&["f", "p"], true, None).is_err());
         assert!(asked(&["f", "p"], false, Some("c")).is_err());
         assert!(asked(&[], false, None).is_err());
+    }
+
+    #[test]
+    fn the_time_to_confirm_has_a_unit() {
+        assert_eq!(confirmation("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(confirmation("5min"), Ok(Duration::from_secs(300)));
+        for bad in ["60", "0s", "2days", "soon"] {
+            assert!(confirmation(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The commands that need an instance's lock or its daemon: `apply`, `reload`, `unload`.
+//! The commands that need an instance's lock or its daemon: `apply`, `reload`, `confirm`,
+//! `rollback`, `unload`.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +9,14 @@ use std::{
 use crate::{
     budget::Budget,
     cli::Config,
+    confirmation,
     control::{self, Answer, Request},
     daemon,
     error::Error,
     kernel::{host, program::Object},
     loaded,
     lock::{self, Lock},
+    lockout::Caller,
     text::tell,
     unload,
 };
@@ -21,19 +24,34 @@ use crate::{
 /// How long a daemon that begins or ends may leave its lock taken and its socket silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// On which terms rules are brought into force.
+pub(crate) struct Terms {
+    /// The most memory for an image map; `None` leaves it to the daemon that runs.
+    pub(crate) max_memory: Option<Budget>,
+    /// Whether to wait for names of interfaces that are not there.
+    pub(crate) wait: bool,
+    /// Within which time they must be confirmed, if at all.
+    pub(crate) confirm: Option<Duration>,
+    /// Whether they are wanted even if they lock somebody out.
+    pub(crate) force: bool,
+}
+
 /// Brings a rule file into force: as the daemon, or by the daemon that runs.
 pub(crate) async fn apply(
     config: &Config,
     file: PathBuf,
-    max_memory: Option<Budget>,
-    wait: bool,
+    terms: Terms,
     object: Option<&Path>,
 ) -> Result<(), Error> {
     loaded::require_access(config)?;
+    let caller = Caller::of_this_process();
     let request = Request::Apply {
         file: file.clone(),
-        max_memory,
-        wait,
+        max_memory: terms.max_memory,
+        confirm_ms: terms.confirm.map(milliseconds),
+        force: terms.force,
+        caller,
+        wait: terms.wait,
     };
     match lock_or_answer(config, &request).await? {
         Reached::Daemon(message) => {
@@ -43,15 +61,49 @@ pub(crate) async fn apply(
         Reached::Lock(lock) => {
             host::lift_memory_limit();
             let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
-            let budget = max_memory.unwrap_or(Budget::DEFAULT);
-            daemon::run(config, lock, file, wait, budget, object).await
+            let first = daemon::Change {
+                file,
+                budget: terms.max_memory.unwrap_or(Budget::DEFAULT),
+                wait: terms.wait,
+                confirm: terms.confirm,
+                asked: daemon::Asked {
+                    caller,
+                    force: terms.force,
+                },
+            };
+            daemon::run(config, lock, first, object).await
         }
     }
 }
 
 /// Has the daemon read its rule file again.
-pub(crate) async fn reload(config: &Config) -> Result<(), Error> {
-    match control::ask(&config.run, &config.instance, &Request::Reload).await? {
+pub(crate) async fn reload(config: &Config, force: bool) -> Result<(), Error> {
+    let caller = Caller::of_this_process();
+    have_done(config, &Request::Reload { force, caller }).await
+}
+
+/// Has the daemon bring back what was in force before.
+pub(crate) async fn rollback(config: &Config, force: bool) -> Result<(), Error> {
+    let caller = Caller::of_this_process();
+    have_done(config, &Request::Rollback { force, caller }).await
+}
+
+/// Keeps what waits for it: by the daemon, or in its place.
+pub(crate) async fn confirm(config: &Config) -> Result<(), Error> {
+    let loaded = loaded::read(config)?;
+    match lock_or_answer(config, &Request::Confirm).await? {
+        Reached::Daemon(message) => tell(&message),
+        Reached::Lock(lock) => {
+            let confirmed = confirmation::confirm(&config.pins, loaded.metadata.generation);
+            drop(lock);
+            tell(&confirmed?);
+        }
+    }
+    Ok(())
+}
+
+async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
+    match control::ask(&config.run, &config.instance, request).await? {
         Answer::Done { message } => {
             tell(&message);
             Ok(())
@@ -73,6 +125,10 @@ pub(crate) async fn unload(config: &Config) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 enum Reached {

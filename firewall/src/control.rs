@@ -8,12 +8,18 @@
 //! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2,"times":{...}}
 //! {"command":"apply","file":"/etc/rules.toml"}     {"answer":"done","message":"..."}
 //! {"command":"reload"}                             {"answer":"failed","message":"..."}
+//! {"command":"confirm"}                            {"answer":"done","message":"..."}
+//! {"command":"rollback"}                           {"answer":"done","message":"..."}
 //! {"command":"unload"}                             {"answer":"done","message":"..."}
 //! ```
 //!
+//! `apply` takes `confirm_ms`, after which the rules before come back unless `confirm` has come.
+//! `apply`, `reload` and `rollback` take `force`, and `caller` with the ends `peer` and `local` of an
+//! SSH session that must not be cut off.
+//!
 //! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
 //! for people. The socket has mode 0600, and the daemon answers only root and its
-//! own user. `apply`, `reload` and `unload` are carried out one after the other; `ping` is
+//! own user. All but `ping` are carried out one after the other; `ping` is
 //! answered meanwhile.
 
 use std::{
@@ -34,6 +40,7 @@ use crate::{
     budget::Budget,
     generation::Generation,
     lock::Places,
+    lockout::Caller,
     times::{InForce, Times},
     unattached::Unattached,
 };
@@ -69,9 +76,36 @@ pub(crate) enum Request {
         /// Whether names of interfaces that are not there are waited for.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wait: bool,
+        /// Within how many milliseconds it must be confirmed, if at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_ms: Option<u64>,
+        /// Whether it is wanted even if it locks somebody out.
+        #[serde(default)]
+        force: bool,
+        /// The SSH session of whoever asks, which must not be cut off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
     },
     /// Bring the file in force into force again.
-    Reload,
+    Reload {
+        /// As for a file.
+        #[serde(default)]
+        force: bool,
+        /// As for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
+    },
+    /// Keep what is in force and waits for this.
+    Confirm,
+    /// Bring back what was in force before.
+    Rollback {
+        /// As for a file.
+        #[serde(default)]
+        force: bool,
+        /// As for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
+    },
     /// Unload everything and end.
     Unload,
 }
@@ -267,9 +301,11 @@ pub(crate) async fn ask(
         timeout(PATIENCE, writer.write_all(line.as_bytes())).await??;
         let line = match request {
             Request::Ping => timeout(PATIENCE, read_line(reader, MAX_ANSWER)).await??,
-            Request::Apply { .. } | Request::Reload | Request::Unload => {
-                read_line(reader, MAX_ANSWER).await?
-            }
+            Request::Apply { .. }
+            | Request::Reload { .. }
+            | Request::Confirm
+            | Request::Rollback { .. }
+            | Request::Unload => read_line(reader, MAX_ANSWER).await?,
         };
         Ok(serde_json::from_str(&line)?)
     };
@@ -310,6 +346,11 @@ mod tests {
         unattached: Vec::new(),
     };
 
+    const RELOAD: Request = Request::Reload {
+        force: false,
+        caller: None,
+    };
+
     fn served() -> Served {
         let folder = tempfile::tempdir().unwrap();
         let places = Places::new(folder.path(), "test");
@@ -328,9 +369,9 @@ mod tests {
     async fn a_ping_is_answered_while_an_order_is_carried_out() {
         let mut served = served();
         let places = served.places.clone();
-        let reload = tokio::spawn(async move { ask(&places, "test", &Request::Reload).await });
+        let reload = tokio::spawn(async move { ask(&places, "test", &RELOAD).await });
         let order = served.orders.recv().await.unwrap();
-        assert_eq!(order.request, Request::Reload);
+        assert_eq!(order.request, RELOAD);
         let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
         assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
         let done = Answer::Done {

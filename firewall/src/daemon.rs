@@ -1,13 +1,15 @@
 //! The daemon: brings rule files into force, one after the other, and unloads at the end.
 
+mod back;
+mod guard;
 mod interfaces;
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use rules::{
-    compiler::{Compiled, InterfaceIndex},
+    compiler::{self, Compiled, InterfaceIndex},
     diagnostics::Diagnostic,
-    ruleset::Ruleset,
+    ruleset::{Mode, Ruleset},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -16,13 +18,17 @@ use tokio::{
     time::Instant,
 };
 
+pub(crate) use self::guard::Asked;
 use crate::{
     budget::Budget,
-    candidate::{self, Candidate},
+    candidate::{self, Candidate, Predecessor},
     changes::{Before, Changes},
     cli::Config,
+    confirmation::{self, Condition, ConfirmationError},
     control::{self, Answer, Order, Request, Server},
+    deadline::Deadline,
     doctor::Examined,
+    earlier,
     error::{Causes, Error},
     filter::{Filter, FilterError, Timing},
     found::Found,
@@ -33,16 +39,33 @@ use crate::{
     lock::Lock,
     plan::{self, Occupied, Present, Target, Wanted},
     progress::Progress,
+    ready::Ready,
     rule_tests,
     selection::Accepted,
     source::{self, RuleFile},
+    succession::{Succession, Terms},
     text::{bytes, counted},
     times::{InForce, Times},
     unattached::Refusal,
     unload,
 };
 
-/// Brings `file` into force, serves signals and requests until told to end, and unloads.
+/// A rule file that is to come into force.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// Whether to wait for names of interfaces that are not there.
+    pub(crate) wait: bool,
+    /// The most memory for an image map.
+    pub(crate) budget: Budget,
+    /// Within which time it must be confirmed, if at all.
+    pub(crate) confirm: Option<Duration>,
+    /// Who asks for it.
+    pub(crate) asked: Asked,
+}
+
+/// Brings `first` into force, serves signals and requests until told to end, and unloads.
 ///
 /// # Errors
 ///
@@ -51,9 +74,7 @@ use crate::{
 pub(crate) async fn run(
     config: &Config,
     lock: Lock,
-    file: PathBuf,
-    wait: bool,
-    budget: Budget,
+    first: Change,
     object: Object,
 ) -> Result<(), Error> {
     let in_force = watch::Sender::new(None);
@@ -61,21 +82,21 @@ pub(crate) async fn run(
     let mut daemon = Daemon {
         config: config.clone(),
         object,
-        file,
-        budget,
+        file: first.file.clone(),
+        budget: first.budget,
         filter: None,
-        compiled: None,
-        source: None,
+        rules: None,
+        previous: None,
+        confirm_by: None,
         known: Vec::new(),
         refusals: Vec::new(),
         compile_again: None,
         ending: events.ending.clone(),
         in_force,
     };
-    let first = daemon.file.clone();
-    let ending = match daemon.bring_into_force(first, wait, budget).await {
+    let end = match daemon.begin(first).await {
         Ok(outcome) => {
-            tracing::info!("{outcome}");
+            daemon.report(&outcome);
             daemon.serve(&mut events).await
         }
         Err(error) => {
@@ -86,21 +107,36 @@ pub(crate) async fn run(
         }
     };
     let ended = daemon.end(lock);
-    if let Some(answer) = ending {
-        let message = match &ended {
-            Ok(message) => Answer::Done {
-                message: message.clone(),
-            },
-            Err(error) => Answer::Failed {
-                message: error.report(),
-            },
-        };
-        // A client that has gone away misses its answer.
-        let _ = answer.send(message);
-    }
+    let outcome = match end {
+        End::Told => Ok(()),
+        End::Asked(answer) => {
+            let message = match &ended {
+                Ok(message) => Answer::Done {
+                    message: message.clone(),
+                },
+                Err(error) => Answer::Failed {
+                    message: error.report(),
+                },
+            };
+            // A client that has gone away misses its answer.
+            let _ = answer.send(message);
+            Ok(())
+        }
+        End::Expired(generation) => Err(ConfirmationError::Expired(generation).into()),
+    };
     drop(events.orders);
     events.server.end().await;
-    ended.map(drop)
+    ended.and(outcome)
+}
+
+/// Why a daemon ends.
+enum End {
+    /// A signal told it to.
+    Told,
+    /// A client did, whose answer goes here once everything is unloaded.
+    Asked(oneshot::Sender<Answer>),
+    /// The first rules, these, were not confirmed in time.
+    Expired(Generation),
 }
 
 /// What the daemon reacts to.
@@ -147,10 +183,12 @@ struct Daemon {
     file: PathBuf,
     budget: Budget,
     filter: Option<Filter>,
-    /// What is in force, when this process compiled it.
-    compiled: Option<Arc<Compiled>>,
-    /// The rule file in force, as it was when it was read.
-    source: Option<RuleFile>,
+    /// What is in force, when this process read it.
+    rules: Option<Rules>,
+    /// The same of the generation before, as long as that is kept.
+    previous: Option<Rules>,
+    /// Until when what is in force must be confirmed, if it still must.
+    confirm_by: Option<Deadline>,
     /// The interfaces that the rules in force are for.
     known: Vec<(InterfaceIndex, String)>,
     /// Those that are to be filtered and cannot be.
@@ -161,14 +199,31 @@ struct Daemon {
     in_force: watch::Sender<Option<InForce>>,
 }
 
+/// A rule file that was read and compiled.
+#[derive(Clone)]
+struct Rules {
+    /// What it was compiled to.
+    compiled: Arc<Compiled>,
+    /// The interfaces that it was compiled for.
+    interfaces: Vec<(InterfaceIndex, String)>,
+    /// The file, as it was when it was read.
+    source: RuleFile,
+}
+
 impl Daemon {
-    /// Serves until told to end; where an answer goes once everything is unloaded.
-    async fn serve(&mut self, events: &mut Events) -> Option<oneshot::Sender<Answer>> {
+    /// Serves until told to end.
+    async fn serve(&mut self, events: &mut Events) -> End {
         loop {
             tokio::select! {
-                _ = events.ending.wait_for(|&ending| ending) => return None,
+                _ = events.ending.wait_for(|&ending| ending) => return End::Told,
+                // Also what a vanishing terminal sends: it never confirms anything.
                 Some(()) = events.hangup.recv() => {
-                    self.reload().await;
+                    self.reload(Asked::default()).await;
+                }
+                () = Deadline::wait(self.confirm_by) => {
+                    if let Some(expired) = self.expire().await {
+                        return End::Expired(expired);
+                    }
                 }
                 touched = events.links.wait(self.retry()) => {
                     let begin = Instant::now();
@@ -177,11 +232,27 @@ impl Daemon {
                 }
                 Some(order) = events.orders.recv() => {
                     let answer = match order.request {
-                        Request::Unload => return Some(order.answer),
-                        Request::Apply { file, max_memory, wait } => {
-                            self.change(file, wait, max_memory.unwrap_or(self.budget)).await
+                        Request::Unload => return End::Asked(order.answer),
+                        Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
+                            let change = Change {
+                                file,
+                                wait,
+                                budget: max_memory.unwrap_or(self.budget),
+                                confirm: confirm_ms.map(Duration::from_millis),
+                                asked: Asked { caller, force },
+                            };
+                            self.change(change).await
                         }
-                        Request::Reload => self.reload().await,
+                        Request::Reload { force, caller } => {
+                            self.reload(Asked { caller, force }).await
+                        }
+                        Request::Confirm => self.confirm(),
+                        Request::Rollback { .. } if self.is_first() => {
+                            return End::Asked(order.answer);
+                        }
+                        Request::Rollback { force, caller } => {
+                            self.roll_back(Asked { caller, force }).await
+                        }
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
                     };
                     // A client that has gone away misses its answer.
@@ -192,19 +263,29 @@ impl Daemon {
     }
 
     /// Brings the file in force into force again.
-    async fn reload(&mut self) -> Answer {
-        self.change(self.file.clone(), false, self.budget).await
+    async fn reload(&mut self, asked: Asked) -> Answer {
+        let change = Change {
+            file: self.file.clone(),
+            wait: false,
+            budget: self.budget,
+            confirm: None,
+            asked,
+        };
+        self.change(change).await
     }
 
     /// Brings a file into force, and logs what came of it.
-    async fn change(&mut self, file: PathBuf, wait: bool, budget: Budget) -> Answer {
-        match self.bring_into_force(file, wait, budget).await {
-            Ok(outcome) => {
-                tracing::info!("{outcome}");
-                Answer::Done {
-                    message: source::render(&outcome.warnings) + &outcome.to_string(),
-                }
-            }
+    async fn change(&mut self, change: Change) -> Answer {
+        let changed = self.bring_into_force(change).await;
+        self.answer(changed)
+    }
+
+    /// Logs what came of a change, for an answer.
+    fn answer(&self, changed: Result<Outcome, Error>) -> Answer {
+        match changed {
+            Ok(outcome) => Answer::Done {
+                message: source::render(&outcome.warnings) + &self.report(&outcome),
+            },
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {
                 for diagnostic in error.diagnostics() {
@@ -227,15 +308,26 @@ impl Daemon {
         }
     }
 
-    /// Reads a file and brings it into force; `wait` for names of interfaces that are not there.
-    async fn bring_into_force(
-        &mut self,
-        path: PathBuf,
-        wait: bool,
-        budget: Budget,
-    ) -> Result<Outcome, Error> {
+    /// Logs what has come into force, and on which condition; the same for whoever asked for it.
+    fn report(&self, outcome: &Outcome) -> String {
+        tracing::info!("{outcome}");
+        let mut told = outcome.to_string();
+        if let Some(deadline) = self.confirm_by {
+            let previous = self.filter.as_ref().and_then(Filter::previous);
+            let previous = previous.map(|previous| previous.generation);
+            let condition =
+                confirmation::condition(outcome.generation, previous, deadline.remaining());
+            tracing::warn!("{condition}");
+            told = told + "\n" + &condition;
+        }
+        told
+    }
+
+    /// Reads a file and brings it into force.
+    async fn bring_into_force(&mut self, change: Change) -> Result<Outcome, Error> {
+        self.require_confirmed()?;
         let progress = Progress::told_to(|what| tracing::info!("{what}"));
-        let file = self.load(path, progress.clone()).await?;
+        let file = self.load(change.file, progress.clone()).await?;
         for warning in &file.warnings {
             tracing::warn!("{}", source::in_one_line(warning));
         }
@@ -243,8 +335,15 @@ impl Daemon {
             Some(_) => None,
             None => Some(Found::open(&self.config.pins)?),
         };
-        let accepted = self.accepted(&file, found.as_ref()).with_absent(wait);
-        self.switch(file, found, &accepted, budget, progress).await
+        let accepted = self
+            .accepted(&file, found.as_ref())
+            .with_absent(change.wait);
+        let demand = Demand {
+            budget: change.budget,
+            condition: change.confirm.map(Condition::Within),
+            asked: Some(change.asked),
+        };
+        self.switch(file, found, &accepted, demand, progress).await
     }
 
     /// Brings a file into force that was read.
@@ -253,16 +352,17 @@ impl Daemon {
         file: RuleFile,
         found: Option<Found>,
         accepted: &Accepted,
-        budget: Budget,
+        demand: Demand,
         progress: Progress,
     ) -> Result<Outcome, Error> {
-        let selection = self.select(&file, accepted).await?;
+        let patterns = &file.ruleset.settings.interfaces;
+        let selection = self.select(patterns, accepted).await?;
         let mut source = file.clone();
         source.warnings.clear();
         let means = Means {
             optional: selection.optional(accepted),
             interfaces: selection.interfaces.clone(),
-            budget,
+            demand,
             progress,
         };
         let (outcome, candidate, occupied) = match (self.filter.take(), found) {
@@ -276,17 +376,29 @@ impl Daemon {
                     .await?
             }
         };
-        self.file = candidate.metadata.file.clone();
-        self.budget = budget;
-        self.compiled = Some(candidate.compiled);
-        self.source = Some(source);
+        self.budget = demand.budget;
+        let file = candidate.metadata.file.clone();
+        let rules = Rules {
+            compiled: candidate.compiled,
+            interfaces: interfaces::names(&selection),
+            source,
+        };
+        self.note(file, Some(rules), &outcome);
+        self.record(selection, occupied, &BTreeSet::new()).await;
+        Ok(outcome)
+    }
+
+    /// From now on other rules are in force.
+    fn note(&mut self, file: PathBuf, rules: Option<Rules>, outcome: &Outcome) {
+        self.file = file;
+        let before = std::mem::replace(&mut self.rules, rules);
+        self.previous = outcome.succession.previous(before, self.previous.take());
+        self.confirm_by = outcome.confirm_by;
         self.in_force.send_replace(Some(InForce {
             generation: outcome.generation,
             times: outcome.times,
             unattached: Vec::new(),
         }));
-        self.record(selection, occupied, &BTreeSet::new()).await;
-        Ok(outcome)
     }
 
     async fn change_filter(
@@ -296,21 +408,42 @@ impl Daemon {
         means: &Means,
     ) -> Result<(Outcome, Candidate, Vec<Occupied>), Error> {
         let before = filter.metadata();
-        let (generation, slots) = (before.generation.next(), before.slots());
+        let predecessor = Predecessor {
+            slots: before.slots(),
+            held: filter.held(),
+            compiled: self.rules.as_ref().map(|rules| Arc::clone(&rules.compiled)),
+        };
         let stages = Stages::of(&mut file);
-        let candidate = self.compile(file, means, generation, slots).await?;
+        let generation = before.generation.next();
+        let candidate = self.compile(file, means, generation, predecessor).await?;
         let names = before.rules.iter().map(|rule| rule.name.as_str()).collect();
         let changes = self.changes(names, &candidate);
-        let plan = plan(&filter.present()?, &candidate, &means.at_present().await?)?;
+        let mode = candidate.ruleset().settings.mode;
+        let present = filter.present()?;
+        let plan = plan(
+            &present,
+            &candidate.ready(),
+            mode,
+            &means.at_present().await?,
+        )?;
+        let in_force = guard::Before {
+            image: Some(filter.image()),
+            present: &present,
+        };
+        self.guard(guard::of_file(&candidate), in_force, means)
+            .await?;
         means.progress.at(LOADING);
         let examined = examine(&plan, candidate.ruleset()).await;
-        let timing = task::block_in_place(|| filter.change(&self.object, &candidate, &plan))
+        let ready = candidate.ready();
+        let is_same = match &self.rules {
+            Some(before) => compiler::is_same(before.compiled.image().bytes(), ready.image),
+            None => earlier::judges_as(filter.image(), ready.image),
+        };
+        let terms = means.demand.terms(is_same);
+        let timing = task::block_in_place(|| filter.change(&self.object, &ready, &plan, terms))
             .map_err(|error| explained(error, &examined))?;
-        Ok((
-            Outcome::new(&candidate, Some(changes), stages, timing),
-            candidate,
-            plan.occupied,
-        ))
+        let outcome = Outcome::new(&candidate, Some(changes), stages, (terms, timing));
+        Ok((outcome, candidate, plan.occupied))
     }
 
     async fn start_filter(
@@ -324,31 +457,52 @@ impl Daemon {
             tracing::info!("taking over what is loaded");
         }
         let stages = Stages::of(&mut file);
-        let (generation, slots) = (found.next_generation(), found.slots().clone());
-        let candidate = self.compile(file, means, generation, slots).await?;
-        let changes = found.metadata.first().map(|metadata| {
-            let names = metadata
-                .rules
-                .iter()
-                .map(|rule| rule.name.as_str())
-                .collect();
-            self.changes(names, &candidate)
+        let predecessor = Predecessor {
+            slots: found.slots().clone(),
+            held: found.held().clone(),
+            compiled: None,
+        };
+        let generation = found.next_generation();
+        let candidate = self.compile(file, means, generation, predecessor).await?;
+        let changes = found.in_force.as_ref().map(|in_force| {
+            let rules = in_force.metadata.rules.iter();
+            self.changes(rules.map(|rule| rule.name.as_str()).collect(), &candidate)
         });
-        let plan = plan(&found.present()?, &candidate, &means.at_present().await?)?;
+        let mode = candidate.ruleset().settings.mode;
+        let present = found.present()?;
+        let plan = plan(
+            &present,
+            &candidate.ready(),
+            mode,
+            &means.at_present().await?,
+        )?;
+        let in_force = guard::Before {
+            image: found.in_force.as_ref().map(|found| &found.image),
+            present: &present,
+        };
+        self.guard(guard::of_file(&candidate), in_force, means)
+            .await?;
         means.progress.at(LOADING);
         let examined = examine(&plan, candidate.ruleset()).await;
+        let ready = candidate.ready();
+        let in_force = found.in_force.as_ref();
+        let is_same = in_force.is_some_and(|found| earlier::judges_as(&found.image, ready.image));
+        let terms = means.demand.terms(is_same);
         let (filter, timing) =
-            task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))
+            task::block_in_place(|| Filter::start(pins, &self.object, found, &ready, &plan, terms))
                 .map_err(|error| explained(error, &examined))?;
         self.filter = Some(filter);
-        let outcome = Outcome::new(&candidate, changes, stages, timing);
+        let outcome = Outcome::new(&candidate, changes, stages, (terms, timing));
         Ok((outcome, candidate, plan.occupied))
     }
 
     fn changes(&self, names: Vec<&str>, candidate: &Candidate) -> Changes {
         let before = Before {
             names,
-            ruleset: self.compiled.as_ref().map(|before| &**before.ruleset()),
+            ruleset: self
+                .rules
+                .as_ref()
+                .map(|before| &**before.compiled.ruleset()),
         };
         Changes::between(&before, candidate.ruleset())
     }
@@ -364,26 +518,18 @@ impl Daemon {
         file: RuleFile,
         means: &Means,
         generation: Generation,
-        slots: std::collections::BTreeMap<String, crate::slots::Slot>,
+        before: Predecessor,
     ) -> Result<Candidate, Error> {
         let Means {
             interfaces,
-            budget,
+            demand,
             progress,
             optional: _,
         } = means.clone();
-        let before = self.compiled.clone();
         let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
         let compile = move || {
-            candidate::compile(
-                &file,
-                &interfaces,
-                generation,
-                &slots,
-                before.as_deref(),
-                budget,
-                &progress,
-            )
+            let budget = demand.budget;
+            candidate::compile(&file, &interfaces, generation, &before, budget, &progress)
         };
         let candidate = self.unless_ending(compile).await??;
         self.test(&candidate, means)?;
@@ -426,13 +572,18 @@ impl Daemon {
     }
 }
 
-fn plan(present: &Present, candidate: &Candidate, means: &Means) -> Result<plan::Plan, Error> {
+fn plan(
+    present: &Present,
+    ready: &Ready<'_>,
+    mode: Mode,
+    means: &Means,
+) -> Result<plan::Plan, Error> {
     let interfaces: Vec<&Interface> = means.interfaces.iter().collect();
     let wanted = Wanted {
-        size: candidate.size,
-        most: means.budget.largest_map(),
-        capacity: candidate.assignment.capacity,
-        mode: candidate.ruleset().settings.mode,
+        size: ready.size,
+        most: means.demand.budget.largest_map(),
+        capacity: ready.assignment.capacity,
+        mode,
         interfaces: &interfaces,
         optional: &means.optional,
     };
@@ -485,8 +636,33 @@ struct Means {
     interfaces: Vec<Interface>,
     /// Those of them that may refuse.
     optional: BTreeSet<InterfaceIndex>,
-    budget: Budget,
+    demand: Demand,
     progress: Progress,
+}
+
+/// On which terms rules are to come into force.
+#[derive(Clone, Copy)]
+struct Demand {
+    budget: Budget,
+    condition: Option<Condition>,
+    /// Who asks for them; `None` when nobody does, and those in force come again.
+    asked: Option<Asked>,
+}
+
+impl Demand {
+    /// The terms for rules that judge every packet as those before or not.
+    fn terms(&self, is_same: bool) -> Terms {
+        // What changes nothing leaves the way back as it was.
+        let renews = self.asked.is_none() || is_same && self.condition.is_none();
+        Terms {
+            succession: if renews {
+                Succession::Renews
+            } else {
+                Succession::Follows
+            },
+            condition: self.condition,
+        }
+    }
 }
 
 /// What the stages before the kernel found, and how long they took.
@@ -507,9 +683,15 @@ impl Stages {
     }
 }
 
-/// What came of bringing a file into force.
+/// What came of bringing rules into force.
 struct Outcome {
     generation: Generation,
+    /// The generation that came back under another number, if one did.
+    again: Option<Generation>,
+    /// What became of the one before.
+    succession: Succession,
+    /// Until when it must be confirmed, if it must.
+    confirm_by: Option<Deadline>,
     rules: usize,
     image: usize,
     changes: Option<Changes>,
@@ -522,10 +704,13 @@ impl Outcome {
         candidate: &Candidate,
         changes: Option<Changes>,
         stages: Stages,
-        timing: Timing,
+        (terms, timing): (Terms, Timing),
     ) -> Self {
         Self {
             generation: candidate.metadata.generation,
+            again: None,
+            succession: terms.succession,
+            confirm_by: timing.confirm_by,
             rules: candidate.ruleset().rules.len(),
             image: candidate.image().bytes().len(),
             changes,
@@ -544,10 +729,13 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {} in force", self.generation)?;
+        if let Some(again) = self.again {
+            write!(f, ", which is generation {again} again")?;
+        }
         write!(
             f,
-            "generation {} in force: {}, image {}",
-            self.generation,
+            ": {}, image {}",
             counted(self.rules, "rule"),
             bytes(self.image as u64)
         )?;

@@ -7,14 +7,18 @@ use rules::diagnostics::Diagnostic;
 use crate::{
     attachments::AttachmentError,
     candidate::CandidateError,
+    confirmation::ConfirmationError,
     control::ControlError,
+    earlier::EarlierError,
     explain::ExplainError,
     filter::FilterError,
     found::FoundError,
+    generation::Generation,
     interfaces::InterfaceError,
     kernel::{counters::CountersError, host::HostError, info::InfoError, link, program::LoadError},
     loaded::LoadedError,
     lock::LockError,
+    lockout::LockoutError,
     plan::Occupied,
     rule_tests::TestsError,
     source::{self, SourceError},
@@ -131,6 +135,18 @@ pub(crate) enum Error {
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    /// Rules that wait, or do not wait, for a confirmation.
+    #[error(transparent)]
+    Confirmation(#[from] ConfirmationError),
+    /// An earlier generation.
+    #[error(transparent)]
+    Earlier(#[from] EarlierError),
+    /// The rules would lock somebody out.
+    #[error(transparent)]
+    Lockout(#[from] LockoutError),
+    /// There is no earlier generation.
+    #[error("no generation before generation {0} is kept")]
+    NoPrevious(Generation),
     /// The daemon was told to end before it had done what it was about to do.
     #[error("the daemon was told to end")]
     Ending,
@@ -156,11 +172,13 @@ impl Error {
             Self::Tests(error) | Self::TestsChecked(error) => error.help(),
             Self::Interface(error) => error.help(),
             Self::Occupied { occupied, .. } => Some(link::occupied_help(&occupied.interface)),
-            Self::Found(_) => Some(FoundError::HELP.into()),
+            Self::Found(error) => Some(error.help().into()),
             Self::Loaded(error) => error.help(),
             Self::Object(error) => error.help(),
             Self::Filter(error) => error.help(),
             Self::Unsuitable { obstacles, .. } => Some(obstacles.clone()),
+            Self::Confirmation(error) => error.help(),
+            Self::Lockout(_) => Some(LockoutError::HELP.into()),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
@@ -185,6 +203,8 @@ impl Error {
             | Self::Signals(_)
             | Self::LinkEvents(_)
             | Self::Ending
+            | Self::Earlier(_)
+            | Self::NoPrevious(_)
             | Self::Broken(_)
             | Self::Output(_)
             | Self::CurrentFolder(_)

@@ -7,7 +7,6 @@ mod live;
 mod report;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -25,7 +24,7 @@ use tokio::task;
 use self::report::{Report, Shown};
 use crate::{
     budget::Budget,
-    candidate::{self, Candidate},
+    candidate::{self, Candidate, Predecessor},
     cli::Config,
     error::Error,
     generation::Generation,
@@ -188,9 +187,15 @@ async fn compile(
         .filter_map(|packet| packet.interface.as_deref());
     let interfaces = rule_tests::with_absent(interfaces::list().await?, named);
     let compile = move || {
-        let before = BTreeMap::new();
-        let (first, budget) = (Generation::FIRST, Budget::DEFAULT);
-        candidate::compile(&file, &interfaces, first, &before, None, budget, &progress)
+        let (before, budget) = (Predecessor::default(), Budget::DEFAULT);
+        candidate::compile(
+            &file,
+            &interfaces,
+            Generation::FIRST,
+            &before,
+            budget,
+            &progress,
+        )
     };
     Ok(task::spawn_blocking(compile).await??)
 }

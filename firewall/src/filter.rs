@@ -7,6 +7,7 @@
 //! counts where the next process finds them.
 
 use std::{
+    collections::BTreeSet,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     sync::Arc,
@@ -17,7 +18,8 @@ use firewall_ebpf::abi::FIRST_RULE_SLOT;
 
 use crate::{
     attachments::{self, Attachment, AttachmentError, Established, Programs},
-    candidate::Candidate,
+    deadline::Deadline,
+    earlier::Earlier,
     found::{Counted, Found},
     generation::Metadata,
     image_size::ImageSize,
@@ -29,7 +31,9 @@ use crate::{
         program::{self, LoadError, Program, Setting},
     },
     plan::{Plan, Present, ProgramStep, Target},
+    ready::Ready,
     slots::Slot,
+    succession::{Keeper, Succession, Terms},
     undo::Undo,
 };
 
@@ -79,13 +83,15 @@ impl FilterError {
     }
 }
 
-/// How long the stages in the kernel took.
+/// How long the stages in the kernel took, and what follows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timing {
     /// Making the maps, writing the image and, if needed, loading the program.
     pub(crate) load: Duration,
     /// Bringing it into force.
     pub(crate) switch: Duration,
+    /// Until when it must be confirmed, if it must.
+    pub(crate) confirm_by: Option<Deadline>,
 }
 
 /// A program, its maps and its links.
@@ -97,7 +103,10 @@ pub(crate) struct Filter {
     counters: Counters,
     attachments: Vec<Attachment>,
     refused: Vec<(Target, AttachError)>,
+    image: Image,
     metadata: Metadata,
+    /// What the generation before, if it is kept, tells of itself.
+    previous: Option<Metadata>,
 }
 
 impl Filter {
@@ -106,31 +115,45 @@ impl Filter {
         pins: Pins,
         object: &program::Object,
         found: Found,
-        candidate: &Candidate,
+        ready: &Ready<'_>,
         plan: &Plan,
+        terms: Terms,
     ) -> Result<(Self, Timing), FilterError> {
         let before = Before {
             attachments: &found.attachments,
             counted: found.counted(),
+            image: found.in_force.as_ref().map(Earlier::as_before),
         };
-        let replaced = replace(&pins, object, &before, candidate, plan)?;
-        Ok((
-            Self::new(pins, replaced.parts, candidate, plan),
-            replaced.timing,
-        ))
+        let replaced = replace(&pins, object, &before, ready, plan, terms)?;
+        let previous = found.previous.map(|previous| previous.metadata);
+        let in_force = found.in_force.map(|in_force| in_force.metadata);
+        let filter = Self {
+            metadata: ready.metadata.clone(),
+            previous: terms.succession.previous(in_force, previous),
+            pins,
+            program: replaced.parts.program,
+            images: replaced.parts.images,
+            image: replaced.parts.image,
+            size: plan.size,
+            counters: replaced.parts.counters,
+            attachments: replaced.parts.attachments,
+            refused: replaced.parts.refused,
+        };
+        Ok((filter, replaced.timing))
     }
 
     /// Brings other rules into force. When it fails, those before stay in force.
     pub(crate) fn change(
         &mut self,
         object: &program::Object,
-        candidate: &Candidate,
+        ready: &Ready<'_>,
         plan: &Plan,
+        terms: Terms,
     ) -> Result<Timing, FilterError> {
         let changed = match plan.program {
-            ProgramStep::Keep => self.switch(candidate, plan),
+            ProgramStep::Keep => self.switch(ready, plan, terms),
             ProgramStep::Load | ProgramStep::LoadWithCounters(_) => {
-                self.replace(object, candidate, plan)
+                self.replace(object, ready, plan, terms)
             }
         };
         if changed.is_err() {
@@ -205,27 +228,41 @@ impl Filter {
         &self.metadata
     }
 
-    fn new(pins: Pins, parts: Parts, candidate: &Candidate, plan: &Plan) -> Self {
-        Self {
-            pins,
-            program: parts.program,
-            images: parts.images,
-            size: plan.size,
-            counters: parts.counters,
-            attachments: parts.attachments,
-            refused: parts.refused,
-            metadata: candidate.metadata.clone(),
-        }
+    /// What the generation before tells of itself, if it is kept.
+    pub(crate) fn previous(&self) -> Option<&Metadata> {
+        self.previous.as_ref()
+    }
+
+    /// The image in force.
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The slots of the rules of the generation before, if it is kept.
+    pub(crate) fn held(&self) -> BTreeSet<Slot> {
+        let rules = self.previous.iter().flat_map(|previous| &previous.rules);
+        rules.map(|rule| rule.slot).collect()
+    }
+
+    /// From now on `ready` is in force.
+    fn follow(&mut self, ready: &Ready<'_>, succession: Succession) {
+        let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
+        self.previous = succession.previous(Some(before), self.previous.take());
     }
 
     /// The program stays: a new image takes the place of the one in force.
-    fn switch(&mut self, candidate: &Candidate, plan: &Plan) -> Result<Timing, FilterError> {
+    fn switch(
+        &mut self,
+        ready: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+    ) -> Result<Timing, FilterError> {
         let begin = Instant::now();
         let mut undo = Undo::default();
-        for &slot in &candidate.assignment.fresh {
+        for &slot in &ready.assignment.fresh {
             self.counters.zero(slot)?;
         }
-        let image = Image::create(plan.size, candidate.image().bytes())?;
+        let image = Image::create(plan.size, ready.image)?;
         let load = begin.elapsed();
 
         let begin = Instant::now();
@@ -242,31 +279,58 @@ impl Filter {
             &programs,
             &mut undo,
         )?;
+        let keeper = Keeper {
+            pins: &self.pins,
+            terms,
+            before: Some((&self.image, &self.metadata)),
+        };
+        let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
         self.images.put_in_force(&image)?;
         undo.commit();
+        keeper.clear(ready.metadata.generation);
         self.take(established);
-        self.metadata = candidate.metadata.clone();
+        self.image = image;
+        self.follow(ready, terms.succession);
         let switch = begin.elapsed();
-        Ok(Timing { load, switch })
+        Ok(Timing {
+            load,
+            switch,
+            confirm_by,
+        })
     }
 
     fn replace(
         &mut self,
         object: &program::Object,
-        candidate: &Candidate,
+        ready: &Ready<'_>,
         plan: &Plan,
+        terms: Terms,
     ) -> Result<Timing, FilterError> {
-        let slots = self.metadata.slots();
         let before = Before {
             attachments: &self.attachments,
             counted: vec![Counted {
-                slots: &slots,
                 counters: &self.counters,
                 alone: false,
             }],
+            image: Some((&self.image, &self.metadata)),
         };
-        let replaced = replace(&self.pins, object, &before, candidate, plan)?;
-        *self = Self::new(self.pins.clone(), replaced.parts, candidate, plan);
+        let replaced = replace(&self.pins, object, &before, ready, plan, terms)?;
+        let Parts {
+            program,
+            images,
+            image,
+            counters,
+            attachments,
+            refused,
+        } = replaced.parts;
+        self.program = program;
+        self.images = images;
+        self.image = image;
+        self.size = plan.size;
+        self.counters = counters;
+        self.attachments = attachments;
+        self.refused = refused;
+        self.follow(ready, terms.succession);
         Ok(replaced.timing)
     }
 }
@@ -275,11 +339,13 @@ impl Filter {
 struct Before<'a> {
     attachments: &'a [Attachment],
     counted: Vec<Counted<'a>>,
+    image: Option<(&'a Image, &'a Metadata)>,
 }
 
 struct Parts {
     program: Program,
     images: Images,
+    image: Image,
     counters: Counters,
     attachments: Vec<Attachment>,
     refused: Vec<(Target, AttachError)>,
@@ -295,8 +361,9 @@ fn replace(
     pins: &Pins,
     object: &program::Object,
     before: &Before<'_>,
-    candidate: &Candidate,
+    ready: &Ready<'_>,
     plan: &Plan,
+    terms: Terms,
 ) -> Result<Replaced, FilterError> {
     let begin = Instant::now();
     let mut undo = Undo::default();
@@ -307,7 +374,7 @@ fn replace(
         });
     }
     let interrupted = pins.interrupted()?;
-    let next = |object| pins.next(candidate.metadata.generation, object);
+    let next = |object| pins.next(ready.metadata.generation, object);
     for object in Object::ALL {
         let pin = next(object);
         undo.push("remove a pin", move || pins::unpin(&pin));
@@ -319,15 +386,20 @@ fn replace(
         ProgramStep::Keep | ProgramStep::Load => {
             let pin = pins.object(Object::Counters);
             let mut counters = Counters::open(&pin)?;
-            for &slot in &candidate.assignment.fresh {
+            for &slot in &ready.assignment.fresh {
                 counters.zero(slot)?;
             }
             (pin, counters.capacity(), Some(counters))
         }
     };
-    let image = Image::create(plan.size, candidate.image().bytes())?;
+    let image = Image::create(plan.size, ready.image)?;
     let mut images = Images::create(c"IMAGES", &image)?;
     images.pin(&next(Object::Images))?;
+    let keeper = Keeper {
+        pins,
+        terms,
+        before: before.image,
+    };
     let program = Program::load(
         object,
         &Setting {
@@ -346,6 +418,7 @@ fn replace(
     let load = begin.elapsed();
 
     let begin = Instant::now();
+    let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
     let programs = Programs {
         old: old.program.as_ref(),
         new: program.fd(),
@@ -356,7 +429,7 @@ fn replace(
     if counters_are_new {
         // Setting the image again waits until the old program runs nowhere: its counts are final.
         images.put_in_force(&image)?;
-        carry(&before.counted, candidate, &mut counters)?;
+        carry(&before.counted, ready, &mut counters)?;
     }
     for object in Object::ALL {
         if object != Object::Counters || counters_are_new {
@@ -368,16 +441,22 @@ fn replace(
     }
     undo.commit();
     attachments::release(&established.leaving, pins);
+    keeper.clear(ready.metadata.generation);
     let switch = begin.elapsed();
     Ok(Replaced {
         parts: Parts {
             program,
             images,
+            image,
             counters,
             attachments: established.attachments,
             refused: established.refused,
         },
-        timing: Timing { load, switch },
+        timing: Timing {
+            load,
+            switch,
+            confirm_by,
+        },
     })
 }
 
@@ -425,22 +504,16 @@ fn take_place(
     Ok(())
 }
 
-/// Carries the counts of the reasons, and of the rules that keep their names, into new counters.
+/// Carries the counts of the reasons, and of the rules that keep their slots, into new counters.
 fn carry(
     counted: &[Counted<'_>],
-    candidate: &Candidate,
+    ready: &Ready<'_>,
     counters: &mut Counters,
 ) -> Result<(), CountersError> {
-    for slot in (0..FIRST_RULE_SLOT).map(Slot::new) {
+    let reasons = (0..FIRST_RULE_SLOT).map(Slot::new);
+    for slot in reasons.chain(ready.assignment.kept.iter().copied()) {
         let counts = counted.iter().map(|counted| counted.read(slot));
         counters.carry(slot, sum(counts)?)?;
-    }
-    for rule in &candidate.metadata.rules {
-        let counts = counted.iter().filter_map(|counted| {
-            let slot = counted.slots.get(&rule.name)?;
-            Some(counted.read(*slot))
-        });
-        counters.carry(rule.slot, sum(counts)?)?;
     }
     Ok(())
 }

@@ -4,11 +4,16 @@
 //! some interfaces may run the one program, some the other. The rules of all generations found
 //! keep their slots, which never clash: a new rule takes no slot that a rule found has.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crate::{
     attachments::{self, Attachment, AttachmentError},
-    generation::{Generation, Metadata, MetadataError},
+    deadline::Deadline,
+    earlier::{Earlier, EarlierError},
+    generation::{Generation, MetadataError},
     kernel::{
         counters::{Count, Counters, CountersError},
         images::{ImageError, Images},
@@ -23,9 +28,16 @@ use crate::{
 pub(crate) struct Found {
     /// The links.
     pub(crate) attachments: Vec<Attachment>,
-    /// The generation in force, and those of interrupted changes.
-    pub(crate) metadata: Vec<Metadata>,
+    /// The generation in force.
+    pub(crate) in_force: Option<Earlier>,
+    /// The generation before it, if it is kept.
+    pub(crate) previous: Option<Earlier>,
+    /// Until when the generation in force must be confirmed, if it still must.
+    pub(crate) confirm_by: Option<Deadline>,
+    /// The SHA-256 of the rule files of all generations found, in hexadecimal.
+    files: Vec<String>,
     slots: BTreeMap<String, Slot>,
+    held: BTreeSet<Slot>,
     counters: Option<Counters>,
     /// The counters of interrupted changes.
     interrupted: Vec<Counters>,
@@ -36,9 +48,9 @@ pub(crate) struct Found {
 /// Why what is pinned cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FoundError {
-    /// The metadata.
+    /// An image's metadata.
     #[error("cannot take over what is loaded")]
-    Metadata(#[from] MetadataError),
+    Earlier(#[from] EarlierError),
     /// The image.
     #[error("cannot take over what is loaded")]
     Image(#[from] ImageError),
@@ -55,8 +67,25 @@ pub(crate) enum FoundError {
 
 impl FoundError {
     /// What the user can do.
-    pub(crate) const HELP: &str =
-        "`firewall unload` removes it, and filtering stops until the next `firewall apply`";
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Earlier(
+                EarlierError::Metadata(MetadataError::OtherVersion { .. })
+                | EarlierError::Image(ImageError::Layout { .. }),
+            ) => {
+                "it goes on filtering; use the version of this program that loaded it, or remove \
+                 it with `firewall unload`: filtering stops until the next `firewall apply`"
+            }
+            Self::Earlier(_)
+            | Self::Image(_)
+            | Self::Counters(_)
+            | Self::Attachment(_)
+            | Self::Pin(_) => {
+                "it goes on filtering; `firewall unload` removes it, and filtering stops until the \
+                 next `firewall apply`"
+            }
+        }
+    }
 }
 
 impl Found {
@@ -67,11 +96,21 @@ impl Found {
             counters: counters(&pins.object(Object::Counters))?,
             ..Self::default()
         };
-        found.add_images(&pins.object(Object::Images))?;
+        if let Some(in_force) = found.add_images(&pins.object(Object::Images))? {
+            found.previous = Earlier::previous(pins, in_force.metadata.generation)?;
+            found.confirm_by = Earlier::unconfirmed(pins, in_force.metadata.generation)?;
+            found.in_force = Some(in_force);
+        }
+        if let Some(previous) = &found.previous {
+            let rules = previous.metadata.rules.iter();
+            found.held = rules.map(|rule| rule.slot).collect();
+        }
         for (generation, object) in pins.interrupted()? {
             let path = pins.next(generation, object);
             match object {
-                Object::Images => found.add_images(&path)?,
+                Object::Images => {
+                    found.add_images(&path)?;
+                }
                 Object::Counters => found.interrupted.extend(counters(&path)?),
                 Object::Program => {}
             }
@@ -80,22 +119,28 @@ impl Found {
         Ok(found)
     }
 
-    fn add_images(&mut self, path: &Path) -> Result<(), FoundError> {
+    fn add_images(&mut self, path: &Path) -> Result<Option<Earlier>, FoundError> {
         if pins::open(path)?.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        if let Some(image) = Images::open(path)?.in_force()? {
-            let metadata = Metadata::from_bytes(&image.describe()?.metadata)?;
-            self.slots.extend(metadata.slots());
-            self.generation = self.generation.max(Some(metadata.generation));
-            self.metadata.push(metadata);
-        }
-        Ok(())
+        let Some(image) = Images::open(path)?.in_force()? else {
+            return Ok(None);
+        };
+        let earlier = Earlier::of(image)?;
+        self.slots.extend(earlier.metadata.slots());
+        self.files.push(earlier.metadata.sha256.clone());
+        self.generation = self.generation.max(Some(earlier.metadata.generation));
+        Ok(Some(earlier))
     }
 
     /// Whether nothing is pinned.
     pub(crate) fn is_empty(&self) -> bool {
-        self.attachments.is_empty() && self.metadata.is_empty() && self.counters.is_none()
+        self.attachments.is_empty() && self.generation.is_none() && self.counters.is_none()
+    }
+
+    /// Whether something in force is of the rule file with this SHA-256.
+    pub(crate) fn is_of(&self, sha256: &str) -> bool {
+        self.files.iter().any(|file| file == sha256)
     }
 
     /// The generation that follows.
@@ -108,13 +153,14 @@ impl Found {
         &self.slots
     }
 
+    /// The slots of the rules of the generation before.
+    pub(crate) fn held(&self) -> &BTreeSet<Slot> {
+        &self.held
+    }
+
     /// The counters whose counts go on.
     pub(crate) fn counted(&self) -> Vec<Counted<'_>> {
-        let counted = |counters, alone| Counted {
-            slots: &self.slots,
-            counters,
-            alone,
-        };
+        let counted = |counters, alone| Counted { counters, alone };
         let own = self
             .counters
             .iter()
@@ -147,10 +193,8 @@ fn counters(path: &Path) -> Result<Option<Counters>, FoundError> {
     })
 }
 
-/// A counters map whose counts belong to the rules of these slots.
+/// A counters map whose counts go on.
 pub(crate) struct Counted<'a> {
-    /// The slot of each rule by name.
-    pub(crate) slots: &'a BTreeMap<String, Slot>,
     /// The map.
     pub(crate) counters: &'a Counters,
     /// Whether only what was counted in this very map is to be taken.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use firewall_ebpf::abi;
-use rules::ruleset::{Mode, Policy, Ruleset, Verdict};
+use rules::ruleset::{InterfacePattern, Mode, Policy, Ruleset, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::slots::Slot;
@@ -51,7 +51,7 @@ pub(crate) struct Metadata {
     pub(crate) version: String,
     /// The generation.
     pub(crate) generation: Generation,
-    /// When it was compiled, in milliseconds since 1970.
+    /// When it was compiled or came back, in milliseconds since 1970.
     pub(crate) loaded_at_ms: u64,
     /// The rule file.
     pub(crate) file: PathBuf,
@@ -61,6 +61,9 @@ pub(crate) struct Metadata {
     pub(crate) mode: String,
     /// The verdict when no rule matches.
     pub(crate) policy: String,
+    /// The interfaces asked for, as the rule file has them.
+    #[serde(default)]
+    pub(crate) interfaces: Vec<String>,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
 }
@@ -102,9 +105,6 @@ impl Metadata {
         ruleset: &Ruleset,
         slots: &[Slot],
     ) -> Self {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
         let rules = ruleset
             .rules
             .iter()
@@ -118,11 +118,17 @@ impl Metadata {
             abi: abi::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation,
-            loaded_at_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            loaded_at_ms: now_ms(),
             file: file.to_owned(),
             sha256: sha256.to_owned(),
             mode: mode_name(ruleset.settings.mode).to_owned(),
             policy: policy_name(ruleset.settings.policy).to_owned(),
+            interfaces: ruleset
+                .settings
+                .interfaces
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             rules: rules.collect(),
         }
     }
@@ -153,10 +159,41 @@ impl Metadata {
             .collect()
     }
 
-    /// When the image was compiled.
+    /// The same of a generation that comes into force again under another number.
+    pub(crate) fn again(&self, generation: Generation) -> Self {
+        Self {
+            generation,
+            loaded_at_ms: now_ms(),
+            ..self.clone()
+        }
+    }
+
+    /// The attachment mode asked for, if this version knows it.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        [Mode::Native, Mode::Generic, Mode::Auto]
+            .into_iter()
+            .find(|mode| mode_name(*mode) == self.mode)
+    }
+
+    /// The interfaces asked for.
+    pub(crate) fn patterns(&self) -> Vec<InterfacePattern> {
+        let names = self.interfaces.iter();
+        names
+            .filter_map(|name| InterfacePattern::parse(name))
+            .collect()
+    }
+
+    /// When the image was compiled or came back.
     pub(crate) fn loaded_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.loaded_at_ms)
     }
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The word for a verdict in rule files.
@@ -197,6 +234,7 @@ mod tests {
             sha256: "00".repeat(32),
             mode: "native".into(),
             policy: "drop".into(),
+            interfaces: vec!["eth*".into()],
             rules: vec![RuleEntry {
                 name: "ssh".into(),
                 action: "pass".into(),

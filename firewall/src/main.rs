@@ -7,11 +7,14 @@ mod changes;
 mod check;
 mod cli;
 mod commands;
+mod confirmation;
 mod control;
 mod counters;
 mod daemon;
+mod deadline;
 mod diff;
 mod doctor;
+mod earlier;
 mod error;
 mod explain;
 mod filter;
@@ -26,13 +29,16 @@ mod kernel;
 mod link_events;
 mod loaded;
 mod lock;
+mod lockout;
 mod plan;
 mod progress;
+mod ready;
 mod rule_tests;
 mod selection;
 mod slots;
 mod source;
 mod status;
+mod succession;
 mod tables;
 mod text;
 mod times;
@@ -81,11 +87,23 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
         Command::Apply {
             file,
             max_memory,
+            confirm,
+            force,
             wait,
             object,
-        } => commands::apply(config, file, max_memory, wait, object.as_deref()).await?,
+        } => {
+            let terms = commands::Terms {
+                max_memory,
+                confirm,
+                force,
+                wait,
+            };
+            commands::apply(config, file, terms, object.as_deref()).await?;
+        }
         Command::Check { file, options } => check::run(file, options).await?,
-        Command::Reload => commands::reload(config).await?,
+        Command::Reload { force } => commands::reload(config, force).await?,
+        Command::Confirm => commands::confirm(config).await?,
+        Command::Rollback { force } => commands::rollback(config, force).await?,
         Command::Status { json } => status::run(config, json).await?,
         Command::Counters { json, watch } => counters::run(config, json, watch).await?,
         Command::Explain(question) => explain::run(config, question).await?,

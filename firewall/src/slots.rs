@@ -56,6 +56,14 @@ impl Capacity {
         self.0
     }
 
+    /// The smallest capacity, a power of two, that holds the slots; `None` when no map does.
+    fn holding<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Option<Self> {
+        let last = slots.into_iter().max();
+        let needed = last.map_or(0, |slot| slot.0.saturating_add(1));
+        let capacity = needed.max(Self::MIN).checked_next_power_of_two()?;
+        (capacity <= Self::MAX).then_some(Self(capacity))
+    }
+
     /// Whether the map has the slot.
     pub(crate) const fn holds(self, slot: Slot) -> bool {
         slot.0 < self.0
@@ -69,7 +77,9 @@ pub(crate) struct Assignment {
     pub(crate) slots: Vec<Slot>,
     /// The slots that no rule in force has: to be set to 0 before they are used.
     pub(crate) fresh: Vec<Slot>,
-    /// The smallest capacity, a power of two, that holds the slots.
+    /// The slots, of these rules and of those that may come back, whose counts go on.
+    pub(crate) kept: BTreeSet<Slot>,
+    /// The smallest capacity, a power of two, that holds all these slots.
     pub(crate) capacity: Capacity,
 }
 
@@ -81,7 +91,7 @@ pub(crate) struct TooManyRules {
 }
 
 /// Assigns a slot to each of `names`, which are the rules in order; `in_force` are the rules that
-/// the present image counts for.
+/// the present image counts for, and `held` the slots of rules that may come back.
 ///
 /// # Errors
 ///
@@ -89,9 +99,10 @@ pub(crate) struct TooManyRules {
 pub(crate) fn assign<'a>(
     names: impl ExactSizeIterator<Item = &'a str>,
     in_force: &BTreeMap<String, Slot>,
+    held: &BTreeSet<Slot>,
 ) -> Result<Assignment, TooManyRules> {
     let too_many = TooManyRules { rules: names.len() };
-    let taken: BTreeSet<Slot> = in_force.values().copied().collect();
+    let taken: BTreeSet<Slot> = in_force.values().chain(held).copied().collect();
     let mut free = (FIRST_RULE_SLOT..Capacity::MAX)
         .map(Slot)
         .filter(|slot| !taken.contains(slot));
@@ -110,17 +121,26 @@ pub(crate) fn assign<'a>(
         };
         slots.push(slot);
     }
-    let needed = slots
-        .iter()
-        .max()
-        .map_or(0, |slot| slot.0.saturating_add(1));
-    match needed.max(Capacity::MIN).checked_next_power_of_two() {
-        Some(capacity) if capacity <= Capacity::MAX => Ok(Assignment {
+    let capacity = Capacity::holding(slots.iter().chain(&taken)).ok_or(too_many)?;
+    Ok(Assignment {
+        slots,
+        fresh,
+        kept: taken,
+        capacity,
+    })
+}
+
+impl Assignment {
+    /// The slots of rules that come back to those that they had, while others keep those in
+    /// `held`. `None` when these are no slots.
+    pub(crate) fn back(slots: Vec<Slot>, held: impl IntoIterator<Item = Slot>) -> Option<Self> {
+        let kept: BTreeSet<Slot> = slots.iter().copied().chain(held).collect();
+        Some(Self {
+            capacity: Capacity::holding(&kept)?,
             slots,
-            fresh,
-            capacity: Capacity(capacity),
-        }),
-        Some(_) | None => Err(too_many),
+            fresh: Vec::new(),
+            kept,
+        })
     }
 }
 
@@ -136,7 +156,7 @@ mod tests {
     }
 
     fn assigned(names: &[&str], before: &[(&str, u32)]) -> Assignment {
-        assign(names.iter().copied(), &in_force(before)).unwrap()
+        assign(names.iter().copied(), &in_force(before), &BTreeSet::new()).unwrap()
     }
 
     #[test]
@@ -163,9 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn the_slots_of_rules_that_may_come_back_are_left_to_them() {
+        let held = BTreeSet::from([Slot(33), Slot(70)]);
+        let before = in_force(&[("old", 32)]);
+        let assignment = assign(["new", "old"].into_iter(), &before, &held).unwrap();
+        assert_eq!(assignment.slots, [Slot(34), Slot(32)]);
+        assert_eq!(assignment.fresh, [Slot(34)]);
+        assert_eq!(assignment.capacity, Capacity(128));
+        assert!(held.is_subset(&assignment.kept));
+        let back = Assignment::back(vec![Slot(33), Slot(70)], [Slot(32), Slot(34)]).unwrap();
+        assert_eq!(back.fresh, []);
+        assert_eq!(back.kept.len(), 4);
+        assert_eq!(back.capacity, Capacity(128));
+    }
+
+    #[test]
     fn the_capacity_is_the_next_power_of_two() {
         let names: Vec<String> = (0..33).map(|n| n.to_string()).collect();
-        let assignment = assign(names.iter().map(String::as_str), &in_force(&[])).unwrap();
+        let assignment = assign(
+            names.iter().map(String::as_str),
+            &in_force(&[]),
+            &BTreeSet::new(),
+        )
+        .unwrap();
         assert_eq!(assignment.capacity, Capacity(128));
     }
 }

@@ -1,13 +1,18 @@
 //! `firewall status`: what is loaded, as the kernel and the image in force tell.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use serde::Serialize;
 
 use crate::{
     attachments,
     cli::Config,
+    confirmation,
     control::{self, Answer, Request},
+    earlier::{Earlier, EarlierError},
     error::Error,
     generation::{Generation, Metadata},
     interfaces::{self, Interface},
@@ -30,6 +35,10 @@ struct Status {
     loaded_at: String,
     version: String,
     daemon: Option<Daemon>,
+    /// What waits for its confirmation.
+    waiting: Option<Waiting>,
+    /// What `firewall rollback` returns to.
+    previous: Option<Previous>,
     rules: Rules,
     interfaces: Vec<Attached>,
     program: Program,
@@ -43,6 +52,26 @@ struct Daemon {
     generation: Option<Generation>,
     /// How long that took, stage by stage.
     times: Option<Times>,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    /// The generation that waits.
+    generation: Generation,
+    /// How long it still waits; 0 when it waits for a daemon that takes it back.
+    seconds_left: f64,
+    /// What comes back in its place; `None` when everything is unloaded.
+    returns_to: Option<Generation>,
+}
+
+#[derive(Serialize)]
+struct Previous {
+    generation: Generation,
+    loaded_at: String,
+    file: String,
+    sha256: String,
+    rules: usize,
+    map: MapFacts,
 }
 
 #[derive(Serialize)]
@@ -144,12 +173,29 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     let Some(maps) = maps else {
         return Ok(None);
     };
+    let in_force = &loaded.metadata;
+    let deadline =
+        Earlier::unconfirmed(&config.pins, in_force.generation).map_err(EarlierError::from)?;
+    let previous = match Earlier::previous(&config.pins, in_force.generation)? {
+        Some(earlier) => match Previous::new(&earlier)? {
+            Some(previous) => Some(previous),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let waiting = deadline.map(|deadline| Waiting {
+        generation: in_force.generation,
+        seconds_left: deadline.remaining().as_secs_f64(),
+        returns_to: previous.as_ref().map(|previous| previous.generation),
+    });
     Ok(Some(Status {
         instance: config.instance.clone(),
         generation: loaded.metadata.generation,
         loaded_at: utc(loaded.metadata.loaded_at()),
         version: loaded.metadata.version.clone(),
         daemon,
+        waiting,
+        previous,
         rules: Rules::new(&loaded),
         interfaces: links
             .iter()
@@ -159,6 +205,28 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
         maps,
         program: Program::new(program),
     }))
+}
+
+impl Previous {
+    /// `None` when the kernel has freed it meanwhile.
+    fn new(earlier: &Earlier) -> Result<Option<Self>, Error> {
+        let Metadata {
+            generation,
+            file,
+            sha256,
+            rules,
+            ..
+        } = &earlier.metadata;
+        let id = earlier.image.id().map_err(EarlierError::from)?;
+        Ok(info::map(id)?.map(|map| Self {
+            generation: *generation,
+            loaded_at: utc(earlier.metadata.loaded_at()),
+            file: file.display().to_string(),
+            sha256: sha256.clone(),
+            rules: rules.len(),
+            map,
+        }))
+    }
 }
 
 impl Rules {
@@ -281,6 +349,21 @@ impl Status {
         if let Some(times) = self.daemon.as_ref().and_then(|daemon| daemon.times) {
             lines.push(format!("times       {times}"));
         }
+        if let Some(previous) = &self.previous {
+            lines.push(format!(
+                "previous    generation {}, {}, {}, {}; `firewall rollback` returns to it",
+                previous.generation,
+                previous.file,
+                counted(previous.rules, "rule"),
+                bytes(previous.map.memory)
+            ));
+        }
+        if let Some(waiting) = &self.waiting {
+            lines.push(format!(
+                "waiting     {}",
+                waiting.to_text(self.daemon.is_some())
+            ));
+        }
         lines.push(String::new());
         let mut table = Table::new(&[
             ("INTERFACE", Alignment::Left),
@@ -321,6 +404,17 @@ impl Status {
             ]);
         }
         table
+    }
+}
+
+impl Waiting {
+    fn to_text(&self, is_served: bool) -> String {
+        if is_served {
+            let left = Duration::try_from_secs_f64(self.seconds_left).unwrap_or(Duration::ZERO);
+            confirmation::condition(self.generation, self.returns_to, left)
+        } else {
+            "for `firewall confirm`; no daemon runs that would return to what was before".to_owned()
+        }
     }
 }
 

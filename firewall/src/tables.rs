@@ -109,7 +109,8 @@ impl Tables {
                 bytes((*allowed_bytes).into())
             ),
             format!(
-                "memory    {}, of which {} are counters; a reload needs {map} more for a while",
+                "memory    {}, of which {} are counters; the generation before keeps {map} more, and \
+                 a reload needs as much again for a while",
                 bytes(u64::from(*map_bytes) + counters_bytes),
                 bytes(*counters_bytes)
             ),

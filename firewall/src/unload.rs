@@ -23,6 +23,8 @@ pub(crate) enum UnloadError {
 /// Returns the names of the interfaces that were detached from; `None` when nothing was loaded.
 pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
     if !pins.exist() {
+        // Whoever unloaded before may have died over the last of the folders.
+        pins.remove_folder()?;
         return Ok(None);
     }
     let names = pins.linked()?;
@@ -51,6 +53,9 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
             clear(&path);
         }
         note(pins::unpin(&path).map_err(Into::into));
+    }
+    for (kept, generation) in pins.all_kept()? {
+        note(pins::unpin(&pins.kept(kept, generation)).map_err(Into::into));
     }
     note(pins.remove_folder().map_err(Into::into));
     first_error?;

@@ -6,11 +6,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use rules::compiler::InterfaceIndex;
+use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
 use tokio::{task, time::Instant};
 
-use super::{Daemon, Means};
+use super::{Daemon, Demand, Means};
 use crate::{
+    confirmation::Condition,
     doctor::Examined,
     error::{Causes, Error},
     found::Found,
@@ -39,28 +40,21 @@ impl Daemon {
     /// name that was there before, and an interface that could not be filtered before. A process
     /// that takes over the very file that is in force, after a crash, goes on with what it finds.
     pub(super) fn accepted(&self, file: &RuleFile, found: Option<&Found>) -> Accepted {
-        let is_of_file = |found: &Found| {
-            let mut metadata = found.metadata.iter();
-            metadata.any(|metadata| metadata.sha256 == file.sha256)
-        };
-        if found.is_some_and(is_of_file) {
+        if found.is_some_and(|found| found.is_of(&file.sha256)) {
             return Accepted::anything();
         }
-        let names = self
-            .source
-            .as_ref()
-            .map_or(&[][..], |source| &source.ruleset.settings.interfaces);
+        let filter = self.filter.as_ref();
+        let names = filter.map_or_else(Vec::new, |filter| filter.metadata().patterns());
         let refused = self.refusals.iter().map(|refusal| refusal.index).collect();
-        Accepted::before(names, refused)
+        Accepted::before(&names, refused)
     }
 
-    /// The interfaces that the file means now.
+    /// The interfaces that are meant now.
     pub(super) async fn select(
         &self,
-        file: &RuleFile,
+        patterns: &[InterfacePattern],
         accepted: &Accepted,
     ) -> Result<Selection, Error> {
-        let patterns = &file.ruleset.settings.interfaces;
         let interfaces = interfaces::list().await?;
         Ok(selection::select(patterns, interfaces, accepted)?)
     }
@@ -81,21 +75,28 @@ impl Daemon {
     }
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
-        let Some(file) = self.source.clone() else {
+        let Some(filter) = &self.filter else {
             return Ok(());
         };
         let accepted = Accepted::anything();
-        let selection = self.select(&file, &accepted).await?;
-        if self.known == names(&selection) || !names_interfaces(&file) {
-            return self.relink(selection, &file).await;
+        let patterns = filter.metadata().patterns();
+        let selection = self.select(&patterns, &accepted).await?;
+        let file = self.rules.as_ref().map(|rules| &rules.source);
+        let Some(file) = file.filter(|file| names_interfaces(file)) else {
+            return self.relink(selection).await;
+        };
+        if self.known == names(&selection) {
+            return self.relink(selection).await;
         }
         let mut again = file.clone();
         (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
         let progress = Progress::told_to(|what| tracing::info!("{what}"));
-        match self
-            .switch(again, None, &accepted, self.budget, progress)
-            .await
-        {
+        let demand = Demand {
+            budget: self.budget,
+            condition: self.confirm_by.map(Condition::Until),
+            asked: None,
+        };
+        match self.switch(again, None, &accepted, demand, progress).await {
             Ok(outcome) => {
                 tracing::info!("interfaces have changed: {outcome}");
                 Ok(())
@@ -103,7 +104,7 @@ impl Daemon {
             Err(error) => {
                 // The rules in force say nothing of the new interfaces, and all the rest.
                 let known = self.known.clone();
-                let relinked = self.relink(selection, &file).await;
+                let relinked = self.relink(selection).await;
                 self.known = known;
                 relinked?;
                 Err(error)
@@ -111,9 +112,22 @@ impl Daemon {
         }
     }
 
+    /// Rules came back that were compiled some time ago: compiles them again if they name interfaces
+    /// and these are others by now.
+    pub(super) fn look_again(&mut self) {
+        let Some(rules) = &self.rules else { return };
+        if names_interfaces(&rules.source) && rules.interfaces != self.known {
+            self.known.clone_from(&rules.interfaces);
+            self.compile_again = Some(Instant::now());
+        }
+    }
+
     /// Takes the steps that concern links alone.
-    async fn relink(&mut self, selection: Selection, file: &RuleFile) -> Result<(), Error> {
+    async fn relink(&mut self, selection: Selection) -> Result<(), Error> {
         let Some(filter) = &mut self.filter else {
+            return Ok(());
+        };
+        let Some(mode) = filter.metadata().mode() else {
             return Ok(());
         };
         let now = Instant::now();
@@ -140,7 +154,7 @@ impl Daemon {
             size,
             most: self.budget.largest_map(),
             capacity,
-            mode: file.ruleset.settings.mode,
+            mode,
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
         };
@@ -231,7 +245,7 @@ impl Daemon {
     }
 }
 
-fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
+pub(super) fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
     let interfaces = selection.interfaces.iter();
     interfaces
         .map(|interface| (interface.index, interface.name.clone()))

@@ -106,6 +106,24 @@ impl Image {
         Ok(Self { map })
     }
 
+    /// Opens the image pinned to `path`; `None` when nothing is.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, ImageError> {
+        match MapData::from_pin(path) {
+            Ok(map) => Ok(Some(Self { map })),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(ImageError::Open(error)),
+        }
+    }
+
+    /// Pins the image.
+    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
+        pins::pin(self.map.fd().as_fd(), path)
+    }
+
     /// The image's head and its metadata.
     pub(crate) fn describe(&self) -> Result<Description, ImageError> {
         let map = self.map.fd().as_fd();

@@ -12,6 +12,7 @@ pub(crate) mod info;
 pub(crate) mod link;
 pub(crate) mod logs;
 mod memory;
+pub(crate) mod note;
 pub(crate) mod pins;
 pub(crate) mod program;
 mod syscall;

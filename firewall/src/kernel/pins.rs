@@ -8,7 +8,12 @@
 //!   link-<interface>     the attachment to each interface
 //!   next-7-images ...    while a new program takes over: what is to take the places above,
 //!                        with the number of the generation
+//!   previous-7           the image that was in force before generation 7
+//!   unconfirmed-7        as long as generation 7 waits for its confirmation: until when
 //! ```
+//!
+//! The last two mean nothing unless the generation of their number is in force: they are pinned
+//! before the switch, which is what makes them true, and those of other numbers are remains.
 //!
 //! A dot in a file name is reserved by the BPF file system (`bpf_lookup`, `kernel/bpf/inode.c`);
 //! in interface names `.` becomes `%2E` and `%` becomes `%25`.
@@ -74,6 +79,27 @@ impl Object {
     }
 }
 
+/// What is kept for a generation beside what is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// The image that was in force before it.
+    Previous,
+    /// Until when it waits for its confirmation, as long as it does.
+    Unconfirmed,
+}
+
+impl Kept {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 2] = [Self::Previous, Self::Unconfirmed];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Previous => "previous-",
+            Self::Unconfirmed => "unconfirmed-",
+        }
+    }
+}
+
 /// The pins of one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Pins {
@@ -99,6 +125,17 @@ impl Pins {
         let object = object.name();
         self.folder
             .join(format!("{NEXT_PREFIX}{generation}-{object}"))
+    }
+
+    /// The pin of what is kept for a generation.
+    pub(crate) fn kept(&self, kept: Kept, generation: Generation) -> PathBuf {
+        self.folder.join(format!("{}{generation}", kept.prefix()))
+    }
+
+    /// The pins of what is kept, for whichever generation.
+    pub(crate) fn all_kept(&self) -> Result<Vec<(Kept, Generation)>, PinError> {
+        let names = self.names()?;
+        Ok(names.iter().filter_map(|name| kept(name)).collect())
     }
 
     /// The pin of the link to the interface called `name`.
@@ -209,6 +246,13 @@ fn interrupted(name: &str) -> Option<(Generation, Object)> {
         .into_iter()
         .find(|known| known.name() == object)?;
     Some((Generation::new(generation.parse().ok()?), object))
+}
+
+fn kept(name: &str) -> Option<(Kept, Generation)> {
+    Kept::ALL.into_iter().find_map(|kept| {
+        let generation = name.strip_prefix(kept.prefix())?.parse().ok()?;
+        Some((kept, Generation::new(generation)))
+    })
 }
 
 fn escape(name: &str) -> String {

@@ -4,6 +4,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs::{self, File},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::Mutex,
@@ -152,23 +154,44 @@ impl Machine {
 
     /// Like [`Self::start`], with what `FIREWALL_LOG` is to say.
     pub(crate) fn start_logging(&self, rules: &Path, filter: &str) -> Daemon<'_> {
+        self.start_with(["apply", rules.to_str().unwrap()], filter)
+    }
+
+    /// Starts the command, which is to become the daemon.
+    pub(crate) fn start_with<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+        filter: &str,
+    ) -> Daemon<'_> {
+        let mut command = self.command(BINARY);
+        command.args(arguments).env("FIREWALL_LOG", filter);
+        self.spawn(command)
+    }
+
+    /// Starts a command that is, or has in it, the daemon.
+    pub(crate) fn spawn(&self, mut command: Command) -> Daemon<'_> {
         let log = self.folder.path().join("log");
         let file = File::options()
             .append(true)
             .create(true)
             .open(&log)
             .unwrap();
-        let mut command = self.command(BINARY);
-        command
-            .arg("apply")
-            .arg(rules)
-            .env("FIREWALL_LOG", filter)
-            .stdout(Stdio::null())
-            .stderr(file);
+        command.stdout(Stdio::null()).stderr(file);
         Daemon {
             child: self.network.host.spawn(&mut command).unwrap(),
             machine: self,
         }
+    }
+
+    /// Asks the daemon over its socket, in a line; its answer, or nothing when it dies meanwhile.
+    pub(crate) fn order(&self, request: &str) -> String {
+        let mut answer = String::new();
+        let mut socket = UnixStream::connect(self.run_folder().join("test.sock")).unwrap();
+        let asked = socket
+            .write_all(request.as_bytes())
+            .and_then(|()| socket.read_to_string(&mut answer));
+        // A daemon that dies is no failure here: who asks sees that there is no answer.
+        asked.map_or_else(|_| String::new(), |_| answer)
     }
 
     /// What the daemons of this machine have logged.

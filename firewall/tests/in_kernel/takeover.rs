@@ -6,7 +6,7 @@ use benches::random::Random;
 
 use crate::{
     machine::Machine,
-    reload::{drop_port, idle_rules, large_rule, under_traffic},
+    reload::{drop_port, idle_rules, large_rule, udp, under_traffic},
 };
 
 #[test]
@@ -31,7 +31,26 @@ fn a_new_daemon_takes_over_without_a_gap() {
         machine.attached().map(u64::from),
         status["program"]["id"].as_u64()
     );
-    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 4);
+    // With the image of the generation before.
+    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 5);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_daemon_that_is_started_again_with_the_same_rules_keeps_the_way_back() {
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", &drop_port("one", 1));
+    let daemon = machine.apply(&rules);
+    machine.write_rules("pass", &drop_port("two", 2));
+    assert!(machine.run(["reload"]).status.success());
+    daemon.kill();
+    let _daemon = machine.apply(&rules);
+    let status = machine.status();
+    assert_eq!(status["generation"], 3);
+    assert_eq!(status["previous"]["generation"], 1);
+    assert!(machine.run(["rollback"]).status.success());
+    let length = machine.send(&udp(&machine, 1), 2);
+    machine.await_counters(&[("one", (2, 2 * length))]);
 }
 
 #[test]

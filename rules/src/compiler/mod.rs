@@ -29,6 +29,7 @@ mod lookup;
 mod pairs;
 mod patch;
 mod plan;
+mod reissue;
 mod row_walk;
 mod rows;
 mod rules;
@@ -50,6 +51,7 @@ use firewall_ebpf::{
 use crate::ruleset::{Policy, Ruleset, Settings};
 use basis::Basis;
 pub use plan::{Part, Plan, SectionPlan};
+pub use reissue::{is_same, reissue};
 use rules::Rules;
 use section::compile_section;
 pub use stage::{Stage, Table};

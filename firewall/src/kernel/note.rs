@@ -1,0 +1,62 @@
+//! A few bytes that are pinned: what the next process must know, and what must be true from the
+//! moment on at which other rules are in force.
+
+use std::{os::fd::AsFd as _, path::Path};
+
+use aya::maps::{MapData, MapError};
+use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
+
+use super::{
+    images::ImageError,
+    memory,
+    pins::{self, PinError},
+};
+
+/// The bytes of a note: a number.
+const LENGTH: usize = size_of::<u64>();
+
+/// A number in a map of its own.
+pub(crate) struct Note {
+    map: MapData,
+}
+
+impl Note {
+    /// Makes a note.
+    pub(crate) fn create(number: u64) -> Result<Self, ImageError> {
+        let definition = aya_obj::Map::new_from_params(
+            bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+            size_of::<u32>() as u32,
+            LENGTH as u32,
+            1,
+            BPF_F_MMAPABLE,
+        );
+        let map =
+            MapData::create(definition, "note", None).map_err(|source| ImageError::Create {
+                bytes: LENGTH as u32,
+                source,
+            })?;
+        memory::write(map.fd().as_fd(), &number.to_ne_bytes()).map_err(ImageError::Write)?;
+        Ok(Self { map })
+    }
+
+    /// Reads the note pinned to `path`; `None` when nothing is.
+    pub(crate) fn read(path: &Path) -> Result<Option<u64>, ImageError> {
+        let map = match MapData::from_pin(path) {
+            Ok(map) => map,
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(ImageError::Open(error)),
+        };
+        let bytes = memory::read(map.fd().as_fd(), 0, LENGTH).map_err(ImageError::Read)?;
+        let bytes = bytes.first_chunk().copied().unwrap_or_default();
+        Ok(Some(u64::from_ne_bytes(bytes)))
+    }
+
+    /// Pins the note.
+    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
+        pins::pin(self.map.fd().as_fd(), path)
+    }
+}

@@ -1,0 +1,16 @@
+//! What the kernel is given to bring a generation into force, wherever it comes from.
+
+use crate::{generation::Metadata, image_size::ImageSize, slots::Assignment};
+
+/// A generation that can be brought into force.
+#[derive(Clone, Copy)]
+pub(crate) struct Ready<'a> {
+    /// What its image tells of itself.
+    pub(crate) metadata: &'a Metadata,
+    /// Where its rules are counted.
+    pub(crate) assignment: &'a Assignment,
+    /// Its image.
+    pub(crate) image: &'a [u8],
+    /// The smallest length of a map that holds the image.
+    pub(crate) size: ImageSize,
+}
