@@ -179,7 +179,8 @@ mod tests {
         assert_eq!(
             refusal(None).told.to_string(),
             "`eth0` is not filtered: the driver of `eth0` has no native XDP; help: set `mode = \
-             \"auto\"` or `mode = \"generic\"`; generic XDP works with every driver and is slower"
+             \"auto\"` or `mode = \"generic\"`; generic XDP works with every driver and is slower; \
+             of a driver that has native XDP offloads may be in the way: `dmesg` says which"
         );
         assert_eq!(
             Unattached::waiting("eth*").to_string(),

@@ -4,11 +4,10 @@ use anyhow::Result;
 
 use crate::{cpio::Archive, modules, products::Products, store::Kernel};
 
-/// The modules that a guest needs: virtual links and bridges, interfaces without Ethernet headers, and devices.
-const MODULES: [&str; 8] = [
+/// The modules that a guest needs: virtual links, interfaces without Ethernet headers, and devices.
+const MODULES: [&str; 7] = [
     "veth",
     "tun",
-    "bridge",
     "virtio_pci",
     "virtio_net",
     "virtio_console",

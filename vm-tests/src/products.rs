@@ -15,7 +15,7 @@ use serde::Deserialize;
 const OBJECT: &str = "firewall-xdp";
 
 /// The commands that the tests call.
-const COMMANDS: [&str; 3] = ["ip", "setpriv", "setsid"];
+const COMMANDS: [&str; 2] = ["ip", "setpriv"];
 
 /// A file that a guest gets.
 pub(crate) struct File {
