@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -388,4 +389,45 @@ fn first_rules_whose_time_ran_out_without_a_daemon_are_unloaded_by_the_next() {
         "{said:?}"
     );
     machine.assert_nothing_left(&objects);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn rules_that_name_interfaces_wait_and_come_back_with_the_interfaces_that_there_are() {
+    let machine = Machine::new();
+    let on_wan = |name: &str, port| {
+        let rule = drop_port(name, port) + "interface = \"fw-wan\"\n";
+        format!("[firewall]\ninterfaces = [\"fw-*\"]\npolicy = \"pass\"\n{rule}")
+    };
+    let _daemon = machine.apply(&machine.write_file(&on_wan("one", 1)));
+    let new = machine.folder.path().join("other.toml");
+    fs::write(&new, on_wan("two", 2)).unwrap();
+    apply(&machine, &new, LONG);
+    let mut rename = machine.command("ip");
+    rename.args(["-batch", "-"]).stdin(Stdio::piped());
+    let mut rename = machine.network.host.spawn(&mut rename).unwrap();
+    let lines = "link set fw-host0 down\nlink set fw-host0 name fw-wan\nlink set fw-wan up\n";
+    rename
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.as_bytes())
+        .unwrap();
+    assert!(rename.wait().unwrap().success());
+
+    // What waits is compiled again, under another number, and still waits.
+    let status = await_generation(&machine, 3);
+    assert_eq!(status["waiting"]["generation"], 3);
+    assert_eq!(status["waiting"]["returns_to"], 1);
+    let length = machine.send(&udp(&machine, 2), 3);
+    machine.await_counters(&[("two", (3, 3 * length))]);
+
+    // What comes back was compiled when there was no such interface, and is compiled again.
+    succeed(&machine, "rollback");
+    let status = await_generation(&machine, 5);
+    assert_eq!([&status["waiting"], &status["previous"]], [&Value::Null; 2]);
+    machine.send(&udp(&machine, 1), 4);
+    wait_until("the rule counts", || {
+        machine.counters().get("one") == Some(&(4, 4 * length))
+    });
 }
