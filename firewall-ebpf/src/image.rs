@@ -22,7 +22,6 @@
 //! | [`NODE_PAIR`] | head, two references, search tree; intervals alternate |
 //! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
 //! | [`NODE_UNIFORM`] and up | like pages, but of the offsets of uniform nodes |
-//! | [`NODE_DIRECT`] | like pages, but of the offsets of nodes like pages, whose entries are classes |
 //!
 //! Interval `i` of a node holds the digits above bound `i - 1` (from 0 for the first) up to
 //! bound `i`, inclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
@@ -41,8 +40,7 @@
 //! by the same steps, so that no branch depends on the key. Its root, of the kind
 //! `NODE_UNIFORM + levels - 1`, leads to nodes of search trees that all have that many levels,
 //! however few bounds there are, and behind each block of the last level are the classes of the
-//! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next. A very
-//! small trie needs no search at all: [`NODE_DIRECT`].
+//! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next.
 //!
 //! # Small fields
 //!
@@ -174,7 +172,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 5]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 4]);
 
 /// The head of an image.
 #[repr(C)]
@@ -426,8 +424,6 @@ pub const NODE_PAIR: u32 = 1;
 pub const NODE_PAGES: u32 = 2;
 /// The root of a uniform trie of one level; a level more is a kind more.
 pub const NODE_UNIFORM: u32 = 3;
-/// The root of a trie of two levels of pages, for all of its keys.
-pub const NODE_DIRECT: u32 = 6;
 /// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
 pub const MAX_UNIFORM_LEVELS: u32 = 3;
 /// The bytes from one block of the last level of a uniform node to the next: eight bounds and
@@ -533,7 +529,7 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
-const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS - 1 < NODE_DIRECT);
+const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS - 1 <= NODE_KIND);
 const _: () = assert!(UNIFORM_LEAF.is_multiple_of(8));
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
 const _: () = assert!(FIELD_PAGES.is_multiple_of(8));

@@ -13,7 +13,7 @@ use crate::{
     image::{
         BLOCK, BY_WIDE, CHUNK, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, LEAF, LIST, MAX_COUNTS,
         MAX_LEVELS, MAX_LIST, MAX_UNIFORM_LEVELS, MAX_WALK, MODE_CELLS, MODE_GRID, Memory,
-        NO_MATCH, NO_PAGE, NODE_DIRECT, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
+        NO_MATCH, NO_PAGE, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
         PAGE_NUMBERS, PAIRED, PASS, Pair, Record, Records, SECTION_IPV4, SECTION_IPV6,
         SECTION_OTHER, Section, Step, TABLE, UNIFORM_LEAF, pair_hash, pair_slot, tree_level,
     },
@@ -224,12 +224,7 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
     mut low: u64,
 ) -> u32 {
     if LEVELS == 2 && reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
-        let class = if reference & NODE_KIND == NODE_DIRECT {
-            find_direct(image, reference, high)
-        } else {
-            find_uniform(image, reference, high)
-        };
-        return opaque(image, class);
+        return opaque(image, find_uniform(image, reference, high));
     }
     for _ in 0..LEVELS {
         if reference & LEAF != 0 {
@@ -240,13 +235,6 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
         low = image.opaque(low << 16);
     }
     opaque(image, reference & !LEAF)
-}
-
-/// The class of the key in the upper 32 bits of `key`, in the direct trie at `root`.
-#[inline(always)]
-fn find_direct<M: Memory + ?Sized>(image: &M, root: u32, key: u64) -> u32 {
-    let node = page_entry(image, root & !NODE_KIND, (key >> 48) as u32);
-    page_entry(image, node, (key >> 32) as u32 & 0xffff)
 }
 
 /// The class of the key in the upper 32 bits of `key`, in the uniform trie at `root`.

@@ -21,7 +21,6 @@ mod classes;
 pub mod cost;
 mod culprits;
 mod differences;
-mod direct;
 mod displacement;
 mod grid;
 mod leaves;

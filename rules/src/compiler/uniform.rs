@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_UNIFORM_LEVELS, Memory as _, NODE_DIRECT, NODE_KIND, NODE_UNIFORM, PAGE,
-    PAGE_NUMBERS, UNIFORM_LEAF, tree_level,
+    BLOCK, LEAF, MAX_UNIFORM_LEVELS, Memory as _, NODE_KIND, NODE_UNIFORM, PAGE, PAGE_NUMBERS,
+    UNIFORM_LEAF, tree_level,
 };
 
 use super::{
     CompileError,
     classes::ClassId,
-    direct::{self, Direct},
     lookup::pages,
     trie::{self, Depths, Key, Trie, levels, search_levels},
     writer::Writer,
@@ -20,7 +19,7 @@ use super::{
 /// bounds it is several times as large as other tries.
 const MAX_BYTES: usize = 1 << 18;
 
-/// Writes the trie of an address: a direct or else a uniform one when it can be.
+/// Writes the trie of an address: a uniform one when it can be.
 ///
 /// # Errors
 ///
@@ -30,29 +29,19 @@ pub(super) fn write_trie<K: Key>(
     depths: &mut Depths,
     writer: &mut Writer,
 ) -> Result<Trie, CompileError> {
-    // First digits alone tell all classes apart in one step.
-    if K::DIGITS != 2 || intervals.iter().all(|(start, _)| start.is_start(0)) {
-        return trie::write(intervals, depths, writer);
-    }
-    if let Some(direct) = Direct::new(intervals) {
-        return direct.write(depths, writer);
-    }
     match Uniform::new(intervals) {
         Some(uniform) => uniform.write(depths, writer),
         None => trie::write(intervals, depths, writer),
     }
 }
 
-/// Whether `reference` is that of a direct or uniform trie.
+/// Whether `reference` is that of a uniform trie.
 pub(super) fn is_uniform(reference: u32) -> bool {
     reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM
 }
 
-/// The first value of each interval of the direct or uniform trie at `root`, and its class.
+/// The first value of each interval of the uniform trie at `root`, and its class.
 pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
-    if root & NODE_KIND == NODE_DIRECT {
-        return direct::read(image, root);
-    }
     let levels = (root & NODE_KIND) - NODE_UNIFORM + 1;
     let root = root & !NODE_KIND;
     let mut known = HashMap::new();
@@ -111,8 +100,13 @@ struct Uniform {
 }
 
 impl Uniform {
-    /// The trie of intervals as [`trie::write`] takes them; `None` when it would be large.
+    /// The trie of intervals as [`trie::write`] takes them; `None` when the keys have another
+    /// length than 32 bits, when first digits alone tell all classes apart, or when the trie would
+    /// be large.
     fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
+        if K::DIGITS != 2 || intervals.iter().all(|(start, _)| start.is_start(0)) {
+            return None;
+        }
         let groups = || intervals.chunk_by(|a, b| a.0.digit(0) == b.0.digit(0));
         let bounds = |group: &[(K, ClassId)]| group.len() - usize::from(group[0].0.is_start(0));
         let most = groups().map(bounds).max()?;
