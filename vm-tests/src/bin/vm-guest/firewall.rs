@@ -27,6 +27,9 @@ const LOG: &str = "/tmp/firewall.log";
 /// How long anything may take: an emulated machine may be a hundred times slower than a real one.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long to wait at least before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
 
@@ -188,14 +191,18 @@ impl Drop for Daemon {
 /// Waits until something is so.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
-    while !is_so()? {
+    loop {
+        let look = Instant::now();
+        if is_so()? {
+            return Ok(());
+        }
         ensure!(
             begin.elapsed() < PATIENCE,
             "waited {PATIENCE:?} until {what}"
         );
-        thread::sleep(Duration::from_millis(20));
+        // Looking takes time from what is waited for, on a machine of one CPU.
+        thread::sleep(PAUSE.max(look.elapsed() * 3));
     }
-    Ok(())
 }
 
 /// What the daemons have logged since the last one began.
