@@ -4,7 +4,10 @@
 use anyhow::{Result, ensure};
 use benches::network::Namespace;
 use nix::sys::signal::Signal;
-use vm_tests::{report::Outcome, wire::CARDS};
+use vm_tests::{
+    report::Outcome,
+    wire::{CARDS, CPUS, Card},
+};
 
 use super::wire::is_native;
 use crate::{
@@ -12,6 +15,22 @@ use crate::{
     firewall::{self, Firewall},
     machine::Machine,
 };
+
+/// What `firewall doctor` must say of a card: with too few queues, or with enough.
+fn examine(firewall: &Firewall<'_>, card: &Card, interface: &str) -> Result<()> {
+    let output = firewall.output(["doctor", "--json", interface])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let tells = said.contains("native XDP wants one more for each");
+    let is_short = card.queues < 2 * CPUS;
+    ensure!(
+        tells == is_short && said.contains("virtio_net"),
+        "of the card `{}` with {} queues `firewall doctor` ended with {} and said: {said}",
+        card.id,
+        card.queues,
+        output.status
+    );
+    Ok(())
+}
 
 pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     let own = Namespace::own()?;
@@ -21,6 +40,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             let Wired { link, .. } = Wired::put_up(index, &Side::Guarded, mtu)?;
             let interface = &link.host.interface;
             let native = is_native(card, mtu)?;
+            examine(&firewall, card, interface)?;
             let rules = machine.write_rules_for(interface, "native", "pass", "")?;
             if !native {
                 let refusal = if card.offloads_are_fixed {
