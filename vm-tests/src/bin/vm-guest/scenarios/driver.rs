@@ -1,7 +1,7 @@
 //! What a driver cannot do as it is set is refused with a message that says so, and `auto` falls
 //! back aloud.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use benches::network::Namespace;
 use nix::sys::signal::Signal;
 use vm_tests::{
@@ -51,7 +51,9 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
                          present settings"
                     )
                 };
-                firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+                firewall
+                    .refuse(&["apply", &rules.display().to_string()], &refusal)
+                    .with_context(|| format!("the card `{}` with an MTU of {mtu}", card.id))?;
                 machine.check_nothing_left()?;
             }
             let rules = machine.write_rules_for(interface, "auto", "pass", "")?;
