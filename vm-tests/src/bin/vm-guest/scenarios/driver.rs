@@ -1,6 +1,8 @@
 //! What a driver cannot do as it is set is refused with a message that says so, and `auto` falls
 //! back aloud.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use benches::network::Namespace;
 use nix::sys::signal::Signal;
@@ -75,5 +77,33 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             daemon.wait()?;
         }
     }
+    queues(machine)?;
     Ok(Outcome::Passed)
+}
+
+/// A veth whose other end sends from more queues than it receives on.
+fn queues(machine: &Machine) -> Result<()> {
+    const SHORT: &str = "fw-short";
+    let firewall = machine.firewall();
+    for words in [
+        "link add fw-short numrxqueues 1 type veth peer name fw-many numtxqueues 2",
+        "link set fw-short up",
+        "link set fw-many up",
+    ] {
+        let mut ip = Command::new("ip");
+        ip.args(words.split(' '));
+        let status = firewall.namespace.spawn(&mut ip)?.wait()?;
+        ensure!(status.success(), "`ip {words}` failed");
+    }
+    let rules = machine.write_rules_for(SHORT, "native", "pass", "")?;
+    let refusal =
+        format!("the driver of `{SHORT}` refuses a native XDP program with its present settings");
+    firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+    let output = firewall.output(["doctor", SHORT])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        said.contains("native XDP needs as many"),
+        "of queues `firewall doctor` said: {said}"
+    );
+    machine.check_nothing_left()
 }
