@@ -8,8 +8,6 @@ use anyhow::{Context as _, Result};
 /// Something that newer kernels have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// Virtio network cards share the queues they have among CPUs.
-    SharedQueues,
     /// The count of verified instructions.
     VerifiedInstructions,
     /// Frames in several buffers, for programs that ask for them.
@@ -25,7 +23,6 @@ impl Feature {
     #[must_use]
     pub const fn since(self) -> (u32, u32) {
         match self {
-            Self::SharedQueues => (5, 13),
             Self::VerifiedInstructions => (5, 16),
             Self::Frags => (5, 18),
             Self::LargeImages => (6, 1),
@@ -37,9 +34,6 @@ impl Feature {
     #[must_use]
     pub const fn without(self) -> &'static str {
         match self {
-            Self::SharedQueues => {
-                "a virtio card with fewer than two queues a CPU takes generic mode"
-            }
             Self::VerifiedInstructions => "`firewall status` does not say how many were verified",
             Self::Frags => "the driver takes only an MTU for which a frame fits in one buffer",
             Self::LargeImages => "images above 4 MiB are refused",

@@ -14,8 +14,9 @@ use serde::Deserialize;
 /// The object file of the XDP program, of which the tests make broken ones.
 const OBJECT: &str = "firewall-xdp";
 
-/// The commands that the tests call.
-const COMMANDS: [&str; 2] = ["ip", "setpriv"];
+/// The commands that the scenarios call, and those that only the tests call.
+const COMMANDS: [&str; 1] = ["ip"];
+const TEST_COMMANDS: [&str; 1] = ["setpriv"];
 
 /// A file that a guest gets.
 pub(crate) struct File {
@@ -51,10 +52,13 @@ impl Products {
         // features they need.
         files.program("/bin/firewall", &firewall_path)?;
         files.program("/init", &guest)?;
+        for command in COMMANDS {
+            files.command(command)?;
+        }
         if with_tests {
             tests(&firewall_path, profile, &mut files)?;
-            for command in COMMANDS {
-                files.program(&format!("/bin/{command}"), &find_command(command)?)?;
+            for command in TEST_COMMANDS {
+                files.command(command)?;
             }
         }
         let files = files.0.into_iter();
@@ -70,6 +74,11 @@ impl Products {
 struct Files(BTreeMap<String, Vec<u8>>);
 
 impl Files {
+    /// Adds a command of the host.
+    fn command(&mut self, name: &str) -> Result<()> {
+        self.program(&format!("/bin/{name}"), &find_command(name)?)
+    }
+
     /// Adds a program of the host, stripped, and the libraries that it loads.
     fn program(&mut self, path: &str, program: &Path) -> Result<()> {
         self.0.insert(path.to_owned(), stripped(program)?);
@@ -163,7 +172,7 @@ fn find_command(command: &str) -> Result<PathBuf> {
         .split(':')
         .map(|folder| Path::new(folder).join(command))
         .find(|path| path.exists())
-        .with_context(|| format!("the command `{command}`, which the tests call, is missing"))
+        .with_context(|| format!("the command `{command}`, which guests call, is missing"))
 }
 
 /// The paths in what `ldd` says: `name => path (address)`, or a path alone.

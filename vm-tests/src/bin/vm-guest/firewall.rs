@@ -6,6 +6,7 @@ use std::{
     fs::File,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -25,7 +26,10 @@ pub(crate) const BINARY: &str = "/bin/firewall";
 const LOG: &str = "/tmp/firewall.log";
 
 /// How long anything may take: an emulated machine may be a hundred times slower than a real one.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long to wait at least before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
@@ -57,9 +61,18 @@ impl Firewall<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let child = self.namespace.spawn(&mut command)?;
-        child
-            .wait_with_output()
-            .context("cannot wait for `firewall`")
+        let process = Pid::from_raw(i32::try_from(child.id())?);
+        // What was to fail and does not may run for ever.
+        let (ended, ends) = mpsc::channel::<()>();
+        let watch = thread::spawn(move || {
+            let is_late = ends.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            is_late && kill(process, Signal::SIGKILL).is_ok()
+        });
+        let output = child.wait_with_output();
+        drop(ended);
+        let was_killed = watch.join().is_ok_and(|was_killed| was_killed);
+        ensure!(!was_killed, "`{command:?}` did not end in {PATIENCE:?}");
+        output.context("cannot wait for `firewall`")
     }
 
     /// Runs the command to its end, which must be a success; what it wrote to stdout.
@@ -188,14 +201,18 @@ impl Drop for Daemon {
 /// Waits until something is so.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
-    while !is_so()? {
+    loop {
+        let look = Instant::now();
+        if is_so()? {
+            return Ok(());
+        }
         ensure!(
             begin.elapsed() < PATIENCE,
             "waited {PATIENCE:?} until {what}"
         );
-        thread::sleep(Duration::from_millis(20));
+        // Looking takes time from what is waited for, on a machine of one CPU.
+        thread::sleep(PAUSE.max(look.elapsed() * 3));
     }
-    Ok(())
 }
 
 /// What the daemons have logged since the last one began.

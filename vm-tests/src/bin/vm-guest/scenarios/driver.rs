@@ -1,10 +1,15 @@
 //! What a driver cannot do as it is set is refused with a message that says so, and `auto` falls
 //! back aloud.
 
-use anyhow::{Result, ensure};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
 use benches::network::Namespace;
 use nix::sys::signal::Signal;
-use vm_tests::{report::Outcome, wire::CARDS};
+use vm_tests::{
+    report::Outcome,
+    wire::{CARDS, CPUS, Card},
+};
 
 use super::wire::is_native;
 use crate::{
@@ -12,6 +17,22 @@ use crate::{
     firewall::{self, Firewall},
     machine::Machine,
 };
+
+/// What `firewall doctor` must say of a card: with too few queues, or with enough.
+fn examine(firewall: &Firewall<'_>, card: &Card, interface: &str) -> Result<()> {
+    let output = firewall.output(["doctor", "--json", interface])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let tells = said.contains("native XDP wants one more for each");
+    let is_short = card.queues < 2 * CPUS;
+    ensure!(
+        tells == is_short && said.contains("virtio_net"),
+        "of the card `{}` with {} queues `firewall doctor` ended with {} and said: {said}",
+        card.id,
+        card.queues,
+        output.status
+    );
+    Ok(())
+}
 
 pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     let own = Namespace::own()?;
@@ -21,6 +42,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             let Wired { link, .. } = Wired::put_up(index, &Side::Guarded, mtu)?;
             let interface = &link.host.interface;
             let native = is_native(card, mtu)?;
+            examine(&firewall, card, interface)?;
             let rules = machine.write_rules_for(interface, "native", "pass", "")?;
             if !native {
                 let refusal = if card.offloads_are_fixed {
@@ -31,7 +53,9 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
                          present settings"
                     )
                 };
-                firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+                firewall
+                    .refuse(&["apply", &rules.display().to_string()], &refusal)
+                    .with_context(|| format!("the card `{}` with an MTU of {mtu}", card.id))?;
                 machine.check_nothing_left()?;
             }
             let rules = machine.write_rules_for(interface, "auto", "pass", "")?;
@@ -53,5 +77,33 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             daemon.wait()?;
         }
     }
+    queues(machine)?;
     Ok(Outcome::Passed)
+}
+
+/// A veth whose other end sends from more queues than it receives on.
+fn queues(machine: &Machine) -> Result<()> {
+    const SHORT: &str = "fw-short";
+    let firewall = machine.firewall();
+    for words in [
+        "link add fw-short numrxqueues 1 type veth peer name fw-many numtxqueues 2",
+        "link set fw-short up",
+        "link set fw-many up",
+    ] {
+        let mut ip = Command::new("ip");
+        ip.args(words.split(' '));
+        let status = firewall.namespace.spawn(&mut ip)?.wait()?;
+        ensure!(status.success(), "`ip {words}` failed");
+    }
+    let rules = machine.write_rules_for(SHORT, "native", "pass", "")?;
+    let refusal =
+        format!("the driver of `{SHORT}` refuses a native XDP program with its present settings");
+    firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+    let output = firewall.output(["doctor", SHORT])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        said.contains("native XDP needs as many"),
+        "of queues `firewall doctor` said: {said}"
+    );
+    machine.check_nothing_left()
 }

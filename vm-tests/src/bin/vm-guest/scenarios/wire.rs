@@ -8,7 +8,7 @@ use benches::{features::Feature, network::Namespace, traffic::Receiver};
 use nix::sys::signal::Signal;
 use vm_tests::{
     report::Outcome,
-    wire::{Answer, Burst, CARDS, CPUS, Card, Request},
+    wire::{Answer, Burst, CARDS, Card, Request},
 };
 
 use crate::{
@@ -53,9 +53,8 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
 
 /// Whether the driver takes a program on this card.
 pub(super) fn is_native(card: &Card, mtu: u32) -> Result<bool> {
-    let has_queues = Feature::SharedQueues.is_expected()? || card.queues >= 2 * CPUS;
     let has_buffers = Feature::DriverFrags.is_expected()? || mtu <= MTU;
-    Ok(has_queues && has_buffers && !card.offloads_are_fixed)
+    Ok(has_buffers && !card.offloads_are_fixed)
 }
 
 struct Wire<'a> {
