@@ -301,7 +301,12 @@ mod tests {
     fn a_key_keeps_its_family_and_its_length_and_no_other_bits() {
         for (family, most) in [(Family::V4, 32), (Family::V6, 128)] {
             for length in 0..=most {
-                let key = Key::new(family, !0 << 32 * u64::from(family == Family::V4), !0, length);
+                let key = Key::new(
+                    family,
+                    !0 << 32 * u64::from(family == Family::V4),
+                    !0,
+                    length,
+                );
                 assert_eq!((key.family(), key.length()), (family, length));
                 let ones = key.high.count_ones() + key.low.count_ones();
                 assert_eq!(ones, u32::from(length));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    bans::MaxBans,
     budget::Budget,
     cli::Config,
     control::{self, Answer, Request},
@@ -27,6 +28,7 @@ pub(crate) async fn apply(
     file: PathBuf,
     max_memory: Option<Budget>,
     wait: bool,
+    max_bans: Option<MaxBans>,
     object: Option<&Path>,
 ) -> Result<(), Error> {
     loaded::require_access(config)?;
@@ -38,13 +40,16 @@ pub(crate) async fn apply(
     match lock_or_answer(config, &request).await? {
         Reached::Daemon(message) => {
             tell(&message);
+            if max_bans.is_some() {
+                tell("`--max-bans` changes nothing while rules are loaded");
+            }
             Ok(())
         }
         Reached::Lock(lock) => {
             host::lift_memory_limit();
             let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
             let budget = max_memory.unwrap_or(Budget::DEFAULT);
-            daemon::run(config, lock, file, wait, budget, object).await
+            daemon::run(config, lock, file, wait, budget, max_bans, object).await
         }
     }
 }
@@ -57,7 +62,7 @@ pub(crate) async fn reload(config: &Config) -> Result<(), Error> {
             Ok(())
         }
         Answer::Failed { message } => Err(Error::Answered(message)),
-        Answer::Ending | Answer::Alive { .. } => Err(Error::Ending),
+        Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) => Err(Error::Ending),
     }
 }
 
@@ -93,10 +98,12 @@ async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, E
         match control::ask(&config.run, &config.instance, request).await {
             Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
             Ok(Answer::Failed { message }) => return Err(Error::Answered(message)),
-            Ok(Answer::Ending | Answer::Alive { .. }) | Err(_) if begin.elapsed() < PATIENCE => {
+            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_)
+                if begin.elapsed() < PATIENCE =>
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Ok(Answer::Ending | Answer::Alive { .. }) | Err(_) => {
+            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_) => {
                 return Err(Error::Hangs {
                     instance: config.instance.clone(),
                     holder: lock::holder(&config.run),

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    bans::{MaxBans, desk::Desk},
     budget::Budget,
     candidate::{self, Candidate},
     changes::{Before, Changes},
@@ -54,15 +55,19 @@ pub(crate) async fn run(
     file: PathBuf,
     wait: bool,
     budget: Budget,
+    max_bans: Option<MaxBans>,
     object: Object,
 ) -> Result<(), Error> {
     let in_force = watch::Sender::new(None);
-    let mut events = Events::receive(config, in_force.subscribe())?;
+    let bans = Desk::new();
+    let mut events = Events::receive(config, in_force.subscribe(), bans.clone())?;
     let mut daemon = Daemon {
         config: config.clone(),
         object,
         file,
         budget,
+        max_bans,
+        bans,
         filter: None,
         compiled: None,
         source: None,
@@ -113,7 +118,11 @@ struct Events {
 }
 
 impl Events {
-    fn receive(config: &Config, in_force: watch::Receiver<Option<InForce>>) -> Result<Self, Error> {
+    fn receive(
+        config: &Config,
+        in_force: watch::Receiver<Option<InForce>>,
+        bans: Desk,
+    ) -> Result<Self, Error> {
         let receive = |kind| signal(kind).map_err(Error::Signals);
         let hangup = receive(SignalKind::hangup())?;
         let mut terminate = receive(SignalKind::terminate())?;
@@ -136,7 +145,7 @@ impl Events {
             links,
             orders,
             ending,
-            server: Server::begin(listener, sender, in_force),
+            server: Server::begin(listener, sender, in_force, bans),
         })
     }
 }
@@ -146,6 +155,8 @@ struct Daemon {
     object: Object,
     file: PathBuf,
     budget: Budget,
+    max_bans: Option<MaxBans>,
+    bans: Desk,
     filter: Option<Filter>,
     /// What is in force, when this process compiled it.
     compiled: Option<Arc<Compiled>>,
@@ -183,6 +194,8 @@ impl Daemon {
                         }
                         Request::Reload => self.reload().await,
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
+                        Request::Ban { bans } => self.bans.ban(&bans).await,
+                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await,
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -337,9 +350,12 @@ impl Daemon {
         let plan = plan(&found.present()?, &candidate, &means.at_present().await?)?;
         means.progress.at(LOADING);
         let examined = examine(&plan, candidate.ruleset()).await;
-        let (filter, timing) =
-            task::block_in_place(|| Filter::start(pins, &self.object, found, &candidate, &plan))
-                .map_err(|error| explained(error, &examined))?;
+        let most = self.max_bans.unwrap_or(MaxBans::DEFAULT);
+        let (filter, timing) = task::block_in_place(|| {
+            Filter::start(pins, &self.object, found, &candidate, &plan, most)
+        })
+        .map_err(|error| explained(error, &examined))?;
+        task::block_in_place(|| self.bans.open(&self.config.pins, self.max_bans));
         self.filter = Some(filter);
         let outcome = Outcome::new(&candidate, changes, stages, timing);
         Ok((outcome, candidate, plan.occupied))
@@ -418,6 +434,7 @@ impl Daemon {
     /// Unloads everything and gives the instance up.
     fn end(self, lock: Lock) -> Result<String, Error> {
         drop(self.filter);
+        self.bans.close();
         let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
         drop(lock);
         let message = unload::describe(unloaded?.as_deref());

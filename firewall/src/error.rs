@@ -6,6 +6,7 @@ use rules::diagnostics::Diagnostic;
 
 use crate::{
     attachments::AttachmentError,
+    bans::BansError,
     candidate::CandidateError,
     control::ControlError,
     explain::ExplainError,
@@ -62,6 +63,9 @@ pub(crate) enum Error {
     /// The counters cannot be read.
     #[error(transparent)]
     Counters(#[from] CountersError),
+    /// The bans.
+    #[error(transparent)]
+    Bans(#[from] BansError),
     /// The object file.
     #[error(transparent)]
     Object(#[from] LoadError),
@@ -161,6 +165,7 @@ impl Error {
             Self::Object(error) => error.help(),
             Self::Filter(error) => error.help(),
             Self::Unsuitable { obstacles, .. } => Some(obstacles.clone()),
+            Self::Bans(error) => error.help(),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())

@@ -17,11 +17,14 @@ use firewall_ebpf::abi::FIRST_RULE_SLOT;
 
 use crate::{
     attachments::{self, Attachment, AttachmentError, Established, Programs},
+    bans::MaxBans,
     candidate::Candidate,
     found::{Counted, Found},
     generation::Metadata,
     image_size::ImageSize,
     kernel::{
+        self,
+        bans::BanMapsError,
         counters::{Count, Counters, CountersError},
         images::{Image, ImageError, Images},
         link::AttachError,
@@ -51,6 +54,9 @@ pub(crate) enum FilterError {
     /// The pins.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The maps of the bans.
+    #[error(transparent)]
+    Bans(#[from] BanMapsError),
 }
 
 impl FilterError {
@@ -62,7 +68,8 @@ impl FilterError {
             | Self::Image(_)
             | Self::Counters(_)
             | Self::Load(_)
-            | Self::Pin(_) => None,
+            | Self::Pin(_)
+            | Self::Bans(_) => None,
         }
     }
 
@@ -75,6 +82,7 @@ impl FilterError {
             Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
             | Self::Counters(_)
             | Self::Pin(_) => None,
+            Self::Bans(error) => error.help(),
         }
     }
 }
@@ -98,6 +106,7 @@ pub(crate) struct Filter {
     attachments: Vec<Attachment>,
     refused: Vec<(Target, AttachError)>,
     metadata: Metadata,
+    max_bans: MaxBans,
 }
 
 impl Filter {
@@ -108,14 +117,15 @@ impl Filter {
         found: Found,
         candidate: &Candidate,
         plan: &Plan,
+        max_bans: MaxBans,
     ) -> Result<(Self, Timing), FilterError> {
         let before = Before {
             attachments: &found.attachments,
             counted: found.counted(),
         };
-        let replaced = replace(&pins, object, &before, candidate, plan)?;
+        let replaced = replace(&pins, object, &before, candidate, plan, max_bans)?;
         Ok((
-            Self::new(pins, replaced.parts, candidate, plan),
+            Self::new(pins, replaced.parts, candidate, plan, max_bans),
             replaced.timing,
         ))
     }
@@ -205,7 +215,13 @@ impl Filter {
         &self.metadata
     }
 
-    fn new(pins: Pins, parts: Parts, candidate: &Candidate, plan: &Plan) -> Self {
+    fn new(
+        pins: Pins,
+        parts: Parts,
+        candidate: &Candidate,
+        plan: &Plan,
+        max_bans: MaxBans,
+    ) -> Self {
         Self {
             pins,
             program: parts.program,
@@ -215,6 +231,7 @@ impl Filter {
             attachments: parts.attachments,
             refused: parts.refused,
             metadata: candidate.metadata.clone(),
+            max_bans,
         }
     }
 
@@ -265,8 +282,14 @@ impl Filter {
                 alone: false,
             }],
         };
-        let replaced = replace(&self.pins, object, &before, candidate, plan)?;
-        *self = Self::new(self.pins.clone(), replaced.parts, candidate, plan);
+        let replaced = replace(&self.pins, object, &before, candidate, plan, self.max_bans)?;
+        *self = Self::new(
+            self.pins.clone(),
+            replaced.parts,
+            candidate,
+            plan,
+            self.max_bans,
+        );
         Ok(replaced.timing)
     }
 }
@@ -297,6 +320,7 @@ fn replace(
     before: &Before<'_>,
     candidate: &Candidate,
     plan: &Plan,
+    max_bans: MaxBans,
 ) -> Result<Replaced, FilterError> {
     let begin = Instant::now();
     let mut undo = Undo::default();
@@ -313,6 +337,12 @@ fn replace(
         undo.push("remove a pin", move || pins::unpin(&pin));
     }
     let old = Old::open(pins)?;
+    if kernel::bans::create(pins, max_bans)? {
+        let pins = pins.clone();
+        undo.push("remove the pins of the bans", move || {
+            kernel::bans::unpin(&pins)
+        });
+    }
 
     let (counters_pin, capacity, kept) = match plan.program {
         ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
@@ -335,6 +365,7 @@ fn replace(
             size: plan.size,
             counters: Some(&counters_pin),
             capacity,
+            bans: Some(pins),
         },
     )?;
     program.pin(&next(Object::Program))?;

@@ -1,6 +1,7 @@
 //! The `firewall` command: the command line, the daemon, and the boundary to the kernel.
 
 mod attachments;
+mod bans;
 mod budget;
 mod candidate;
 mod changes;
@@ -82,13 +83,17 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
             file,
             max_memory,
             wait,
+            max_bans,
             object,
-        } => commands::apply(config, file, max_memory, wait, object.as_deref()).await?,
+        } => commands::apply(config, file, max_memory, wait, max_bans, object.as_deref()).await?,
         Command::Check { file, options } => check::run(file, options).await?,
         Command::Reload => commands::reload(config).await?,
         Command::Status { json } => status::run(config, json).await?,
         Command::Counters { json, watch } => counters::run(config, json, watch).await?,
         Command::Explain(question) => explain::run(config, question).await?,
+        Command::Ban(options) => bans::command::ban(config, options).await?,
+        Command::Unban(options) => bans::command::unban(config, options).await?,
+        Command::Bans { json } => bans::listing::run(config, json)?,
         Command::Unload => commands::unload(config).await?,
     }
     Ok(ExitCode::SUCCESS)

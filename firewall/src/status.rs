@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     attachments,
+    bans::listing,
     cli::Config,
     control::{self, Answer, Request},
     error::Error,
@@ -33,7 +34,14 @@ struct Status {
     rules: Rules,
     interfaces: Vec<Attached>,
     program: Program,
+    bans: Bans,
     maps: Vec<MapFacts>,
+}
+
+#[derive(Serialize)]
+struct Bans {
+    count: u64,
+    max: u32,
 }
 
 #[derive(Serialize)]
@@ -134,7 +142,8 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
                 times,
             })
         }
-        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending) | Err(_) => None,
+        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending | Answer::Bans(_))
+        | Err(_) => None,
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;
     let interfaces = interfaces::list().await?;
@@ -144,7 +153,9 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     let Some(maps) = maps else {
         return Ok(None);
     };
+    let (count, max) = listing::count(&config.pins)?;
     Ok(Some(Status {
+        bans: Bans { count, max },
         instance: config.instance.clone(),
         generation: loaded.metadata.generation,
         loaded_at: utc(loaded.metadata.loaded_at()),
@@ -270,6 +281,11 @@ impl Status {
                 counted(self.rules.count, "rule")
             ),
             format!("sha256      {}", self.rules.sha256),
+            format!(
+                "bans        {} of at most {}",
+                grouped(self.bans.count),
+                grouped(self.bans.max.into())
+            ),
             format!(
                 "policy      {}, mode {}, image {}",
                 self.rules.policy,
