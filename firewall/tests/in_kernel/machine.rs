@@ -152,6 +152,11 @@ impl Machine {
 
     /// Like [`Self::start`], with what `FIREWALL_LOG` is to say.
     pub(crate) fn start_logging(&self, rules: &Path, filter: &str) -> Daemon<'_> {
+        self.start_with(rules, filter, &[])
+    }
+
+    /// Like [`Self::start_logging`], with more arguments.
+    pub(crate) fn start_with(&self, rules: &Path, filter: &str, more: &[&str]) -> Daemon<'_> {
         let log = self.folder.path().join("log");
         let file = File::options()
             .append(true)
@@ -162,6 +167,7 @@ impl Machine {
         command
             .arg("apply")
             .arg(rules)
+            .args(more)
             .env("FIREWALL_LOG", filter)
             .stdout(Stdio::null())
             .stderr(file);

@@ -10,6 +10,7 @@
     reason = "a test fails where something is not as it should be"
 )]
 
+mod bans;
 mod blocklist;
 mod captures;
 mod checking;
@@ -18,6 +19,7 @@ mod details;
 mod differential;
 mod examining;
 mod explaining;
+mod fail2ban;
 mod interfaces;
 mod jumbo;
 mod kernel;

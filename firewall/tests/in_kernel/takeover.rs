@@ -31,7 +31,7 @@ fn a_new_daemon_takes_over_without_a_gap() {
         machine.attached().map(u64::from),
         status["program"]["id"].as_u64()
     );
-    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 4);
+    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 7);
 }
 
 #[test]
