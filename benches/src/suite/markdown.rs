@@ -44,7 +44,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     })?;
     writeln!(
         text,
-        "\n## Memory\n\nIn MB: of all its maps for `firewall`, for others by how much the kernel's \
+        "\n## Memory\n\nIn MB: of all maps of rules for `firewall`, for others by how much the kernel's \
          own memory grew.\n"
     )?;
     write_table(text, results, |figures| {
@@ -53,6 +53,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     writeln!(text, "\n## The compiler\n")?;
     write_compiler(text, results)?;
     write_reload(text, results)?;
+    write_bans(text, results)?;
     write_absent(text, results)
 }
 
@@ -182,6 +183,13 @@ fn write_reload(text: &mut String, results: &Results) -> fmt::Result {
         reload.passed,
         reload.unjudged
     )
+}
+
+fn write_bans(text: &mut String, results: &Results) -> fmt::Result {
+    let Some(bans) = &results.bans else {
+        return Ok(());
+    };
+    writeln!(text, "\n## Bans\n\n{bans}")
 }
 
 fn write_absent(text: &mut String, results: &Results) -> fmt::Result {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Group;
 use crate::cost::{
+    bans::Bans,
     contestant::Kind,
     machine::Machine,
     reload::Reload,
@@ -22,6 +23,9 @@ pub struct Results {
     pub measured: Vec<Measured>,
     /// Reloads under traffic.
     pub reload: Option<Reload>,
+    /// Bans.
+    #[serde(default)]
+    pub bans: Option<Bans>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
 }

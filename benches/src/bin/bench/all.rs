@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, ensure};
 use benches::{
     cost::{
+        bans,
         machine::Machine,
         reload,
         report::Report,
@@ -22,6 +23,9 @@ use benches::{
 use clap::Args;
 
 use crate::place::Place;
+
+/// In how many rounds packets are measured with bans.
+const BAN_ROUNDS: u32 = 30;
 
 /// `bench all`.
 #[derive(Debug, Args)]
@@ -55,6 +59,7 @@ impl All {
             seconds: 0.0,
             measured: Vec::new(),
             reload: None,
+            bans: None,
             failures: Vec::new(),
         };
         let began = Instant::now();
@@ -84,6 +89,12 @@ impl All {
         match reload::measure(plan.reloaded, plan.reloads, setting.cpu, &site) {
             Ok(reload) => results.reload = Some(reload),
             Err(error) => results.failures.push(format!("reloads: {error:#}")),
+        }
+        site.interrupt.check()?;
+        eprintln!("bench: bans");
+        match bans::measure(plan.bans, plan.packets, BAN_ROUNDS, setting.cpu, &site) {
+            Ok(bans) => results.bans = Some(bans),
+            Err(error) => results.failures.push(format!("bans: {error:#}")),
         }
         site.interrupt.check()?;
         results.seconds = began.elapsed().as_secs_f64();
