@@ -303,7 +303,7 @@ mod tests {
             for length in 0..=most {
                 let key = Key::new(
                     family,
-                    !0 << 32 * u64::from(family == Family::V4),
+                    !0 << (32 * u64::from(family == Family::V4)),
                     !0,
                     length,
                 );

@@ -260,8 +260,12 @@ mod tests {
             let number = |random: &mut Random| {
                 let spread = random.number();
                 let bit = 1_u128 << (spread % 128);
-                u128::from(spread >> 40 & 3) * (u128::MAX / 7)
-                    ^ if spread & 1 << 60 == 0 { bit } else { 0 }
+                let base = u128::from(spread >> 40 & 3) * (u128::MAX / 7);
+                if spread & 1 << 60 == 0 {
+                    base ^ bit
+                } else {
+                    base
+                }
             };
             for _ in 0..random.below(1 + round % 60) {
                 let (family, most) = if random.below(2) == 0 {

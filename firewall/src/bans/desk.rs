@@ -182,15 +182,18 @@ impl Desk {
             }
         };
         let mut outcome = Outcome::default();
-        for (item, asked) in items.iter().enumerate() {
-            if let Err((message, missing)) = one(&register, asked, &mut outcome) {
-                outcome.refused.push(Refused {
-                    item,
-                    message,
-                    missing,
-                });
+        // Making room in a full map takes a while.
+        task::block_in_place(|| {
+            for (item, asked) in items.iter().enumerate() {
+                if let Err((message, missing)) = one(&register, asked, &mut outcome) {
+                    outcome.refused.push(Refused {
+                        item,
+                        message,
+                        missing,
+                    });
+                }
             }
-        }
+        });
         if register.wants_filter() || outcome.added > 0 {
             self.work.notify_one();
         }

@@ -67,7 +67,7 @@ fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok
 pub(crate) fn run(config: &Config, json: bool) -> Result<(), Error> {
     // What is pinned must be of this version.
     loaded::read(config)?;
-    let listing = Listing::read(&config.pins).map_err(BansError::from)?;
+    let listing = Listing::read(&config.pins)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if json {
         serde_json::to_writer(&mut out, &listing).map_err(|error| Error::Output(error.into()))?;

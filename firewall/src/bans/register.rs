@@ -142,13 +142,10 @@ impl Register {
     /// Bans a prefix, in place of an earlier ban of the same.
     pub(crate) fn ban(&self, prefix: Prefix, term: Term, reason: &str) -> Result<Banned, BanError> {
         match self.try_ban(prefix, term, reason) {
-            Err(BanError::Full(most)) if self.state().next_end <= bans::now()? => {
+            // Room may be taken by bans that have ended.
+            Err(BanError::Full(_)) if self.state().next_end <= bans::now()? => {
                 self.sweep()?;
                 self.try_ban(prefix, term, reason)
-                    .map_err(|error| match error {
-                        BanError::Full(_) => BanError::Full(most),
-                        other => other,
-                    })
             }
             outcome => outcome,
         }

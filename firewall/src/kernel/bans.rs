@@ -33,7 +33,7 @@ pub(crate) enum BanMapsError {
         /// How many were asked for.
         most: MaxBans,
         /// What the kernel answered.
-        source: MapError,
+        source: Box<MapError>,
     },
     /// A map could not be opened.
     #[error("the bans could not be opened at `{}`", path.display())]
@@ -41,7 +41,7 @@ pub(crate) enum BanMapsError {
         /// Its pin.
         path: PathBuf,
         /// What the kernel answered.
-        source: MapError,
+        source: Box<MapError>,
     },
     /// The board could not be mapped.
     #[error("the board of the bans could not be mapped")]
@@ -59,10 +59,10 @@ pub(crate) enum BanMapsError {
     Read(#[source] io::Error),
     /// The counters could not be read or set.
     #[error("the counters of the bans could not be read or set")]
-    Counters(#[source] MapError),
+    Counters(#[source] Box<MapError>),
     /// A ban could not be written.
     #[error("the kernel does not take the ban")]
-    Write(#[source] MapError),
+    Write(#[source] Box<MapError>),
     /// A pin could not be made.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -125,8 +125,11 @@ pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
         };
         let definition =
             aya_obj::Map::new_from_params(kind as u32, key as u32, value as u32, entries, flags);
-        let made = MapData::create(definition, name, None)
-            .map_err(|source| BanMapsError::Create { most, source })?;
+        let made =
+            MapData::create(definition, name, None).map_err(|source| BanMapsError::Create {
+                most,
+                source: Box::new(source),
+            })?;
         pins::pin(made.fd().as_fd(), &path)?;
         is_new = true;
     }
@@ -149,7 +152,10 @@ pub(crate) fn now() -> Result<u64, BanMapsError> {
 
 fn open(pins: &Pins, object: BanObject) -> Result<MapData, BanMapsError> {
     let path = pins.bans(object);
-    MapData::from_pin(&path).map_err(|source| BanMapsError::Open { path, source })
+    MapData::from_pin(&path).map_err(|source| BanMapsError::Open {
+        path,
+        source: Box::new(source),
+    })
 }
 
 type KeyWords = [u64; size_of::<Key>() / 8];
@@ -194,7 +200,7 @@ impl BanMap {
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
         let failed = |source| BanMapsError::Open {
             path: pins.bans(BanObject::Bans),
-            source,
+            source: Box::new(source),
         };
         let map = open(pins, BanObject::Bans)?;
         let most = map.info().map_err(failed)?.max_entries();
@@ -215,7 +221,7 @@ impl BanMap {
         match self.map.get(&to_words(key), 0) {
             Ok(ban) => Ok(Some(to_ban(ban))),
             Err(MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(BanMapsError::Write(error)),
+            Err(error) => Err(write_failed(error)),
         }
     }
 
@@ -226,22 +232,20 @@ impl BanMap {
             Err(error) => match error_number(&error) {
                 Some(libc::EEXIST) => Ok(Added::Exists),
                 Some(libc::E2BIG) => Ok(Added::Full),
-                Some(_) | None => Err(BanMapsError::Write(error)),
+                Some(_) | None => Err(write_failed(error)),
             },
         }
     }
 
     /// Puts a ban in the place of that of the same prefix.
     pub(crate) fn replace(&mut self, key: &Key, ban: &Ban) -> Result<(), BanMapsError> {
-        self.write(key, ban, BPF_ANY).map_err(BanMapsError::Write)
+        self.write(key, ban, BPF_ANY).map_err(write_failed)
     }
 
     /// Removes the ban of a prefix, if there is one.
     pub(crate) fn remove(&mut self, key: &Key) -> Result<(), BanMapsError> {
         match self.map.remove(&to_words(key)) {
-            Err(error) if error_number(&error) != Some(libc::ENOENT) => {
-                Err(BanMapsError::Write(error))
-            }
+            Err(error) if error_number(&error) != Some(libc::ENOENT) => Err(write_failed(error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }
@@ -252,11 +256,21 @@ impl BanMap {
     }
 }
 
+fn write_failed(error: MapError) -> BanMapsError {
+    BanMapsError::Write(Box::new(error))
+}
+
+fn counters_failed(error: MapError) -> BanMapsError {
+    BanMapsError::Counters(Box::new(error))
+}
+
 fn error_number(error: &MapError) -> Option<i32> {
-    match error {
-        MapError::SyscallError(error) => error.io_error.raw_os_error(),
-        MapError::KeyNotFound => Some(libc::ENOENT),
-        _ => None,
+    if let MapError::SyscallError(error) = error {
+        error.io_error.raw_os_error()
+    } else if let MapError::KeyNotFound = error {
+        Some(libc::ENOENT)
+    } else {
+        None
     }
 }
 
@@ -317,7 +331,7 @@ impl BoardMap {
             .info()
             .map_err(|source| BanMapsError::Open {
                 path: pins.bans(BanObject::Board),
-                source,
+                source: Box::new(source),
             })?
             .max_entries();
         let count = lines as usize * LINE_WORDS as usize;
@@ -348,14 +362,14 @@ impl BanCounters {
         let cpus = nr_cpus().map_err(|(path, source)| BanMapsError::Cpus { path, source })?;
         let map = Map::PerCpuArray(open(pins, BanObject::Counters)?);
         Ok(Self {
-            map: PerCpuArray::try_from(map).map_err(BanMapsError::Counters)?,
+            map: PerCpuArray::try_from(map).map_err(counters_failed)?,
             cpus,
         })
     }
 
     /// What was dropped for a reason.
     pub(crate) fn read(&self, reason: u32) -> Result<Count, BanMapsError> {
-        let values = self.map.get(&reason, 0).map_err(BanMapsError::Counters)?;
+        let values = self.map.get(&reason, 0).map_err(counters_failed)?;
         let counts = values
             .iter()
             .map(|&[packets, bytes]| Count { packets, bytes });
@@ -365,9 +379,7 @@ impl BanCounters {
     /// Forgets what was dropped for a reason.
     pub(crate) fn zero(&mut self, reason: u32) -> Result<(), BanMapsError> {
         let zeros = PerCpuValues::try_from(vec![[0; 2]; self.cpus])
-            .map_err(|error| BanMapsError::Counters(error.into()))?;
-        self.map
-            .set(reason, zeros, 0)
-            .map_err(BanMapsError::Counters)
+            .map_err(|error| counters_failed(error.into()))?;
+        self.map.set(reason, zeros, 0).map_err(counters_failed)
     }
 }

@@ -26,6 +26,7 @@ mod kernel;
 mod life_cycle;
 mod long_work;
 mod machine;
+mod many_bans;
 mod matchers;
 mod neighbours;
 mod nftables;
