@@ -164,7 +164,28 @@ test_commands() {
                 fail "the command \`${pair%:*}\` is missing" \
                     "run \`apt-get install ${pair#*:}\` as root"
         done
+        fail2ban
     fi
+}
+
+# Debian's package is unpacked and not installed, which would start its service on this machine.
+fail2ban() {
+    PATH="$PATH:/usr/bin" has python3 || install_packages python3 python3 ||
+        fail "the command \`python3\` is missing" "run \`apt-get install python3\` as root"
+    has fail2ban-server || [ -x .tools/fail2ban/usr/bin/fail2ban-server ] && return
+    has apt-get || fail "fail2ban is missing" "install it; Debian has it in \`fail2ban\`"
+    say "unpacking Debian's fail2ban into .tools"
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    (cd "$folder" && { apt-get -qq download fail2ban ||
+        { apt-get -qq update && apt-get -qq download fail2ban; }; }) >"$folder/log" 2>&1 &&
+        dpkg-deb -x "$folder"/fail2ban_*.deb "$folder/fail2ban" &&
+        rm -rf .tools/fail2ban && mv "$folder/fail2ban" .tools/fail2ban || {
+        tail -n 5 "$folder/log" >&2
+        rm -rf "$folder"
+        fail "fail2ban could not be had" "run \`apt-get download fail2ban\` to see why"
+    }
+    rm -rf "$folder"
 }
 
 # What is not there is not compared with, so that a machine without it can be measured all the same.

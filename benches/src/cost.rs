@@ -8,6 +8,7 @@
 //! them: it is the floor, the cost of a packet that nobody judges. A [`report`] has the figures.
 
 pub mod arena;
+pub mod bans;
 pub mod case;
 pub mod clock;
 pub mod contestant;

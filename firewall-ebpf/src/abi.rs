@@ -19,6 +19,15 @@ pub const IMAGES: &str = "IMAGES";
 /// The per-CPU array of [`Counter`], indexed by slot.
 pub const COUNTERS: &str = "COUNTERS";
 
+/// The hash map of [`crate::bans::Key`] to [`crate::bans::Ban`].
+pub const BANS: &str = "BANS";
+
+/// The array of [`crate::bans::Line`]s before it.
+pub const BAN_BOARD: &str = "BAN_BOARD";
+
+/// The per-CPU array of [`Counter`], indexed by the number of a ban's reason.
+pub const BAN_COUNTERS: &str = "BAN_COUNTERS";
+
 /// The read-only global that holds the byte length of the image maps, a power of two.
 pub const IMAGE_SIZE: &str = "IMAGE_SIZE";
 
@@ -63,11 +72,13 @@ pub enum Reason {
     BadImage = 7,
     /// No rule matched a frame that is neither IPv4, IPv6 nor ARP.
     UnknownEthertype = 8,
+    /// The source is banned.
+    Banned = 9,
 }
 
 impl Reason {
     /// Every reason, in slot order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Policy,
         Self::Neighbour,
         Self::Malformed,
@@ -77,6 +88,7 @@ impl Reason {
         Self::NoImage,
         Self::BadImage,
         Self::UnknownEthertype,
+        Self::Banned,
     ];
 
     /// The counter slot.
@@ -98,6 +110,7 @@ impl Reason {
             Self::NoImage => "no_image",
             Self::BadImage => "bad_image",
             Self::UnknownEthertype => "unknown_ethertype",
+            Self::Banned => "banned",
         }
     }
 }

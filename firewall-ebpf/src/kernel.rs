@@ -9,13 +9,15 @@ use core::{arch::asm, ffi::c_void, hint::assert_unchecked, mem::offset_of};
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray},
-    helpers::{bpf_map_lookup_elem, bpf_xdp_get_buff_len},
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray},
+    helpers::{bpf_ktime_get_boot_ns, bpf_map_lookup_elem, bpf_xdp_get_buff_len},
     macros::btf_map,
     programs::XdpContext,
 };
 use firewall_ebpf::{
     abi::{Counter, MIN_IMAGE_SIZE, Reason},
+    bans::{self, Ban, FILTER_LINES, Family, Key, LINE_WORDS, Line, REASONS},
     headers::{Headers, MAX_EXTENSIONS, MAX_TAGS, present},
     image::{HEAD_MASK, Header, Memory},
     packet::{PLAIN, PLAIN_LEN, Packet},
@@ -32,6 +34,17 @@ static IMAGES: ArrayOfMaps<ImageMap, 1> = ArrayOfMaps::new();
 
 #[btf_map]
 static COUNTERS: PerCpuArray<Counter, 64> = PerCpuArray::new();
+
+/// Its elements are made one by one, so that memory follows use. No program adds any.
+#[btf_map]
+static BANS: HashMap<Key, Ban, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// As long as one without a filter, unless user space makes it.
+#[btf_map]
+static BAN_BOARD: Array<Line, { FILTER_LINES as usize }, MMAPABLE> = Array::new();
+
+#[btf_map]
+static BAN_COUNTERS: PerCpuArray<Counter, { REASONS as usize }> = PerCpuArray::new();
 
 #[unsafe(no_mangle)]
 static IMAGE_SIZE: Global<u32> = Global::new(MIN_IMAGE_SIZE);
@@ -394,13 +407,78 @@ impl Counters {
     /// at least as long as the image's highest slot.
     #[inline(always)]
     pub(crate) fn add(&self, slot: u32) {
-        if let Some(counter) = COUNTERS.get_ptr_mut(slot) {
+        self.add_to(COUNTERS.get_ptr_mut(slot));
+    }
+
+    /// Adds the packet to those dropped for a ban with this reason.
+    #[inline(always)]
+    pub(crate) fn add_banned(&self, reason: u32) {
+        self.add_to(BAN_COUNTERS.get_ptr_mut(reason));
+    }
+
+    #[inline(always)]
+    fn add_to(&self, counter: Option<*mut Counter>) {
+        if let Some(counter) = counter {
             // SAFETY: the value of this CPU, which nothing else writes while the program runs.
             unsafe {
                 (*counter).packets = (*counter).packets.wrapping_add(1);
                 (*counter).bytes = (*counter).bytes.wrapping_add(self.bytes);
             }
         }
+    }
+}
+
+/// The reason of the ban that the source of an IP packet is under.
+#[inline(always)]
+pub(crate) fn ban_of(headers: &Headers) -> Option<u32> {
+    source_ban(headers.present, headers.src_high, headers.src_low).checked_sub(1)
+}
+
+/// One more than the reason of the ban that an address is under; 0 when it is under none.
+///
+/// A function of its own in the kernel, too: one that is global and takes numbers only, which the
+/// verifier follows once and not for every path that leads to it (Linux 5.6).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn source_ban(present: u32, high: u64, low: u64) -> u32 {
+    let family = if present & present::IPV4 != 0 {
+        Family::V4
+    } else if present & present::IPV6 != 0 {
+        Family::V6
+    } else {
+        return 0;
+    };
+    bans::find(&Bans, family, high, low).map_or(0, |(_, ban)| ban.reason as u32 + 1)
+}
+
+/// The bans.
+struct Bans;
+
+impl bans::Table for Bans {
+    type Line = *const Line;
+
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<*const Line> {
+        BAN_BOARD.get_ptr(number)
+    }
+
+    #[inline(always)]
+    fn word(&self, line: *const Line, word: u32) -> u64 {
+        let at = (word & (LINE_WORDS - 1)) as usize;
+        // SAFETY: the word lies in the line. Volatile, since user space writes meanwhile.
+        unsafe { line.cast::<u64>().add(at).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn ban(&self, key: &Key) -> Option<Ban> {
+        // SAFETY: user space replaces elements, and the kernel frees one only after a grace period.
+        BANS.get_ptr(key).map(|ban| unsafe { ban.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: the helper (Linux 5.8) takes nothing.
+        unsafe { bpf_ktime_get_boot_ns() }
     }
 }
 

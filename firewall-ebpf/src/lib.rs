@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod bans;
 pub mod details;
 pub mod headers;
 pub mod image;

@@ -15,7 +15,7 @@ use firewall_ebpf::{
     image::{Header, Memory as _},
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image, LateFrame, frame_len};
+use kernel::{Counters, Frame, Image, LateFrame, ban_of, frame_len};
 
 /// Judges one packet, in one buffer or several (Linux 5.18).
 #[xdp(frags)]
@@ -42,6 +42,13 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     };
     let parsed = headers::parse(&Frame::<FRAGS>::new(ctx, &image));
     counters.measure::<FRAGS>(ctx, parsed.as_ref().map_err(|reason| *reason));
+    if let Ok(headers) = &parsed
+        && let Some(reason) = ban_of(headers)
+    {
+        counters.add_banned(reason);
+        counters.add(Reason::Banned.slot());
+        return xdp_action::XDP_DROP;
+    }
     let judgement = match parsed {
         Ok(headers) => judge(
             &image,
@@ -78,7 +85,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
     // Asking the kernel costs as much as an address search.
     let length = || frame_len::<FRAGS>(ctx);
     match reason {
-        Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype => {}
+        Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype | Reason::Banned => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

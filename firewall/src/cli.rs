@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::Erro
 use rules::analysis::{self, Compare};
 
 use crate::{
+    bans::{self, MaxBans},
     budget::Budget,
     check::{self, Show},
     diff,
@@ -115,6 +116,15 @@ enum Subcommands {
         /// Interfaces that a glob fits, or that were there before, are waited for without it.
         #[arg(long)]
         wait: bool,
+        /// The most bans at once, which takes some 20 bytes of memory each beforehand; from the
+        /// first load until `unload` [default: 1000000]
+        #[arg(
+            long,
+            value_name = "NUMBER",
+            env = "FIREWALL_MAX_BANS",
+            value_parser = MaxBans::parse
+        )]
+        max_bans: Option<MaxBans>,
         /// Load another object file than the one built in; for development
         #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
         object: Option<PathBuf>,
@@ -239,6 +249,45 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// Drop every packet from an address or a prefix, before any rule, at once
+    ///
+    /// A ban of the same prefix is replaced. What would cover the peer of an SSH session that this
+    /// is called in, an address of this machine, or all addresses, is refused without `--force`.
+    Ban {
+        /// Addresses or prefixes; `-` reads them from stdin, one a line, each with a length of time
+        /// and a reason behind it where there is one
+        #[arg(value_name = "ADDRESS", required = true)]
+        addresses: Vec<String>,
+        /// For how long, such as 90s, 1h30m or 2d [default: forever]
+        #[arg(
+            long = "for",
+            value_name = "TIME",
+            allow_hyphen_values = true,
+            value_parser = bans::term_text
+        )]
+        term: Option<String>,
+        /// Why, in at most 64 bytes; packets are counted by it
+        #[arg(long, value_name = "WORDS", default_value = "")]
+        reason: String,
+        /// Ban also what keeps you out
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take bans back
+    Unban {
+        /// The addresses or prefixes, as they were banned; `-` reads them from stdin, one a line
+        #[arg(value_name = "ADDRESS", required = true)]
+        addresses: Vec<String>,
+        /// Say nothing of what is not banned
+        #[arg(long)]
+        if_banned: bool,
+    },
+    /// Show who is banned, until when and why, and what was dropped for each reason
+    Bans {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Take everything out of the kernel, also when the daemon was killed
     Unload,
 }
@@ -271,6 +320,8 @@ pub(crate) enum Command {
         confirm: Option<Duration>,
         /// Whether even if it locks somebody out.
         force: bool,
+        /// The most bans; `None` leaves it to what is there, or is usual.
+        max_bans: Option<MaxBans>,
         /// An object file in place of the one built in.
         object: Option<PathBuf>,
     },
@@ -316,6 +367,15 @@ pub(crate) enum Command {
     },
     /// Explain what becomes of packets.
     Explain(Question),
+    /// Ban.
+    Ban(bans::command::Ban),
+    /// Take bans back.
+    Unban(bans::command::Unban),
+    /// Show the bans.
+    Bans {
+        /// Whether as JSON.
+        json: bool,
+    },
     /// Unload.
     Unload,
 }
@@ -344,6 +404,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             force,
             memory,
             wait,
+            max_bans,
             object,
         } => Command::Apply {
             file: std::path::absolute(file)?,
@@ -351,6 +412,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             wait,
             confirm,
             force: force.force,
+            max_bans,
             object,
         },
         Subcommands::Check {
@@ -419,6 +481,25 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
                 json,
             })
         }
+        Subcommands::Ban {
+            addresses,
+            term,
+            reason,
+            force,
+        } => Command::Ban(bans::command::Ban {
+            addresses,
+            term,
+            reason,
+            force,
+        }),
+        Subcommands::Unban {
+            addresses,
+            if_banned,
+        } => Command::Unban(bans::command::Unban {
+            addresses,
+            if_banned,
+        }),
+        Subcommands::Bans { json } => Command::Bans { json },
         Subcommands::Unload => Command::Unload,
     };
     Ok((config, command))

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    bans::MaxBans,
     budget::Budget,
     cli::Config,
     confirmation,
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// On which terms rules are brought into force.
 pub(crate) struct Terms {
+    /// The most bans; `None` leaves it to what is there, or is usual.
+    pub(crate) max_bans: Option<MaxBans>,
     /// The most memory for an image map; `None` leaves it to the daemon that runs.
     pub(crate) max_memory: Option<Budget>,
     /// Whether to wait for names of interfaces that are not there.
@@ -56,6 +59,9 @@ pub(crate) async fn apply(
     match lock_or_answer(config, &request).await? {
         Reached::Daemon(message) => {
             tell(&message);
+            if terms.max_bans.is_some() {
+                tell("`--max-bans` changes nothing while rules are loaded");
+            }
             Ok(())
         }
         Reached::Lock(lock) => {
@@ -71,7 +77,7 @@ pub(crate) async fn apply(
                     force: terms.force,
                 },
             };
-            daemon::run(config, lock, first, object).await
+            daemon::run(config, lock, first, terms.max_bans, object).await
         }
     }
 }
@@ -109,7 +115,7 @@ async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
             Ok(())
         }
         Answer::Failed { message } => Err(Error::Answered(message)),
-        Answer::Ending | Answer::Alive { .. } => Err(Error::Ending),
+        Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) => Err(Error::Ending),
     }
 }
 
@@ -149,10 +155,12 @@ async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, E
         match control::ask(&config.run, &config.instance, request).await {
             Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
             Ok(Answer::Failed { message }) => return Err(Error::Answered(message)),
-            Ok(Answer::Ending | Answer::Alive { .. }) | Err(_) if begin.elapsed() < PATIENCE => {
+            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_)
+                if begin.elapsed() < PATIENCE =>
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Ok(Answer::Ending | Answer::Alive { .. }) | Err(_) => {
+            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_) => {
                 return Err(Error::Hangs {
                     instance: config.instance.clone(),
                     holder: lock::holder(&config.run),

@@ -2,7 +2,8 @@
 //!
 //! A client connects, writes one [`Request`] as a line of JSON of at most [`MAX_REQUEST`] bytes
 //! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon closes the
-//! connection.
+//! connection. After `ban` and `unban`, which are answered at once, it waits for another line.
+//! `docs/control.md` is for those who write clients.
 //!
 //! ```text
 //! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2,"times":{...}}
@@ -11,6 +12,8 @@
 //! {"command":"confirm"}                            {"answer":"done","message":"..."}
 //! {"command":"rollback"}                           {"answer":"done","message":"..."}
 //! {"command":"unload"}                             {"answer":"done","message":"..."}
+//! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
+//! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
 //! ```
 //!
 //! `apply` takes `confirm_ms`, after which the rules before come back unless `confirm` has come.
@@ -29,7 +32,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -37,6 +40,7 @@ use tokio::{
 };
 
 use crate::{
+    bans::desk::{Asked, Desk, Outcome},
     budget::Budget,
     generation::Generation,
     lock::Places,
@@ -108,6 +112,16 @@ pub(crate) enum Request {
     },
     /// Unload everything and end.
     Unload,
+    /// Ban these.
+    Ban {
+        /// The bans.
+        bans: Vec<Asked>,
+    },
+    /// Take the bans of these prefixes back.
+    Unban {
+        /// The prefixes.
+        prefixes: Vec<String>,
+    },
 }
 
 /// What the daemon answers.
@@ -137,6 +151,8 @@ pub(crate) enum Answer {
         /// Why, with help if there is any.
         message: String,
     },
+    /// What became of bans.
+    Bans(Outcome),
     /// It was not begun, since the daemon ends: another may be asked, or take its place.
     Ending,
 }
@@ -176,7 +192,7 @@ pub(crate) enum ControlError {
 
 /// A request that is to be carried out, and where its answer goes.
 pub(crate) struct Order {
-    /// The request; never [`Request::Ping`].
+    /// The request; none of those that are answered at once.
     pub(crate) request: Request,
     /// Where the answer goes.
     pub(crate) answer: oneshot::Sender<Answer>,
@@ -201,15 +217,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to serve; requests go to `orders`, and `in_force` is what the daemon has brought
-    /// into force.
+    /// Begins to serve; requests go to `orders`, those for bans to `bans`, and `in_force` is what
+    /// the daemon has brought into force.
     pub(crate) fn begin(
         listener: UnixListener,
         orders: mpsc::Sender<Order>,
         in_force: watch::Receiver<Option<InForce>>,
+        bans: Desk,
     ) -> Self {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&places), orders, in_force));
+        let serving = accept(listener, Arc::clone(&places), orders, in_force, bans);
+        let accepting = tokio::spawn(serving);
         Self { accepting, places }
     }
 
@@ -228,6 +246,7 @@ async fn accept(
     places: Arc<Semaphore>,
     orders: mpsc::Sender<Order>,
     in_force: watch::Receiver<Option<InForce>>,
+    bans: Desk,
 ) {
     // The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -242,8 +261,9 @@ async fn accept(
         };
         let orders = orders.clone();
         let in_force = in_force.clone();
+        let bans = bans.clone();
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &orders, &in_force).await {
+            if let Err(error) = converse(stream, &orders, &in_force, &bans).await {
                 tracing::debug!(%error, "a control connection broke off");
             }
             drop(place);
@@ -255,23 +275,39 @@ async fn converse(
     mut stream: UnixStream,
     orders: &mpsc::Sender<Order>,
     in_force: &watch::Receiver<Option<InForce>>,
+    bans: &Desk,
 ) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let (reader, mut writer) = stream.split();
-    let line = timeout(PATIENCE, read_line(reader, MAX_REQUEST)).await??;
-    let answer = match serde_json::from_str(&line) {
-        Ok(Request::Ping) => Answer::alive(in_force.borrow().as_ref()),
-        Ok(request) => carry_out(request, orders).await,
-        Err(error) => Answer::Failed {
-            message: format!("the request was not understood: {error}"),
-        },
-    };
-    let line = serde_json::to_string(&answer)? + "\n";
-    timeout(PATIENCE, writer.write_all(line.as_bytes())).await??;
-    writer.shutdown().await
+    let mut reader = BufReader::new(reader);
+    let mut line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+    loop {
+        let mut goes_on = false;
+        let answer = match serde_json::from_str(&line) {
+            Ok(Request::Ping) => Answer::alive(in_force.borrow().as_ref()),
+            Ok(Request::Ban { bans: asked }) => {
+                goes_on = true;
+                bans.ban(&asked).await
+            }
+            Ok(Request::Unban { prefixes }) => {
+                goes_on = true;
+                bans.unban(&prefixes).await
+            }
+            Ok(request) => carry_out(request, orders).await,
+            Err(error) => Answer::Failed {
+                message: format!("the request was not understood: {error}"),
+            },
+        };
+        let answer = serde_json::to_string(&answer)? + "\n";
+        timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
+        if !goes_on || timeout(PATIENCE, reader.fill_buf()).await??.is_empty() {
+            return writer.shutdown().await;
+        }
+        line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+    }
 }
 
 async fn carry_out(request: Request, orders: &mpsc::Sender<Order>) -> Answer {
@@ -289,39 +325,78 @@ pub(crate) async fn ask(
     instance: &str,
     request: &Request,
 ) -> Result<Answer, ControlError> {
-    let mut stream = UnixStream::connect(&places.socket)
-        .await
-        .map_err(|source| ControlError::NoDaemon {
-            instance: instance.to_owned(),
-            source,
-        })?;
-    let exchange = async {
-        let (reader, mut writer) = stream.split();
-        let line = serde_json::to_string(request)? + "\n";
-        timeout(PATIENCE, writer.write_all(line.as_bytes())).await??;
-        let line = match request {
-            Request::Ping => timeout(PATIENCE, read_line(reader, MAX_ANSWER)).await??,
+    Client::connect(places, instance).await?.ask(request).await
+}
+
+/// A connection to the daemon of an instance.
+pub(crate) struct Client {
+    stream: BufReader<UnixStream>,
+    socket: PathBuf,
+}
+
+impl Client {
+    /// Connects.
+    pub(crate) async fn connect(places: &Places, instance: &str) -> Result<Self, ControlError> {
+        let socket = places.socket.clone();
+        match UnixStream::connect(&socket).await {
+            Ok(stream) => Ok(Self {
+                stream: BufReader::new(stream),
+                socket,
+            }),
+            Err(source) => Err(ControlError::NoDaemon {
+                instance: instance.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Asks, like [`ask`].
+    pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
+        self.send(request).await?;
+        match request {
+            Request::Ping => match timeout(PATIENCE, self.receive()).await {
+                Ok(answer) => answer,
+                Err(elapsed) => Err(self.failed(elapsed.into())),
+            },
             Request::Apply { .. }
             | Request::Reload { .. }
             | Request::Confirm
             | Request::Rollback { .. }
-            | Request::Unload => read_line(reader, MAX_ANSWER).await?,
+            | Request::Unload
+            | Request::Ban { .. }
+            | Request::Unban { .. } => self.receive().await,
+        }
+    }
+
+    /// Sends a request; another one only after `ban` and `unban`.
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
+        let sent = async {
+            let line = serde_json::to_string(request)? + "\n";
+            timeout(PATIENCE, self.stream.write_all(line.as_bytes())).await?
         };
-        Ok(serde_json::from_str(&line)?)
-    };
-    exchange
-        .await
-        .map_err(|source: io::Error| ControlError::NoAnswer {
-            socket: places.socket.clone(),
+        sent.await.map_err(|error| self.failed(error))
+    }
+
+    /// Waits for the next answer.
+    pub(crate) async fn receive(&mut self) -> Result<Answer, ControlError> {
+        let received = async {
+            let line = read_line(&mut self.stream, MAX_ANSWER).await?;
+            Ok(serde_json::from_str(&line)?)
+        };
+        received.await.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, source: io::Error) -> ControlError {
+        ControlError::NoAnswer {
+            socket: self.socket.clone(),
             source,
-        })
+        }
+    }
 }
 
-async fn read_line(reader: impl tokio::io::AsyncRead + Unpin, limit: u64) -> io::Result<String> {
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), limit: u64) -> io::Result<String> {
     let mut line = String::new();
-    BufReader::new(reader.take(limit))
-        .read_line(&mut line)
-        .await?;
+    reader.take(limit).read_line(&mut line).await?;
     if line.ends_with('\n') {
         Ok(line)
     } else {
@@ -356,7 +431,7 @@ mod tests {
         let places = Places::new(folder.path(), "test");
         let (sender, orders) = mpsc::channel(1);
         let (_, in_force) = watch::channel(Some(IN_FORCE));
-        let server = Server::begin(listen(&places).unwrap(), sender, in_force);
+        let server = Server::begin(listen(&places).unwrap(), sender, in_force, Desk::new());
         Served {
             _folder: folder,
             places,
@@ -389,14 +464,20 @@ mod tests {
             .write_all(b"{\"command\":\"format\"}\n")
             .await
             .unwrap();
-        let line = read_line(stream, MAX_ANSWER).await.unwrap();
+        let line = read_line(&mut BufReader::new(stream), MAX_ANSWER)
+            .await
+            .unwrap();
         assert!(line.contains("not understood"), "{line}");
 
         let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
         let long = vec![b' '; MAX_REQUEST as usize + 1];
         // The daemon may close before all is written.
         let _ = stream.write_all(&long).await;
-        assert!(read_line(stream, MAX_ANSWER).await.is_err());
+        assert!(
+            read_line(&mut BufReader::new(stream), MAX_ANSWER)
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use firewall_ebpf::abi::Reason;
 use serde::Serialize;
 
 use crate::{
+    bans::listing::{self, ReasonRow},
     cli::Config,
     error::Error,
     generation::Generation,
@@ -27,6 +28,8 @@ struct Snapshot {
     generation: Generation,
     rules: Vec<Row>,
     reasons: Vec<Row>,
+    /// What was dropped for each reason of a ban.
+    bans: Vec<Row>,
 }
 
 /// One counter.
@@ -34,7 +37,9 @@ struct Snapshot {
 struct Row {
     name: String,
     action: String,
-    slot: Slot,
+    /// `None` for reasons of bans, which are counted elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot: Option<Slot>,
     #[serde(flatten)]
     count: Count,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -72,11 +77,25 @@ fn snapshot(config: &Config) -> Result<Snapshot, Error> {
     loop {
         let loaded = loaded::read(config)?;
         let counters = Counters::open(&config.pins.object(Object::Counters))?;
-        let snapshot = Snapshot::read(&loaded, &counters)?;
+        let mut snapshot = Snapshot::read(&loaded, &counters)?;
+        snapshot.bans = bans(config)?;
         if loaded::read(config)?.metadata.generation == snapshot.generation {
             return Ok(snapshot);
         }
     }
+}
+
+fn bans(config: &Config) -> Result<Vec<Row>, Error> {
+    let reasons = listing::reasons(&config.pins)?;
+    let shown = reasons.into_iter().filter(ReasonRow::is_shown);
+    let rows = shown.map(|row| Row {
+        name: row.reason,
+        action: "drop".to_owned(),
+        slot: None,
+        count: row.count,
+        rate: None,
+    });
+    Ok(rows.collect())
 }
 
 impl Snapshot {
@@ -85,7 +104,7 @@ impl Snapshot {
             Ok(Row {
                 name: rule.name.clone(),
                 action: rule.action.clone(),
-                slot: rule.slot,
+                slot: Some(rule.slot),
                 count: counters.read(rule.slot)?,
                 rate: None,
             })
@@ -96,7 +115,7 @@ impl Snapshot {
             Ok(Row {
                 name: reason.name().to_owned(),
                 action: if drops { "drop" } else { "pass" }.to_owned(),
-                slot,
+                slot: Some(slot),
                 count: counters.read(slot)?,
                 rate: None,
             })
@@ -105,12 +124,14 @@ impl Snapshot {
             generation: loaded.metadata.generation,
             rules: rules.collect::<Result<_, CountersError>>()?,
             reasons: reasons.collect::<Result<_, CountersError>>()?,
+            bans: Vec::new(),
         })
     }
 
     fn compare(&mut self, before: &Self, elapsed: Duration) {
         compare(&mut self.rules, &before.rules, elapsed);
         compare(&mut self.reasons, &before.reasons, elapsed);
+        compare(&mut self.bans, &before.bans, elapsed);
     }
 }
 
@@ -168,10 +189,19 @@ fn table(snapshot: &Snapshot) -> Table {
     }
     let mut table = Table::new(&columns);
     let reasons = snapshot.reasons.iter().filter(|row| {
-        row.slot == Slot::new(Reason::Policy.slot()) || row.count != Count::default()
+        row.slot == Some(Slot::new(Reason::Policy.slot())) || row.count != Count::default()
     });
     let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
-    for (name, row) in rules.chain(reasons.map(|row| (format!("({})", row.name), row))) {
+    let reasons = reasons.map(|row| (format!("({})", row.name), row));
+    let bans = snapshot.bans.iter().map(|row| {
+        let reason = if row.name.is_empty() {
+            "no reason given"
+        } else {
+            &row.name
+        };
+        (format!("(banned: {reason})"), row)
+    });
+    for (name, row) in rules.chain(reasons).chain(bans) {
         let mut cells = vec![
             name,
             row.action.clone(),
@@ -200,7 +230,7 @@ mod tests {
         Row {
             name: name.into(),
             action: "drop".into(),
-            slot: Slot::new(slot),
+            slot: Some(Slot::new(slot)),
             count: Count {
                 packets,
                 bytes: packets * 100,
@@ -218,6 +248,10 @@ mod tests {
                 row("malformed", 2, 0),
                 row("truncated", 3, 1),
             ],
+            bans: vec![Row {
+                slot: None,
+                ..row("sshd", 0, 2)
+            }],
         }
     }
 
@@ -225,10 +259,11 @@ mod tests {
     fn the_table_has_rules_then_policy_then_what_else_happened() {
         assert_eq!(
             table(&snapshot(1234)).to_string(),
-            "RULE         ACTION  PACKETS    BYTES\n\
-             blocklist    drop      1,234  123,400\n\
-             (policy)     drop          0        0\n\
-             (truncated)  drop          1      100\n"
+            "RULE            ACTION  PACKETS    BYTES\n\
+             blocklist       drop      1,234  123,400\n\
+             (policy)        drop          0        0\n\
+             (truncated)     drop          1      100\n\
+             (banned: sshd)  drop          2      200\n"
         );
     }
 

@@ -20,6 +20,7 @@ use tokio::{
 
 pub(crate) use self::guard::Asked;
 use crate::{
+    bans::{MaxBans, desk::Desk},
     budget::Budget,
     candidate::{self, Candidate, Predecessor},
     changes::{Before, Changes},
@@ -75,15 +76,19 @@ pub(crate) async fn run(
     config: &Config,
     lock: Lock,
     first: Change,
+    max_bans: Option<MaxBans>,
     object: Object,
 ) -> Result<(), Error> {
     let in_force = watch::Sender::new(None);
-    let mut events = Events::receive(config, in_force.subscribe())?;
+    let bans = Desk::new();
+    let mut events = Events::receive(config, in_force.subscribe(), bans.clone())?;
     let mut daemon = Daemon {
         config: config.clone(),
         object,
         file: first.file.clone(),
         budget: first.budget,
+        max_bans,
+        bans,
         filter: None,
         rules: None,
         previous: None,
@@ -149,7 +154,11 @@ struct Events {
 }
 
 impl Events {
-    fn receive(config: &Config, in_force: watch::Receiver<Option<InForce>>) -> Result<Self, Error> {
+    fn receive(
+        config: &Config,
+        in_force: watch::Receiver<Option<InForce>>,
+        bans: Desk,
+    ) -> Result<Self, Error> {
         let receive = |kind| signal(kind).map_err(Error::Signals);
         let hangup = receive(SignalKind::hangup())?;
         let mut terminate = receive(SignalKind::terminate())?;
@@ -172,7 +181,7 @@ impl Events {
             links,
             orders,
             ending,
-            server: Server::begin(listener, sender, in_force),
+            server: Server::begin(listener, sender, in_force, bans),
         })
     }
 }
@@ -182,6 +191,8 @@ struct Daemon {
     object: Object,
     file: PathBuf,
     budget: Budget,
+    max_bans: Option<MaxBans>,
+    bans: Desk,
     filter: Option<Filter>,
     /// What is in force, when this process read it.
     rules: Option<Rules>,
@@ -254,6 +265,8 @@ impl Daemon {
                             self.roll_back(Asked { caller, force }).await
                         }
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
+                        Request::Ban { bans } => self.bans.ban(&bans).await,
+                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await,
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -488,9 +501,12 @@ impl Daemon {
         let in_force = found.in_force.as_ref();
         let is_same = in_force.is_some_and(|found| earlier::judges_as(&found.image, ready.image));
         let terms = means.demand.terms(is_same);
-        let (filter, timing) =
-            task::block_in_place(|| Filter::start(pins, &self.object, found, &ready, &plan, terms))
-                .map_err(|error| explained(error, &examined))?;
+        let most = self.most_bans();
+        let (filter, timing) = task::block_in_place(|| {
+            Filter::start(pins, &self.object, found, &ready, &plan, terms, most)
+        })
+        .map_err(|error| explained(error, &examined))?;
+        task::block_in_place(|| self.bans.open(&self.config.pins, self.max_bans));
         self.filter = Some(filter);
         let outcome = Outcome::new(&candidate, changes, stages, (terms, timing));
         Ok((outcome, candidate, plan.occupied))
@@ -561,9 +577,15 @@ impl Daemon {
         }
     }
 
+    /// The most bans, where there is no map of them yet.
+    fn most_bans(&self) -> MaxBans {
+        self.max_bans.unwrap_or(MaxBans::DEFAULT)
+    }
+
     /// Unloads everything and gives the instance up.
     fn end(self, lock: Lock) -> Result<String, Error> {
         drop(self.filter);
+        self.bans.close();
         let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
         drop(lock);
         let message = unload::describe(unloaded?.as_deref());

@@ -6,6 +6,7 @@ use rules::diagnostics::Diagnostic;
 
 use crate::{
     attachments::AttachmentError,
+    bans::BansError,
     candidate::CandidateError,
     confirmation::ConfirmationError,
     control::ControlError,
@@ -66,6 +67,9 @@ pub(crate) enum Error {
     /// The counters cannot be read.
     #[error(transparent)]
     Counters(#[from] CountersError),
+    /// The bans.
+    #[error(transparent)]
+    Bans(#[from] BansError),
     /// The object file.
     #[error(transparent)]
     Object(#[from] LoadError),
@@ -179,6 +183,7 @@ impl Error {
             Self::Unsuitable { obstacles, .. } => Some(obstacles.clone()),
             Self::Confirmation(error) => error.help(),
             Self::Lockout(_) => Some(LockoutError::HELP.into()),
+            Self::Bans(error) => error.help(),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())

@@ -18,12 +18,15 @@ use firewall_ebpf::abi::FIRST_RULE_SLOT;
 
 use crate::{
     attachments::{self, Attachment, AttachmentError, Established, Programs},
+    bans::MaxBans,
     deadline::Deadline,
     earlier::Earlier,
     found::{Counted, Found},
     generation::Metadata,
     image_size::ImageSize,
     kernel::{
+        self,
+        bans::BanMapsError,
         counters::{Count, Counters, CountersError},
         images::{Image, ImageError, Images},
         link::AttachError,
@@ -55,6 +58,9 @@ pub(crate) enum FilterError {
     /// The pins.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The maps of the bans.
+    #[error(transparent)]
+    Bans(#[from] BanMapsError),
 }
 
 impl FilterError {
@@ -66,7 +72,8 @@ impl FilterError {
             | Self::Image(_)
             | Self::Counters(_)
             | Self::Load(_)
-            | Self::Pin(_) => None,
+            | Self::Pin(_)
+            | Self::Bans(_) => None,
         }
     }
 
@@ -79,6 +86,7 @@ impl FilterError {
             Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
             | Self::Counters(_)
             | Self::Pin(_) => None,
+            Self::Bans(error) => error.help(),
         }
     }
 }
@@ -107,6 +115,7 @@ pub(crate) struct Filter {
     metadata: Metadata,
     /// What the generation before, if it is kept, tells of itself.
     previous: Option<Metadata>,
+    max_bans: MaxBans,
 }
 
 impl Filter {
@@ -118,13 +127,14 @@ impl Filter {
         ready: &Ready<'_>,
         plan: &Plan,
         terms: Terms,
+        max_bans: MaxBans,
     ) -> Result<(Self, Timing), FilterError> {
         let before = Before {
             attachments: &found.attachments,
             counted: found.counted(),
             image: found.in_force.as_ref().map(Earlier::as_before),
         };
-        let replaced = replace(&pins, object, &before, ready, plan, terms)?;
+        let replaced = replace(&pins, object, &before, ready, plan, terms, max_bans)?;
         let previous = found.previous.map(|previous| previous.metadata);
         let in_force = found.in_force.map(|in_force| in_force.metadata);
         let filter = Self {
@@ -138,6 +148,7 @@ impl Filter {
             counters: replaced.parts.counters,
             attachments: replaced.parts.attachments,
             refused: replaced.parts.refused,
+            max_bans,
         };
         Ok((filter, replaced.timing))
     }
@@ -314,7 +325,8 @@ impl Filter {
             }],
             image: Some((&self.image, &self.metadata)),
         };
-        let replaced = replace(&self.pins, object, &before, ready, plan, terms)?;
+        let max_bans = self.max_bans;
+        let replaced = replace(&self.pins, object, &before, ready, plan, terms, max_bans)?;
         let Parts {
             program,
             images,
@@ -364,6 +376,7 @@ fn replace(
     ready: &Ready<'_>,
     plan: &Plan,
     terms: Terms,
+    max_bans: MaxBans,
 ) -> Result<Replaced, FilterError> {
     let begin = Instant::now();
     let mut undo = Undo::default();
@@ -380,6 +393,12 @@ fn replace(
         undo.push("remove a pin", move || pins::unpin(&pin));
     }
     let old = Old::open(pins)?;
+    if kernel::bans::create(pins, max_bans)? {
+        let pins = pins.clone();
+        undo.push("remove the pins of the bans", move || {
+            kernel::bans::unpin(&pins)
+        });
+    }
 
     let (counters_pin, capacity, kept) = match plan.program {
         ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
@@ -407,6 +426,7 @@ fn replace(
             size: plan.size,
             counters: Some(&counters_pin),
             capacity,
+            bans: Some(pins),
         },
     )?;
     program.pin(&next(Object::Program))?;

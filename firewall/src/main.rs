@@ -1,6 +1,7 @@
 //! The `firewall` command: the command line, the daemon, and the boundary to the kernel.
 
 mod attachments;
+mod bans;
 mod budget;
 mod candidate;
 mod changes;
@@ -90,6 +91,7 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
             confirm,
             force,
             wait,
+            max_bans,
             object,
         } => {
             let terms = commands::Terms {
@@ -97,6 +99,7 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
                 confirm,
                 force,
                 wait,
+                max_bans,
             };
             commands::apply(config, file, terms, object.as_deref()).await?;
         }
@@ -107,6 +110,9 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
         Command::Status { json } => status::run(config, json).await?,
         Command::Counters { json, watch } => counters::run(config, json, watch).await?,
         Command::Explain(question) => explain::run(config, question).await?,
+        Command::Ban(options) => bans::command::ban(config, options).await?,
+        Command::Unban(options) => bans::command::unban(config, options).await?,
+        Command::Bans { json } => bans::listing::run(config, json)?,
         Command::Unload => commands::unload(config).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     attachments,
+    bans::listing,
     cli::Config,
     confirmation,
     control::{self, Answer, Request},
@@ -42,7 +43,14 @@ struct Status {
     rules: Rules,
     interfaces: Vec<Attached>,
     program: Program,
+    bans: Bans,
     maps: Vec<MapFacts>,
+}
+
+#[derive(Serialize)]
+struct Bans {
+    count: u64,
+    max: u32,
 }
 
 #[derive(Serialize)]
@@ -163,7 +171,8 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
                 times,
             })
         }
-        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending) | Err(_) => None,
+        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending | Answer::Bans(_))
+        | Err(_) => None,
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;
     let interfaces = interfaces::list().await?;
@@ -188,7 +197,9 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
         seconds_left: deadline.remaining().as_secs_f64(),
         returns_to: previous.as_ref().map(|previous| previous.generation),
     });
+    let (count, max) = listing::count(&config.pins)?;
     Ok(Some(Status {
+        bans: Bans { count, max },
         instance: config.instance.clone(),
         generation: loaded.metadata.generation,
         loaded_at: utc(loaded.metadata.loaded_at()),
@@ -338,6 +349,11 @@ impl Status {
                 counted(self.rules.count, "rule")
             ),
             format!("sha256      {}", self.rules.sha256),
+            format!(
+                "bans        {} of at most {}",
+                grouped(self.bans.count),
+                grouped(self.bans.max.into())
+            ),
             format!(
                 "policy      {}, mode {}, image {}",
                 self.rules.policy,

@@ -85,7 +85,8 @@ fn of_unreadable(parser: &Parser, reason: Reason) -> Action {
         | Reason::Neighbour
         | Reason::NoImage
         | Reason::BadImage
-        | Reason::UnknownEthertype => Action::Drop,
+        | Reason::UnknownEthertype
+        | Reason::Banned => Action::Drop,
     }
 }
 

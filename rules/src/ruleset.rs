@@ -80,7 +80,7 @@ impl Settings {
             Reason::TooManyTags => self.parser.too_many_tags,
             Reason::UnknownEthertype => self.parser.unknown_ethertype,
             Reason::Neighbour | Reason::NoImage => Policy::Pass,
-            Reason::BadImage => Policy::Drop,
+            Reason::BadImage | Reason::Banned => Policy::Drop,
         }
     }
 

@@ -137,7 +137,7 @@ impl Daemon {
         Ok(ticks as f64 / rate as f64)
     }
 
-    /// The bytes of the image in force and of all its maps, and how long the compiler took.
+    /// The bytes of the image in force and of all maps of rules, and how long the compiler took.
     pub(super) fn image(&mut self) -> Result<ImageFacts> {
         // It judges a moment before it has pinned what its other commands read.
         let compiled = self.change(1)?.compiled;
@@ -145,9 +145,26 @@ impl Daemon {
             .context("`firewall status` is not understood")?;
         Ok(ImageFacts {
             bytes: status.rules.image_bytes,
-            map_bytes: status.maps.iter().map(|map| map.memory).sum(),
+            map_bytes: status.memory(|map| !map.is_of_bans()),
             compile_seconds: compiled.as_secs_f64(),
         })
+    }
+
+    /// The bytes of the maps of bans.
+    pub(super) fn ban_memory(&self) -> Result<u64> {
+        let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
+            .context("`firewall status` is not understood")?;
+        Ok(status.memory(StatusMap::is_of_bans))
+    }
+
+    /// Bans what a list has, a member a line.
+    pub(super) fn ban(&self, list: &str) -> Result<()> {
+        let arguments = self.arguments();
+        let words = ["ban", "--for", "1d", "--reason", "bench", "--force", "-"];
+        let before = arguments.iter().map(String::as_str);
+        let all: Vec<_> = before.chain(words).collect();
+        let host = &self.arena.network().host;
+        tool::run(host, &self.binary, &all, list, &self.site).map(drop)
     }
 
     /// What it has counted.
@@ -296,7 +313,22 @@ struct StatusRules {
 
 #[derive(Deserialize)]
 struct StatusMap {
+    name: String,
     memory: u64,
+}
+
+impl Status {
+    fn memory(&self, which: impl Fn(&StatusMap) -> bool) -> u64 {
+        let maps = self.maps.iter().filter(|map| which(map));
+        maps.map(|map| map.memory).sum()
+    }
+}
+
+impl StatusMap {
+    /// Whether it is there for bans, and not for rules.
+    fn is_of_bans(&self) -> bool {
+        self.name.starts_with("BAN")
+    }
 }
 
 /// What `firewall counters --json` prints.

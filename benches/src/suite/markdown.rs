@@ -44,7 +44,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     })?;
     writeln!(
         text,
-        "\n## Memory\n\nIn MB: of all its maps for `firewall`, for others by how much the kernel's \
+        "\n## Memory\n\nIn MB: of all maps of rules for `firewall`, for others by how much the kernel's \
          own memory grew.\n"
     )?;
     write_table(text, results, |figures| {
@@ -54,6 +54,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     write_compiler(text, results)?;
     write_reload(text, results)?;
     write_switch_times(text, results)?;
+    write_bans(text, results)?;
     write_absent(text, results)
 }
 
@@ -209,6 +210,13 @@ fn write_switch_times(text: &mut String, results: &Results) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn write_bans(text: &mut String, results: &Results) -> fmt::Result {
+    let Some(bans) = &results.bans else {
+        return Ok(());
+    };
+    writeln!(text, "\n## Bans\n\n{bans}")
 }
 
 fn write_absent(text: &mut String, results: &Results) -> fmt::Result {

@@ -55,6 +55,8 @@ pub struct Plan {
     pub reloaded: usize,
     /// How often it is reloaded.
     pub reloads: u32,
+    /// How many addresses are banned.
+    pub bans: usize,
 }
 
 impl Plan {
@@ -76,6 +78,7 @@ impl Plan {
             patience: Duration::from_secs(60),
             reloaded: 100_000,
             reloads: 6,
+            bans: 1_000_000,
         }
     }
 

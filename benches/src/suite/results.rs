@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Group;
 use crate::cost::{
+    bans::Bans,
     contestant::Kind,
     machine::Machine,
     reload::Reload,
@@ -26,6 +27,9 @@ pub struct Results {
     /// Reloads of large rule files, without traffic.
     #[serde(default)]
     pub switch_times: Vec<SwitchTime>,
+    /// Bans.
+    #[serde(default)]
+    pub bans: Option<Bans>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
 }

@@ -76,10 +76,12 @@ impl Daemon {
             .as_ref()
             .map(|in_force| changes(&in_force.metadata, &again.metadata));
         let pins = self.config.pins.clone();
+        let most = self.most_bans();
         let (filter, timing) = task::block_in_place(|| {
             let ready = again.ready();
-            Filter::start(pins, &self.object, found, &ready, &plan, terms)
+            Filter::start(pins, &self.object, found, &ready, &plan, terms, most)
         })?;
+        task::block_in_place(|| self.bans.open(&self.config.pins, self.max_bans));
         self.filter = Some(filter);
         let outcome = Outcome::again(&again, generation, changes, (terms, timing));
         self.note(again.metadata.file, None, &outcome);

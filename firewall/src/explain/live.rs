@@ -2,13 +2,14 @@
 //! rule file it came from, if that is still what it was.
 
 use rules::{
-    evaluator::{Evaluation, Outcome},
+    evaluator::{Evaluation, Outcome, decode},
     ruleset::Ruleset,
 };
 use tokio::task;
 
 use super::{Packet, Shown, index_of, on_usual_interface};
 use crate::{
+    bans::listing::{self, Entry},
     cli::Config,
     error::Error,
     generation::Metadata,
@@ -29,7 +30,18 @@ pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec
     let interfaces = interfaces::list().await?;
     let file = unchanged(&metadata).await?;
     let judge = Judge::new(&image, metadata.rules.iter().map(|rule| rule.slot));
-    let shown = packets.into_iter().map(|packet| {
+    let bans = packets.iter().map(|packet| {
+        let source = decode(&packet.frame).ok().and_then(|fields| fields.src);
+        match source {
+            Some(source) => Ok(listing::ban_of(&config.pins, source)?),
+            None => Ok(None),
+        }
+    });
+    let bans: Vec<Option<Entry>> = bans.collect::<Result<_, Error>>()?;
+    let shown = packets.into_iter().zip(bans).map(|(packet, ban)| {
+        if let Some(ban) = ban {
+            return Shown::banned(packet, ban);
+        }
         let index = index_of(&interfaces, packet.interface.as_deref()).unwrap_or(NOWHERE);
         let verdict = judge.judge(&packet.frame, index);
         match &file {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use firewall_ebpf::abi::Reason;
 use rules::{
     FieldName,
-    evaluator::{Evaluation, Fields, Outcome, decode},
+    evaluator::{Action, Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
     rule_test::word,
     ruleset::{Rule, RuleId, Ruleset},
@@ -13,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Packet, live};
 use crate::{
+    bans::listing::Entry,
     error::Error,
     generation::{Metadata, verdict_name},
     text::{Alignment, Table, counted},
@@ -41,6 +43,9 @@ pub(crate) struct Shown {
     /// The rules below that one that match, too.
     hidden: Vec<Named>,
     verdict: Verdict,
+    /// The ban that its source is under, before any rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ban: Option<Entry>,
     /// What the evaluator says, when that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     disagrees: Option<Verdict>,
@@ -134,6 +139,21 @@ impl Shown {
         Self::seen(packet, verdict)
     }
 
+    /// What is told of a packet whose source is banned.
+    pub(super) fn banned(packet: Packet, ban: Entry) -> Self {
+        let verdict = Verdict {
+            action: word(Action::Drop),
+            rule: None,
+            reason: Some(Reason::Banned.name()),
+            counted: Vec::new(),
+        };
+        Self {
+            rules: Some(Vec::new()),
+            ban: Some(ban),
+            ..Self::seen(packet, verdict)
+        }
+    }
+
     fn seen(packet: Packet, verdict: Verdict) -> Self {
         let interface = packet.interface.as_deref();
         let fields = decode(&packet.frame)
@@ -147,6 +167,7 @@ impl Shown {
             rules: None,
             hidden: Vec::new(),
             verdict,
+            ban: None,
             disagrees: None,
             is_certain: false,
         }
@@ -275,6 +296,9 @@ impl Shown {
             text += &rules_as_text(rules);
         } else {
             text += "rules    not known: the rule file is not what it was when it was loaded\n";
+        }
+        if let Some(ban) = &self.ban {
+            text += &format!("ban      {}; no rule is asked\n", ban.to_text());
         }
         text += &format!("verdict  {}\n", self.verdict.to_text());
         if !self.verdict.counted.is_empty() {

@@ -1,4 +1,4 @@
-//! Image maps as memory: `mmap` of an array map's value (`BPF_F_MMAPABLE`, Linux 5.5).
+//! Array maps as memory: `mmap` of an array map's value (`BPF_F_MMAPABLE`, Linux 5.5).
 
 #![expect(unsafe_code, reason = "mapped memory is raw")]
 
@@ -7,6 +7,8 @@ use std::{
     num::NonZeroUsize,
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
+    slice,
+    sync::atomic::AtomicU64,
 };
 
 use nix::{
@@ -55,6 +57,40 @@ pub(super) fn read(map: BorrowedFd<'_>, offset: usize, length: usize) -> io::Res
         );
     }
     Ok(bytes)
+}
+
+/// The values of an array map as words, shared with the kernel and with every other process that
+/// maps them.
+pub(super) struct Words {
+    mapping: Mapping,
+    count: usize,
+}
+
+// SAFETY: the mapping is valid in every thread, and its words are reached as atomics only.
+unsafe impl Send for Words {}
+// SAFETY: as above.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// Maps the first `count` words.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not map the memory, as for a map that is frozen or shorter.
+    pub(super) fn map(map: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
+        let length = count.saturating_mul(size_of::<u64>());
+        let length = NonZeroUsize::new(length).ok_or(io::ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let mapping = Mapping::new(map, 0, length, protection)?;
+        Ok(Self { mapping, count })
+    }
+
+    /// The words.
+    pub(super) fn as_slice(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is page-aligned, that many words long, writable, and lives as long
+        // as `self`.
+        unsafe { slice::from_raw_parts(self.mapping.start.as_ptr().cast(), self.count) }
+    }
 }
 
 struct Mapping {

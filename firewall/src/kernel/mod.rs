@@ -4,6 +4,7 @@
 //! It knows maps, programs, links and pins. It must not know rules, the daemon or the command
 //! line: names and numbers are handed to it.
 
+pub(crate) mod bans;
 pub(crate) mod counters;
 pub(crate) mod ethtool;
 pub(crate) mod host;

@@ -5,6 +5,8 @@
 //!   images               the array whose element 0 is the image in force
 //!   counters             the counters
 //!   program              the XDP program
+//!   bans, ban-board, ban-counters
+//!                        the bans, which every program of the instance shares
 //!   link-<interface>     the attachment to each interface
 //!   next-7-images ...    while a new program takes over: what is to take the places above,
 //!                        with the number of the generation
@@ -100,6 +102,30 @@ impl Kept {
     }
 }
 
+/// What is pinned once for an instance and outlives its programs: the bans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BanObject {
+    /// The hash map of bans.
+    Bans,
+    /// The board before it.
+    Board,
+    /// The counters by reason.
+    Counters,
+}
+
+impl BanObject {
+    /// Every object.
+    pub(crate) const ALL: [Self; 3] = [Self::Bans, Self::Board, Self::Counters];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bans => "bans",
+            Self::Board => "ban-board",
+            Self::Counters => "ban-counters",
+        }
+    }
+}
+
 /// The pins of one instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Pins {
@@ -136,6 +162,11 @@ impl Pins {
     pub(crate) fn all_kept(&self) -> Result<Vec<(Kept, Generation)>, PinError> {
         let names = self.names()?;
         Ok(names.iter().filter_map(|name| kept(name)).collect())
+    }
+
+    /// The pin of a part of the bans.
+    pub(crate) fn bans(&self, object: BanObject) -> PathBuf {
+        self.folder.join(object.name())
     }
 
     /// The pin of the link to the interface called `name`.

@@ -15,6 +15,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::Path,
+    ptr,
 };
 
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_type, bpf_map_type};
@@ -66,6 +67,69 @@ pub(super) fn delete_element(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
         flags: 0,
     };
     bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
+/// Copies as many elements of a hash map as fit into `keys` and `values`, in the order of its
+/// buckets (Linux 5.6). `bucket` is where to begin, `None` at first, and where to go on afterwards,
+/// `None` at the end. Returns how many were copied; `StorageFull` when one bucket has more.
+pub(super) fn lookup_batch<K: Plain, V: Plain>(
+    map: BorrowedFd<'_>,
+    bucket: &mut Option<u32>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<usize> {
+    let room = keys.len().min(values.len());
+    let begin = *bucket;
+    let mut next = 0_u32;
+    let mut attr = Batch {
+        in_batch: begin
+            .as_ref()
+            .map_or(0, |begin| ptr::from_ref(begin).expose_provenance() as u64),
+        out_batch: (&raw mut next).expose_provenance() as u64,
+        keys: keys.as_mut_ptr().expose_provenance() as u64,
+        values: values.as_mut_ptr().expose_provenance() as u64,
+        count: u32::try_from(room).unwrap_or(u32::MAX),
+        map_fd: map.as_raw_fd(),
+        elem_flags: 0,
+        flags: 0,
+    };
+    let answer = bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr);
+    *bucket = match answer {
+        Ok(_) => Some(next),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok((attr.count as usize).min(room))
+}
+
+/// Numbers side by side, which the kernel may write.
+///
+/// # Safety
+///
+/// The type has no padding, and every pattern of bits is a value of it.
+pub(super) unsafe trait Plain {}
+
+// SAFETY: an array of integers.
+unsafe impl<const N: usize> Plain for [u64; N] {}
+
+/// Waits until every program that runs now has ended: a grace period of RCU, in which BPF programs
+/// run (`membarrier`, `kernel/sched/membarrier.c`).
+pub(super) fn await_programs() -> io::Result<()> {
+    let (flags, cpu) = (0, 0);
+    // SAFETY: the call takes numbers only.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_membarrier,
+            libc::MEMBARRIER_CMD_GLOBAL,
+            flags,
+            cpu,
+        )
+    };
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Pins the map, program or link to `path`, which must not exist.
@@ -201,6 +265,18 @@ struct Element {
 }
 
 #[repr(C)]
+struct Batch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: RawFd,
+    elem_flags: u64,
+    flags: u64,
+}
+
+#[repr(C)]
 struct Object {
     pathname: u64,
     bpf_fd: RawFd,
@@ -275,6 +351,7 @@ macro_rules! attributes {
 attributes! {
     MapCreate: 44,
     Element: 32,
+    Batch: 56,
     Object: 16,
     LinkCreate: 16,
     LinkUpdate: 16,
@@ -290,7 +367,7 @@ fn bpf<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long>
         libc::syscall(
             libc::SYS_bpf,
             command as libc::c_long,
-            std::ptr::from_mut(attr),
+            ptr::from_mut(attr),
             size_of::<A>(),
         )
     };

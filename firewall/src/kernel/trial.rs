@@ -101,6 +101,7 @@ impl Trial {
                 size,
                 counters: None,
                 capacity,
+                bans: None,
             },
         );
         pins::unpin(pin)?;

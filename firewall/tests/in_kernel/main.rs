@@ -10,6 +10,7 @@
     reason = "a test fails where something is not as it should be"
 )]
 
+mod bans;
 mod blocklist;
 mod captures;
 mod checking;
@@ -20,6 +21,7 @@ mod details;
 mod differential;
 mod examining;
 mod explaining;
+mod fail2ban;
 mod interfaces;
 mod jumbo;
 mod kernel;
@@ -27,6 +29,7 @@ mod life_cycle;
 mod lockout;
 mod long_work;
 mod machine;
+mod many_bans;
 mod many_reloads;
 mod matchers;
 mod neighbours;

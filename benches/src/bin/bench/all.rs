@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, ensure};
 use benches::{
     cost::{
+        bans,
         machine::Machine,
         reload,
         report::Report,
@@ -23,6 +24,9 @@ use benches::{
 use clap::Args;
 
 use crate::place::Place;
+
+/// In how many rounds packets are measured with bans.
+const BAN_ROUNDS: u32 = 30;
 
 /// `bench all`.
 #[derive(Debug, Args)]
@@ -57,6 +61,7 @@ impl All {
             measured: Vec::new(),
             reload: None,
             switch_times: Vec::new(),
+            bans: None,
             failures: Vec::new(),
         };
         let began = Instant::now();
@@ -92,6 +97,12 @@ impl All {
         match switch_time::measure(plan.reloads, &site) {
             Ok(times) => results.switch_times = times,
             Err(error) => results.failures.push(format!("large reloads: {error:#}")),
+        }
+        site.interrupt.check()?;
+        eprintln!("bench: bans");
+        match bans::measure(plan.bans, plan.packets, BAN_ROUNDS, setting.cpu, &site) {
+            Ok(bans) => results.bans = Some(bans),
+            Err(error) => results.failures.push(format!("bans: {error:#}")),
         }
         site.interrupt.check()?;
         results.seconds = began.elapsed().as_secs_f64();

@@ -1,6 +1,7 @@
 //! The benchmarks.
 
 mod all;
+mod bans;
 mod cost;
 mod place;
 
@@ -27,6 +28,8 @@ enum Command {
     Cost(cost::Own),
     /// Compare what a packet costs with several firewalls under the same rules
     Compare(cost::Compared),
+    /// Measure what bans take: time, memory, and what a packet costs with them
+    Bans(bans::Bans),
     /// Measure everything, and write a report
     All(all::All),
 }
@@ -46,6 +49,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Cost(own) => own.run(interrupt),
         Command::Compare(compared) => compared.run(interrupt),
+        Command::Bans(bans) => bans.run(interrupt),
         Command::All(all) => all.run(interrupt),
     }
 }

@@ -18,7 +18,8 @@ use crate::firewall::PATIENCE;
 const TESTS: &str = "/tests/in_kernel";
 
 /// What runs: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 14] = [
+const RUN: [&str; 15] = [
+    "bans",
     "details",
     "differential",
     "interfaces",
@@ -38,7 +39,7 @@ const RUN: [&str; 14] = [
 /// What does not: it asks nothing of the kernel that the others do not, and takes minutes, or it needs
 /// files and programs that a guest does not have.
 #[cfg(test)]
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 15] = [
     "blocklist",
     "captures",
     "checking",
@@ -47,8 +48,10 @@ const LEFT_OUT: [&str; 13] = [
     "deaths",
     "examining",
     "explaining",
+    "fail2ban",
     "lockout",
     "long_work",
+    "many_bans",
     "many_reloads",
     "nftables",
     "rule_sets",

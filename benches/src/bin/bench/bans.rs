@@ -1,0 +1,39 @@
+//! `bench bans`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use benches::{cost::bans, interrupt::Interrupt};
+use clap::Args;
+
+use crate::place::Place;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `bench bans`.
+#[derive(Debug, Args)]
+pub(crate) struct Bans {
+    /// How many addresses are banned
+    #[arg(default_value_t = 1_000_000)]
+    count: usize,
+    /// How many packets are drawn
+    #[arg(long, default_value_t = 250_000)]
+    packets: usize,
+    /// In how many rounds packets are measured
+    #[arg(long, default_value_t = 30)]
+    rounds: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Bans {
+    /// Measures, and prints the figures.
+    pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
+        let site = self.place.site(interrupt, PATIENCE)?;
+        let cpu = self.place.cpu()?;
+        let bans = bans::measure(self.count, self.packets, self.rounds, cpu, &site)?;
+        println!("{bans}");
+        Ok(())
+    }
+}

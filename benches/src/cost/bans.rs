@@ -1,0 +1,168 @@
+//! Bans: how fast they come, what memory they take, and what a packet costs with them.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clock::Clock,
+    contestant::{Site, Verdicts},
+    daemon::Daemon,
+    driver::Driver,
+    statistics::Spread,
+};
+use crate::{
+    rulesets::{
+        Family, generate,
+        stream::{Listed, Pattern, Stream},
+        write::list::list,
+    },
+    tuple::Tuple,
+};
+
+/// How many packets are sent at once.
+const AT_ONCE: u32 = 20_000;
+
+/// What bans take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bans {
+    /// How many there are.
+    pub count: usize,
+    /// The time from the list of them until all were in force, in seconds.
+    pub seconds: f64,
+    /// The bytes of the maps of bans when there is none.
+    pub memory_before: u64,
+    /// The same with all of them, as far as the kernel says it (Linux 6.4).
+    pub memory: u64,
+    /// The CPU time of a packet that no rule matches, in nanoseconds, without bans.
+    pub without: Spread,
+    /// The same with the bans, of packets whose sources are not banned.
+    pub others: Spread,
+    /// The same of packets whose sources are banned.
+    pub banned: Spread,
+}
+
+impl fmt::Display for Bans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let more = |spread: &Spread| spread.median - self.without.median;
+        write!(
+            f,
+            "{} addresses in {:.2} s, {:.0} a second, of one list on stdin; the maps take {:.1} MB \
+             without bans and {:.1} MB with them. A packet that no rule matches takes {:.0} ns \
+             without bans; with them {:+.1} ns when its source is not banned, and {:+.1} ns when it \
+             is.",
+            self.count,
+            self.seconds,
+            self.count as f64 / self.seconds,
+            megabytes(self.memory_before),
+            megabytes(self.memory),
+            self.without.median,
+            more(&self.others),
+            more(&self.banned)
+        )
+    }
+}
+
+/// Bans `count` addresses, and measures packets in `rounds` rounds.
+///
+/// # Errors
+///
+/// If the command fails, a packet is not judged as it should be, or the process is told to end.
+pub fn measure(count: usize, packets: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Bans> {
+    let addresses = generate::addresses(count, Family::V4, 1);
+    let listed = Listed::new(&addresses);
+    let stream =
+        |pattern| -> Vec<Tuple> { Stream::new(&listed, pattern, 1).take(packets).collect() };
+    let (inside, outside) = (stream(Pattern::Uniform), stream(Pattern::Misses));
+    let clock = Clock::new(cpu)?;
+
+    let without = start(site)?;
+    let with = start(site)?;
+    let memory_before = with.ban_memory()?;
+    let text = list(&addresses);
+    let began = Instant::now();
+    with.ban(&text)?;
+    let seconds = began.elapsed().as_secs_f64();
+    // The filter is fitted to the bans when there is nothing else to do.
+    std::thread::sleep(Duration::from_secs(3));
+
+    let mut series = [
+        Series::load(&outside, &without)?,
+        Series::load(&outside, &with)?,
+        Series::load(&inside, &with)?,
+    ];
+    let before = [without.verdicts()?, with.verdicts()?];
+    for round in 0..rounds {
+        for series in &mut series {
+            site.interrupt.check()?;
+            series.measure(round, &clock)?;
+        }
+    }
+    let sent = u64::from(rounds * AT_ONCE);
+    let judged = [&without, &with].map(Daemon::verdicts);
+    let [plain, banned] = judged;
+    let (plain, banned) = (plain?.since(before[0]), banned?.since(before[1]));
+    let expected = |dropped, unmatched| Verdicts {
+        passed: 0,
+        dropped,
+        unmatched,
+    };
+    ensure!(
+        plain == expected(sent, sent) && banned == expected(2 * sent, sent),
+        "not all were judged as they should be: {plain:?}, {banned:?}"
+    );
+    let memory = with.ban_memory()?;
+    let [without, others, banned] = series.map(|series| Spread::of(&series.nanoseconds));
+    Ok(Bans {
+        count,
+        seconds,
+        memory_before,
+        memory,
+        without,
+        others,
+        banned,
+    })
+}
+
+/// A daemon that drops what no rule matches, and has no rule.
+fn start(site: &Site) -> Result<Daemon> {
+    let mut daemon = Daemon::prepare(site)?;
+    let interface = daemon.arena().host().interface.clone();
+    let rules = format!(
+        "[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"native\"\npolicy = \"drop\"\n"
+    );
+    daemon.write(&rules, None)?;
+    daemon.start()?;
+    daemon.change(1)?;
+    Ok(daemon)
+}
+
+/// Packets that are sent to a daemon, and what they cost.
+struct Series<'a> {
+    driver: Driver,
+    daemon: &'a Daemon,
+    nanoseconds: Vec<f64>,
+}
+
+impl<'a> Series<'a> {
+    fn load(packets: &[Tuple], daemon: &'a Daemon) -> Result<Self> {
+        Ok(Self {
+            driver: Driver::load(packets, daemon.arena())?,
+            daemon,
+            nanoseconds: Vec::new(),
+        })
+    }
+
+    fn measure(&mut self, round: u32, clock: &Clock) -> Result<()> {
+        let from = round.wrapping_mul(AT_ONCE) % self.driver.count();
+        let arena = self.daemon.arena();
+        let run = self.driver.send(arena, from, AT_ONCE, clock)?;
+        self.nanoseconds.push(run.nanoseconds());
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! Where the daemon is asked to ban and to take bans back, and who keeps house meanwhile.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Notify, watch},
+    task,
+    time::timeout,
+};
+
+use super::{
+    MaxBans,
+    prefix::Prefix,
+    register::{Banned, Register},
+    term::Term,
+};
+use crate::{
+    control::Answer,
+    error::Causes,
+    kernel::{bans::BanMapsError, pins::Pins},
+    text::grouped,
+};
+
+/// A ban that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    /// The address or prefix.
+    pub(crate) prefix: String,
+    /// How long; for good without it.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub(crate) term: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) reason: String,
+}
+
+/// What became of bans that were asked for, or to be taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// How many are new.
+    pub(crate) added: u64,
+    /// How many have taken the place of one of the same prefix.
+    pub(crate) renewed: u64,
+    /// How many were taken back.
+    pub(crate) removed: u64,
+    /// Those that were refused.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Why one was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    /// Which of those in the request, counted from 0.
+    pub(crate) item: usize,
+    /// Why.
+    pub(crate) message: String,
+    /// Whether it was to be taken back, but is not there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) missing: bool,
+}
+
+/// How long a request waits for a daemon that begins.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether bans have ended.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The desk. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    state: Arc<watch::Sender<State>>,
+    /// That there is something to do for the house.
+    work: Arc<Notify>,
+}
+
+enum State {
+    /// The daemon begins.
+    Closed,
+    Open(Arc<Register>),
+    /// The bans could not be taken over.
+    Broken(String),
+    /// The daemon ends.
+    Ended,
+}
+
+impl Desk {
+    /// A desk that has everybody wait until it is opened.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Arc::new(watch::Sender::new(State::Closed)),
+            work: Arc::default(),
+        }
+    }
+
+    /// Takes over the bans of an instance, and begins to serve. When that fails, it is told to
+    /// whoever asks; the bans that there are go on.
+    pub(crate) fn open(&self, pins: &Pins, wanted: Option<MaxBans>) {
+        match Register::open(pins) {
+            Ok(register) => {
+                let (count, most) = register.count();
+                if count > 0 {
+                    tracing::info!("{} bans taken over", grouped(count.into()));
+                }
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != most) {
+                    tracing::warn!(
+                        "there is room for {most} bans, as since the first `apply`, not for \
+                         {wanted}: `firewall unload` makes way for another number"
+                    );
+                }
+                let register = Arc::new(register);
+                let house = Arc::downgrade(&register);
+                task::spawn(keep_house(house, Arc::clone(&self.work)));
+                self.state.send_replace(State::Open(register));
+            }
+            Err(error) => {
+                let message = format!("the bans cannot be changed: {}", Causes(&error));
+                tracing::error!("{message}");
+                self.state.send_replace(State::Broken(message));
+            }
+        }
+    }
+
+    /// Serves nobody any more.
+    pub(crate) fn close(&self) {
+        self.state.send_replace(State::Ended);
+        self.work.notify_one();
+    }
+
+    /// Bans.
+    pub(crate) async fn ban(&self, asked: &[Asked]) -> Answer {
+        self.serve(asked, |register, asked, outcome| {
+            match ban(register, asked)? {
+                Banned::Anew => outcome.added += 1,
+                Banned::Again => outcome.renewed += 1,
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes bans back.
+    pub(crate) async fn unban(&self, prefixes: &[String]) -> Answer {
+        self.serve(prefixes, |register, prefix, outcome| {
+            let prefix = Prefix::parse(prefix).map_err(|error| (error.to_string(), false))?;
+            register
+                .unban(prefix)
+                .map_err(|error| (Causes(&error).to_string(), error.is_missing()))?;
+            outcome.removed += 1;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn serve<T>(
+        &self,
+        items: &[T],
+        mut one: impl FnMut(&Register, &T, &mut Outcome) -> Result<(), (String, bool)>,
+    ) -> Answer {
+        let mut state = self.state.subscribe();
+        let opened = state.wait_for(|state| !matches!(state, State::Closed));
+        let register = match timeout(PATIENCE, opened).await {
+            Ok(Ok(state)) => match &*state {
+                State::Open(register) => Arc::clone(register),
+                State::Broken(message) => {
+                    return Answer::Failed {
+                        message: format!("error: {message}"),
+                    };
+                }
+                State::Closed | State::Ended => return Answer::Ending,
+            },
+            Ok(Err(_)) => return Answer::Ending,
+            Err(_elapsed) => {
+                return Answer::Failed {
+                    message: "error: the daemon has not brought its first rules into force yet"
+                        .into(),
+                };
+            }
+        };
+        let mut outcome = Outcome::default();
+        // Making room in a full map takes a while.
+        task::block_in_place(|| {
+            for (item, asked) in items.iter().enumerate() {
+                if let Err((message, missing)) = one(&register, asked, &mut outcome) {
+                    outcome.refused.push(Refused {
+                        item,
+                        message,
+                        missing,
+                    });
+                }
+            }
+        });
+        if register.wants_filter() || outcome.added > 0 {
+            self.work.notify_one();
+        }
+        Answer::Bans(outcome)
+    }
+}
+
+fn ban(register: &Register, asked: &Asked) -> Result<Banned, (String, bool)> {
+    let prefix = Prefix::parse(&asked.prefix).map_err(|error| (error.to_string(), false))?;
+    let term = match &asked.term {
+        Some(term) => Term::parse(term).map_err(|message| (message, false))?,
+        None => Term::Forever,
+    };
+    register
+        .ban(prefix, term, &asked.reason)
+        .map_err(|error| (Causes(&error).to_string(), false))
+}
+
+/// Does what becomes due, for as long as there is somebody who asks.
+async fn keep_house(house: Weak<Register>, work: Arc<Notify>) {
+    loop {
+        let Some(register) = house.upgrade() else {
+            return;
+        };
+        let (count, _) = register.count();
+        let wants_filter = register.wants_filter();
+        let kept = task::spawn_blocking(move || register.keep_house()).await;
+        match kept {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log(&error),
+            Err(_gone) => return,
+        }
+        if wants_filter {
+            // Others may have been added meanwhile.
+            continue;
+        }
+        if count == 0 {
+            work.notified().await;
+        } else {
+            let _ = timeout(TICK, work.notified()).await;
+        }
+    }
+}
+
+fn log(error: &BanMapsError) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "bans that have ended could not be removed, or the filter before them not be built"
+    );
+}

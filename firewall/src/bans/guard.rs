@@ -1,0 +1,146 @@
+//! What is not banned without being asked twice: what keeps the caller connected.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use nix::ifaddrs::getifaddrs;
+
+use super::{BansError, prefix::Prefix};
+
+/// Addresses that are not to be banned, and what each is.
+pub(crate) struct Guard {
+    kept: BTreeMap<IpAddr, Kept>,
+}
+
+/// What an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// An address of this machine.
+    Own,
+    /// The peer of the SSH session in which the command is called.
+    SshPeer,
+}
+
+impl Guard {
+    /// The guard of whoever calls this process.
+    pub(crate) fn new() -> Result<Self, BansError> {
+        let own = getifaddrs().map_err(BansError::Addresses)?;
+        let own = own.filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        });
+        let loopback = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
+        let own = own.chain(loopback).map(|address| (address, Kept::Own));
+        let peers = ssh_peers().into_iter();
+        let peers = peers.map(|address| (address, Kept::SshPeer));
+        Ok(Self {
+            kept: own.chain(peers).collect(),
+        })
+    }
+
+    /// Why a prefix should not be banned.
+    pub(crate) fn objection(&self, prefix: Prefix) -> Option<String> {
+        if prefix.is_everything() {
+            return Some(format!("`{prefix}` is every address: `--force` bans it"));
+        }
+        let (address, kept) = match prefix.single() {
+            Some(address) => self.kept.get_key_value(&address)?,
+            None => {
+                let mut kept = self.kept.iter();
+                kept.find(|&(address, _)| prefix.covers(*address))?
+            }
+        };
+        let what = match kept {
+            Kept::Own => "an address of this machine",
+            Kept::SshPeer => "where your SSH session comes from",
+        };
+        Some(if prefix == Prefix::of(*address) {
+            format!("`{prefix}` is {what}: `--force` bans it")
+        } else {
+            format!("`{prefix}` covers `{address}`, {what}: `--force` bans it")
+        })
+    }
+}
+
+/// The peers of the SSH sessions that this process and its ancestors run in. An ancestor knows it
+/// where `sudo` has taken it out of the environment.
+fn ssh_peers() -> Vec<IpAddr> {
+    let mut peers = Vec::new();
+    let mut process = std::process::id();
+    while process > 1 {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        peers.extend(
+            environment
+                .split(|byte| *byte == 0)
+                .filter_map(|variable| ssh_peer(str::from_utf8(variable).ok()?)),
+        );
+        let Some(parent) = parent(process) else {
+            break;
+        };
+        process = parent;
+    }
+    peers
+}
+
+/// The peer that `SSH_CONNECTION=198.51.100.2 40000 192.0.2.1 22` names.
+fn ssh_peer(variable: &str) -> Option<IpAddr> {
+    let connection = variable.strip_prefix("SSH_CONNECTION=")?;
+    let address = connection.split(' ').next()?;
+    // A link-local address comes with the name of the link.
+    let address = address.split('%').next()?;
+    let address: IpAddr = address.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+fn parent(process: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_of_an_ssh_session_is_read() {
+        let peer = |variable| ssh_peer(variable).map(|address| address.to_string());
+        let v4 = "SSH_CONNECTION=198.51.100.2 40000 192.0.2.1 22";
+        assert_eq!(peer(v4), Some("198.51.100.2".into()));
+        let mapped = "SSH_CONNECTION=::ffff:198.51.100.2 40000 ::ffff:192.0.2.1 22";
+        assert_eq!(peer(mapped), Some("198.51.100.2".into()));
+        let link = "SSH_CONNECTION=fe80::1%eth0 40000 fe80::2%eth0 22";
+        assert_eq!(peer(link), Some("fe80::1".into()));
+        assert_eq!(peer("SSH_CONNECTION="), None);
+        assert_eq!(peer("HOME=/"), None);
+    }
+
+    #[test]
+    fn what_covers_a_kept_address_is_objected_to() {
+        let guard = Guard {
+            kept: [("198.51.100.2", Kept::SshPeer), ("2001:db8::1", Kept::Own)]
+                .map(|(address, kept)| (address.parse().unwrap(), kept))
+                .into(),
+        };
+        let objects = |prefix| guard.objection(Prefix::parse(prefix).unwrap()).is_some();
+        for prefix in [
+            "198.51.100.2",
+            "198.51.100.0/24",
+            "0.0.0.0/0",
+            "::/0",
+            "2001:db8::/64",
+        ] {
+            assert!(objects(prefix), "{prefix}");
+        }
+        for prefix in ["198.51.100.3", "198.51.101.0/24", "2001:db8::2"] {
+            assert!(!objects(prefix), "{prefix}");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The bans as the daemon keeps them: what is added and taken back, what has ended, and the filter
+//! that must fit them.
+//!
+//! A ban holds once it is in the hash map. What the program asks before that (the prefix lengths in
+//! use, the filter) is written first, and taken back last, so that a daemon killed in between
+//! leaves nothing worse than a superfluous bit.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::bans::{Ban, FOREVER, Key, Table, find};
+
+use super::{
+    board::{Board, Filter},
+    prefix::Prefix,
+    reasons::{Number, ReasonError, Reasons},
+    term::Term,
+};
+use crate::{
+    bans::MaxBans,
+    kernel::{
+        bans::{self, Added, BanCounters, BanMap, BanMapsError, BanReader, BoardMap},
+        pins::Pins,
+    },
+};
+
+/// The bans of an instance, to be changed by this process alone.
+pub(crate) struct Register {
+    board: BoardMap,
+    reader: BanReader,
+    state: Mutex<State>,
+    /// Held by whoever goes through all bans; when, and how long that took.
+    sweeping: Mutex<Sweeps>,
+}
+
+/// What is known of the bans.
+struct State {
+    map: BanMap,
+    counters: BanCounters,
+    reasons: Reasons,
+    /// How many there are.
+    count: u32,
+    /// How many have each prefix length, by word and bit of the board's head.
+    lengths: HashMap<(u32, u32), u32>,
+    /// No ban ends before.
+    next_end: u64,
+    filter: Filter,
+    /// The filter that is being built.
+    building: Option<Filter>,
+    /// How many are gone that the filter still has.
+    gone: u32,
+}
+
+#[derive(Default)]
+struct Sweeps {
+    last: Option<Instant>,
+    took: Duration,
+}
+
+/// Why an address is not banned, or its ban not taken back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BanError {
+    /// There is no room.
+    #[error("there are {0} bans already, which is the most that there can be")]
+    Full(MaxBans),
+    /// The reason.
+    #[error(transparent)]
+    Reason(#[from] ReasonError),
+    /// There is none to be taken back.
+    #[error("`{0}` is not banned")]
+    NotBanned(Prefix),
+    /// There is none, but another covers it.
+    #[error("`{0}` is not banned by itself, but by `{1}`")]
+    Covered(Prefix, Prefix),
+    /// The maps.
+    #[error(transparent)]
+    Maps(#[from] BanMapsError),
+}
+
+impl BanError {
+    /// Whether a ban was to be taken back that is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Self::NotBanned(_) | Self::Covered(..) => true,
+            Self::Full(_) | Self::Reason(_) | Self::Maps(_) => false,
+        }
+    }
+}
+
+/// What became of a ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Banned {
+    /// It is new.
+    Anew,
+    /// It has taken the place of one of the same prefix.
+    Again,
+}
+
+/// How often all bans are looked at to find those that have ended, at most: so that it takes at
+/// most a fiftieth of a CPU.
+const REST: u32 = 50;
+
+/// How many bans the filter may have that are gone.
+const MOST_GONE: u32 = 1024;
+
+impl Register {
+    /// Opens the bans of an instance, and takes over those that there are.
+    pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
+        let board = BoardMap::open(pins)?;
+        let view = Board::new(board.words());
+        view.begin(rand_seed());
+        let state = State {
+            map: BanMap::open(pins)?,
+            counters: BanCounters::open(pins)?,
+            reasons: Reasons::read(view),
+            count: 0,
+            lengths: HashMap::new(),
+            next_end: FOREVER,
+            filter: view.filter(),
+            building: None,
+            gone: 0,
+        };
+        let register = Self {
+            board,
+            reader: BanReader::open(pins)?,
+            state: Mutex::new(state),
+            sweeping: Mutex::default(),
+        };
+        register.take_over()?;
+        Ok(register)
+    }
+
+    /// How many bans there are, and how many there can be.
+    pub(crate) fn count(&self) -> (u32, MaxBans) {
+        let state = self.state();
+        (state.count, state.map.most())
+    }
+
+    /// Bans a prefix, in place of an earlier ban of the same.
+    pub(crate) fn ban(&self, prefix: Prefix, term: Term, reason: &str) -> Result<Banned, BanError> {
+        match self.try_ban(prefix, term, reason) {
+            // Room may be taken by bans that have ended.
+            Err(BanError::Full(_)) if self.state().next_end <= bans::now()? => {
+                self.sweep()?;
+                self.try_ban(prefix, term, reason)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn try_ban(&self, prefix: Prefix, term: Term, reason: &str) -> Result<Banned, BanError> {
+        let mut state = self.state();
+        let began = bans::now()?;
+        let reason = match state.reasons.number(reason)? {
+            Number::Known(number) => number,
+            Number::Fresh(number) => {
+                state.counters.zero(number)?;
+                self.board().set_reason(number, reason);
+                number
+            }
+        };
+        let ban = Ban {
+            ends: match term {
+                Term::Forever => FOREVER,
+                Term::For(duration) => {
+                    let length = u64::try_from(duration.as_nanos()).unwrap_or(FOREVER);
+                    began.saturating_add(length)
+                }
+            },
+            began,
+            reason: reason.into(),
+        };
+        let key = prefix.key();
+        self.let_pass(&mut state, &key);
+        let banned = match state.map.add(&key, &ban)? {
+            Added::Yes => Banned::Anew,
+            Added::Exists => {
+                let before = state.map.ban(&key)?;
+                state.map.replace(&key, &ban)?;
+                if let Some(before) = before {
+                    state.reasons.take(before.reason);
+                }
+                Banned::Again
+            }
+            Added::Full => {
+                self.stop_letting_pass(&mut state, &key);
+                return Err(BanError::Full(state.map.most()));
+            }
+        };
+        state.reasons.add(ban.reason);
+        state.next_end = state.next_end.min(ban.ends);
+        if banned == Banned::Anew {
+            state.count += 1;
+            *state.lengths.entry((key.word(), key.bit())).or_default() += 1;
+            self.board().set_count(state.count);
+        }
+        Ok(banned)
+    }
+
+    /// Takes the ban of a prefix back.
+    pub(crate) fn unban(&self, prefix: Prefix) -> Result<(), BanError> {
+        let mut state = self.state();
+        let key = prefix.key();
+        let now = bans::now()?;
+        let held = match state.map.ban(&key)? {
+            Some(ban) => {
+                self.remove(&mut state, &key, &ban)?;
+                ban.ends > now
+            }
+            None => false,
+        };
+        if held {
+            return Ok(());
+        }
+        let table = Looked {
+            board: self.board(),
+            map: &state.map,
+            now,
+        };
+        let (family, high, low) = (key.family(), key.high, key.low);
+        Err(match find(&table, family, high, low) {
+            Some((other, _)) if other.length() < key.length() => {
+                BanError::Covered(prefix, Prefix::of_key(&other))
+            }
+            Some(_) | None => BanError::NotBanned(prefix),
+        })
+    }
+
+    /// Does what has become due: removes what has ended, and fits the filter to what is there.
+    pub(crate) fn keep_house(&self) -> Result<(), BanMapsError> {
+        let is_due = {
+            let sweeps = self.sweeps();
+            let rested = |last: Instant| last.elapsed() >= sweeps.took * REST;
+            sweeps.last.is_none_or(rested) && self.state().next_end <= bans::now()?
+        };
+        if is_due {
+            self.sweep()?;
+        }
+        if self.state().wants_filter() {
+            self.build_filter()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the filter should be built anew soon.
+    pub(crate) fn wants_filter(&self) -> bool {
+        self.state().wants_filter()
+    }
+
+    /// Removes the bans that have ended.
+    fn sweep(&self) -> Result<(), BanMapsError> {
+        let mut sweeps = self.sweeps();
+        let begin = Instant::now();
+        let now = bans::now()?;
+        self.state().next_end = FOREVER;
+        let mut removed = 0_usize;
+        let swept = self.reader.each(|part| {
+            let mut state = self.state();
+            for (key, ban) in part {
+                if ban.ends > now {
+                    state.next_end = state.next_end.min(ban.ends);
+                    continue;
+                }
+                // It may have been banned again since it was read.
+                if let Some(ban) = state.map.ban(key)?
+                    && ban.ends <= now
+                {
+                    self.remove(&mut state, key, &ban)?;
+                    removed += 1;
+                }
+            }
+            Ok(())
+        });
+        if swept.is_err() {
+            // Some may not have been seen.
+            self.state().next_end = now;
+        }
+        sweeps.last = Some(begin);
+        sweeps.took = begin.elapsed();
+        if removed > 0 {
+            tracing::debug!("{removed} bans have ended");
+        }
+        swept
+    }
+
+    /// Builds a filter of the bans that there are, and puts it in force.
+    fn build_filter(&self) -> Result<(), BanMapsError> {
+        let _alone = self.sweeps();
+        // Some program may have begun with the filter before the present one.
+        bans::await_programs()?;
+        let count = self.state().count;
+        let filter = self.board().next_filter(count.saturating_add(count / 2));
+        self.state().building = Some(filter);
+        let built = self.reader.each(|part| {
+            for (key, _) in part {
+                self.board().add(filter, key);
+            }
+            Ok(())
+        });
+        let mut state = self.state();
+        state.building = None;
+        built?;
+        self.board().put_in_force(filter);
+        state.filter = filter;
+        state.gone = 0;
+        Ok(())
+    }
+
+    /// Counts what is there, for a process that has not put it there.
+    fn take_over(&self) -> Result<(), BanMapsError> {
+        let mut state = self.state();
+        self.reader.each(|part| {
+            for (key, ban) in part {
+                state.count += 1;
+                *state.lengths.entry((key.word(), key.bit())).or_default() += 1;
+                state.reasons.add(ban.reason);
+                state.next_end = state.next_end.min(ban.ends);
+            }
+            Ok(())
+        })?;
+        self.board().set_count(state.count);
+        self.board().set_lengths(state.lengths.keys().copied());
+        // How many the filter has that are gone is not known.
+        state.gone = MOST_GONE.max(state.count);
+        Ok(())
+    }
+
+    /// Has the program look the key up.
+    fn let_pass(&self, state: &mut State, key: &Key) {
+        let board = self.board();
+        board.add(state.filter, key);
+        if let Some(building) = state.building {
+            board.add(building, key);
+        }
+        board.set_length(key, true);
+    }
+
+    /// Has the program no longer look for the key's prefix length, if no ban has it.
+    fn stop_letting_pass(&self, state: &mut State, key: &Key) {
+        if !state.lengths.contains_key(&(key.word(), key.bit())) {
+            self.board().set_length(key, false);
+        }
+    }
+
+    fn remove(&self, state: &mut State, key: &Key, ban: &Ban) -> Result<(), BanMapsError> {
+        state.map.remove(key)?;
+        state.reasons.take(ban.reason);
+        state.count = state.count.saturating_sub(1);
+        state.gone = state.gone.saturating_add(1);
+        let place = (key.word(), key.bit());
+        if let Some(count) = state.lengths.get_mut(&place) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                state.lengths.remove(&place);
+            }
+        }
+        self.stop_letting_pass(state, key);
+        self.board().set_count(state.count);
+        Ok(())
+    }
+
+    fn board(&self) -> Board<'_> {
+        Board::new(self.board.words())
+    }
+
+    /// What is known; as it is also after a panic, since each change leaves it whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweeps(&self) -> MutexGuard<'_, Sweeps> {
+        self.sweeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wants_filter(&self) -> bool {
+        let is_small =
+            self.count > self.filter.bans() && self.filter.bans() < self.map.most().bans();
+        is_small || self.gone > MOST_GONE.max(self.count / 4)
+    }
+}
+
+/// A number that nobody can foresee.
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+/// The bans as the program sees them.
+pub(crate) struct Looked<'a> {
+    pub(crate) board: Board<'a>,
+    pub(crate) map: &'a BanMap,
+    pub(crate) now: u64,
+}
+
+impl Table for Looked<'_> {
+    type Line = u32;
+
+    fn line(&self, number: u32) -> Option<u32> {
+        (number < self.board.lines()).then_some(number)
+    }
+
+    fn word(&self, line: u32, word: u32) -> u64 {
+        self.board.word(line, word)
+    }
+
+    fn ban(&self, key: &Key) -> Option<Ban> {
+        self.map.ban(key).ok().flatten()
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+}
