@@ -101,7 +101,9 @@ impl Tally {
         assert!(self.left_out < self.rulesets / 4, "{self:?}");
         assert!(self.by_rule > self.packets / 4, "{self:?}");
         for reason in Reason::ALL {
-            let is_of_packets = !matches!(reason, Reason::NoImage | Reason::BadImage);
+            // Nobody is banned here.
+            let is_of_packets =
+                !matches!(reason, Reason::NoImage | Reason::BadImage | Reason::Banned);
             let is_there = self.by_reason.contains_key(&reason);
             assert_eq!(is_there, is_of_packets, "{reason:?}: {self:?}");
         }
