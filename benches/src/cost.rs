@@ -15,6 +15,7 @@ pub mod contestant;
 mod contestants;
 mod daemon;
 pub mod driver;
+mod expectation;
 pub mod machine;
 mod object;
 mod offload;

@@ -103,6 +103,8 @@ pub struct ImageFacts {
     pub map_bytes: u64,
     /// How long the compiler took.
     pub compile_seconds: f64,
+    /// What `firewall check --plan` expects a packet to cost, in nanoseconds.
+    pub expected_nanoseconds: u32,
 }
 
 /// What contestants need to be set up.

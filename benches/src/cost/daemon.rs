@@ -22,7 +22,7 @@ use super::{
     arena::Arena,
     case::LIST_FILE,
     contestant::{ImageFacts, Site, Verdicts},
-    tool,
+    expectation, tool,
 };
 use crate::bpffs::BpfFs;
 
@@ -141,12 +141,14 @@ impl Daemon {
     pub(super) fn image(&mut self) -> Result<ImageFacts> {
         // It judges a moment before it has pinned what its other commands read.
         let compiled = self.change(1)?.compiled;
+        let expected_nanoseconds = expectation::of(&self.rules())?;
         let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
         Ok(ImageFacts {
             bytes: status.rules.image_bytes,
             map_bytes: status.memory(|map| !map.is_of_bans()),
             compile_seconds: compiled.as_secs_f64(),
+            expected_nanoseconds,
         })
     }
 

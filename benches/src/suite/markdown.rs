@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::{
     results::{Measured, Results},
-    targets::{Target, targets},
+    targets::{REFERENCE_FLOOR, Target, targets},
 };
 use crate::cost::{contestant::Kind, report::Figures};
 
@@ -90,14 +90,21 @@ fn write_setting(text: &mut String, results: &Results) -> fmt::Result {
 }
 
 fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
-    writeln!(text, "| figure | target | measured | |")?;
-    writeln!(text, "| --- | ---: | ---: | --- |")?;
+    writeln!(
+        text,
+        "Costs as a multiple of the floor, and beside it what a packet takes over the floor with what \
+         the target leaves for it where the floor is {REFERENCE_FLOOR:.0} ns, for which the targets were \
+         set.\n\n\
+         | figure | target | measured | | over the floor | left by the target |\n\
+         | --- | ---: | ---: | --- | ---: | ---: |"
+    )?;
     for target in targets(results) {
         let Target {
             what,
             unit,
             most,
             found,
+            over_floor,
         } = &target;
         let unit = if unit.is_empty() { "x" } else { unit };
         let found = found.map_or_else(String::new, |found| format!("{} {unit}", short(found)));
@@ -106,7 +113,14 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
             Some(false) => "**missed**",
             None => "not measured",
         };
-        writeln!(text, "| {what} | {most} {unit} | {found} | {verdict} |")?;
+        let nanoseconds =
+            |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.0} ns"));
+        writeln!(
+            text,
+            "| {what} | {most} {unit} | {found} | {verdict} | {} | {} |",
+            nanoseconds(*over_floor),
+            nanoseconds(target.allowance())
+        )?;
     }
     Ok(())
 }
@@ -145,19 +159,24 @@ fn cost(figures: &Figures) -> String {
 }
 
 fn write_compiler(text: &mut String, results: &Results) -> fmt::Result {
-    writeln!(text, "| case | compiled in s | image in MB |")?;
-    writeln!(text, "| --- | ---: | ---: |")?;
+    writeln!(
+        text,
+        "| case | compiled in s | image in MB | expected ns | measured over the floor |\n\
+         | --- | ---: | ---: | ---: | ---: |"
+    )?;
     for measured in &results.measured {
-        if let Some(image) = measured
-            .figures(Kind::Firewall)
-            .and_then(|figures| figures.loading.image)
-        {
+        let Some(figures) = measured.figures(Kind::Firewall) else {
+            continue;
+        };
+        if let Some(image) = figures.loading.image {
             writeln!(
                 text,
-                "| {} | {:.4} | {:.3} |",
+                "| {} | {:.4} | {:.3} | {} | {:.0} |",
                 measured.report.case,
                 image.compile_seconds,
-                image.bytes as f64 / 1e6
+                image.bytes as f64 / 1e6,
+                image.expected_nanoseconds,
+                figures.on_the_way.over_floor.median
             )?;
         }
     }

@@ -17,13 +17,38 @@ pub struct Target {
     pub most: f64,
     /// What it is; `None` when it was not measured.
     pub found: Option<f64>,
+    /// Of a multiple of the floor, the nanoseconds over the floor, if it was measured.
+    pub over_floor: Option<f64>,
 }
 
+/// The nanoseconds of the floor on the machine that the multiples were set for. On one with another
+/// floor the same multiple leaves another time for judging a packet.
+pub const REFERENCE_FLOOR: f64 = 167.0;
+
 impl Target {
+    fn new(what: &str, unit: &'static str, most: f64, found: Option<f64>) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            most,
+            found,
+            over_floor: None,
+        }
+    }
+
     /// Whether it is what it should be; `None` when it was not measured.
     #[must_use]
     pub fn is_met(&self) -> Option<bool> {
         self.found.map(|found| found <= self.most)
+    }
+
+    /// The nanoseconds over the floor that the target leaves where the floor is
+    /// [`REFERENCE_FLOOR`]; `None` when it is no multiple of the floor.
+    #[must_use]
+    pub fn allowance(&self) -> Option<f64> {
+        self.unit
+            .is_empty()
+            .then_some((self.most - 1.0) * REFERENCE_FLOOR)
     }
 }
 
@@ -34,7 +59,15 @@ const MEGABYTE: f64 = 1e6;
 #[must_use]
 pub fn targets(results: &Results) -> Vec<Target> {
     let figures = |group, size| results.own(group, size);
-    let costs = |group, size| -> Vec<f64> { figures(group, size).map(times_floor).collect() };
+    let cost = |what, most, group, size, of: fn(&[f64]) -> Option<f64>| {
+        let over =
+            |value: fn(&Figures) -> f64| of(&figures(group, size).map(value).collect::<Vec<_>>());
+        Target {
+            found: over(|figures| figures.on_the_way.times_floor.median),
+            over_floor: over(|figures| figures.on_the_way.over_floor.median),
+            ..Target::new(what, "", most, None)
+        }
+    };
     let loads = |group, size, value: fn(&Loading) -> f64| {
         let values = figures(group, size).map(|figures| value(&figures.loading));
         worst(&values.collect::<Vec<_>>())
@@ -46,57 +79,46 @@ pub fn targets(results: &Results) -> Vec<Target> {
     let compiled = |image: &ImageFacts| image.compile_seconds;
     let reload = results.reload.as_ref();
     let million = 1_000_000;
-    let rows = [
-        ("ten rules", "", 1.25, mean(&costs(Group::TenRules, 10))),
-        (
+    vec![
+        cost("ten rules", 1.25, Group::TenRules, 10, mean),
+        cost(
             "1,000 rules, mean of the sets",
-            "",
             1.5,
-            mean(&costs(Group::RuleSets, 1000)),
+            Group::RuleSets,
+            1000,
+            mean,
         ),
-        (
+        cost(
             "10,000 rules, mean of the sets",
-            "",
             2.0,
-            mean(&costs(Group::RuleSets, 10_000)),
+            Group::RuleSets,
+            10_000,
+            mean,
         ),
-        (
+        cost(
             "10,000 rules, worst of the sets",
-            "",
             2.8,
-            worst(&costs(Group::RuleSets, 10_000)),
+            Group::RuleSets,
+            10_000,
+            worst,
         ),
-        (
+        cost(
             "100,000 rules, worst of the sets",
-            "",
             3.3,
-            worst(&costs(Group::RuleSets, 100_000)),
+            Group::RuleSets,
+            100_000,
+            worst,
         ),
-        (
-            "1,000 addresses",
-            "",
-            1.25,
-            mean(&costs(Group::Addresses, 1000)),
-        ),
-        (
-            "100,000 addresses",
-            "",
-            1.6,
-            mean(&costs(Group::Addresses, 100_000)),
-        ),
-        (
-            "1,000,000 prefixes",
-            "",
-            1.9,
-            mean(&costs(Group::Prefixes, million)),
-        ),
-        (
+        cost("1,000 addresses", 1.25, Group::Addresses, 1000, mean),
+        cost("100,000 addresses", 1.6, Group::Addresses, 100_000, mean),
+        cost("1,000,000 prefixes", 1.9, Group::Prefixes, million, mean),
+        Target::new(
             "1,000,000 addresses from the file to in force, CPU time",
             "s",
             0.6,
             loads(Group::Addresses, million, |load| load.cpu_seconds),
         ),
-        (
+        Target::new(
             "1,000,000 addresses, memory of all maps",
             "MB",
             10.0,
@@ -104,50 +126,37 @@ pub fn targets(results: &Results) -> Vec<Target> {
                 load.memory() as f64 / MEGABYTE
             }),
         ),
-        (
+        Target::new(
             "10,000 rules compiled, worst of the sets",
             "s",
             0.15,
             images(10_000, compiled),
         ),
-        (
+        Target::new(
             "100,000 rules compiled, worst of the sets",
             "s",
             3.0,
             images(100_000, compiled),
         ),
-        (
+        Target::new(
             "image of 100,000 rules, worst of the sets",
             "MB",
             32.0,
             images(100_000, |image| image.bytes as f64 / MEGABYTE),
         ),
-        (
+        Target::new(
             "reload of 100,000 prefixes, from the files to the switch",
             "ms",
             50.0,
             reload.map(|reload| reload.logged.median * 1e3),
         ),
-        (
+        Target::new(
             "packets let through, or not judged, in reloads",
             "packets",
             0.0,
             reload.map(|reload| (reload.passed + reload.unjudged) as f64),
         ),
-    ];
-    rows.into_iter()
-        .map(|(what, unit, most, found)| Target {
-            what: what.to_owned(),
-            unit,
-            most,
-            found,
-        })
-        .collect()
-}
-
-/// The cost of a packet as a multiple of the floor.
-fn times_floor(figures: &Figures) -> f64 {
-    figures.on_the_way.times_floor.median
+    ]
 }
 
 fn mean(values: &[f64]) -> Option<f64> {
@@ -164,15 +173,12 @@ mod tests {
 
     #[test]
     fn a_target_is_met_missed_or_not_measured() {
-        let target = |found| Target {
-            what: String::new(),
-            unit: "",
-            most: 2.0,
-            found,
-        };
+        let target = |found| Target::new("", "", 2.0, found);
         assert_eq!(target(Some(2.0)).is_met(), Some(true));
         assert_eq!(target(Some(2.1)).is_met(), Some(false));
         assert_eq!(target(None).is_met(), None);
+        assert_eq!(target(None).allowance(), Some(167.0));
+        assert_eq!(Target::new("", "s", 2.0, None).allowance(), None);
         assert_eq!((mean(&[]), worst(&[])), (None, None));
         assert_eq!(
             (mean(&[1.0, 3.0]), worst(&[1.0, 3.0])),
