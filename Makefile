@@ -1,6 +1,6 @@
 # One command for each thing; `make help` lists them.
 
-.PHONY: help setup build test demo vm-test soak fuzz miri bench bench-quick lint clean
+.PHONY: help setup build install uninstall test demo vm-test soak fuzz miri bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -15,6 +15,8 @@ help:
 	@echo 'make bench    measure what packets cost, beside other firewalls, in some ten minutes (root)'
 	@echo 'make bench-quick  the same with less, in under three minutes (root)'
 	@echo 'make build    build target/release/firewall'
+	@echo 'make install  copy it with its systemd unit, examples and fail2ban action; PREFIX=/usr/local DESTDIR='
+	@echo 'make uninstall  remove what install copied'
 	@echo 'make setup    install what the others need and is missing; each calls it itself'
 	@echo 'make lint     check formatting and lints'
 	@echo 'make clean    remove what was built'
@@ -25,6 +27,16 @@ setup:
 build:
 	@scripts/setup.sh build
 	$(CARGO) build --release --locked -p firewall
+
+# Nothing is built here, so that root need not build.
+install: PREFIX ?= /usr/local
+install: BINARY ?= $${CARGO_TARGET_DIR:-target}/release/firewall
+install:
+	@scripts/install.sh "$(PREFIX)" "$(DESTDIR)" "$(BINARY)"
+
+uninstall: PREFIX ?= /usr/local
+uninstall:
+	@scripts/install.sh --remove "$(PREFIX)" "$(DESTDIR)"
 
 demo:
 	@scripts/need-root.sh demo 'making network namespaces and loading an XDP program needs root'

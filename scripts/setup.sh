@@ -165,6 +165,14 @@ test_commands() {
                     "run \`apt-get install ${pair#*:}\` as root"
         done
         fail2ban
+        # It is only run in namespaces of a test, and not made process 1 of this machine.
+        [ -x /lib/systemd/systemd ] || install_packages systemd systemd ||
+            fail "systemd is missing" "run \`apt-get install systemd\` as root"
+        for pair in nsenter:util-linux make:make; do
+            has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
+                fail "the command \`${pair%:*}\` is missing" \
+                    "run \`apt-get install ${pair#*:}\` as root"
+        done
     fi
 }
 

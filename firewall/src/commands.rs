@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::runtime;
+
 use crate::{
     bans::MaxBans,
     budget::Budget,
@@ -14,10 +16,12 @@ use crate::{
     control::{self, Answer, Request},
     daemon,
     error::Error,
-    kernel::{host, program::Object},
+    found::Found,
+    kernel::{host, info, program::Object},
     loaded,
     lock::{self, Lock},
     lockout::Caller,
+    on_threads, privileges,
     text::tell,
     unload,
 };
@@ -40,7 +44,7 @@ pub(crate) struct Terms {
 }
 
 /// Brings a rule file into force: as the daemon, or by the daemon that runs.
-pub(crate) async fn apply(
+pub(crate) fn apply(
     config: &Config,
     file: PathBuf,
     terms: Terms,
@@ -56,7 +60,14 @@ pub(crate) async fn apply(
         caller,
         wait: terms.wait,
     };
-    match lock_or_answer(config, &request).await? {
+    // One thread, which may give up privileges for all that follow.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let reached = runtime.block_on(lock_or_answer(config, &request))?;
+    drop(runtime);
+    match reached {
         Reached::Daemon(message) => {
             tell(&message);
             if terms.max_bans.is_some() {
@@ -77,7 +88,16 @@ pub(crate) async fn apply(
                     force: terms.force,
                 },
             };
-            daemon::run(config, lock, first, terms.max_bans, object).await
+            let beginning = daemon::Beginning {
+                lock,
+                found: Found::open(&config.pins)?,
+                first,
+                max_bans: terms.max_bans,
+                object,
+            };
+            info::note_program_names();
+            privileges::reduce()?;
+            on_threads(daemon::run(config, beginning))
         }
     }
 }

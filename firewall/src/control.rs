@@ -21,9 +21,11 @@
 //! SSH session that must not be cut off.
 //!
 //! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
-//! for people. The socket has mode 0600, and the daemon answers only root and its
-//! own user. All but `ping` are carried out one after the other; `ping` is
-//! answered meanwhile.
+//! for people. The socket has mode 0600, and others than root and the daemon's own user are told so by
+//! the kernel's word for who they are. All but `ping`, `ban` and `unban` are carried out one after the
+//! other; those are answered meanwhile.
+
+mod connections;
 
 use std::{
     fs::Permissions, io, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc,
@@ -38,6 +40,8 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+
+use self::connections::{Connection, Connections};
 
 use crate::{
     bans::desk::{Asked, Desk, Outcome},
@@ -61,8 +65,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the end waits for clients to take their answers.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The most connections at a time.
-const MAX_CONNECTIONS: usize = 16;
+/// The most orders that wait or are carried out at a time.
+const MAX_ORDERS: usize = 16;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +184,9 @@ pub(crate) enum ControlError {
         /// Why.
         source: io::Error,
     },
+    /// The daemon does not take orders from this user; this is what it says.
+    #[error("{0}")]
+    Refused(String),
     /// The daemon does not answer.
     #[error("the daemon does not answer at `{}`", socket.display())]
     NoAnswer {
@@ -213,7 +220,19 @@ pub(crate) fn listen(places: &Places) -> io::Result<UnixListener> {
 /// The serving of connections.
 pub(crate) struct Server {
     accepting: JoinHandle<()>,
+    /// Told of nothing, and closed when every connection is.
+    closed: mpsc::Receiver<()>,
+}
+
+/// What connections are served with.
+#[derive(Clone)]
+struct Service {
+    orders: mpsc::Sender<Order>,
     places: Arc<Semaphore>,
+    in_force: watch::Receiver<Option<InForce>>,
+    bans: Desk,
+    /// Held by each connection.
+    _open: mpsc::Sender<()>,
 }
 
 impl Server {
@@ -225,31 +244,31 @@ impl Server {
         in_force: watch::Receiver<Option<InForce>>,
         bans: Desk,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let serving = accept(listener, Arc::clone(&places), orders, in_force, bans);
-        let accepting = tokio::spawn(serving);
-        Self { accepting, places }
+        let (open, closed) = mpsc::channel(1);
+        let service = Service {
+            orders,
+            places: Arc::new(Semaphore::new(MAX_ORDERS)),
+            in_force,
+            bans,
+            _open: open,
+        };
+        let accepting = tokio::spawn(accept(listener, service));
+        Self { accepting, closed }
     }
 
     /// Accepts no more connections, and waits until those that there are have their answers.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         self.accepting.abort();
         // The socket is closed once the task is gone.
         let _ = self.accepting.await;
         // A client that does not read its answer is left to itself.
-        let _ = timeout(LAST_WORDS, self.places.acquire_many(MAX_CONNECTIONS as u32)).await;
+        let _ = timeout(LAST_WORDS, self.closed.recv()).await;
     }
 }
 
-async fn accept(
-    listener: UnixListener,
-    places: Arc<Semaphore>,
-    orders: mpsc::Sender<Order>,
-    in_force: watch::Receiver<Option<InForce>>,
-    bans: Desk,
-) {
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+async fn accept(listener: UnixListener, service: Service) {
+    let connections = Connections::default();
+    loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -259,44 +278,64 @@ async fn accept(
                 continue;
             }
         };
-        let orders = orders.clone();
-        let in_force = in_force.clone();
-        let bans = bans.clone();
-        tokio::spawn(async move {
-            if let Err(error) = converse(stream, &orders, &in_force, &bans).await {
+        match stream.peer_cred() {
+            Ok(peer) if may_ask(peer.uid()) => {}
+            Ok(peer) => {
+                refuse(&stream, peer.uid());
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "it is not known who asks: not answered");
+                continue;
+            }
+        }
+        let service = service.clone();
+        let serving = connections.serve(|connection| async move {
+            if let Err(error) = converse(stream, &service, &connection).await {
                 tracing::debug!(%error, "a control connection broke off");
             }
-            drop(place);
         });
+        serving.await;
+    }
+}
+
+fn may_ask(user: u32) -> bool {
+    user == 0 || user == nix::unistd::geteuid().as_raw()
+}
+
+/// Says no to a user, without waiting for anything.
+fn refuse(stream: &UnixStream, user: u32) {
+    tracing::debug!("user {user} was refused at the control socket");
+    let answer = Answer::Failed {
+        message: format!("error: the daemon takes orders of root alone, not of user {user}"),
+    };
+    if let Ok(line) = serde_json::to_string(&answer) {
+        // The line fits the buffer of a new connection; whoever is gone misses it.
+        let _ = stream.try_write((line + "\n").as_bytes());
     }
 }
 
 async fn converse(
     mut stream: UnixStream,
-    orders: &mpsc::Sender<Order>,
-    in_force: &watch::Receiver<Option<InForce>>,
-    bans: &Desk,
+    service: &Service,
+    connection: &Connection,
 ) -> io::Result<()> {
-    let peer = stream.peer_cred()?.uid();
-    if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
     loop {
         let mut goes_on = false;
         let answer = match serde_json::from_str(&line) {
-            Ok(Request::Ping) => Answer::alive(in_force.borrow().as_ref()),
+            Ok(Request::Ping) => Answer::alive(service.in_force.borrow().as_ref()),
             Ok(Request::Ban { bans: asked }) => {
                 goes_on = true;
-                bans.ban(&asked).await
+                service.bans.ban(&asked).await
             }
             Ok(Request::Unban { prefixes }) => {
                 goes_on = true;
-                bans.unban(&prefixes).await
+                service.bans.unban(&prefixes).await
             }
-            Ok(request) => carry_out(request, orders).await,
+            Ok(request) => carry_out(request, service, connection).await,
             Err(error) => Answer::Failed {
                 message: format!("the request was not understood: {error}"),
             },
@@ -310,9 +349,17 @@ async fn converse(
     }
 }
 
-async fn carry_out(request: Request, orders: &mpsc::Sender<Order>) -> Answer {
+/// Hands an order to the daemon, if not too many wait already. From then on the connection stays,
+/// however many others come.
+async fn carry_out(request: Request, service: &Service, connection: &Connection) -> Answer {
+    let Ok(_place) = service.places.try_acquire() else {
+        return Answer::Failed {
+            message: format!("error: {MAX_ORDERS} orders wait already\nhelp: ask again later"),
+        };
+    };
+    connection.keep();
     let (answer, answered) = oneshot::channel();
-    match orders.send(Order { request, answer }).await {
+    match service.orders.send(Order { request, answer }).await {
         Ok(()) => answered.await.unwrap_or(Answer::Ending),
         Err(_ended) => Answer::Ending,
     }
@@ -374,7 +421,14 @@ impl Client {
             let line = serde_json::to_string(request)? + "\n";
             timeout(PATIENCE, self.stream.write_all(line.as_bytes())).await?
         };
-        sent.await.map_err(|error| self.failed(error))
+        let Err(error) = sent.await else {
+            return Ok(());
+        };
+        // Who is refused may find the other end closed already, and the reason before its end.
+        match timeout(PATIENCE, self.receive()).await {
+            Ok(Ok(Answer::Failed { message })) => Err(ControlError::Refused(message)),
+            Ok(_) | Err(_) => Err(self.failed(error)),
+        }
     }
 
     /// Waits for the next answer.

@@ -40,6 +40,7 @@ use crate::{
     lock::Lock,
     plan::{self, Occupied, Present, Target, Wanted},
     progress::Progress,
+    readiness,
     ready::Ready,
     rule_tests,
     selection::Accepted,
@@ -66,19 +67,34 @@ pub(crate) struct Change {
     pub(crate) asked: Asked,
 }
 
-/// Brings `first` into force, serves signals and requests until told to end, and unloads.
+/// What a daemon begins with.
+pub(crate) struct Beginning {
+    /// The right to be the daemon.
+    pub(crate) lock: Lock,
+    /// What an earlier process left.
+    pub(crate) found: Found,
+    /// The first rule file.
+    pub(crate) first: Change,
+    /// The most bans, where it was said.
+    pub(crate) max_bans: Option<MaxBans>,
+    /// The programs.
+    pub(crate) object: Object,
+}
+
+/// Brings the first rules into force, serves signals and requests until told to end, and unloads.
 ///
 /// # Errors
 ///
 /// When the first rules cannot be brought into force, in which case nothing stays that was not
 /// there before; or when something could not be unloaded at the end.
-pub(crate) async fn run(
-    config: &Config,
-    lock: Lock,
-    first: Change,
-    max_bans: Option<MaxBans>,
-    object: Object,
-) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Error> {
+    let Beginning {
+        lock,
+        found,
+        first,
+        max_bans,
+        object,
+    } = beginning;
     let in_force = watch::Sender::new(None);
     let bans = Desk::new();
     let mut events = Events::receive(config, in_force.subscribe(), bans.clone())?;
@@ -89,6 +105,7 @@ pub(crate) async fn run(
         budget: first.budget,
         max_bans,
         bans,
+        found: Some(found),
         filter: None,
         rules: None,
         previous: None,
@@ -102,6 +119,7 @@ pub(crate) async fn run(
     let end = match daemon.begin(first).await {
         Ok(outcome) => {
             daemon.report(&outcome);
+            readiness::ready();
             daemon.serve(&mut events).await
         }
         Err(error) => {
@@ -111,6 +129,7 @@ pub(crate) async fn run(
             return Err(error);
         }
     };
+    readiness::stopping();
     let ended = daemon.end(lock);
     let outcome = match end {
         End::Told => Ok(()),
@@ -193,6 +212,8 @@ struct Daemon {
     budget: Budget,
     max_bans: Option<MaxBans>,
     bans: Desk,
+    /// What an earlier process left, until rules are in force.
+    found: Option<Found>,
     filter: Option<Filter>,
     /// What is in force, when this process read it.
     rules: Option<Rules>,
@@ -289,8 +310,11 @@ impl Daemon {
 
     /// Brings a file into force, and logs what came of it.
     async fn change(&mut self, change: Change) -> Answer {
+        readiness::reloading();
         let changed = self.bring_into_force(change).await;
-        self.answer(changed)
+        let answer = self.answer(changed);
+        readiness::ready();
+        answer
     }
 
     /// Logs what came of a change, for an answer.
@@ -308,12 +332,11 @@ impl Daemon {
                     .filter
                     .as_ref()
                     .map(|filter| filter.metadata().generation);
-                tracing::error!(
-                    "{}; {} in force",
-                    Causes(&error),
-                    generation
-                        .map_or_else(|| "nothing is".into(), |g| format!("generation {g} stays"))
-                );
+                let stays = generation
+                    .map_or_else(|| "nothing is".into(), |g| format!("generation {g} stays"));
+                let message = format!("{}; {stays} in force", Causes(&error));
+                tracing::error!("{message}");
+                readiness::status(&message);
                 Answer::Failed {
                     message: error.report(),
                 }
@@ -324,6 +347,7 @@ impl Daemon {
     /// Logs what has come into force, and on which condition; the same for whoever asked for it.
     fn report(&self, outcome: &Outcome) -> String {
         tracing::info!("{outcome}");
+        readiness::status(&outcome.in_short());
         let mut told = outcome.to_string();
         if let Some(deadline) = self.confirm_by {
             let previous = self.filter.as_ref().and_then(Filter::previous);
@@ -344,10 +368,7 @@ impl Daemon {
         for warning in &file.warnings {
             tracing::warn!("{}", source::in_one_line(warning));
         }
-        let found = match &self.filter {
-            Some(_) => None,
-            None => Some(Found::open(&self.config.pins)?),
-        };
+        let found = self.found.take();
         let accepted = self
             .accepted(&file, found.as_ref())
             .with_absent(change.wait);
@@ -641,7 +662,7 @@ fn explained(error: FilterError, examined: &Examined) -> Error {
 
 fn occupied_by(occupied: Occupied) -> Error {
     Error::Occupied {
-        name: info::program_name(occupied.program).unwrap_or_else(|| "?".into()),
+        program: info::program_words(occupied.program),
         occupied,
     }
 }
@@ -746,6 +767,13 @@ impl Outcome {
                 switch_ms: timing.switch.into(),
             },
         }
+    }
+}
+
+impl Outcome {
+    fn in_short(&self) -> String {
+        let rules = counted(self.rules, "rule");
+        format!("generation {} in force: {rules}", self.generation)
     }
 }
 

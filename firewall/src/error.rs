@@ -21,6 +21,7 @@ use crate::{
     lock::LockError,
     lockout::LockoutError,
     plan::Occupied,
+    privileges::PrivilegesError,
     rule_tests::TestsError,
     source::{self, SourceError},
     unload::UnloadError,
@@ -51,12 +52,12 @@ pub(crate) enum Error {
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     /// An interface has somebody else's program.
-    #[error("{occupied}: `{name}`, id {}", occupied.program)]
+    #[error("{occupied}: {program}")]
     Occupied {
         /// The interface and the kernel's number for the program.
         occupied: Occupied,
-        /// The name of the program.
-        name: String,
+        /// What the program is called.
+        program: String,
     },
     /// What is pinned cannot be taken over.
     #[error(transparent)]
@@ -94,6 +95,9 @@ pub(crate) enum Error {
     /// The kernel does not say enough.
     #[error(transparent)]
     Info(#[from] InfoError),
+    /// The capabilities.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegesError),
     /// The run folder.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -184,6 +188,7 @@ impl Error {
             Self::Confirmation(error) => error.help(),
             Self::Lockout(_) => Some(LockoutError::HELP.into()),
             Self::Bans(error) => error.help(),
+            Self::Lock(error) => error.help(),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
@@ -200,9 +205,9 @@ impl Error {
             | Self::Attachment(_)
             | Self::Unload(_)
             | Self::Info(_)
-            | Self::Lock(_)
+            | Self::Privileges(_)
             | Self::Socket(_)
-            | Self::Control(ControlError::NoAnswer { .. })
+            | Self::Control(ControlError::NoAnswer { .. } | ControlError::Refused(_))
             | Self::Checked { .. }
             | Self::Runtime(_)
             | Self::Signals(_)
@@ -233,7 +238,7 @@ impl Error {
 
     /// The error as the user reads it: diagnostics, message with its causes, help.
     pub(crate) fn report(&self) -> String {
-        if let Self::Answered(report) = self {
+        if let Self::Answered(report) | Self::Control(ControlError::Refused(report)) = self {
             return report.clone();
         }
         let mut report = String::new();

@@ -30,18 +30,44 @@ impl Places {
     }
 }
 
-/// A file operation in the run folder failed.
+/// Why the run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use `{}`", path.display())]
-pub(crate) struct LockError {
-    path: PathBuf,
-    source: io::Error,
+pub(crate) enum LockError {
+    /// A file operation in it failed.
+    #[error("cannot use `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others could put their files in the place of ours.
+    #[error("`{}` is not for root alone: user {owner} has it, with mode {mode:04o}", path.display())]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Its mode.
+        mode: u32,
+    },
 }
 
 impl LockError {
     fn new(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self { path, source }
+        move |source| Self::File { path, source }
+    }
+
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::File { .. } => None,
+            Self::Shared { path, .. } => Some(format!(
+                "`chown root {0} && chmod go-w {0}`, or name another folder with `--run-dir`",
+                path.display()
+            )),
+        }
     }
 }
 
@@ -56,9 +82,10 @@ impl Lock {
     pub(crate) fn acquire(places: &Places) -> Result<Option<Self>, LockError> {
         DirBuilder::new()
             .recursive(true)
-            .mode(0o755)
+            .mode(0o700)
             .create(&places.folder)
             .map_err(LockError::new(&places.folder))?;
+        require_unshared(&places.folder)?;
         let failed = || LockError::new(&places.lock);
         loop {
             let mut file = OpenOptions::new()
@@ -66,6 +93,7 @@ impl Lock {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW)
                 .open(&places.lock)
                 .map_err(failed())?;
             match file.try_lock() {
@@ -103,6 +131,21 @@ pub(crate) fn holder(places: &Places) -> Option<u32> {
     fs::read_to_string(&places.lock).ok()?.trim().parse().ok()
 }
 
+/// Checks that nobody else can write to the folder.
+fn require_unshared(folder: &Path) -> Result<(), LockError> {
+    let found = fs::metadata(folder).map_err(LockError::new(folder))?;
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    let is_ours = owner == 0 || owner == nix::unistd::geteuid().as_raw();
+    if is_ours && mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(LockError::Shared {
+        path: folder.to_owned(),
+        owner,
+        mode,
+    })
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
         return false;
@@ -112,7 +155,30 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let places = Places::new(&folder, "default");
+        let acquire = |mode| {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            Lock::acquire(&places).map(|lock| std::mem::forget(lock.unwrap()))
+        };
+        for mode in [0o777, 0o720, 0o1777] {
+            let error = acquire(mode).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("{mode:04o}")),
+                "{error}"
+            );
+            assert!(error.help().unwrap().contains("chmod go-w"));
+        }
+        acquire(0o755).unwrap();
+    }
 
     #[test]
     fn there_is_one_holder_at_a_time_and_nothing_is_left() {

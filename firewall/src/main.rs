@@ -18,6 +18,7 @@ mod doctor;
 mod earlier;
 mod error;
 mod explain;
+mod files;
 mod filter;
 mod found;
 mod generation;
@@ -32,7 +33,9 @@ mod loaded;
 mod lock;
 mod lockout;
 mod plan;
+mod privileges;
 mod progress;
+mod readiness;
 mod ready;
 mod rule_tests;
 mod selection;
@@ -52,6 +55,8 @@ use std::{
     process::ExitCode,
 };
 
+use nix::sys::stat::{Mode, umask};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -74,17 +79,17 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, Error> {
     let (config, command) = cli::parse().map_err(Error::CurrentFolder)?;
     log_to_stderr();
-    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
-    let outcome = runtime.block_on(carry_out(&config, command));
-    // A compilation that was given up must not hold the process.
-    runtime.shutdown_background();
-    outcome
+    // What is made is for its owner alone, from the moment that it is there.
+    umask(Mode::from_bits_truncate(0o077));
+    carry_out(&config, command)
 }
 
-async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
+fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Diff(options) => return Ok(diff::run(options).await),
-        Command::Doctor { interface, json } => return Ok(doctor::run(&interface, json).await),
+        Command::Diff(options) => return on_threads(async { Ok(diff::run(options).await) }),
+        Command::Doctor { interface, json } => {
+            return on_threads(async { Ok(doctor::run(&interface, json).await) });
+        }
         Command::Apply {
             file,
             max_memory,
@@ -101,21 +106,30 @@ async fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error>
                 wait,
                 max_bans,
             };
-            commands::apply(config, file, terms, object.as_deref()).await?;
+            commands::apply(config, file, terms, object.as_deref())?;
         }
-        Command::Check { file, options } => check::run(file, options).await?,
-        Command::Reload { force } => commands::reload(config, force).await?,
-        Command::Confirm => commands::confirm(config).await?,
-        Command::Rollback { force } => commands::rollback(config, force).await?,
-        Command::Status { json } => status::run(config, json).await?,
-        Command::Counters { json, watch } => counters::run(config, json, watch).await?,
-        Command::Explain(question) => explain::run(config, question).await?,
-        Command::Ban(options) => bans::command::ban(config, options).await?,
-        Command::Unban(options) => bans::command::unban(config, options).await?,
+        Command::Check { file, options } => on_threads(check::run(file, options))?,
+        Command::Reload { force } => on_threads(commands::reload(config, force))?,
+        Command::Confirm => on_threads(commands::confirm(config))?,
+        Command::Rollback { force } => on_threads(commands::rollback(config, force))?,
+        Command::Status { json } => on_threads(status::run(config, json))?,
+        Command::Counters { json, watch } => on_threads(counters::run(config, json, watch))?,
+        Command::Explain(question) => on_threads(explain::run(config, question))?,
+        Command::Ban(options) => on_threads(bans::command::ban(config, options))?,
+        Command::Unban(options) => on_threads(bans::command::unban(config, options))?,
         Command::Bans { json } => bans::listing::run(config, json)?,
-        Command::Unload => commands::unload(config).await?,
+        Command::Unload => on_threads(commands::unload(config))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does work on as many threads as there are CPUs.
+pub(crate) fn on_threads<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = Runtime::new().map_err(Error::Runtime)?;
+    let outcome = runtime.block_on(work);
+    // A compilation that was given up must not hold the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Logs to stderr what `FIREWALL_LOG` asks for, `info` and above without it.

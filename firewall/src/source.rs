@@ -1,8 +1,7 @@
 //! Rule files, and the list files and captures they name, from the disk to a rule set.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -17,13 +16,17 @@ use rules::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{progress::Progress, text};
+use crate::{
+    files::{self, Folder},
+    progress::Progress,
+    text,
+};
 
 /// The most bytes of a rule file.
 const MAX_RULE_FILE: u64 = 64 << 20;
 
-/// The most bytes of a list file or a capture.
-const MAX_LIST_FILE: u64 = 1 << 30;
+/// The most bytes of all list files and captures of a rule file.
+const MAX_LIST_FILES: u64 = 1 << 30;
 
 /// A rule file that can be used.
 #[derive(Clone)]
@@ -116,7 +119,7 @@ fn load_by<T>(
 ) -> Result<(RuleFile, T), SourceError> {
     progress.at(format!("reading `{}`", path.display()));
     let begin = Instant::now();
-    let bytes = read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
+    let bytes = files::read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -126,16 +129,19 @@ fn load_by<T>(
     let begin = Instant::now();
     let source = Arc::new(Source::new(path.display().to_string(), bytes));
     let mut read_lists = Duration::ZERO;
+    let folder = Folder::of(path);
+    let mut left = MAX_LIST_FILES;
     let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
     parsing(path);
     let (loaded, more) = parse(&source, &mut |name| {
         let begin = Instant::now();
-        let path = beside(path, name);
+        let path = folder.path(name);
         progress.at(format!("reading `{}`", path.display()));
-        let list = read_list(&path)?;
+        let bytes = folder.read(name, left)?;
+        left = left.saturating_sub(bytes.len() as u64);
         read_lists += begin.elapsed();
         parsing(&path);
-        Ok(list)
+        Ok(Source::new(path.display().to_string(), bytes))
     })
     .map_err(|diagnostics| SourceError::Invalid {
         path: path.to_owned(),
@@ -152,17 +158,6 @@ fn load_by<T>(
         parse: begin.elapsed().saturating_sub(read_lists),
     };
     Ok((file, more))
-}
-
-/// The path of a file that a rule file names.
-fn beside(rules: &Path, name: &str) -> PathBuf {
-    rules.parent().unwrap_or(Path::new("")).join(name)
-}
-
-/// Reads a list file or a capture.
-fn read_list(path: &Path) -> io::Result<Source> {
-    let bytes = read(path, MAX_LIST_FILE)?;
-    Ok(Source::new(path.display().to_string(), bytes))
 }
 
 /// Diagnostics as a reader at a terminal wants them.
@@ -207,39 +202,6 @@ pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
     }
 }
 
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        let message = format!("longer than {limit} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(bytes)
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_read_up_to_their_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("list");
-        std::fs::write(&path, b"12345").unwrap();
-        assert_eq!(read(&path, 5).unwrap(), b"12345");
-        let error = read(&path, 4).unwrap_err();
-        assert_eq!(error.to_string(), "longer than 4 bytes");
-        assert_eq!(
-            read(folder.path(), 4).unwrap_err().kind(),
-            io::ErrorKind::IsADirectory
-        );
-    }
 }

@@ -57,14 +57,12 @@ pub(crate) enum Reason {
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     /// It has somebody else's program.
-    #[error("interface `{interface}` already has an XDP program: `{name}`, id {id}")]
+    #[error("interface `{interface}` already has an XDP program: {program}")]
     Occupied {
         /// The interface.
         interface: String,
-        /// The name of the program.
-        name: String,
-        /// The kernel's number for it.
-        id: u32,
+        /// What the program is called.
+        program: String,
     },
     /// The kernel refuses.
     #[error("{error}")]

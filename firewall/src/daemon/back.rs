@@ -18,7 +18,6 @@ use crate::{
     earlier::{Again, Earlier},
     error::{Causes, Error},
     filter::{Filter, Timing},
-    found::Found,
     generation::{Generation, Metadata},
     plan::Occupied,
     progress::Progress,
@@ -41,9 +40,9 @@ impl Daemon {
     /// Brings the first rules into force, unless what is loaded waits for its confirmation: then
     /// that stays, or, when its time is over, gives way to what was before.
     pub(super) async fn begin(&mut self, first: Change) -> Result<Outcome, Error> {
-        let found = Found::open(&self.config.pins)?;
-        let Some(deadline) = found.confirm_by else {
-            drop(found);
+        let waiting = self.found.take_if(|found| found.confirm_by.is_some());
+        let Some((deadline, found)) = waiting.and_then(|found| Some((found.confirm_by?, found)))
+        else {
             return self.bring_into_force(first).await;
         };
         tracing::warn!(

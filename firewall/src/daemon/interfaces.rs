@@ -190,11 +190,9 @@ impl Daemon {
             program: id,
         } in occupied
         {
-            let name = info::program_name(id).unwrap_or_else(|| "?".into());
             let reason = Reason::Occupied {
                 interface: interface.clone(),
-                name,
-                id,
+                program: info::program_words(id),
             };
             reasons.push((index, interface, reason));
         }

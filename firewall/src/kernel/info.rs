@@ -1,9 +1,11 @@
 //! What the kernel says about programs and maps.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
     path::Path,
+    sync::OnceLock,
     time::SystemTime,
 };
 
@@ -78,13 +80,37 @@ pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
     })
 }
 
-/// The name of the program with this number, if there is one.
+/// The names of the programs that there were when this process could still ask for all.
+static NAMES: OnceLock<BTreeMap<u32, String>> = OnceLock::new();
+
+/// Learns the names of all programs, before the privilege to ask for them (`CAP_SYS_ADMIN`) is given up.
+pub(crate) fn note_program_names() {
+    NAMES.get_or_init(|| {
+        let programs = loaded_programs().filter_map(Result::ok);
+        programs
+            .filter_map(|program| Some((program.id(), program.name_as_str()?.to_owned())))
+            .collect()
+    });
+}
+
+/// The name of the program with this number, if there is one and this process may know it.
 pub(crate) fn program_name(id: u32) -> Option<String> {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)?
-        .name_as_str()
-        .map(str::to_owned)
+    let noted = NAMES.get().and_then(|names| names.get(&id));
+    noted.cloned().or_else(|| {
+        loaded_programs()
+            .filter_map(Result::ok)
+            .find(|program| program.id() == id)?
+            .name_as_str()
+            .map(str::to_owned)
+    })
+}
+
+/// A program as a message names it: by its name, if this process may know it, and its number.
+pub(crate) fn program_words(id: u32) -> String {
+    match program_name(id) {
+        Some(name) => format!("`{name}`, id {id}"),
+        None => format!("id {id}"),
+    }
 }
 
 /// The number of the link that holds the program on the interface of this index; `None` when there

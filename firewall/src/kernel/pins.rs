@@ -21,8 +21,12 @@
 //! in interface names `.` becomes `%2E` and `%` becomes `%25`.
 
 use std::{
-    fs, io,
-    os::fd::{BorrowedFd, OwnedFd},
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -31,6 +35,9 @@ use crate::generation::Generation;
 
 /// The folder of all instances.
 const HOUSE: &str = "firewall";
+
+/// The mode of both folders.
+const FOR_OWNER: u32 = 0o700;
 
 const LINK_PREFIX: &str = "link-";
 
@@ -213,13 +220,21 @@ impl Pins {
         self.folder.is_dir()
     }
 
-    /// Makes the folder; whether it is new.
+    /// Makes the folder, for its owner alone; whether it is new.
     pub(crate) fn create_folder(&self) -> Result<bool, PinError> {
-        if self.exist() {
-            return Ok(false);
+        let is_new = !self.exist();
+        if is_new {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(FOR_OWNER);
+            let created = builder.create(&self.folder);
+            created.map_err(PinError::new("create", &self.folder))?;
         }
-        fs::create_dir_all(&self.folder).map_err(PinError::new("create", &self.folder))?;
-        Ok(true)
+        // Somebody else may have made them, with other modes.
+        for folder in [&self.house, &self.folder] {
+            fs::set_permissions(folder, Permissions::from_mode(FOR_OWNER))
+                .map_err(PinError::new("keep to its owner", folder))?;
+        }
+        Ok(is_new)
     }
 
     /// Removes the folder, and the folder of all instances when it was the last.

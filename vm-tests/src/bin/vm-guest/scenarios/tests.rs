@@ -18,7 +18,7 @@ use crate::firewall::PATIENCE;
 const TESTS: &str = "/tests/in_kernel";
 
 /// What runs: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 15] = [
+const RUN: [&str; 17] = [
     "bans",
     "details",
     "differential",
@@ -27,9 +27,11 @@ const RUN: [&str; 15] = [
     "life_cycle",
     "matchers",
     "neighbours",
+    "privileges",
     "refusals",
     "reload",
     "rule_tests",
+    "socket",
     "takeover",
     "unreadable",
     "verdicts",
@@ -39,7 +41,7 @@ const RUN: [&str; 15] = [
 /// What does not: it asks nothing of the kernel that the others do not, and takes minutes, or it needs
 /// files and programs that a guest does not have.
 #[cfg(test)]
-const LEFT_OUT: [&str; 15] = [
+const LEFT_OUT: [&str; 17] = [
     "blocklist",
     "captures",
     "checking",
@@ -49,12 +51,14 @@ const LEFT_OUT: [&str; 15] = [
     "examining",
     "explaining",
     "fail2ban",
+    "installation",
     "lockout",
     "long_work",
     "many_bans",
     "many_reloads",
     "nftables",
     "rule_sets",
+    "service",
 ];
 
 /// How long all of it may take: several times what it does, since machines are busy.
