@@ -6,6 +6,7 @@
 
 use std::{fs, io};
 
+use procfs::process::Process;
 use rustix::{
     io::Errno,
     thread::{
@@ -67,6 +68,16 @@ pub(crate) fn reduce() -> Result<(), PrivilegesError> {
     set_capabilities(None, sets)?;
     set_no_new_privs(true)?;
     Ok(())
+}
+
+/// The capabilities that a process can use, as the kernel tells, by their names in lower case and
+/// without `CAP_`; none when it is gone.
+pub(crate) fn of(process: u32) -> Vec<String> {
+    let process = i32::try_from(process).map_or_else(|_| None, |id| Process::new(id).ok());
+    let status = process.and_then(|process| process.status().ok());
+    let effective = CapabilitySet::from_bits_retain(status.map_or(0, |status| status.capeff));
+    let names = effective.iter_names();
+    names.map(|(name, _)| name.to_ascii_lowercase()).collect()
 }
 
 /// Takes all but `kept` out of the bounding set.

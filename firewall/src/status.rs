@@ -24,6 +24,7 @@ use crate::{
     },
     loaded::{self, Loaded},
     plan::PresentLink,
+    privileges,
     text::{Alignment, Table, bytes, counted, grouped, utc},
     times::Times,
     unattached::Unattached,
@@ -60,6 +61,8 @@ struct Daemon {
     generation: Option<Generation>,
     /// How long that took, stage by stage.
     times: Option<Times>,
+    /// The capabilities that it has.
+    capabilities: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -169,6 +172,7 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
                 pid,
                 generation,
                 times,
+                capabilities: privileges::of(pid),
             })
         }
         Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending | Answer::Bans(_))
@@ -328,14 +332,20 @@ impl Status {
             format!("instance    {}", self.instance),
             match &self.daemon {
                 Some(Daemon {
-                    pid, generation, ..
+                    pid,
+                    generation,
+                    capabilities,
+                    ..
                 }) => {
                     let state = if generation.is_some() {
                         "running"
                     } else {
                         "beginning"
                     };
-                    format!("daemon      {state}, process {pid}")
+                    format!(
+                        "daemon      {state}, process {pid}, with {}",
+                        capabilities.join(", ")
+                    )
                 }
                 None => "daemon      not running; the rules below stay in force".to_owned(),
             },

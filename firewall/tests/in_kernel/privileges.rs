@@ -8,7 +8,13 @@ use std::{
     thread,
 };
 
-use nix::sys::signal::Signal;
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::{
+        signal::Signal,
+        stat::{self, Mode},
+    },
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities,
@@ -16,7 +22,7 @@ use rustix::thread::{
 
 use crate::{
     interfaces::{add, await_absent, await_state, ip},
-    machine::{BINARY, Daemon, Machine, Said, wait_until},
+    machine::{Daemon, Machine, Said, wait_until},
     reload::{drop_port, idle_rules, udp},
 };
 
@@ -83,6 +89,17 @@ fn every_thread_has_the_declared_capabilities_and_can_do_everything() {
         machine.apply(&rules)
     });
     assert_reduced(&daemon);
+    assert_eq!(
+        machine.status()["daemon"]["capabilities"],
+        serde_json::json!([
+            "dac_read_search",
+            "net_admin",
+            "sys_ptrace",
+            "perfmon",
+            "bpf"
+        ])
+    );
+
     // More of everything: another program, other maps, other counters.
     machine.write_file(&format!("{settings}{}", idle_rules(3000)));
     succeeds(&machine.run(["reload"]));
@@ -187,15 +204,17 @@ fn listed(folder: &Path) -> Vec<(PathBuf, u32, u32, bool)> {
 #[test]
 #[ignore = "needs root"]
 fn what_the_daemon_makes_is_for_root_alone_whatever_the_umask() {
-    for umask in ["000", "777", "022"] {
+    for umask in [0o000, 0o777, 0o022] {
         let machine = Machine::new();
         let rules = machine.write_rules("pass", &drop_port("dns", 53));
         // Made by somebody who did not think of it.
         fs::create_dir(machine.bpffs.path().join("firewall")).unwrap();
-        let mut command = machine.command("sh");
-        command.args(["-c", "umask $0; exec \"$@\"", umask, BINARY, "apply"]);
-        command.arg(&rules);
-        let mut daemon = machine.spawn(command);
+        let mut daemon = on_thread(|| {
+            // From here on the umask is the thread's own.
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            stat::umask(Mode::from_bits_truncate(umask));
+            machine.start(&rules)
+        });
         machine.await_daemon(&daemon);
         machine.write_rules("pass", &idle_rules(2000));
         succeeds(&machine.run(["apply", "--confirm", "60s", rules.to_str().unwrap()]));
