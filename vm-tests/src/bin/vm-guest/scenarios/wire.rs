@@ -144,10 +144,10 @@ impl Wire<'_> {
         if is_native(card, mtu)? {
             return Ok("native");
         }
-        self.lacks.push(format!(
-            "the card `{}` with {} queues and an MTU of {mtu} was filtered in generic mode",
-            card.id, card.queues
-        ));
+        let lacking = Feature::DriverFrags.lacking()?;
+        let lacking = lacking.with_context(|| format!("the card `{}` is not native", card.id))?;
+        self.lacks
+            .push(format!("{lacking}; so was one with an MTU of {mtu}"));
         Ok("generic")
     }
 
