@@ -145,9 +145,8 @@ impl Wire<'_> {
             return Ok("native");
         }
         let lacking = Feature::DriverFrags.lacking()?;
-        let lacking = lacking.with_context(|| format!("the card `{}` is not native", card.id))?;
         self.lacks
-            .push(format!("{lacking}; so was one with an MTU of {mtu}"));
+            .push(lacking.with_context(|| format!("the card `{}` is not native", card.id))?);
         Ok("generic")
     }
 
