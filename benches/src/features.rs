@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result};
 /// Something that newer kernels have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
+    /// Test runs of programs on packets that arrive on an interface of choice.
+    TestRunInterfaces,
     /// The count of verified instructions.
     VerifiedInstructions,
     /// Frames in several buffers, for programs that ask for them.
@@ -23,6 +25,7 @@ impl Feature {
     #[must_use]
     pub const fn since(self) -> (u32, u32) {
         match self {
+            Self::TestRunInterfaces => (5, 15),
             Self::VerifiedInstructions => (5, 16),
             Self::Frags => (5, 18),
             Self::LargeImages => (6, 1),
@@ -34,6 +37,10 @@ impl Feature {
     #[must_use]
     pub const fn without(self) -> &'static str {
         match self {
+            Self::TestRunInterfaces => {
+                "the tests of rule files run in the kernel as if packets arrived on the loopback \
+                 interface"
+            }
             Self::VerifiedInstructions => "`firewall status` does not say how many were verified",
             Self::Frags => "the driver takes only an MTU for which a frame fits in one buffer",
             Self::LargeImages => "images above 4 MiB are refused",

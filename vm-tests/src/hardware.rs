@@ -12,6 +12,7 @@ use vm_tests::{
 
 use crate::{
     machine::{Ended, Guest, Machine, System, escaped},
+    watch,
     wires::Wires,
 };
 
@@ -93,6 +94,7 @@ pub(crate) fn run(
             fs::remove_file(&disk)?;
             Ok(ended)
         }
+        Hardware::Failing => watch::run(system, terms.timeout),
     }
 }
 

@@ -13,3 +13,26 @@ pub mod wire;
 
 /// The argument of the process 1 that sends what another machine asks for, and runs no scenario.
 pub const PEER: &str = "peer";
+
+/// How a guest fails on purpose, to see that it is found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Its kernel panics.
+    Panic,
+    /// It does nothing any more.
+    Hang,
+}
+
+impl Failure {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Panic, Self::Hang];
+
+    /// The argument of its process 1.
+    #[must_use]
+    pub const fn argument(self) -> &'static str {
+        match self {
+            Self::Panic => "panics",
+            Self::Hang => "hangs",
+        }
+    }
+}

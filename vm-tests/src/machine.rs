@@ -8,8 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
-use vm_tests::report::{EXIT_PORT, End, Event};
+use anyhow::{Context as _, Result, bail, ensure};
+use vm_tests::{
+    report::{EXIT_PORT, End, Event},
+    scenarios::Scenario,
+};
 
 use crate::{accelerator::Accelerator, store::Kernel};
 
@@ -58,6 +61,13 @@ pub(crate) struct Ended {
     pub(crate) seconds: f64,
     /// What was written to its console.
     pub(crate) console: PathBuf,
+}
+
+impl Ended {
+    /// The scenario that began and did not end.
+    pub(crate) fn unfinished(&self) -> Option<Scenario> {
+        running(&self.events)
+    }
 }
 
 /// Checks that QEMU is there.
@@ -154,17 +164,39 @@ impl Machine {
             }
             thread::sleep(STEP);
         };
-        let report = fs::read(&self.files.report).context("cannot read the report")?;
         Ok(Ended {
-            events: String::from_utf8_lossy(&report)
-                .lines()
-                .filter_map(|line| Event::from_line(line.trim_end()))
-                .collect(),
+            events: self.events()?,
             end,
             fault: fault.map(|fault| self.explain(&fault)),
             seconds: self.begin.elapsed().as_secs_f64(),
             console: self.files.console.clone(),
         })
+    }
+
+    /// Waits until a scenario runs; how long the guest has run by then.
+    pub(crate) fn await_scenario(&mut self, timeout: Duration) -> Result<Duration> {
+        while running(&self.events()?).is_none() {
+            if let Some(fault) = self.ended_early()? {
+                bail!("no scenario began: {fault}");
+            }
+            let age = self.begin.elapsed();
+            ensure!(age < timeout, "no scenario began within {timeout:?}");
+            thread::sleep(STEP);
+        }
+        Ok(self.begin.elapsed())
+    }
+
+    /// The process of QEMU.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the guest has reported so far.
+    fn events(&self) -> Result<Vec<Event>> {
+        let report = fs::read(&self.files.report).context("cannot read the report")?;
+        let report = String::from_utf8_lossy(&report);
+        let lines = report.lines().map(str::trim_end);
+        Ok(lines.filter_map(Event::from_line).collect())
     }
 
     /// Why it has ended already, if it has.
@@ -199,6 +231,19 @@ impl Drop for Machine {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The scenario that began and has not ended.
+fn running(events: &[Event]) -> Option<Scenario> {
+    let mut running = None;
+    for event in events {
+        match event {
+            Event::Began { scenario } => running = Some(*scenario),
+            Event::Ended { .. } => running = None,
+            Event::Booted { .. } | Event::Verified(_) => {}
+        }
+    }
+    running
 }
 
 fn fault(status: ExitStatus) -> String {

@@ -15,6 +15,7 @@ mod products;
 mod run;
 mod store;
 mod table;
+mod watch;
 mod wires;
 
 use std::process::ExitCode;

@@ -294,7 +294,7 @@ impl Trial {
         for ended in &self.ended {
             let before = faults.len();
             if let Some(fault) = &ended.fault {
-                faults.push(match unfinished(&ended.events) {
+                faults.push(match ended.unfinished() {
                     Some(scenario) => format!("{scenario}: {fault}"),
                     None => fault.clone(),
                 });
@@ -334,19 +334,6 @@ impl Trial {
         }
         all_well
     }
-}
-
-/// The scenario that began and did not end.
-fn unfinished(events: &[Event]) -> Option<Scenario> {
-    let mut running = None;
-    for event in events {
-        match event {
-            Event::Began { scenario } => running = Some(*scenario),
-            Event::Ended { .. } => running = None,
-            Event::Booted { .. } | Event::Verified(_) => {}
-        }
-    }
-    running
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub enum Scenario {
     Reload,
     /// The daemon is killed; filtering goes on until another takes over, or until `unload`.
     Killed,
+    /// Bans drop before any rule, end on time, and outlive reloads and the daemon.
+    Bans,
     /// A blocklist of a million addresses.
     Large,
     /// What cannot be done is refused, and what was in force stays.
@@ -38,6 +40,8 @@ pub enum Scenario {
     Driver,
     /// The power goes in the middle of a reload.
     Power,
+    /// Of a machine that panics or hangs its scenario is told, and its console kept.
+    Watch,
 }
 
 /// The hardware that a scenario needs.
@@ -49,11 +53,13 @@ pub enum Hardware {
     Wired,
     /// A disk that outlives the machine, which is started twice.
     Durable,
+    /// Two machines that fail on purpose.
+    Failing,
 }
 
 impl Hardware {
     /// All of it.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Wired, Self::Durable];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Wired, Self::Durable, Self::Failing];
 }
 
 impl Scenario {
@@ -86,6 +92,7 @@ impl Scenario {
             | Self::Verdicts
             | Self::Reload
             | Self::Killed
+            | Self::Bans
             | Self::Large
             | Self::Refusals
             | Self::Removed
@@ -93,6 +100,7 @@ impl Scenario {
             | Self::Tests => Hardware::Plain,
             Self::Cpus | Self::Wire | Self::Driver => Hardware::Wired,
             Self::Power => Hardware::Durable,
+            Self::Watch => Hardware::Failing,
         }
     }
 }

@@ -52,7 +52,7 @@ pub const CARDS: [Card; 3] = [
     Card {
         id: "many",
         cable: Cable::Bridge,
-        // Linux 5.10 wants two for each CPU.
+        // Two for each CPU: with fewer, native XDP shares them, or Linux before 5.13 refuses.
         queues: 8,
         offloads_are_fixed: false,
         guarded_mac: [0x00, 0x00, 0x5e, 0x00, 0x53, 0x83],

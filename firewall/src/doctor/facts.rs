@@ -127,8 +127,14 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
                 .map(str::to_owned),
         );
     }
+    let told = ethtool.as_ref().and_then(|e| e.channels().ok());
+    // A veth tells its queues since Linux 5.13 (`veth_get_channels`), and before 5.15 they stay as
+    // they were made.
+    let queues_are_fixed = is_veth && ethtool.is_some() && told.is_none();
     let peer = match below {
-        Some(below) if is_veth => Some(peer(below, elsewhere, by_index(below)).await),
+        Some(below) if is_veth => {
+            Some(peer(below, elsewhere, by_index(below), queues_are_fixed).await)
+        }
         Some(_) | None => None,
     };
     Facts {
@@ -140,7 +146,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
         is_up: link.header.flags.contains(LinkFlags::Up),
         has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
         mtu: mtu(link),
-        channels: ethtool.as_ref().and_then(|e| e.channels().ok()),
+        channels: told.or_else(|| queues_are_fixed.then(|| made_with(link))),
         offloads: ethtool
             .as_ref()
             .and_then(|e| e.features().ok())
@@ -170,7 +176,12 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
 }
 
 /// The other end of a veth pair: of index `index`, in the namespace `elsewhere` unless in this one.
-async fn peer(index: u32, elsewhere: Option<i32>, here: Option<&LinkMessage>) -> Peer {
+async fn peer(
+    index: u32,
+    elsewhere: Option<i32>,
+    here: Option<&LinkMessage>,
+    queues_are_fixed: bool,
+) -> Peer {
     let found = match elsewhere {
         None => here.cloned(),
         Some(_) => links(elsewhere)
@@ -185,7 +196,11 @@ async fn peer(index: u32, elsewhere: Option<i32>, here: Option<&LinkMessage>) ->
         None => Ethtool::new(&name).ok(),
         Some(_) => None,
     };
-    let channels = ethtool.as_ref().and_then(|e| e.channels().ok());
+    let channels = if queues_are_fixed {
+        Some(made_with(&link))
+    } else {
+        ethtool.as_ref().and_then(|e| e.channels().ok())
+    };
     Peer::Seen {
         is_elsewhere: elsewhere.is_some(),
         mtu: mtu(&link),
@@ -232,6 +247,19 @@ fn mtu(link: &LinkMessage) -> u32 {
         }
     });
     mtu.unwrap_or(0)
+}
+
+/// The queues that an interface was made with, of which none can be added.
+fn made_with(link: &LinkMessage) -> Channels {
+    let mut channels = Channels::default();
+    for attribute in &link.attributes {
+        if let LinkAttribute::NumRxQueues(count) = attribute {
+            channels.rx = *count;
+        } else if let LinkAttribute::NumTxQueues(count) = attribute {
+            channels.tx = *count;
+        }
+    }
+    channels
 }
 
 fn kind(link: &LinkMessage) -> Option<String> {

@@ -276,10 +276,15 @@ fn queues(facts: &Facts) -> Option<Finding> {
     }) = &facts.peer
         && rx < *sends
     {
-        let mend = if *sends <= channels.max_rx {
-            format!("ethtool -L {name} rx {sends}")
+        let mend = if channels.max_rx == 0 {
+            Mend::Advice(format!(
+                "make the pair anew, `{name}` with `numrxqueues {sends}`: before Linux 5.15 its \
+                 queues cannot be changed"
+            ))
+        } else if *sends <= channels.max_rx {
+            Mend::Command(format!("ethtool -L {name} rx {sends}"))
         } else {
-            format!("ethtool -L {peer} tx {rx}")
+            Mend::Command(format!("ethtool -L {peer} tx {rx}"))
         };
         return finding(
             "queues",
@@ -289,7 +294,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
                  XDP needs as many",
                 counted(rx as usize, "queue")
             ),
-            command(mend),
+            Some(mend),
         );
     }
     let driver = facts.driver.as_deref();
@@ -674,7 +679,16 @@ mod tests {
             hides_tags: Some(false),
         };
         let all = [peer(9000, 1), peer(1500, 2), peer(1500, 8), Peer::Hidden];
-        let told: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
+        let mut told: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
+        let fixed = Facts {
+            channels: Some(Channels {
+                rx: 1,
+                tx: 1,
+                ..Channels::default()
+            }),
+            ..veth(peer(1500, 2))
+        };
+        told.push(complaints(&fixed));
         insta::assert_snapshot!("pairs", told.join("\n"));
     }
 }

@@ -141,6 +141,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
         if probe.interface_name().is_none() {
             probe.interface = UNKNOWN;
         }
+        kernel.place(&mut probe);
         let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
         let Some(action) = kernel.run(&probe) else {
             continue;

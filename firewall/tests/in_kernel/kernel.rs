@@ -8,7 +8,7 @@ use aya::{
     programs::{TestRun as _, TestRunOptions},
 };
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
-use benches::network::Namespace;
+use benches::{features::Feature, network::Namespace};
 use rules::testing::{INTERFACES, Probe};
 
 use crate::{
@@ -35,6 +35,8 @@ pub(crate) struct Kernel {
     counters: PerCpuArray<MapData, [u64; 2]>,
     /// What the counters had when they were last asked for.
     before: BTreeMap<u32, Count>,
+    /// Whether frames can arrive on any interface, and not on the loopback interface alone.
+    takes_interfaces: bool,
     _machine: Machine,
 }
 
@@ -85,6 +87,7 @@ impl Kernel {
             image: Array::try_from(Map::Array(image)).unwrap(),
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
             before: BTreeMap::new(),
+            takes_interfaces: Feature::TestRunInterfaces.is_expected().unwrap(),
             _machine: machine,
         }
     }
@@ -101,23 +104,30 @@ impl Kernel {
         true
     }
 
-    /// Runs the program on a packet; `None` when the kernel takes no such frame, or there is no
-    /// such interface.
+    /// Has a packet arrive where this kernel lets it, for rules to which all interfaces are alike.
+    pub(crate) fn place(&self, probe: &mut Probe) {
+        if !self.takes_interfaces {
+            probe.interface = LOOPBACK;
+        }
+    }
+
+    /// Runs the program on a packet; `None` when the kernel takes no such frame, or lets none arrive
+    /// on such an interface.
     pub(crate) fn run(&self, probe: &Probe) -> Option<Action> {
         let is_there = INTERFACES
             .iter()
             .any(|(index, _)| *index == probe.interface)
             || probe.interface == UNKNOWN;
-        if !FRAMES.contains(&probe.frame.len()) || !is_there {
+        let is_possible = self.takes_interfaces || probe.interface == LOOPBACK;
+        if !FRAMES.contains(&probe.frame.len()) || !is_there || !is_possible {
             return None;
         }
-        // `struct xdp_md`, `include/uapi/linux/bpf.h`: the end of the data and the interface,
-        // which test runs take since Linux 5.14.
+        // `struct xdp_md`, `include/uapi/linux/bpf.h`: the end of the data and the interface.
         let context = [0, probe.frame.len() as u32, 0, probe.interface, 0, 0];
         let context: Vec<u8> = context.into_iter().flat_map(u32::to_ne_bytes).collect();
         let options = TestRunOptions {
             data_in: Some(&probe.frame),
-            ctx_in: Some(&context),
+            ctx_in: self.takes_interfaces.then_some(&*context),
             ..TestRunOptions::new()
         };
         let result = self.program.0.test_run(options).unwrap();
@@ -133,6 +143,9 @@ impl Kernel {
         (now.0 - before.0, now.1 - before.1)
     }
 }
+
+/// The loopback interface, on which frames arrive unless a test run says otherwise.
+const LOOPBACK: u32 = 1;
 
 /// The index of an interface that no image knows.
 pub(crate) const UNKNOWN: u32 = 4;

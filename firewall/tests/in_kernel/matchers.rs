@@ -45,6 +45,11 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
         (FIRST_RULE_SLOT, Aspect::Match),
         (Reason::Truncated.slot(), Aspect::Truncated),
     ];
+    let mut all = matcher.packets.clone();
+    if !matcher.rule.contains("interface") {
+        all.iter_mut()
+            .for_each(|packet| kernel.place(&mut packet.probe));
+    }
     let mut packets = 0;
     for kind in Kind::ALL {
         for (slot, _) in slots {
@@ -57,7 +62,7 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
             assert_eq!(action, expected, "{}", what());
             Some(())
         };
-        let of_kind = matcher.packets.iter().filter(|packet| packet.kind == *kind);
+        let of_kind = all.iter().filter(|packet| packet.kind == *kind);
         let judged: Vec<_> = of_kind.filter(|packet| run(packet).is_some()).collect();
         packets += judged.len();
         for (slot, aspect) in slots {

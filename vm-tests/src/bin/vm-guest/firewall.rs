@@ -128,7 +128,12 @@ impl Firewall<'_> {
 
     /// What `status --json` says.
     pub(crate) fn status(&self) -> Result<Value> {
-        json(&self.run(&["status", "--json"])?)
+        self.json(&["status"])
+    }
+
+    /// What a command says with `--json`.
+    pub(crate) fn json(&self, command: &[&str]) -> Result<Value> {
+        json(&self.run(&[command, &["--json"]].concat())?)
     }
 
     /// The number of the generation in force.
@@ -140,7 +145,7 @@ impl Firewall<'_> {
 
     /// The counters of rules and reasons that are not 0.
     pub(crate) fn counters(&self) -> Result<BTreeMap<String, Count>> {
-        let counters = json(&self.run(&["counters", "--json"])?)?;
+        let counters = self.json(&["counters"])?;
         let mut counts = BTreeMap::new();
         for row in ["rules", "reasons"]
             .iter()

@@ -18,6 +18,9 @@ pub(crate) const HOG: &str = "hog";
 /// What is taken at a time.
 const STEP: usize = 256 << 10;
 
+/// How long to wait before looking again whether there is more to take.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What the kernel keeps for itself in KiB.
 const RESERVE: u64 = 4_096;
 
@@ -58,18 +61,19 @@ impl Drop for Hog {
     }
 }
 
-/// Takes memory until so many KiB are left, and keeps it.
+/// Takes memory until so many KiB are left, and keeps it so.
 pub(crate) fn fill(arguments: &[String]) -> Result<Infallible> {
     // When it is too much, this is the process to end.
     fs::write("/proc/self/oom_score_adj", "1000")?;
     let left = arguments.first().context("how much is to be left?")?;
     let left: u64 = left.parse()?;
     let mut taken = Vec::new();
-    while free()? > left {
-        taken.push(vec![1_u8; STEP]);
-    }
     loop {
-        thread::sleep(Duration::from_secs(1));
+        // Others give back some of theirs meanwhile.
+        while free()? > left {
+            taken.push(vec![1_u8; STEP]);
+        }
+        thread::sleep(PAUSE);
         // Keeps what was taken.
         std::hint::black_box(&taken);
     }

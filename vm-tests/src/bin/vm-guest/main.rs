@@ -18,9 +18,9 @@ mod tracer;
 
 use std::{convert::Infallible, env, process, thread, time::Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use vm_tests::{
-    PEER,
+    Failure, PEER,
     report::{End, Event, Outcome},
     scenarios::Scenario,
 };
@@ -51,6 +51,10 @@ fn run(names: &[String]) -> Result<Infallible> {
     reporter.report(&Event::Booted {
         release: system::release()?,
     })?;
+    let is_named = |failure: &Failure| names.first().is_some_and(|name| name == failure.argument());
+    if let Some(failure) = Failure::ALL.into_iter().find(is_named) {
+        return fail(failure, &reporter);
+    }
     for name in names {
         let scenario =
             Scenario::named(name).with_context(|| format!("there is no scenario `{name}`"))?;
@@ -63,8 +67,22 @@ fn run(names: &[String]) -> Result<Infallible> {
             seconds: begin.elapsed().as_secs_f64(),
         })?;
     }
-    reporter.finish()?;
+    reporter.drain()?;
     exit::exit(End::Done)
+}
+
+/// Fails in the middle of a scenario.
+fn fail(failure: Failure, reporter: &Reporter) -> Result<Infallible> {
+    let scenario = Scenario::Watch;
+    eprintln!("this guest {}", failure.argument());
+    reporter.report(&Event::Began { scenario })?;
+    reporter.drain()?;
+    match failure {
+        Failure::Panic => bail!("the end of process 1 makes its kernel panic"),
+        Failure::Hang => loop {
+            thread::park();
+        },
+    }
 }
 
 /// Runs a scenario on a thread of its own, since it may panic.

@@ -29,7 +29,7 @@ impl Reporter {
     }
 
     /// Waits until everything, the console's part too, has left the machine.
-    pub(crate) fn finish(&self) -> Result<()> {
+    pub(crate) fn drain(&self) -> Result<()> {
         tcdrain(&self.0)
             .and_then(|()| tcdrain(io::stderr()))
             .context("cannot wait for the serial ports")

@@ -1,5 +1,6 @@
 //! What is tried, scenario by scenario.
 
+mod bans;
 mod cpus;
 mod driver;
 mod killed;
@@ -14,7 +15,7 @@ mod tests;
 mod verdicts;
 mod wire;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use vm_tests::{report::Outcome, scenarios::Scenario, wire::CPUS};
 
 use crate::{machine::Machine, reporter::Reporter};
@@ -34,6 +35,7 @@ pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
         Scenario::Verdicts => verdicts::run(&machine),
         Scenario::Reload => reload::run(&machine),
         Scenario::Killed => killed::run(&machine),
+        Scenario::Bans => bans::run(&machine),
         Scenario::Large => large::run(&machine),
         Scenario::Refusals => refusals::run(&machine),
         Scenario::Removed => removed::run(&mut machine),
@@ -43,6 +45,7 @@ pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
         Scenario::Wire => wire::run(&machine),
         Scenario::Driver => driver::run(&machine),
         Scenario::Power => power::run(&machine),
+        Scenario::Watch => bail!("this scenario needs machines that fail"),
     };
     match outcome {
         Ok(outcome) => {

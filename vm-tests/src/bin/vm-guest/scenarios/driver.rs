@@ -86,7 +86,10 @@ fn queues(machine: &Machine) -> Result<()> {
     const SHORT: &str = "fw-short";
     let firewall = machine.firewall();
     for words in [
-        "link add fw-short numrxqueues 1 type veth peer name fw-many numtxqueues 2",
+        // What is said of the first end decides whether the second one's queues are in use
+        // (`veth_newlink`, Linux 5.15).
+        "link add fw-short numrxqueues 1 numtxqueues 1 type veth \
+         peer name fw-many numrxqueues 2 numtxqueues 2",
         "link set fw-short up",
         "link set fw-many up",
     ] {
@@ -98,7 +101,9 @@ fn queues(machine: &Machine) -> Result<()> {
     let rules = machine.write_rules_for(SHORT, "native", "pass", "")?;
     let refusal =
         format!("the driver of `{SHORT}` refuses a native XDP program with its present settings");
-    firewall.refuse(&["apply", &rules.display().to_string()], &refusal)?;
+    firewall
+        .refuse(&["apply", &rules.display().to_string()], &refusal)
+        .context("a veth with too few queues")?;
     let output = firewall.output(["doctor", SHORT])?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(

@@ -144,10 +144,9 @@ impl Wire<'_> {
         if is_native(card, mtu)? {
             return Ok("native");
         }
-        self.lacks.push(format!(
-            "the card `{}` with {} queues and an MTU of {mtu} was filtered in generic mode",
-            card.id, card.queues
-        ));
+        let lacking = Feature::DriverFrags.lacking()?;
+        self.lacks
+            .push(lacking.with_context(|| format!("the card `{}` is not native", card.id))?);
         Ok("generic")
     }
 
