@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::firewall::wait_until;
 
@@ -49,6 +53,9 @@ impl Hog {
             }
             Ok(free()? <= left)
         })?;
+        // If it went on while the kernel looks for memory, the kernel would end it to have some.
+        let process = Pid::from_raw(i32::try_from(hog.0.id())?);
+        kill(process, Signal::SIGSTOP).context("cannot stop what takes memory")?;
         Ok(hog)
     }
 }
