@@ -66,6 +66,12 @@ impl Arrivals {
         self.flows.iter().map(|flow| flow.packets).sum()
     }
 
+    /// The packets of each flow, in the order of the mix.
+    #[must_use]
+    pub fn packets(&self) -> Vec<u64> {
+        self.flows.iter().map(|flow| flow.packets).collect()
+    }
+
     fn count(&mut self, frame: &[u8]) {
         let marked = Mark::decode(frame).and_then(|mark| {
             let flow = self.flows.get_mut(usize::try_from(mark.flow).ok()?)?;

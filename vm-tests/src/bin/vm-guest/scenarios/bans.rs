@@ -134,12 +134,7 @@ fn burst(machine: &Machine, banned: Banned, dropped: &mut Dropped) -> Result<()>
     let stop = AtomicBool::new(false);
     let limit = Limit::Packets(PACKETS);
     let sent = counts(&machine.sender()?.run(&mut mix, RATE, limit, &stop)?);
-    let arrived: Vec<u64> = receiver
-        .finish()?
-        .flows
-        .iter()
-        .map(|flow| flow.packets)
-        .collect();
+    let arrived = receiver.finish()?.packets();
     let are_banned = [false, banned.listed, banned.brief, true];
     let passed = sent.iter().zip(are_banned);
     let expected: Vec<u64> = passed

@@ -103,12 +103,7 @@ fn send(machine: &Machine, link: &Link, cpu: usize) -> Result<Vec<Count>> {
     let stop = AtomicBool::new(false);
     let mut sender = Sender::open(&machine.network.peer, &link.peer)?;
     let sent = sender.run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
-    let arrived: Vec<u64> = receiver
-        .finish()?
-        .flows
-        .iter()
-        .map(|flow| flow.packets)
-        .collect();
+    let arrived = receiver.finish()?.packets();
     let sent = crate::firewall::counts(&sent);
     let passed = sent.get(1).map_or(0, |count| count.0);
     ensure!(

@@ -76,7 +76,7 @@ pub(super) fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
         .sender()?
         .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
     let arrived = receiver.finish()?;
-    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    let arrived = arrived.packets();
     let expected = [0, sent.packets.get(1).copied().unwrap_or_default()];
     ensure!(
         arrived == expected,

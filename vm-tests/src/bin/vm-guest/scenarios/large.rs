@@ -88,7 +88,7 @@ fn filter(machine: &Machine, addresses: u32) -> Result<()> {
     let [listed, others] = sent.packets.as_slice() else {
         anyhow::bail!("two flows were sent, not {}", sent.packets.len());
     };
-    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    let arrived = arrived.packets();
     ensure!(
         arrived == [0, *others],
         "of listed addresses and others {arrived:?} packets arrived, not {:?}",

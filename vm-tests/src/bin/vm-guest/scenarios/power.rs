@@ -114,12 +114,7 @@ fn restart(machine: &Machine, rules: &Path) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
     let limit = Limit::Packets(PACKETS);
     let sent = machine.sender()?.run(&mut mix, RATE, limit, &stop)?;
-    let arrived: Vec<u64> = receiver
-        .finish()?
-        .flows
-        .iter()
-        .map(|flow| flow.packets)
-        .collect();
+    let arrived = receiver.finish()?.packets();
     let other = sent.packets.get(1).copied().unwrap_or_default();
     ensure!(
         arrived == [0, other],

@@ -72,12 +72,7 @@ pub(crate) fn run(machine: &mut Machine) -> Result<Outcome> {
         Limit::Packets(PACKETS),
         &stop,
     )?;
-    let arrived: Vec<u64> = receiver
-        .finish()?
-        .flows
-        .iter()
-        .map(|flow| flow.packets)
-        .collect();
+    let arrived = receiver.finish()?.packets();
     let [dropped, passed] = sent.packets.as_slice() else {
         anyhow::bail!("two flows were sent, not {}", sent.packets.len());
     };
@@ -154,7 +149,7 @@ fn under_traffic(machine: &Machine) -> Result<u64> {
         sent
     })?;
     let arrived = receiver.finish()?;
-    let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+    let arrived = arrived.packets();
     let [dropped, passed] = sent.packets.as_slice() else {
         anyhow::bail!("two flows were sent, not {}", sent.packets.len());
     };

@@ -129,7 +129,7 @@ impl Wire<'_> {
             counted == expected,
             "of large frames in {mode} mode {counted:?} were counted, not {expected:?}"
         );
-        let arrived: Vec<u64> = arrived.flows.iter().map(|flow| flow.packets).collect();
+        let arrived = arrived.packets();
         let expected = [0, 0, passed4.0, passed6.0];
         ensure!(
             arrived == expected,
