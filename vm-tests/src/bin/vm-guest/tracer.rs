@@ -39,8 +39,9 @@ const LOG_ADDRESS: u64 = 32;
 /// `BPF_LOG_STATS` (`include/linux/bpf_verifier.h`), since Linux 5.2: the statistics alone.
 const LOG_STATISTICS: u64 = 4;
 
-/// The bytes of the buffer, a multiple of the words that are read.
-const LOG_SIZE: u64 = 1024;
+/// The bytes of the buffer, a multiple of the words that are read. Some kernels add lines for each
+/// function of a program.
+const LOG_SIZE: u64 = 32 << 10;
 
 /// What lies below the stack pointer and is in use (System V ABI for AMD64).
 const RED_ZONE: u64 = 128;
@@ -155,6 +156,9 @@ impl Calls {
             (false, _) => match self.0.remove(&thread) {
                 Some(Call::Load(load)) => {
                     let loaded = load.leave(thread)?;
+                    if result == -i64::from(libc::ENOSPC) {
+                        bail!("the verifier's statistics need more than {LOG_SIZE} bytes");
+                    }
                     if result >= 0 {
                         observer.loaded(loaded)?;
                     }
