@@ -159,7 +159,7 @@ test_commands() {
             fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
         nft --version >/dev/null 2>&1 || install_packages nft nftables ||
             fail "the command \`nft\` is missing" "run \`apt-get install nftables\` as root"
-        for pair in ethtool:ethtool xdp-loader:xdp-tools; do
+        for pair in ethtool:ethtool tcpdump:tcpdump xdp-loader:xdp-tools; do
             has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
                 fail "the command \`${pair%:*}\` is missing" \
                     "run \`apt-get install ${pair#*:}\` as root"

@@ -166,6 +166,7 @@ fn with_list(set: AddressSet) -> Ruleset {
                 src: Some(Arc::new(set)),
                 ..Matches::default()
             },
+            log: None,
             place: Place {
                 line: NonZeroU32::MIN,
                 column: NonZeroU32::MIN,

@@ -4,7 +4,7 @@
 //! A change of anything here or in [`crate::image`] is a new [`VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -27,6 +27,12 @@ pub const BAN_BOARD: &str = "BAN_BOARD";
 
 /// The per-CPU array of [`Counter`], indexed by the number of a ban's reason.
 pub const BAN_COUNTERS: &str = "BAN_COUNTERS";
+
+/// The hash map of counter slots to [`crate::events::Watch`]es.
+pub const WATCHES: &str = "WATCHES";
+
+/// The ring buffer of [`crate::events::Event`]s.
+pub const EVENTS: &str = "EVENTS";
 
 /// The read-only global that holds the byte length of the image maps, a power of two.
 pub const IMAGE_SIZE: &str = "IMAGE_SIZE";

@@ -54,7 +54,7 @@
 //! # Cells
 //!
 //! An *entry* is `slot << 2 | what`, with `what` one of [`PASS`], [`DROP`], [`COUNT`], and
-//! [`NO_MATCH`] at the end of a list. One cell for each combination of classes leads to a list.
+//! [`NO_MATCH`] at the end of a list. To the slot of a rule that logs, [`LOGS`] is added. One cell for each combination of classes leads to a list.
 //!
 //! # Grid
 //!
@@ -72,7 +72,7 @@
 //! | --- | --- |
 //! | 0-15 | the signature |
 //! | 16-17 | what, as in an entry |
-//! | 18-39 | the counter slot |
+//! | 18-39 | the counter slot, and [`LOGS`] |
 //! | 40-62 | the rule's place in the order of precedence |
 //!
 //! so that of two items the smaller one decides; [`NONE`] is larger than every item. A *leaf*
@@ -172,7 +172,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 4]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 5]);
 
 /// The head of an image.
 #[repr(C)]
@@ -475,8 +475,10 @@ pub const CHUNK: u32 = 64;
 
 /// The most signatures of a section.
 pub const MAX_SIGNATURES: usize = 1 << 16;
-/// The first counter slot that no item can have.
-pub const SLOT_LIMIT: u32 = 1 << 22;
+/// The first counter slot that no rule can have.
+pub const SLOT_LIMIT: u32 = 1 << 21;
+/// The bit beside a counter slot that says that the rule logs.
+pub const LOGS: u32 = SLOT_LIMIT;
 /// The first place in the order of precedence that no item can have.
 pub const ORDER_LIMIT: u32 = (1 << 23) - 1;
 

@@ -1,9 +1,11 @@
 //! What the library asks for, in the kernel: the frame, the image in force and the counters.
 //!
-//! The only module of this crate with `unsafe` code: each access stands behind the bounds check
+//! With [`events`] the only module of this crate with `unsafe` code: each access stands behind the bounds check
 //! that the verifier demands.
 
 #![expect(unsafe_code, reason = "packet and map memory are raw in BPF")]
+
+pub(crate) mod events;
 
 use core::{arch::asm, ffi::c_void, hint::assert_unchecked, mem::offset_of};
 
@@ -368,16 +370,18 @@ impl Memory for Image {
 }
 
 /// The counters of this CPU.
-pub(crate) struct Counters {
+pub(crate) struct Counters<'a, const FRAGS: bool> {
+    ctx: &'a XdpContext,
     bytes: u64,
 }
 
-impl Counters {
+impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
     /// Counters for a frame in one buffer. To be made before the parser runs: bounds of the frame
     /// that are needed after it keep its paths apart for the verifier.
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
+    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
         Self {
+            ctx,
             bytes: frame_len::<false>(ctx),
         }
     }
@@ -386,11 +390,8 @@ impl Counters {
     /// much as an address search, so that it is not asked about a frame whose IP packet ends in the
     /// first buffer.
     #[inline(always)]
-    pub(crate) fn measure<const FRAGS: bool>(
-        &mut self,
-        ctx: &XdpContext,
-        headers: Result<&Headers, Reason>,
-    ) {
+    pub(crate) fn measure(&mut self, headers: Result<&Headers, Reason>) {
+        let ctx = self.ctx;
         if FRAGS {
             let in_first = headers.is_ok_and(|headers| headers.has(present::IN_FIRST_BUFFER));
             // Measured again in the first case, too: the verifier takes longer to follow a length
@@ -407,23 +408,28 @@ impl Counters {
     /// at least as long as the image's highest slot.
     #[inline(always)]
     pub(crate) fn add(&self, slot: u32) {
-        self.add_to(COUNTERS.get_ptr_mut(slot));
+        add_to_slot(slot, self.bytes);
     }
 
     /// Adds the packet to those dropped for a ban with this reason.
     #[inline(always)]
     pub(crate) fn add_banned(&self, reason: u32) {
-        self.add_to(BAN_COUNTERS.get_ptr_mut(reason));
+        add_to(BAN_COUNTERS.get_ptr_mut(reason), self.bytes);
     }
+}
 
-    #[inline(always)]
-    fn add_to(&self, counter: Option<*mut Counter>) {
-        if let Some(counter) = counter {
-            // SAFETY: the value of this CPU, which nothing else writes while the program runs.
-            unsafe {
-                (*counter).packets = (*counter).packets.wrapping_add(1);
-                (*counter).bytes = (*counter).bytes.wrapping_add(self.bytes);
-            }
+#[inline(always)]
+fn add_to_slot(slot: u32, bytes: u64) {
+    add_to(COUNTERS.get_ptr_mut(slot), bytes);
+}
+
+#[inline(always)]
+fn add_to(counter: Option<*mut Counter>, bytes: u64) {
+    if let Some(counter) = counter {
+        // SAFETY: the value of this CPU, which nothing else writes while the program runs.
+        unsafe {
+            (*counter).packets = (*counter).packets.wrapping_add(1);
+            (*counter).bytes = (*counter).bytes.wrapping_add(bytes);
         }
     }
 }
@@ -482,10 +488,10 @@ impl bans::Table for Bans {
     }
 }
 
-impl Counts for Counters {
+impl<const FRAGS: bool> Counts for Counters<'_, FRAGS> {
     #[inline(always)]
     fn count(&mut self, slot: u32) {
-        self.add(slot);
+        events::counted::<FRAGS>(self.ctx, slot, self.bytes);
     }
 }
 

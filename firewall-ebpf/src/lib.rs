@@ -10,6 +10,7 @@
 pub mod abi;
 pub mod bans;
 pub mod details;
+pub mod events;
 pub mod headers;
 pub mod image;
 pub mod packet;

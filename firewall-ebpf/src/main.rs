@@ -12,10 +12,10 @@ use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::Reason,
     headers,
-    image::{Header, Memory as _},
+    image::{DROP, Header, LOGS, Memory as _, PASS},
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image, LateFrame, ban_of, frame_len};
+use kernel::{Counters, Frame, Image, LateFrame, ban_of, events::decided, frame_len};
 
 /// Judges one packet, in one buffer or several (Linux 5.18).
 #[xdp(frags)]
@@ -33,9 +33,9 @@ fn firewall_linear(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
-    let mut counters = Counters::new(ctx);
+    let mut counters = Counters::<FRAGS>::new(ctx);
     let Some(image) = Image::in_force() else {
-        counters.measure::<FRAGS>(ctx, Err(Reason::NoImage));
+        counters.measure(Err(Reason::NoImage));
         counters.add(Reason::NoImage.slot());
         note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
@@ -44,7 +44,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     // Before the length is measured: a number that is kept across the call doubles the
     // verifier's work on Linux 7.3.
     let ban = parsed.as_ref().ok().and_then(ban_of);
-    counters.measure::<FRAGS>(ctx, parsed.as_ref().map_err(|reason| *reason));
+    counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
         counters.add(Reason::Banned.slot());
@@ -75,7 +75,15 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
             (reason.slot(), action)
         }
     };
-    counters.add(slot);
+    counters.add(slot & !LOGS);
+    if slot & LOGS != 0 {
+        let what = if action == xdp_action::XDP_DROP {
+            DROP
+        } else {
+            PASS
+        };
+        decided::<FRAGS>(ctx, slot, what);
+    }
     action
 }
 

@@ -22,14 +22,16 @@ use crate::{
 
 /// Where the walker counts matches of `count` rules.
 pub trait Counts {
-    /// Counts the packet in `slot`.
+    /// Counts the packet in `slot`, which has [`LOGS`](crate::image::LOGS) beside it when the rule
+    /// logs.
     fn count(&mut self, slot: u32);
 }
 
 /// What the image says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The rule with this counter slot passes it.
+    /// The rule with this counter slot passes it; a slot has [`LOGS`](crate::image::LOGS) beside it
+    /// when the rule logs.
     Pass(u32),
     /// The rule with this counter slot drops it.
     Drop(u32),

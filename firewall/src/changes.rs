@@ -36,9 +36,9 @@ impl Changes {
             .map(|rule| (rule.name.as_str(), rule))
             .collect();
         let is_changed = |rule: &&Rule| {
-            known
-                .get(rule.name.as_str())
-                .is_some_and(|old| old.verdict != rule.verdict || old.matches != rule.matches)
+            known.get(rule.name.as_str()).is_some_and(|old| {
+                old.verdict != rule.verdict || old.matches != rule.matches || old.log != rule.log
+            })
         };
         Self {
             changed: after
@@ -130,6 +130,7 @@ mod tests {
                 family,
                 ..Matches::default()
             },
+            log: None,
             place: Place {
                 line: NonZeroU32::MIN,
                 column: NonZeroU32::MIN,

@@ -1,6 +1,6 @@
 //! The command line: raw arguments, resolved once into a [`Config`] and a [`Command`].
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
@@ -9,6 +9,7 @@ use rules::analysis::{self, Compare};
 use crate::{
     bans::{self, MaxBans},
     budget::Budget,
+    capture::{self, Form, Target},
     check::{self, Show},
     diff,
     explain::{Packets, Question, Rules},
@@ -288,6 +289,28 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// Show packets of rules that log, as they come
+    ///
+    /// Of a rule with `log = true`, or with `log = { rate = ..., burst = ... }`, which says how many.
+    /// The daemon tells them, which must run. Ends with Ctrl-C, and says then how many packets there
+    /// were, and how many were lost since they came faster than they were read.
+    Capture {
+        /// Only packets of this rule; may be given more than once
+        #[arg(long = "rule", value_name = "NAME")]
+        rules: Vec<String>,
+        /// Write a capture file (pcapng); `-` is stdout, as in `--write - | tcpdump -r -`
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long, conflicts_with = "write")]
+        json: bool,
+        /// End after so many packets
+        #[arg(long, value_name = "NUMBER")]
+        count: Option<NonZeroU64>,
+        /// End after this time, such as 30s or 5min
+        #[arg(long = "for", value_name = "TIME", value_parser = length_of_time)]
+        time: Option<Duration>,
+    },
     /// Take everything out of the kernel, also when the daemon was killed
     Unload,
 }
@@ -376,6 +399,8 @@ pub(crate) enum Command {
         /// Whether as JSON.
         json: bool,
     },
+    /// Show packets that rules log.
+    Capture(capture::Options),
     /// Unload.
     Unload,
 }
@@ -500,6 +525,23 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             if_banned,
         }),
         Subcommands::Bans { json } => Command::Bans { json },
+        Subcommands::Capture {
+            rules,
+            write,
+            json,
+            count,
+            time,
+        } => Command::Capture(capture::Options {
+            rules,
+            form: match write {
+                Some(path) if path.as_os_str() == "-" => Form::Pcapng(Target::Stdout),
+                Some(path) => Form::Pcapng(Target::File(path)),
+                None if json => Form::Json,
+                None => Form::Text,
+            },
+            count,
+            time,
+        }),
         Subcommands::Unload => Command::Unload,
     };
     Ok((config, command))
@@ -546,6 +588,13 @@ fn confirmation(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if allowed.contains(&duration) => Ok(duration),
         Ok(_) | Err(_) => Err("expected a time from 1s to 1day, such as `60s` or `5min`".into()),
+    }
+}
+
+fn length_of_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err("expected a time, such as `30s` or `5min`".into()),
     }
 }
 
@@ -611,6 +660,42 @@ mod tests {
         assert!(asked(&["f", "p"], true, None).is_err());
         assert!(asked(&["f", "p"], false, Some("c")).is_err());
         assert!(asked(&[], false, None).is_err());
+    }
+
+    #[test]
+    fn a_capture_has_one_form_and_may_have_ends() {
+        let asked = |words: &[&str]| {
+            let Command::Capture(options) = command(words) else {
+                panic!("another command");
+            };
+            options
+        };
+        let plain = asked(&["capture"]);
+        assert_eq!(
+            (plain.form, plain.count, plain.time),
+            (Form::Text, None, None)
+        );
+        assert!(plain.rules.is_empty());
+        let some = asked(&[
+            "capture", "--rule", "a", "--rule", "b", "--json", "--for", "30s",
+        ]);
+        assert_eq!(some.rules, ["a", "b"]);
+        assert_eq!(some.form, Form::Json);
+        assert_eq!(some.time, Some(Duration::from_secs(30)));
+        let piped = asked(&["capture", "--write", "-", "--count", "7"]);
+        assert_eq!(piped.form, Form::Pcapng(Target::Stdout));
+        assert_eq!(piped.count, NonZeroU64::new(7));
+        let file = asked(&["capture", "--write", "a.pcapng"]);
+        assert_eq!(file.form, Form::Pcapng(Target::File("a.pcapng".into())));
+        for words in [
+            &["--count", "0"] as &[_],
+            &["--for", "0s"],
+            &["--for", "30"],
+            &["--json", "--write", "-"],
+        ] {
+            let words = ["firewall", "capture"].iter().chain(words);
+            assert!(Arguments::try_parse_from(words).is_err());
+        }
     }
 
     #[test]

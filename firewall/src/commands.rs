@@ -135,7 +135,9 @@ async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
             Ok(())
         }
         Answer::Failed { message } => Err(Error::Answered(message)),
-        Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) => Err(Error::Ending),
+        Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. } => {
+            Err(Error::Ending)
+        }
     }
 }
 
@@ -175,12 +177,18 @@ async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, E
         match control::ask(&config.run, &config.instance, request).await {
             Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
             Ok(Answer::Failed { message }) => return Err(Error::Answered(message)),
-            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_)
+            Ok(
+                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+            )
+            | Err(_)
                 if begin.elapsed() < PATIENCE =>
             {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Ok(Answer::Ending | Answer::Alive { .. } | Answer::Bans(_)) | Err(_) => {
+            Ok(
+                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+            )
+            | Err(_) => {
                 return Err(Error::Hangs {
                     instance: config.instance.clone(),
                     holder: lock::holder(&config.run),

@@ -14,17 +14,21 @@
 //! {"command":"unload"}                             {"answer":"done","message":"..."}
 //! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
 //! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
+//! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
 //! ```
 //!
 //! `apply` takes `confirm_ms`, after which the rules before come back unless `confirm` has come.
 //! `apply`, `reload` and `rollback` take `force`, and `caller` with the ends `peer` and `local` of an
 //! SSH session that must not be cut off.
 //!
+//! After `capture` the connection stays, and the daemon writes packets as they come ([`captures`]).
+//!
 //! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
 //! for people. The socket has mode 0600, and others than root and the daemon's own user are told so by
-//! the kernel's word for who they are. All but `ping`, `ban` and `unban` are carried out one after the
-//! other; those are answered meanwhile.
+//! the kernel's word for who they are. All but `ping`, `ban`, `unban` and `capture` are carried out one
+//! after the other; those are answered meanwhile.
 
+mod captures;
 mod connections;
 
 use std::{
@@ -41,11 +45,16 @@ use tokio::{
     time::timeout,
 };
 
-use self::connections::{Connection, Connections};
+pub(crate) use self::captures::{Chosen, Line, names_in_words};
+use self::{
+    captures::MAX_CAPTURES,
+    connections::{Connection, Connections},
+};
 
 use crate::{
     bans::desk::{Asked, Desk, Outcome},
     budget::Budget,
+    events::Teller,
     generation::Generation,
     lock::Places,
     lockout::Caller,
@@ -126,6 +135,8 @@ pub(crate) enum Request {
         /// The prefixes.
         prefixes: Vec<String>,
     },
+    /// Show packets that these rules log, as they come.
+    Capture(Chosen),
 }
 
 /// What the daemon answers.
@@ -157,7 +168,12 @@ pub(crate) enum Answer {
     },
     /// What became of bans.
     Bans(Outcome),
-    /// It was not begun, since the daemon ends: another may be asked, or take its place.
+    /// Packets follow, each in a line.
+    Capturing {
+        /// The rules that log, of those that were asked for.
+        rules: Vec<String>,
+    },
+    /// It was not begun, or does not go on, since the daemon ends: another may be asked, or take its place.
     Ending,
 }
 
@@ -220,6 +236,8 @@ pub(crate) fn listen(places: &Places) -> io::Result<UnixListener> {
 /// The serving of connections.
 pub(crate) struct Server {
     accepting: JoinHandle<()>,
+    /// That captures end.
+    ending: watch::Sender<bool>,
     /// Told of nothing, and closed when every connection is.
     closed: mpsc::Receiver<()>,
 }
@@ -231,36 +249,50 @@ struct Service {
     places: Arc<Semaphore>,
     in_force: watch::Receiver<Option<InForce>>,
     bans: Desk,
+    teller: Teller,
+    captures: Arc<Semaphore>,
+    ending: watch::Receiver<bool>,
     /// Held by each connection.
     _open: mpsc::Sender<()>,
 }
 
 impl Server {
-    /// Begins to serve; requests go to `orders`, those for bans to `bans`, and `in_force` is what
-    /// the daemon has brought into force.
+    /// Begins to serve; requests go to `orders`, those for bans to `bans`, `teller` tells what is
+    /// captured, and `in_force` is what the daemon has brought into force.
     pub(crate) fn begin(
         listener: UnixListener,
         orders: mpsc::Sender<Order>,
         in_force: watch::Receiver<Option<InForce>>,
         bans: Desk,
+        teller: Teller,
     ) -> Self {
         let (open, closed) = mpsc::channel(1);
+        let ending = watch::Sender::new(false);
         let service = Service {
             orders,
             places: Arc::new(Semaphore::new(MAX_ORDERS)),
             in_force,
             bans,
+            teller,
+            captures: Arc::new(Semaphore::new(MAX_CAPTURES)),
+            ending: ending.subscribe(),
             _open: open,
         };
         let accepting = tokio::spawn(accept(listener, service));
-        Self { accepting, closed }
+        Self {
+            accepting,
+            ending,
+            closed,
+        }
     }
 
-    /// Accepts no more connections, and waits until those that there are have their answers.
+    /// Accepts no more connections, ends captures with what was told so far, and waits until all
+    /// have their answers.
     pub(crate) async fn end(mut self) {
         self.accepting.abort();
         // The socket is closed once the task is gone.
         let _ = self.accepting.await;
+        self.ending.send_replace(true);
         // A client that does not read its answer is left to itself.
         let _ = timeout(LAST_WORDS, self.closed.recv()).await;
     }
@@ -334,6 +366,9 @@ async fn converse(
             Ok(Request::Unban { prefixes }) => {
                 goes_on = true;
                 service.bans.unban(&prefixes).await
+            }
+            Ok(Request::Capture(chosen)) => {
+                return captures::serve(chosen, service, connection, reader, writer).await;
             }
             Ok(request) => carry_out(request, service, connection).await,
             Err(error) => Answer::Failed {
@@ -411,7 +446,8 @@ impl Client {
             | Request::Rollback { .. }
             | Request::Unload
             | Request::Ban { .. }
-            | Request::Unban { .. } => self.receive().await,
+            | Request::Unban { .. }
+            | Request::Capture(_) => self.receive().await,
         }
     }
 
@@ -438,6 +474,28 @@ impl Client {
             Ok(serde_json::from_str(&line)?)
         };
         received.await.map_err(|error| self.failed(error))
+    }
+
+    /// Waits for the next line of a capture, as it comes; `None` when the daemon has closed the
+    /// connection.
+    pub(crate) async fn receive_line(&mut self) -> Result<Option<String>, ControlError> {
+        match read_line(&mut self.stream, MAX_ANSWER).await {
+            Ok(line) => Ok(Some(line)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// What a line of a capture says.
+    pub(crate) fn understood(&self, line: &str) -> Result<Line, ControlError> {
+        serde_json::from_str(line).map_err(|error| self.failed(error.into()))
     }
 
     fn failed(&self, source: io::Error) -> ControlError {
@@ -485,7 +543,8 @@ mod tests {
         let places = Places::new(folder.path(), "test");
         let (sender, orders) = mpsc::channel(1);
         let (_, in_force) = watch::channel(Some(IN_FORCE));
-        let server = Server::begin(listen(&places).unwrap(), sender, in_force, Desk::new());
+        let listener = listen(&places).unwrap();
+        let server = Server::begin(listener, sender, in_force, Desk::new(), Teller::new());
         Served {
             _folder: folder,
             places,
@@ -550,6 +609,57 @@ mod tests {
             matches!(late, Err(ControlError::NoDaemon { .. })),
             "{late:?}"
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn there_are_only_so_many_captures_and_they_end_with_the_server() {
+        let served = served();
+        let request = Request::Capture(Chosen::default());
+        let begun = Answer::Capturing { rules: Vec::new() };
+        let mut captures = Vec::new();
+        for _ in 0..MAX_CAPTURES {
+            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            assert_eq!(client.ask(&request).await.unwrap(), begun);
+            captures.push(client);
+        }
+        let refused = ask(&served.places, "test", &request).await.unwrap();
+        let Answer::Failed { message } = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(message.starts_with("error: there are 16 captures already"));
+        // One that ends makes way.
+        drop(captures.pop());
+        loop {
+            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            if client.ask(&request).await.unwrap() == begun {
+                captures.push(client);
+                break;
+            }
+        }
+        let named = Request::Capture(Chosen {
+            rules: ["ssh".to_owned()].into(),
+        });
+        drop(captures.pop());
+        let refused = loop {
+            let answer = ask(&served.places, "test", &named).await.unwrap();
+            let full = |message: &str| message.contains("already");
+            if !matches!(&answer, Answer::Failed { message } if full(message)) {
+                break answer;
+            }
+        };
+        assert!(
+            matches!(&refused, Answer::Failed { message } if message.contains("`ssh`")),
+            "{refused:?}"
+        );
+        served.server.end().await;
+        for mut client in captures {
+            let line = client.receive_line().await.unwrap().unwrap();
+            assert_eq!(
+                client.understood(&line).unwrap(),
+                Line::Ends(Answer::Ending)
+            );
+            assert_eq!(client.receive_line().await.unwrap(), None);
+        }
     }
 
     #[tokio::test]

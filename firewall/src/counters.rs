@@ -14,7 +14,8 @@ use crate::{
     error::Error,
     generation::Generation,
     kernel::{
-        counters::{Count, Counters, CountersError},
+        counters::{Count, Counters},
+        events::{EventsError, Watches},
         pins::Object,
     },
     loaded::{self, Loaded},
@@ -44,6 +45,20 @@ struct Row {
     count: Count,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
+    /// `None` when it does not log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<Log>,
+}
+
+/// What became of the packets of a rule that logs.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Log {
+    /// Those that were told.
+    told: u64,
+    /// Those that came faster than the rule logs.
+    limited: u64,
+    /// Those that came faster than the daemon reads.
+    lost: u64,
 }
 
 /// What was counted in a second, on average since the last look.
@@ -77,7 +92,7 @@ fn snapshot(config: &Config) -> Result<Snapshot, Error> {
     loop {
         let loaded = loaded::read(config)?;
         let counters = Counters::open(&config.pins.object(Object::Counters))?;
-        let mut snapshot = Snapshot::read(&loaded, &counters)?;
+        let mut snapshot = Snapshot::read(config, &loaded, &counters)?;
         snapshot.bans = bans(config)?;
         if loaded::read(config)?.metadata.generation == snapshot.generation {
             return Ok(snapshot);
@@ -94,19 +109,25 @@ fn bans(config: &Config) -> Result<Vec<Row>, Error> {
         slot: None,
         count: row.count,
         rate: None,
+        log: None,
     });
     Ok(rows.collect())
 }
 
 impl Snapshot {
-    fn read(loaded: &Loaded, counters: &Counters) -> Result<Self, CountersError> {
-        let rules = loaded.metadata.rules.iter().map(|rule| {
+    fn read(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
+        let entries = &loaded.metadata.rules;
+        let some_log = entries.iter().any(|rule| rule.log.is_some());
+        let watches = some_log.then(|| Watches::open(&config.pins)).transpose()?;
+        let rules = entries.iter().map(|rule| {
+            let watches = watches.as_ref().filter(|_| rule.log.is_some());
             Ok(Row {
                 name: rule.name.clone(),
                 action: rule.action.clone(),
                 slot: Some(rule.slot),
                 count: counters.read(rule.slot)?,
                 rate: None,
+                log: watches.map(|all| Log::read(all, rule.slot)).transpose()?,
             })
         });
         let reasons = Reason::ALL.iter().map(|reason| {
@@ -118,12 +139,13 @@ impl Snapshot {
                 slot: Some(slot),
                 count: counters.read(slot)?,
                 rate: None,
+                log: None,
             })
         });
         Ok(Self {
             generation: loaded.metadata.generation,
-            rules: rules.collect::<Result<_, CountersError>>()?,
-            reasons: reasons.collect::<Result<_, CountersError>>()?,
+            rules: rules.collect::<Result<_, Error>>()?,
+            reasons: reasons.collect::<Result<_, Error>>()?,
             bans: Vec::new(),
         })
     }
@@ -132,6 +154,28 @@ impl Snapshot {
         compare(&mut self.rules, &before.rules, elapsed);
         compare(&mut self.reasons, &before.reasons, elapsed);
         compare(&mut self.bans, &before.bans, elapsed);
+    }
+}
+
+impl Log {
+    fn read(watches: &Watches, slot: Slot) -> Result<Self, EventsError> {
+        // One that has none yet has told nothing.
+        let watch = watches.watch(slot)?.unwrap_or_default();
+        Ok(Self {
+            told: watch.told,
+            limited: watch.limited,
+            lost: watch.lost,
+        })
+    }
+
+    fn in_words(self) -> String {
+        let mut words = format!("{} told", grouped(self.told));
+        for (number, what) in [(self.limited, "limited"), (self.lost, "lost")] {
+            if number > 0 {
+                words = format!("{words}, {} {what}", grouped(number));
+            }
+        }
+        words
     }
 }
 
@@ -187,6 +231,10 @@ fn table(snapshot: &Snapshot) -> Table {
         columns.push(("PACKETS/S", Alignment::Right));
         columns.push(("BYTES/S", Alignment::Right));
     }
+    let logs = snapshot.rules.iter().any(|row| row.log.is_some());
+    if logs {
+        columns.push(("LOG", Alignment::Left));
+    }
     let mut table = Table::new(&columns);
     let reasons = snapshot.reasons.iter().filter(|row| {
         row.slot == Some(Slot::new(Reason::Policy.slot())) || row.count != Count::default()
@@ -217,6 +265,9 @@ fn table(snapshot: &Snapshot) -> Table {
             cells.push(rate(|rate| rate.packets_per_second));
             cells.push(rate(|rate| rate.bytes_per_second));
         }
+        if logs {
+            cells.push(row.log.map_or_else(String::new, Log::in_words));
+        }
         table.row(cells);
     }
     table
@@ -236,6 +287,7 @@ mod tests {
                 bytes: packets * 100,
             },
             rate: None,
+            log: None,
         }
     }
 
@@ -265,6 +317,29 @@ mod tests {
              (truncated)     drop          1      100\n\
              (banned: sshd)  drop          2      200\n"
         );
+    }
+
+    #[test]
+    fn what_became_of_logged_packets_is_a_column_when_some_rule_logs() {
+        let mut snapshot = snapshot(60);
+        snapshot.rules[0].log = Some(Log {
+            told: 50,
+            limited: 1234,
+            lost: 0,
+        });
+        let text = table(&snapshot).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("BYTES  LOG"), "{text}");
+        assert!(
+            lines[1].ends_with("6,000  50 told, 1,234 limited"),
+            "{text}"
+        );
+        assert!(lines[2].ends_with(" 0"), "{text}");
+        let json = serde_json::to_value(&snapshot.rules[0]).unwrap();
+        let expected = serde_json::json!({"told": 50, "limited": 1234, "lost": 0});
+        assert_eq!(json["log"], expected);
+        let json = serde_json::to_value(&snapshot.reasons[0]).unwrap();
+        assert!(json.get("log").is_none(), "{json}");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use rules::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot, watch},
-    task,
-    time::Instant,
+    task::{self, JoinHandle},
+    time::{Instant, timeout},
 };
 
 pub(crate) use self::guard::Asked;
@@ -31,6 +31,7 @@ use crate::{
     doctor::Examined,
     earlier,
     error::{Causes, Error},
+    events::Teller,
     filter::{Filter, FilterError, Timing},
     found::Found,
     generation::Generation,
@@ -51,6 +52,9 @@ use crate::{
     unattached::Refusal,
     unload,
 };
+
+/// How long the end waits until the packets that were logged before it are told.
+const LAST_PACKETS: Duration = Duration::from_secs(1);
 
 /// A rule file that is to come into force.
 #[derive(Clone, Debug)]
@@ -97,7 +101,8 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
     } = beginning;
     let in_force = watch::Sender::new(None);
     let bans = Desk::new();
-    let mut events = Events::receive(config, in_force.subscribe(), bans.clone())?;
+    let teller = Teller::new();
+    let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), teller.clone())?;
     let mut daemon = Daemon {
         config: config.clone(),
         object,
@@ -105,6 +110,8 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
         budget: first.budget,
         max_bans,
         bans,
+        teller,
+        telling: None,
         found: Some(found),
         filter: None,
         rules: None,
@@ -130,7 +137,7 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
         }
     };
     readiness::stopping();
-    let ended = daemon.end(lock);
+    let ended = daemon.end(lock).await;
     let outcome = match end {
         End::Told => Ok(()),
         End::Asked(answer) => {
@@ -177,6 +184,7 @@ impl Events {
         config: &Config,
         in_force: watch::Receiver<Option<InForce>>,
         bans: Desk,
+        teller: Teller,
     ) -> Result<Self, Error> {
         let receive = |kind| signal(kind).map_err(Error::Signals);
         let hangup = receive(SignalKind::hangup())?;
@@ -200,7 +208,7 @@ impl Events {
             links,
             orders,
             ending,
-            server: Server::begin(listener, sender, in_force, bans),
+            server: Server::begin(listener, sender, in_force, bans, teller),
         })
     }
 }
@@ -212,6 +220,10 @@ struct Daemon {
     budget: Budget,
     max_bans: Option<MaxBans>,
     bans: Desk,
+    /// Who tells of packets that rules log.
+    teller: Teller,
+    /// Its work, once there is something to tell.
+    telling: Option<JoinHandle<()>>,
     /// What an earlier process left, until rules are in force.
     found: Option<Found>,
     filter: Option<Filter>,
@@ -288,6 +300,9 @@ impl Daemon {
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await,
                         Request::Unban { prefixes } => self.bans.unban(&prefixes).await,
+                        Request::Capture(_) => Answer::Failed {
+                            message: "error: a capture is no order".to_owned(),
+                        },
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -428,6 +443,9 @@ impl Daemon {
         let before = std::mem::replace(&mut self.rules, rules);
         self.previous = outcome.succession.previous(before, self.previous.take());
         self.confirm_by = outcome.confirm_by;
+        if let Some(filter) = &self.filter {
+            self.teller.follow(filter.metadata(), filter.previous());
+        }
         self.in_force.send_replace(Some(InForce {
             generation: outcome.generation,
             times: outcome.times,
@@ -466,6 +484,7 @@ impl Daemon {
         };
         self.guard(guard::of_file(&candidate), in_force, means)
             .await?;
+        self.teller.expect(&candidate.metadata);
         means.progress.at(LOADING);
         let examined = examine(&plan, candidate.ruleset()).await;
         let ready = candidate.ready();
@@ -516,6 +535,7 @@ impl Daemon {
         };
         self.guard(guard::of_file(&candidate), in_force, means)
             .await?;
+        self.teller.expect(&candidate.metadata);
         means.progress.at(LOADING);
         let examined = examine(&plan, candidate.ruleset()).await;
         let ready = candidate.ready();
@@ -528,6 +548,7 @@ impl Daemon {
         })
         .map_err(|error| explained(error, &examined))?;
         task::block_in_place(|| self.bans.open(&self.config.pins, self.max_bans));
+        self.telling = self.teller.open(&self.config.pins);
         self.filter = Some(filter);
         let outcome = Outcome::new(&candidate, changes, stages, (terms, timing));
         Ok((outcome, candidate, plan.occupied))
@@ -604,10 +625,15 @@ impl Daemon {
     }
 
     /// Unloads everything and gives the instance up.
-    fn end(self, lock: Lock) -> Result<String, Error> {
+    async fn end(self, lock: Lock) -> Result<String, Error> {
         drop(self.filter);
         self.bans.close();
         let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
+        self.teller.end();
+        if let Some(telling) = self.telling {
+            // A listener to the log that does not listen holds nothing up.
+            let _ = timeout(LAST_PACKETS, telling).await;
+        }
         drop(lock);
         let message = unload::describe(unloaded?.as_deref());
         tracing::info!("{message}");

@@ -8,6 +8,7 @@ use crate::{
     attachments::AttachmentError,
     bans::BansError,
     candidate::CandidateError,
+    capture::CaptureError,
     confirmation::ConfirmationError,
     control::ControlError,
     earlier::EarlierError,
@@ -16,7 +17,10 @@ use crate::{
     found::FoundError,
     generation::Generation,
     interfaces::InterfaceError,
-    kernel::{counters::CountersError, host::HostError, info::InfoError, link, program::LoadError},
+    kernel::{
+        counters::CountersError, events::EventsError, host::HostError, info::InfoError, link,
+        program::LoadError,
+    },
     loaded::LoadedError,
     lock::LockError,
     lockout::LockoutError,
@@ -68,9 +72,15 @@ pub(crate) enum Error {
     /// The counters cannot be read.
     #[error(transparent)]
     Counters(#[from] CountersError),
+    /// What limits logged packets cannot be read.
+    #[error(transparent)]
+    Events(#[from] EventsError),
     /// The bans.
     #[error(transparent)]
     Bans(#[from] BansError),
+    /// A capture.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The object file.
     #[error(transparent)]
     Object(#[from] LoadError),
@@ -188,6 +198,7 @@ impl Error {
             Self::Confirmation(error) => error.help(),
             Self::Lockout(_) => Some(LockoutError::HELP.into()),
             Self::Bans(error) => error.help(),
+            Self::Capture(error) => error.help(),
             Self::Lock(error) => error.help(),
             Self::Denied { .. } => Some("`--deny-warnings` makes them errors".into()),
             Self::Control(ControlError::NoDaemon { .. }) => {
@@ -202,6 +213,7 @@ impl Error {
             Self::Source(_)
             | Self::Explain(_)
             | Self::Counters(_)
+            | Self::Events(_)
             | Self::Attachment(_)
             | Self::Unload(_)
             | Self::Info(_)

@@ -21,6 +21,7 @@ use crate::{
     bans::MaxBans,
     deadline::Deadline,
     earlier::Earlier,
+    events::limits,
     found::{Counted, Found},
     generation::Metadata,
     image_size::ImageSize,
@@ -28,6 +29,7 @@ use crate::{
         self,
         bans::BanMapsError,
         counters::{Count, Counters, CountersError},
+        events::EventsError,
         images::{Image, ImageError, Images},
         link::AttachError,
         pins::{self, Object, PinError, Pins},
@@ -61,6 +63,9 @@ pub(crate) enum FilterError {
     /// The maps of the bans.
     #[error(transparent)]
     Bans(#[from] BanMapsError),
+    /// The maps of logged packets.
+    #[error(transparent)]
+    Events(#[from] EventsError),
 }
 
 impl FilterError {
@@ -73,7 +78,8 @@ impl FilterError {
             | Self::Counters(_)
             | Self::Load(_)
             | Self::Pin(_)
-            | Self::Bans(_) => None,
+            | Self::Bans(_)
+            | Self::Events(_) => None,
         }
     }
 
@@ -85,7 +91,8 @@ impl FilterError {
             Self::Image(error) => error.help(),
             Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
             | Self::Counters(_)
-            | Self::Pin(_) => None,
+            | Self::Pin(_)
+            | Self::Events(_) => None,
             Self::Bans(error) => error.help(),
         }
     }
@@ -150,6 +157,7 @@ impl Filter {
             refused: replaced.parts.refused,
             max_bans,
         };
+        filter.settle();
         Ok((filter, replaced.timing))
     }
 
@@ -259,6 +267,12 @@ impl Filter {
     fn follow(&mut self, ready: &Ready<'_>, succession: Succession) {
         let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
         self.previous = succession.previous(Some(before), self.previous.take());
+        self.settle();
+    }
+
+    /// Has the rules in force log as they say.
+    fn settle(&self) {
+        limits::settle(&self.pins, &self.metadata, self.previous.as_ref());
     }
 
     /// The program stays: a new image takes the place of the one in force.
@@ -273,6 +287,7 @@ impl Filter {
         for &slot in &ready.assignment.fresh {
             self.counters.zero(slot)?;
         }
+        limits::prepare(&self.pins, ready)?;
         let image = Image::create(plan.size, ready.image)?;
         let load = begin.elapsed();
 
@@ -393,12 +408,14 @@ fn replace(
         undo.push("remove a pin", move || pins::unpin(&pin));
     }
     let old = Old::open(pins)?;
-    if kernel::bans::create(pins, max_bans)? {
+    let are_new = kernel::bans::create(pins, max_bans)?;
+    if kernel::events::create(pins)? || are_new {
         let pins = pins.clone();
-        undo.push("remove the pins of the bans", move || {
-            kernel::bans::unpin(&pins)
+        undo.push("remove the pins of bans and events", move || {
+            kernel::shared::unpin(&pins)
         });
     }
+    limits::prepare(pins, ready)?;
 
     let (counters_pin, capacity, kept) = match plan.program {
         ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
@@ -426,7 +443,7 @@ fn replace(
             size: plan.size,
             counters: Some(&counters_pin),
             capacity,
-            bans: Some(pins),
+            shared: Some(pins),
         },
     )?;
     program.pin(&next(Object::Program))?;

@@ -77,6 +77,18 @@ pub(crate) struct RuleEntry {
     pub(crate) action: String,
     /// Where it is counted.
     pub(crate) slot: Slot,
+    /// How many of its packets are logged; `None` when none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<LogEntry>,
+}
+
+/// A limit of logged packets as the metadata tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogEntry {
+    /// The nanoseconds from one packet to the next.
+    pub(crate) interval_ns: u64,
+    /// How many nanoseconds early one may come.
+    pub(crate) tolerance_ns: u64,
 }
 
 /// Why metadata could not be understood.
@@ -113,6 +125,10 @@ impl Metadata {
                 name: rule.name.clone(),
                 action: verdict_name(rule.verdict).to_owned(),
                 slot,
+                log: rule.log.map(|limit| LogEntry {
+                    interval_ns: limit.interval_ns(),
+                    tolerance_ns: limit.tolerance_ns(),
+                }),
             });
         Self {
             abi: abi::VERSION,
@@ -239,6 +255,10 @@ mod tests {
                 name: "ssh".into(),
                 action: "pass".into(),
                 slot: Slot::new(32),
+                log: Some(LogEntry {
+                    interval_ns: 100_000_000,
+                    tolerance_ns: 0,
+                }),
             }],
         }
     }

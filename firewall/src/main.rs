@@ -4,6 +4,7 @@ mod attachments;
 mod bans;
 mod budget;
 mod candidate;
+mod capture;
 mod changes;
 mod check;
 mod cli;
@@ -17,6 +18,7 @@ mod diff;
 mod doctor;
 mod earlier;
 mod error;
+mod events;
 mod explain;
 mod files;
 mod filter;
@@ -118,6 +120,7 @@ fn carry_out(config: &Config, command: Command) -> Result<ExitCode, Error> {
         Command::Ban(options) => on_threads(bans::command::ban(config, options))?,
         Command::Unban(options) => on_threads(bans::command::unban(config, options))?,
         Command::Bans { json } => bans::listing::run(config, json)?,
+        Command::Capture(options) => on_threads(capture::run(config, options))?,
         Command::Unload => on_threads(commands::unload(config))?,
     }
     Ok(ExitCode::SUCCESS)

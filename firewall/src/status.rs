@@ -175,7 +175,13 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
                 capabilities: privileges::of(pid),
             })
         }
-        Ok(Answer::Done { .. } | Answer::Failed { .. } | Answer::Ending | Answer::Bans(_))
+        Ok(
+            Answer::Done { .. }
+            | Answer::Failed { .. }
+            | Answer::Ending
+            | Answer::Bans(_)
+            | Answer::Capturing { .. },
+        )
         | Err(_) => None,
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;

@@ -3,7 +3,7 @@
 use crate::kernel::{
     images::Images,
     link::{AttachError, Link},
-    pins::{self, BanObject, Object, PinError, Pins},
+    pins::{self, Object, PinError, Pins, Shared},
 };
 
 /// Why something may be left.
@@ -57,8 +57,8 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
     for (kept, generation) in pins.all_kept()? {
         note(pins::unpin(&pins.kept(kept, generation)).map_err(Into::into));
     }
-    for object in BanObject::ALL {
-        note(pins::unpin(&pins.bans(object)).map_err(Into::into));
+    for object in Shared::ALL {
+        note(pins::unpin(&pins.shared(object)).map_err(Into::into));
     }
     note(pins.remove_folder().map_err(Into::into));
     first_error?;

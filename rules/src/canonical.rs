@@ -87,6 +87,11 @@ fn write_rule(text: &mut String, rule: &Rule) {
             Verdict::Count => "count",
         },
     );
+    if let Some(limit) = rule.log {
+        let burst = limit.burst;
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
+    }
     let Matches {
         interface,
         family,

@@ -268,6 +268,7 @@ mod tests {
             name: format!("rule {line}"),
             verdict: *verdict,
             matches: matches.clone(),
+            log: None,
             place: Place {
                 line: NonZeroU32::MIN.saturating_add(line),
                 column: NonZeroU32::MIN,

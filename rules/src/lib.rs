@@ -15,6 +15,7 @@ pub mod evaluator;
 pub mod explanation;
 pub mod lint;
 pub mod lists;
+pub mod log_limit;
 pub mod names;
 pub mod notation;
 pub mod packet;

@@ -5,6 +5,7 @@
 
 mod consistency;
 mod fields;
+mod log;
 mod rule_tests;
 mod sets;
 
@@ -115,9 +116,14 @@ fn meaning(
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
     let mut drop_all = Vec::new();
+    let mut logging = Vec::new();
     for written in &file.rules {
         let name = rule_name(written.name, &mut names, report);
         let verdict = verdict(written.action, report);
+        let log = written
+            .log
+            .as_ref()
+            .and_then(|written| log::limit(written, report));
         let matches = fields.resolve(written, report);
         if let Some(matches) = &matches {
             consistency::check(written, matches, &settings, report);
@@ -126,14 +132,19 @@ fn meaning(
             if verdict == Verdict::Drop && matches == Matches::default() {
                 drop_all.push(name.span);
             }
+            if log.is_some() {
+                logging.push(name.span);
+            }
             rules.push(Rule {
                 name: name.value.to_owned(),
                 verdict,
                 matches,
+                log,
                 place: source.place(name.span.start),
             });
         }
     }
+    log::check_number(&logging, report);
     // A rule that could not be read may have been meant to use a set, or to have more fields.
     if !report.has_errors() {
         for name in drop_all {

@@ -8,7 +8,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use firewall_ebpf::abi::Reason;
 
-use crate::ranges::RangeSet;
+use crate::{log_limit::LogLimit, ranges::RangeSet};
 
 /// A rule set: settings and rules in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub struct Rule {
     pub verdict: Verdict,
     /// Which packets match.
     pub matches: Matches,
+    /// How many of the packets that match are logged; `None` when none are.
+    pub log: Option<LogLimit>,
     /// Where the rule stands in its file.
     pub place: Place,
 }

@@ -82,10 +82,24 @@ pub(crate) struct Rule<'a> {
     pub(crate) name: Option<At<&'a str>>,
     /// Like [`Self::name`].
     pub(crate) action: Option<At<&'a str>>,
+    /// `None` when it is not given, or not readable, which is reported.
+    pub(crate) log: Option<Log<'a>>,
     /// Ordered like [`FieldName::ALL`].
     pub(crate) fields: Vec<Field<'a>>,
     /// Whether a field could not be read, which is reported.
     pub(crate) is_partial: bool,
+}
+
+/// What a rule says of its log.
+#[derive(Debug)]
+pub(crate) enum Log<'a> {
+    /// Whether there is one.
+    Flag(bool),
+    /// There is one, with limits as far as they are given.
+    Limit {
+        rate: Option<Term<'a>>,
+        burst: Option<Term<'a>>,
+    },
 }
 
 impl<'a> Rule<'a> {
@@ -179,7 +193,7 @@ macro_rules! fields {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The keys of a rule.
-            const RULE_KEYS: &[&str] = &["name", "action", $($key),*];
+            const RULE_KEYS: &[&str] = &["name", "action", "log", $($key),*];
 
             /// The key of the field.
             #[must_use]
@@ -410,9 +424,31 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
         action: table
             .required("action", report)
             .and_then(|entry| entry.text(report)),
+        log: table.entry("log").and_then(|entry| read_log(entry, report)),
         fields,
         is_partial,
     }
+}
+
+fn read_log<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Log<'a>> {
+    let value = entry.value.get_ref();
+    if let Some(flag) = value.as_bool() {
+        return Some(Log::Flag(flag));
+    }
+    if !value.is_table() {
+        entry
+            .wrong_type(entry.value, "`true`, `false` or a limit", report)
+            .help("write `log = true`, or `log = { rate = \"10/second\", burst = 50 }`");
+        return None;
+    }
+    let table = entry.table("a log", "", report)?;
+    table.check_keys(&["rate", "burst"], report);
+    let mut term = |key| table.entry(key).map(|entry| entry.single(report));
+    let (rate, burst) = (term("rate"), term("burst"));
+    Some(Log::Limit {
+        rate: rate.map_or(Some(None), |rate| rate.map(Some))?,
+        burst: burst.map_or(Some(None), |burst| burst.map(Some))?,
+    })
 }
 
 fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {

@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use firewall_ebpf::{
     abi::Reason,
     headers,
-    image::{Header, Memory as _},
+    image::{Header, LOGS, Memory as _},
     walk::{Counts, Judgement, judge},
 };
 
@@ -24,6 +24,8 @@ pub struct Walk {
     pub action: Action,
     /// The counter slots of the `count` rules that matched before, in order of precedence.
     pub counted: Vec<u32>,
+    /// Those of all of these rules that log.
+    pub logged: Vec<u32>,
 }
 
 /// What decided over a frame.
@@ -39,20 +41,31 @@ pub enum Decided {
 /// the bytes of an image.
 #[must_use]
 pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
-    let mut slots = Slots(Vec::new());
+    let mut marked = Slots(Vec::new());
     let judgement = match headers::parse(frame) {
-        Ok(headers) => judge(image, frame, &headers, interface, &mut slots),
+        Ok(headers) => judge(image, frame, &headers, interface, &mut marked),
         Err(reason) => Judgement::NoRule(reason),
     };
+    let mut slots = marked.0;
+    let counts = slots.len();
     let (decided, action) = match judgement {
-        Judgement::Pass(slot) => (Decided::Rule(slot), Action::Pass),
-        Judgement::Drop(slot) => (Decided::Rule(slot), Action::Drop),
+        Judgement::Pass(slot) => {
+            slots.push(slot);
+            (Decided::Rule(slot & !LOGS), Action::Pass)
+        }
+        Judgement::Drop(slot) => {
+            slots.push(slot);
+            (Decided::Rule(slot & !LOGS), Action::Drop)
+        }
         Judgement::NoRule(reason) => (Decided::Reason(reason), action(image, reason)),
     };
+    let logs = |slot: &&u32| **slot & LOGS != 0;
+    let number = |slot: &u32| slot & !LOGS;
     Walk {
         decided,
         action,
-        counted: slots.0,
+        counted: slots[..counts].iter().map(number).collect(),
+        logged: slots.iter().filter(logs).map(number).collect(),
     }
 }
 
@@ -66,6 +79,7 @@ fn action(image: &[u8], reason: Reason) -> Action {
     }
 }
 
+/// Slots of rules that count, each with [`LOGS`] beside it when the rule logs.
 struct Slots(Vec<u32>);
 
 impl Counts for Slots {

@@ -217,7 +217,10 @@ impl<'a> Errand<'a> {
         let outcome = match self.client.receive().await? {
             Answer::Bans(outcome) => outcome,
             Answer::Failed { message } => return Err(Error::Answered(message)),
-            Answer::Ending | Answer::Alive { .. } | Answer::Done { .. } => {
+            Answer::Ending
+            | Answer::Alive { .. }
+            | Answer::Done { .. }
+            | Answer::Capturing { .. } => {
                 return Err(Error::Ending);
             }
         };

@@ -19,7 +19,8 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     counters::Count,
     memory::Words,
-    pins::{self, BanObject, PinError, Pins},
+    pins::{PinError, Pins, Shared},
+    shared::{self, SharedError, Spec},
     syscall,
 };
 use crate::bans::MaxBans;
@@ -91,56 +92,41 @@ impl BanMapsError {
 /// Makes and pins the maps, with room for as many bans; whether they are new. Maps that are pinned
 /// stay as they are, since they hold bans.
 pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
+    let specs = [
+        Spec {
+            object: Shared::Bans,
+            kind: bpf_map_type::BPF_MAP_TYPE_HASH,
+            key: size_of::<Key>(),
+            value: size_of::<Ban>(),
+            entries: most.bans(),
+            flags: BPF_F_NO_PREALLOC,
+        },
+        Spec {
+            object: Shared::BanBoard,
+            kind: bpf_map_type::BPF_MAP_TYPE_ARRAY,
+            key: size_of::<u32>(),
+            value: size_of::<Line>(),
+            entries: most.board_lines(),
+            flags: BPF_F_MMAPABLE,
+        },
+        Spec {
+            object: Shared::BanCounters,
+            kind: bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
+            key: size_of::<u32>(),
+            value: size_of::<abi::Counter>(),
+            entries: REASONS,
+            flags: 0,
+        },
+    ];
     let mut is_new = false;
-    for object in BanObject::ALL {
-        let path = pins.bans(object);
-        if pins::open(&path)?.is_some() {
-            continue;
-        }
-        let (name, kind, key, value, entries, flags) = match object {
-            BanObject::Bans => (
-                abi::BANS,
-                bpf_map_type::BPF_MAP_TYPE_HASH,
-                size_of::<Key>(),
-                size_of::<Ban>(),
-                most.bans(),
-                BPF_F_NO_PREALLOC,
-            ),
-            BanObject::Board => (
-                abi::BAN_BOARD,
-                bpf_map_type::BPF_MAP_TYPE_ARRAY,
-                size_of::<u32>(),
-                size_of::<Line>(),
-                most.board_lines(),
-                BPF_F_MMAPABLE,
-            ),
-            BanObject::Counters => (
-                abi::BAN_COUNTERS,
-                bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
-                size_of::<u32>(),
-                size_of::<abi::Counter>(),
-                REASONS,
-                0,
-            ),
-        };
-        let definition =
-            aya_obj::Map::new_from_params(kind as u32, key as u32, value as u32, entries, flags);
-        let made =
-            MapData::create(definition, name, None).map_err(|source| BanMapsError::Create {
-                most,
-                source: Box::new(source),
-            })?;
-        pins::pin(made.fd().as_fd(), &path)?;
-        is_new = true;
+    for spec in &specs {
+        is_new |= shared::make(pins, spec).map_err(|error| match error {
+            SharedError::Create { source, .. } => BanMapsError::Create { most, source },
+            SharedError::Open { path, source } => BanMapsError::Open { path, source },
+            SharedError::Pin(error) => BanMapsError::Pin(error),
+        })?;
     }
     Ok(is_new)
-}
-
-/// Removes the pins.
-pub(crate) fn unpin(pins: &Pins) -> Result<(), PinError> {
-    BanObject::ALL
-        .into_iter()
-        .try_for_each(|object| pins::unpin(&pins.bans(object)))
 }
 
 /// What the clock says that bans end by, in nanoseconds.
@@ -150,8 +136,8 @@ pub(crate) fn now() -> Result<u64, BanMapsError> {
         + u64::try_from(time.tv_nsec()).unwrap_or(0))
 }
 
-fn open(pins: &Pins, object: BanObject) -> Result<MapData, BanMapsError> {
-    let path = pins.bans(object);
+fn open(pins: &Pins, object: Shared) -> Result<MapData, BanMapsError> {
+    let path = pins.shared(object);
     MapData::from_pin(&path).map_err(|source| BanMapsError::Open {
         path,
         source: Box::new(source),
@@ -199,10 +185,10 @@ impl BanMap {
     /// Opens the map of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
         let failed = |source| BanMapsError::Open {
-            path: pins.bans(BanObject::Bans),
+            path: pins.shared(Shared::Bans),
             source: Box::new(source),
         };
-        let map = open(pins, BanObject::Bans)?;
+        let map = open(pins, Shared::Bans)?;
         let most = map.info().map_err(failed)?.max_entries();
         let map = HashMap::try_from(Map::HashMap(map)).map_err(failed)?;
         Ok(Self {
@@ -280,7 +266,7 @@ pub(crate) struct BanReader(MapData);
 impl BanReader {
     /// Opens the map of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
-        open(pins, BanObject::Bans).map(Self)
+        open(pins, Shared::Bans).map(Self)
     }
 
     /// Hands out every ban, some at a time. Those that come or go meanwhile may be
@@ -326,11 +312,11 @@ pub(crate) struct BoardMap {
 impl BoardMap {
     /// Opens the board of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
-        let map = open(pins, BanObject::Board)?;
+        let map = open(pins, Shared::BanBoard)?;
         let lines = map
             .info()
             .map_err(|source| BanMapsError::Open {
-                path: pins.bans(BanObject::Board),
+                path: pins.shared(Shared::BanBoard),
                 source: Box::new(source),
             })?
             .max_entries();
@@ -360,7 +346,7 @@ impl BanCounters {
     /// Opens the counters of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
         let cpus = nr_cpus().map_err(|(path, source)| BanMapsError::Cpus { path, source })?;
-        let map = Map::PerCpuArray(open(pins, BanObject::Counters)?);
+        let map = Map::PerCpuArray(open(pins, Shared::BanCounters)?);
         Ok(Self {
             map: PerCpuArray::try_from(map).map_err(counters_failed)?,
             cpus,

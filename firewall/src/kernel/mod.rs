@@ -1,5 +1,5 @@
 //! The boundary to the kernel: the only folder that names `aya`, and the only one with `unsafe`
-//! code ([`syscall`], [`memory`], [`ethtool`] and [`logs`]).
+//! code ([`syscall`], [`memory`], [`ethtool`], [`events`] and [`logs`]).
 //!
 //! It knows maps, programs, links and pins. It must not know rules, the daemon or the command
 //! line: names and numbers are handed to it.
@@ -7,6 +7,7 @@
 pub(crate) mod bans;
 pub(crate) mod counters;
 pub(crate) mod ethtool;
+pub(crate) mod events;
 pub(crate) mod host;
 pub(crate) mod images;
 pub(crate) mod info;
@@ -16,6 +17,7 @@ mod memory;
 pub(crate) mod note;
 pub(crate) mod pins;
 pub(crate) mod program;
+pub(crate) mod shared;
 mod syscall;
 pub(crate) mod trial;
 pub(crate) mod verifier;

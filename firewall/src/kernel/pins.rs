@@ -7,6 +7,7 @@
 //!   program              the XDP program
 //!   bans, ban-board, ban-counters
 //!                        the bans, which every program of the instance shares
+//!   watches, events      likewise the limits of logged packets, and the buffer they come by
 //!   link-<interface>     the attachment to each interface
 //!   next-7-images ...    while a new program takes over: what is to take the places above,
 //!                        with the number of the generation
@@ -29,6 +30,8 @@ use std::{
     },
     path::{Path, PathBuf},
 };
+
+use firewall_ebpf::abi;
 
 use super::syscall;
 use crate::generation::Generation;
@@ -109,26 +112,49 @@ impl Kept {
     }
 }
 
-/// What is pinned once for an instance and outlives its programs: the bans.
+/// A map that is made once for an instance and outlives its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BanObject {
+pub(crate) enum Shared {
     /// The hash map of bans.
     Bans,
     /// The board before it.
-    Board,
-    /// The counters by reason.
-    Counters,
+    BanBoard,
+    /// The counters of bans by reason.
+    BanCounters,
+    /// What limits the events of each rule.
+    Watches,
+    /// The ring buffer of events.
+    Events,
 }
 
-impl BanObject {
-    /// Every object.
-    pub(crate) const ALL: [Self; 3] = [Self::Bans, Self::Board, Self::Counters];
+impl Shared {
+    /// Every map.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Bans,
+        Self::BanBoard,
+        Self::BanCounters,
+        Self::Watches,
+        Self::Events,
+    ];
+
+    /// Its name in the object file.
+    pub(crate) fn map(self) -> &'static str {
+        match self {
+            Self::Bans => abi::BANS,
+            Self::BanBoard => abi::BAN_BOARD,
+            Self::BanCounters => abi::BAN_COUNTERS,
+            Self::Watches => abi::WATCHES,
+            Self::Events => abi::EVENTS,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Bans => "bans",
-            Self::Board => "ban-board",
-            Self::Counters => "ban-counters",
+            Self::BanBoard => "ban-board",
+            Self::BanCounters => "ban-counters",
+            Self::Watches => "watches",
+            Self::Events => "events",
         }
     }
 }
@@ -171,8 +197,8 @@ impl Pins {
         Ok(names.iter().filter_map(|name| kept(name)).collect())
     }
 
-    /// The pin of a part of the bans.
-    pub(crate) fn bans(&self, object: BanObject) -> PathBuf {
+    /// The pin of a map that outlives programs.
+    pub(crate) fn shared(&self, object: Shared) -> PathBuf {
         self.folder.join(object.name())
     }
 

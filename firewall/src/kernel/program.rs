@@ -17,7 +17,7 @@ use firewall_ebpf::abi;
 use super::{
     counters::Counters,
     logs::{self, Logs},
-    pins::{self, BanObject, PinError, Pins},
+    pins::{self, PinError, Pins, Shared},
     verifier::Tail,
 };
 use crate::{image_size::ImageSize, slots::Capacity};
@@ -125,8 +125,9 @@ pub(crate) struct Setting<'a> {
     pub(crate) counters: Option<&'a Path>,
     /// The capacity of the counters if they are made.
     pub(crate) capacity: Capacity,
-    /// Whose bans hold, which must be pinned; without them the program has none.
-    pub(crate) bans: Option<&'a Pins>,
+    /// Whose bans hold and whose events are told, the maps of which must be pinned; without them the
+    /// program has none.
+    pub(crate) shared: Option<&'a Pins>,
 }
 
 /// The program, verified.
@@ -179,13 +180,9 @@ pub(super) fn verified(object: &Object, setting: &Setting<'_>) -> Result<Ebpf, L
     if let Some(counters) = setting.counters {
         loader.map_pin_path(abi::COUNTERS, counters);
     }
-    if let Some(pins) = setting.bans {
-        for (map, object) in [
-            (abi::BANS, BanObject::Bans),
-            (abi::BAN_BOARD, BanObject::Board),
-            (abi::BAN_COUNTERS, BanObject::Counters),
-        ] {
-            loader.map_pin_path(map, pins.bans(object));
+    if let Some(pins) = setting.shared {
+        for object in Shared::ALL {
+            loader.map_pin_path(object.map(), pins.shared(object));
         }
     }
     let mut ebpf = loader

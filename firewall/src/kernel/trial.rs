@@ -101,7 +101,7 @@ impl Trial {
                 size,
                 counters: None,
                 capacity,
-                bans: None,
+                shared: None,
             },
         );
         pins::unpin(pin)?;

@@ -1,6 +1,6 @@
 //! Random rule sets and packets aimed at their bounds: the evaluator, the compiled image walked in
-//! user space and the program in the kernel agree on the verdict, the rules that count, and the
-//! reason where no rule decides.
+//! user space and the program in the kernel agree on the verdict, the rules that count, the reason
+//! where no rule decides, and what is told of packets of rules that log.
 //!
 //! A failure names the seed of its rule set. The environment chooses more than the usual:
 //! `FIREWALL_PACKETS` how many packets there are, `FIREWALL_SEED` the first seed and
@@ -12,16 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use firewall_ebpf::abi::Reason;
+use firewall_ebpf::{
+    abi::Reason,
+    image::{COUNT, DROP, PASS},
+};
 use rules::{
     compiler::CompileError,
-    evaluator::{Evaluation, Outcome, evaluate},
+    evaluator::{self, Evaluation, Outcome, evaluate},
     ruleset::RuleId,
     testing::{Engine, Random, Shape, probe, ruleset},
 };
 
 use crate::{
-    kernel::{Kernel, UNKNOWN},
+    kernel::{Kernel, Told, UNKNOWN},
     machine::Count,
     test_run::Action,
 };
@@ -93,6 +96,7 @@ struct Tally {
     packets: u64,
     by_rule: u64,
     by_reason: BTreeMap<Reason, u64>,
+    told: u64,
 }
 
 impl Tally {
@@ -100,6 +104,7 @@ impl Tally {
     fn check(&self) {
         assert!(self.left_out < self.rulesets / 4, "{self:?}");
         assert!(self.by_rule > self.packets / 4, "{self:?}");
+        assert!(self.told > self.packets / 50, "{self:?}");
         for reason in Reason::ALL {
             // Nobody is banned here.
             let is_of_packets =
@@ -135,6 +140,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     for slot in &all {
         kernel.counted(*slot);
     }
+    let watched = kernel.watch(engine.logging()).clone();
     let mut expected: BTreeMap<u32, Count> = BTreeMap::new();
     for _ in 0..effort(shape).min(most) {
         let mut probe = probe(&mut random, &ruleset);
@@ -154,6 +160,21 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
             "{wanted:?}: {}",
             what()
         );
+        let mut told: Vec<Told> = wanted
+            .counted
+            .iter()
+            .map(|rule| Told::of(&probe, slots[rule], COUNT))
+            .collect();
+        if let Outcome::Rule(rule) = wanted.outcome {
+            let what = match wanted.action {
+                evaluator::Action::Pass => PASS,
+                evaluator::Action::Drop => DROP,
+            };
+            told.push(Told::of(&probe, slots[&rule], what));
+        }
+        told.retain(|told| watched.contains(&told.slot));
+        assert_eq!(kernel.events(), told, "{}", what());
+        tally.told += told.len() as u64;
         tally.packets += 1;
         let Evaluation {
             outcome, counted, ..

@@ -1,14 +1,22 @@
 //! The program in the kernel with any image, without a daemon in between: the daemon loads it and
 //! is killed, and what it leaves is given one image after the other.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, process::Command};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    fs,
+    mem::offset_of,
+    net::Ipv4Addr,
+    process::Command,
+};
 
 use aya::{
-    maps::{Array, ArrayOfMaps, Map, MapData, PerCpuArray},
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{TestRun as _, TestRunOptions},
 };
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use benches::{features::Feature, network::Namespace};
+use firewall_ebpf::events::{Event, MAX_LOGGING, SNAP_LEN, Watch};
 use rules::testing::{INTERFACES, Probe};
 
 use crate::{
@@ -33,6 +41,9 @@ pub(crate) struct Kernel {
     program: Program,
     image: Array<MapData, [u8; IMAGE]>,
     counters: PerCpuArray<MapData, [u64; 2]>,
+    watches: HashMap<MapData, u32, [u64; size_of::<Watch>() / 8]>,
+    watched: HashSet<u32>,
+    events: RingBuf<MapData>,
     /// What the counters had when they were last asked for.
     before: BTreeMap<u32, Count>,
     /// Whether frames can arrive on any interface, and not on the loopback interface alone.
@@ -86,6 +97,9 @@ impl Kernel {
             program: Program::of(&machine),
             image: Array::try_from(Map::Array(image)).unwrap(),
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
+            watches: HashMap::try_from(Map::HashMap(pinned("watches"))).unwrap(),
+            watched: HashSet::new(),
+            events: RingBuf::try_from(Map::RingBuf(pinned("events"))).unwrap(),
             before: BTreeMap::new(),
             takes_interfaces: Feature::TestRunInterfaces.is_expected().unwrap(),
             _machine: machine,
@@ -102,6 +116,37 @@ impl Kernel {
         let whole: Box<[u8; IMAGE]> = whole.into_boxed_slice().try_into().unwrap();
         self.image.set(0, whole, 0).unwrap();
         true
+    }
+
+    /// Has every packet of the rules with these counter slots be told; of some of them, when there are
+    /// too many. Returns which.
+    pub(crate) fn watch(&mut self, slots: &HashSet<u32>) -> &HashSet<u32> {
+        for slot in self.watched.drain() {
+            self.watches.remove(&slot).unwrap();
+        }
+        for slot in slots.iter().take(MAX_LOGGING as usize) {
+            // No interval: none comes too early.
+            self.watches.insert(*slot, [0; _], 0).unwrap();
+            self.watched.insert(*slot);
+        }
+        &self.watched
+    }
+
+    /// The events since they were last asked for.
+    pub(crate) fn events(&mut self) -> Vec<Told> {
+        let mut events = Vec::new();
+        while let Some(bytes) = self.events.next() {
+            let number = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+            let captured = number(offset_of!(Event, captured)) as usize;
+            events.push(Told {
+                slot: number(offset_of!(Event, slot)),
+                what: number(offset_of!(Event, what)),
+                interface: number(offset_of!(Event, interface)),
+                length: number(offset_of!(Event, length)),
+                bytes: bytes[offset_of!(Event, bytes)..][..captured].to_vec(),
+            });
+        }
+        events
     }
 
     /// Has a packet arrive where this kernel lets it, for rules to which all interfaces are alike.
@@ -141,6 +186,29 @@ impl Kernel {
         let now = (sum(0), sum(1));
         let before = self.before.insert(slot, now).unwrap_or_default();
         (now.0 - before.0, now.1 - before.1)
+    }
+}
+
+/// What an event says of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) slot: u32,
+    what: u32,
+    interface: u32,
+    length: u32,
+    bytes: Vec<u8>,
+}
+
+impl Told {
+    /// What is to be told of a packet that a rule with this slot passes, drops or counts.
+    pub(crate) fn of(probe: &Probe, slot: u32, what: u32) -> Self {
+        Self {
+            slot,
+            what,
+            interface: probe.interface,
+            length: probe.frame.len() as u32,
+            bytes: probe.frame[..probe.frame.len().min(SNAP_LEN as usize)].to_vec(),
+        }
     }
 }
 

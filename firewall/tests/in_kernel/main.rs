@@ -12,6 +12,7 @@
 
 mod bans;
 mod blocklist;
+mod capture;
 mod captures;
 mod checking;
 mod company;

@@ -242,7 +242,7 @@ fn a_change_that_fails_in_the_kernel_gives_everything_back() {
     );
     assert_eq!(machine.attached(), program);
     assert_eq!(machine.objects(), before);
-    assert_eq!(fs::read_dir(machine.pins()).unwrap().count(), 7);
+    assert_eq!(fs::read_dir(machine.pins()).unwrap().count(), 9);
     machine.send(&udp(&machine, 1), 4);
     machine.await_counters(&[("one", (7, 7 * length))]);
     machine.write_rules("pass", &(idle_rules(100) + &one));

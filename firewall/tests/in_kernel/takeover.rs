@@ -31,8 +31,8 @@ fn a_new_daemon_takes_over_without_a_gap() {
         machine.attached().map(u64::from),
         status["program"]["id"].as_u64()
     );
-    // With the image of the generation before, and the bans.
-    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 8);
+    // With the image of the generation before, the bans and the events.
+    assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 10);
 }
 
 #[test]

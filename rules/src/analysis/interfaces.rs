@@ -251,6 +251,7 @@ mod tests {
                 }),
                 ..Matches::default()
             },
+            log: None,
             place,
         });
         let ruleset = Ruleset {

@@ -35,5 +35,5 @@ pub use self::{
     diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Fragment, Ip, Mac, Witness},
+    witness::{Fragment, Ip, Mac, Witness, in_words},
 };

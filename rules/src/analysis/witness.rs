@@ -70,6 +70,9 @@ impl Ip {
     }
 }
 
+/// An ARP packet whose addresses do not matter.
+const USUAL_ARP: &str = "arp 192.0.2.9 > 192.0.2.1";
+
 /// The hops left of a packet that has come from no router.
 pub(super) const USUAL_TTL: u8 = 64;
 
@@ -141,6 +144,36 @@ impl Witness {
             ethertype: half(Axis::Ethertype),
             ip,
         }
+    }
+
+    /// The packet that the evaluator reads in a frame; `None` for one that it cannot read.
+    fn of_frame(frame: &[u8], interface: &str) -> Option<Self> {
+        let fields = decode(frame).ok()?;
+        let has_upper = fields.sport.is_some() || fields.icmp.is_some();
+        let ip = fields.src.zip(fields.dst).map(|(src, dst)| Ip {
+            src,
+            dst,
+            protocol: fields.protocol.unwrap_or_default(),
+            length: u16::try_from(fields.length.unwrap_or_default()).unwrap_or(u16::MAX),
+            ttl: fields.hop_limit.unwrap_or_default(),
+            dscp: fields.dscp.unwrap_or_default(),
+            fragment: match (fields.is_fragment, has_upper) {
+                (Some(true), true) => Fragment::First,
+                (Some(true), false) => Fragment::Later,
+                (Some(false) | None, _) => Fragment::Whole,
+            },
+            ports: fields.sport.zip(fields.dport),
+            tcp_flags: fields.tcp_flags,
+            icmp: fields.icmp.map(|message| message.to_be_bytes().into()),
+        });
+        Some(Self {
+            interface: interface.to_owned(),
+            src_mac: Mac(fields.src_mac),
+            dst_mac: Mac(fields.dst_mac),
+            vlan: fields.vlan,
+            ethertype: fields.ethertype,
+            ip,
+        })
     }
 
     /// The fields as the evaluator takes them.
@@ -221,7 +254,7 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = match &self.ip {
-            None if self.ethertype == ethertype::ARP => "arp 192.0.2.9 > 192.0.2.1".to_owned(),
+            None if self.ethertype == ethertype::ARP => USUAL_ARP.to_owned(),
             None => format!("ethertype 0x{:04x}", self.ethertype),
             Some(ip) => ip.to_string(),
         };
@@ -230,11 +263,44 @@ impl fmt::Display for Witness {
         }
         text += &self.unusual(&read(&text).unwrap_or_default());
         if read(&text) != Some(self.fields()) {
-            let digits = frame(self).into_iter().map(|byte| format!("{byte:02x}"));
-            text = format!("hex {}", digits.collect::<String>());
+            text = format!("hex {}", digits(&frame(self)));
         }
         write!(f, "{text} interface {}", self.interface)
     }
+}
+
+/// A frame of `length` bytes that begins with `start` and arrived on `interface`, in the notation
+/// for packets; what the notation cannot describe, and what the parser cannot read, as bytes.
+///
+/// Bytes that are not there are taken to be 0.
+#[must_use]
+pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
+    let mut frame = start.to_vec();
+    frame.resize(length.max(start.len()), 0);
+    let words = Witness::of_frame(&frame, interface).map(|witness| {
+        let words = witness.to_string();
+        match (arp_ends(&frame), words.strip_prefix(USUAL_ARP)) {
+            (Some((sender, target)), Some(rest)) if witness.ethertype == ethertype::ARP => {
+                format!("arp {sender} > {target}{rest}")
+            }
+            _ => words,
+        }
+    });
+    words.unwrap_or_else(|| format!("hex {} interface {interface}", digits(start)))
+}
+
+/// The protocol addresses of sender and target in an ARP packet behind VLAN tags (RFC 826).
+fn arp_ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let mut rest = frame.get(12..)?;
+    while let [0x81 | 0x88 | 0x91, 0x00 | 0xa8, _, _, behind @ ..] = rest {
+        rest = behind;
+    }
+    let address = |at: usize| rest.get(at..)?.first_chunk::<4>().copied();
+    Some((address(16)?.into(), address(26)?.into()))
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the notation makes of a text.

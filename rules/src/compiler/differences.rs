@@ -193,6 +193,7 @@ fn are_alike(old: &Rule, new: &Rule) -> bool {
     } = &old.matches;
     let other = &new.matches;
     old.verdict == new.verdict
+        && old.log.is_some() == new.log.is_some()
         && *interface == other.interface
         && *family == other.family
         && *proto == other.proto

@@ -1,6 +1,6 @@
 //! What the rules of a section do on a match.
 
-use firewall_ebpf::image::{COUNT, DROP, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
+use firewall_ebpf::image::{COUNT, DROP, LOGS, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
 
 use super::CompileError;
 use crate::ruleset::{Rule, RuleId, Ruleset, Verdict};
@@ -42,7 +42,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The counter slot.
-    pub(super) fn slot(&self, rule: usize) -> u32 {
+    fn slot(&self, rule: usize) -> u32 {
         self.slots[self.ids[rule].0 as usize]
     }
 
@@ -55,9 +55,15 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// The counter slot, and beside it whether the rule logs.
+    fn marked_slot(&self, rule: usize) -> u32 {
+        let logs = self.rule(rule).log.is_some();
+        self.slot(rule) | if logs { LOGS } else { 0 }
+    }
+
     /// The entry.
     pub(super) fn entry(&self, rule: usize) -> u32 {
-        self.slot(rule) << 2 | self.what(rule)
+        self.marked_slot(rule) << 2 | self.what(rule)
     }
 
     /// Whether every rule has an item.
@@ -78,7 +84,12 @@ impl<'a> Rules<'a> {
 
     /// The item, in a section whose rules have passed [`Self::check_items`].
     pub(super) fn item(&self, rule: usize, signature: u32) -> u64 {
-        item(rule as u32, self.slot(rule), self.what(rule), signature)
+        item(
+            rule as u32,
+            self.marked_slot(rule),
+            self.what(rule),
+            signature,
+        )
     }
 
     /// Whether the rule counts and does not decide.

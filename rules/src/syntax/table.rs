@@ -159,6 +159,11 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The value as a string or a number.
+    pub(super) fn single(self, report: &mut Report) -> Option<Term<'a>> {
+        self.term(self.value, "a string or a number", report)
+    }
+
     /// The value as a boolean.
     pub(super) fn flag(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
         let DeValue::Boolean(value) = self.value.get_ref() else {

@@ -1,6 +1,9 @@
 //! The engine as the XDP program uses it: compiled image, parser and walker.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::offset_of,
+};
 
 use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE},
@@ -19,6 +22,7 @@ use crate::{
 pub struct Engine {
     image: Image,
     rules: HashMap<u32, RuleId>,
+    logging: HashSet<u32>,
     interfaces: Vec<(u32, &'static str)>,
 }
 
@@ -53,6 +57,7 @@ impl Engine {
                 .copied()
                 .zip((0..).map(RuleId))
                 .collect(),
+            logging: setting.logging.clone(),
             interfaces: setting.interfaces.clone(),
         }
     }
@@ -69,7 +74,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Says so when a slot is counted that belongs to no rule.
+    /// Says so when a slot is counted that belongs to no rule, or when other rules log than those of
+    /// the rule set that do.
     pub fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
         let walk = walk(self.image.bytes(), &probe.frame, probe.interface);
         let outcome = match walk.decided {
@@ -78,6 +84,16 @@ impl Engine {
         };
         let counted: Result<Vec<RuleId>, String> =
             walk.counted.iter().map(|slot| self.rule(*slot)).collect();
+        let decided = match walk.decided {
+            Decided::Rule(slot) => Some(slot),
+            Decided::Reason(_) => None,
+        };
+        let mut logging = walk.counted.clone();
+        logging.extend(decided);
+        logging.retain(|slot| self.logging.contains(slot));
+        if walk.logged != logging {
+            return Err(format!("{:?} log instead of {logging:?}", walk.logged));
+        }
         Ok(Evaluation {
             outcome,
             action: walk.action,
@@ -88,6 +104,12 @@ impl Engine {
     /// The counter slot of each rule.
     pub fn slots(&self) -> impl Iterator<Item = (u32, RuleId)> {
         self.rules.iter().map(|(slot, rule)| (*slot, *rule))
+    }
+
+    /// The counter slots of the rules that log.
+    #[must_use]
+    pub const fn logging(&self) -> &HashSet<u32> {
+        &self.logging
     }
 
     /// The image.
@@ -105,6 +127,7 @@ impl Engine {
 /// What rule sets are compiled for.
 pub struct Setting {
     slots: Vec<u32>,
+    logging: HashSet<u32>,
     interfaces: Vec<(u32, &'static str)>,
     named: Vec<(InterfaceIndex, String)>,
     metadata: Vec<u8>,
@@ -123,6 +146,7 @@ impl Setting {
         let named = |&(index, name): &(u32, &str)| (InterfaceIndex(index), name.to_owned());
         let metadata = seed.to_le_bytes();
         Self {
+            logging: logging(ruleset, &slots),
             slots,
             named: interfaces.iter().map(named).collect(),
             interfaces,
@@ -134,8 +158,10 @@ impl Setting {
     #[must_use]
     pub fn plain(ruleset: &Ruleset) -> Self {
         let named = INTERFACES.map(|(index, name)| (InterfaceIndex(index), name.to_owned()));
+        let slots: Vec<u32> = (FIRST_RULE_SLOT..).take(ruleset.rules.len()).collect();
         Self {
-            slots: (FIRST_RULE_SLOT..).take(ruleset.rules.len()).collect(),
+            logging: logging(ruleset, &slots),
+            slots,
             interfaces: INTERFACES.to_vec(),
             named: named.to_vec(),
             metadata: Vec::new(),
@@ -159,6 +185,13 @@ impl Setting {
             max_bytes: MAX_IMAGE_SIZE as usize,
         }
     }
+}
+
+/// The slots of the rules that log, of those of each rule.
+fn logging(ruleset: &Ruleset, slots: &[u32]) -> HashSet<u32> {
+    let rules = ruleset.rules.iter().zip(slots);
+    let logging = rules.filter(|(rule, _)| rule.log.is_some());
+    logging.map(|(_, slot)| *slot).collect()
 }
 
 /// Different slots for that many rules, in no order.

@@ -7,6 +7,7 @@ use super::{
     shapes::{Profile, Shape},
 };
 use crate::{
+    log_limit::LogLimit,
     ranges::{RangeSet, Value},
     ruleset::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
@@ -80,6 +81,7 @@ impl Maker<'_> {
         Rule {
             name: format!("rule {line}"),
             verdict,
+            log: line.is_multiple_of(5).then_some(LogLimit::USUAL),
             matches: self.matches(),
             place: Place {
                 line: NonZeroU32::MIN.saturating_add(line),

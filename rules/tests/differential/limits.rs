@@ -19,6 +19,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ru
         name: format!("rule {line}"),
         verdict,
         matches,
+        log: None,
         place: Place {
             line: NonZeroU32::MIN.saturating_add(line),
             column: NonZeroU32::MIN,

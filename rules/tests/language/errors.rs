@@ -336,6 +336,47 @@ fn fragment_is_a_boolean() {
 }
 
 #[test]
+fn logs_that_are_none_say_why() {
+    assert_snapshot!(rules(
+        r#"log = 10
+        log = "yes"
+        log = [true]
+        log = { rat = 5 }
+        log = { rate = 0 }
+        log = { rate = "10/fortnight" }
+        log = { rate = "10/minutes" }
+        log = { rate = "/second" }
+        log = { rate = 2000000 }
+        log = { rate = true }
+        log = { rate = 5, burst = 0 }
+        log = { burst = "50/second" }
+        log = { burst = [1, 2] }"#
+    ));
+}
+
+#[test]
+fn rules_that_log_beyond_the_limit_are_refused() {
+    let rule = |number: u32| {
+        rule_text(
+            &number.to_string(),
+            &format!("log = true\ndport = {number}"),
+        )
+    };
+    let text: String = (1..=1025).map(rule).collect();
+    let report = with_settings(&text);
+    assert_snapshot!(report, @r#"
+    error[invalid-value]: 1025 rules log, more than 1024
+        --> rules.toml:5125:8
+         |
+    5125 | name = "1025"
+         |        ^^^^^^
+    help: one `count` rule in front of many can log for all of them
+    "#);
+    let text: String = (1..=1024).map(rule).collect();
+    assert_eq!(with_settings(&text), "\nloaded");
+}
+
+#[test]
 fn ethertypes_other_than_those_of_ip_have_nothing_of_ip() {
     assert_snapshot!(rules(
         r#"ethertype = "arp" & src = "192.0.2.1"

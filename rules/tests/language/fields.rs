@@ -1,8 +1,9 @@
 //! What each match field means, with each of its operators.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use rules::{
+    log_limit::{LogLimit, Per},
     ranges::RangeSet,
     ruleset::{Family, IcmpSet, Matches, Mode, Policy, Verdict},
 };
@@ -418,6 +419,42 @@ fn fragments_are_asked_for_or_excluded() {
     assert_eq!(matches("fragment = false").fragment, Some(false));
     let first = matches("fragment = true\nproto = \"udp\"\ndport = 53");
     assert_eq!(first.fragment, Some(true));
+}
+
+#[test]
+fn a_rule_logs_within_a_limit_when_it_says_so() {
+    let log = |fields: &str| {
+        let text = format!(
+            "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"count\"\n{fields}\n"
+        );
+        load_clean(&text).rules.remove(0).log
+    };
+    let limit = |events, per, burst| {
+        Some(LogLimit {
+            events: NonZeroU32::new(events).unwrap(),
+            per,
+            burst: NonZeroU32::new(burst).unwrap(),
+        })
+    };
+    for (fields, expected) in [
+        ("", None),
+        ("log = false", None),
+        ("log = true", limit(10, Per::Second, 50)),
+        ("log = {}", limit(10, Per::Second, 50)),
+        ("log = { rate = 3 }", limit(3, Per::Second, 50)),
+        ("log = { rate = \"7\" }", limit(7, Per::Second, 50)),
+        (
+            "log = { rate = \"1000000/minute\", burst = 1000000 }",
+            limit(1_000_000, Per::Minute, 1_000_000),
+        ),
+        (
+            "log = { rate = \"1/hour\", burst = 1 }",
+            limit(1, Per::Hour, 1),
+        ),
+        ("log.burst = 9", limit(10, Per::Second, 9)),
+    ] {
+        assert_eq!(log(fields), expected, "{fields}");
+    }
 }
 
 #[test]

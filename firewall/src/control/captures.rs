@@ -1,0 +1,433 @@
+//! Captures: packets that rules log, told over the control socket as they come, for as long as the
+//! client stays.
+//!
+//! A client that does not read what there is falls behind, and is told how many packets it has
+//! missed. Neither the daemon nor another client waits for it.
+
+use std::{collections::BTreeSet, fmt::Write as _, io, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::{
+        broadcast::{
+            Receiver,
+            error::{RecvError, TryRecvError},
+        },
+        watch,
+    },
+    time::timeout,
+};
+
+use super::{Answer, Connection, PATIENCE, Service};
+use crate::{
+    events::{Names, Told},
+    text::counted,
+};
+
+/// The most captures at a time.
+pub(super) const MAX_CAPTURES: usize = 16;
+
+/// How long a client may read nothing: it may have been stopped by whoever looks at its output.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// How many rules a message names.
+const MOST_NAMED: usize = 20;
+
+/// Which rules are captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    /// Their names; none for all that log.
+    #[serde(default)]
+    pub(crate) rules: BTreeSet<String>,
+}
+
+/// A line of a capture, behind the answer that it begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    /// A packet.
+    Packet(Told),
+    /// Packets that the client was too slow for.
+    Lost {
+        /// How many, of all rules that log.
+        lost: u64,
+    },
+    /// The daemon ends.
+    Ends(Answer),
+}
+
+impl Chosen {
+    /// The rules that are captured by this choice and log at present.
+    ///
+    /// # Errors
+    ///
+    /// What to tell of a rule that is not in force, or does not log.
+    fn among(&self, names: &Names) -> Result<Vec<String>, String> {
+        let logging = || {
+            names
+                .in_force()
+                .filter(|(_, logs)| *logs)
+                .map(|(name, _)| name)
+        };
+        let listed = || listed(&logging().collect::<Vec<_>>());
+        for wanted in &self.rules {
+            match names.logs(wanted) {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(format!(
+                        "error: the rule `{wanted}` does not log\n\
+                         help: add `log = true` to the rule; {}",
+                        listed()
+                    ));
+                }
+                None => {
+                    let all = names.in_force().map(|(name, _)| name);
+                    let meant = rules::names::nearest(wanted, all);
+                    let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+                    return Err(format!(
+                        "error: there is no rule `{wanted}` in force\nhelp: {}{}",
+                        listed(),
+                        meant.unwrap_or_default()
+                    ));
+                }
+            }
+        }
+        let chosen = logging().filter(|name| self.takes(name));
+        Ok(chosen.map(str::to_owned).collect())
+    }
+
+    /// Whether packets of a rule are captured.
+    fn takes(&self, rule: &str) -> bool {
+        self.rules.is_empty() || self.rules.contains(rule)
+    }
+}
+
+/// The rules that log, in words.
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "no rule logs".to_owned();
+    }
+    let begin = if names.len() == 1 {
+        "the only rule that logs is"
+    } else {
+        "rules that log are"
+    };
+    format!("{begin} {}", names_in_words(names))
+}
+
+/// Names in a row, as many as a message takes.
+pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
+    let shown = names.iter().take(MOST_NAMED);
+    let shown: Vec<String> = shown.map(|name| format!("`{}`", name.as_ref())).collect();
+    let mut words = shown.join(", ");
+    if let Some(more) = names.len().checked_sub(MOST_NAMED + 1) {
+        // Writing to a text does not fail.
+        let _ = write!(words, " and {}", counted(more + 1, "other"));
+    }
+    words
+}
+
+/// Serves a capture until the client goes, the daemon ends, or the client reads nothing for too long.
+pub(super) async fn serve(
+    chosen: Chosen,
+    service: &Service,
+    connection: &Connection,
+    reader: impl AsyncBufRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let place = service.captures.try_acquire();
+    // Before the answer: what comes after it is not missed.
+    let told = service.teller.listen();
+    let answer = match &place {
+        Err(_) => Answer::Failed {
+            message: format!(
+                "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
+            ),
+        },
+        Ok(_) => begin(&chosen, service).await,
+    };
+    send(&mut writer, &answer, PATIENCE).await?;
+    if let Answer::Capturing { .. } = answer {
+        connection.keep();
+        let mut stream = Stream {
+            chosen: &chosen,
+            writer: &mut writer,
+        };
+        let ending = service.ending.clone();
+        stream.run(told, ending, reader).await?;
+    }
+    writer.shutdown().await
+}
+
+async fn begin(chosen: &Chosen, service: &Service) -> Answer {
+    let mut in_force = service.in_force.clone();
+    let first = async { in_force.wait_for(Option::is_some).await.is_ok() };
+    match timeout(PATIENCE, first).await {
+        Ok(true) => {}
+        Ok(false) => return Answer::Ending,
+        Err(_elapsed) => {
+            return Answer::Failed {
+                message: "error: no rules are in force yet\nhelp: try again later".to_owned(),
+            };
+        }
+    }
+    match chosen.among(&service.teller.names()) {
+        Ok(rules) => Answer::Capturing { rules },
+        Err(message) => Answer::Failed { message },
+    }
+}
+
+/// Where a capture goes.
+struct Stream<'a, W> {
+    chosen: &'a Chosen,
+    writer: &'a mut W,
+}
+
+impl<W: AsyncWrite + Unpin> Stream<'_, W> {
+    async fn run(
+        &mut self,
+        mut told: Receiver<Arc<Told>>,
+        mut ending: watch::Receiver<bool>,
+        mut reader: impl AsyncBufRead + Unpin,
+    ) -> io::Result<()> {
+        loop {
+            let received = tokio::select! {
+                received = told.recv() => received,
+                () = ends(&mut ending) => break,
+                // Its end, or what is no part of a capture.
+                () = hears(&mut reader) => return Ok(()),
+            };
+            match received {
+                Ok(packet) => self.packet(&packet).await?,
+                Err(RecvError::Lagged(lost)) => self.lost(lost).await?,
+                Err(RecvError::Closed) => break,
+            }
+        }
+        // What was told before the end.
+        loop {
+            match told.try_recv() {
+                Ok(packet) => self.packet(&packet).await?,
+                Err(TryRecvError::Lagged(lost)) => self.lost(lost).await?,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        self.line(&Answer::Ending).await
+    }
+
+    async fn packet(&mut self, packet: &Told) -> io::Result<()> {
+        if self.chosen.takes(&packet.rule) {
+            self.line(packet).await?;
+        }
+        Ok(())
+    }
+
+    async fn lost(&mut self, lost: u64) -> io::Result<()> {
+        self.line(&Line::Lost { lost }).await
+    }
+
+    async fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        send(self.writer, line, STALLED).await
+    }
+}
+
+async fn ends(ending: &mut watch::Receiver<bool>) {
+    // Without the server there is no more to wait for, either.
+    let _ = ending.wait_for(|&ending| ending).await;
+}
+
+async fn hears(reader: &mut (impl AsyncBufRead + Unpin)) {
+    let _ = reader.fill_buf().await;
+}
+
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    line: &impl Serialize,
+    patience: Duration,
+) -> io::Result<()> {
+    let line = serde_json::to_string(line)? + "\n";
+    timeout(patience, writer.write_all(line.as_bytes())).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, BufReader, DuplexStream, duplex},
+        sync::broadcast,
+    };
+
+    use super::*;
+    use crate::control::Request;
+
+    fn names(rules: &[(&str, bool)]) -> Names {
+        Names::listing(rules)
+    }
+
+    fn packet(rule: &str, number: u64) -> Arc<Told> {
+        Arc::new(Told {
+            time_ns: number,
+            rule: rule.into(),
+            verdict: "drop".into(),
+            interface: "eth0".into(),
+            queue: 0,
+            length: 60,
+            packet: String::new(),
+            frame: vec![0; 60],
+        })
+    }
+
+    fn chosen(rules: &[&str]) -> Chosen {
+        Chosen {
+            rules: rules.iter().map(|&rule| rule.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_choice_is_of_rules_that_log() {
+        let names = names(&[("dns", false), ("ping", true), ("ssh", true)]);
+        assert_eq!(chosen(&[]).among(&names).unwrap(), ["ping", "ssh"]);
+        assert_eq!(chosen(&["ssh", "ssh"]).among(&names).unwrap(), ["ssh"]);
+        assert_eq!(
+            chosen(&["ssh", "dns"]).among(&names).unwrap_err(),
+            "error: the rule `dns` does not log\n\
+             help: add `log = true` to the rule; rules that log are `ping`, `ssh`"
+        );
+        assert_eq!(
+            chosen(&["shs"]).among(&names).unwrap_err(),
+            "error: there is no rule `shs` in force\n\
+             help: rules that log are `ping`, `ssh`; did you mean `ssh`?"
+        );
+    }
+
+    #[test]
+    fn what_no_rule_logs_can_be_waited_for_but_not_named() {
+        let names = names(&[("dns", false)]);
+        assert_eq!(chosen(&[]).among(&names).unwrap(), Vec::<String>::new());
+        let refused = chosen(&["elsewhere"]).among(&names).unwrap_err();
+        assert_eq!(
+            refused,
+            "error: there is no rule `elsewhere` in force\n\
+             help: no rule logs"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_does_not_capture_everything() {
+        let read = serde_json::from_str::<Request>;
+        let request = read(r#"{"command":"capture"}"#).unwrap();
+        assert_eq!(request, Request::Capture(Chosen::default()));
+        let error = read(r#"{"command":"capture","rule":["ssh"]}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `rule`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        let line = |text| serde_json::from_str::<Line>(text).unwrap();
+        assert_eq!(line(r#"{"lost":7}"#), Line::Lost { lost: 7 });
+        assert_eq!(line(r#"{"answer":"ending"}"#), Line::Ends(Answer::Ending));
+        let packet = packet("ssh", 1);
+        let text = serde_json::to_string(&*packet).unwrap();
+        assert_eq!(line(&text), Line::Packet(Told::clone(&packet)));
+    }
+
+    struct Streamed {
+        told: broadcast::Sender<Arc<Told>>,
+        ending: watch::Sender<bool>,
+        client: BufReader<DuplexStream>,
+        task: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    /// A stream to a client whose side takes this many bytes.
+    fn streamed(rules: &[&str], bytes: usize) -> Streamed {
+        let told = broadcast::Sender::new(4);
+        let ending = watch::Sender::new(false);
+        let (client, server) = duplex(bytes);
+        let (chosen, receiver, ended) = (chosen(rules), told.subscribe(), ending.subscribe());
+        let task = tokio::spawn(async move {
+            let (reader, mut writer) = tokio::io::split(server);
+            let mut stream = Stream {
+                chosen: &chosen,
+                writer: &mut writer,
+            };
+            stream.run(receiver, ended, BufReader::new(reader)).await
+        });
+        Streamed {
+            told,
+            ending,
+            client: BufReader::new(client),
+            task,
+        }
+    }
+
+    impl Streamed {
+        async fn line(&mut self) -> Line {
+            let mut line = String::new();
+            self.client.read_line(&mut line).await.unwrap();
+            serde_json::from_str(&line).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn packets_of_chosen_rules_come_and_the_end_behind_them() {
+        let mut streamed = streamed(&["ssh"], 1 << 16);
+        for (number, rule) in (0..).zip(["ssh", "dns", "ssh"]) {
+            streamed.told.send(packet(rule, number)).unwrap();
+        }
+        streamed.ending.send_replace(true);
+        for number in [0, 2] {
+            let expected = Line::Packet(Told::clone(&packet("ssh", number)));
+            assert_eq!(streamed.line().await, expected);
+        }
+        assert_eq!(streamed.line().await, Line::Ends(Answer::Ending));
+        streamed.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_is_told_of_what_was_missed() {
+        const SENT: u64 = 100;
+        let mut streamed = streamed(&[], 256);
+        for number in 0..SENT {
+            streamed.told.send(packet("ssh", number)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        streamed.ending.send_replace(true);
+        let (mut came, mut missed) = (0, 0);
+        loop {
+            match streamed.line().await {
+                Line::Packet(_) => came += 1,
+                Line::Lost { lost } => missed += lost,
+                Line::Ends(_) => break,
+            }
+        }
+        assert_eq!(came + missed, SENT);
+        assert!(missed > 90, "{missed}");
+    }
+
+    #[tokio::test]
+    async fn who_goes_or_says_more_has_the_stream_end() {
+        let gone = streamed(&[], 256);
+        drop(gone.client);
+        gone.task.await.unwrap().unwrap();
+        let mut talks = streamed(&[], 256);
+        talks.client.get_mut().write_all(b"{").await.unwrap();
+        talks.task.await.unwrap().unwrap();
+        let mut rest = String::new();
+        talks.client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_for_a_minute_is_left() {
+        let stopped = streamed(&[], 16);
+        stopped.told.send(packet("ssh", 1)).unwrap();
+        let begin = tokio::time::Instant::now();
+        let error = stopped.task.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begin.elapsed(), STALLED);
+        drop(stopped.client);
+    }
+}

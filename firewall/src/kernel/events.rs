@@ -1,0 +1,175 @@
+//! The maps of events: what limits those of each rule, and the ring buffer that they come by.
+
+#![expect(unsafe_code, reason = "a descriptor is registered with the runtime")]
+
+use std::io;
+
+use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
+use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
+use firewall_ebpf::events::{Event, RING_BYTES, SNAP_LEN, WATCHES, Watch};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    pins::{Pins, Shared},
+    shared::{self, SharedError, Spec},
+};
+use crate::slots::Slot;
+
+/// Why the maps of events could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventsError {
+    /// A map.
+    #[error(transparent)]
+    Map(#[from] SharedError),
+    /// What limits the events of rules could not be read or set.
+    #[error("the limits of logged packets could not be read or set")]
+    Watches(#[source] Box<MapError>),
+    /// The ring buffer could not be mapped.
+    #[error("the buffer of logged packets could not be mapped")]
+    Ring(#[source] Box<MapError>),
+    /// Nothing waits for the ring buffer.
+    #[error("the buffer of logged packets cannot be waited for")]
+    Wait(#[source] io::Error),
+}
+
+/// Makes and pins the maps; whether they are new.
+pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
+    let watches = shared::make(
+        pins,
+        &Spec {
+            object: Shared::Watches,
+            kind: bpf_map_type::BPF_MAP_TYPE_HASH,
+            key: size_of::<u32>(),
+            value: size_of::<Watch>(),
+            entries: WATCHES,
+            flags: BPF_F_NO_PREALLOC,
+        },
+    )?;
+    let ring = shared::make(
+        pins,
+        &Spec {
+            object: Shared::Events,
+            kind: bpf_map_type::BPF_MAP_TYPE_RINGBUF,
+            key: 0,
+            value: 0,
+            entries: RING_BYTES,
+            flags: 0,
+        },
+    )?;
+    Ok(watches || ring)
+}
+
+type WatchWords = [u64; size_of::<Watch>() / 8];
+
+/// What limits the events of each rule, and what became of them.
+pub(crate) struct Watches(HashMap<MapData, u32, WatchWords>);
+
+impl Watches {
+    /// Opens the map of an instance.
+    pub(crate) fn open(pins: &Pins) -> Result<Self, EventsError> {
+        let map = Map::HashMap(shared::open(pins, Shared::Watches)?);
+        Ok(Self(HashMap::try_from(map).map_err(failed)?))
+    }
+
+    /// That of a rule's slot, if it has one.
+    pub(crate) fn watch(&self, slot: Slot) -> Result<Option<Watch>, EventsError> {
+        match self.0.get(&slot.number(), 0) {
+            Ok([interval, tolerance, due, told, limited, lost]) => Ok(Some(Watch {
+                interval,
+                tolerance,
+                due,
+                told,
+                limited,
+                lost,
+            })),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Sets that of a slot.
+    pub(crate) fn set(&mut self, slot: Slot, watch: &Watch) -> Result<(), EventsError> {
+        let &Watch {
+            interval,
+            tolerance,
+            due,
+            told,
+            limited,
+            lost,
+        } = watch;
+        let words = [interval, tolerance, due, told, limited, lost];
+        self.0.insert(slot.number(), words, 0).map_err(failed)
+    }
+
+    /// Removes that of a slot, if there is one.
+    pub(crate) fn remove(&mut self, slot: Slot) -> Result<(), EventsError> {
+        match self.0.remove(&slot.number()) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The slots that have one.
+    pub(crate) fn slots(&self) -> Result<Vec<Slot>, EventsError> {
+        let slots = self.0.keys().map(|slot| slot.map(Slot::new));
+        slots.collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn failed(error: MapError) -> EventsError {
+    EventsError::Watches(Box::new(error))
+}
+
+/// The ring buffer. One process at a time may read it.
+pub(crate) struct Ring(AsyncFd<RingBuf<MapData>>);
+
+impl Ring {
+    /// Opens the ring buffer of an instance.
+    pub(crate) fn open(pins: &Pins) -> Result<Self, EventsError> {
+        let map = Map::RingBuf(shared::open(pins, Shared::Events)?);
+        let ring = RingBuf::try_from(map).map_err(|error| EventsError::Ring(Box::new(error)))?;
+        // SAFETY: the ring owns its descriptor and keeps it until dropped.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
+        Ok(Self(ring.map_err(|error| EventsError::Wait(error.into()))?))
+    }
+
+    /// Waits until there may be an event.
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+        self.0.readable_mut().await?.clear_ready();
+        Ok(())
+    }
+
+    /// The next event, if there is one.
+    pub(crate) fn next(&mut self) -> Option<Event> {
+        loop {
+            // What is not as long as an event is of no program of this version.
+            if let Some(event) = event(&self.0.get_mut().next()?) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+fn event(bytes: &[u8]) -> Option<Event> {
+    let mut rest = bytes;
+    let time = u64::from_ne_bytes(*take(&mut rest)?);
+    let mut word = || Some(u32::from_ne_bytes(*take(&mut rest)?));
+    let (slot, what, interface, queue) = (word()?, word()?, word()?, word()?);
+    let (length, captured) = (word()?, word()?);
+    Some(Event {
+        time,
+        slot,
+        what,
+        interface,
+        queue,
+        length,
+        captured: captured.min(SNAP_LEN),
+        bytes: *take(&mut rest)?,
+    })
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(first)
+}

@@ -1,0 +1,83 @@
+//! Maps that are made once for an instance, pinned, and handed to every program of it.
+
+use std::{os::fd::AsFd as _, path::PathBuf};
+
+use aya::maps::{MapData, MapError};
+use aya_obj::generated::bpf_map_type;
+
+use super::pins::{self, PinError, Pins, Shared};
+
+/// Why a map could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SharedError {
+    /// The kernel did not make it.
+    #[error("no map `{name}` of {entries} elements")]
+    Create {
+        /// Its name.
+        name: &'static str,
+        /// How many elements were asked for.
+        entries: u32,
+        /// What the kernel answered.
+        source: Box<MapError>,
+    },
+    /// It could not be opened.
+    #[error("the map at `{}` could not be opened", path.display())]
+    Open {
+        /// Its pin.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: Box<MapError>,
+    },
+    /// It could not be pinned.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
+/// What a map is made of.
+pub(super) struct Spec {
+    pub(super) object: Shared,
+    pub(super) kind: bpf_map_type,
+    pub(super) key: usize,
+    pub(super) value: usize,
+    pub(super) entries: u32,
+    pub(super) flags: u32,
+}
+
+/// Makes and pins a map; whether it is new. One that is pinned stays as it is.
+pub(super) fn make(pins: &Pins, spec: &Spec) -> Result<bool, SharedError> {
+    let path = pins.shared(spec.object);
+    if pins::open(&path)?.is_some() {
+        return Ok(false);
+    }
+    let name = spec.object.map();
+    let definition = aya_obj::Map::new_from_params(
+        spec.kind as u32,
+        spec.key as u32,
+        spec.value as u32,
+        spec.entries,
+        spec.flags,
+    );
+    let made = MapData::create(definition, name, None).map_err(|source| SharedError::Create {
+        name,
+        entries: spec.entries,
+        source: Box::new(source),
+    })?;
+    pins::pin(made.fd().as_fd(), &path)?;
+    Ok(true)
+}
+
+/// Opens a map.
+pub(super) fn open(pins: &Pins, object: Shared) -> Result<MapData, SharedError> {
+    let path = pins.shared(object);
+    MapData::from_pin(&path).map_err(|source| SharedError::Open {
+        path,
+        source: Box::new(source),
+    })
+}
+
+/// Removes the pins of all of them.
+pub(crate) fn unpin(pins: &Pins) -> Result<(), PinError> {
+    Shared::ALL
+        .into_iter()
+        .try_for_each(|object| pins::unpin(&pins.shared(object)))
+}

@@ -1,0 +1,102 @@
+//! How many packets of a rule are logged.
+
+use std::{fmt, num::NonZeroU32};
+
+/// A limit of events: [`Self::burst`] at once, and [`Self::events`] in each [`Per`] in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LogLimit {
+    /// The events in each unit of time, at most [`Self::MAX_EVENTS`].
+    pub events: NonZeroU32,
+    /// The unit of time.
+    pub per: Per,
+    /// The events that may come at once, at most [`Self::MAX_BURST`].
+    pub burst: NonZeroU32,
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// A second.
+    Second,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+}
+
+impl LogLimit {
+    /// The most events in a unit of time.
+    pub const MAX_EVENTS: u32 = 1_000_000;
+
+    /// The most events at once.
+    pub const MAX_BURST: u32 = 1_000_000;
+
+    /// What holds where nothing else is said: ten a second, fifty at once.
+    pub const USUAL: Self = Self {
+        events: NonZeroU32::new(10).unwrap(),
+        per: Per::Second,
+        burst: NonZeroU32::new(50).unwrap(),
+    };
+
+    /// The nanoseconds from one event to the next, as far as they follow each other steadily.
+    #[must_use]
+    pub fn interval_ns(&self) -> u64 {
+        self.per.nanoseconds() / u64::from(self.events.get())
+    }
+
+    /// How many nanoseconds earlier an event may come, so that [`Self::burst`] can come at once.
+    #[must_use]
+    pub fn tolerance_ns(&self) -> u64 {
+        self.interval_ns()
+            .saturating_mul(u64::from(self.burst.get()) - 1)
+    }
+}
+
+impl Per {
+    /// Every unit.
+    pub const ALL: [Self; 3] = [Self::Second, Self::Minute, Self::Hour];
+
+    /// The unit as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+        }
+    }
+
+    const fn nanoseconds(self) -> u64 {
+        match self {
+            Self::Second => 1_000_000_000,
+            Self::Minute => 60_000_000_000,
+            Self::Hour => 3_600_000_000_000,
+        }
+    }
+}
+
+/// The rate as it is written.
+impl fmt::Display for LogLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.events, self.per.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_in_nanoseconds() {
+        assert_eq!(LogLimit::USUAL.interval_ns(), 100_000_000);
+        assert_eq!(LogLimit::USUAL.tolerance_ns(), 4_900_000_000);
+        let slowest = LogLimit {
+            events: NonZeroU32::MIN,
+            per: Per::Hour,
+            burst: NonZeroU32::new(LogLimit::MAX_BURST).unwrap(),
+        };
+        assert_eq!(slowest.interval_ns(), 3_600_000_000_000);
+        // No clock comes near the end of its range by it.
+        assert!(slowest.tolerance_ns() < u64::MAX / 4);
+    }
+}
