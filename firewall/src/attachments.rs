@@ -104,7 +104,11 @@ pub(crate) fn establish(
     for step in steps {
         match step {
             LinkStep::Forget { name } => {
-                tracing::warn!("interface `{name}` was removed or detached by somebody else");
+                tracing::warn!(
+                    event = "interface_gone",
+                    interface = name.as_str(),
+                    "interface `{name}` was removed or detached by somebody else"
+                );
                 pins::unpin(&pins.link(name))?;
             }
             LinkStep::Rename { name, to } => rename(&mut present, name, to, pins, undo)?,
@@ -120,7 +124,11 @@ pub(crate) fn establish(
             }
             LinkStep::Reattach { name, from, target } => {
                 let attachment = find(&present, name)?;
-                tracing::warn!("`{name}` is not filtered while its mode changes");
+                tracing::warn!(
+                    event = "mode_changing",
+                    interface = name.as_str(),
+                    "`{name}` is not filtered while its mode changes"
+                );
                 remove(attachment, pins)?;
                 restore(attachment, *from, target.index, pins, programs, undo);
                 established.note(target, attach(target, pins, programs, undo))?;
@@ -154,10 +162,18 @@ impl Established {
 /// Detaches what is no longer wanted. What fails is logged: the new rules are in force already.
 pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
     for attachment in leaving {
-        let name = &attachment.link.interface();
+        let name = attachment.link.interface();
         match remove(attachment, pins) {
-            Ok(()) => tracing::info!("detached from `{name}`"),
+            Ok(()) => {
+                tracing::info!(
+                    event = "detached",
+                    interface = name,
+                    "detached from `{name}`"
+                );
+            }
             Err(error) => tracing::error!(
+                event = "detach_failed",
+                interface = name,
                 error = &error as &dyn std::error::Error,
                 "`{name}` could not be detached"
             ),
@@ -236,7 +252,13 @@ fn attach(
     undo.push(format!("unpin the link to `{}`", target.name), move || {
         pins::unpin(&path)
     });
-    tracing::info!("attached to `{}` in {mode} mode", target.name);
+    let name = target.name.as_str();
+    tracing::info!(
+        event = "attached",
+        interface = name,
+        %mode,
+        "attached to `{name}` in {mode} mode"
+    );
     Ok(attachment)
 }
 
@@ -258,7 +280,13 @@ fn attach_in_some_mode(
             (
                 Err(error @ (AttachError::NoNative { .. } | AttachError::Settings { .. })),
                 Some(next),
-            ) => tracing::warn!("{error}: attaching in {next} mode, which is slower"),
+            ) => tracing::warn!(
+                event = "mode_fallback",
+                interface = target.name.as_str(),
+                mode = %next,
+                %error,
+                "{error}: attaching in {next} mode, which is slower"
+            ),
             (Err(error), _) => return Err(error),
         }
     }

@@ -203,6 +203,12 @@ fn update(before: &Compiled, ruleset: &Arc<Ruleset>, target: &Target<'_>) -> Opt
     };
     before
         .update(Arc::clone(ruleset), &target)
-        .inspect_err(|obstacle| tracing::debug!("compiling as a whole: {obstacle}"))
+        .inspect_err(|obstacle| {
+            tracing::debug!(
+                event = "compiling_as_a_whole",
+                %obstacle,
+                "compiling as a whole: {obstacle}"
+            );
+        })
         .ok()
 }

@@ -30,7 +30,8 @@ use crate::{
     cli::Config,
     control::{Answer, Chosen, Client, Line, Request, names_in_words},
     error::Error,
-    text::{counted, grouped, tell},
+    logging::tell,
+    text::{counted, grouped},
 };
 
 /// What is captured, and where it goes.
@@ -141,7 +142,7 @@ pub(crate) async fn run(config: &Config, options: Options) -> Result<(), Error> 
             return Err(Error::Ending);
         }
     };
-    tell(&begun(&rules));
+    tell("capturing", &begun(&rules));
     let tally = Arc::new(Tally::default());
     let (to_output, lines) = mpsc::channel(AHEAD);
     let output = Output {
@@ -163,9 +164,9 @@ pub(crate) async fn run(config: &Config, options: Options) -> Result<(), Error> 
         written??;
     }
     if matches!(end, End::Daemon) {
-        tell("the daemon ends");
+        tell("daemon_ends", "the daemon ends");
     }
-    tell(&tally.to_string());
+    tell("done", &tally.to_string());
     match end {
         End::Told | End::Written | End::Daemon => Ok(()),
         End::BrokenOff => Err(CaptureError::BrokenOff.into()),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{analysis, canonical};
+use rules::{analysis, canonical, diagnostics::Diagnostic};
 use tokio::task;
 
 use crate::{
@@ -14,11 +14,12 @@ use crate::{
     error::Error,
     generation::Generation,
     image_dump, interfaces,
+    logging::{tell, tell_progress},
     progress::Progress,
     rule_tests,
     source::{self, SourceError},
     tables::Tables,
-    text::{bytes, counted, grouped, tell},
+    text::{bytes, counted, grouped},
 };
 
 /// What is printed of a rule file that is right.
@@ -56,14 +57,14 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
         max_memory: budget,
         ..
     } = options;
-    let progress = Progress::told_to(tell);
+    let progress = Progress::told_to(tell_progress);
     let (place, at) = (path.clone(), progress.clone());
     let steps = options.steps;
     let load = move || source::load_and_lint(&place, &mut analysis::Budget::new(steps), &at);
     let (mut file, undecided) = match task::spawn_blocking(load).await? {
         Ok(loaded) => loaded,
         Err(SourceError::Invalid { path, diagnostics }) => {
-            complain(show, &source::render(&diagnostics))?;
+            complain(show, &diagnostics)?;
             return Err(Error::Checked {
                 path,
                 found: source::counted(&diagnostics),
@@ -74,7 +75,7 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
     let warnings = std::mem::take(&mut file.warnings);
     tell_undecided(undecided, steps);
     if !warnings.is_empty() {
-        complain(show, &source::render(&warnings))?;
+        complain(show, &warnings)?;
     }
     let found = source::counted(&warnings);
     // The file may be for another machine: patterns that fit no interface here are no error.
@@ -95,7 +96,7 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
     };
     let candidate = task::spawn_blocking(compile).await??;
     if let Err(error) = rule_tests::run(&candidate) {
-        complain(show, &source::render(error.diagnostics()))?;
+        complain(show, error.diagnostics())?;
         return Err(Error::TestsChecked(error));
     }
     match show {
@@ -115,12 +116,13 @@ pub(crate) async fn run(path: PathBuf, options: Options) -> Result<(), Error> {
 /// Says when the budget did not suffice to find all warnings.
 fn tell_undecided(rules: usize, steps: u64) {
     if rules > 0 {
-        tell(&format!(
+        let message = format!(
             "the analysis stopped: of {} it is not known whether a packet reaches them\n\
              help: `--budget` allows more than {} steps",
             counted(rules, "rule"),
             grouped(steps)
-        ));
+        );
+        tell("analysis_stopped", &message);
     }
 }
 
@@ -129,20 +131,21 @@ fn summarize(path: &Path, found: &str, candidate: &candidate::Candidate) {
         0 => String::new(),
         tests => format!(", {} passed", counted(tests, "test")),
     };
-    tell(&format!(
+    let message = format!(
         "`{}`: {found}, {}{tests}, image {}",
         path.display(),
         counted(candidate.ruleset().rules.len(), "rule"),
         bytes(candidate.image().bytes().len() as u64)
-    ));
+    );
+    tell("done", &message);
 }
 
 /// Prints what is wrong with the file.
-fn complain(show: Show, text: &str) -> Result<(), Error> {
+fn complain(show: Show, diagnostics: &[Diagnostic]) -> Result<(), Error> {
     match show {
-        Show::Warnings | Show::Plan => print(text),
+        Show::Warnings | Show::Plan => print(&source::render(diagnostics)),
         Show::PlanAsJson | Show::Ruleset | Show::Image => {
-            tell(text.trim_end());
+            source::tell(diagnostics);
             Ok(())
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     diff,
     explain::{Packets, Question, Rules},
     kernel::pins::Pins,
-    lock,
+    lock, logging,
 };
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
@@ -23,6 +23,8 @@ use crate::{
 struct Arguments {
     #[command(flatten)]
     places: Places,
+    #[command(flatten)]
+    log: logging::Options,
     #[command(subcommand)]
     command: Subcommands,
 }
@@ -326,6 +328,8 @@ pub(crate) struct Config {
     pub(crate) pins: Pins,
     /// The control socket and the lock of the instance.
     pub(crate) run: lock::Places,
+    /// What is logged, and how.
+    pub(crate) log: logging::Options,
 }
 
 /// A command.
@@ -421,6 +425,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
         run: lock::Places::new(&places.run_dir, &places.instance),
         bpffs: places.bpffs,
         instance: places.instance,
+        log: arguments.log,
     };
     let command = match arguments.command {
         Subcommands::Apply {

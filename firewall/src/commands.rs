@@ -21,9 +21,8 @@ use crate::{
     loaded,
     lock::{self, Lock},
     lockout::Caller,
-    on_threads, privileges,
-    text::tell,
-    unload,
+    logging::tell,
+    on_threads, privileges, unload,
 };
 
 /// How long a daemon that begins or ends may leave its lock taken and its socket silent.
@@ -69,9 +68,10 @@ pub(crate) fn apply(
     drop(runtime);
     match reached {
         Reached::Daemon(message) => {
-            tell(&message);
+            tell("done", &message);
             if terms.max_bans.is_some() {
-                tell("`--max-bans` changes nothing while rules are loaded");
+                let message = "`--max-bans` changes nothing while rules are loaded";
+                tell("max_bans_ignored", message);
             }
             Ok(())
         }
@@ -118,11 +118,11 @@ pub(crate) async fn rollback(config: &Config, force: bool) -> Result<(), Error> 
 pub(crate) async fn confirm(config: &Config) -> Result<(), Error> {
     let loaded = loaded::read(config)?;
     match lock_or_answer(config, &Request::Confirm).await? {
-        Reached::Daemon(message) => tell(&message),
+        Reached::Daemon(message) => tell("done", &message),
         Reached::Lock(lock) => {
             let confirmed = confirmation::confirm(&config.pins, loaded.metadata.generation);
             drop(lock);
-            tell(&confirmed?);
+            tell("done", &confirmed?);
         }
     }
     Ok(())
@@ -131,7 +131,7 @@ pub(crate) async fn confirm(config: &Config) -> Result<(), Error> {
 async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
     match control::ask(&config.run, &config.instance, request).await? {
         Answer::Done { message } => {
-            tell(&message);
+            tell("done", &message);
             Ok(())
         }
         Answer::Failed { message } => Err(Error::Answered(message)),
@@ -145,11 +145,11 @@ async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
 pub(crate) async fn unload(config: &Config) -> Result<(), Error> {
     loaded::require_access(config)?;
     match lock_or_answer(config, &Request::Unload).await? {
-        Reached::Daemon(message) => tell(&message),
+        Reached::Daemon(message) => tell("done", &message),
         Reached::Lock(lock) => {
             let unloaded = unload::unload(&config.pins)?;
             drop(lock);
-            tell(&unload::describe(unloaded.as_deref()));
+            tell("done", &unload::describe(unloaded.as_deref()));
         }
     }
     Ok(())

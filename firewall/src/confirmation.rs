@@ -1,6 +1,6 @@
 //! Rules that are in force on the condition that somebody confirms them in time.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
     deadline::Deadline,
@@ -86,20 +86,47 @@ pub(crate) fn confirm(pins: &Pins, generation: Generation) -> Result<String, Con
     Ok(format!("generation {generation} confirmed"))
 }
 
-/// What is told of rules that wait.
-pub(crate) fn condition(
-    generation: Generation,
-    previous: Option<Generation>,
-    left: Duration,
-) -> String {
-    let otherwise = previous.map_or_else(
-        || "everything is unloaded".to_owned(),
-        |previous| format!("generation {previous} comes back"),
-    );
-    format!(
-        "generation {generation} waits for `firewall confirm`: without it {otherwise} in {}",
-        seconds(left)
-    )
+/// Rules that wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Their generation.
+    pub(crate) generation: Generation,
+    /// The one that comes back otherwise; `None` when there is none, and everything is unloaded.
+    pub(crate) previous: Option<Generation>,
+    /// How long they wait from now on.
+    pub(crate) left: Duration,
+}
+
+impl Waiting {
+    /// Logs it.
+    pub(crate) fn log(&self) {
+        tracing::warn!(
+            event = "waits_for_confirmation",
+            generation = self.generation.number(),
+            previous = self.previous.map(Generation::number),
+            seconds = (self.left + Duration::from_millis(500)).as_secs(),
+            "{self}"
+        );
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            generation,
+            previous,
+            left,
+        } = self;
+        let otherwise = previous.map_or_else(
+            || "everything is unloaded".to_owned(),
+            |previous| format!("generation {previous} comes back"),
+        );
+        write!(
+            f,
+            "generation {generation} waits for `firewall confirm`: without it {otherwise} in {}",
+            seconds(*left)
+        )
+    }
 }
 
 /// A length of time in whole seconds.

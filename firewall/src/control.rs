@@ -217,6 +217,8 @@ pub(crate) enum ControlError {
 pub(crate) struct Order {
     /// The request; none of those that are answered at once.
     pub(crate) request: Request,
+    /// The user who asks.
+    pub(crate) user: u32,
     /// Where the answer goes.
     pub(crate) answer: oneshot::Sender<Answer>,
 }
@@ -305,26 +307,39 @@ async fn accept(listener: UnixListener, service: Service) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, most likely: others must close theirs first.
-                tracing::warn!(%error, "a control connection was not accepted");
+                tracing::warn!(
+                    event = "connection_not_accepted",
+                    %error,
+                    "a control connection was not accepted"
+                );
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        match stream.peer_cred() {
-            Ok(peer) if may_ask(peer.uid()) => {}
+        let user = match stream.peer_cred() {
+            Ok(peer) if may_ask(peer.uid()) => peer.uid(),
             Ok(peer) => {
                 refuse(&stream, peer.uid());
                 continue;
             }
             Err(error) => {
-                tracing::warn!(%error, "it is not known who asks: not answered");
+                tracing::warn!(
+                    event = "user_unknown",
+                    %error,
+                    "it is not known who asks: not answered"
+                );
                 continue;
             }
-        }
+        };
         let service = service.clone();
         let serving = connections.serve(|connection| async move {
-            if let Err(error) = converse(stream, &service, &connection).await {
-                tracing::debug!(%error, "a control connection broke off");
+            if let Err(error) = converse(stream, user, &service, &connection).await {
+                tracing::debug!(
+                    event = "connection_broken",
+                    uid = user,
+                    %error,
+                    "a control connection broke off"
+                );
             }
         });
         serving.await;
@@ -337,7 +352,11 @@ fn may_ask(user: u32) -> bool {
 
 /// Says no to a user, without waiting for anything.
 fn refuse(stream: &UnixStream, user: u32) {
-    tracing::debug!("user {user} was refused at the control socket");
+    tracing::debug!(
+        event = "user_refused",
+        uid = user,
+        "user {user} was refused at the control socket"
+    );
     let answer = Answer::Failed {
         message: format!("error: the daemon takes orders of root alone, not of user {user}"),
     };
@@ -349,6 +368,7 @@ fn refuse(stream: &UnixStream, user: u32) {
 
 async fn converse(
     mut stream: UnixStream,
+    user: u32,
     service: &Service,
     connection: &Connection,
 ) -> io::Result<()> {
@@ -370,7 +390,7 @@ async fn converse(
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
-            Ok(request) => carry_out(request, service, connection).await,
+            Ok(request) => carry_out(request, user, service, connection).await,
             Err(error) => Answer::Failed {
                 message: format!("the request was not understood: {error}"),
             },
@@ -386,7 +406,12 @@ async fn converse(
 
 /// Hands an order to the daemon, if not too many wait already. From then on the connection stays,
 /// however many others come.
-async fn carry_out(request: Request, service: &Service, connection: &Connection) -> Answer {
+async fn carry_out(
+    request: Request,
+    user: u32,
+    service: &Service,
+    connection: &Connection,
+) -> Answer {
     let Ok(_place) = service.places.try_acquire() else {
         return Answer::Failed {
             message: format!("error: {MAX_ORDERS} orders wait already\nhelp: ask again later"),
@@ -394,7 +419,12 @@ async fn carry_out(request: Request, service: &Service, connection: &Connection)
     };
     connection.keep();
     let (answer, answered) = oneshot::channel();
-    match service.orders.send(Order { request, answer }).await {
+    let order = Order {
+        request,
+        user,
+        answer,
+    };
+    match service.orders.send(order).await {
         Ok(()) => answered.await.unwrap_or(Answer::Ending),
         Err(_ended) => Answer::Ending,
     }

@@ -3,52 +3,63 @@
 mod back;
 mod guard;
 mod interfaces;
+mod occasion;
+mod outcome;
 
-use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rules::{
     compiler::{self, Compiled, InterfaceIndex},
-    diagnostics::Diagnostic,
     ruleset::{Mode, Ruleset},
 };
+use serde::Serialize;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::{self, JoinHandle},
     time::{Instant, timeout},
 };
 
 pub(crate) use self::guard::Asked;
+use self::{
+    occasion::{Cause, Occasion},
+    outcome::{Failure, Outcome, Stages},
+};
 use crate::{
     bans::{MaxBans, desk::Desk},
     budget::Budget,
     candidate::{self, Candidate, Predecessor},
     changes::{Before, Changes},
     cli::Config,
-    confirmation::{self, Condition, ConfirmationError},
+    confirmation::{Condition, ConfirmationError, Waiting},
     control::{self, Answer, Order, Request, Server},
     deadline::Deadline,
     doctor::Examined,
     earlier,
-    error::{Causes, Error},
+    error::Error,
     events::Teller,
-    filter::{Filter, FilterError, Timing},
+    filter::{Filter, FilterError},
     found::Found,
     generation::Generation,
     interfaces::Interface,
     kernel::{info, program::Object},
     link_events::LinkEvents,
     lock::Lock,
+    logging::Fields,
     plan::{self, Occupied, Present, Target, Wanted},
-    progress::Progress,
+    progress::{Progress, log_progress},
     readiness,
     ready::Ready,
     rule_tests,
     selection::Accepted,
     source::{self, RuleFile},
     succession::{Succession, Terms},
-    text::{bytes, counted},
-    times::{InForce, Times},
+    times::InForce,
     unattached::Refusal,
     unload,
 };
@@ -92,6 +103,7 @@ pub(crate) struct Beginning {
 /// When the first rules cannot be brought into force, in which case nothing stays that was not
 /// there before; or when something could not be unloaded at the end.
 pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Error> {
+    let occasion = Occasion::now(Cause::Start);
     let Beginning {
         lock,
         found,
@@ -125,7 +137,7 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
     };
     let end = match daemon.begin(first).await {
         Ok(outcome) => {
-            daemon.report(&outcome);
+            daemon.report(&outcome, occasion);
             readiness::ready();
             daemon.serve(&mut events).await
         }
@@ -137,10 +149,10 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
         }
     };
     readiness::stopping();
-    let ended = daemon.end(lock).await;
+    let ended = daemon.end(lock, end.cause()).await;
     let outcome = match end {
         End::Told => Ok(()),
-        End::Asked(answer) => {
+        End::Asked(order) => {
             let message = match &ended {
                 Ok(message) => Answer::Done {
                     message: message.clone(),
@@ -150,7 +162,7 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
                 },
             };
             // A client that has gone away misses its answer.
-            let _ = answer.send(message);
+            let _ = order.answer.send(message);
             Ok(())
         }
         End::Expired(generation) => Err(ConfirmationError::Expired(generation).into()),
@@ -164,10 +176,26 @@ pub(crate) async fn run(config: &Config, beginning: Beginning) -> Result<(), Err
 enum End {
     /// A signal told it to.
     Told,
-    /// A client did, whose answer goes here once everything is unloaded.
-    Asked(oneshot::Sender<Answer>),
+    /// A client did with this order, which is answered once everything is unloaded.
+    Asked(Order),
     /// The first rules, these, were not confirmed in time.
     Expired(Generation),
+}
+
+impl End {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Told => Cause::Signal,
+            Self::Asked(order) => order.cause(),
+            Self::Expired(_) => Cause::Timeout,
+        }
+    }
+}
+
+impl Order {
+    fn cause(&self) -> Cause {
+        Cause::Socket { uid: self.user }
+    }
 }
 
 /// What the daemon reacts to.
@@ -262,7 +290,7 @@ impl Daemon {
                 _ = events.ending.wait_for(|&ending| ending) => return End::Told,
                 // Also what a vanishing terminal sends: it never confirms anything.
                 Some(()) = events.hangup.recv() => {
-                    self.reload(Asked::default()).await;
+                    self.reload(Asked::default(), Occasion::now(Cause::Signal)).await;
                 }
                 () = Deadline::wait(self.confirm_by) => {
                     if let Some(expired) = self.expire().await {
@@ -275,8 +303,9 @@ impl Daemon {
                     events.links.handled(begin.elapsed());
                 }
                 Some(order) = events.orders.recv() => {
+                    let occasion = Occasion::now(order.cause());
                     let answer = match order.request {
-                        Request::Unload => return End::Asked(order.answer),
+                        Request::Unload => return End::Asked(order),
                         Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
                             let change = Change {
                                 file,
@@ -285,17 +314,15 @@ impl Daemon {
                                 confirm: confirm_ms.map(Duration::from_millis),
                                 asked: Asked { caller, force },
                             };
-                            self.change(change).await
+                            self.change(change, occasion).await
                         }
                         Request::Reload { force, caller } => {
-                            self.reload(Asked { caller, force }).await
+                            self.reload(Asked { caller, force }, occasion).await
                         }
-                        Request::Confirm => self.confirm(),
-                        Request::Rollback { .. } if self.is_first() => {
-                            return End::Asked(order.answer);
-                        }
+                        Request::Confirm => self.confirm(occasion),
+                        Request::Rollback { .. } if self.is_first() => return End::Asked(order),
                         Request::Rollback { force, caller } => {
-                            self.roll_back(Asked { caller, force }).await
+                            self.roll_back(Asked { caller, force }, occasion).await
                         }
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await,
@@ -312,7 +339,7 @@ impl Daemon {
     }
 
     /// Brings the file in force into force again.
-    async fn reload(&mut self, asked: Asked) -> Answer {
+    async fn reload(&mut self, asked: Asked, occasion: Occasion) -> Answer {
         let change = Change {
             file: self.file.clone(),
             wait: false,
@@ -320,38 +347,39 @@ impl Daemon {
             confirm: None,
             asked,
         };
-        self.change(change).await
+        self.change(change, occasion).await
     }
 
     /// Brings a file into force, and logs what came of it.
-    async fn change(&mut self, change: Change) -> Answer {
+    async fn change(&mut self, change: Change, occasion: Occasion) -> Answer {
         readiness::reloading();
+        let file = change.file.clone();
         let changed = self.bring_into_force(change).await;
-        let answer = self.answer(changed);
+        let answer = self.answer(changed, Some(&file), occasion);
         readiness::ready();
         answer
     }
 
-    /// Logs what came of a change, for an answer.
-    fn answer(&self, changed: Result<Outcome, Error>) -> Answer {
+    /// Logs what came of a change to the rules of `file`, or to those before, for an answer.
+    fn answer(
+        &self,
+        changed: Result<Outcome, Error>,
+        file: Option<&Path>,
+        occasion: Occasion,
+    ) -> Answer {
         match changed {
             Ok(outcome) => Answer::Done {
-                message: source::render(&outcome.warnings) + &self.report(&outcome),
+                message: source::render(&outcome.warnings) + &self.report(&outcome, occasion),
             },
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {
-                for diagnostic in error.diagnostics() {
-                    tracing::error!("{}", source::in_one_line(diagnostic));
-                }
-                let generation = self
-                    .filter
-                    .as_ref()
-                    .map(|filter| filter.metadata().generation);
-                let stays = generation
-                    .map_or_else(|| "nothing is".into(), |g| format!("generation {g} stays"));
-                let message = format!("{}; {stays} in force", Causes(&error));
-                tracing::error!("{message}");
-                readiness::status(&message);
+                let failure = Failure {
+                    error: &error,
+                    file,
+                    stays: self.generation(),
+                };
+                failure.log(occasion);
+                readiness::status(&failure.to_string());
                 Answer::Failed {
                     message: error.report(),
                 }
@@ -359,18 +387,29 @@ impl Daemon {
         }
     }
 
+    /// The generation in force.
+    fn generation(&self) -> Option<Generation> {
+        let filter = self.filter.as_ref();
+        filter.map(|filter| filter.metadata().generation)
+    }
+
     /// Logs what has come into force, and on which condition; the same for whoever asked for it.
-    fn report(&self, outcome: &Outcome) -> String {
-        tracing::info!("{outcome}");
+    fn report(&self, outcome: &Outcome, occasion: Occasion) -> String {
+        outcome.log(occasion, &self.file);
         readiness::status(&outcome.in_short());
         let mut told = outcome.to_string();
         if let Some(deadline) = self.confirm_by {
-            let previous = self.filter.as_ref().and_then(Filter::previous);
-            let previous = previous.map(|previous| previous.generation);
-            let condition =
-                confirmation::condition(outcome.generation, previous, deadline.remaining());
-            tracing::warn!("{condition}");
-            told = told + "\n" + &condition;
+            let waiting = Waiting {
+                generation: outcome.generation,
+                previous: self
+                    .filter
+                    .as_ref()
+                    .and_then(Filter::previous)
+                    .map(|previous| previous.generation),
+                left: deadline.remaining(),
+            };
+            waiting.log();
+            told = format!("{told}\n{waiting}");
         }
         told
     }
@@ -378,11 +417,9 @@ impl Daemon {
     /// Reads a file and brings it into force.
     async fn bring_into_force(&mut self, change: Change) -> Result<Outcome, Error> {
         self.require_confirmed()?;
-        let progress = Progress::told_to(|what| tracing::info!("{what}"));
+        let progress = Progress::told_to(log_progress);
         let file = self.load(change.file, progress.clone()).await?;
-        for warning in &file.warnings {
-            tracing::warn!("{}", source::in_one_line(warning));
-        }
+        source::log(&file.warnings);
         let found = self.found.take();
         let accepted = self
             .accepted(&file, found.as_ref())
@@ -507,7 +544,7 @@ impl Daemon {
     ) -> Result<(Outcome, Candidate, Vec<Occupied>), Error> {
         let pins = self.config.pins.clone();
         if !found.is_empty() {
-            tracing::info!("taking over what is loaded");
+            tracing::info!(event = "taking_over", "taking over what is loaded");
         }
         let stages = Stages::of(&mut file);
         let predecessor = Predecessor {
@@ -625,7 +662,13 @@ impl Daemon {
     }
 
     /// Unloads everything and gives the instance up.
-    async fn end(self, lock: Lock) -> Result<String, Error> {
+    async fn end(self, lock: Lock, cause: Cause) -> Result<String, Error> {
+        #[derive(Serialize)]
+        struct Unloaded<'a> {
+            interfaces: &'a [String],
+            #[serde(flatten)]
+            cause: Cause,
+        }
         drop(self.filter);
         self.bans.close();
         let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
@@ -635,8 +678,13 @@ impl Daemon {
             let _ = timeout(LAST_PACKETS, telling).await;
         }
         drop(lock);
-        let message = unload::describe(unloaded?.as_deref());
-        tracing::info!("{message}");
+        let interfaces = unloaded?;
+        let message = unload::describe(interfaces.as_deref());
+        let fields = Fields::of(&Unloaded {
+            interfaces: interfaces.as_deref().unwrap_or_default(),
+            cause,
+        });
+        tracing::info!(event = "unloaded", fields = fields.as_value(), "{message}");
         Ok(message)
     }
 }
@@ -669,9 +717,7 @@ async fn examine(plan: &plan::Plan, ruleset: &Ruleset) -> Examined {
     let examined = Examined::of(&names).await;
     let mut rules = ruleset.rules.iter();
     let ask_for_tags = rules.any(|rule| rule.matches.vlan.is_some());
-    for warning in examined.warnings(target.modes, ask_for_tags) {
-        tracing::warn!("{warning}");
-    }
+    examined.log_warnings(target.modes, ask_for_tags);
     examined
 }
 
@@ -731,93 +777,5 @@ impl Demand {
             },
             condition: self.condition,
         }
-    }
-}
-
-/// What the stages before the kernel found, and how long they took.
-struct Stages {
-    warnings: Vec<Diagnostic>,
-    read: Duration,
-    parse: Duration,
-}
-
-impl Stages {
-    /// Takes the warnings out of the file, which ends with its compilation.
-    fn of(file: &mut RuleFile) -> Self {
-        Self {
-            warnings: std::mem::take(&mut file.warnings),
-            read: file.read,
-            parse: file.parse,
-        }
-    }
-}
-
-/// What came of bringing rules into force.
-struct Outcome {
-    generation: Generation,
-    /// The generation that came back under another number, if one did.
-    again: Option<Generation>,
-    /// What became of the one before.
-    succession: Succession,
-    /// Until when it must be confirmed, if it must.
-    confirm_by: Option<Deadline>,
-    rules: usize,
-    image: usize,
-    changes: Option<Changes>,
-    warnings: Vec<Diagnostic>,
-    times: Times,
-}
-
-impl Outcome {
-    fn new(
-        candidate: &Candidate,
-        changes: Option<Changes>,
-        stages: Stages,
-        (terms, timing): (Terms, Timing),
-    ) -> Self {
-        Self {
-            generation: candidate.metadata.generation,
-            again: None,
-            succession: terms.succession,
-            confirm_by: timing.confirm_by,
-            rules: candidate.ruleset().rules.len(),
-            image: candidate.image().bytes().len(),
-            changes,
-            warnings: stages.warnings,
-            times: Times {
-                read_ms: stages.read.into(),
-                parse_ms: stages.parse.into(),
-                compile_ms: candidate.compile.into(),
-                incremental: candidate.is_incremental(),
-                load_ms: timing.load.into(),
-                switch_ms: timing.switch.into(),
-            },
-        }
-    }
-}
-
-impl Outcome {
-    fn in_short(&self) -> String {
-        let rules = counted(self.rules, "rule");
-        format!("generation {} in force: {rules}", self.generation)
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "generation {} in force", self.generation)?;
-        if let Some(again) = self.again {
-            write!(f, ", which is generation {again} again")?;
-        }
-        write!(
-            f,
-            ": {}, image {}",
-            counted(self.rules, "rule"),
-            bytes(self.image as u64)
-        )?;
-        if let Some(changes) = &self.changes {
-            write!(f, "; {changes}")?;
-        }
-        write!(f, " ({})", self.times)
     }
 }

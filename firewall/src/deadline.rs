@@ -54,7 +54,11 @@ impl Deadline {
 fn now() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap_or_else(|error| {
         // Linux has this clock since 2.6.39, and reading it has no other failure.
-        tracing::error!(error = %io::Error::from(error), "the clock cannot be read");
+        tracing::error!(
+            event = "clock_unreadable",
+            error = %io::Error::from(error),
+            "the clock cannot be read"
+        );
         nix::sys::time::TimeSpec::new(0, 0)
     });
     u64::try_from(Duration::from(time).as_millis()).unwrap_or(u64::MAX)

@@ -23,9 +23,10 @@ use tokio::task;
 
 use crate::{
     error::Error,
+    logging::{tell, tell_progress},
     progress::Progress,
     source::{self, SourceError},
-    text::{counted, grouped, tell},
+    text::{counted, grouped},
 };
 
 /// What is compared and how it is shown.
@@ -65,7 +66,7 @@ pub(crate) async fn run(options: Options) -> ExitCode {
             ExitCode::from(DIFFERENT)
         }
         Err(error) => {
-            tell(&error.report());
+            error.tell();
             ExitCode::from(FAILED)
         }
     }
@@ -75,7 +76,7 @@ async fn compare(options: Options) -> Result<u8, Error> {
     task::spawn_blocking(move || {
         let old = load(&options.old)?;
         let new = load(&options.new)?;
-        let progress = Progress::told_to(tell);
+        let progress = Progress::told_to(tell_progress);
         progress.at("comparing the rules".to_owned());
         let mut budget = Budget::new(options.budget);
         let diff = analysis::diff(&old, &new, options.compare, &mut budget)?;
@@ -94,7 +95,7 @@ async fn compare(options: Options) -> Result<u8, Error> {
         io::stdout()
             .write_all(text.as_bytes())
             .map_err(Error::Output)?;
-        tell(&comparison.summary());
+        tell("done", &comparison.summary());
         Ok(comparison.status())
     })
     .await?
@@ -102,11 +103,11 @@ async fn compare(options: Options) -> Result<u8, Error> {
 
 /// Reads a rule file; its errors, but no warnings, go to stderr.
 fn load(path: &Path) -> Result<Arc<Ruleset>, Error> {
-    let progress = Progress::told_to(tell);
+    let progress = Progress::told_to(tell_progress);
     match source::load(path, &progress) {
         Ok(file) => Ok(file.ruleset),
         Err(SourceError::Invalid { path, diagnostics }) => {
-            tell(source::render(&diagnostics).trim_end());
+            source::tell(&diagnostics);
             Err(Error::Checked {
                 path,
                 found: source::counted(&diagnostics),

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use self::findings::{Finding, Mend, Severity};
-use crate::{error::Error, kernel::link::AttachMode, text::tell};
+use crate::{error::Error, kernel::link::AttachMode};
 
 /// The exit status when there are warnings.
 const WARNINGS: u8 = 1;
@@ -35,7 +35,7 @@ pub(crate) async fn run(interface: &str, json: bool) -> ExitCode {
         Ok(Severity::Error) => ExitCode::from(ERRORS),
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error.report());
+            error.tell();
             ExitCode::from(ERRORS)
         }
     }
@@ -56,15 +56,19 @@ impl Examined {
                     .collect(),
             ),
             Err(error) => {
-                tracing::debug!(%error, "the interfaces are not examined");
+                tracing::debug!(
+                    event = "interfaces_not_examined",
+                    %error,
+                    "the interfaces are not examined"
+                );
                 Self::default()
             }
         }
     }
 
-    /// What is to be known about a program in one of the modes, each in a line: the warnings, and
-    /// what hides tags from rules that ask for them, if there are such.
-    pub(crate) fn warnings(&self, modes: &[AttachMode], rules_ask_for_tags: bool) -> Vec<String> {
+    /// Logs what is to be known about a program in one of the modes: the warnings, and what hides
+    /// tags from rules that ask for them, if there are such.
+    pub(crate) fn log_warnings(&self, modes: &[AttachMode], rules_ask_for_tags: bool) {
         // Whether there is a native mode is told when the driver has answered.
         let is_for = |finding: &&Finding| match finding.id {
             findings::NATIVE => false,
@@ -72,11 +76,23 @@ impl Examined {
             findings::LAYERS => finding.severity == Severity::Warning,
             _ => finding.severity == Severity::Warning && modes.contains(&AttachMode::Native),
         };
-        let warnings = self.0.iter().flat_map(|(name, findings)| {
-            let findings = findings.iter().filter(is_for);
-            findings.map(move |finding| format!("`{name}`: {finding}"))
-        });
-        warnings.collect()
+        for (interface, findings) in &self.0 {
+            for finding in findings.iter().filter(is_for) {
+                let (command, advice) = match &finding.mend {
+                    Some(Mend::Command(command)) => (Some(command.as_str()), None),
+                    Some(Mend::Advice(advice)) => (None, Some(advice.as_str())),
+                    None => (None, None),
+                };
+                tracing::warn!(
+                    event = "interface_warning",
+                    interface = interface.as_str(),
+                    finding = finding.id,
+                    command,
+                    advice,
+                    "`{interface}`: {finding}"
+                );
+            }
+        }
     }
 
     /// What keeps a native program off an interface, and what mends it.

@@ -3,6 +3,8 @@
 use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 use rules::diagnostics::Diagnostic;
+use serde::Serialize;
+use tracing::Level;
 
 use crate::{
     attachments::AttachmentError,
@@ -24,6 +26,7 @@ use crate::{
     loaded::LoadedError,
     lock::LockError,
     lockout::LockoutError,
+    logging::{self, Fields},
     plan::Occupied,
     privileges::PrivilegesError,
     rule_tests::TestsError,
@@ -183,7 +186,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    fn help(&self) -> Option<String> {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Host(error) => error.help(),
             Self::Candidate(error) => error.help(),
@@ -262,6 +266,29 @@ impl Error {
             report.push_str(&format!("\nhelp: {help}"));
         }
         report
+    }
+}
+
+impl Error {
+    /// Tells whoever called the command.
+    pub(crate) fn tell(&self) {
+        #[derive(Serialize)]
+        struct Failed {
+            error: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            help: Option<String>,
+        }
+        if !logging::is_json() {
+            logging::tell_error(&self.report());
+            return;
+        }
+        source::tell(self.diagnostics());
+        let error = Causes(self).to_string();
+        let fields = Fields::of(&Failed {
+            error: error.clone(),
+            help: self.help(),
+        });
+        logging::tell_event(Level::ERROR, "failed", &error, &fields);
     }
 }
 

@@ -29,10 +29,10 @@ use crate::{
     error::Error,
     generation::Generation,
     interfaces,
+    logging::tell_progress,
     progress::Progress,
     rule_tests,
     source::{self, RuleFile},
-    text::tell,
 };
 
 /// What is to be explained.
@@ -150,7 +150,7 @@ pub(crate) async fn run(config: &Config, question: Question) -> Result<(), Error
 }
 
 async fn by_file(path: &Path, packets: Vec<Packet>) -> Result<Vec<Shown>, Error> {
-    let progress = Progress::told_to(tell);
+    let progress = Progress::told_to(tell_progress);
     let (place, at) = (path.to_owned(), progress.clone());
     let file = task::spawn_blocking(move || source::load(&place, &at)).await??;
     let usual = file.ruleset.settings.usual_interface().map(str::to_owned);

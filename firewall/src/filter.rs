@@ -227,6 +227,7 @@ impl Filter {
         match attachments::open(&self.pins) {
             Ok(attachments) => self.attachments = attachments,
             Err(error) => tracing::error!(
+                event = "links_not_opened",
                 error = &error as &dyn std::error::Error,
                 "the links could not be opened again"
             ),

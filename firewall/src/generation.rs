@@ -30,6 +30,11 @@ impl Generation {
         Self(number)
     }
 
+    /// Its number.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
     /// The generation after this one.
     pub(crate) fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -100,7 +100,11 @@ impl LinkEvents {
                     Err(error) => {
                         self.touched.any = true;
                         if error.raw_os_error() != Some(libc::ENOBUFS) {
-                            tracing::warn!(%error, "events of network interfaces are not received");
+                            tracing::warn!(
+                                event = "link_events_failed",
+                                %error,
+                                "events of network interfaces are not received"
+                            );
                             tokio::time::sleep(Duration::from_secs(1)).await;
                         }
                     }

@@ -35,6 +35,7 @@ pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) ->
         Err(error) => {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(
+                event = "surroundings_unknown",
                 error,
                 "what keeps this machine reachable cannot be found out"
             );

@@ -34,6 +34,7 @@ mod link_events;
 mod loaded;
 mod lock;
 mod lockout;
+mod logging;
 mod plan;
 mod privileges;
 mod progress;
@@ -52,14 +53,10 @@ mod unattached;
 mod undo;
 mod unload;
 
-use std::{
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 
 use nix::sys::stat::{Mode, umask};
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{Command, Config},
@@ -72,7 +69,7 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            text::tell(&error.report());
+            error.tell();
             ExitCode::FAILURE
         }
     }
@@ -80,7 +77,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Error> {
     let (config, command) = cli::parse().map_err(Error::CurrentFolder)?;
-    log_to_stderr();
+    logging::begin(&config.log);
     // What is made is for its owner alone, from the moment that it is there.
     umask(Mode::from_bits_truncate(0o077));
     carry_out(&config, command)
@@ -133,17 +130,4 @@ pub(crate) fn on_threads<T>(work: impl Future<Output = Result<T, Error>>) -> Res
     // A compilation that was given up must not hold the process.
     runtime.shutdown_background();
     outcome
-}
-
-/// Logs to stderr what `FIREWALL_LOG` asks for, `info` and above without it.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("FIREWALL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        // Its report of a closed stderr would go to stderr, and panic.
-        .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
 }

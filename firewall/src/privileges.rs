@@ -58,7 +58,10 @@ pub(crate) fn reduce() -> Result<(), PrivilegesError> {
         bound(kept)?;
     } else {
         // What cannot be gained anew is out of reach without this, too.
-        tracing::debug!("without CAP_SETPCAP the bounding set stays as it is");
+        tracing::debug!(
+            event = "bounding_set_stays",
+            "without CAP_SETPCAP the bounding set stays as it is"
+        );
     }
     let sets = CapabilitySets {
         effective: kept,

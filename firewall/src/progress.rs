@@ -13,6 +13,11 @@ use crate::text::counted;
 /// How long work goes on before it is told what it is at, and how often after that at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Logs what the daemon's work is at.
+pub(crate) fn log_progress(what: &str) {
+    tracing::info!(event = "progress", "{what}");
+}
+
 /// Where work says what it is at. The telling ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Progress(watch::Sender<String>);

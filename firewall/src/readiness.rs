@@ -14,7 +14,7 @@ pub(crate) fn reloading() {
         // With the time, by which `Type=notify-reload` knows that this answers its signal.
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::debug!(%error, "no clock");
+            tracing::debug!(event = "no_clock", %error, "no clock");
             tell(&[NotifyState::Reloading]);
         }
     }
@@ -32,6 +32,10 @@ pub(crate) fn status(words: &str) {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be told");
+        tracing::debug!(
+            event = "manager_not_told",
+            %error,
+            "the service manager cannot be told"
+        );
     }
 }

@@ -204,6 +204,8 @@ pub(crate) fn run_in_kernel(
         }
     }
     tracing::debug!(
+        event = "tests_agree",
+        packets = comparison.packets,
         "{} of the tests judged in the kernel as in user space",
         counted(comparison.packets, "packet")
     );

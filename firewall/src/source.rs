@@ -14,10 +14,13 @@ use rules::{
     rule_test::RuleTest,
     ruleset::Ruleset,
 };
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tracing::Level;
 
 use crate::{
     files::{self, Folder},
+    logging::{self, Fields},
     progress::Progress,
     text,
 };
@@ -160,6 +163,57 @@ fn load_by<T>(
     Ok((file, more))
 }
 
+/// Logs diagnostics, each as an event.
+pub(crate) fn log(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let (message, fields) = (in_one_line(diagnostic), fields(diagnostic));
+        let fields = fields.as_value();
+        match diagnostic.severity() {
+            Severity::Error => tracing::error!(event = "diagnostic", fields, "{message}"),
+            Severity::Warning => tracing::warn!(event = "diagnostic", fields, "{message}"),
+        }
+    }
+}
+
+/// Tells whoever called the command of diagnostics.
+pub(crate) fn tell(diagnostics: &[Diagnostic]) {
+    if !logging::is_json() {
+        logging::tell_error(&render(diagnostics));
+        return;
+    }
+    for diagnostic in diagnostics {
+        let level = match diagnostic.severity() {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARN,
+        };
+        let message = in_one_line(diagnostic);
+        logging::tell_event(level, "diagnostic", &message, &fields(diagnostic));
+    }
+}
+
+/// What an event has of a diagnostic.
+fn fields(diagnostic: &Diagnostic) -> Fields {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        file: &'a str,
+        line: u32,
+        column: u32,
+        severity: &'a str,
+        code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        help: Option<&'a str>,
+    }
+    let place = diagnostic.place();
+    Fields::of(&Found {
+        file: diagnostic.file(),
+        line: place.line.get(),
+        column: place.column.get(),
+        severity: diagnostic.severity().as_str(),
+        code: diagnostic.code.as_str(),
+        help: diagnostic.help.as_deref(),
+    })
+}
+
 /// Diagnostics as a reader at a terminal wants them.
 pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
     let rendered: Vec<String> = diagnostics.iter().map(diagnostics::render).collect();
@@ -167,7 +221,7 @@ pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// A diagnostic in one line, for a log.
-pub(crate) fn in_one_line(diagnostic: &Diagnostic) -> String {
+fn in_one_line(diagnostic: &Diagnostic) -> String {
     let place = diagnostic.place();
     let help = match &diagnostic.help {
         Some(help) => format!("; help: {help}"),

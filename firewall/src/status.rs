@@ -443,7 +443,12 @@ impl Waiting {
     fn to_text(&self, is_served: bool) -> String {
         if is_served {
             let left = Duration::try_from_secs_f64(self.seconds_left).unwrap_or(Duration::ZERO);
-            confirmation::condition(self.generation, self.returns_to, left)
+            let waiting = confirmation::Waiting {
+                generation: self.generation,
+                previous: self.returns_to,
+                left,
+            };
+            waiting.to_string()
         } else {
             "for `firewall confirm`; no daemon runs that would return to what was before".to_owned()
         }

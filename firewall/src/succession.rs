@@ -107,7 +107,11 @@ impl Keeper<'_> {
         });
         if let Err(error) = cleared {
             let error: &dyn Error = &error;
-            tracing::error!(error, "the image of an old generation is still pinned");
+            tracing::error!(
+                event = "image_still_pinned",
+                error,
+                "the image of an old generation is still pinned"
+            );
         }
     }
 }

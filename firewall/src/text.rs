@@ -2,14 +2,8 @@
 
 use std::{
     fmt,
-    io::{self, Write as _},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-
-/// Says something on stderr. Nobody may be there to read it, which is no fault.
-pub(crate) fn tell(message: &str) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
 
 /// A table of columns as wide as their longest cell.
 pub(crate) struct Table {

@@ -32,6 +32,21 @@ impl Unattached {
             help: None,
         }
     }
+
+    /// Logs it.
+    pub(crate) fn log(&self) {
+        let interface = self.name.as_str();
+        match &self.error {
+            None => tracing::warn!(event = "interface_waited_for", interface, "{self}"),
+            Some(error) => tracing::warn!(
+                event = "interface_refused",
+                interface,
+                %error,
+                help = self.help.as_deref(),
+                "{self}"
+            ),
+        }
+    }
 }
 
 impl fmt::Display for Unattached {

@@ -32,8 +32,15 @@ impl Drop for Undo {
     fn drop(&mut self) {
         for (what, action) in self.steps.drain(..).rev() {
             match action() {
-                Ok(()) => tracing::debug!("undone: {what}"),
-                Err(error) => tracing::error!(error, "could not {what}"),
+                Ok(()) => tracing::debug!(event = "undone", step = what, "undone: {what}"),
+                Err(error) => {
+                    tracing::error!(
+                        event = "undo_failed",
+                        step = what,
+                        error,
+                        "could not {what}"
+                    );
+                }
             }
         }
     }

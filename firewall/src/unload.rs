@@ -73,10 +73,18 @@ fn clear(path: &std::path::Path) {
     match Images::open(path) {
         Ok(mut images) => {
             if let Err(error) = images.clear() {
-                tracing::warn!(%error, "the image in force could not be deleted");
+                tracing::warn!(
+                    event = "image_not_deleted",
+                    %error,
+                    "the image in force could not be deleted"
+                );
             }
         }
-        Err(error) => tracing::warn!(%error, "the images could not be opened"),
+        Err(error) => tracing::warn!(
+            event = "images_not_opened",
+            %error,
+            "the images could not be opened"
+        ),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
     cli::Config,
     control::{Answer, Client, Request},
     error::Error,
-    text::{grouped, tell},
+    logging::tell,
+    text::grouped,
 };
 
 /// What is to be banned.
@@ -243,17 +244,18 @@ impl<'a> Errand<'a> {
             return;
         }
         match origin {
-            Origin::CommandLine => tell(message),
-            Origin::Line(number) => tell(&format!("line {number}: {message}")),
+            Origin::CommandLine => tell("ban_refused", message),
+            Origin::Line(number) => tell("ban_refused", &format!("line {number}: {message}")),
         }
     }
 
     fn finish(self, done: impl Fn(&Outcome) -> String) -> Result<(), Error> {
         if self.refused > MOST_TOLD {
-            tell(&format!("and {} more", grouped(self.refused - MOST_TOLD)));
+            let more = grouped(self.refused - MOST_TOLD);
+            tell("ban_refused", &format!("and {more} more"));
         }
         if self.refused < self.all || self.all == 0 {
-            tell(&done(&self.done));
+            tell("done", &done(&self.done));
         }
         if self.refused == 0 {
             return Ok(());

@@ -104,10 +104,18 @@ impl Desk {
             Ok(register) => {
                 let (count, most) = register.count();
                 if count > 0 {
-                    tracing::info!("{} bans taken over", grouped(count.into()));
+                    tracing::info!(
+                        event = "bans_taken_over",
+                        count,
+                        "{} bans taken over",
+                        grouped(count.into())
+                    );
                 }
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != most) {
                     tracing::warn!(
+                        event = "bans_limit_stays",
+                        max_bans = most.bans(),
+                        asked = wanted.bans(),
                         "there is room for {most} bans, as since the first `apply`, not for \
                          {wanted}: `firewall unload` makes way for another number"
                     );
@@ -118,8 +126,9 @@ impl Desk {
                 self.state.send_replace(State::Open(register));
             }
             Err(error) => {
-                let message = format!("the bans cannot be changed: {}", Causes(&error));
-                tracing::error!("{message}");
+                let error = Causes(&error);
+                let message = format!("the bans cannot be changed: {error}");
+                tracing::error!(event = "bans_unavailable", %error, "{message}");
                 self.state.send_replace(State::Broken(message));
             }
         }
@@ -240,6 +249,7 @@ async fn keep_house(house: Weak<Register>, work: Arc<Notify>) {
 
 fn log(error: &BanMapsError) {
     tracing::error!(
+        event = "bans_not_kept",
         error = error as &dyn std::error::Error,
         "bans that have ended could not be removed, or the filter before them not be built"
     );

@@ -281,7 +281,11 @@ impl Register {
         sweeps.last = Some(begin);
         sweeps.took = begin.elapsed();
         if removed > 0 {
-            tracing::debug!("{removed} bans have ended");
+            tracing::debug!(
+                event = "bans_ended",
+                count = removed,
+                "{removed} bans have ended"
+            );
         }
         swept
     }

@@ -12,12 +12,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::mpsc;
 
 use super::{CaptureError, Form, Received, Tally, Target, pcapng::Writer};
-use crate::{
-    control::Line,
-    error::Error,
-    events::Told,
-    text::{grouped, tell},
-};
+use crate::{control::Line, error::Error, events::Told, logging::tell, text::grouped};
 
 /// Where packets go.
 pub(super) struct Output {
@@ -104,10 +99,13 @@ impl Sink {
     fn lost(&mut self, lost: u64, text: &str) -> io::Result<()> {
         match self {
             Self::Text(..) | Self::Pcapng(_) => {
-                tell(&format!(
-                    "{} lost: they came faster than they were read",
-                    grouped(lost)
-                ));
+                tell(
+                    "packets_missed",
+                    &format!(
+                        "{} lost: they came faster than they were read",
+                        grouped(lost)
+                    ),
+                );
                 Ok(())
             }
             Self::Json(out) => write(out, text),

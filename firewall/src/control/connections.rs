@@ -90,7 +90,10 @@ impl List {
                 return Err(room);
             }
             if let Some(task) = oldest.remove().task {
-                tracing::debug!("too many control connections: the oldest was closed");
+                tracing::debug!(
+                    event = "connection_closed",
+                    "too many control connections: the oldest was closed"
+                );
                 task.abort();
             }
         }

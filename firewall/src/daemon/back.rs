@@ -3,11 +3,14 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
+use serde::Serialize;
 use tokio::task;
 
 use super::{
-    Asked, Change, Daemon, Demand, LOADING, Means, Outcome,
+    Asked, Change, Daemon, Demand, LOADING, Means,
     guard::{self, Before},
+    occasion::{Cause, Occasion},
+    outcome::Outcome,
     plan,
 };
 use crate::{
@@ -17,13 +20,13 @@ use crate::{
     deadline::Deadline,
     earlier::{Again, Earlier},
     error::{Causes, Error},
-    filter::{Filter, Timing},
+    filter::Filter,
     generation::{Generation, Metadata},
+    logging::Fields,
     plan::Occupied,
-    progress::Progress,
+    progress::{Progress, log_progress},
     selection::{Accepted, Selection},
     succession::{Succession, Terms},
-    times::Times,
     unload,
 };
 
@@ -45,9 +48,11 @@ impl Daemon {
         else {
             return self.bring_into_force(first).await;
         };
+        let file = first.file.display();
         tracing::warn!(
-            "what is loaded waits for its confirmation: `{}` is not brought into force",
-            first.file.display()
+            event = "file_not_applied",
+            %file,
+            "what is loaded waits for its confirmation: `{file}` is not brought into force"
         );
         let (earlier, terms) = if deadline.has_passed() {
             (&found.previous, BACK)
@@ -107,14 +112,24 @@ impl Daemon {
     }
 
     /// Keeps what is in force and waits for this.
-    pub(super) fn confirm(&mut self) -> Answer {
-        let Some(filter) = &self.filter else {
+    pub(super) fn confirm(&mut self, occasion: Occasion) -> Answer {
+        #[derive(Serialize)]
+        struct Confirmed {
+            generation: Generation,
+            #[serde(flatten)]
+            cause: Cause,
+        }
+        let Some(generation) = self.generation() else {
             return Answer::Ending;
         };
-        match confirmation::confirm(&self.config.pins, filter.metadata().generation) {
+        match confirmation::confirm(&self.config.pins, generation) {
             Ok(message) => {
                 self.confirm_by = None;
-                tracing::info!("{message}");
+                let fields = Fields::of(&Confirmed {
+                    generation,
+                    cause: occasion.cause,
+                });
+                tracing::info!(event = "confirmed", fields = fields.as_value(), "{message}");
                 Answer::Done { message }
             }
             Err(error) => Answer::Failed {
@@ -124,33 +139,47 @@ impl Daemon {
     }
 
     /// Brings back what was in force before, because somebody asked for it.
-    pub(super) async fn roll_back(&mut self, asked: Asked) -> Answer {
+    pub(super) async fn roll_back(&mut self, asked: Asked, occasion: Occasion) -> Answer {
         let (succession, asked) = match self.confirm_by {
             // Whoever asks for this may be locked out by what is in force.
             Some(_) => (Succession::Abandons, None),
             None => (Succession::Follows, Some(asked)),
         };
         let back = self.bring_back(succession, asked).await;
-        self.answer(back)
+        self.answer(back, None, occasion)
     }
 
     /// What is in force was not confirmed in time: brings back what was before, if anything was.
     /// Else returns the generation that is to be unloaded.
     pub(super) async fn expire(&mut self) -> Option<Generation> {
-        let generation = self.filter.as_ref()?.metadata().generation;
+        let occasion = Occasion::now(Cause::Timeout);
+        let generation = self.generation()?;
+        let number = generation.number();
         if self.is_first() {
-            tracing::warn!("generation {generation} was not confirmed in time");
+            tracing::warn!(
+                event = "not_confirmed",
+                generation = number,
+                "generation {generation} was not confirmed in time"
+            );
             return Some(generation);
         }
-        tracing::warn!("generation {generation} was not confirmed in time: the one before returns");
+        tracing::warn!(
+            event = "not_confirmed",
+            generation = number,
+            "generation {generation} was not confirmed in time: the one before returns"
+        );
         match self.bring_back(Succession::Abandons, None).await {
             Ok(outcome) => {
-                self.report(&outcome);
+                self.report(&outcome, occasion);
             }
             Err(error) => {
+                let error = Causes(&error);
                 tracing::error!(
-                    "{}; generation {generation} stays in force; the next attempt is in {}",
-                    Causes(&error),
+                    event = "return_failed",
+                    generation = number,
+                    %error,
+                    retry_seconds = PAUSE.as_secs(),
+                    "{error}; generation {generation} stays in force; the next attempt is in {}",
                     confirmation::seconds(PAUSE)
                 );
                 self.confirm_by = Some(Deadline::after(PAUSE));
@@ -230,7 +259,7 @@ impl Daemon {
                 condition: None,
                 asked,
             },
-            progress: Progress::told_to(|what| tracing::info!("{what}")),
+            progress: Progress::told_to(log_progress),
         };
         Ok((selection, means))
     }
@@ -250,34 +279,4 @@ fn changes(before: &Metadata, after: &Metadata) -> Changes {
         rules.map(|rule| rule.name.clone()).collect()
     };
     Changes::of_names(&names(before), &names(after))
-}
-
-impl Outcome {
-    /// What came of bringing generation `generation` back.
-    fn again(
-        again: &Again,
-        generation: Generation,
-        changes: Option<Changes>,
-        (terms, timing): (Terms, Timing),
-    ) -> Self {
-        let ready = again.ready();
-        Self {
-            generation: ready.metadata.generation,
-            again: Some(generation),
-            succession: terms.succession,
-            confirm_by: timing.confirm_by,
-            rules: ready.metadata.rules.len(),
-            image: ready.image.len(),
-            changes,
-            warnings: Vec::new(),
-            times: Times {
-                read_ms: Duration::ZERO.into(),
-                parse_ms: Duration::ZERO.into(),
-                compile_ms: Duration::ZERO.into(),
-                incremental: false,
-                load_ms: timing.load.into(),
-                switch_ms: timing.switch.into(),
-            },
-        }
-    }
 }

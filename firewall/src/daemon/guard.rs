@@ -44,7 +44,12 @@ impl Daemon {
         };
         means.progress.at(LOOKING);
         let lifelines = lockout::lifelines(asked.caller, &means.interfaces).await;
-        tracing::debug!("{} packets keep this machine reachable", lifelines.len());
+        let count = lifelines.len();
+        tracing::debug!(
+            event = "lifelines",
+            count,
+            "{count} packets keep this machine reachable"
+        );
         if lockout::check(&lifelines, &candidate, None).is_ok() {
             return Ok(());
         }
@@ -56,7 +61,7 @@ impl Daemon {
         });
         match lockout::check(&lifelines, &candidate, in_force.as_ref()) {
             Err(error) if asked.force => {
-                tracing::warn!("{error}; they are forced");
+                tracing::warn!(event = "lockout_forced", %error, "{error}; they are forced");
                 Ok(())
             }
             checked => Ok(checked?),

@@ -9,7 +9,10 @@ use std::{collections::BTreeSet, time::Duration};
 use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
 use tokio::{task, time::Instant};
 
-use super::{Daemon, Demand, Means};
+use super::{
+    Daemon, Demand, Means,
+    occasion::{Cause, Occasion},
+};
 use crate::{
     confirmation::Condition,
     doctor::Examined,
@@ -19,7 +22,7 @@ use crate::{
     kernel::info,
     link_events::Touched,
     plan::{self, Occupied, ProgramStep, Wanted},
-    progress::Progress,
+    progress::{Progress, log_progress},
     selection::{self, Accepted, Selection},
     source::RuleFile,
     unattached::{Reason, Refusal, Unattached},
@@ -66,15 +69,18 @@ impl Daemon {
         }
         self.compile_again = None;
         if let Err(error) = self.follow_or_fail().await {
+            let error = Causes(&error);
             tracing::error!(
-                "interfaces have changed, and not all are filtered as the rules say: {}",
-                Causes(&error)
+                event = "interfaces_not_followed",
+                %error,
+                "interfaces have changed, and not all are filtered as the rules say: {error}"
             );
             self.compile_again = Some(Instant::now() + PAUSE);
         }
     }
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
+        let occasion = Occasion::now(Cause::Interfaces);
         let Some(filter) = &self.filter else {
             return Ok(());
         };
@@ -90,7 +96,7 @@ impl Daemon {
         }
         let mut again = file.clone();
         (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
-        let progress = Progress::told_to(|what| tracing::info!("{what}"));
+        let progress = Progress::told_to(log_progress);
         let demand = Demand {
             budget: self.budget,
             condition: self.confirm_by.map(Condition::Until),
@@ -98,7 +104,7 @@ impl Daemon {
         };
         match self.switch(again, None, &accepted, demand, progress).await {
             Ok(outcome) => {
-                tracing::info!("interfaces have changed: {outcome}");
+                outcome.log(occasion, &self.file);
                 Ok(())
             }
             Err(error) => {
@@ -233,7 +239,7 @@ impl Daemon {
             };
             for one in &unattached {
                 if !in_force.unattached.contains(one) {
-                    tracing::warn!("{one}");
+                    one.log();
                 }
             }
             let is_new = in_force.unattached != unattached;

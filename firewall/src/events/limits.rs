@@ -35,7 +35,11 @@ pub(crate) fn prepare(pins: &Pins, ready: &Ready<'_>) -> Result<(), EventsError>
 pub(crate) fn settle(pins: &Pins, in_force: &Metadata, previous: Option<&Metadata>) {
     if let Err(error) = try_settle(pins, in_force, previous) {
         let error: &dyn Error = &error;
-        tracing::error!(error, "rules do not log as they should");
+        tracing::error!(
+            event = "log_limits_failed",
+            error,
+            "rules do not log as they should"
+        );
     }
 }
 

@@ -45,7 +45,11 @@ impl Teller {
             Ok(ring) => Some(task::spawn(self.clone().tell(ring))),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::error!(error, "logged packets cannot be read");
+                tracing::error!(
+                    event = "packets_unreadable",
+                    error,
+                    "logged packets cannot be read"
+                );
                 None
             }
         }

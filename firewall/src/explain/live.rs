@@ -16,9 +16,9 @@ use crate::{
     interfaces,
     judge::{Judge, NOWHERE},
     loaded,
+    logging::tell_progress,
     progress::Progress,
     source::{self, RuleFile},
-    text::tell,
 };
 
 /// Explains packets by the rules in force.
@@ -57,7 +57,7 @@ pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec
 
 /// The rule file in force, if it can be read and is what it was.
 async fn unchanged(metadata: &Metadata) -> Result<Option<RuleFile>, Error> {
-    let progress = Progress::told_to(tell);
+    let progress = Progress::told_to(tell_progress);
     let path = metadata.file.clone();
     let loaded = task::spawn_blocking(move || source::load(&path, &progress)).await?;
     let is_same = |file: &RuleFile| {

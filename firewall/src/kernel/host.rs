@@ -95,7 +95,11 @@ pub(crate) fn lift_memory_limit() {
         libc::RLIM_INFINITY,
         libc::RLIM_INFINITY,
     ) {
-        tracing::debug!(%error, "the limit of locked memory stays");
+        tracing::debug!(
+            event = "memory_limit_stays",
+            %error,
+            "the limit of locked memory stays"
+        );
     }
 }
 

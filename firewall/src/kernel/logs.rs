@@ -33,7 +33,11 @@ impl Logs {
             Ok(logger) => logger,
             Err(aya_log::Error::MapNotFound) => return None,
             Err(error) => {
-                tracing::warn!(%error, "messages of the XDP program will not be shown");
+                tracing::warn!(
+                    event = "program_messages_lost",
+                    %error,
+                    "messages of the XDP program will not be shown"
+                );
                 return None;
             }
         };

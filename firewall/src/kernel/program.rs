@@ -212,7 +212,11 @@ fn suitable() -> &'static str {
 pub(crate) fn takes_frags() -> bool {
     let helper = BpfHelper::BPF_FUNC_xdp_get_buff_len;
     is_helper_supported(ProgramType::Xdp, helper).unwrap_or_else(|error| {
-        tracing::debug!(%error, "the kernel does not tell whether it has `xdp.frags`");
+        tracing::debug!(
+            event = "frags_unknown",
+            %error,
+            "the kernel does not tell whether it has `xdp.frags`"
+        );
         false
     })
 }
@@ -226,7 +230,7 @@ fn refusal(error: ProgramError) -> LoadError {
         return LoadError::Program(error);
     };
     let log = verifier_log.to_string();
-    tracing::debug!("the verifier's log:\n{log}");
+    tracing::debug!(event = "verifier_log", "the verifier's log:\n{log}");
     LoadError::Refused {
         source: VerifierAnswer(io_error),
         tail: Tail::of(&log),

@@ -128,7 +128,10 @@ impl Trial {
             match self.test(frame, Some(&context(frame, interface))) {
                 Ok(action) => return Ok(Some(Run { action, interface })),
                 Err(TrialError::Run(error)) if is_invalid(&error) => {
-                    tracing::debug!("this kernel tries programs on the loopback interface only");
+                    tracing::debug!(
+                        event = "trials_on_loopback",
+                        "this kernel tries programs on the loopback interface only"
+                    );
                     self.takes_interfaces = false;
                 }
                 Err(error) => return Err(error),

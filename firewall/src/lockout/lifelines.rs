@@ -175,7 +175,13 @@ impl<'a> Lifelines<'a> {
                     interface: InterfaceIndex(index),
                 }),
                 Err(fault) => {
-                    tracing::warn!("the packet `{packet}` cannot be made: {}", fault.message)
+                    tracing::warn!(
+                        event = "lifeline_not_made",
+                        packet,
+                        error = %fault.message,
+                        "the packet `{packet}` cannot be made: {}",
+                        fault.message
+                    );
                 }
             }
         }

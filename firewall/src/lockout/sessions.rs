@@ -32,7 +32,11 @@ pub(super) struct Session {
 pub(super) fn established(caller: Option<Caller>, surroundings: &Surroundings) -> Vec<Session> {
     let sockets = sockets().unwrap_or_else(|error| {
         let error: &dyn std::error::Error = &error;
-        tracing::warn!(error, "the sessions of this machine cannot be listed");
+        tracing::warn!(
+            event = "sessions_unknown",
+            error,
+            "the sessions of this machine cannot be listed"
+        );
         Vec::new()
     });
     let of_state = |state: TcpState| {
@@ -80,7 +84,7 @@ fn sockets() -> ProcResult<Vec<TcpNetEntry>> {
     match procfs::net::tcp6() {
         Ok(more) => sockets.extend(more),
         // Without IPv6 there is no such file.
-        Err(error) => tracing::debug!(%error, "no sockets of IPv6"),
+        Err(error) => tracing::debug!(event = "no_ipv6_sockets", %error, "no sockets of IPv6"),
     }
     Ok(sockets)
 }

@@ -135,9 +135,9 @@ pub(super) async fn route_to(address: IpAddr) -> Option<Hop> {
         let mut routes = netlink.route().get(message).execute();
         Ok(routes.try_next().await?)
     });
-    let route = answer
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "no way to `{address}`"));
+    let route = answer.await.inspect_err(|error| {
+        tracing::debug!(event = "no_route", %address, %error, "no way to `{address}`");
+    });
     hops(&route.ok()??).into_iter().next()
 }
 

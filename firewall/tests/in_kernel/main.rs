@@ -29,6 +29,7 @@ mod jumbo;
 mod kernel;
 mod life_cycle;
 mod lockout;
+mod logging;
 mod long_work;
 mod machine;
 mod many_bans;

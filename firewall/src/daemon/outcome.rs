@@ -1,0 +1,233 @@
+//! What came of bringing rules into force, and what the log has of it.
+
+use std::{fmt, path::Path, time::Duration};
+
+use rules::diagnostics::Diagnostic;
+use serde::Serialize;
+
+use super::occasion::{Cause, Occasion};
+use crate::{
+    candidate::Candidate,
+    changes::{self, Changes},
+    deadline::Deadline,
+    earlier::Again,
+    error::{Causes, Error},
+    filter::Timing,
+    generation::Generation,
+    logging::Fields,
+    source::{self, RuleFile},
+    succession::{Succession, Terms},
+    text::{bytes, counted},
+    times::{Milliseconds, Times},
+};
+
+/// What came of bringing rules into force.
+pub(super) struct Outcome {
+    pub(super) generation: Generation,
+    /// The generation that came back under another number, if one did.
+    again: Option<Generation>,
+    /// What became of the one before.
+    pub(super) succession: Succession,
+    /// Until when it must be confirmed, if it must.
+    pub(super) confirm_by: Option<Deadline>,
+    rules: usize,
+    image: usize,
+    changes: Option<Changes>,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) times: Times,
+}
+
+/// What the stages before the kernel found, and how long they took.
+pub(super) struct Stages {
+    warnings: Vec<Diagnostic>,
+    read: Duration,
+    parse: Duration,
+}
+
+impl Stages {
+    /// Takes the warnings out of the file, which ends with its compilation.
+    pub(super) fn of(file: &mut RuleFile) -> Self {
+        Self {
+            warnings: std::mem::take(&mut file.warnings),
+            read: file.read,
+            parse: file.parse,
+        }
+    }
+}
+
+impl Outcome {
+    /// What came of bringing a candidate into force.
+    pub(super) fn new(
+        candidate: &Candidate,
+        changes: Option<Changes>,
+        stages: Stages,
+        (terms, timing): (Terms, Timing),
+    ) -> Self {
+        Self {
+            generation: candidate.metadata.generation,
+            again: None,
+            succession: terms.succession,
+            confirm_by: timing.confirm_by,
+            rules: candidate.ruleset().rules.len(),
+            image: candidate.image().bytes().len(),
+            changes,
+            warnings: stages.warnings,
+            times: Times {
+                read_ms: stages.read.into(),
+                parse_ms: stages.parse.into(),
+                compile_ms: candidate.compile.into(),
+                incremental: candidate.is_incremental(),
+                load_ms: timing.load.into(),
+                switch_ms: timing.switch.into(),
+            },
+        }
+    }
+
+    /// What came of bringing generation `generation` back.
+    pub(super) fn again(
+        again: &Again,
+        generation: Generation,
+        changes: Option<Changes>,
+        (terms, timing): (Terms, Timing),
+    ) -> Self {
+        let ready = again.ready();
+        Self {
+            generation: ready.metadata.generation,
+            again: Some(generation),
+            succession: terms.succession,
+            confirm_by: timing.confirm_by,
+            rules: ready.metadata.rules.len(),
+            image: ready.image.len(),
+            changes,
+            warnings: Vec::new(),
+            times: Times {
+                read_ms: Duration::ZERO.into(),
+                parse_ms: Duration::ZERO.into(),
+                compile_ms: Duration::ZERO.into(),
+                incremental: false,
+                load_ms: timing.load.into(),
+                switch_ms: timing.switch.into(),
+            },
+        }
+    }
+
+    /// What the service manager is told.
+    pub(super) fn in_short(&self) -> String {
+        let rules = counted(self.rules, "rule");
+        format!("generation {} in force: {rules}", self.generation)
+    }
+
+    /// Logs that rules of `file` are in force.
+    pub(super) fn log(&self, occasion: Occasion, file: &Path) {
+        #[derive(Serialize)]
+        struct InForce<'a> {
+            generation: Generation,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            again: Option<Generation>,
+            file: String,
+            rules: usize,
+            #[serde(flatten)]
+            changes: Option<changes::Fields<'a>>,
+            image_bytes: usize,
+            #[serde(flatten)]
+            times: Times,
+            total_ms: Milliseconds,
+            #[serde(flatten)]
+            cause: Cause,
+        }
+        let fields = Fields::of(&InForce {
+            generation: self.generation,
+            again: self.again,
+            file: file.display().to_string(),
+            rules: self.rules,
+            changes: self.changes.as_ref().map(Changes::fields),
+            image_bytes: self.image,
+            times: self.times,
+            total_ms: occasion.since.elapsed().into(),
+            cause: occasion.cause,
+        });
+        let prefix = match occasion.cause {
+            Cause::Interfaces => "interfaces have changed: ",
+            Cause::Start | Cause::Signal | Cause::Socket { .. } | Cause::Timeout => "",
+        };
+        tracing::info!(
+            event = "in_force",
+            fields = fields.as_value(),
+            "{prefix}{self}"
+        );
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {} in force", self.generation)?;
+        if let Some(again) = self.again {
+            write!(f, ", which is generation {again} again")?;
+        }
+        write!(
+            f,
+            ": {}, image {}",
+            counted(self.rules, "rule"),
+            bytes(self.image as u64)
+        )?;
+        if let Some(changes) = &self.changes {
+            write!(f, "; {changes}")?;
+        }
+        write!(f, " ({})", self.times)
+    }
+}
+
+/// Rules that did not come into force.
+#[derive(Clone, Copy)]
+pub(super) struct Failure<'a> {
+    /// Why.
+    pub(super) error: &'a Error,
+    /// The rule file; `None` when those before were to come back.
+    pub(super) file: Option<&'a Path>,
+    /// What is in force, if anything is.
+    pub(super) stays: Option<Generation>,
+}
+
+impl Failure<'_> {
+    /// Logs it, with what is wrong with the file.
+    pub(super) fn log(&self, occasion: Occasion) {
+        #[derive(Serialize)]
+        struct Failed {
+            error: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            help: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            generation: Option<Generation>,
+            diagnostics: usize,
+            #[serde(flatten)]
+            cause: Cause,
+        }
+        let diagnostics = self.error.diagnostics();
+        source::log(diagnostics);
+        let fields = Fields::of(&Failed {
+            error: Causes(self.error).to_string(),
+            help: self.error.help(),
+            file: self.file.map(|file| file.display().to_string()),
+            generation: self.stays,
+            diagnostics: diagnostics.len(),
+            cause: occasion.cause,
+        });
+        let fields = fields.as_value();
+        match self.file {
+            Some(_) => tracing::error!(event = "reload_failed", fields, "{self}"),
+            None => tracing::error!(event = "rollback_failed", fields, "{self}"),
+        }
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; ", Causes(self.error))?;
+        match self.stays {
+            Some(generation) => write!(f, "generation {generation} stays in force"),
+            None => f.write_str("nothing is in force"),
+        }
+    }
+}
