@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use nix::time::{ClockId, clock_gettime};
+use crate::clock;
 
 /// How long to sleep at most: timers stand still while the machine sleeps, and the clock of
 /// deadlines does not.
@@ -52,16 +52,15 @@ impl Deadline {
 }
 
 fn now() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap_or_else(|error| {
-        // Linux has this clock since 2.6.39, and reading it has no other failure.
+    let time = clock::since_start().unwrap_or_else(|error| {
         tracing::error!(
             event = "clock_unreadable",
             error = %io::Error::from(error),
             "the clock cannot be read"
         );
-        nix::sys::time::TimeSpec::new(0, 0)
+        Duration::ZERO
     });
-    u64::try_from(Duration::from(time).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

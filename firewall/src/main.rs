@@ -8,6 +8,7 @@ mod capture;
 mod changes;
 mod check;
 mod cli;
+mod clock;
 mod commands;
 mod confirmation;
 mod control;

@@ -10,6 +10,7 @@ use std::{
 use rules::{
     Loaded, analysis,
     diagnostics::{self, Diagnostic, Severity, Source},
+    hexadecimal,
     lint::{self, Linted},
     rule_test::RuleTest,
     ruleset::Ruleset,
@@ -126,7 +127,7 @@ fn load_by<T>(
         path: path.to_owned(),
         source,
     })?;
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = hexadecimal::digits(&Sha256::digest(&bytes));
     let mut read_time = begin.elapsed();
 
     let begin = Instant::now();
@@ -254,8 +255,4 @@ pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
     } else {
         words.join(" and ")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

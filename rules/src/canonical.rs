@@ -14,6 +14,7 @@ use firewall_ebpf::headers::protocol;
 
 use crate::{
     evaluator::Outcome,
+    hexadecimal,
     names::{icmp_type_number, icmp_types, tcp_flags},
     ranges::RangeSet,
     rule_test::{RuleTest, word},
@@ -157,11 +158,7 @@ fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
     text.push_str("[[test]]\n");
     one(text, "name", &test.name);
     let packets = test.packets.iter().map(|packet| {
-        let digits: String = packet
-            .frame
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digits = hexadecimal::digits(&packet.frame);
         match &packet.interface {
             Some(interface) => format!("hex {digits} interface {interface}"),
             // Without a word for it, it arrives on none again.

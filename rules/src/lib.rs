@@ -13,6 +13,7 @@ pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
 pub mod explanation;
+pub mod hexadecimal;
 pub mod lint;
 pub mod lists;
 pub mod log_limit;

@@ -6,21 +6,23 @@
 pub(crate) mod limits;
 mod teller;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use firewall_ebpf::{
     events::Event,
     image::{COUNT, DROP},
 };
-use nix::{
-    net::if_::if_indextoname,
-    time::{ClockId, clock_gettime},
-};
+use nix::net::if_::if_indextoname;
 use rules::{analysis, ruleset::Verdict};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::teller::Teller;
 use crate::{
+    clock,
     generation::{Metadata, verdict_name},
     slots::Slot,
 };
@@ -43,7 +45,7 @@ pub(crate) struct Told {
     /// The packet in words, as `firewall explain` takes them.
     pub(crate) packet: String,
     /// The beginning of the frame, in hexadecimal.
-    #[serde(with = "hexadecimal")]
+    #[serde(with = "in_digits")]
     pub(crate) frame: Vec<u8>,
 }
 
@@ -147,38 +149,28 @@ impl Told {
     }
 }
 
-/// What another clock says at a time of the clock since the start of the machine.
+/// What the clock since 1970 says at a time of the clock since the start of the machine.
 fn since_1970(since_start: u64) -> u64 {
-    let now = |clock| {
-        let time = clock_gettime(clock).ok()?;
-        let nanoseconds = i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec());
-        Some(nanoseconds)
-    };
-    let offset = now(ClockId::CLOCK_REALTIME)
-        .zip(now(ClockId::CLOCK_BOOTTIME))
-        .map_or(0, |(real, boot)| real - boot);
-    u64::try_from(i128::from(since_start) + offset).unwrap_or(since_start)
+    let real = SystemTime::now().duration_since(UNIX_EPOCH);
+    let offset = real.ok().zip(clock::since_start().ok());
+    let offset = offset.and_then(|(real, boot)| real.checked_sub(boot));
+    let offset = offset.map_or(0, |offset| offset.as_nanos());
+    u64::try_from(u128::from(since_start) + offset).unwrap_or(since_start)
 }
 
-mod hexadecimal {
+mod in_digits {
     //! Bytes as a text of hexadecimal digits.
 
+    use rules::hexadecimal;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        to.serialize_str(&digits)
+        to.serialize_str(&hexadecimal::digits(bytes))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         let digits = String::deserialize(from)?;
-        let pairs = digits.as_bytes().chunks(2);
-        pairs
-            .map(|pair| {
-                let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-                u8::from_str_radix(pair, 16).map_err(D::Error::custom)
-            })
-            .collect()
+        hexadecimal::bytes(&digits).ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
     }
 }
 

@@ -14,7 +14,6 @@ use firewall_ebpf::{
     abi,
     bans::{Ban, Key, LINE_WORDS, Line, REASONS},
 };
-use nix::time::{ClockId, clock_gettime};
 
 use super::{
     counters::Count,
@@ -23,7 +22,7 @@ use super::{
     shared::{self, SharedError, Spec},
     syscall,
 };
-use crate::bans::MaxBans;
+use crate::{bans::MaxBans, clock};
 
 /// Why the maps of the bans could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -131,9 +130,7 @@ pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
 
 /// What the clock says that bans end by, in nanoseconds.
 pub(crate) fn now() -> Result<u64, BanMapsError> {
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map_err(BanMapsError::Clock)?;
-    Ok(u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec()).unwrap_or(0))
+    clock::nanoseconds_since_start().map_err(BanMapsError::Clock)
 }
 
 fn open(pins: &Pins, object: Shared) -> Result<MapData, BanMapsError> {

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use rules::{compiler::InterfaceIndex, notation};
+use rules::{compiler::InterfaceIndex, hexadecimal, notation};
 
 use super::{
     leases,
@@ -271,8 +271,7 @@ fn mac(bytes: &[u8]) -> Option<String> {
     if *bytes == [0; 6] {
         return None;
     }
-    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(digits.join(":"))
+    Some(hexadecimal::mac(*bytes))
 }
 
 #[cfg(test)]

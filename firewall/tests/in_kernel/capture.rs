@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 use pcap_parser::{Block, PcapBlockOwned, PcapNGReader, traits::PcapReaderIterator as _};
-use rules::captures::frames;
+use rules::{captures::frames, hexadecimal};
 use serde_json::Value;
 
 use crate::{
@@ -183,10 +183,6 @@ fn kept(frame: &[u8]) -> &[u8] {
     &frame[..frame.len().min(KEPT)]
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 #[ignore = "needs root"]
 fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
@@ -236,7 +232,7 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
         assert_eq!(told["verdict"], *verdict);
         assert_eq!(told["interface"], interface);
         assert_eq!(told["length"], frame.len());
-        assert_eq!(told["frame"], hexadecimal(kept(frame)));
+        assert_eq!(told["frame"], hexadecimal::digits(kept(frame)));
         let seconds = told["time_ns"].as_u64().unwrap() / 1_000_000_000;
         assert!((begin - 1..=seconds_now()).contains(&seconds), "{told}");
         // Its words are those of a packet that the same rule decides.
@@ -350,7 +346,7 @@ fn a_capture_file_has_every_frame_as_it_was_sent_and_what_became_of_it() {
         assert!((begin - 1..=seconds_now()).contains(seconds), "{seconds}");
         assert_eq!(
             (*length, digits.as_str()),
-            (frame.len(), &*hexadecimal(kept(frame)))
+            (frame.len(), &*hexadecimal::digits(kept(frame)))
         );
         let (comment, queue, action) = &remarks[number];
         assert_eq!(*comment, format!("rule `{rule}`, {verdict}, queue {queue}"));

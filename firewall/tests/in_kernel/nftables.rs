@@ -19,9 +19,10 @@ use benches::{network::Network, traffic::Sender};
 use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Fields, decode, evaluate},
+    hexadecimal,
     ranges::RangeSet,
     ruleset::{Matches, RuleId, Ruleset},
-    testing::{Engine, Probe, Random, Shape, probe, ruleset, to_hex},
+    testing::{Engine, Probe, Random, Shape, probe, ruleset},
 };
 
 use self::script::{PASSED, REASONS, TOTAL, reason_counter, rule_counter, script};
@@ -113,7 +114,7 @@ fn case(kernel: &mut Kernel, seed: u64) -> Counts {
                 theirs,
                 "{shape:?}, seed {seed}: the program and nftables differ for {}, {:?}\n\
                  the evaluator says {:?}; {}",
-                to_hex(frame),
+                hexadecimal::digits(frame),
                 decode(frame),
                 evaluate(&ruleset, frame, None),
                 named(&ruleset, &ours, &theirs),

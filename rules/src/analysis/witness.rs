@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
+    hexadecimal,
     names::{icmp_type_name, protocol_name, tcp_flags},
     notation,
     ruleset::Family,
@@ -90,8 +91,7 @@ impl Mac {
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [_, _, bytes @ ..] = self.0.to_be_bytes();
-        let digits = bytes.map(|byte| format!("{byte:02x}"));
-        f.write_str(&digits.join(":"))
+        f.write_str(&hexadecimal::mac(bytes))
     }
 }
 
@@ -263,7 +263,7 @@ impl fmt::Display for Witness {
         }
         text += &self.unusual(&read(&text).unwrap_or_default());
         if read(&text) != Some(self.fields()) {
-            text = format!("hex {}", digits(&frame(self)));
+            text = format!("hex {}", hexadecimal::digits(&frame(self)));
         }
         write!(f, "{text} interface {}", self.interface)
     }
@@ -286,7 +286,7 @@ pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
             _ => words,
         }
     });
-    words.unwrap_or_else(|| format!("hex {} interface {interface}", digits(start)))
+    words.unwrap_or_else(|| format!("hex {} interface {interface}", hexadecimal::digits(start)))
 }
 
 /// The protocol addresses of sender and target in an ARP packet behind VLAN tags (RFC 826).
@@ -297,10 +297,6 @@ fn arp_ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     }
     let address = |at: usize| rest.get(at..)?.first_chunk::<4>().copied();
     Some((address(16)?.into(), address(26)?.into()))
-}
-
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the notation makes of a text.

@@ -3,6 +3,7 @@
 //! This module owns the grammar. It does not know where the text stands.
 
 use super::number;
+use crate::hexadecimal;
 
 /// The bits of a MAC address.
 const BITS: u32 = 48;
@@ -110,7 +111,7 @@ fn single(text: &str) -> Result<u64, MacError> {
 
 pub(crate) fn written(address: u64) -> String {
     let [_, _, pairs @ ..] = address.to_be_bytes();
-    pairs.map(|byte| format!("{byte:02x}")).join(":")
+    hexadecimal::mac(pairs)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
 //! them, and one beside.
 
-use super::{Extension, INTERFACES, Layer3, Random, Recipe, damage, recipe, to_hex};
+use super::{Extension, INTERFACES, Layer3, Random, Recipe, damage, recipe};
 use crate::{
+    hexadecimal,
     ranges::RangeSet,
     ruleset::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, Matches, Ruleset},
 };
@@ -29,7 +30,7 @@ impl Probe {
     /// The frame as hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        to_hex(&self.frame)
+        hexadecimal::digits(&self.frame)
     }
 }
 

@@ -19,8 +19,9 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::CompileError,
     evaluator::{Action, Evaluation, Outcome, evaluate},
+    hexadecimal,
     ruleset::{Matches, Ruleset, Settings},
-    testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink, to_hex},
+    testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink},
 };
 
 use self::parts::{Part, parts};
@@ -146,7 +147,7 @@ fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> 
     };
     format!(
         "frame {} on interface {}\n{}\nand with the fewest of the {} rules:\n{}{}\n",
-        to_hex(&probe.frame),
+        hexadecimal::digits(&probe.frame),
         probe.interface,
         judged(ruleset),
         ruleset.rules.len(),

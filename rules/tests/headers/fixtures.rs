@@ -8,7 +8,7 @@ mod ipv6;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::abi::Reason;
-use rules::{evaluator::Fields, ruleset::Family, testing::from_hex};
+use rules::{evaluator::Fields, hexadecimal, ruleset::Family};
 
 /// A frame and what it holds.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ fn frame(description: &'static str, parts: &[&str], expected: Result<Fields, Rea
 fn raw(description: &'static str, parts: &[&str], expected: Result<Fields, Reason>) -> Fixture {
     Fixture {
         description,
-        frame: from_hex(&parts.concat()).expect("the table is hexadecimal"),
+        frame: hexadecimal::bytes(&parts.concat()).expect("the table is hexadecimal"),
         expected,
     }
 }

@@ -15,8 +15,9 @@ use firewall_ebpf::{
 };
 use rules::{
     evaluator::{Fields, decode},
+    hexadecimal,
     ruleset::Family,
-    testing::{Random, damage, from_hex, recipe, to_hex},
+    testing::{Random, damage, recipe},
 };
 
 /// Random frames in the default run, before and after damage; an interpreter takes milliseconds for
@@ -51,7 +52,7 @@ fn a_jumbogram_has_the_largest_length_and_ends_where_its_option_says() {
         (70_000, 69_999, false),
     ] {
         let text = format!("{HEADER} {ADDRESSES} 1100 c204 {stated:08x} {UDP}");
-        let mut frame = from_hex(&text).unwrap();
+        let mut frame = hexadecimal::bytes(&text).unwrap();
         frame.resize(14 + 40 + held, 0);
         agree(&frame, "a jumbogram");
         let headers = parse(&*frame);
@@ -77,7 +78,7 @@ fn check(table: &[fixtures::Fixture], part: impl Fn(Fields) -> Fields) {
                     "{}: the {reader} says {found:?}, not {:?}: {}",
                     fixture.description,
                     fixture.expected,
-                    to_hex(&fixture.frame)
+                    hexadecimal::digits(&fixture.frame)
                 ));
             }
         }
@@ -173,7 +174,7 @@ fn agree(frame: &[u8], what: &str) -> bool {
     assert!(
         parser == decoder,
         "{what}: the parser says {parser:?}, the decoder {decoder:?}: {}",
-        to_hex(&frame[..frame.len().min(256)])
+        hexadecimal::digits(&frame[..frame.len().min(256)])
     );
     decoder.is_ok()
 }
