@@ -97,6 +97,9 @@ struct Verdict {
     reason: Option<&'static str>,
     /// The rules that count it before.
     counted: Vec<String>,
+    /// Those of all of these rules that log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logged: Vec<String>,
 }
 
 impl Shown {
@@ -135,6 +138,11 @@ impl Shown {
             rule,
             reason: reason(verdict),
             counted: Vec::new(),
+            logged: matched(verdict)
+                .filter_map(|id| metadata.rules.get(id.0 as usize))
+                .filter(|rule| rule.log.is_some())
+                .map(|rule| rule.name.clone())
+                .collect(),
         };
         Self::seen(packet, verdict)
     }
@@ -146,6 +154,7 @@ impl Shown {
             rule: None,
             reason: Some(Reason::Banned.name()),
             counted: Vec::new(),
+            logged: Vec::new(),
         };
         Self {
             rules: Some(Vec::new()),
@@ -229,6 +238,15 @@ fn named(ruleset: &Ruleset, file: &str, id: RuleId) -> Option<Named> {
     })
 }
 
+/// The rules that count a packet, and the one that decides.
+fn matched(evaluation: &Evaluation) -> impl Iterator<Item = RuleId> {
+    let decider = match evaluation.outcome {
+        Outcome::Rule(id) => Some(id),
+        Outcome::Reason(_) => None,
+    };
+    evaluation.counted.iter().copied().chain(decider)
+}
+
 fn reason(evaluation: &Evaluation) -> Option<&'static str> {
     match evaluation.outcome {
         Outcome::Rule(_) => None,
@@ -246,6 +264,11 @@ impl Verdict {
             },
             reason: reason(evaluation),
             counted: live::counted(ruleset, evaluation),
+            logged: matched(evaluation)
+                .filter_map(|id| ruleset.rules.get(id.0 as usize))
+                .filter(|rule| rule.log.is_some())
+                .map(|rule| rule.name.clone())
+                .collect(),
         }
     }
 
@@ -303,6 +326,10 @@ impl Shown {
         text += &format!("verdict  {}\n", self.verdict.to_text());
         if !self.verdict.counted.is_empty() {
             text += &format!("counted  by `{}`\n", self.verdict.counted.join("`, `"));
+        }
+        if !self.verdict.logged.is_empty() {
+            let rules = self.verdict.logged.join("`, `");
+            text += &format!("logged   by `{rules}`, within the limit\n");
         }
         for rule in self.hidden.iter().take(MOST_RULES) {
             text += &format!("also     {} matches, but comes later\n", rule.to_text());

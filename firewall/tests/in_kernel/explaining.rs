@@ -87,6 +87,28 @@ fn the_same_is_told_as_json() {
 }
 
 #[test]
+fn the_rules_that_log_a_packet_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ["seen", "tcp"].iter().fold(RULES.to_owned(), |text, name| {
+        let name = format!("name = \"{name}\"\n");
+        text.replace(&name, &format!("{name}log = true\n"))
+    });
+    fs::write(folder.path().join("rules.toml"), text).unwrap();
+    for (packet, rules) in [
+        ("tcp 203.0.113.9:4444 > 192.0.2.1:22", &["seen", "tcp"][..]),
+        ("udp 203.0.113.9:4444 > 192.0.2.1:22", &["seen"]),
+    ] {
+        let shown = explain_in(folder.path(), &["rules.toml", packet]).stdout;
+        let line = format!("\nlogged   by `{}`, within the limit\n", rules.join("`, `"));
+        assert!(shown.contains(&line), "{shown}");
+        let shown = json(&explain_in(folder.path(), &["rules.toml", "--json", packet]).stdout);
+        let logged = &shown["packets"][0]["verdict"]["logged"];
+        assert_eq!(*logged, serde_json::json!(rules), "{shown}");
+    }
+    assert!(!explained(&["tcp 203.0.113.9:4444 > 192.0.2.1:22"]).contains("logged"));
+}
+
+#[test]
 fn many_rules_are_told_by_the_fields_that_do_not_match() {
     let folder = tempfile::tempdir().unwrap();
     let rules: String = (0..100)
