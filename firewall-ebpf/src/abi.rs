@@ -4,7 +4,7 @@
 //! A change of anything here or in [`crate::image`] is a new [`VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -16,7 +16,7 @@ pub const LINEAR_PROGRAM: &str = "firewall_linear";
 /// The array of maps whose element 0 is the image in force.
 pub const IMAGES: &str = "IMAGES";
 
-/// The per-CPU array of [`Counter`], indexed by slot.
+/// The per-CPU array of [`CounterBlock`]: slot `s` is counter `s % BLOCK` of element `s / BLOCK`.
 pub const COUNTERS: &str = "COUNTERS";
 
 /// The hash map of [`crate::bans::Key`] to [`crate::bans::Ban`].
@@ -55,6 +55,18 @@ pub struct Counter {
 }
 
 const _: () = assert!(size_of::<Counter>() == 16 && align_of::<Counter>() == 8);
+
+/// The counters in an element of their map, a power of two.
+///
+/// The kernel finds an element by a pointer of its own (`pptrs`, `kernel/bpf/arraymap.c`). With many
+/// rules of one counter each, it fetches two words from memory for a packet; with blocks the
+/// pointers stay in the first cache.
+pub const BLOCK: u32 = 32;
+
+/// The counters of consecutive slots for one CPU.
+pub type CounterBlock = [Counter; BLOCK as usize];
+
+const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(BLOCK));
 
 /// Why a packet got its verdict when no rule gave it. The number is the counter slot.
 #[repr(u32)]

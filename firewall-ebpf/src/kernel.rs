@@ -18,7 +18,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    abi::{Counter, MIN_IMAGE_SIZE, Reason},
+    abi::{BLOCK, Counter, CounterBlock, MIN_IMAGE_SIZE, Reason},
     bans::{self, Ban, FILTER_LINES, Family, Key, LINE_WORDS, Line, REASONS},
     headers::{Headers, MAX_EXTENSIONS, MAX_TAGS, present},
     image::{HEAD_MASK, Header, Memory},
@@ -35,7 +35,7 @@ type ImageMap = Array<[u8; MIN_IMAGE_SIZE as usize], 1, MMAPABLE>;
 static IMAGES: ArrayOfMaps<ImageMap, 1> = ArrayOfMaps::new();
 
 #[btf_map]
-static COUNTERS: PerCpuArray<Counter, 64> = PerCpuArray::new();
+static COUNTERS: PerCpuArray<CounterBlock, 4> = PerCpuArray::new();
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[btf_map]
@@ -420,7 +420,13 @@ impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
 
 #[inline(always)]
 fn add_to_slot(slot: u32, bytes: u64) {
-    add_to(COUNTERS.get_ptr_mut(slot), bytes);
+    let block = COUNTERS.get_ptr_mut(slot / BLOCK);
+    let at = (slot % BLOCK) as usize;
+    // SAFETY: the counter lies in the block.
+    add_to(
+        block.map(|block| unsafe { block.cast::<Counter>().add(at) }),
+        bytes,
+    );
 }
 
 #[inline(always)]

@@ -41,7 +41,7 @@ pub(crate) struct Capacity(u32);
 
 impl Capacity {
     /// The fewest slots of a new map.
-    const MIN: u32 = 64;
+    pub(crate) const MIN: Self = Self(64);
 
     /// The most slots of a map: entries of two halves are numbered by 32 bits.
     const MAX: u32 = 1 << 30;
@@ -60,7 +60,7 @@ impl Capacity {
     fn holding<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Option<Self> {
         let last = slots.into_iter().max();
         let needed = last.map_or(0, |slot| slot.0.saturating_add(1));
-        let capacity = needed.max(Self::MIN).checked_next_power_of_two()?;
+        let capacity = needed.max(Self::MIN.0).checked_next_power_of_two()?;
         (capacity <= Self::MAX).then_some(Self(capacity))
     }
 

@@ -1,9 +1,10 @@
 //! The counters map.
 //!
-//! Its entries are two halves of equal length, the capacity. The program counts in the first half:
-//! entry `s` is slot `s`. Entry `capacity + s` holds what slot `s` had counted before the map
-//! took the place of a smaller one; only user space writes there, so that carrying counts over
-//! never meets a packet being counted. Readers add the two.
+//! Its elements are blocks of counters (`firewall_ebpf::abi::CounterBlock`), and its counters two
+//! halves of equal length, the capacity. The program counts in the first half: counter `s` is slot
+//! `s`. To counter `capacity + s` only user space writes: it holds what slot `s` had counted before
+//! the map took the place of a smaller one, or what is to be taken off so that the slot begins at 0.
+//! So nothing that is written ever meets a packet being counted. Readers add the two.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use aya::{
     maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues},
     util::nr_cpus,
 };
-use firewall_ebpf::abi::Counter;
+use firewall_ebpf::abi::{BLOCK, Counter, CounterBlock};
 
 use crate::slots::{Capacity, Slot};
 
@@ -31,6 +32,15 @@ impl Count {
         Self {
             packets: self.packets.wrapping_add(other.packets),
             bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+
+    /// The difference; both parts wrap.
+    #[must_use]
+    fn less(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_sub(other.packets),
+            bytes: self.bytes.wrapping_sub(other.bytes),
         }
     }
 
@@ -76,28 +86,28 @@ pub(crate) enum CountersError {
     },
 }
 
-/// `Counter` as `aya` moves it: packets, bytes.
-type Words = [u64; 2];
+/// `CounterBlock` as `aya` moves it: packets, bytes.
+type Words = [[u64; 2]; BLOCK as usize];
 
-const _: () = assert!(size_of::<Words>() == size_of::<Counter>());
+const _: () = assert!(size_of::<Words>() == size_of::<CounterBlock>());
 const _: () = assert!(std::mem::offset_of!(Counter, packets) == 0);
+const _: () = assert!(Capacity::MIN.slots().is_multiple_of(BLOCK));
 
 /// The counters map.
 pub(crate) struct Counters {
     map: PerCpuArray<MapData, Words>,
-    cpus: usize,
 }
 
 impl Counters {
-    /// The entries of a map of this capacity.
-    pub(crate) fn entries(capacity: Capacity) -> u32 {
-        capacity.slots() * 2
+    /// The elements of a map of this capacity.
+    pub(crate) fn elements(capacity: Capacity) -> u32 {
+        capacity.slots() / BLOCK * 2
     }
 
     /// The bytes of memory that the values of a map of this capacity take on all CPUs.
     pub(crate) fn memory(capacity: Capacity) -> Result<u64, CountersError> {
         let cpus = nr_cpus().map_err(|(path, source)| CountersError::Cpus { path, source })?;
-        Ok(u64::from(Self::entries(capacity)) * (size_of::<Words>() * cpus) as u64)
+        Ok(u64::from(Self::elements(capacity)) * (size_of::<Words>() * cpus) as u64)
     }
 
     /// Opens the map pinned to `path`.
@@ -108,16 +118,13 @@ impl Counters {
 
     /// The counters in a map that is open.
     pub(super) fn of(map: Map) -> Result<Self, CountersError> {
-        let cpus = nr_cpus().map_err(|(path, source)| CountersError::Cpus { path, source })?;
-        Ok(Self {
-            map: PerCpuArray::try_from(map).map_err(CountersError::Open)?,
-            cpus,
-        })
+        let map = PerCpuArray::try_from(map).map_err(CountersError::Open)?;
+        Ok(Self { map })
     }
 
     /// The number of slots.
     pub(crate) fn capacity(&self) -> Capacity {
-        Capacity::of_slots(self.map.len() / 2)
+        Capacity::of_slots(self.map.len() / 2 * BLOCK)
     }
 
     /// What a slot has counted on all CPUs, in this map and the ones before it. A slot beyond the
@@ -139,39 +146,48 @@ impl Counters {
         self.sum(slot, slot.number())
     }
 
-    /// Sets a slot to 0. The image in force must not use it.
+    /// Has a slot begin at 0. The image in force must not use it.
     pub(crate) fn zero(&mut self, slot: Slot) -> Result<(), CountersError> {
-        self.set(slot, slot.number(), Count::default())?;
-        self.set(slot, self.carried(slot), Count::default())
+        let counted = self.read_own(slot)?;
+        self.carry(slot, Count::default().less(counted))
     }
 
     /// Sets what a slot had counted in the maps before this one.
     pub(crate) fn carry(&mut self, slot: Slot, count: Count) -> Result<(), CountersError> {
-        self.set(slot, self.carried(slot), count)
+        let failed = |source| CountersError::Write { slot, source };
+        let (element, at) = place(self.carried(slot));
+        let values = self.map.get(&element, 0).map_err(failed)?;
+        let mut values: Vec<Words> = values.iter().copied().collect();
+        // All on one CPU.
+        for block in &mut values {
+            block[at] = [0; 2];
+        }
+        if let Some(first) = values.first_mut() {
+            first[at] = [count.packets, count.bytes];
+        }
+        let values = PerCpuValues::try_from(values).map_err(|error| failed(error.into()))?;
+        self.map.set(element, values, 0).map_err(failed)
     }
 
     fn carried(&self, slot: Slot) -> u32 {
         self.capacity().slots() + slot.number()
     }
 
-    fn sum(&self, slot: Slot, entry: u32) -> Result<Count, CountersError> {
+    fn sum(&self, slot: Slot, counter: u32) -> Result<Count, CountersError> {
+        let (element, at) = place(counter);
         let values = self
             .map
-            .get(&entry, 0)
+            .get(&element, 0)
             .map_err(|source| CountersError::Read { slot, source })?;
-        let counts = values
-            .iter()
-            .map(|&[packets, bytes]| Count { packets, bytes });
+        let counts = values.iter().map(|block| {
+            let [packets, bytes] = block[at];
+            Count { packets, bytes }
+        });
         Ok(counts.fold(Count::default(), Count::plus))
     }
+}
 
-    fn set(&mut self, slot: Slot, entry: u32, count: Count) -> Result<(), CountersError> {
-        let failed = |source| CountersError::Write { slot, source };
-        let mut values: Vec<Words> = vec![[0; 2]; self.cpus];
-        if let Some(first) = values.first_mut() {
-            *first = [count.packets, count.bytes];
-        }
-        let values = PerCpuValues::try_from(values).map_err(|error| failed(error.into()))?;
-        self.map.set(entry, values, 0).map_err(failed)
-    }
+/// The element that a counter is in, and its place there, which is below [`BLOCK`].
+fn place(counter: u32) -> (u32, usize) {
+    (counter / BLOCK, (counter % BLOCK) as usize)
 }

@@ -176,7 +176,7 @@ pub(super) fn verified(object: &Object, setting: &Setting<'_>) -> Result<Ebpf, L
         .override_global(abi::IMAGE_SIZE, &size, true)
         .override_global(aya_log::LEVEL, &level, false)
         .map_pin_path(abi::IMAGES, setting.images)
-        .map_max_entries(abi::COUNTERS, Counters::entries(setting.capacity));
+        .map_max_entries(abi::COUNTERS, Counters::elements(setting.capacity));
     if let Some(counters) = setting.counters {
         loader.map_pin_path(abi::COUNTERS, counters);
     }

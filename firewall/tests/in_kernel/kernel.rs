@@ -16,7 +16,10 @@ use aya::{
 };
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use benches::{features::Feature, network::Namespace};
-use firewall_ebpf::events::{Event, MAX_LOGGING, SNAP_LEN, Watch};
+use firewall_ebpf::{
+    abi::BLOCK,
+    events::{Event, MAX_LOGGING, SNAP_LEN, Watch},
+};
 use rules::testing::{INTERFACES, Probe};
 
 use crate::{
@@ -40,7 +43,7 @@ const FRAMES: std::ops::RangeInclusive<usize> = 14..=3000;
 pub(crate) struct Kernel {
     program: Program,
     image: Array<MapData, [u8; IMAGE]>,
-    counters: PerCpuArray<MapData, [u64; 2]>,
+    counters: PerCpuArray<MapData, [[u64; 2]; BLOCK as usize]>,
     watches: HashMap<MapData, u32, [u64; size_of::<Watch>() / 8]>,
     watched: HashSet<u32>,
     events: RingBuf<MapData>,
@@ -181,8 +184,9 @@ impl Kernel {
 
     /// What the counter of a slot has counted since it was last asked for.
     pub(crate) fn counted(&mut self, slot: u32) -> Count {
-        let values = self.counters.get(&slot, 0).unwrap();
-        let sum = |part: usize| values.iter().map(|value| value[part]).sum::<u64>();
+        let values = self.counters.get(&(slot / BLOCK), 0).unwrap();
+        let at = (slot % BLOCK) as usize;
+        let sum = |part: usize| values.iter().map(|block| block[at][part]).sum::<u64>();
         let now = (sum(0), sum(1));
         let before = self.before.insert(slot, now).unwrap_or_default();
         (now.0 - before.0, now.1 - before.1)
