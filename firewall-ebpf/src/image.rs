@@ -54,7 +54,8 @@
 //! # Cells
 //!
 //! An *entry* is `slot << 2 | what`, with `what` one of [`PASS`], [`DROP`], [`COUNT`], and
-//! [`NO_MATCH`] at the end of a list. To the slot of a rule that logs, [`LOGS`] is added. One cell for each combination of classes leads to a list.
+//! [`NO_MATCH`] at the end of a list. To the slot of a rule that logs, [`LOGS`] is added. One cell for
+//! each combination of classes leads to a list.
 //!
 //! # Grid
 //!

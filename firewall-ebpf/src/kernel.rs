@@ -1,7 +1,7 @@
 //! What the library asks for, in the kernel: the frame, the image in force and the counters.
 //!
-//! With [`events`] the only module of this crate with `unsafe` code: each access stands behind the bounds check
-//! that the verifier demands.
+//! With [`events`] the only module of this crate with `unsafe` code: each access stands behind the
+//! bounds check that the verifier demands.
 
 #![expect(unsafe_code, reason = "packet and map memory are raw in BPF")]
 

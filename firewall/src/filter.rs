@@ -285,9 +285,7 @@ impl Filter {
     ) -> Result<Timing, FilterError> {
         let begin = Instant::now();
         let mut undo = Undo::default();
-        for &slot in &ready.assignment.fresh {
-            self.counters.zero(slot)?;
-        }
+        self.counters.zero(&ready.assignment.fresh)?;
         limits::prepare(&self.pins, ready)?;
         let image = Image::create(plan.size, ready.image)?;
         let load = begin.elapsed();
@@ -423,9 +421,7 @@ fn replace(
         ProgramStep::Keep | ProgramStep::Load => {
             let pin = pins.object(Object::Counters);
             let mut counters = Counters::open(&pin)?;
-            for &slot in &ready.assignment.fresh {
-                counters.zero(slot)?;
-            }
+            counters.zero(&ready.assignment.fresh)?;
             (pin, counters.capacity(), Some(counters))
         }
     };
@@ -549,11 +545,12 @@ fn carry(
     counters: &mut Counters,
 ) -> Result<(), CountersError> {
     let reasons = (0..FIRST_RULE_SLOT).map(Slot::new);
-    for slot in reasons.chain(ready.assignment.kept.iter().copied()) {
+    let slots = reasons.chain(ready.assignment.kept.iter().copied());
+    let counts = slots.map(|slot| {
         let counts = counted.iter().map(|counted| counted.read(slot));
-        counters.carry(slot, sum(counts)?)?;
-    }
-    Ok(())
+        Ok((slot, sum(counts)?))
+    });
+    counters.carry(counts.collect::<Result<_, CountersError>>()?)
 }
 
 fn sum(

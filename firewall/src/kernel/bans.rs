@@ -19,7 +19,7 @@ use super::{
     counters::Count,
     memory::Words,
     pins::{PinError, Pins, Shared},
-    shared::{self, SharedError, Spec},
+    shared::{self, MakeError, OpenError, Spec},
     syscall,
 };
 use crate::{bans::MaxBans, clock};
@@ -117,15 +117,10 @@ pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
             flags: 0,
         },
     ];
-    let mut is_new = false;
-    for spec in &specs {
-        is_new |= shared::make(pins, spec).map_err(|error| match error {
-            SharedError::Create { source, .. } => BanMapsError::Create { most, source },
-            SharedError::Open { path, source } => BanMapsError::Open { path, source },
-            SharedError::Pin(error) => BanMapsError::Pin(error),
-        })?;
-    }
-    Ok(is_new)
+    shared::make(pins, &specs).map_err(|error| match error {
+        MakeError::Create { source, .. } => BanMapsError::Create { most, source },
+        MakeError::Pin(error) => BanMapsError::Pin(error),
+    })
 }
 
 /// What the clock says that bans end by, in nanoseconds.
@@ -134,11 +129,8 @@ pub(crate) fn now() -> Result<u64, BanMapsError> {
 }
 
 fn open(pins: &Pins, object: Shared) -> Result<MapData, BanMapsError> {
-    let path = pins.shared(object);
-    MapData::from_pin(&path).map_err(|source| BanMapsError::Open {
-        path,
-        source: Box::new(source),
-    })
+    shared::open(pins, object)
+        .map_err(|OpenError { path, source }| BanMapsError::Open { path, source })
 }
 
 type KeyWords = [u64; size_of::<Key>() / 8];

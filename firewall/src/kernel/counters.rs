@@ -146,24 +146,41 @@ impl Counters {
         self.sum(slot, slot.number())
     }
 
-    /// Has a slot begin at 0. The image in force must not use it.
-    pub(crate) fn zero(&mut self, slot: Slot) -> Result<(), CountersError> {
-        let counted = self.read_own(slot)?;
-        self.carry(slot, Count::default().less(counted))
+    /// Has slots begin at 0. The image in force must not use them.
+    pub(crate) fn zero(&mut self, slots: &[Slot]) -> Result<(), CountersError> {
+        let taken_off = |&slot: &Slot| Ok((slot, Count::default().less(self.read_own(slot)?)));
+        let counts = slots.iter().map(taken_off).collect::<Result<_, _>>()?;
+        self.carry(counts)
     }
 
-    /// Sets what a slot had counted in the maps before this one.
-    pub(crate) fn carry(&mut self, slot: Slot, count: Count) -> Result<(), CountersError> {
+    /// Sets what slots had counted in the maps before this one, each element in one step.
+    pub(crate) fn carry(&mut self, mut counts: Vec<(Slot, Count)>) -> Result<(), CountersError> {
+        counts.sort_unstable_by_key(|(slot, _)| *slot);
+        let element = |slot: Slot| slot.number() / BLOCK;
+        for counts in counts.chunk_by(|(one, _), (two, _)| element(*one) == element(*two)) {
+            self.carry_in_element(counts)?;
+        }
+        Ok(())
+    }
+
+    /// The same for slots of one element.
+    fn carry_in_element(&mut self, counts: &[(Slot, Count)]) -> Result<(), CountersError> {
+        let Some(&(slot, _)) = counts.first() else {
+            return Ok(());
+        };
         let failed = |source| CountersError::Write { slot, source };
-        let (element, at) = place(self.carried(slot));
+        let (element, _) = place(self.carried(slot));
         let values = self.map.get(&element, 0).map_err(failed)?;
         let mut values: Vec<Words> = values.iter().copied().collect();
-        // All on one CPU.
-        for block in &mut values {
-            block[at] = [0; 2];
-        }
-        if let Some(first) = values.first_mut() {
-            first[at] = [count.packets, count.bytes];
+        for (slot, count) in counts {
+            let (_, at) = place(self.carried(*slot));
+            // All on one CPU.
+            for block in &mut values {
+                block[at] = [0; 2];
+            }
+            if let Some(first) = values.first_mut() {
+                first[at] = [count.packets, count.bytes];
+            }
         }
         let values = PerCpuValues::try_from(values).map_err(|error| failed(error.into()))?;
         self.map.set(element, values, 0).map_err(failed)

@@ -11,16 +11,19 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     pins::{Pins, Shared},
-    shared::{self, SharedError, Spec},
+    shared::{self, MakeError, OpenError, Spec},
 };
 use crate::slots::Slot;
 
 /// Why the maps of events could not be made or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EventsError {
-    /// A map.
+    /// A map could not be made.
     #[error(transparent)]
-    Map(#[from] SharedError),
+    Make(#[from] MakeError),
+    /// A map could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// What limits the events of rules could not be read or set.
     #[error("the limits of logged packets could not be read or set")]
     Watches(#[source] Box<MapError>),
@@ -34,9 +37,8 @@ pub(crate) enum EventsError {
 
 /// Makes and pins the maps; whether they are new.
 pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
-    let watches = shared::make(
-        pins,
-        &Spec {
+    let specs = [
+        Spec {
             object: Shared::Watches,
             kind: bpf_map_type::BPF_MAP_TYPE_HASH,
             key: size_of::<u32>(),
@@ -44,10 +46,7 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
             entries: WATCHES,
             flags: BPF_F_NO_PREALLOC,
         },
-    )?;
-    let ring = shared::make(
-        pins,
-        &Spec {
+        Spec {
             object: Shared::Events,
             kind: bpf_map_type::BPF_MAP_TYPE_RINGBUF,
             key: 0,
@@ -55,8 +54,8 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
             entries: RING_BYTES,
             flags: 0,
         },
-    )?;
-    Ok(watches || ring)
+    ];
+    Ok(shared::make(pins, &specs)?)
 }
 
 type WatchWords = [u64; size_of::<Watch>() / 8];

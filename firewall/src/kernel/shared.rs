@@ -7,9 +7,9 @@ use aya_obj::generated::bpf_map_type;
 
 use super::pins::{self, PinError, Pins, Shared};
 
-/// Why a map could not be made or opened.
+/// Why a map could not be made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SharedError {
+pub(crate) enum MakeError {
     /// The kernel did not make it.
     #[error("no map `{name}` of {entries} elements")]
     Create {
@@ -20,17 +20,19 @@ pub(crate) enum SharedError {
         /// What the kernel answered.
         source: Box<MapError>,
     },
-    /// It could not be opened.
-    #[error("the map at `{}` could not be opened", path.display())]
-    Open {
-        /// Its pin.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: Box<MapError>,
-    },
     /// It could not be pinned.
     #[error(transparent)]
     Pin(#[from] PinError),
+}
+
+/// Why a map could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the map at `{}` could not be opened", path.display())]
+pub(crate) struct OpenError {
+    /// Its pin.
+    pub(super) path: PathBuf,
+    /// What the kernel answered.
+    pub(super) source: Box<MapError>,
 }
 
 /// What a map is made of.
@@ -43,8 +45,16 @@ pub(super) struct Spec {
     pub(super) flags: u32,
 }
 
-/// Makes and pins a map; whether it is new. One that is pinned stays as it is.
-pub(super) fn make(pins: &Pins, spec: &Spec) -> Result<bool, SharedError> {
+/// Makes and pins maps; whether one of them is new. Those that are pinned stay as they are.
+pub(super) fn make(pins: &Pins, specs: &[Spec]) -> Result<bool, MakeError> {
+    let mut is_new = false;
+    for spec in specs {
+        is_new |= make_one(pins, spec)?;
+    }
+    Ok(is_new)
+}
+
+fn make_one(pins: &Pins, spec: &Spec) -> Result<bool, MakeError> {
     let path = pins.shared(spec.object);
     if pins::open(&path)?.is_some() {
         return Ok(false);
@@ -57,7 +67,7 @@ pub(super) fn make(pins: &Pins, spec: &Spec) -> Result<bool, SharedError> {
         spec.entries,
         spec.flags,
     );
-    let made = MapData::create(definition, name, None).map_err(|source| SharedError::Create {
+    let made = MapData::create(definition, name, None).map_err(|source| MakeError::Create {
         name,
         entries: spec.entries,
         source: Box::new(source),
@@ -67,9 +77,9 @@ pub(super) fn make(pins: &Pins, spec: &Spec) -> Result<bool, SharedError> {
 }
 
 /// Opens a map.
-pub(super) fn open(pins: &Pins, object: Shared) -> Result<MapData, SharedError> {
+pub(super) fn open(pins: &Pins, object: Shared) -> Result<MapData, OpenError> {
     let path = pins.shared(object);
-    MapData::from_pin(&path).map_err(|source| SharedError::Open {
+    MapData::from_pin(&path).map_err(|source| OpenError {
         path,
         source: Box::new(source),
     })
