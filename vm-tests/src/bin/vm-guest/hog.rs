@@ -28,30 +28,38 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What the kernel keeps for itself in KiB.
 const RESERVE: u64 = 4_096;
 
+/// How often in a row there must be no more left: what the kernel frees after a grace period comes
+/// late.
+const LOOKS: u32 = 20;
+
+/// Has the kernel give back what it keeps of files and names.
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
 /// Memory that is taken, until this value is dropped.
 pub(crate) struct Hog(Child);
 
 impl Hog {
     /// Takes so much memory that not even so many bytes are left.
     pub(crate) fn leaving_less_than(bytes: u32) -> Result<Self> {
-        let half = u64::from(bytes / 2) / 1024;
-        let left = RESERVE + half;
+        let left = RESERVE + u64::from(bytes / 4) / 1024;
         // Without what the kernel keeps for special purposes, what is free can be had by anybody.
         for (file, text) in [
             ("lowmem_reserve_ratio", "0 0 0 0\n".to_owned()),
             ("min_free_kbytes", RESERVE.to_string()),
-            ("drop_caches", "3".to_owned()),
         ] {
             let path = format!("/proc/sys/vm/{file}");
             fs::write(&path, text).with_context(|| format!("cannot write `{path}`"))?;
         }
         let child = Command::new("/init").args([HOG, &left.to_string()]).spawn();
         let mut hog = Self(child.context("cannot start a process that takes memory")?);
+        let mut looks = 0;
         wait_until("the memory is taken", || {
             if let Some(status) = hog.0.try_wait()? {
                 bail!("what takes memory ended with {status}");
             }
-            Ok(free()? <= left)
+            fs::write(DROP_CACHES, "3").context("cannot drop caches")?;
+            looks = if free()? <= left { looks + 1 } else { 0 };
+            Ok(looks >= LOOKS)
         })?;
         // If it went on while the kernel looks for memory, the kernel would end it to have some.
         let process = Pid::from_raw(i32::try_from(hog.0.id())?);
