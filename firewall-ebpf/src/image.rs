@@ -22,6 +22,7 @@
 //! | [`NODE_PAIR`] | head, two references, search tree; intervals alternate |
 //! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
 //! | [`NODE_UNIFORM`] and up | like pages, but of the offsets of uniform nodes |
+//! | [`NODE_HASH`] | a [`HashNode`], seeds, slots; only as the root of the trie of an address |
 //!
 //! Interval `i` of a node holds the digits above bound `i - 1` (from 0 for the first) up to
 //! bound `i`, inclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
@@ -41,6 +42,16 @@
 //! `NODE_UNIFORM + levels - 1`, leads to nodes of search trees that all have that many levels,
 //! however few bounds there are, and behind each block of the last level are the classes of the
 //! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next.
+//!
+//! # Hash tables
+//!
+//! Single addresses lie in a perfect hash table by hash and displace (Belazzougui, Botelho,
+//! Dietzfelbinger: Hash, Displace, and Compress, 2009): a key has a bucket ([`spread`]), the bucket
+//! a seed, and key and seed together give the slot ([`slot`]). A slot for IPv4 is the address and
+//! its reference, two `u32`; one for IPv6 is the address as two `u64`, the most significant first,
+//! and its reference as a `u64`. All other addresses, and those whose slot has another address,
+//! have the node's *background*: a leaf, or the trie of what are not single addresses. A slot that
+//! is not in use has address 0 and the background.
 //!
 //! # Small fields
 //!
@@ -128,6 +139,20 @@ pub trait Memory {
     fn opaque(&self, value: u64) -> u64 {
         value
     }
+
+    /// The same for a number of 32 bits.
+    #[inline(always)]
+    fn opaque_u32(&self, value: u32) -> u32 {
+        self.opaque(value.into()) as u32
+    }
+
+    /// Two neighbouring words of 32 bits, of which the first lies `field` bytes behind `start`, at a
+    /// multiple of 8.
+    #[inline(always)]
+    fn two_u32(&self, start: u32, field: usize) -> (u32, u32) {
+        let both = self.u64(start.wrapping_add(field as u32));
+        (both as u32, (both >> 32) as u32)
+    }
 }
 
 /// An image in user space.
@@ -173,7 +198,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 5]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 6]);
 
 /// The head of an image.
 #[repr(C)]
@@ -425,11 +450,28 @@ pub const NODE_PAIR: u32 = 1;
 pub const NODE_PAGES: u32 = 2;
 /// The root of a uniform trie of one level; a level more is a kind more.
 pub const NODE_UNIFORM: u32 = 3;
+/// A hash table of single addresses.
+pub const NODE_HASH: u32 = 6;
 /// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
 pub const MAX_UNIFORM_LEVELS: u32 = 3;
 /// The bytes from one block of the last level of a uniform node to the next: eight bounds and
 /// nine classes.
 pub const UNIFORM_LEAF: u32 = 16 + 9 * 4 + 4;
+
+/// The head of a hash table of addresses. A `u16` for each bucket, its seed, lies behind it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashNode {
+    /// The number of buckets.
+    pub buckets: u32,
+    /// The number of slots.
+    pub slots: u32,
+    /// The reference for all addresses that have no slot.
+    pub background: u32,
+    /// The offset of the slots.
+    pub table: u32,
+}
+
 /// The digits, or values of a small field, of a page.
 pub const PAGE: u32 = 256;
 /// The bytes of the page numbers of a node.
@@ -495,27 +537,42 @@ pub const fn leaf(offset: u32, count: u32) -> u64 {
     (offset as u64 >> 3) << 18 | (LIST as u64) << 16 | count as u64
 }
 
-/// The bucket of a pair of classes and the number that places it among the slots of its bucket's
-/// seed: a bijection of 64 bits made of Marsaglia's xorshift and odd multiplications
-/// (Stafford's variant 13 of the MurmurHash3 finalizer), cut in two.
+/// The number that a table of single IPv6 addresses knows an address by. Addresses that share it
+/// cannot be in one table.
 #[inline(always)]
 #[must_use]
-pub const fn pair_hash(src: u32, dst: u32, buckets: u32) -> (u32, u32) {
-    let mut hash = (src as u64) << 32 | dst as u64;
-    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+pub const fn ipv6_key(high: u64, low: u64) -> u64 {
+    high.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ low
+}
+
+/// The number that the table of pairs knows two classes by.
+#[inline(always)]
+#[must_use]
+pub const fn pair_key(src: u32, dst: u32) -> u64 {
+    (src as u64) << 32 | dst as u64
+}
+
+/// The bucket of a key in a table by hash and displace, and the hash that [`slot`] places it by.
+///
+/// The multiplier is the golden ratio's (Knuth, The Art of Computer Programming, volume 3, section
+/// 6.4), which brings every bit of the key into the upper half.
+#[inline(always)]
+#[must_use]
+pub const fn spread(key: u64, buckets: u32) -> (u32, u64) {
+    let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (
         ((hash >> 32).wrapping_mul(buckets as u64) >> 32) as u32,
-        hash as u32,
+        hash,
     )
 }
 
-/// The slot of a pair, from what [`pair_hash`] says of it and its bucket's seed.
+/// The slot of a key, from its hash and its bucket's seed: as in double hashing, each seed is a
+/// step whose length is the hash's upper half.
 #[inline(always)]
 #[must_use]
-pub const fn pair_slot(hash: u32, seed: u32, slots: u32) -> u32 {
-    let placed = (hash ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
-    let placed = (placed ^ placed >> 15).wrapping_mul(0xc2b2_ae35);
+pub const fn slot(hash: u64, seed: u32, slots: u32) -> u32 {
+    let step = (hash >> 32) as u32;
+    let placed = (hash as u32 ^ step).wrapping_add(seed.wrapping_mul(step));
     ((placed as u64 * slots as u64) >> 32) as u32
 }
 
@@ -532,7 +589,8 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
-const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS - 1 <= NODE_KIND);
+const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS <= NODE_HASH && NODE_HASH <= NODE_KIND);
+const _: () = assert!(size_of::<HashNode>() == 16);
 const _: () = assert!(UNIFORM_LEAF.is_multiple_of(8));
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);
 const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
@@ -560,6 +618,8 @@ const _: () = {
         offset_of!(Pair, leaf),
         offset_of!(Step, lookup),
         offset_of!(Header, zero),
+        offset_of!(HashNode, buckets),
+        offset_of!(HashNode, background),
     ];
     let mut index = 0;
     while index < starts.len() {

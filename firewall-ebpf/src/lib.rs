@@ -14,4 +14,5 @@ pub mod events;
 pub mod headers;
 pub mod image;
 pub mod packet;
+pub mod search;
 pub mod walk;

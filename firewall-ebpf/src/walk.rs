@@ -1,8 +1,7 @@
 //! The image walker: from the fields of a packet to what the image says of it.
 //!
 //! This module knows the layout of [`crate::image`] and nothing of how images are made. It runs
-//! in the kernel, so that every loop has a constant bound and no operation can fail; searches are
-//! free of branches on data, or else the verifier follows both sides at each level.
+//! in the kernel, so that every loop has a constant bound and no operation can fail.
 
 use core::mem::offset_of;
 
@@ -11,13 +10,13 @@ use crate::{
     details,
     headers::{Headers, present},
     image::{
-        BLOCK, BY_WIDE, CHUNK, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, LEAF, LIST, MAX_COUNTS,
-        MAX_LEVELS, MAX_LIST, MAX_UNIFORM_LEVELS, MAX_WALK, MODE_CELLS, MODE_GRID, Memory,
-        NO_MATCH, NO_PAGE, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, NONE, PAGE,
-        PAGE_NUMBERS, PAIRED, PASS, Pair, Record, Records, SECTION_IPV4, SECTION_IPV6,
-        SECTION_OTHER, Section, Step, TABLE, UNIFORM_LEAF, pair_hash, pair_slot, tree_level,
+        BY_WIDE, CHUNK, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, LIST, MAX_COUNTS, MAX_LIST,
+        MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE, NONE, PAGE, PAIRED, PASS, Pair,
+        Record, Records, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, pair_key,
+        slot, spread,
     },
     packet::Packet,
+    search::{find, find_ipv4, find_ipv6, unless},
 };
 
 /// Where the walker counts matches of `count` rules.
@@ -54,22 +53,22 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
         let (src, dst) = fields!(image, head, Section, src, dst);
         (
             SECTION_IPV4,
-            find::<2, M>(image, src, headers.src_high, 0),
-            find::<2, M>(image, dst, headers.dst_high, 0),
+            find_ipv4(image, src, headers.src_high),
+            find_ipv4(image, dst, headers.dst_high),
         )
     } else if headers.has(present::IPV6) {
         let head = image.head(SECTION_IPV6);
         let (src, dst) = fields!(image, head, Section, src, dst);
         (
             SECTION_IPV6,
-            find::<8, M>(image, src, headers.src_high, headers.src_low),
-            find::<8, M>(image, dst, headers.dst_high, headers.dst_low),
+            find_ipv6(image, src, headers.src_high, headers.src_low),
+            find_ipv6(image, dst, headers.dst_high, headers.dst_low),
         )
     } else {
         // Opaque like the classes above, or else the verifier follows all that comes next for both.
-        (SECTION_OTHER, opaque(image, 0), opaque(image, 0))
+        (SECTION_OTHER, image.opaque_u32(0), image.opaque_u32(0))
     };
-    let section = image.head(opaque(image, section));
+    let section = image.head(image.opaque_u32(section));
     let (mode, steps_used) = fields!(image, section, Section, mode, steps_used);
     let upper = upper_class(image, section, steps_used, packet, headers, interface);
     let entry = if mode == MODE_CELLS {
@@ -82,8 +81,8 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
         };
         let found = Found {
             item: image.opaque(found.item),
-            src_row: opaque(image, found.src_row),
-            dst_row: opaque(image, found.dst_row),
+            src_row: image.opaque_u32(found.src_row),
+            dst_row: image.opaque_u32(found.dst_row),
         };
         walk_rows(image, section, &found, upper, counts)
     };
@@ -99,11 +98,6 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     }
 }
 
-#[inline(always)]
-fn opaque<M: Memory + ?Sized>(image: &M, value: u32) -> u32 {
-    image.opaque(u64::from(value)) as u32
-}
-
 /// Returned by a walk that left its bounds.
 const BAD_IMAGE: u32 = 1 << 2 | NO_MATCH;
 
@@ -114,13 +108,6 @@ macro_rules! fields {
     };
 }
 use fields;
-
-/// Two neighbouring fields, of which the first lies at a multiple of 8.
-#[inline(always)]
-fn get_two<M: Memory + ?Sized>(image: &M, start: u32, field: usize) -> (u32, u32) {
-    let both = image.u64(start.wrapping_add(field as u32));
-    (both as u32, (both >> 32) as u32)
-}
 
 /// The class of the small fields together.
 #[inline(always)]
@@ -148,7 +135,7 @@ fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
             let cell = fused.wrapping_mul(classes).wrapping_add(class);
             u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
         };
-        fused = opaque(image, next);
+        fused = image.opaque_u32(next);
     };
     // The longest searches first, where the verifier has the fewest paths.
     if used & DETAILS != 0 {
@@ -208,135 +195,6 @@ fn paged<M: Memory + ?Sized>(image: &M, lookup: u32, value: u16, absent: u32) ->
     let index = page.wrapping_mul(PAGE).wrapping_add(value & (PAGE - 1));
     let pages = lookup.wrapping_add(FIELD_PAGES);
     u32::from(image.u16(pages.wrapping_add(index.wrapping_mul(2))))
-}
-
-/// `yes` or `no`, without a branch: which one is as random as packets are.
-#[inline(always)]
-fn select(condition: bool, yes: u64, no: u64) -> u64 {
-    let mask = 0_u64.wrapping_sub(condition.into());
-    yes & mask | no & !mask
-}
-
-/// The class of a key in the trie at `reference`, which has at most `LEVELS` levels.
-#[inline(always)]
-pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
-    image: &M,
-    mut reference: u32,
-    mut high: u64,
-    mut low: u64,
-) -> u32 {
-    if LEVELS == 2 && reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
-        return opaque(image, find_uniform(image, reference, high));
-    }
-    for _ in 0..LEVELS {
-        if reference & LEAF != 0 {
-            break;
-        }
-        reference = opaque(image, descend(image, reference, (high >> 48) as u32));
-        high = image.opaque(high << 16 | low >> 48);
-        low = image.opaque(low << 16);
-    }
-    opaque(image, reference & !LEAF)
-}
-
-/// The class of the key in the upper 32 bits of `key`, in the uniform trie at `root`.
-#[inline(always)]
-fn find_uniform<M: Memory + ?Sized>(image: &M, root: u32, key: u64) -> u32 {
-    const BLOCK_BYTES: u32 = BLOCK * 2;
-    let above_last = (root & NODE_KIND) - NODE_UNIFORM;
-    let mut level = page_entry(image, root & !NODE_KIND, (key >> 48) as u32);
-    let digit = (key >> 32) as u32 & 0xffff;
-    let mut index = 0_u32;
-    for depth in 0..MAX_UNIFORM_LEVELS - 1 {
-        if depth == above_last {
-            break;
-        }
-        let above = bounds_below(image, level.wrapping_add(index * BLOCK_BYTES), digit);
-        index = opaque(image, index.wrapping_mul(BLOCK).wrapping_add(above));
-        level = opaque(image, level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
-    }
-    let leaf = level.wrapping_add(index.wrapping_mul(UNIFORM_LEAF));
-    let interval = bounds_below(image, leaf, digit);
-    image.u32(leaf.wrapping_add(BLOCK_BYTES + interval * 4))
-}
-
-/// What the pages of the node at `node` have for `digit`.
-#[inline(always)]
-fn page_entry<M: Memory + ?Sized>(image: &M, node: u32, digit: u32) -> u32 {
-    let page = u32::from(image.u16(node.wrapping_add((digit >> 8) * 2)));
-    let index = page.wrapping_mul(PAGE).wrapping_add(digit & (PAGE - 1));
-    let pages = node.wrapping_add(PAGE_NUMBERS);
-    image.u32(pages.wrapping_add(index.wrapping_mul(4)))
-}
-
-/// What the node at `reference` has for `digit`.
-#[inline(always)]
-fn descend<M: Memory + ?Sized>(image: &M, reference: u32, digit: u32) -> u32 {
-    let kind = reference & NODE_KIND;
-    let node = reference & !NODE_KIND;
-    if kind == NODE_PAGES {
-        return page_entry(image, node, digit);
-    }
-    let head = image.u32(node);
-    let references = node.wrapping_add(8);
-    if kind == NODE_PAIR {
-        let (interval, _) = interval(image, head, node.wrapping_add(16), digit);
-        image.u32(references.wrapping_add((interval & 1) * 4))
-    } else {
-        let (interval, values) = interval(image, head, references, digit);
-        image.u32(values.wrapping_add(interval * 4))
-    }
-}
-
-/// The interval that holds `digit`, by the search tree at `tree`, and the offset behind the tree.
-#[inline(always)]
-fn interval<M: Memory + ?Sized>(image: &M, head: u32, tree: u32, digit: u32) -> (u32, u32) {
-    const BLOCK_BYTES: u32 = BLOCK * 2;
-    let count = head & 0xffff;
-    let levels = head >> 16;
-    let mut level = tree;
-    let mut below = 0_u32;
-    for depth in 0..MAX_LEVELS {
-        let block = level.wrapping_add(below.wrapping_mul(BLOCK_BYTES));
-        below = below
-            .wrapping_mul(BLOCK)
-            .wrapping_add(bounds_below(image, block, digit));
-        below = opaque(image, below);
-        if depth + 1 >= levels {
-            break;
-        }
-        level = opaque(image, level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
-    }
-    let blocks = count.div_ceil(BLOCK);
-    (
-        opaque(image, below),
-        level.wrapping_add(blocks * BLOCK_BYTES),
-    )
-}
-
-/// The number of bounds below `digit` in the block at `block`.
-#[inline(always)]
-fn bounds_below<M: Memory + ?Sized>(image: &M, block: u32, digit: u32) -> u32 {
-    count_below([image.u64(block), image.u64(block.wrapping_add(8))], digit)
-}
-
-/// The number of bounds below `digit`, from the complements of eight.
-///
-/// In each 16-bit lane `digit > bound` exactly when `digit + !bound` carries out of the lane: the
-/// carry out of the lower 15 bits is added apart, and that out of the top bit is the majority of
-/// three bits.
-#[inline(always)]
-fn count_below(complements: [u64; 2], digit: u32) -> u32 {
-    const ONES: u64 = 0x0001_0001_0001_0001;
-    const LOW: u64 = ONES * 0x7fff;
-    let digits = u64::from(digit).wrapping_mul(ONES);
-    let low = digits & LOW;
-    let carries = |word: u64| {
-        let sum = low.wrapping_add(word & LOW);
-        ((digits & word | (digits | word) & sum) >> 15) & ONES
-    };
-    let each = carries(complements[0]).wrapping_add(carries(complements[1]));
-    (each.wrapping_mul(ONES) >> 48) as u32
 }
 
 #[inline(always)]
@@ -453,8 +311,8 @@ fn record<M: Memory + ?Sized>(image: &M, section: M::Head, records: usize, class
     let last = image.field(section, records + offset_of!(Records, last));
     let index = if class < last { class } else { last };
     let at = offset.wrapping_add(index.wrapping_mul(size_of::<Record>() as u32));
-    let (wide, row) = get_two(image, at, offset_of!(Record, wide));
-    let (leaves, flags) = get_two(image, at, offset_of!(Record, leaves));
+    let (wide, row) = image.two_u32(at, offset_of!(Record, wide));
+    let (leaves, flags) = image.two_u32(at, offset_of!(Record, leaves));
     Record {
         wide,
         row,
@@ -473,14 +331,15 @@ fn by_wide(flags: u32) -> u32 {
 #[inline(always)]
 fn pair<M: Memory + ?Sized>(image: &M, section: M::Head, src: u32, dst: u32) -> u64 {
     let (seeds, buckets) = fields!(image, section, Section, pair_seeds, pair_buckets);
-    let (bucket, hash) = pair_hash(src, dst, buckets);
+    let (bucket, hash) = spread(pair_key(src, dst), buckets);
     let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
     let (pairs, slots) = fields!(image, section, Section, pairs, pair_slots);
-    let slot = pair_slot(hash, seed, slots);
-    let at = pairs.wrapping_add(slot.wrapping_mul(size_of::<Pair>() as u32));
+    let number = slot(hash, seed, slots);
+    let at = pairs.wrapping_add(number.wrapping_mul(size_of::<Pair>() as u32));
     let leaf = image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32));
-    let same = get_two(image, at, offset_of!(Pair, src)) == (src, dst);
-    select(same, leaf, EMPTY)
+    let classes = image.u64(at.wrapping_add(offset_of!(Pair, src) as u32));
+    let difference = classes ^ (u64::from(dst) << 32 | u64::from(src));
+    unless(difference, leaf, EMPTY)
 }
 
 /// The smaller of two items.
@@ -519,8 +378,8 @@ fn resolve<M: Memory + ?Sized>(image: &M, leaf: u64, signatures: u32, upper: u32
             found = item;
             break;
         }
-        at = opaque(image, at.wrapping_add(8));
-        left = opaque(image, left - 1);
+        at = image.opaque_u32(at.wrapping_add(8));
+        left = image.opaque_u32(left - 1);
     }
     image.opaque(found)
 }
@@ -558,7 +417,7 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
     let items = image.field(section, offset_of!(Section, items));
     // Opaque, or else the position would be a different constant on each path through the loop
     // and the verifier could not merge them.
-    let mut next = opaque(image, 0);
+    let mut next = image.opaque_u32(0);
     let mut words = 0_u64;
     let mut word = 0_u32;
     let mut rules = 0_u64;
@@ -595,8 +454,8 @@ fn walk_rows<M: Memory + ?Sized, C: Counts>(
         }
         rules = image.opaque(rules);
         words = image.opaque(words);
-        next = opaque(image, next);
-        word = opaque(image, word);
+        next = image.opaque_u32(next);
+        word = image.opaque_u32(word);
     }
     BAD_IMAGE
 }
@@ -625,26 +484,7 @@ fn lowest(word: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{count_below, lowest};
-
-    #[test]
-    fn bounds_are_compared_as_numbers() {
-        let edges = [0_u16, 1, 2, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff];
-        for digit in edges {
-            for bound in edges {
-                for lane in 0..8 {
-                    // The other lanes hold what is below, or not, any digit but the first.
-                    for others in [0_u128, u128::MAX] {
-                        let mask = 0xffff << (16 * lane);
-                        let word = others & !mask | u128::from(!bound) << (16 * lane) & mask;
-                        let found = count_below([word as u64, (word >> 64) as u64], digit.into());
-                        let full = if others == 0 || digit == 0 { 0 } else { 7 };
-                        assert_eq!(found, full + u32::from(bound < digit));
-                    }
-                }
-            }
-        }
-    }
+    use super::lowest;
 
     #[test]
     fn the_lowest_bit_of_every_word_is_found() {

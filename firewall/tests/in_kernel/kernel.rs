@@ -31,7 +31,7 @@ use crate::{
 const IMAGE: usize = 4 << 20;
 
 /// How many addresses the daemon is given, so that its image needs that length.
-const ADDRESSES: u32 = 60_000;
+const ADDRESSES: u32 = 150_000;
 
 /// How many rules the daemon is given, so that there are counters for 10,000 in any order.
 const RULES: u32 = 20_000;

@@ -1,17 +1,104 @@
-//! A perfect hash table for pairs of classes, by hash and displace (Belazzougui, Botelho,
-//! Dietzfelbinger: Hash, Displace, and Compress, 2009): pairs fall into small buckets, and each
-//! bucket has a seed that takes its pairs to slots of their own. A search loads the seed and one
-//! slot.
+//! Perfect hash tables by hash and displace (Belazzougui, Botelho, Dietzfelbinger: Hash, Displace,
+//! and Compress, 2009): keys fall into small buckets, and each bucket has a seed that takes its
+//! keys to slots of their own. A search loads the seed and one slot.
 
-use firewall_ebpf::image::{EMPTY, Pair, Section, pair_hash, pair_slot};
+use firewall_ebpf::image::{EMPTY, Pair, Section, pair_key, slot, spread};
 
 use super::{CompileError, writer::Writer};
 
-/// The mean number of pairs in a bucket.
-const BUCKET: usize = 4;
+/// How full a table is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Density {
+    /// The mean number of keys in a bucket.
+    pub(super) bucket: usize,
+    /// The share of slots in use, in 16ths; more makes seeds hard to find.
+    pub(super) load: usize,
+}
 
-/// The share of slots in use, in 16ths; more makes seeds hard to find.
-const LOAD: usize = 13;
+/// The density of a table that stays as it is.
+const PAIRS: Density = Density {
+    bucket: 4,
+    load: 13,
+};
+
+/// Where the keys of a table lie.
+pub(super) struct Placement {
+    /// The seed of each bucket.
+    pub(super) seeds: Vec<u16>,
+    /// The index of the key in each slot.
+    pub(super) slots: Vec<Option<u32>>,
+}
+
+impl Density {
+    /// The buckets and slots for so many keys.
+    pub(super) fn dimensions(self, keys: usize) -> (usize, usize) {
+        (keys / self.bucket + 1, keys * 16 / self.load + 1)
+    }
+}
+
+/// Places keys, of which each may be there once; `None` when some bucket finds no seed.
+pub(super) fn place(keys: &[u64], buckets: usize, slots: usize) -> Option<Placement> {
+    let hashes: Vec<(u32, u64)> = keys
+        .iter()
+        .map(|key| spread(*key, buckets as u32))
+        .collect();
+    let mut starts = vec![0_u32; buckets + 1];
+    for (bucket, _) in &hashes {
+        starts[*bucket as usize + 1] += 1;
+    }
+    let length_of = starts.clone();
+    for bucket in 0..buckets {
+        starts[bucket + 1] += starts[bucket];
+    }
+    let mut next = starts.clone();
+    let mut members = vec![0_u32; keys.len()];
+    for (index, (bucket, _)) in (0..).zip(&hashes) {
+        let at = &mut next[*bucket as usize];
+        members[*at as usize] = index;
+        *at += 1;
+    }
+    let mut order: Vec<u32> = (0..buckets as u32).collect();
+    // Large buckets are placed first, while most slots are free.
+    order.sort_by_key(|bucket| std::cmp::Reverse(length_of[*bucket as usize + 1]));
+    let mut placement = Placement {
+        seeds: vec![0; buckets],
+        slots: vec![None; slots],
+    };
+    let mut taken = Vec::new();
+    for bucket in order {
+        let bucket = bucket as usize;
+        let members = &members[starts[bucket] as usize..starts[bucket + 1] as usize];
+        if members.is_empty() {
+            break;
+        }
+        let hashes = members.iter().map(|index| hashes[*index as usize].1);
+        let is_free = |slot: u32| placement.slots[slot as usize].is_none();
+        placement.seeds[bucket] = seed(hashes, slots as u32, is_free, &mut taken)?;
+        for (slot, index) in taken.iter().zip(members) {
+            placement.slots[*slot as usize] = Some(*index);
+        }
+    }
+    Some(placement)
+}
+
+/// The first seed that takes each of a bucket's `hashes` to a slot of its own that is free; `taken`
+/// has the slots then.
+pub(super) fn seed(
+    hashes: impl Iterator<Item = u64> + Clone,
+    slots: u32,
+    is_free: impl Fn(u32) -> bool,
+    taken: &mut Vec<u32>,
+) -> Option<u16> {
+    (0..=u16::MAX).find(|seed| {
+        taken.clear();
+        hashes.clone().all(|hash| {
+            let slot = slot(hash, u32::from(*seed), slots);
+            let free = is_free(slot) && !taken.contains(&slot);
+            taken.push(slot);
+            free
+        })
+    })
+}
 
 /// Writes the table of `pairs`, each of which has other classes, and returns its bytes.
 ///
@@ -24,12 +111,15 @@ pub(super) fn write(
     writer: &mut Writer,
 ) -> Result<usize, CompileError> {
     let start = writer.len();
-    let mut slots = pairs.len() * 16 / LOAD + 1;
-    let mut buckets = pairs.len() / BUCKET + 1;
-    let (seeds, table) = loop {
+    let keys: Vec<u64> = pairs
+        .iter()
+        .map(|pair| pair_key(pair.src, pair.dst))
+        .collect();
+    let (mut buckets, mut slots) = PAIRS.dimensions(keys.len());
+    let placement = loop {
         writer.check(slots * size_of::<Pair>() + buckets * 2)?;
-        match place(pairs, buckets, slots) {
-            Some(placed) => break placed,
+        match place(&keys, buckets, slots) {
+            Some(placement) => break placement,
             None => {
                 slots += slots / 8 + 1;
                 buckets += buckets / 8 + 1;
@@ -39,54 +129,23 @@ pub(super) fn write(
     writer.align(2)?;
     section.pair_seeds = writer.offset();
     section.pair_buckets = buckets as u32;
-    writer.u16s(seeds)?;
+    writer.u16s(placement.seeds)?;
     writer.align(16)?;
     section.pairs = writer.offset();
     section.pair_slots = slots as u32;
-    for pair in table {
+    for index in placement.slots {
         // No class has this number.
-        let Pair { src, dst, leaf } = pair.copied().unwrap_or(Pair {
-            src: u32::MAX,
-            dst: u32::MAX,
-            leaf: EMPTY,
-        });
+        let Pair { src, dst, leaf } = index.map_or(
+            Pair {
+                src: u32::MAX,
+                dst: u32::MAX,
+                leaf: EMPTY,
+            },
+            |index| pairs[index as usize],
+        );
         writer.u64s(&[u64::from(dst) << 32 | u64::from(src), leaf])?;
     }
     Ok(writer.len() - start)
-}
-
-/// The seed of each bucket and the pair in each slot; `None` when some bucket has no seed.
-fn place(pairs: &[Pair], buckets: usize, slots: usize) -> Option<(Vec<u16>, Vec<Option<&Pair>>)> {
-    let mut members = vec![Vec::new(); buckets];
-    for pair in pairs {
-        let (bucket, hash) = pair_hash(pair.src, pair.dst, buckets as u32);
-        members[bucket as usize].push((hash, pair));
-    }
-    let mut order: Vec<usize> = (0..buckets).collect();
-    // Large buckets are placed first, while most slots are free.
-    order.sort_by_key(|bucket| std::cmp::Reverse(members[*bucket].len()));
-    let mut seeds = vec![0; buckets];
-    let mut table = vec![None; slots];
-    let mut taken = Vec::new();
-    for bucket in order {
-        let members = &members[bucket];
-        if members.is_empty() {
-            break;
-        }
-        seeds[bucket] = (0..=u16::MAX).find(|seed| {
-            taken.clear();
-            members.iter().all(|(hash, _)| {
-                let slot = pair_slot(*hash, u32::from(*seed), slots as u32) as usize;
-                let free = table[slot].is_none() && !taken.contains(&slot);
-                taken.push(slot);
-                free
-            })
-        })?;
-        for (slot, (_, pair)) in taken.iter().zip(members) {
-            table[*slot] = Some(*pair);
-        }
-    }
-    Some((seeds, table))
 }
 
 #[cfg(test)]
@@ -103,9 +162,9 @@ mod tests {
         assert!(bytes <= 256 + pairs.len() * 32, "{bytes}");
         let image = writer.finish();
         let find = |src: u32, dst: u32| {
-            let (bucket, hash) = pair_hash(src, dst, section.pair_buckets);
+            let (bucket, hash) = spread(pair_key(src, dst), section.pair_buckets);
             let seed = image.u16(section.pair_seeds + bucket * 2);
-            let slot = pair_slot(hash, u32::from(seed), section.pair_slots);
+            let slot = slot(hash, u32::from(seed), section.pair_slots);
             let at = section.pairs + slot * 16;
             (image.u32(at) == src && image.u32(at + 4) == dst).then(|| image.u64(at + 8))
         };

@@ -2,9 +2,10 @@
 //!
 //! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
 //! section the values of each field that the same rules match are one *class* (`classes`); a
-//! trie (`trie`) takes an address to its class and a lookup (`lookup`) a small field; the classes
-//! of the small fields are fused to one (`upper`); and the classes of source, destination and upper layer lead to
-//! the first rule that matches: through a table of cells when there are few combinations
+//! trie (`trie`, `uniform`) or a hash table (`hash`), whichever is cheaper (`search`), takes an
+//! address to its class and a lookup (`lookup`) a small field; the classes of the small fields are
+//! fused to one (`upper`); and the classes of source, destination and upper layer lead to the first
+//! rule that matches: through a table of cells when there are few combinations
 //! (`cells`), through a table of pairs of address classes when there are few of those (`grid`),
 //! and else through lists of rules for pairs of address classes (`pairs`, `leaves`,
 //! `displacement`) and bit vectors (`row_walk`).
@@ -23,6 +24,7 @@ mod culprits;
 mod differences;
 mod displacement;
 mod grid;
+mod hash;
 mod leaves;
 mod lookup;
 mod pairs;
@@ -32,6 +34,7 @@ mod reissue;
 mod row_walk;
 mod rows;
 mod rules;
+pub mod search;
 mod section;
 mod side;
 mod stage;

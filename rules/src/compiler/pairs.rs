@@ -22,6 +22,7 @@ use firewall_ebpf::image::{BY_WIDE, MODE_PAIRS, PAIRED, Pair, Record, Records, S
 
 use super::{
     CompileError,
+    address::Address,
     classes::{ClassId, SetId, Spread},
     displacement,
     leaves::{Leaves, NoLeaf},
@@ -30,7 +31,6 @@ use super::{
     rules::Rules,
     side::Side,
     stage::Table,
-    trie,
     upper::Upper,
     view::Kind,
     writer::Writer,
@@ -84,7 +84,7 @@ pub(super) struct Input<'a, A> {
 /// # Errors
 ///
 /// [`CompileError`] when the rules do not fit.
-pub(super) fn write<A: trie::Key + Value + Hash>(
+pub(super) fn write<A: Address>(
     input: &mut Input<'_, A>,
     section: &mut Section,
     writer: &mut Writer,

@@ -7,8 +7,9 @@ use super::{
     address::Address,
     classes::{ClassId, Identities},
     differences::Move,
-    trie::{Depths, Key, Node, Trie, leaf},
-    uniform,
+    hash,
+    trie::{self, Depths, Key, Node, Trie, leaf},
+    uniform::{self, Uniform},
     update::Obstacle,
     writer::Writer,
 };
@@ -46,6 +47,15 @@ impl Patch<'_> {
         reference: u32,
         moves: &[Move<A>],
     ) -> Result<Trie, Obstacle> {
+        if hash::is_hash(reference) {
+            hash::update(self.writer.written_mut(), reference, moves, self.identities)?;
+            return Ok(Trie {
+                root: reference,
+                loads: self.depths.at(0),
+                chain: 0,
+                nodes: 0,
+            });
+        }
         if uniform::is_uniform(reference) {
             return self.uniform(reference, moves);
         }
@@ -106,7 +116,11 @@ impl Patch<'_> {
                 };
             }
         }
-        uniform::write_trie(&new, self.depths, self.writer).map_err(|_| Obstacle::Growth)
+        let written = match Uniform::new(&new) {
+            Some(uniform) => uniform.write(self.depths, self.writer),
+            None => trie::write(&new, self.depths, self.writer),
+        };
+        written.map_err(|_| Obstacle::Growth)
     }
 
     /// Writes a node anew, with its children as far as they change.

@@ -1,13 +1,17 @@
 //! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
 
-use std::hash::Hash;
-
 use firewall_ebpf::image::Section;
 
 use super::{
-    CompileError, cost, side::Side, stage::Table, trie, uniform, view::Kind, writer::Writer,
+    CompileError,
+    address::Address,
+    cost,
+    search::{self, Form},
+    side::Side,
+    stage::Table,
+    view::Kind,
+    writer::Writer,
 };
-use crate::ranges::Value;
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum Part {
     Address {
         /// `src` or `dst`.
         field: &'static str,
+        /// How it is searched.
+        form: Form,
         /// The classes that addresses are told apart into.
         classes: usize,
         /// The intervals of addresses.
@@ -222,7 +228,7 @@ impl Part {
     #[must_use]
     pub const fn structure(&self) -> &'static str {
         match self {
-            Self::Address { .. } => "trie",
+            Self::Address { form, .. } => form.name(),
             Self::Upper { .. } => "lookups and step tables",
             Self::Cells { .. } | Self::Grid { .. } | Self::Wide { .. } => "direct table",
             Self::Records { .. } => "records by class",
@@ -365,7 +371,7 @@ impl Parts {
     /// # Errors
     ///
     /// [`CompileError::TooLarge`].
-    pub(super) fn tries<'a, A: trie::Key + Value + Hash>(
+    pub(super) fn tries<'a, A: Address>(
         &mut self,
         src: &mut Side<'a, A>,
         dst: &mut Side<'a, A>,
@@ -379,7 +385,7 @@ impl Parts {
                 Table::Destination
             });
             let start = writer.len();
-            let trie = uniform::write_trie(&side.classes.intervals, &mut side.depths, writer)?;
+            let (trie, form) = search::write(&side.classes.intervals, &mut side.depths, writer)?;
             let root = if at == 0 {
                 &mut section.src
             } else {
@@ -388,6 +394,7 @@ impl Parts {
             *root = trie.root;
             let part = Part::Address {
                 field,
+                form,
                 classes: side.classes.len(),
                 intervals: side.classes.intervals.len(),
                 bytes: writer.len() - start,

@@ -6,6 +6,7 @@ use firewall_ebpf::image::Section;
 
 use super::{
     CompileError,
+    address::Address,
     basis::SectionBasis,
     cells::Cells,
     culprits,
@@ -15,7 +16,7 @@ use super::{
     rules::Rules,
     side::Side,
     stage::Table,
-    trie, upper,
+    upper,
     view::View,
     writer::Writer,
 };
@@ -27,7 +28,7 @@ use crate::{ranges::Value, ruleset::Ruleset};
 /// # Errors
 ///
 /// [`CompileError`] when the tables exceed a limit.
-pub(super) fn compile_section<A: trie::Key + Value + Hash>(
+pub(super) fn compile_section<A: Address>(
     ruleset: &Ruleset,
     slots: &[u32],
     view: &View<'_, A>,
@@ -43,7 +44,7 @@ pub(super) fn compile_section<A: trie::Key + Value + Hash>(
     write(&rules, view, offset, writer).map_err(|error| culprits::name(error, view, &rules))
 }
 
-fn write<A: trie::Key + Value + Hash>(
+fn write<A: Address>(
     rules: &Rules<'_>,
     view: &View<'_, A>,
     offset: u32,

@@ -11,7 +11,7 @@ use super::{
     CompileError,
     classes::ClassId,
     lookup::pages,
-    trie::{self, Depths, Key, Trie, levels, search_levels},
+    trie::{Depths, Key, Trie, levels, search_levels},
     writer::Writer,
 };
 
@@ -19,25 +19,10 @@ use super::{
 /// bounds it is several times as large as other tries.
 const MAX_BYTES: usize = 1 << 18;
 
-/// Writes the trie of an address: a uniform one when it can be.
-///
-/// # Errors
-///
-/// [`CompileError::TooLarge`] when the image has no room for it.
-pub(super) fn write_trie<K: Key>(
-    intervals: &[(K, ClassId)],
-    depths: &mut Depths,
-    writer: &mut Writer,
-) -> Result<Trie, CompileError> {
-    match Uniform::new(intervals) {
-        Some(uniform) => uniform.write(depths, writer),
-        None => trie::write(intervals, depths, writer),
-    }
-}
-
 /// Whether `reference` is that of a uniform trie.
 pub(super) fn is_uniform(reference: u32) -> bool {
-    reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM
+    let kinds = NODE_UNIFORM..NODE_UNIFORM + MAX_UNIFORM_LEVELS;
+    reference & LEAF == 0 && kinds.contains(&(reference & NODE_KIND))
 }
 
 /// The first value of each interval of the uniform trie at `root`, and its class.
@@ -90,7 +75,7 @@ fn read_node(image: &[u8], node: u32, levels: u32) -> Vec<(u16, ClassId)> {
 }
 
 /// The nodes of a uniform trie.
-struct Uniform {
+pub(super) struct Uniform {
     /// The levels of the search tree of each node.
     levels: u32,
     /// The different nodes, as they are in the image.
@@ -103,7 +88,7 @@ impl Uniform {
     /// The trie of intervals as [`trie::write`] takes them; `None` when the keys have another
     /// length than 32 bits, when first digits alone tell all classes apart, or when the trie would
     /// be large.
-    fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
+    pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
         if K::DIGITS != 2 || intervals.iter().all(|(start, _)| start.is_start(0)) {
             return None;
         }
@@ -155,7 +140,16 @@ impl Uniform {
         Some(uniform)
     }
 
-    fn write(&self, depths: &mut Depths, writer: &mut Writer) -> Result<Trie, CompileError> {
+    /// Writes the trie.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::TooLarge`] when the image has no room for it.
+    pub(super) fn write(
+        &self,
+        depths: &mut Depths,
+        writer: &mut Writer,
+    ) -> Result<Trie, CompileError> {
         writer.align(8)?;
         let mut offsets = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -209,7 +203,7 @@ fn node(bounds: Vec<u16>, classes: &[ClassId], levels: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use firewall_ebpf::walk::find;
+    use firewall_ebpf::search::find_ipv4;
     use proptest::prelude::*;
 
     /// Intervals below a few first digits, many below some of them.
@@ -230,19 +224,21 @@ mod tests {
     proptest! {
         #[test]
         fn values_are_found_in_their_class(intervals in intervals()) {
+            let Some(uniform) = Uniform::new(&intervals) else {
+                return Ok(());
+            };
             let mut writer = Writer::new(1 << 24);
-            let trie = write_trie(&intervals, &mut Depths::default(), &mut writer).unwrap();
+            let trie = uniform.write(&mut Depths::default(), &mut writer).unwrap();
             let image = writer.finish();
+            prop_assert!(is_uniform(trie.root));
             for (index, (start, class)) in intervals.iter().enumerate() {
                 let end = intervals.get(index + 1).map_or(u32::MAX, |(next, _)| next - 1);
                 for value in [*start, end] {
-                    let found = find::<2, [u8]>(&image, trie.root, u64::from(value) << 32, 0);
+                    let found = find_ipv4(&image[..], trie.root, u64::from(value) << 32);
                     prop_assert_eq!(found, class.0, "{:#x}", value);
                 }
             }
-            if is_uniform(trie.root) {
-                prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
-            }
+            prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
         }
     }
 
@@ -251,10 +247,11 @@ mod tests {
         for count in [1, 2, 7, 8, 9, 10, 71, 72, 73, 74, 583, 584, 585] {
             let starts = (0..=count).map(|index| (index * 64, ClassId(index)));
             let intervals: Vec<_> = starts.collect();
-            let mut writer = Writer::new(1 << 24);
-            let trie = write_trie(&intervals, &mut Depths::default(), &mut writer).unwrap();
-            assert_eq!(is_uniform(trie.root), count < 585, "{count}");
-            if count < 585 {
+            let uniform = Uniform::new(&intervals);
+            assert_eq!(uniform.is_some(), count < 585, "{count}");
+            if let Some(uniform) = uniform {
+                let mut writer = Writer::new(1 << 24);
+                let trie = uniform.write(&mut Depths::default(), &mut writer).unwrap();
                 let image = writer.finish();
                 assert_eq!(read::<u32>(&image, trie.root), intervals);
             }

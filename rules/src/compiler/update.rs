@@ -68,6 +68,9 @@ pub enum Obstacle {
         /// The ranges that have changed.
         changes: usize,
     },
+    /// A hash table of single addresses would have to take in many.
+    #[error("long ranges have changed among single addresses")]
+    LongRange,
     /// Some addresses are in a combination of sets that no address was in before.
     #[error("some addresses are in sets that had no address in common before")]
     NewClass,

@@ -79,6 +79,11 @@ impl Writer {
         &self.bytes
     }
 
+    /// What is written, to be changed where it is.
+    pub(super) fn written_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
     /// Moves all bytes from `start` on to `place`, where as many bytes are no longer in use.
     pub(super) fn move_last(&mut self, start: usize, place: usize) {
         self.bytes.copy_within(start.., place);

@@ -338,8 +338,14 @@ impl Maker<'_> {
                 (network, network.saturating_add(last).min(all))
             }
             _ => {
-                let single = network ^ (self.random.wide_bits() & self.profile.scatter);
-                (single, single)
+                let first = network ^ (self.random.wide_bits() & self.profile.scatter);
+                let run = self.profile.run;
+                let more = if run == 0 {
+                    0
+                } else {
+                    self.random.wide_bits() & run
+                };
+                (first, first.saturating_add(more).min(all))
             }
         }
     }

@@ -144,13 +144,14 @@ impl Shape {
                 ..Profile::COMMON
             },
             Self::Dense => Profile {
-                rules: (3, 6),
+                rules: (1, 4),
                 networks: 2,
-                ranges: (1000, 3000),
+                ranges: (3000, 6000),
                 address: 70,
                 prefixes: 0,
                 widest: 2,
                 scatter: 0xffff,
+                run: 0xf,
                 ports: 3000,
                 ..Profile::COMMON
             },
@@ -176,6 +177,8 @@ pub(super) struct Profile {
     pub(super) widest: usize,
     /// The last bits in which single addresses differ from their network.
     pub(super) scatter: u128,
+    /// The bits in which the last address of such a range differs from the first one.
+    pub(super) run: u128,
     /// The most ranges of a set of ports.
     pub(super) ports: usize,
     /// A protocol, ports, flags or ICMP messages.
@@ -199,6 +202,7 @@ impl Profile {
         prefixes: 60,
         widest: 100,
         scatter: 0xff,
+        run: 0,
         ports: 8,
         upper: 65,
         details: 8,

@@ -15,7 +15,7 @@ use crate::parts::{Part, parts};
 const FILE: &str = "FIREWALL_WALKS";
 
 /// The parts that images must have among them: all but those of many thousands of rules.
-const WANTED: [Part; 12] = [
+const WANTED: [Part; 13] = [
     Part::Cells,
     Part::Grid,
     Part::Wide,
@@ -28,6 +28,7 @@ const WANTED: [Part; 12] = [
     Part::Pair,
     Part::Pages,
     Part::Uniform,
+    Part::Hash,
 ];
 
 /// Images of each shape of rule sets, and packets for each image.

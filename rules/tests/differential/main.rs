@@ -267,8 +267,8 @@ const fn parts_of(shape: Shape) -> &'static [Part] {
             Part::Tables,
             Part::Rows,
         ],
+        Shape::Singles => &[Part::Grid, Part::Rows, Part::Uniform, Part::Hash],
         Shape::Hundreds
-        | Shape::Singles
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::image::{
-    BLOCK, Field, LEAF, Memory, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE, PAGE_NUMBERS,
-    SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
+    BLOCK, Field, HashNode, LEAF, Memory, NODE_HASH, NODE_KIND, NODE_PAGES, NODE_PAIR,
+    NODE_UNIFORM, PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step,
+    tree_level,
 };
 use rules::compiler::{Image, Part as Planned};
 
@@ -37,6 +38,8 @@ pub(crate) enum Part {
     Pages,
     /// A uniform trie.
     Uniform,
+    /// A hash table of single addresses.
+    Hash,
 }
 
 /// The parts of an image.
@@ -92,6 +95,11 @@ fn nodes(image: &[u8], mut references: Vec<u32>, found: &mut BTreeSet<Part>) {
         }
         let kind = node & NODE_KIND;
         let node = node & !NODE_KIND;
+        if kind == NODE_HASH {
+            found.insert(Part::Hash);
+            references.push(image.u32(node + offset_of!(HashNode, background) as u32));
+            continue;
+        }
         if kind >= NODE_UNIFORM {
             found.insert(Part::Uniform);
             continue;

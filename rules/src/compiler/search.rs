@@ -1,0 +1,243 @@
+//! The search for an address: which of its forms is the cheapest.
+
+use super::{
+    CompileError,
+    address::Address,
+    classes::ClassId,
+    hash::{FEW, FEW_ALONE, HashTable, Split},
+    trie::{self, Depths, Trie},
+    uniform::Uniform,
+    writer::Writer,
+};
+
+/// How an address is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A trie.
+    Trie,
+    /// A trie in which every search takes the same steps.
+    Uniform,
+    /// A hash table of single addresses, with a trie for the others.
+    Hash,
+}
+
+impl Form {
+    /// The name of the structure.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trie => "trie",
+            Self::Uniform => "uniform trie",
+            Self::Hash => "hash table",
+        }
+    }
+}
+
+/// The most single addresses in a hash table for IPv4, so that caches hold some of it: a trie of
+/// more is smaller.
+const MOST_IPV4: usize = 1 << 18;
+
+/// Writes the search for an address from the first value of each interval, ascending from 0, and
+/// its class.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`] when the image has no room for it.
+pub(super) fn write<A: Address>(
+    intervals: &[(A, ClassId)],
+    depths: &mut Depths,
+    writer: &mut Writer,
+) -> Result<(Trie, Form), CompileError> {
+    let split = split(intervals);
+    let whole = Uniform::new(intervals);
+    let (background, singles) = (&split.background, &split.singles);
+    let rest = Uniform::new(background);
+    let many_singles = singles.len() >= intervals.len() / 4;
+    let hash = if A::DIGITS == 2 {
+        singles.len() <= MOST_IPV4
+            && (background.len() == 1 || whole.is_none() && many_singles && rest.is_some())
+    } else {
+        many_singles
+    };
+    if hash
+        && !singles.is_empty()
+        && let Some(table) = HashTable::new(singles)
+    {
+        let background = match rest {
+            Some(rest) => rest.write(depths, writer)?,
+            None => trie::write(background, depths, writer)?,
+        };
+        return Ok((table.write(&background, depths, writer)?, Form::Hash));
+    }
+    Ok(match whole {
+        Some(uniform) => (uniform.write(depths, writer)?, Form::Uniform),
+        None => (trie::write(intervals, depths, writer)?, Form::Trie),
+    })
+}
+
+/// The single addresses among the intervals, and the others: none, if that makes not many more
+/// slots than there are intervals.
+fn split<A: Address>(intervals: &[(A, ClassId)]) -> Split<A> {
+    Split::new(intervals, FEW_ALONE, 2 * intervals.len())
+        .filter(|alone| alone.background.len() == 1)
+        .or_else(|| Split::new(intervals, FEW, usize::MAX))
+        .unwrap_or_else(|| Split {
+            background: intervals.to_vec(),
+            singles: Vec::new(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::{
+        compiler::{
+            classes::{ClassId, Sets},
+            differences::Move,
+            hash::is_hash,
+            patch::Patch,
+            update::Obstacle,
+        },
+        ranges::RangeSet,
+    };
+    use proptest::prelude::*;
+
+    /// Sets of many single addresses and few ranges, which overlap.
+    fn sets() -> impl Strategy<Value = Vec<BTreeSet<(u128, u128)>>> {
+        let address = prop_oneof![
+            any::<u128>(),
+            (0_u128..64).prop_map(|low| low << 96 | low),
+            (0_u128..64).prop_map(|low| u128::MAX - (low << 96 | low)),
+        ];
+        let length = prop_oneof![8 => Just(0_u128), 2 => 1..6_u128, 1 => Just(1 << 100)];
+        let range = (address, length).prop_map(|(first, length)| {
+            let extent = length << 96 | length;
+            (first, first.saturating_add(extent))
+        });
+        prop::collection::vec(prop::collection::btree_set(range, 0..200), 1..4)
+    }
+
+    fn as_ipv4(sets: &[BTreeSet<(u128, u128)>]) -> Vec<RangeSet<u32>> {
+        let ranges = |set: &BTreeSet<(u128, u128)>| {
+            let ranges = set
+                .iter()
+                .map(|(a, b)| ((a >> 96) as u32, (b >> 96) as u32));
+            RangeSet::from_ranges(ranges.collect())
+        };
+        sets.iter().map(ranges).collect()
+    }
+
+    fn as_ipv6(sets: &[BTreeSet<(u128, u128)>]) -> Vec<RangeSet<u128>> {
+        let ranges =
+            |set: &BTreeSet<(u128, u128)>| RangeSet::from_ranges(set.iter().copied().collect());
+        sets.iter().map(ranges).collect()
+    }
+
+    /// Every value beside a bound is found in the class that holds it, whatever the form; and
+    /// again when some single addresses have moved to another set.
+    fn check<A: Address + std::fmt::Debug>(
+        sets: &[RangeSet<A>],
+        moved: &[A],
+    ) -> Result<bool, TestCaseError> {
+        let mut interned = Sets::default();
+        for set in sets {
+            interned.intern(set);
+        }
+        let classes = interned.classes();
+        let mut writer = Writer::new(1 << 24);
+        let mut depths = Depths::default();
+        let (trie, form) = write(&classes.intervals, &mut depths, &mut writer).unwrap();
+        prop_assert_eq!(form == Form::Hash, is_hash(trie.root));
+        let intervals = classes.intervals.clone();
+        let class_of =
+            |value: A| intervals[intervals.partition_point(|(first, _)| *first <= value) - 1].1;
+        let bounds = intervals.iter().map(|(start, _)| *start);
+        let near = |at: A| [at.previous(), Some(at), at.next()].into_iter().flatten();
+        let values: BTreeSet<A> = bounds.chain(moved.iter().copied()).flat_map(near).collect();
+        for &value in &values {
+            prop_assert_eq!(
+                value.class(writer.written(), trie.root),
+                class_of(value),
+                "{:?}",
+                value
+            );
+        }
+        if form != Form::Hash {
+            return Ok(false);
+        }
+        let set = crate::compiler::classes::number(0);
+        let moves: Vec<Move<A>> = moved
+            .iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|address| Move {
+                first: *address,
+                last: *address,
+                sets: set,
+            })
+            .collect();
+        let identities = classes.into_identities();
+        let expected: Option<BTreeMap<A, ClassId>> = moves
+            .iter()
+            .map(|moved| Some((moved.first, identities.moved(class_of(moved.first), set)?)))
+            .collect();
+        let mut patch = Patch {
+            writer: &mut writer,
+            identities: &identities,
+            depths: &mut depths,
+        };
+        match (patch.root(trie.root, &moves), expected) {
+            (Ok(new), Some(expected)) => {
+                prop_assert_eq!(new.root, trie.root);
+                for &value in &values {
+                    let wanted = expected
+                        .get(&value)
+                        .copied()
+                        .unwrap_or_else(|| class_of(value));
+                    prop_assert_eq!(
+                        value.class(writer.written(), new.root),
+                        wanted,
+                        "{:?}",
+                        value
+                    );
+                }
+                Ok(true)
+            }
+            (Err(Obstacle::Growth), _) | (Err(Obstacle::NewClass), None) => Ok(false),
+            (result, expected) => Err(TestCaseError::fail(format!(
+                "{result:?} {}",
+                expected.is_some()
+            ))),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_addresses_are_found(sets in sets(), moved in prop::collection::vec(any::<u32>(), 0..20)) {
+            let sets = as_ipv4(&sets);
+            let members = sets[0].ranges().iter().map(|(first, _)| *first).take(10);
+            let moved: Vec<u32> = moved.into_iter().chain([0, u32::MAX]).chain(members).collect();
+            check(&sets, &moved)?;
+        }
+
+        #[test]
+        fn ipv6_addresses_are_found(sets in sets(), moved in prop::collection::vec(any::<u128>(), 0..20)) {
+            let sets = as_ipv6(&sets);
+            let members = sets[0].ranges().iter().map(|(first, _)| *first).take(10);
+            let moved: Vec<u128> = moved.into_iter().chain([0, u128::MAX]).chain(members).collect();
+            check(&sets, &moved)?;
+        }
+    }
+
+    #[test]
+    fn tables_take_in_addresses_until_they_are_full() {
+        let members = |count: u32| (0..count).map(|index| index.wrapping_mul(0x9e37_79b9));
+        let set = RangeSet::from_ranges(members(1000).map(|at| (at, at)).collect());
+        let news: Vec<u32> = members(1400).skip(1000).collect();
+        assert!(check(std::slice::from_ref(&set), &news[..150]).unwrap());
+        // More than there are slots.
+        assert!(!check(&[set], &news).unwrap());
+    }
+}
