@@ -37,6 +37,12 @@ impl Form {
 /// more is smaller.
 const MOST_IPV4: usize = 1 << 18;
 
+/// The single addresses for which it is worth it to search all others in two places.
+const MANY: usize = 8;
+
+/// The share of them in the intervals beside [`MANY`]: one in so many.
+const MANY_IN: usize = 4;
+
 /// Writes the search for an address from the first value of each interval, ascending from 0, and
 /// its class.
 ///
@@ -52,12 +58,13 @@ pub(super) fn write<A: Address>(
     let whole = Uniform::new(intervals);
     let (background, singles) = (&split.background, &split.singles);
     let rest = Uniform::new(background);
-    let many_singles = singles.len() >= intervals.len() / 4;
+    let only_singles = background.len() == 1;
+    let many_singles = singles.len() >= MANY.max(intervals.len() / MANY_IN);
     let hash = if A::DIGITS == 2 {
         singles.len() <= MOST_IPV4
-            && (background.len() == 1 || whole.is_none() && many_singles && rest.is_some())
+            && (only_singles || whole.is_none() && many_singles && rest.is_some())
     } else {
-        many_singles
+        only_singles || many_singles
     };
     if hash
         && !singles.is_empty()
