@@ -39,7 +39,7 @@ shapes! {
     ports_flags_and_messages: Upper, 60 x 200;
     details: Details, 60 x 200;
     long_address_lists: Blocklist, 6 x 300;
-    long_lists_in_few_networks: Dense, 4 x 300;
+    long_lists_in_few_networks: Dense, 12 x 300;
 }
 
 /// What came of the comparisons, so that a test in which nothing differs fails.
