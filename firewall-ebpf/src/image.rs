@@ -46,8 +46,8 @@
 //! # Hash tables
 //!
 //! Single addresses lie in a perfect hash table by hash and displace (Belazzougui, Botelho,
-//! Dietzfelbinger: Hash, Displace, and Compress, 2009): a key has a bucket ([`spread`]), the bucket
-//! a seed, and key and seed together give the slot ([`slot`]). A slot for IPv4 is the address and
+//! Dietzfelbinger: Hash, Displace, and Compress, 2009): a key has a bucket ([`hash::spread`](crate::hash::spread)), the
+//! bucket a seed, and key and seed together give the slot ([`hash::slot`](crate::hash::slot)). A slot for IPv4 is the address and
 //! its reference, two `u32`; one for IPv6 is the address as two `u64`, the most significant first,
 //! and its reference as a `u64`. All other addresses, and those whose slot has another address,
 //! have the node's *background*: a leaf, or the trie of what are not single addresses. A slot that
@@ -535,45 +535,6 @@ pub const fn item(order: u32, slot: u32, what: u32, signature: u32) -> u64 {
 #[must_use]
 pub const fn leaf(offset: u32, count: u32) -> u64 {
     (offset as u64 >> 3) << 18 | (LIST as u64) << 16 | count as u64
-}
-
-/// The number that a table of single IPv6 addresses knows an address by. Addresses that share it
-/// cannot be in one table.
-#[inline(always)]
-#[must_use]
-pub const fn ipv6_key(high: u64, low: u64) -> u64 {
-    high.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ low
-}
-
-/// The number that the table of pairs knows two classes by.
-#[inline(always)]
-#[must_use]
-pub const fn pair_key(src: u32, dst: u32) -> u64 {
-    (src as u64) << 32 | dst as u64
-}
-
-/// The bucket of a key in a table by hash and displace, and the hash that [`slot`] places it by.
-///
-/// The multiplier is the golden ratio's (Knuth, The Art of Computer Programming, volume 3, section
-/// 6.4), which brings every bit of the key into the upper half.
-#[inline(always)]
-#[must_use]
-pub const fn spread(key: u64, buckets: u32) -> (u32, u64) {
-    let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (
-        ((hash >> 32).wrapping_mul(buckets as u64) >> 32) as u32,
-        hash,
-    )
-}
-
-/// The slot of a key, from its hash and its bucket's seed: as in double hashing, each seed is a
-/// step whose length is the hash's upper half.
-#[inline(always)]
-#[must_use]
-pub const fn slot(hash: u64, seed: u32, slots: u32) -> u32 {
-    let step = (hash >> 32) as u32;
-    let placed = (hash as u32 ^ step).wrapping_add(seed.wrapping_mul(step));
-    ((placed as u64 * slots as u64) >> 32) as u32
 }
 
 /// The most words, summary words and `count` matches that one walk over rows may visit.

@@ -11,6 +11,7 @@ pub mod abi;
 pub mod bans;
 pub mod details;
 pub mod events;
+pub mod hash;
 pub mod headers;
 pub mod image;
 pub mod packet;

@@ -5,10 +5,12 @@
 
 use core::mem::offset_of;
 
-use crate::image::{
-    BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, Memory, NODE_HASH, NODE_KIND,
-    NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE, PAGE_NUMBERS, UNIFORM_LEAF, ipv6_key, slot, spread,
-    tree_level,
+use crate::{
+    hash::{ipv6_key, slot, spread},
+    image::{
+        BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, Memory, NODE_HASH, NODE_KIND,
+        NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE, PAGE_NUMBERS, UNIFORM_LEAF, tree_level,
+    },
 };
 
 /// The class of the IPv4 address in the upper 32 bits of `address`, by the trie at `reference`.
@@ -16,7 +18,7 @@ use crate::image::{
 pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: u32, address: u64) -> u32 {
     if reference & (LEAF | NODE_KIND) == NODE_HASH {
         let address = address >> 32;
-        let (at, background) = hash_slot::<8, M>(image, reference & !NODE_KIND, address);
+        let (at, background) = hash_slot(image, reference & !NODE_KIND, address, 8);
         let both = image.u64(at);
         let difference = both & 0xffff_ffff ^ address;
         reference = image.opaque(unless(difference, both >> 32, background.into())) as u32;
@@ -32,7 +34,7 @@ pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: u32, address: u64
 pub fn find_ipv6<M: Memory + ?Sized>(image: &M, mut reference: u32, high: u64, low: u64) -> u32 {
     if reference & (LEAF | NODE_KIND) == NODE_HASH {
         let key = ipv6_key(high, low);
-        let (at, background) = hash_slot::<24, M>(image, reference & !NODE_KIND, key);
+        let (at, background) = hash_slot(image, reference & !NODE_KIND, key, 24);
         let word = |index: u32| image.u64(at.wrapping_add(index * 8));
         let difference = (word(0) ^ high) | (word(1) ^ low);
         reference = image.opaque(unless(difference, word(2), background.into())) as u32;
@@ -40,17 +42,34 @@ pub fn find_ipv6<M: Memory + ?Sized>(image: &M, mut reference: u32, high: u64, l
     find::<8, M>(image, reference, high, low)
 }
 
-/// The offset of the slot that an address with this key has in the hash table at `node`, if it has
-/// one, and the reference of those without.
+/// The offset of the slot, of `bytes` bytes, that an address with this key has in the hash table at
+/// `node`, if it has one, and the reference of those without.
 #[inline(always)]
-fn hash_slot<const SLOT: u32, M: Memory + ?Sized>(image: &M, node: u32, key: u64) -> (u32, u32) {
-    let (buckets, slots) = image.two_u32(node, offset_of!(HashNode, buckets));
-    let (background, table) = image.two_u32(node, offset_of!(HashNode, background));
+pub fn hash_slot<M: Memory + ?Sized>(image: &M, node: u32, key: u64, bytes: u32) -> (u32, u32) {
+    let HashNode {
+        buckets,
+        slots,
+        background,
+        table,
+    } = hash_node(image, node);
     let (bucket, hash) = spread(key, buckets);
     let seeds = node.wrapping_add(size_of::<HashNode>() as u32);
     let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
     let number = slot(hash, seed, slots);
-    (table.wrapping_add(number.wrapping_mul(SLOT)), background)
+    (table.wrapping_add(number.wrapping_mul(bytes)), background)
+}
+
+/// The head of the hash table at `node`.
+#[inline(always)]
+pub fn hash_node<M: Memory + ?Sized>(image: &M, node: u32) -> HashNode {
+    let (buckets, slots) = image.two_u32(node, offset_of!(HashNode, buckets));
+    let (background, table) = image.two_u32(node, offset_of!(HashNode, background));
+    HashNode {
+        buckets,
+        slots,
+        background,
+        table,
+    }
 }
 
 /// `yes` when there is no `difference`, else `no`. Without a branch: which one is as random as

@@ -8,12 +8,12 @@ use core::mem::offset_of;
 use crate::{
     abi::Reason,
     details,
+    hash::{pair_key, slot, spread},
     headers::{Headers, present},
     image::{
         BY_WIDE, CHUNK, COUNT, DETAILS, EMPTY, FIELD_PAGES, Field, LIST, MAX_COUNTS, MAX_LIST,
         MAX_WALK, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NO_PAGE, NONE, PAGE, PAIRED, PASS, Pair,
-        Record, Records, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE, pair_key,
-        slot, spread,
+        Record, Records, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, TABLE,
     },
     packet::Packet,
     search::{find, find_ipv4, find_ipv6, unless},

@@ -3,7 +3,8 @@
 use std::hash::Hash;
 
 use firewall_ebpf::{
-    image::{Memory as _, ipv6_key},
+    hash::ipv6_key,
+    image::Memory as _,
     search::{find_ipv4, find_ipv6},
 };
 

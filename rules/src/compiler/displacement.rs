@@ -2,7 +2,10 @@
 //! and Compress, 2009): keys fall into small buckets, and each bucket has a seed that takes its
 //! keys to slots of their own. A search loads the seed and one slot.
 
-use firewall_ebpf::image::{EMPTY, Pair, Section, pair_key, slot, spread};
+use firewall_ebpf::{
+    hash::{pair_key, slot, spread},
+    image::{EMPTY, Pair, Section},
+};
 
 use super::{CompileError, writer::Writer};
 
@@ -30,51 +33,57 @@ pub(super) struct Placement {
 }
 
 impl Density {
-    /// The buckets and slots for so many keys.
-    pub(super) fn dimensions(self, keys: usize) -> (usize, usize) {
-        (keys / self.bucket + 1, keys * 16 / self.load + 1)
+    /// The size of a table for so many keys.
+    pub(super) fn size(self, keys: usize) -> Size {
+        Size {
+            buckets: keys / self.bucket + 1,
+            slots: keys * 16 / self.load + 1,
+        }
+    }
+}
+
+/// The size of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) buckets: usize,
+    pub(super) slots: usize,
+}
+
+impl Size {
+    /// A larger one, for when some bucket has found no seed.
+    pub(super) fn grown(self) -> Self {
+        let grown = |size: usize| size + size / 8 + 1;
+        Self {
+            buckets: grown(self.buckets),
+            slots: grown(self.slots),
+        }
     }
 }
 
 /// Places keys, of which each may be there once; `None` when some bucket finds no seed.
-pub(super) fn place(keys: &[u64], buckets: usize, slots: usize) -> Option<Placement> {
-    let hashes: Vec<(u32, u64)> = keys
-        .iter()
-        .map(|key| spread(*key, buckets as u32))
+pub(super) fn place(keys: &[u64], Size { buckets, slots }: Size) -> Option<Placement> {
+    let mut hashes: Vec<(u32, u32, u64)> = (0..)
+        .zip(keys)
+        .map(|(index, key)| {
+            let (bucket, hash) = spread(*key, buckets as u32);
+            (bucket, index, hash)
+        })
         .collect();
-    let mut starts = vec![0_u32; buckets + 1];
-    for (bucket, _) in &hashes {
-        starts[*bucket as usize + 1] += 1;
-    }
-    let length_of = starts.clone();
-    for bucket in 0..buckets {
-        starts[bucket + 1] += starts[bucket];
-    }
-    let mut next = starts.clone();
-    let mut members = vec![0_u32; keys.len()];
-    for (index, (bucket, _)) in (0..).zip(&hashes) {
-        let at = &mut next[*bucket as usize];
-        members[*at as usize] = index;
-        *at += 1;
-    }
-    let mut order: Vec<u32> = (0..buckets as u32).collect();
+    hashes.sort_unstable_by_key(|(bucket, index, _)| (*bucket, *index));
+    let mut members: Vec<_> = hashes.chunk_by(|a, b| a.0 == b.0).collect();
     // Large buckets are placed first, while most slots are free.
-    order.sort_by_key(|bucket| std::cmp::Reverse(length_of[*bucket as usize + 1]));
+    members.sort_by_key(|members| std::cmp::Reverse(members.len()));
     let mut placement = Placement {
         seeds: vec![0; buckets],
         slots: vec![None; slots],
     };
     let mut taken = Vec::new();
-    for bucket in order {
-        let bucket = bucket as usize;
-        let members = &members[starts[bucket] as usize..starts[bucket + 1] as usize];
-        if members.is_empty() {
-            break;
-        }
-        let hashes = members.iter().map(|index| hashes[*index as usize].1);
+    for members in members {
+        let (bucket, ..) = members[0];
+        let hashes = members.iter().map(|(.., hash)| *hash);
         let is_free = |slot: u32| placement.slots[slot as usize].is_none();
-        placement.seeds[bucket] = seed(hashes, slots as u32, is_free, &mut taken)?;
-        for (slot, index) in taken.iter().zip(members) {
+        placement.seeds[bucket as usize] = seed(hashes, slots as u32, is_free, &mut taken)?;
+        for (slot, (_, index, _)) in taken.iter().zip(members) {
             placement.slots[*slot as usize] = Some(*index);
         }
     }
@@ -115,24 +124,21 @@ pub(super) fn write(
         .iter()
         .map(|pair| pair_key(pair.src, pair.dst))
         .collect();
-    let (mut buckets, mut slots) = PAIRS.dimensions(keys.len());
+    let mut size = PAIRS.size(keys.len());
     let placement = loop {
-        writer.check(slots * size_of::<Pair>() + buckets * 2)?;
-        match place(&keys, buckets, slots) {
+        writer.check(size.slots * size_of::<Pair>() + size.buckets * 2)?;
+        match place(&keys, size) {
             Some(placement) => break placement,
-            None => {
-                slots += slots / 8 + 1;
-                buckets += buckets / 8 + 1;
-            }
+            None => size = size.grown(),
         }
     };
     writer.align(2)?;
     section.pair_seeds = writer.offset();
-    section.pair_buckets = buckets as u32;
+    section.pair_buckets = size.buckets as u32;
     writer.u16s(placement.seeds)?;
     writer.align(16)?;
     section.pairs = writer.offset();
-    section.pair_slots = slots as u32;
+    section.pair_slots = size.slots as u32;
     for index in placement.slots {
         // No class has this number.
         let Pair { src, dst, leaf } = index.map_or(

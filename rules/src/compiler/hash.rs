@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use firewall_ebpf::image::{HashNode, LEAF, Memory as _, NODE_HASH, NODE_KIND, slot, spread};
+use firewall_ebpf::{
+    hash::spread,
+    image::{HashNode, LEAF, NODE_HASH, NODE_KIND},
+    search::{hash_node, hash_slot},
+};
 
 use super::{
     CompileError,
     address::Address,
     classes::{ClassId, Identities},
     differences::Move,
-    displacement::{Density, Placement, place, seed},
+    displacement::{Density, Placement, Size, place, seed},
     trie::{Depths, Trie},
     update::Obstacle,
     writer::Writer,
@@ -86,15 +90,10 @@ impl<'a, A: Address> HashTable<'a, A> {
     /// A table of different addresses; `None` when they cannot be in one.
     pub(super) fn new(singles: &'a [(A, ClassId)]) -> Option<Self> {
         let keys: Vec<u64> = singles.iter().map(|(address, _)| address.key()).collect();
-        let (mut buckets, mut slots) = DENSITY.dimensions(keys.len());
-        for _ in 0..TRIES {
-            if let Some(placement) = place(&keys, buckets, slots) {
-                return Some(Self { singles, placement });
-            }
-            slots += slots / 8 + 1;
-            buckets += buckets / 8 + 1;
-        }
-        None
+        let sizes =
+            std::iter::successors(Some(DENSITY.size(keys.len())), |size| Some(size.grown()));
+        let placement = sizes.take(TRIES).find_map(|size| place(&keys, size))?;
+        Some(Self { singles, placement })
     }
 
     /// Writes the table; all other addresses are searched in `background`.
@@ -131,7 +130,7 @@ impl<'a, A: Address> HashTable<'a, A> {
             writer.bytes(slot.as_ref())?;
         }
         // The four words of the head are two loads; then the seed and the slot.
-        let loads = 3 + (size_of::<A::Slot>() / 8) as u32 + background.loads;
+        let loads = 3 + slot_bytes::<A>() / 8 + background.loads;
         depths.note(0, loads);
         Ok(Trie {
             root: root | NODE_HASH,
@@ -145,6 +144,11 @@ impl<'a, A: Address> HashTable<'a, A> {
 /// Whether `reference` is that of a hash table.
 pub(super) fn is_hash(reference: u32) -> bool {
     reference & (LEAF | NODE_KIND) == NODE_HASH
+}
+
+/// The bytes of a slot.
+fn slot_bytes<A: Address>() -> u32 {
+    size_of::<A::Slot>() as u32
 }
 
 /// A hash table in an image, which is changed where it is.
@@ -168,12 +172,7 @@ pub(super) fn update<A: Address>(
     identities: &Identities,
 ) -> Result<(), Obstacle> {
     let node = reference & !NODE_KIND;
-    let head = HashNode {
-        buckets: bytes.u32(node),
-        slots: bytes.u32(node + 4),
-        background: bytes.u32(node + 8),
-        table: bytes.u32(node + 12),
-    };
+    let head = hash_node(bytes, node);
     let mut table = Written { bytes, node, head };
     let mut new: BTreeMap<u32, Vec<(A, u32)>> = BTreeMap::new();
     let mut left = MOST_MOVED;
@@ -182,9 +181,8 @@ pub(super) fn update<A: Address>(
         while let Some(address) = next.filter(|address| *address <= moved.last) {
             next = address.next();
             left = left.checked_sub(1).ok_or(Obstacle::LongRange)?;
-            let (bucket, hash) = spread(address.key(), head.buckets);
-            let slot = slot(hash, table.seed(bucket), head.slots);
-            let (held, reference) = table.slot::<A>(slot);
+            let (at, _) = hash_slot(table.bytes, node, address.key(), slot_bytes::<A>());
+            let (held, reference) = A::read_slot(table.bytes, at);
             let is_there = held == address;
             let background = address.class(table.bytes, head.background);
             let before = if is_there && reference != head.background {
@@ -196,13 +194,14 @@ pub(super) fn update<A: Address>(
                 .moved(before, moved.sets)
                 .ok_or(Obstacle::NewClass)?;
             match (is_there, class == background) {
-                (true, true) => table.set(slot, A::MIN, head.background),
-                (true, false) => table.set(slot, address, LEAF | class.0),
+                (true, true) => table.set(at, A::MIN, head.background),
+                (true, false) => table.set(at, address, LEAF | class.0),
                 (false, true) => (),
-                (false, false) => new
-                    .entry(bucket)
-                    .or_default()
-                    .push((address, LEAF | class.0)),
+                (false, false) => {
+                    let (bucket, _) = spread(address.key(), head.buckets);
+                    let members = new.entry(bucket).or_default();
+                    members.push((address, LEAF | class.0));
+                }
             }
         }
     }
@@ -210,26 +209,25 @@ pub(super) fn update<A: Address>(
 }
 
 impl Written<'_> {
-    fn seed(&self, bucket: u32) -> u32 {
-        self.bytes.u16(self.seed_at(bucket)).into()
-    }
-
-    fn seed_at(&self, bucket: u32) -> u32 {
-        self.node + size_of::<HashNode>() as u32 + 2 * bucket
-    }
-
+    /// The address and the reference in a slot.
     fn slot<A: Address>(&self, slot: u32) -> (A, u32) {
         A::read_slot(self.bytes, self.slot_at::<A>(slot))
     }
 
     fn slot_at<A: Address>(&self, slot: u32) -> u32 {
-        self.head.table + slot * size_of::<A::Slot>() as u32
+        self.head.table + slot * slot_bytes::<A>()
     }
 
-    fn set<A: Address>(&mut self, slot: u32, address: A, reference: u32) {
-        let at = self.slot_at::<A>(slot) as usize;
+    /// Changes the slot at an offset.
+    fn set<A: Address>(&mut self, at: u32, address: A, reference: u32) {
         let new = address.slot(reference);
-        self.bytes[at..at + new.as_ref().len()].copy_from_slice(new.as_ref());
+        let old = &mut self.bytes[at as usize..][..new.as_ref().len()];
+        old.copy_from_slice(new.as_ref());
+    }
+
+    fn set_seed(&mut self, bucket: u32, seed: u16) {
+        let at = self.node as usize + size_of::<HashNode>() + 2 * bucket as usize;
+        self.bytes[at..at + 2].copy_from_slice(&seed.to_le_bytes());
     }
 
     /// Adds addresses, by bucket, that have no slot.
@@ -254,7 +252,7 @@ impl Written<'_> {
                 && let Some(members) = new.get_mut(&bucket)
             {
                 members.push((address, reference));
-                self.set(slot, A::MIN, background);
+                self.set(self.slot_at::<A>(slot), A::MIN, background);
             }
         }
         let mut taken = Vec::new();
@@ -269,7 +267,7 @@ impl Written<'_> {
             };
             self.set_seed(bucket, seed);
             for (slot, (address, reference)) in taken.iter().zip(members) {
-                self.set(*slot, address, reference);
+                self.set(self.slot_at::<A>(*slot), address, reference);
             }
         }
         Ok(())
@@ -286,20 +284,19 @@ impl Written<'_> {
         let held = (0..slots).map(|slot| self.slot::<A>(slot));
         all.extend(held.filter(|(_, reference)| *reference != background));
         let keys: Vec<u64> = all.iter().map(|(address, _)| address.key()).collect();
-        let placement = place(&keys, buckets as usize, slots as usize).ok_or(Obstacle::Growth)?;
+        let size = Size {
+            buckets: buckets as usize,
+            slots: slots as usize,
+        };
+        let placement = place(&keys, size).ok_or(Obstacle::Growth)?;
         for (bucket, seed) in (0..).zip(placement.seeds) {
             self.set_seed(bucket, seed);
         }
         for (slot, index) in (0..).zip(placement.slots) {
             let (address, reference) =
                 index.map_or((A::MIN, background), |index| all[index as usize]);
-            self.set(slot, address, reference);
+            self.set(self.slot_at::<A>(slot), address, reference);
         }
         Ok(())
-    }
-
-    fn set_seed(&mut self, bucket: u32, seed: u16) {
-        let at = self.seed_at(bucket) as usize;
-        self.bytes[at..at + 2].copy_from_slice(&seed.to_le_bytes());
     }
 }

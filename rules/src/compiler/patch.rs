@@ -8,7 +8,7 @@ use super::{
     classes::{ClassId, Identities},
     differences::Move,
     hash,
-    trie::{self, Depths, Key, Node, Trie, leaf},
+    trie::{Depths, Key, Node, Trie, leaf},
     uniform::{self, Uniform},
     update::Obstacle,
     writer::Writer,
@@ -49,12 +49,7 @@ impl Patch<'_> {
     ) -> Result<Trie, Obstacle> {
         if hash::is_hash(reference) {
             hash::update(self.writer.written_mut(), reference, moves, self.identities)?;
-            return Ok(Trie {
-                root: reference,
-                loads: self.depths.at(0),
-                chain: 0,
-                nodes: 0,
-            });
+            return Ok(self.unchanged(reference, 0));
         }
         if uniform::is_uniform(reference) {
             return self.uniform(reference, moves);
@@ -116,11 +111,8 @@ impl Patch<'_> {
                 };
             }
         }
-        let written = match Uniform::new(&new) {
-            Some(uniform) => uniform.write(self.depths, self.writer),
-            None => trie::write(&new, self.depths, self.writer),
-        };
-        written.map_err(|_| Obstacle::Growth)
+        let uniform = Uniform::new(&new);
+        uniform::write_trie(uniform, &new, self.depths, self.writer).map_err(|_| Obstacle::Growth)
     }
 
     /// Writes a node anew, with its children as far as they change.
@@ -141,11 +133,11 @@ impl Patch<'_> {
                 }
                 let next = parts.first().map(|part| (part, part.digits(level).0));
                 let Some((part, first)) = next.filter(|(_, first)| *first <= last) else {
-                    new.push(digit as u16, self.unchanged(reference, level));
+                    new.push(digit as u16, self.unchanged(reference, level + 1));
                     break;
                 };
                 if first > digit {
-                    new.push(digit as u16, self.unchanged(reference, level));
+                    new.push(digit as u16, self.unchanged(reference, level + 1));
                     digit = first;
                     continue;
                 }
@@ -176,11 +168,11 @@ impl Patch<'_> {
         Node::read(self.writer.written(), reference).ok_or(Obstacle::NoSuchNode)
     }
 
-    /// A child of a node at `level` that stays; what a search is expected to cost is left as it
+    /// A node at `level` that stays where it is; what a search is expected to cost is left as it
     /// was.
     fn unchanged(&self, reference: u32, level: u32) -> Trie {
         let loads = if reference & LEAF == 0 {
-            self.depths.at(level + 1)
+            self.depths.at(level)
         } else {
             0
         };

@@ -5,8 +5,8 @@ use super::{
     address::Address,
     classes::ClassId,
     hash::{FEW, FEW_ALONE, HashTable, Split},
-    trie::{self, Depths, Trie},
-    uniform::Uniform,
+    trie::{Depths, Trie},
+    uniform::{self, Uniform},
     writer::Writer,
 };
 
@@ -54,32 +54,27 @@ pub(super) fn write<A: Address>(
     depths: &mut Depths,
     writer: &mut Writer,
 ) -> Result<(Trie, Form), CompileError> {
-    let split = split(intervals);
+    let Split {
+        background,
+        singles,
+    } = split(intervals);
     let whole = Uniform::new(intervals);
-    let (background, singles) = (&split.background, &split.singles);
-    let rest = Uniform::new(background);
     let only_singles = background.len() == 1;
     let many_singles = singles.len() >= MANY.max(intervals.len() / MANY_IN);
-    let hash = if A::DIGITS == 2 {
-        singles.len() <= MOST_IPV4
-            && (only_singles || whole.is_none() && many_singles && rest.is_some())
-    } else {
-        only_singles || many_singles
-    };
-    if hash
-        && !singles.is_empty()
-        && let Some(table) = HashTable::new(singles)
-    {
-        let background = match rest {
-            Some(rest) => rest.write(depths, writer)?,
-            None => trie::write(background, depths, writer)?,
-        };
-        return Ok((table.write(&background, depths, writer)?, Form::Hash));
+    // Keys of other lengths than 32 bits make no uniform trie.
+    if only_singles && !singles.is_empty() || many_singles && whole.is_none() {
+        let rest = Uniform::new(&background);
+        let fits = A::DIGITS > 2 || singles.len() <= MOST_IPV4 && (only_singles || rest.is_some());
+        if fits && let Some(table) = HashTable::new(&singles) {
+            let background = uniform::write_trie(rest, &background, depths, writer)?;
+            return Ok((table.write(&background, depths, writer)?, Form::Hash));
+        }
     }
-    Ok(match whole {
-        Some(uniform) => (uniform.write(depths, writer)?, Form::Uniform),
-        None => (trie::write(intervals, depths, writer)?, Form::Trie),
-    })
+    let form = match whole {
+        Some(_) => Form::Uniform,
+        None => Form::Trie,
+    };
+    Ok((uniform::write_trie(whole, intervals, depths, writer)?, form))
 }
 
 /// The single addresses among the intervals, and the others: none, if that makes not many more
@@ -101,10 +96,11 @@ mod tests {
     use super::*;
     use crate::{
         compiler::{
-            classes::{ClassId, Sets},
+            classes::{ClassId, number},
             differences::Move,
             hash::is_hash,
             patch::Patch,
+            side::Side,
             update::Obstacle,
         },
         ranges::RangeSet,
@@ -126,19 +122,15 @@ mod tests {
         prop::collection::vec(prop::collection::btree_set(range, 0..200), 1..4)
     }
 
-    fn as_ipv4(sets: &[BTreeSet<(u128, u128)>]) -> Vec<RangeSet<u32>> {
+    /// The sets, of addresses that are part of these numbers.
+    fn of_family<A: Address>(
+        sets: &[BTreeSet<(u128, u128)>],
+        address: fn(u128) -> A,
+    ) -> Vec<RangeSet<A>> {
         let ranges = |set: &BTreeSet<(u128, u128)>| {
-            let ranges = set
-                .iter()
-                .map(|(a, b)| ((a >> 96) as u32, (b >> 96) as u32));
+            let ranges = set.iter().map(|(a, b)| (address(*a), address(*b)));
             RangeSet::from_ranges(ranges.collect())
         };
-        sets.iter().map(ranges).collect()
-    }
-
-    fn as_ipv6(sets: &[BTreeSet<(u128, u128)>]) -> Vec<RangeSet<u128>> {
-        let ranges =
-            |set: &BTreeSet<(u128, u128)>| RangeSet::from_ranges(set.iter().copied().collect());
         sets.iter().map(ranges).collect()
     }
 
@@ -148,11 +140,7 @@ mod tests {
         sets: &[RangeSet<A>],
         moved: &[A],
     ) -> Result<bool, TestCaseError> {
-        let mut interned = Sets::default();
-        for set in sets {
-            interned.intern(set);
-        }
-        let classes = interned.classes();
+        let classes = Side::new(sets.iter().map(Some)).classes;
         let mut writer = Writer::new(1 << 24);
         let mut depths = Depths::default();
         let (trie, form) = write(&classes.intervals, &mut depths, &mut writer).unwrap();
@@ -174,7 +162,7 @@ mod tests {
         if form != Form::Hash {
             return Ok(false);
         }
-        let set = crate::compiler::classes::number(0);
+        let set = number(0);
         let moves: Vec<Move<A>> = moved
             .iter()
             .collect::<BTreeSet<_>>()
@@ -223,7 +211,7 @@ mod tests {
     proptest! {
         #[test]
         fn ipv4_addresses_are_found(sets in sets(), moved in prop::collection::vec(any::<u32>(), 0..20)) {
-            let sets = as_ipv4(&sets);
+            let sets = of_family(&sets, |number| (number >> 96) as u32);
             let members = sets[0].ranges().iter().map(|(first, _)| *first).take(10);
             let moved: Vec<u32> = moved.into_iter().chain([0, u32::MAX]).chain(members).collect();
             check(&sets, &moved)?;
@@ -231,7 +219,7 @@ mod tests {
 
         #[test]
         fn ipv6_addresses_are_found(sets in sets(), moved in prop::collection::vec(any::<u128>(), 0..20)) {
-            let sets = as_ipv6(&sets);
+            let sets = of_family(&sets, |number| number);
             let members = sets[0].ranges().iter().map(|(first, _)| *first).take(10);
             let moved: Vec<u128> = moved.into_iter().chain([0, u128::MAX]).chain(members).collect();
             check(&sets, &moved)?;

@@ -348,7 +348,7 @@ pub(super) fn search_levels(bounds: Vec<u16>, levels: u32) -> Vec<Vec<u16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{compiler::classes::Sets, ranges::RangeSet};
+    use crate::{compiler::side::Side, ranges::RangeSet};
     use firewall_ebpf::search::find;
     use proptest::prelude::*;
 
@@ -357,11 +357,7 @@ mod tests {
         sets: &[RangeSet<K>],
         key: impl Fn(K) -> (u64, u64),
     ) {
-        let mut interned = Sets::default();
-        for set in sets {
-            interned.intern(set);
-        }
-        let classes = interned.classes();
+        let classes = Side::new(sets.iter().map(Some)).classes;
         let mut writer = Writer::new(1 << 24);
         let mut depths = Depths::default();
         let root = write(&classes.intervals, &mut depths, &mut writer)
