@@ -21,7 +21,7 @@ pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: u32, address: u64
         let (at, background) = hash_slot(image, reference & !NODE_KIND, address, 8);
         let both = image.u64(at);
         let difference = both & 0xffff_ffff ^ address;
-        reference = image.opaque(unless(difference, both >> 32, background.into())) as u32;
+        reference = image.opaque_u32(unless(difference, both >> 32, background.into()) as u32);
     }
     if reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
         return image.opaque_u32(find_uniform(image, reference, address));
@@ -37,7 +37,7 @@ pub fn find_ipv6<M: Memory + ?Sized>(image: &M, mut reference: u32, high: u64, l
         let (at, background) = hash_slot(image, reference & !NODE_KIND, key, 24);
         let word = |index: u32| image.u64(at.wrapping_add(index * 8));
         let difference = (word(0) ^ high) | (word(1) ^ low);
-        reference = image.opaque(unless(difference, word(2), background.into())) as u32;
+        reference = image.opaque_u32(unless(difference, word(2), background.into()) as u32);
     }
     find::<8, M>(image, reference, high, low)
 }
