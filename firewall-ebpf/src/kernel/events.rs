@@ -19,7 +19,7 @@ use firewall_ebpf::{
     image::{COUNT, LOGS},
 };
 
-use super::{add_to_slot, frame_len};
+use super::{counters::add_to_slot, frame::frame_len};
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[aya_ebpf::macros::btf_map]
