@@ -23,6 +23,7 @@
 //! | [`NODE_PAGES`] | a `u16` for each high byte of the digit, the number of the page of 256 references for the low byte; the pages |
 //! | [`NODE_UNIFORM`] and up | like pages, but of the offsets of uniform nodes |
 //! | [`NODE_HASH`] | a [`HashNode`], seeds, slots; only as the root of the trie of an address |
+//! | [`NODE_MULTIBIT`] | a multibit trie; only as the root of that of an IPv4 address |
 //!
 //! Interval `i` of a node holds the digits above bound `i - 1` (from 0 for the first) up to
 //! bound `i`, inclusive. The head is `count: u16, levels: u16`, the number of bounds and of the
@@ -42,6 +43,12 @@
 //! `NODE_UNIFORM + levels - 1`, leads to nodes of search trees that all have that many levels,
 //! however few bounds there are, and behind each block of the last level are the classes of the
 //! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next.
+//!
+//! The smallest tries of IPv4 addresses are *multibit* tries (Srinivasan, Varghese: Fast Address
+//! Lookups Using Controlled Prefix Expansion, 1999): each level takes [`MULTIBIT_STRIDES`] bits,
+//! and has a `u16` for each value of them, the class in the last level and else the number of the
+//! node below. Node `n` lies `n` times [`MULTIBIT_UNIT`] bytes behind the root, which is node 0.
+//! Keys that need no more levels walk through nodes whose entries are all the same.
 //!
 //! # Hash tables
 //!
@@ -452,6 +459,12 @@ pub const NODE_PAGES: u32 = 2;
 pub const NODE_UNIFORM: u32 = 3;
 /// A hash table of single addresses.
 pub const NODE_HASH: u32 = 6;
+/// The root of a multibit trie.
+pub const NODE_MULTIBIT: u32 = 7;
+/// The bits of a key that each level of a multibit trie takes.
+pub const MULTIBIT_STRIDES: [u32; 3] = [11, 11, 10];
+/// The bytes that the number of a node of a multibit trie counts in.
+pub const MULTIBIT_UNIT: u32 = 2 << 10;
 /// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
 pub const MAX_UNIFORM_LEVELS: u32 = 3;
 /// The bytes from one block of the last level of a uniform node to the next: eight bounds and
@@ -470,6 +483,18 @@ pub struct HashNode {
     pub background: u32,
     /// The offset of the slots.
     pub table: u32,
+}
+
+/// The bits of a key below those that the levels of a multibit trie up to this one take.
+#[must_use]
+pub const fn multibit_below(level: usize) -> u32 {
+    let mut below = 32;
+    let mut above = 0;
+    while above <= level {
+        below -= MULTIBIT_STRIDES[above];
+        above += 1;
+    }
+    below
 }
 
 /// The digits, or values of a small field, of a page.
@@ -550,7 +575,9 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Step>() == 16);
 const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
-const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS <= NODE_HASH && NODE_HASH <= NODE_KIND);
+const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS <= NODE_HASH);
+const _: () = assert!(NODE_HASH < NODE_MULTIBIT && NODE_MULTIBIT <= NODE_KIND);
+const _: () = assert!(multibit_below(MULTIBIT_STRIDES.len() - 1) == 0);
 const _: () = assert!(size_of::<HashNode>() == 16);
 const _: () = assert!(UNIFORM_LEAF.is_multiple_of(8));
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);

@@ -8,8 +8,9 @@ use core::mem::offset_of;
 use crate::{
     hash::{ipv6_key, slot, spread},
     image::{
-        BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, Memory, NODE_HASH, NODE_KIND,
-        NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE, PAGE_NUMBERS, UNIFORM_LEAF, tree_level,
+        BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, MULTIBIT_STRIDES, MULTIBIT_UNIT,
+        Memory, NODE_HASH, NODE_KIND, NODE_MULTIBIT, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE,
+        PAGE_NUMBERS, UNIFORM_LEAF, multibit_below, tree_level,
     },
 };
 
@@ -23,10 +24,14 @@ pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: u32, address: u64
         let difference = both & 0xffff_ffff ^ address;
         reference = image.opaque_u32(unless(difference, both >> 32, background.into()) as u32);
     }
-    if reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
-        return image.opaque_u32(find_uniform(image, reference, address));
-    }
-    find::<2, M>(image, reference, address, 0)
+    let class = if reference & (LEAF | NODE_KIND) == NODE_MULTIBIT {
+        find_multibit(image, reference & !NODE_KIND, address)
+    } else if reference & LEAF == 0 && reference & NODE_KIND >= NODE_UNIFORM {
+        find_uniform(image, reference, address)
+    } else {
+        find::<2, M>(image, reference, address, 0)
+    };
+    image.opaque_u32(class)
 }
 
 /// The class of an IPv6 address, by the trie at `reference`.
@@ -98,6 +103,19 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
         low = image.opaque(low << 16);
     }
     image.opaque_u32(reference & !LEAF)
+}
+
+/// The class of the key in the upper 32 bits of `key`, in the multibit trie whose root lies at
+/// `root`.
+#[inline(always)]
+fn find_multibit<M: Memory + ?Sized>(image: &M, root: u32, key: u64) -> u32 {
+    let mut number = 0_u32;
+    for (level, stride) in MULTIBIT_STRIDES.into_iter().enumerate() {
+        let digit = (key >> (32 + multibit_below(level))) as u32 & ((1 << stride) - 1);
+        let node = root.wrapping_add(number.wrapping_mul(MULTIBIT_UNIT));
+        number = image.u16(node.wrapping_add(digit * 2)).into();
+    }
+    number
 }
 
 /// The class of the key in the upper 32 bits of `key`, in the uniform trie at `root`.

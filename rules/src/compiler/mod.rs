@@ -27,6 +27,7 @@ mod grid;
 mod hash;
 mod leaves;
 mod lookup;
+mod multibit;
 mod pairs;
 mod patch;
 mod plan;

@@ -8,8 +8,8 @@ use super::{
     classes::{ClassId, Identities},
     differences::Move,
     hash,
+    search::{Small, write_trie},
     trie::{Depths, Key, Node, Trie, leaf},
-    uniform::{self, Uniform},
     update::Obstacle,
     writer::Writer,
 };
@@ -51,8 +51,8 @@ impl Patch<'_> {
             hash::update(self.writer.written_mut(), reference, moves, self.identities)?;
             return Ok(self.unchanged(reference, 0));
         }
-        if uniform::is_uniform(reference) {
-            return self.uniform(reference, moves);
+        if let Some(old) = Small::read(self.writer.written(), reference) {
+            return self.small(&old, moves);
         }
         let (old, length) = self.read(reference)?;
         let parts: Vec<Part<A>> = moves
@@ -75,9 +75,12 @@ impl Patch<'_> {
         Ok(trie)
     }
 
-    /// Writes a uniform trie, which is small, anew as a whole.
-    fn uniform<A: Address>(&mut self, reference: u32, moves: &[Move<A>]) -> Result<Trie, Obstacle> {
-        let old = uniform::read::<A>(self.writer.written(), reference);
+    /// Writes a small trie, which had these intervals, anew as a whole.
+    fn small<A: Address>(
+        &mut self,
+        old: &[(A, ClassId)],
+        moves: &[Move<A>],
+    ) -> Result<Trie, Obstacle> {
         let mut new = Vec::with_capacity(old.len());
         let mut push = |start: A, class: ClassId| {
             if new.last().is_none_or(|(_, last)| *last != class) {
@@ -111,8 +114,8 @@ impl Patch<'_> {
                 };
             }
         }
-        let uniform = Uniform::new(&new);
-        uniform::write_trie(uniform, &new, self.depths, self.writer).map_err(|_| Obstacle::Growth)
+        let written = write_trie(Small::new(&new), &new, self.depths, self.writer);
+        written.map(|(trie, _)| trie).map_err(|_| Obstacle::Growth)
     }
 
     /// Writes a node anew, with its children as far as they change.

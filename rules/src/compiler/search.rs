@@ -5,7 +5,8 @@ use super::{
     address::Address,
     classes::ClassId,
     hash::{FEW, FEW_ALONE, HashTable, Split},
-    trie::{Depths, Trie},
+    multibit::{self, Multibit},
+    trie::{self, Depths, Key, Trie},
     uniform::{self, Uniform},
     writer::Writer,
 };
@@ -15,8 +16,10 @@ use super::{
 pub enum Form {
     /// A trie.
     Trie,
-    /// A trie in which every search takes the same steps.
+    /// A small trie in which every search takes the same steps.
     Uniform,
+    /// A very small trie with an entry for every value of the bits of a level.
+    Multibit,
     /// A hash table of single addresses, with a trie for the others.
     Hash,
 }
@@ -28,6 +31,7 @@ impl Form {
         match self {
             Self::Trie => "trie",
             Self::Uniform => "uniform trie",
+            Self::Multibit => "multibit trie",
             Self::Hash => "hash table",
         }
     }
@@ -58,23 +62,63 @@ pub(super) fn write<A: Address>(
         background,
         singles,
     } = split(intervals);
-    let whole = Uniform::new(intervals);
+    let whole = Small::new(intervals);
     let only_singles = background.len() == 1;
     let many_singles = singles.len() >= MANY.max(intervals.len() / MANY_IN);
     // Keys of other lengths than 32 bits make no uniform trie.
     if only_singles && !singles.is_empty() || many_singles && whole.is_none() {
-        let rest = Uniform::new(&background);
+        let rest = Small::new(&background);
         let fits = A::DIGITS > 2 || singles.len() <= MOST_IPV4 && (only_singles || rest.is_some());
         if fits && let Some(table) = HashTable::new(&singles) {
-            let background = uniform::write_trie(rest, &background, depths, writer)?;
+            let background = write_trie(rest, &background, depths, writer)?.0;
             return Ok((table.write(&background, depths, writer)?, Form::Hash));
         }
     }
-    let form = match whole {
-        Some(_) => Form::Uniform,
-        None => Form::Trie,
-    };
-    Ok((uniform::write_trie(whole, intervals, depths, writer)?, form))
+    write_trie(whole, intervals, depths, writer)
+}
+
+/// A trie of few keys of 32 bits in which every search takes the same steps.
+pub(super) enum Small {
+    Multibit(Multibit),
+    Uniform(Uniform),
+}
+
+impl Small {
+    /// The cheapest such trie of intervals as [`trie::write`] takes them, if there is one.
+    pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
+        // Those that first digits alone tell apart need no more than one node.
+        if intervals.iter().all(|(start, _)| start.is_start(0)) {
+            return None;
+        }
+        let multibit = Multibit::new(intervals).map(Self::Multibit);
+        multibit.or_else(|| Uniform::new(intervals).map(Self::Uniform))
+    }
+
+    /// The intervals of the trie at `reference`, if it is one of these.
+    pub(super) fn read<K: Key>(image: &[u8], reference: u32) -> Option<Vec<(K, ClassId)>> {
+        if multibit::is_multibit(reference) {
+            return Some(multibit::read(image, reference));
+        }
+        uniform::is_uniform(reference).then(|| uniform::read(image, reference))
+    }
+}
+
+/// Writes the trie of intervals: `small`, if that is there, and else one of nodes.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`] when the image has no room for it.
+pub(super) fn write_trie<K: Key>(
+    small: Option<Small>,
+    intervals: &[(K, ClassId)],
+    depths: &mut Depths,
+    writer: &mut Writer,
+) -> Result<(Trie, Form), CompileError> {
+    Ok(match small {
+        Some(Small::Multibit(trie)) => (trie.write(depths, writer)?, Form::Multibit),
+        Some(Small::Uniform(trie)) => (trie.write(depths, writer)?, Form::Uniform),
+        None => (trie::write(intervals, depths, writer)?, Form::Trie),
+    })
 }
 
 /// The single addresses among the intervals, and the others: none, if that makes not many more

@@ -11,30 +11,13 @@ use super::{
     CompileError,
     classes::ClassId,
     lookup::pages,
-    trie::{self, Depths, Key, Trie, levels, search_levels},
+    trie::{Depths, Key, Trie, levels, search_levels},
     writer::Writer,
 };
 
 /// The most bytes of a uniform trie, so that caches hold it: where nodes differ much in their
 /// bounds it is several times as large as other tries.
 const MAX_BYTES: usize = 1 << 18;
-
-/// Writes the trie of intervals: `uniform`, if that is there, and else one of nodes.
-///
-/// # Errors
-///
-/// [`CompileError::TooLarge`] when the image has no room for it.
-pub(super) fn write_trie<K: Key>(
-    uniform: Option<Uniform>,
-    intervals: &[(K, ClassId)],
-    depths: &mut Depths,
-    writer: &mut Writer,
-) -> Result<Trie, CompileError> {
-    match uniform {
-        Some(uniform) => uniform.write(depths, writer),
-        None => trie::write(intervals, depths, writer),
-    }
-}
 
 /// Whether `reference` is that of a uniform trie.
 pub(super) fn is_uniform(reference: u32) -> bool {
@@ -102,7 +85,7 @@ pub(super) struct Uniform {
 }
 
 impl Uniform {
-    /// The trie of intervals as [`trie::write`] takes them; `None` when the keys have another
+    /// The trie of intervals as [`trie::write`](super::trie::write) takes them; `None` when the keys have another
     /// length than 32 bits, when first digits alone tell all classes apart, or when the trie would
     /// be large.
     pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
@@ -157,7 +140,11 @@ impl Uniform {
         Some(uniform)
     }
 
-    fn write(&self, depths: &mut Depths, writer: &mut Writer) -> Result<Trie, CompileError> {
+    pub(super) fn write(
+        &self,
+        depths: &mut Depths,
+        writer: &mut Writer,
+    ) -> Result<Trie, CompileError> {
         writer.align(8)?;
         let mut offsets = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {

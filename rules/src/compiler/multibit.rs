@@ -1,0 +1,237 @@
+//! Multibit tries: the smallest tries of keys of 32 bits, in which each level has an entry for
+//! every value of its bits.
+
+use std::collections::HashMap;
+
+use firewall_ebpf::image::{
+    LEAF, MULTIBIT_STRIDES, MULTIBIT_UNIT, Memory as _, NODE_KIND, NODE_MULTIBIT, multibit_below,
+};
+
+use super::{
+    CompileError,
+    classes::ClassId,
+    trie::{Depths, Key, Trie},
+    writer::Writer,
+};
+
+/// The most bytes of a multibit trie: of those, first-level caches hold what packets meet.
+const MAX_BYTES: usize = 64 << 10;
+
+const LEVELS: usize = MULTIBIT_STRIDES.len();
+
+/// Whether `reference` is that of a multibit trie.
+pub(super) fn is_multibit(reference: u32) -> bool {
+    reference & (LEAF | NODE_KIND) == NODE_MULTIBIT
+}
+
+/// The nodes of a multibit trie.
+pub(super) struct Multibit {
+    /// The entries of all nodes as they are in the image, those of the root first.
+    entries: Vec<u16>,
+}
+
+/// The entries of a node at `level`.
+const fn length(level: usize) -> usize {
+    1 << MULTIBIT_STRIDES[level]
+}
+
+impl Multibit {
+    /// The trie of intervals as [`trie::write`](super::trie::write) takes them; `None` when the
+    /// keys have another length than 32 bits or the trie would be large.
+    pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
+        // A bound takes a node of each level at most; this spares looking at what is far too many.
+        if K::DIGITS != 2 || intervals.len() > MAX_BYTES / 8 {
+            return None;
+        }
+        let number = |key: K| u64::from(key.digit(0)) << 16 | u64::from(key.digit(1));
+        let intervals: Option<Vec<(u64, u16)>> = intervals
+            .iter()
+            .map(|(start, class)| Some((number(*start), u16::try_from(class.0).ok()?)))
+            .collect();
+        let mut nodes = Nodes {
+            intervals: &intervals?,
+            entries: vec![0; length(0)],
+            known: HashMap::new(),
+        };
+        let root = nodes.entries(0, 0)?;
+        nodes.entries[..root.len()].copy_from_slice(&root);
+        Some(Self {
+            entries: nodes.entries,
+        })
+    }
+
+    pub(super) fn write(
+        self,
+        depths: &mut Depths,
+        writer: &mut Writer,
+    ) -> Result<Trie, CompileError> {
+        writer.align(8)?;
+        let root = writer.offset();
+        writer.u16s(self.entries)?;
+        writer.align(8)?;
+        let loads = LEVELS as u32;
+        depths.note(0, loads);
+        Ok(Trie {
+            root: root | NODE_MULTIBIT,
+            loads,
+            chain: loads,
+            nodes: 1,
+        })
+    }
+}
+
+struct Nodes<'a> {
+    /// The first key of each interval, and its class.
+    intervals: &'a [(u64, u16)],
+    entries: Vec<u16>,
+    /// The numbers of the nodes of each level below the root.
+    known: HashMap<(usize, Vec<u16>), u16>,
+}
+
+impl Nodes<'_> {
+    /// The entries of the node at `level` for the keys from `start` on; `None` when there are too
+    /// many nodes.
+    fn entries(&mut self, level: usize, start: u64) -> Option<Vec<u16>> {
+        let below = multibit_below(level);
+        let mut entries = Vec::with_capacity(length(level));
+        let mut interval = self.intervals.partition_point(|(first, _)| *first <= start) - 1;
+        let mut constant = None;
+        for digit in 0..length(level) as u64 {
+            let first = start + (digit << below);
+            let next = |interval: usize| {
+                self.intervals
+                    .get(interval + 1)
+                    .map_or(1 << 32, |(at, _)| *at)
+            };
+            while next(interval) <= first {
+                interval += 1;
+            }
+            let (_, class) = self.intervals[interval];
+            let is_constant = next(interval) >= first + (1 << below);
+            entries.push(if below == 0 {
+                class
+            } else if !is_constant {
+                let entries = self.entries(level + 1, first)?;
+                self.number(level + 1, entries)?
+            } else if let Some((_, number)) = constant.filter(|(known, _)| *known == class) {
+                number
+            } else {
+                let number = self.constant(level + 1, class)?;
+                constant = Some((class, number));
+                number
+            });
+        }
+        Some(entries)
+    }
+
+    /// The number of the node at `level` in which all keys are of one class.
+    fn constant(&mut self, level: usize, class: u16) -> Option<u16> {
+        let entry = if multibit_below(level) == 0 {
+            class
+        } else {
+            self.constant(level + 1, class)?
+        };
+        self.number(level, vec![entry; length(level)])
+    }
+
+    /// The number of a node, a new one when it is the first of its kind.
+    fn number(&mut self, level: usize, entries: Vec<u16>) -> Option<u16> {
+        if let Some(number) = self.known.get(&(level, entries.clone())) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.entries.len() * 2 / MULTIBIT_UNIT as usize).ok()?;
+        self.entries.extend(&entries);
+        self.known.insert((level, entries), number);
+        (self.entries.len() * 2 <= MAX_BYTES).then_some(number)
+    }
+}
+
+/// The first value of each interval of the multibit trie at `root`, and its class.
+pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
+    let mut known = HashMap::new();
+    let runs = read_node(image, root & !NODE_KIND, 0, 0, &mut known);
+    let key = |at: u64| K::starting_with((at >> 16) as u16, at as u16);
+    runs.into_iter()
+        .map(|(at, class)| (key(at), ClassId(class.into())))
+        .collect()
+}
+
+/// The first key, from that of the node on, of each run of keys of one class in a node.
+fn read_node(
+    image: &[u8],
+    root: u32,
+    level: usize,
+    number: u16,
+    known: &mut HashMap<(usize, u16), Vec<(u64, u16)>>,
+) -> Vec<(u64, u16)> {
+    if let Some(runs) = known.get(&(level, number)) {
+        return runs.clone();
+    }
+    let below = multibit_below(level);
+    let mut runs: Vec<(u64, u16)> = Vec::new();
+    for digit in 0..length(level) as u32 {
+        let entry = image.u16(root + u32::from(number) * MULTIBIT_UNIT + digit * 2);
+        let inner = if below == 0 {
+            vec![(0, entry)]
+        } else {
+            read_node(image, root, level + 1, entry, known)
+        };
+        for (at, class) in inner {
+            if runs.last().is_none_or(|(_, last)| *last != class) {
+                runs.push(((u64::from(digit) << below) + at, class));
+            }
+        }
+    }
+    known.insert((level, number), runs.clone());
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use firewall_ebpf::search::find_ipv4;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn values_are_found_in_their_class(
+            starts in prop::collection::btree_set(
+                prop_oneof![any::<u32>(), 0..4_u32, 0xffff_fffc..=u32::MAX, 0x0a00_0000..0x0a00_1000_u32],
+                0..30,
+            ),
+        ) {
+            let starts: BTreeSet<u32> = starts.into_iter().chain([0]).collect();
+            let class = |index: u32| ClassId(index % 7);
+            let intervals: Vec<_> = starts.into_iter().zip((0..).map(class)).collect();
+            let Some(multibit) = Multibit::new(&intervals) else {
+                return Ok(());
+            };
+            let mut writer = Writer::new(1 << 24);
+            let trie = multibit.write(&mut Depths::default(), &mut writer).unwrap();
+            let image = writer.finish();
+            prop_assert!(is_multibit(trie.root));
+            for (index, (start, class)) in intervals.iter().enumerate() {
+                let end = intervals.get(index + 1).map_or(u32::MAX, |(next, _)| next - 1);
+                for value in [*start, end] {
+                    let found = find_ipv4(&image[..], trie.root, u64::from(value) << 32);
+                    prop_assert_eq!(found, class.0, "{:#x}", value);
+                }
+            }
+            prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
+        }
+    }
+
+    #[test]
+    fn large_ones_are_refused() {
+        let scattered = |count: u32| -> Vec<(u32, ClassId)> {
+            let start = |index: u32| (index * (u32::MAX / count), ClassId(index % 2));
+            (0..count).map(start).collect()
+        };
+        assert!(Multibit::new(&scattered(4)).is_some());
+        assert!(Multibit::new(&scattered(1000)).is_none());
+        assert!(Multibit::new(&[(0_u32, ClassId(0)), (1, ClassId(1 << 16))]).is_none());
+        assert!(Multibit::new(&[(0_u128, ClassId(0))]).is_none());
+    }
+}
