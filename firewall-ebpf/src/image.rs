@@ -462,9 +462,9 @@ pub const NODE_HASH: u32 = 6;
 /// The root of a multibit trie.
 pub const NODE_MULTIBIT: u32 = 7;
 /// The bits of a key that each level of a multibit trie takes.
-pub const MULTIBIT_STRIDES: [u32; 3] = [11, 11, 10];
+pub const MULTIBIT_STRIDES: [u32; 4] = [8, 8, 8, 8];
 /// The bytes that the number of a node of a multibit trie counts in.
-pub const MULTIBIT_UNIT: u32 = 2 << 10;
+pub const MULTIBIT_UNIT: u32 = 512;
 /// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
 pub const MAX_UNIFORM_LEVELS: u32 = 3;
 /// The bytes from one block of the last level of a uniform node to the next: eight bounds and

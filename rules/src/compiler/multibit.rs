@@ -14,8 +14,8 @@ use super::{
     writer::Writer,
 };
 
-/// The most bytes of a multibit trie: of those, first-level caches hold what packets meet.
-const MAX_BYTES: usize = 64 << 10;
+/// The most bytes of a multibit trie, so that second-level caches hold what packets meet of it.
+const MAX_BYTES: usize = 1 << 20;
 
 const LEVELS: usize = MULTIBIT_STRIDES.len();
 
