@@ -4,7 +4,7 @@
 //! A change of anything here or in [`crate::image`] is a new [`VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).

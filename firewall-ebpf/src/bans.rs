@@ -225,6 +225,16 @@ pub trait Table {
     fn now(&self) -> u64;
 }
 
+/// Whether there can be any ban.
+#[inline(always)]
+pub fn any<T: Table>(table: &T) -> bool {
+    let Some(head) = table.line(0) else {
+        return false;
+    };
+    let lengths = (HEAD_LENGTHS..HEAD_FILTER).map(|word| table.word(head, word));
+    lengths.fold(0, |all, lengths| all | lengths) != 0
+}
+
 /// Finds the ban that an address is under at this moment: that of the longest prefix which has
 /// one that has not ended. An address is given like that of a [`Key`].
 #[inline(always)]

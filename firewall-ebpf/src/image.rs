@@ -73,7 +73,8 @@
 //!
 //! An *entry* is `slot << 2 | what`, with `what` one of [`PASS`], [`DROP`], [`COUNT`], and
 //! [`NO_MATCH`] at the end of a list. To the slot of a rule that logs, [`LOGS`] is added. One cell for
-//! each combination of classes leads to a list.
+//! each combination of classes has the offset of a list or, when that is just one entry, the entry
+//! and [`DIRECT`].
 //!
 //! # Grid
 //!
@@ -205,7 +206,7 @@ fn word<const N: usize>(bytes: &[u8], offset: u32) -> Option<[u8; N]> {
 }
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 6]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 7]);
 
 /// The head of an image.
 #[repr(C)]
@@ -244,7 +245,8 @@ pub struct Section {
     /// Cells: the number of upper-layer classes.
     pub upper_classes: u32,
     /// Cells: the offset of a `u32` for each `(src * dst_classes + dst) * upper_classes + upper`,
-    /// the offset of the first entry of a list that ends with the first entry that does not count.
+    /// an entry with [`DIRECT`], or the offset of the first entry of a list that ends with the first
+    /// entry that does not count.
     pub cells: u32,
     /// Cells and grid: the number of destination classes.
     pub dst_classes: u32,
@@ -528,6 +530,9 @@ pub const DROP: u32 = 1;
 pub const COUNT: u32 = 2;
 /// An entry that says that no rule matches.
 pub const NO_MATCH: u32 = 3;
+
+/// The bit of a cell that has an entry, and not the offset of a list.
+pub const DIRECT: u32 = 1 << 31;
 
 /// The `what` of a leaf that is not an item.
 pub const LIST: u32 = 3;

@@ -55,7 +55,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
             &image,
             &LateFrame::<FRAGS>::new(ctx, &image),
             &headers,
-            ctx.ingress_ifindex() as u32,
+            || ctx.ingress_ifindex() as u32,
             &mut counters,
         ),
         Err(reason) => Judgement::NoRule(reason),

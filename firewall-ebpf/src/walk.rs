@@ -13,7 +13,7 @@ use crate::{
     abi::Reason,
     headers::{Headers, present},
     image::{
-        CHUNK, COUNT, MAX_COUNTS, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NONE, PASS,
+        CHUNK, COUNT, DIRECT, MAX_COUNTS, MODE_CELLS, MODE_GRID, Memory, NO_MATCH, NONE, PASS,
         SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section,
     },
     packet::Packet,
@@ -50,14 +50,14 @@ pub enum Judgement {
     NoRule(Reason),
 }
 
-/// Judges a packet, whose `headers` are known, that arrived on the interface with index
-/// `interface`.
+/// Judges a packet, whose `headers` are known, that arrived on the interface whose index `interface`
+/// says, which is asked when there are rules for interfaces.
 #[inline(always)]
 pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     image: &M,
     packet: &P,
     headers: &Headers,
-    interface: u32,
+    interface: impl Fn() -> u32,
     counts: &mut C,
 ) -> Judgement {
     let (section, src, dst) = if headers.has(present::IPV4) {
@@ -82,7 +82,7 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     };
     let section = image.head(image.opaque_u32(section));
     let (mode, steps_used) = fields!(image, section, Section, mode, steps_used);
-    let upper = upper_class(image, section, steps_used, packet, headers, interface);
+    let upper = upper_class(image, section, steps_used, packet, headers, &interface);
     let entry = if mode == MODE_CELLS {
         walk_cells(image, section, src, dst, upper, counts)
     } else {
@@ -130,6 +130,9 @@ fn walk_cells<M: Memory + ?Sized, C: Counts>(
         .wrapping_mul(upper_classes)
         .wrapping_add(upper);
     let mut at = image.u32(cells.wrapping_add(cell.wrapping_mul(4)));
+    if at & DIRECT != 0 {
+        return at & !DIRECT;
+    }
     for _ in 0..=MAX_COUNTS {
         let entry = image.u32(at);
         if entry & 3 != COUNT {

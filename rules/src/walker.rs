@@ -43,7 +43,7 @@ pub enum Decided {
 pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     let mut marked = Slots(Vec::new());
     let judgement = match headers::parse(frame) {
-        Ok(headers) => judge(image, frame, &headers, interface, &mut marked),
+        Ok(headers) => judge(image, frame, &headers, || interface, &mut marked),
         Err(reason) => Judgement::NoRule(reason),
     };
     let mut slots = marked.0;

@@ -84,7 +84,7 @@ impl Engine {
     /// What the image makes of a frame.
     pub(crate) fn judge(&self, frame: &[u8]) -> Decision {
         let headers = parse(frame).unwrap_or_else(|reason| panic!("{reason:?}: {frame:x?}"));
-        match judge(self.image.bytes(), frame, &headers, INDEX, &mut NoCounts) {
+        match judge(self.image.bytes(), frame, &headers, || INDEX, &mut NoCounts) {
             Judgement::Pass(slot) => by_rule(slot, Verdict::Pass),
             Judgement::Drop(slot) => by_rule(slot, Verdict::Drop),
             Judgement::NoRule(reason) => {

@@ -83,7 +83,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
             &counting,
             frame.as_slice(),
             &parse(frame.as_slice()).unwrap(),
-            1,
+            || 1,
             &mut NoCounts,
         );
         let kind = match frame[12..14] {

@@ -18,7 +18,7 @@ pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     used: u32,
     packet: &P,
     headers: &Headers,
-    interface: u32,
+    interface: &impl Fn() -> u32,
 ) -> u32 {
     let mut fused = 0_u32;
     let mut step = |field: Field, find_class: &dyn Fn(u32) -> u32| {
@@ -63,7 +63,7 @@ pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         paged(image, lookup, headers.icmp, no_message)
     });
     step(Field::Interface, &|lookup| {
-        find::<2, M>(image, lookup, u64::from(interface) << 32, 0)
+        find::<2, M>(image, lookup, u64::from(interface()) << 32, 0)
     });
     if used & DETAILS == 0 {
         return fused;

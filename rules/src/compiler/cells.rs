@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
+use firewall_ebpf::image::{DIRECT, MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
 
 use super::{
     CompileError,
@@ -80,21 +80,31 @@ impl Cells {
     ) -> Result<Part, CompileError> {
         let start = writer.len();
         writer.align(4)?;
-        let mut offsets = Vec::with_capacity(self.lists.len());
+        let mut words = Vec::with_capacity(self.lists.len());
         for list in &self.lists {
-            offsets.push(writer.offset());
+            if let [entry] = list[..] {
+                words.push(DIRECT | entry);
+                continue;
+            }
+            words.push(writer.offset());
             writer.u32s(list.iter().copied())?;
         }
         section.mode = MODE_CELLS;
         section.dst_classes = self.dst_classes as u32;
         section.upper_classes = self.upper_classes as u32;
         section.cells = writer.offset();
-        writer.u32s(self.cells.iter().map(|list| offsets[*list]))?;
+        writer.u32s(self.cells.iter().map(|list| words[*list]))?;
         Ok(Part::Cells {
             cells: self.cells.len(),
             bytes: writer.len() - start,
-            // Three fields of the section, the cell and the list.
-            loads: 4 + self.lists.iter().map(Vec::len).max().unwrap_or(0) as u32,
+            // Three fields of the section, the cell and the list, if there is one.
+            loads: 4 + self
+                .lists
+                .iter()
+                .map(Vec::len)
+                .filter(|length| *length > 1)
+                .max()
+                .unwrap_or(0) as u32,
         })
     }
 }

@@ -230,7 +230,7 @@ mod tests {
             (0..count).map(start).collect()
         };
         assert!(Multibit::new(&scattered(4)).is_some());
-        assert!(Multibit::new(&scattered(1000)).is_none());
+        assert!(Multibit::new(&scattered(10_000)).is_none());
         assert!(Multibit::new(&[(0_u32, ClassId(0)), (1, ClassId(1 << 16))]).is_none());
         assert!(Multibit::new(&[(0_u128, ClassId(0))]).is_none());
     }
