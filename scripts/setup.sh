@@ -3,7 +3,7 @@
 #
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
-#   bench  the firewalls that `firewall` is compared with
+#   bench  the firewalls that `firewall` is compared with, and perf
 #   vm     QEMU, and the commands that wire its machines and make their disks
 #   lint   clippy and rustfmt
 #   fuzz   a nightly Rust and cargo-fuzz
@@ -205,6 +205,12 @@ other_firewalls() {
     done
 }
 
+profiler() {
+    has perf && return
+    has apt-get && [ "$(id -u)" = 0 ] && install_packages perf linux-perf ||
+        say "there is no perf; \`bench profile\` needs it"
+}
+
 virtual_machines() {
     has qemu-system-x86_64 || install_packages qemu-system-x86_64 qemu-system-x86 ||
         fail "the command \`qemu-system-x86_64\` is missing" \
@@ -255,6 +261,7 @@ for purpose in "$@"; do
         ;;
     bench)
         other_firewalls
+        profiler
         ;;
     vm)
         virtual_machines

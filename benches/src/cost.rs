@@ -19,6 +19,7 @@ mod expectation;
 pub mod machine;
 mod object;
 mod offload;
+pub mod profile;
 pub mod reload;
 pub mod report;
 pub mod rounds;

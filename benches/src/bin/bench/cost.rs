@@ -28,12 +28,23 @@ pub(crate) struct Own {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     #[command(flatten)]
+    packets: Packets,
+    #[command(flatten)]
     common: Common,
 }
 
 /// `bench compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compared {
+    #[command(flatten)]
+    drawn: Drawn,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Rules and packets that are drawn.
+#[derive(Debug, Args)]
+pub(crate) struct Drawn {
     /// The rules: `ten-rules`, `rules:N`, `rules:KIND:N` with a kind of `acl`, `fw` or `ipc`,
     /// `classbench:FILE`, `addresses:N` or `prefixes:N`
     #[arg(long = "case", value_name = "CASE")]
@@ -45,17 +56,21 @@ pub(crate) struct Compared {
     #[arg(long, value_enum, default_value = "v4")]
     family: Family,
     #[command(flatten)]
-    common: Common,
+    packets: Packets,
 }
 
 #[derive(Debug, Args)]
-struct Common {
+struct Packets {
     /// How many packets are drawn
     #[arg(long, default_value_t = 1_000_000)]
     packets: usize,
     /// The seed with which they are drawn
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(Debug, Args)]
+struct Common {
     /// How long each firewall is measured
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
@@ -93,7 +108,7 @@ impl Own {
                 format!("packets of `{}`", path.display()),
             ),
             None => (
-                any_packets(&FAMILIES, self.common.packets, self.common.seed),
+                any_packets(&FAMILIES, self.packets.packets, self.packets.seed),
                 "packets at random".to_owned(),
             ),
         };
@@ -110,14 +125,20 @@ impl Own {
 impl Compared {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
-        let common = &self.common;
-        let case = self.sample.case(&Drawing {
+        let case = self.drawn.case()?;
+        self.common.measure(&case, &Kind::COMPARED, interrupt)
+    }
+}
+
+impl Drawn {
+    /// The case.
+    pub(crate) fn case(&self) -> Result<Case> {
+        self.sample.case(&Drawing {
             family: self.family,
             traffic: self.traffic,
-            packets: common.packets,
-            seed: common.seed,
-        })?;
-        common.measure(&case, &Kind::COMPARED, interrupt)
+            packets: self.packets.packets,
+            seed: self.packets.seed,
+        })
     }
 }
 

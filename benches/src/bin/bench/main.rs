@@ -4,6 +4,7 @@ mod all;
 mod bans;
 mod cost;
 mod place;
+mod profile;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Compare(cost::Compared),
     /// Measure what bans take: time, memory, and what a packet costs with them
     Bans(bans::Bans),
+    /// Say how much of its time the firewall's program spends in which of its parts, by `perf`
+    Profile(profile::Profile),
     /// Measure everything, and write a report
     All(all::All),
 }
@@ -50,6 +53,7 @@ fn run(command: Command) -> Result<()> {
         Command::Cost(own) => own.run(interrupt),
         Command::Compare(compared) => compared.run(interrupt),
         Command::Bans(bans) => bans.run(interrupt),
+        Command::Profile(profile) => profile.run(interrupt),
         Command::All(all) => all.run(interrupt),
     }
 }

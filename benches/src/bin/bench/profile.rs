@@ -1,0 +1,39 @@
+//! `bench profile`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use benches::{cost::profile, interrupt::Interrupt};
+use clap::Args;
+
+use crate::{cost::Drawn, place::Place};
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `bench profile`.
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    #[command(flatten)]
+    drawn: Drawn,
+    /// For how long packets are judged
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Profile {
+    /// Measures, and prints the shares.
+    pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
+        let case = self.drawn.case()?;
+        let site = self.place.site(interrupt, PATIENCE)?;
+        let time = Duration::try_from_secs_f64(self.seconds)
+            .with_context(|| format!("`{}` is no number of seconds", self.seconds))?;
+        print!(
+            "{}",
+            profile::measure(&case, time, self.place.cpu()?, &site)?
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Where the XDP program spends its time: samples of the CPU, laid to the parts of its source.
+//!
+//! `perf` samples the CPU that packets are judged on, by its clock, which virtual machines have
+//! too. The kernel says which machine code a program became and which line of the source each piece
+//! is of. A piece that is of the standard library, or of a helper that several parts use, belongs
+//! to the part before it. A load that misses the caches shows up where its word is first needed,
+//! which may be a part behind it.
+
+mod code;
+mod part;
+mod samples;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    case::Case,
+    clock::Clock,
+    contestant::{Entry, Kind, Site},
+    driver::Driver,
+    machine::Machine,
+};
+use code::Code;
+use part::Part;
+use samples::Recording;
+
+/// How many packets are sent between two looks at the time.
+const SLICE: u32 = 100_000;
+
+/// The fewest samples of the program that say something about its parts.
+const FEW: usize = 1000;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    case: String,
+    machine: Machine,
+    /// The samples of the program.
+    samples: usize,
+    /// The nanoseconds of a packet in the program.
+    nanoseconds: f64,
+    /// The samples of each part.
+    parts: BTreeMap<Part, usize>,
+}
+
+/// Has `firewall` judge the packets of a case for so long, and samples the CPU meanwhile.
+///
+/// # Errors
+///
+/// If there is no `perf`, the kernel hides where programs lie, something that is needed fails, or
+/// the process is told to end.
+pub fn measure(case: &Case, time: Duration, cpu: usize, site: &Site) -> Result<Profile> {
+    let perf = samples::find_perf()?;
+    let Entry::Ready(firewall) = Kind::Firewall.enter(case, site)? else {
+        anyhow::bail!("`firewall` takes no part in `{}`", case.name);
+    };
+    let arena = firewall.arena();
+    let clock = Clock::new(cpu)?;
+    let mut driver = Driver::load(&case.packets, arena)?;
+    let program = firewall.program()?.context("`firewall` has no program")?;
+    let code = Code::of(&program).context("cannot see the machine code of the program")?;
+    driver.send(arena, 0, SLICE, &clock)?;
+
+    let recording = Recording::start(&perf, cpu)?;
+    let (mut taken, mut sent) = (Duration::ZERO, 0_u32);
+    while taken < time {
+        site.interrupt.check()?;
+        taken += driver.send(arena, sent, SLICE, &clock)?.time;
+        sent = sent.wrapping_add(SLICE);
+    }
+    let addresses = recording.end()?;
+
+    let mut parts = BTreeMap::new();
+    for address in &addresses {
+        if let Some(part) = code.part(*address) {
+            *parts.entry(part).or_insert(0) += 1;
+        }
+    }
+    let samples = parts.values().sum();
+    ensure!(
+        samples >= FEW,
+        "of {} samples, {samples} are of the program, too few to say anything",
+        addresses.len()
+    );
+    let packet = taken.as_secs_f64() * 1e9 / f64::from(sent);
+    Ok(Profile {
+        case: case.name.clone(),
+        machine: Machine::read()?,
+        samples,
+        nanoseconds: packet * samples as f64 / addresses.len() as f64,
+        parts,
+    })
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, kernel, .. } = &self.machine;
+        writeln!(f, "{} on {cpu}, Linux {kernel}", self.case)?;
+        writeln!(
+            f,
+            "{:.0} ns of a packet are in the program; shares of {} samples",
+            self.nanoseconds, self.samples
+        )?;
+        let mut parts: Vec<_> = self.parts.iter().collect();
+        parts.sort_by_key(|(_, samples)| std::cmp::Reverse(**samples));
+        for (part, samples) in parts {
+            let share = *samples as f64 / self.samples as f64;
+            let nanoseconds = share * self.nanoseconds;
+            writeln!(
+                f,
+                "{:5.1} %  {nanoseconds:5.1} ns  {}",
+                share * 100.0,
+                part.name()
+            )?;
+        }
+        Ok(())
+    }
+}

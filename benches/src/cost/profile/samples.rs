@@ -1,0 +1,111 @@
+//! `perf`, which looks where a CPU is at regular intervals.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use crate::cost::tool;
+
+/// Samples in a second: no divisor of what timers of the kernel do.
+const FREQUENCY: &str = "4999";
+
+/// How long it may take to begin.
+const BEGINNING: Duration = Duration::from_millis(500);
+
+/// Where `perf` lies.
+pub(super) fn find_perf() -> Result<PathBuf> {
+    tool::find("perf", "linux-perf").map_err(anyhow::Error::msg)
+}
+
+/// A recording that goes on.
+pub(super) struct Recording {
+    perf: PathBuf,
+    folder: TempDir,
+    process: Child,
+}
+
+impl Recording {
+    /// Begins to look where a CPU is.
+    pub(super) fn start(perf: &Path, cpu: usize) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("fw-bench-").tempdir()?;
+        let process = Command::new(perf)
+            .args(["record", "-q", "-e", "cpu-clock", "-F", FREQUENCY])
+            .args(["-C", &cpu.to_string()])
+            .arg("-o")
+            .arg(folder.path().join("samples"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot run `perf`")?;
+        thread::sleep(BEGINNING);
+        Ok(Self {
+            perf: perf.to_owned(),
+            folder,
+            process,
+        })
+    }
+
+    /// Ends it, and hands back where the CPU was.
+    pub(super) fn end(mut self) -> Result<Vec<u64>> {
+        kill(
+            Pid::from_raw(i32::try_from(self.process.id())?),
+            Signal::SIGINT,
+        )?;
+        self.process.wait()?;
+        let printed = Command::new(&self.perf)
+            .args(["script", "-F", "ip", "-i"])
+            .arg(self.folder.path().join("samples"))
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run `perf`")?;
+        ensure!(
+            printed.status.success(),
+            "`perf script` ended with {}: {}",
+            printed.status,
+            String::from_utf8_lossy(&printed.stderr).trim()
+        );
+        let text = String::from_utf8(printed.stdout)?;
+        Ok(read_addresses(&text))
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            // It has ended by itself in between, or is ended now.
+            let _ = self.process.kill().and_then(|()| self.process.wait());
+        }
+    }
+}
+
+/// The addresses that `perf script` prints, one a line.
+fn read_addresses(text: &str) -> Vec<u64> {
+    text.split_whitespace()
+        .filter_map(|word| u64::from_str_radix(word, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        let text = " ffffffffc0039c52\n     7f00deadbeef\n\n";
+        assert_eq!(
+            read_addresses(text),
+            [0xffff_ffff_c003_9c52, 0x7f00_dead_beef]
+        );
+    }
+}
