@@ -4,18 +4,17 @@ use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::XdpContext};
 use firewall_ebpf::{
     abi::{BLOCK, Counter, CounterBlock, Reason},
     headers::{Headers, present},
-    walk::Counts,
 };
 
-use super::{bans::BAN_COUNTERS, events, frame::frame_len};
+use super::{bans::BAN_COUNTERS, frame::frame_len};
 
 #[btf_map]
 static COUNTERS: PerCpuArray<CounterBlock, 4> = PerCpuArray::new();
 
 /// The counters of this CPU.
 pub(crate) struct Counters<'a, const FRAGS: bool> {
-    ctx: &'a XdpContext,
-    bytes: u64,
+    pub(super) ctx: &'a XdpContext,
+    pub(super) bytes: u64,
 }
 
 impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
@@ -80,12 +79,5 @@ fn add_to(counter: Option<*mut Counter>, bytes: u64) {
             (*counter).packets = (*counter).packets.wrapping_add(1);
             (*counter).bytes = (*counter).bytes.wrapping_add(bytes);
         }
-    }
-}
-
-impl<const FRAGS: bool> Counts for Counters<'_, FRAGS> {
-    #[inline(always)]
-    fn count(&mut self, slot: u32) {
-        events::counted::<FRAGS>(self.ctx, slot, self.bytes);
     }
 }

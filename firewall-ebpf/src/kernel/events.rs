@@ -17,9 +17,13 @@ use aya_ebpf::{
 use firewall_ebpf::{
     events::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, Watch},
     image::{COUNT, LOGS},
+    walk::Counts,
 };
 
-use super::{counters::add_to_slot, frame::frame_len};
+use super::{
+    counters::{Counters, add_to_slot},
+    frame::frame_len,
+};
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[aya_ebpf::macros::btf_map]
@@ -40,9 +44,16 @@ pub(crate) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32)
     }
 }
 
+impl<const FRAGS: bool> Counts for Counters<'_, FRAGS> {
+    #[inline(always)]
+    fn count(&mut self, slot: u32) {
+        counted::<FRAGS>(self.ctx, slot, self.bytes);
+    }
+}
+
 /// Counts a packet of `bytes` bytes for a rule that counts, and tells of it if the rule logs.
 #[inline(always)]
-pub(crate) fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: u32, bytes: u64) {
+fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: u32, bytes: u64) {
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
         count(ctx, slot, bytes);
