@@ -38,7 +38,9 @@ pub struct Profile {
     machine: Machine,
     /// The samples of the program.
     samples: usize,
-    /// The nanoseconds of a packet in the program.
+    /// The nanoseconds of a packet, made and sent through a veth pair.
+    packet: f64,
+    /// Those in the program.
     nanoseconds: f64,
     /// The samples of each part.
     parts: BTreeMap<Part, usize>,
@@ -88,6 +90,7 @@ pub fn measure(case: &Case, time: Duration, cpu: usize, site: &Site) -> Result<P
         case: case.name.clone(),
         machine: Machine::read()?,
         samples,
+        packet,
         nanoseconds: packet * samples as f64 / addresses.len() as f64,
         parts,
     })
@@ -99,8 +102,8 @@ impl fmt::Display for Profile {
         writeln!(f, "{} on {cpu}, Linux {kernel}", self.case)?;
         writeln!(
             f,
-            "{:.0} ns of a packet are in the program; shares of {} samples",
-            self.nanoseconds, self.samples
+            "{:.0} of a packet's {:.0} ns are in the program; shares of {} samples",
+            self.nanoseconds, self.packet, self.samples
         )?;
         let mut parts: Vec<_> = self.parts.iter().collect();
         parts.sort_by_key(|(_, samples)| std::cmp::Reverse(**samples));
