@@ -191,7 +191,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use firewall_ebpf::search::find_ipv4;
+    use crate::compiler::search::assert_found;
     use proptest::prelude::*;
 
     proptest! {
@@ -205,20 +205,12 @@ mod tests {
             let starts: BTreeSet<u32> = starts.into_iter().chain([0]).collect();
             let class = |index: u32| ClassId(index % 7);
             let intervals: Vec<_> = starts.into_iter().zip((0..).map(class)).collect();
-            let Some(multibit) = Multibit::new(&intervals) else {
-                return Ok(());
-            };
+            let multibit = Multibit::new(&intervals).unwrap();
             let mut writer = Writer::new(1 << 24);
             let trie = multibit.write(&mut Depths::default(), &mut writer).unwrap();
             let image = writer.finish();
             prop_assert!(is_multibit(trie.root));
-            for (index, (start, class)) in intervals.iter().enumerate() {
-                let end = intervals.get(index + 1).map_or(u32::MAX, |(next, _)| next - 1);
-                for value in [*start, end] {
-                    let found = find_ipv4(&image[..], trie.root, u64::from(value) << 32);
-                    prop_assert_eq!(found, class.0, "{:#x}", value);
-                }
-            }
+            assert_found(&image, trie.root, &intervals);
             prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
         }
     }

@@ -133,6 +133,18 @@ fn split<A: Address>(intervals: &[(A, ClassId)]) -> Split<A> {
         })
 }
 
+/// Fails unless the first and the last address of each interval are found in its class.
+#[cfg(test)]
+pub(super) fn assert_found(image: &[u8], root: u32, intervals: &[(u32, ClassId)]) {
+    for (index, (start, class)) in intervals.iter().enumerate() {
+        let next = intervals.get(index + 1);
+        let end = next.map_or(u32::MAX, |(next, _)| next - 1);
+        for value in [*start, end] {
+            assert_eq!(value.class(image, root), *class, "{value:#x}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};

@@ -198,7 +198,7 @@ fn node(bounds: Vec<u16>, classes: &[ClassId], levels: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use firewall_ebpf::search::find_ipv4;
+    use crate::compiler::search::assert_found;
     use proptest::prelude::*;
 
     /// Intervals below a few first digits, many below some of them.
@@ -226,13 +226,7 @@ mod tests {
             let trie = uniform.write(&mut Depths::default(), &mut writer).unwrap();
             let image = writer.finish();
             prop_assert!(is_uniform(trie.root));
-            for (index, (start, class)) in intervals.iter().enumerate() {
-                let end = intervals.get(index + 1).map_or(u32::MAX, |(next, _)| next - 1);
-                for value in [*start, end] {
-                    let found = find_ipv4(&image[..], trie.root, u64::from(value) << 32);
-                    prop_assert_eq!(found, class.0, "{:#x}", value);
-                }
-            }
+            assert_found(&image, trie.root, &intervals);
             prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
         }
     }
