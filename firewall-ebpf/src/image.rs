@@ -44,10 +44,10 @@
 //! however few bounds there are, and behind each block of the last level are the classes of the
 //! intervals that end or begin there: [`UNIFORM_LEAF`] bytes from one such block to the next.
 //!
-//! The smallest tries of IPv4 addresses are *multibit* tries (Srinivasan, Varghese: Fast Address
-//! Lookups Using Controlled Prefix Expansion, 1999): each level takes [`MULTIBIT_STRIDES`] bits,
-//! and has a `u16` for each value of them, the class in the last level and else the number of the
-//! node below. Node `n` lies `n` times [`MULTIBIT_UNIT`] bytes behind the root, which is node 0.
+//! Where it is small enough, a trie of IPv4 addresses is a *multibit* trie (Srinivasan, Varghese:
+//! Fast Address Lookups Using Controlled Prefix Expansion, 1999): each level takes 8 bits, and has a
+//! `u16` for each value of them, the class in the last level and else the number of the node below.
+//! Node `n` lies `n` times [`MULTIBIT_NODE`] bytes behind the root, which is node 0.
 //! Keys that need no more levels walk through nodes whose entries are all the same.
 //!
 //! # Hash tables
@@ -382,10 +382,10 @@ pub const NODE_UNIFORM: u32 = 3;
 pub const NODE_HASH: u32 = 6;
 /// The root of a multibit trie.
 pub const NODE_MULTIBIT: u32 = 7;
-/// The bits of a key that each level of a multibit trie takes.
-pub const MULTIBIT_STRIDES: [u32; 4] = [8, 8, 8, 8];
-/// The bytes that the number of a node of a multibit trie counts in.
-pub const MULTIBIT_UNIT: u32 = 512;
+/// The levels of a multibit trie, each of which takes 8 bits of the key.
+pub const MULTIBIT_LEVELS: u32 = 4;
+/// The bytes of a node of a multibit trie.
+pub const MULTIBIT_NODE: u32 = PAGE * 2;
 /// The most levels of the search trees of a uniform trie: room for 8 * 73 bounds.
 pub const MAX_UNIFORM_LEVELS: u32 = 3;
 /// The bytes from one block of the last level of a uniform node to the next: eight bounds and
@@ -408,14 +408,8 @@ pub struct HashNode {
 
 /// The bits of a key below those that the levels of a multibit trie up to this one take.
 #[must_use]
-pub const fn multibit_below(level: usize) -> u32 {
-    let mut below = 32;
-    let mut above = 0;
-    while above <= level {
-        below -= MULTIBIT_STRIDES[above];
-        above += 1;
-    }
-    below
+pub const fn multibit_below(level: u32) -> u32 {
+    8 * (MULTIBIT_LEVELS - 1 - level)
 }
 
 /// The digits, or values of a small field, of a page.
@@ -501,7 +495,7 @@ const _: () = assert!(size_of::<Record>() == 16);
 const _: () = assert!(size_of::<Pair>() == 16);
 const _: () = assert!(NODE_UNIFORM + MAX_UNIFORM_LEVELS <= NODE_HASH);
 const _: () = assert!(NODE_HASH < NODE_MULTIBIT && NODE_MULTIBIT <= NODE_KIND);
-const _: () = assert!(multibit_below(MULTIBIT_STRIDES.len() - 1) == 0);
+const _: () = assert!(1 << (multibit_below(0) / (MULTIBIT_LEVELS - 1)) == PAGE);
 const _: () = assert!(size_of::<HashNode>() == 16);
 const _: () = assert!(UNIFORM_LEAF.is_multiple_of(8));
 const _: () = assert!(MAX_LEVELS == 6 && tree_level(5) * BLOCK >= 0xffff);

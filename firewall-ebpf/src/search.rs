@@ -8,7 +8,7 @@ use core::mem::offset_of;
 use crate::{
     hash::{ipv6_key, slot, spread},
     image::{
-        BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, MULTIBIT_STRIDES, MULTIBIT_UNIT,
+        BLOCK, HashNode, LEAF, MAX_LEVELS, MAX_UNIFORM_LEVELS, MULTIBIT_LEVELS, MULTIBIT_NODE,
         Memory, NODE_HASH, NODE_KIND, NODE_MULTIBIT, NODE_PAGES, NODE_PAIR, NODE_UNIFORM, PAGE,
         PAGE_NUMBERS, UNIFORM_LEAF, multibit_below, tree_level,
     },
@@ -110,9 +110,9 @@ pub fn find<const LEVELS: usize, M: Memory + ?Sized>(
 #[inline(always)]
 fn find_multibit<M: Memory + ?Sized>(image: &M, root: u32, key: u64) -> u32 {
     let mut number = 0_u32;
-    for (level, stride) in MULTIBIT_STRIDES.into_iter().enumerate() {
-        let digit = (key >> (32 + multibit_below(level))) as u32 & ((1 << stride) - 1);
-        let node = root.wrapping_add(number.wrapping_mul(MULTIBIT_UNIT));
+    for level in 0..MULTIBIT_LEVELS {
+        let digit = (key >> (32 + multibit_below(level))) as u32 & (PAGE - 1);
+        let node = root.wrapping_add(number.wrapping_mul(MULTIBIT_NODE));
         number = image.u16(node.wrapping_add(digit * 2)).into();
     }
     number

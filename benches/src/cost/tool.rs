@@ -200,7 +200,7 @@ fn kernel_memory() -> Result<u64> {
 }
 
 /// A process that does not outlive the value.
-struct Guard(Child);
+pub(super) struct Guard(pub(super) Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {

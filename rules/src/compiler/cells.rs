@@ -94,17 +94,13 @@ impl Cells {
         section.upper_classes = self.upper_classes as u32;
         section.cells = writer.offset();
         writer.u32s(self.cells.iter().map(|list| words[*list]))?;
+        let lengths = self.lists.iter().map(Vec::len);
+        let longest = lengths.filter(|length| *length > 1).max().unwrap_or(0);
         Ok(Part::Cells {
             cells: self.cells.len(),
             bytes: writer.len() - start,
             // Three fields of the section, the cell and the list, if there is one.
-            loads: 4 + self
-                .lists
-                .iter()
-                .map(Vec::len)
-                .filter(|length| *length > 1)
-                .max()
-                .unwrap_or(0) as u32,
+            loads: 4 + longest as u32,
         })
     }
 }

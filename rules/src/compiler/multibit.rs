@@ -1,10 +1,11 @@
-//! Multibit tries: the smallest tries of keys of 32 bits, in which each level has an entry for
-//! every value of its bits.
+//! Multibit tries: small tries of keys of 32 bits, in which each level has an entry for every value
+//! of its bits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use firewall_ebpf::image::{
-    LEAF, MULTIBIT_STRIDES, MULTIBIT_UNIT, Memory as _, NODE_KIND, NODE_MULTIBIT, multibit_below,
+    LEAF, MULTIBIT_LEVELS, MULTIBIT_NODE, Memory as _, NODE_KIND, NODE_MULTIBIT, PAGE,
+    multibit_below,
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 /// The most bytes of a multibit trie, so that second-level caches hold what packets meet of it.
 const MAX_BYTES: usize = 1 << 20;
 
-const LEVELS: usize = MULTIBIT_STRIDES.len();
+/// The entries of a node.
+const LENGTH: usize = PAGE as usize;
 
 /// Whether `reference` is that of a multibit trie.
 pub(super) fn is_multibit(reference: u32) -> bool {
@@ -28,11 +30,6 @@ pub(super) fn is_multibit(reference: u32) -> bool {
 pub(super) struct Multibit {
     /// The entries of all nodes as they are in the image, those of the root first.
     entries: Vec<u16>,
-}
-
-/// The entries of a node at `level`.
-const fn length(level: usize) -> usize {
-    1 << MULTIBIT_STRIDES[level]
 }
 
 impl Multibit {
@@ -50,7 +47,7 @@ impl Multibit {
             .collect();
         let mut nodes = Nodes {
             intervals: &intervals?,
-            entries: vec![0; length(0)],
+            entries: vec![0; LENGTH],
             known: HashMap::new(),
         };
         let root = nodes.entries(0, 0)?;
@@ -69,7 +66,7 @@ impl Multibit {
         let root = writer.offset();
         writer.u16s(self.entries)?;
         writer.align(8)?;
-        let loads = LEVELS as u32;
+        let loads = MULTIBIT_LEVELS;
         depths.note(0, loads);
         Ok(Trie {
             root: root | NODE_MULTIBIT,
@@ -85,18 +82,18 @@ struct Nodes<'a> {
     intervals: &'a [(u64, u16)],
     entries: Vec<u16>,
     /// The numbers of the nodes of each level below the root.
-    known: HashMap<(usize, Vec<u16>), u16>,
+    known: HashMap<(u32, Vec<u16>), u16>,
 }
 
 impl Nodes<'_> {
     /// The entries of the node at `level` for the keys from `start` on; `None` when there are too
     /// many nodes.
-    fn entries(&mut self, level: usize, start: u64) -> Option<Vec<u16>> {
+    fn entries(&mut self, level: u32, start: u64) -> Option<Vec<u16>> {
         let below = multibit_below(level);
-        let mut entries = Vec::with_capacity(length(level));
+        let mut entries = Vec::with_capacity(LENGTH);
         let mut interval = self.intervals.partition_point(|(first, _)| *first <= start) - 1;
         let mut constant = None;
-        for digit in 0..length(level) as u64 {
+        for digit in 0..u64::from(PAGE) {
             let first = start + (digit << below);
             let next = |interval: usize| {
                 self.intervals
@@ -125,23 +122,24 @@ impl Nodes<'_> {
     }
 
     /// The number of the node at `level` in which all keys are of one class.
-    fn constant(&mut self, level: usize, class: u16) -> Option<u16> {
+    fn constant(&mut self, level: u32, class: u16) -> Option<u16> {
         let entry = if multibit_below(level) == 0 {
             class
         } else {
             self.constant(level + 1, class)?
         };
-        self.number(level, vec![entry; length(level)])
+        self.number(level, vec![entry; LENGTH])
     }
 
     /// The number of a node, a new one when it is the first of its kind.
-    fn number(&mut self, level: usize, entries: Vec<u16>) -> Option<u16> {
-        if let Some(number) = self.known.get(&(level, entries.clone())) {
-            return Some(*number);
-        }
-        let number = u16::try_from(self.entries.len() * 2 / MULTIBIT_UNIT as usize).ok()?;
-        self.entries.extend(&entries);
-        self.known.insert((level, entries), number);
+    fn number(&mut self, level: u32, entries: Vec<u16>) -> Option<u16> {
+        let node = match self.known.entry((level, entries)) {
+            Entry::Occupied(node) => return Some(*node.get()),
+            Entry::Vacant(node) => node,
+        };
+        let number = u16::try_from(self.entries.len() / LENGTH).ok()?;
+        self.entries.extend(&node.key().1);
+        node.insert(number);
         (self.entries.len() * 2 <= MAX_BYTES).then_some(number)
     }
 }
@@ -160,17 +158,17 @@ pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
 fn read_node(
     image: &[u8],
     root: u32,
-    level: usize,
+    level: u32,
     number: u16,
-    known: &mut HashMap<(usize, u16), Vec<(u64, u16)>>,
+    known: &mut HashMap<(u32, u16), Vec<(u64, u16)>>,
 ) -> Vec<(u64, u16)> {
     if let Some(runs) = known.get(&(level, number)) {
         return runs.clone();
     }
     let below = multibit_below(level);
     let mut runs: Vec<(u64, u16)> = Vec::new();
-    for digit in 0..length(level) as u32 {
-        let entry = image.u16(root + u32::from(number) * MULTIBIT_UNIT + digit * 2);
+    for digit in 0..PAGE {
+        let entry = image.u16(root + u32::from(number) * MULTIBIT_NODE + digit * 2);
         let inner = if below == 0 {
             vec![(0, entry)]
         } else {

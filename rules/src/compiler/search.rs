@@ -18,7 +18,7 @@ pub enum Form {
     Trie,
     /// A small trie in which every search takes the same steps.
     Uniform,
-    /// A very small trie with an entry for every value of the bits of a level.
+    /// A small trie with an entry for every value of the bits of a level.
     Multibit,
     /// A hash table of single addresses, with a trie for the others.
     Hash,
@@ -65,7 +65,7 @@ pub(super) fn write<A: Address>(
     let whole = Small::new(intervals);
     let only_singles = background.len() == 1;
     let many_singles = singles.len() >= MANY.max(intervals.len() / MANY_IN);
-    // Keys of other lengths than 32 bits make no uniform trie.
+    // Keys of other lengths than 32 bits make no small trie.
     if only_singles && !singles.is_empty() || many_singles && whole.is_none() {
         let rest = Small::new(&background);
         let fits = A::DIGITS > 2 || singles.len() <= MOST_IPV4 && (only_singles || rest.is_some());
@@ -79,7 +79,9 @@ pub(super) fn write<A: Address>(
 
 /// A trie of few keys of 32 bits in which every search takes the same steps.
 pub(super) enum Small {
+    /// The cheaper one.
     Multibit(Multibit),
+    /// The one that takes less memory.
     Uniform(Uniform),
 }
 

@@ -85,11 +85,11 @@ pub(super) struct Uniform {
 }
 
 impl Uniform {
-    /// The trie of intervals as [`trie::write`](super::trie::write) takes them; `None` when the keys have another
-    /// length than 32 bits, when first digits alone tell all classes apart, or when the trie would
-    /// be large.
+    /// The trie of intervals as [`trie::write`](super::trie::write) takes them, which first digits
+    /// alone do not tell apart; `None` when the keys have another length than 32 bits, or the trie
+    /// would be large.
     pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
-        if K::DIGITS != 2 || intervals.iter().all(|(start, _)| start.is_start(0)) {
+        if K::DIGITS != 2 {
             return None;
         }
         let groups = || intervals.chunk_by(|a, b| a.0.digit(0) == b.0.digit(0));

@@ -142,13 +142,18 @@ impl Drawn {
     }
 }
 
+/// A time of so many seconds.
+pub(crate) fn seconds(number: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(number)
+        .with_context(|| format!("`{number}` is no number of seconds"))
+}
+
 impl Common {
     fn measure(&self, case: &Case, kinds: &[Kind], interrupt: Interrupt) -> Result<()> {
         let site = self.place.site(interrupt, PATIENCE)?;
         let setting = Setting {
             rounds: self.rounds,
-            time: Duration::try_from_secs_f64(self.seconds)
-                .with_context(|| format!("`{}` is no number of seconds", self.seconds))?,
+            time: seconds(self.seconds)?,
             cpu: self.place.cpu()?,
         };
         let tell = |line: &str| eprintln!("bench: {line}");

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use benches::{cost::profile, interrupt::Interrupt};
 use clap::Args;
 
-use crate::{cost::Drawn, place::Place};
+use crate::{
+    cost::{Drawn, seconds},
+    place::Place,
+};
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,8 +31,7 @@ impl Profile {
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let case = self.drawn.case()?;
         let site = self.place.site(interrupt, PATIENCE)?;
-        let time = Duration::try_from_secs_f64(self.seconds)
-            .with_context(|| format!("`{}` is no number of seconds", self.seconds))?;
+        let time = seconds(self.seconds)?;
         print!(
             "{}",
             profile::measure(&case, time, self.place.cpu()?, &site)?

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -14,7 +14,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::cost::tool;
+use crate::cost::tool::{self, Guard};
 
 /// Samples in a second: no divisor of what timers of the kernel do.
 const FREQUENCY: &str = "4999";
@@ -31,7 +31,7 @@ pub(super) fn find_perf() -> Result<PathBuf> {
 pub(super) struct Recording {
     perf: PathBuf,
     folder: TempDir,
-    process: Child,
+    process: Guard,
 }
 
 impl Recording {
@@ -52,17 +52,17 @@ impl Recording {
         Ok(Self {
             perf: perf.to_owned(),
             folder,
-            process,
+            process: Guard(process),
         })
     }
 
     /// Ends it, and hands back where the CPU was.
     pub(super) fn end(mut self) -> Result<Vec<u64>> {
         kill(
-            Pid::from_raw(i32::try_from(self.process.id())?),
+            Pid::from_raw(i32::try_from(self.process.0.id())?),
             Signal::SIGINT,
         )?;
-        self.process.wait()?;
+        self.process.0.wait()?;
         let printed = Command::new(&self.perf)
             .args(["script", "-F", "ip", "-i"])
             .arg(self.folder.path().join("samples"))
@@ -77,15 +77,6 @@ impl Recording {
         );
         let text = String::from_utf8(printed.stdout)?;
         Ok(read_addresses(&text))
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait() {
-            // It has ended by itself in between, or is ended now.
-            let _ = self.process.kill().and_then(|()| self.process.wait());
-        }
     }
 }
 
