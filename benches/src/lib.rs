@@ -14,6 +14,7 @@
 //!
 //! Nothing here knows how the firewall works: it is judged from outside.
 
+mod bpf;
 pub mod bpffs;
 pub mod cost;
 pub mod features;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use anyhow::{Context as _, Result};
+use aya_obj::generated::bpf_cmd;
 use nix::errno::Errno;
+
+use crate::bpf::bpf;
 
 /// A kind of BPF object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,12 +33,12 @@ impl Kind {
         }
     }
 
-    /// The command that gives the next id (`enum bpf_cmd`, `linux/bpf.h`).
-    const fn next_id_command(self) -> libc::c_int {
+    /// The command that gives the next id.
+    const fn next_id_command(self) -> bpf_cmd {
         match self {
-            Self::Program => 11,
-            Self::Map => 12,
-            Self::Link => 31,
+            Self::Program => bpf_cmd::BPF_PROG_GET_NEXT_ID,
+            Self::Map => bpf_cmd::BPF_MAP_GET_NEXT_ID,
+            Self::Link => bpf_cmd::BPF_LINK_GET_NEXT_ID,
         }
     }
 
@@ -106,7 +109,7 @@ pub fn of_process(process: u32) -> Result<BTreeSet<Object>> {
 }
 
 /// The lowest id of a kind above `id`.
-#[expect(unsafe_code, reason = "no library in use has this system call")]
+#[expect(unsafe_code, reason = "a system call")]
 fn next_id(kind: Kind, id: u32) -> io::Result<Option<u32>> {
     /// The members of `union bpf_attr` that the command reads and writes.
     #[repr(C)]
@@ -120,17 +123,8 @@ fn next_id(kind: Kind, id: u32) -> io::Result<Option<u32>> {
         next_id: 0,
         open_flags: 0,
     };
-    // SAFETY: the kernel reads and writes `size_of::<Attributes>()` bytes at the pointer, which is
-    // to a live value of that type, in which any bytes are valid.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            kind.next_id_command(),
-            &raw mut attributes,
-            size_of::<Attributes>(),
-        )
-    };
-    match Errno::result(result) {
+    // SAFETY: the members of the command, which are numbers.
+    match unsafe { bpf(kind.next_id_command(), &mut attributes) } {
         Ok(_) => Ok(Some(attributes.next_id)),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno.into()),

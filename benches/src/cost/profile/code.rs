@@ -1,6 +1,6 @@
 //! The machine code of a program in the kernel: where it lies, and of which source it is.
 
-#![expect(unsafe_code, reason = "no library in use has these system calls")]
+#![expect(unsafe_code, reason = "system calls")]
 
 use std::{
     io,
@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::ProgramFd;
 use aya_obj::generated::{bpf_btf_info, bpf_cmd, bpf_line_info, bpf_prog_info};
-use nix::errno::Errno;
 
 use super::part::Part;
+use crate::bpf::bpf;
 
 /// Where a program lies.
 pub(super) struct Code {
@@ -167,7 +167,9 @@ fn info<T: Info>(object: RawFd, mut wanted: T) -> io::Result<T> {
         info_len: size_of::<T>() as u32,
         info: (&raw mut wanted).expose_provenance() as u64,
     };
-    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    // SAFETY: the members of the command; `wanted` is a live structure of integers, and so are the
+    // buffers that it has the addresses of.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     Ok(wanted)
 }
 
@@ -184,23 +186,10 @@ fn open_btf(id: u32) -> io::Result<OwnedFd> {
         next_id: 0,
         open_flags: 0,
     };
-    let fd = bpf(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attributes)?;
+    // SAFETY: the members of the command, which are numbers.
+    let fd = unsafe { bpf(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attributes) }?;
     // SAFETY: a descriptor that the kernel has just made for the caller.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn bpf<T>(command: bpf_cmd, attributes: &mut T) -> io::Result<RawFd> {
-    // SAFETY: the kernel reads and writes `size_of::<T>()` bytes at the pointer, which is to a live
-    // structure of integers; what it points to is live and as long as it says.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command as libc::c_long,
-            std::ptr::from_mut(attributes),
-            size_of::<T>(),
-        )
-    };
-    Ok(Errno::result(answer)? as RawFd)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 #[cfg(test)]
