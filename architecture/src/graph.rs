@@ -1,0 +1,165 @@
+//! Directed graphs: cycles, the arrows that close them, and the order that is left without those.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A directed graph over the numbers below its size.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    arrows: Vec<BTreeSet<usize>>,
+}
+
+impl Graph {
+    /// Makes a graph of so many nodes without arrows.
+    pub fn new(size: usize) -> Self {
+        Self {
+            arrows: vec![BTreeSet::new(); size],
+        }
+    }
+
+    /// Adds an arrow; one from a node to itself is left out.
+    pub fn add(&mut self, from: usize, to: usize) {
+        if from != to {
+            self.arrows[from].insert(to);
+        }
+    }
+
+    /// Returns all arrows.
+    pub fn arrows(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.arrows
+            .iter()
+            .enumerate()
+            .flat_map(|(from, targets)| targets.iter().map(move |to| (from, *to)))
+    }
+
+    /// Returns the sets of more than one node in which each reaches each other, largest first.
+    pub fn cycles(&self) -> Vec<Vec<usize>> {
+        let reach: Vec<BTreeSet<usize>> = (0..self.arrows.len())
+            .map(|node| self.reach(node))
+            .collect();
+        let mut cycles: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for node in 0..self.arrows.len() {
+            let first = reach[node]
+                .iter()
+                .find(|other| reach[**other].contains(&node));
+            if let Some(first) = first {
+                cycles.entry(*first).or_default().push(node);
+            }
+        }
+        let mut cycles: Vec<Vec<usize>> = cycles.into_values().collect();
+        cycles.sort_by_key(|cycle| std::cmp::Reverse(cycle.len()));
+        cycles
+    }
+
+    /// Returns what a node reaches by at least one arrow.
+    fn reach(&self, node: usize) -> BTreeSet<usize> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<usize> = self.arrows[node].iter().copied().collect();
+        while let Some(next) = open.pop() {
+            if reached.insert(next) {
+                open.extend(&self.arrows[next]);
+            }
+        }
+        reached
+    }
+
+    /// Returns few arrows without which there is no cycle. To find the fewest is hard; this orders
+    /// each cycle greedily and then moves single nodes while that helps.
+    pub fn upward(&self) -> BTreeSet<(usize, usize)> {
+        let mut upward = BTreeSet::new();
+        for cycle in self.cycles() {
+            let order = self.order(&cycle);
+            let place: BTreeMap<usize, usize> = order
+                .iter()
+                .enumerate()
+                .map(|(place, node)| (*node, place))
+                .collect();
+            for (from, to) in self.arrows() {
+                if let (Some(from_place), Some(to_place)) = (place.get(&from), place.get(&to))
+                    && from_place > to_place
+                {
+                    upward.insert((from, to));
+                }
+            }
+        }
+        upward
+    }
+
+    /// Orders nodes so that few arrows lead back.
+    fn order(&self, nodes: &[usize]) -> Vec<usize> {
+        let mut left: BTreeSet<usize> = nodes.iter().copied().collect();
+        let mut front = Vec::new();
+        let mut back = Vec::new();
+        while !left.is_empty() {
+            let out = |node: usize| self.arrows[node].intersection(&left).count();
+            let into = |node: usize| {
+                left.iter()
+                    .filter(|from| self.arrows[**from].contains(&node))
+                    .count()
+            };
+            let sink = left.iter().copied().find(|node| out(*node) == 0);
+            let source = left.iter().copied().find(|node| into(*node) == 0);
+            let most = left
+                .iter()
+                .copied()
+                .max_by_key(|node| out(*node) as isize - into(*node) as isize);
+            if let Some(sink) = sink {
+                back.push(sink);
+                left.remove(&sink);
+            } else if let Some(next) = source.or(most) {
+                front.push(next);
+                left.remove(&next);
+            }
+        }
+        back.reverse();
+        front.extend(back);
+        self.improve(front)
+    }
+
+    fn improve(&self, mut order: Vec<usize>) -> Vec<usize> {
+        loop {
+            let before = self.backward(&order);
+            for node in order.clone() {
+                let mut rest = order.clone();
+                rest.retain(|other| *other != node);
+                let best = (0..=rest.len()).min_by_key(|place| {
+                    let mut tried = rest.clone();
+                    tried.insert(*place, node);
+                    self.backward(&tried)
+                });
+                let mut moved = rest;
+                moved.insert(best.unwrap_or(0), node);
+                if self.backward(&moved) < self.backward(&order) {
+                    order = moved;
+                }
+            }
+            if self.backward(&order) == before {
+                return order;
+            }
+        }
+    }
+
+    fn backward(&self, order: &[usize]) -> usize {
+        let mut seen = BTreeSet::new();
+        let mut backward = 0;
+        for node in order {
+            backward += self.arrows[*node].intersection(&seen).count();
+            seen.insert(*node);
+        }
+        backward
+    }
+
+    /// Returns the floor of each node when the given arrows are left out: 0 for one without
+    /// arrows, else one above the highest that it has an arrow to.
+    pub fn floors(&self, without: &BTreeSet<(usize, usize)>) -> Vec<usize> {
+        let mut floors = vec![0; self.arrows.len()];
+        // The longest path has fewer arrows than there are nodes.
+        for _ in 0..self.arrows.len() {
+            for (from, to) in self.arrows() {
+                if !without.contains(&(from, to)) {
+                    floors[from] = floors[from].max(floors[to] + 1);
+                }
+            }
+        }
+        floors
+    }
+}
