@@ -31,7 +31,7 @@ pub(crate) enum Choice {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct KernelList {
     kernel: Vec<Entry>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn wanted(names: &[String]) -> Result<Vec<Wanted>> {
 }
 
 fn parse(text: &str) -> Result<Vec<Wanted>> {
-    let file: File = toml::from_str(text).context("kernels.toml")?;
+    let file: KernelList = toml::from_str(text).context("kernels.toml")?;
     let mut names = BTreeSet::new();
     let mut kernels = Vec::new();
     for entry in file.kernel {

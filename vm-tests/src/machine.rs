@@ -84,11 +84,11 @@ pub(crate) fn require_qemu() -> Result<()> {
 pub(crate) struct Machine {
     child: Child,
     begin: Instant,
-    files: Files,
+    outputs: Outputs,
 }
 
-/// The files of a guest.
-struct Files {
+/// The files that QEMU writes for a guest.
+struct Outputs {
     console: PathBuf,
     report: PathBuf,
     messages: PathBuf,
@@ -98,12 +98,12 @@ impl Machine {
     /// Boots a guest.
     pub(crate) fn start(system: System<'_>, guest: &Guest) -> Result<Self> {
         let file = |kind: &str| system.folder.join(format!("{}.{kind}", guest.name));
-        let files = Files {
+        let outputs = Outputs {
             console: file("console.log"),
             report: file("report.jsonl"),
             messages: file("qemu.log"),
         };
-        for old in [&files.console, &files.report] {
+        for old in [&outputs.console, &outputs.report] {
             fs::write(old, "").with_context(|| format!("cannot write `{}`", old.display()))?;
         }
         let accelerator = system.accelerator;
@@ -127,9 +127,9 @@ impl Machine {
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-device", &port])
             .arg("-serial")
-            .arg(format!("file:{}", escaped(&files.console)))
+            .arg(format!("file:{}", escaped(&outputs.console)))
             .arg("-serial")
-            .arg(format!("file:{}", escaped(&files.report)))
+            .arg(format!("file:{}", escaped(&outputs.report)))
             .args(&guest.devices)
             .arg("-kernel")
             .arg(&system.kernel.image)
@@ -138,14 +138,14 @@ impl Machine {
             .args(["-append", &line])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&files.messages).context("cannot create the log of QEMU")?);
+            .stderr(File::create(&outputs.messages).context("cannot create the log of QEMU")?);
         let child = command
             .spawn()
             .context("cannot start `setpriv`, which starts QEMU; Debian has it in `util-linux`")?;
         Ok(Self {
             child,
             begin: Instant::now(),
-            files,
+            outputs,
         })
     }
 
@@ -169,7 +169,7 @@ impl Machine {
             end,
             fault: fault.map(|fault| self.explain(&fault)),
             seconds: self.begin.elapsed().as_secs_f64(),
-            console: self.files.console.clone(),
+            console: self.outputs.console.clone(),
         })
     }
 
@@ -193,7 +193,7 @@ impl Machine {
 
     /// What the guest has reported so far.
     fn events(&self) -> Result<Vec<Event>> {
-        let report = fs::read(&self.files.report).context("cannot read the report")?;
+        let report = fs::read(&self.outputs.report).context("cannot read the report")?;
         let report = String::from_utf8_lossy(&report);
         let lines = report.lines().map(str::trim_end);
         Ok(lines.filter_map(Event::from_line).collect())
@@ -208,9 +208,9 @@ impl Machine {
     /// Adds what the kernel or QEMU said of a fault.
     fn explain(&self, fault: &str) -> String {
         let read = |path| fs::read(path).unwrap_or_default();
-        let console = read(&self.files.console);
+        let console = read(&self.outputs.console);
         let console = String::from_utf8_lossy(&console);
-        let said = read(&self.files.messages);
+        let said = read(&self.outputs.messages);
         let said = String::from_utf8_lossy(&said);
         let telling = console
             .lines()

@@ -19,7 +19,7 @@ const COMMANDS: [&str; 1] = ["ip"];
 const TEST_COMMANDS: [&str; 1] = ["setpriv"];
 
 /// A file that a guest gets.
-pub(crate) struct File {
+pub(crate) struct GuestFile {
     /// Where it is in the guest.
     pub(crate) path: String,
     /// What it holds.
@@ -29,7 +29,7 @@ pub(crate) struct File {
 /// What goes into a guest.
 pub(crate) struct Products {
     /// The files, all of which can be run.
-    pub(crate) files: Vec<File>,
+    pub(crate) files: Vec<GuestFile>,
     /// Where the tests look for the `firewall` command.
     pub(crate) firewall_path: PathBuf,
 }
@@ -47,7 +47,7 @@ impl Products {
         };
         let firewall_path = find("firewall")?;
         let guest = find("vm-guest")?;
-        let mut files = Files::default();
+        let mut files = Payload::default();
         // Read before the tests are built, which may build the command once more, with what
         // features they need.
         files.program("/bin/firewall", &firewall_path)?;
@@ -63,7 +63,9 @@ impl Products {
         }
         let files = files.0.into_iter();
         Ok(Self {
-            files: files.map(|(path, bytes)| File { path, bytes }).collect(),
+            files: files
+                .map(|(path, bytes)| GuestFile { path, bytes })
+                .collect(),
             firewall_path,
         })
     }
@@ -71,9 +73,9 @@ impl Products {
 
 /// Files by their paths in the guest.
 #[derive(Default)]
-struct Files(BTreeMap<String, Vec<u8>>);
+struct Payload(BTreeMap<String, Vec<u8>>);
 
-impl Files {
+impl Payload {
     /// Adds a command of the host.
     fn command(&mut self, name: &str) -> Result<()> {
         self.program(&format!("/bin/{name}"), &find_command(name)?)
@@ -96,7 +98,7 @@ impl Files {
 }
 
 /// Adds the binaries of the tests, and the object files that they read.
-fn tests(firewall_path: &Path, profile: &str, files: &mut Files) -> Result<()> {
+fn tests(firewall_path: &Path, profile: &str, files: &mut Payload) -> Result<()> {
     let built = cargo(
         &["test", "--no-run"],
         profile,
