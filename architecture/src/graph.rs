@@ -163,3 +163,92 @@ impl Graph {
         floors
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 4;
+
+    /// All graphs of so many nodes.
+    fn graphs() -> impl Iterator<Item = Graph> {
+        let pairs: Vec<(usize, usize)> = (0..SIZE)
+            .flat_map(|from| (0..SIZE).map(move |to| (from, to)))
+            .filter(|(from, to)| from != to)
+            .collect();
+        (0..1_u32 << pairs.len()).map(move |chosen| {
+            let mut graph = Graph::new(SIZE);
+            for (bit, (from, to)) in pairs.iter().enumerate() {
+                if chosen >> bit & 1 == 1 {
+                    graph.add(*from, *to);
+                }
+            }
+            graph
+        })
+    }
+
+    fn orders() -> Vec<Vec<usize>> {
+        let mut orders = vec![Vec::new()];
+        for node in 0..SIZE {
+            orders = orders
+                .iter()
+                .flat_map(|order: &Vec<usize>| {
+                    (0..=order.len()).map(move |place| {
+                        let mut order = order.clone();
+                        order.insert(place, node);
+                        order
+                    })
+                })
+                .collect();
+        }
+        orders
+    }
+
+    /// The fewest arrows that lead back in any order.
+    fn fewest(graph: &Graph, orders: &[Vec<usize>]) -> usize {
+        let place = |order: &[usize], node| order.iter().position(|other| *other == node);
+        orders
+            .iter()
+            .map(|order| {
+                graph
+                    .arrows()
+                    .filter(|(from, to)| place(order, *from) > place(order, *to))
+                    .count()
+            })
+            .min()
+            .unwrap()
+    }
+
+    #[test]
+    fn without_the_upward_arrows_which_are_few_there_is_no_cycle() {
+        let orders = orders();
+        assert_eq!(orders.len(), 24);
+        for graph in graphs() {
+            let upward = graph.upward();
+            assert!(upward.len() <= fewest(&graph, &orders) + 1, "{graph:?}");
+            let floors = graph.floors(&upward);
+            for (from, to) in graph.arrows() {
+                assert!(upward.contains(&(from, to)) || floors[from] > floors[to]);
+            }
+            assert_eq!(graph.cycles().is_empty(), upward.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_cycle_is_all_that_reach_each_other() {
+        let mut graph = Graph::new(7);
+        for (from, to) in [
+            (0, 1),
+            (1, 0),
+            (1, 2),
+            (2, 3),
+            (3, 4),
+            (4, 2),
+            (3, 5),
+            (6, 0),
+        ] {
+            graph.add(from, to);
+        }
+        assert_eq!(graph.cycles(), [vec![2, 3, 4], vec![0, 1]]);
+    }
+}

@@ -32,6 +32,8 @@ pub struct Imports {
 pub struct File {
     /// Its path, relative to the root of the workspace.
     pub path: PathBuf,
+    /// The root file of the target that it belongs to.
+    pub root: PathBuf,
     /// The topmost folder or file of its target that it belongs to.
     pub room: String,
     /// The files of the same package that it imports from, by their index, with the names that it
@@ -68,6 +70,7 @@ impl Imports {
                 File {
                     room: room(&package.folder, &file.path),
                     path: file.path.clone(),
+                    root: scope.root_of(index).to_owned(),
                     imports: reader.imports,
                     outside: reader.outside,
                     types: reader.types,
@@ -80,18 +83,23 @@ impl Imports {
         })
     }
 
-    /// Returns the names of types that several files define, or one file several times, each with
-    /// its places.
+    /// Returns the names of types that are defined several times in one target, each with its
+    /// places.
     pub fn ambiguous_types(&self) -> BTreeMap<&str, Vec<String>> {
-        let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut found: BTreeMap<(&Path, &str), Vec<String>> = BTreeMap::new();
         for file in &self.files {
             for (name, line) in &file.types {
                 let place = format!("{}:{line}", file.path.display());
-                places.entry(name).or_default().push(place);
+                found.entry((&file.root, name)).or_default().push(place);
             }
         }
-        places.retain(|_, places| places.len() > 1);
-        places
+        let mut ambiguous: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ((_, name), places) in found {
+            if places.len() > 1 {
+                ambiguous.entry(name).or_default().extend(places);
+            }
+        }
+        ambiguous
     }
 
     /// Returns the rooms.
@@ -118,6 +126,11 @@ fn room(package: &Path, file: &Path) -> String {
         1
     };
     parts.into_iter().take(depth).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a file is in a part: a folder together with the file of the same name.
+pub(crate) fn is_in(file: &Path, part: &str) -> bool {
+    file.with_extension("") == Path::new(part) || file.starts_with(part)
 }
 
 struct FileReader<'a> {

@@ -9,5 +9,6 @@ pub mod graph;
 pub mod imports;
 pub mod package;
 pub mod report;
+pub mod rule;
 mod scope;
 mod syntax;

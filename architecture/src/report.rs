@@ -5,7 +5,10 @@ use std::{
     fmt::Write as _,
 };
 
-use crate::{graph::Graph, imports::Imports};
+use crate::{
+    graph::Graph,
+    imports::{Imports, is_in},
+};
 
 /// How many names of an import are shown.
 const NAMES: usize = 6;
@@ -149,4 +152,25 @@ impl<'a> Graphs<'a> {
             shown.join(", ")
         )
     }
+}
+
+/// Returns all that the files of a part name, a file or folder without its extension.
+pub fn names(imports: &Imports, part: &str) -> String {
+    let mut text = String::new();
+    for file in imports.files.iter().filter(|file| is_in(&file.path, part)) {
+        let _ = writeln!(text, "{}", file.path.display());
+        for (target, names) in &file.imports {
+            let names: Vec<&str> = names.keys().map(String::as_str).collect();
+            let target = imports.files[*target].path.display();
+            let _ = writeln!(text, "  {target}: {}", names.join(", "));
+        }
+        for path in file
+            .outside
+            .keys()
+            .filter(|path| path.contains("::") || path.ends_with('!'))
+        {
+            let _ = writeln!(text, "  {path}");
+        }
+    }
+    text
 }

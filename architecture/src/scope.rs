@@ -91,6 +91,12 @@ impl Scope {
         Ok(reader.scope)
     }
 
+    /// Returns the path of the root file of a file's target.
+    pub(crate) fn root_of(&self, file: FileIndex) -> &Path {
+        let root = self.modules[self.files[file].module].root;
+        &self.files[self.modules[root].file].path
+    }
+
     /// Returns the module of an inline declaration in another.
     pub(crate) fn inline(&self, module: ModuleIndex, name: &str) -> Option<ModuleIndex> {
         self.modules[module]
