@@ -3,18 +3,22 @@
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
-
 use rules::analysis::{self, Compare};
 
 use crate::{
-    bans::{self, MaxBans},
-    budget::Budget,
-    capture::{self, Form, Target},
-    check::{self, Show},
-    diff,
-    explain::{Packets, Question, Rules},
-    kernel::pins::Pins,
-    lock, logging,
+    bans::term,
+    candidate::budget::Budget,
+    commands::{
+        ban,
+        capture::{self, Form, Target},
+        check::{self, Show},
+        diff,
+        explain::{Packets, Question, Rules},
+    },
+    config::Config,
+    control::lock,
+    kernel::{max_bans::MaxBans, pins::Pins},
+    logging::lines,
 };
 
 /// A packet filter at the XDP hook, the first place where Linux sees a packet.
@@ -24,7 +28,7 @@ struct Arguments {
     #[command(flatten)]
     places: Places,
     #[command(flatten)]
-    log: logging::Options,
+    log: lines::Options,
     #[command(subcommand)]
     command: Subcommands,
 }
@@ -266,7 +270,7 @@ enum Subcommands {
             long = "for",
             value_name = "TIME",
             allow_hyphen_values = true,
-            value_parser = bans::term_text
+            value_parser = term::term_text
         )]
         term: Option<String>,
         /// Why, in at most 64 bytes; packets are counted by it
@@ -315,21 +319,6 @@ enum Subcommands {
     },
     /// Take everything out of the kernel, also when the daemon was killed
     Unload,
-}
-
-/// What every command needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    /// A path in a BPF file system.
-    pub(crate) bpffs: PathBuf,
-    /// The name of the instance.
-    pub(crate) instance: String,
-    /// The pins of the instance.
-    pub(crate) pins: Pins,
-    /// The control socket and the lock of the instance.
-    pub(crate) run: lock::Places,
-    /// What is logged, and how.
-    pub(crate) log: logging::Options,
 }
 
 /// A command.
@@ -395,9 +384,9 @@ pub(crate) enum Command {
     /// Explain what becomes of packets.
     Explain(Question),
     /// Ban.
-    Ban(bans::command::Ban),
+    Ban(ban::Ban),
     /// Take bans back.
-    Unban(bans::command::Unban),
+    Unban(ban::Unban),
     /// Show the bans.
     Bans {
         /// Whether as JSON.
@@ -516,7 +505,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
             term,
             reason,
             force,
-        } => Command::Ban(bans::command::Ban {
+        } => Command::Ban(ban::Ban {
             addresses,
             term,
             reason,
@@ -525,7 +514,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
         Subcommands::Unban {
             addresses,
             if_banned,
-        } => Command::Unban(bans::command::Unban {
+        } => Command::Unban(ban::Unban {
             addresses,
             if_banned,
         }),

@@ -11,21 +11,10 @@ use firewall_ebpf::bans::{
     REASON_LINES,
 };
 
+use crate::kernel::max_bans::{BANS_PER_LINE, FEWEST_LINES, filter_lines};
+
 /// The most bytes of a reason's text.
 pub(crate) const MAX_REASON: usize = LINE_WORDS as usize * 8;
-
-/// The most bans that a line of a filter is for: each word has four, with four of its bits each.
-const BANS_PER_LINE: u32 = 4 * LINE_WORDS;
-
-/// The lines of the smallest filter.
-const FEWEST_LINES: u32 = 8;
-
-/// The lines of a filter for so many bans, a power of two.
-pub(crate) fn filter_lines(bans: u32) -> u32 {
-    bans.div_ceil(BANS_PER_LINE)
-        .next_power_of_two()
-        .max(FEWEST_LINES)
-}
 
 /// The words of a board.
 #[derive(Clone, Copy)]
@@ -198,7 +187,7 @@ mod tests {
     use firewall_ebpf::bans::{Ban, FOREVER, Family, Table, find};
 
     use super::*;
-    use crate::bans::MaxBans;
+    use crate::kernel::max_bans::MaxBans;
 
     struct InMemory<'a> {
         board: Board<'a>,
@@ -251,7 +240,7 @@ mod tests {
     fn what_is_found_is_what_a_look_at_every_ban_finds() {
         let mut random = Random::new(11);
         for round in 0..400 {
-            let words = words(MaxBans(300));
+            let words = words(MaxBans::of_map(300));
             let board = Board::new(&words);
             board.begin(random.number());
             let mut bans = HashMap::new();
@@ -327,7 +316,7 @@ mod tests {
     fn a_full_filter_lets_few_pass_that_it_does_not_have() {
         const BANS: u32 = 1 << 17;
         let mut random = Random::new(5);
-        let words = words(MaxBans(BANS));
+        let words = words(MaxBans::of_map(BANS));
         let board = Board::new(&words);
         board.begin(random.number());
         let bans = HashMap::new();
@@ -353,7 +342,7 @@ mod tests {
 
     #[test]
     fn filters_take_turns_and_reasons_keep_their_texts() {
-        let words = words(MaxBans(1));
+        let words = words(MaxBans::of_map(1));
         let board = Board::new(&words);
         board.begin(1);
         let key = Key::new(Family::V6, 1, 2, 128);

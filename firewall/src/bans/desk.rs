@@ -12,17 +12,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    MaxBans,
-    prefix::Prefix,
-    register::{Banned, Register},
-    term::Term,
-};
 use crate::{
-    control::Answer,
-    error::Causes,
-    kernel::{bans::BanMapsError, pins::Pins},
-    text::grouped,
+    bans::{
+        prefix::Prefix,
+        register::{Banned, Register},
+        term::Term,
+    },
+    control::protocol::Answer,
+    kernel::{bans::BanMapsError, max_bans::MaxBans, pins::Pins},
+    text::{causes::Causes, format::grouped},
 };
 
 /// A ban that is asked for.

@@ -8,7 +8,7 @@ use std::{
 
 use nix::ifaddrs::getifaddrs;
 
-use super::{BansError, prefix::Prefix};
+use crate::bans::{error::BansError, prefix::Prefix};
 
 /// Addresses that are not to be banned, and what each is.
 pub(crate) struct Guard {

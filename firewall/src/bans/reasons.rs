@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use firewall_ebpf::bans::REASONS;
 
-use super::board::{Board, MAX_REASON};
+use crate::bans::board::{Board, MAX_REASON};
 
 /// The reasons by their texts. Number 0 is that of bans without one.
 pub(crate) struct Reasons {
@@ -99,11 +99,11 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::bans::MaxBans;
+    use crate::kernel::max_bans::MaxBans;
 
     #[test]
     fn numbers_are_given_again_once_no_ban_has_them() {
-        let words: Vec<AtomicU64> = (0..MaxBans(1).board_lines() * 8)
+        let words: Vec<AtomicU64> = (0..MaxBans::of_map(1).board_lines() * 8)
             .map(|_| AtomicU64::new(0))
             .collect();
         let board = Board::new(&words);

@@ -13,16 +13,16 @@ use std::{
 
 use firewall_ebpf::bans::{Ban, FOREVER, Key, Table, find};
 
-use super::{
-    board::{Board, Filter},
-    prefix::Prefix,
-    reasons::{Number, ReasonError, Reasons},
-    term::Term,
-};
 use crate::{
-    bans::MaxBans,
+    bans::{
+        board::{Board, Filter},
+        prefix::Prefix,
+        reasons::{Number, ReasonError, Reasons},
+        term::Term,
+    },
     kernel::{
         bans::{self, Added, BanCounters, BanMap, BanMapsError, BanReader, BoardMap},
+        max_bans::MaxBans,
         pins::Pins,
     },
 };

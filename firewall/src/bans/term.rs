@@ -73,3 +73,8 @@ mod tests {
         }
     }
 }
+
+/// Checks the text of a length of time.
+pub(crate) fn term_text(text: &str) -> Result<String, String> {
+    Term::parse(text).map(|_| text.to_owned())
+}

@@ -4,9 +4,9 @@
 //! A client that does not read what there is falls behind, and is told how many packets it has
 //! missed. Neither the daemon nor another client waits for it.
 
-use std::{collections::BTreeSet, fmt::Write as _, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{
@@ -19,10 +19,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Answer, Connection, PATIENCE, Service};
 use crate::{
-    events::{Names, Told},
-    text::counted,
+    control::{
+        connections::Connection,
+        protocol::{Answer, Chosen, Line, PATIENCE},
+        service::Service,
+    },
+    packet_log::Told,
 };
 
 /// The most captures at a time.
@@ -30,104 +33,6 @@ pub(super) const MAX_CAPTURES: usize = 16;
 
 /// How long a client may read nothing: it may have been stopped by whoever looks at its output.
 const STALLED: Duration = Duration::from_secs(60);
-
-/// How many rules a message names.
-const MOST_NAMED: usize = 20;
-
-/// Which rules are captured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Chosen {
-    /// Their names; none for all that log.
-    #[serde(default)]
-    pub(crate) rules: BTreeSet<String>,
-}
-
-/// A line of a capture, behind the answer that it begins with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Line {
-    /// A packet.
-    Packet(Told),
-    /// Packets that the client was too slow for.
-    Lost {
-        /// How many, of all rules that log.
-        lost: u64,
-    },
-    /// The daemon ends.
-    Ends(Answer),
-}
-
-impl Chosen {
-    /// The rules that are captured by this choice and log at present.
-    ///
-    /// # Errors
-    ///
-    /// What to tell of a rule that is not in force, or does not log.
-    fn among(&self, names: &Names) -> Result<Vec<String>, String> {
-        let logging = || {
-            names
-                .in_force()
-                .filter(|(_, logs)| *logs)
-                .map(|(name, _)| name)
-        };
-        let listed = || listed(&logging().collect::<Vec<_>>());
-        for wanted in &self.rules {
-            match names.logs(wanted) {
-                Some(true) => {}
-                Some(false) => {
-                    return Err(format!(
-                        "error: the rule `{wanted}` does not log\n\
-                         help: add `log = true` to the rule; {}",
-                        listed()
-                    ));
-                }
-                None => {
-                    let all = names.in_force().map(|(name, _)| name);
-                    let meant = rules::names::nearest(wanted, all);
-                    let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
-                    return Err(format!(
-                        "error: there is no rule `{wanted}` in force\nhelp: {}{}",
-                        listed(),
-                        meant.unwrap_or_default()
-                    ));
-                }
-            }
-        }
-        let chosen = logging().filter(|name| self.takes(name));
-        Ok(chosen.map(str::to_owned).collect())
-    }
-
-    /// Whether packets of a rule are captured.
-    fn takes(&self, rule: &str) -> bool {
-        self.rules.is_empty() || self.rules.contains(rule)
-    }
-}
-
-/// The rules that log, in words.
-fn listed(names: &[&str]) -> String {
-    if names.is_empty() {
-        return "no rule logs".to_owned();
-    }
-    let begin = if names.len() == 1 {
-        "the only rule that logs is"
-    } else {
-        "rules that log are"
-    };
-    format!("{begin} {}", names_in_words(names))
-}
-
-/// Names in a row, as many as a message takes.
-pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
-    let shown = names.iter().take(MOST_NAMED);
-    let shown: Vec<String> = shown.map(|name| format!("`{}`", name.as_ref())).collect();
-    let mut words = shown.join(", ");
-    if let Some(more) = names.len().checked_sub(MOST_NAMED + 1) {
-        // Writing to a text does not fail.
-        let _ = write!(words, " and {}", counted(more + 1, "other"));
-    }
-    words
-}
 
 /// Serves a capture until the client goes, the daemon ends, or the client reads nothing for too long.
 pub(super) async fn serve(
@@ -258,7 +163,8 @@ mod tests {
     };
 
     use super::*;
-    use crate::control::Request;
+    use crate::control::protocol::Request;
+    use crate::packet_log::Names;
 
     fn names(rules: &[(&str, bool)]) -> Names {
         Names::listing(rules)

@@ -2,15 +2,14 @@
 
 use rules::compiler::InterfaceIndex;
 
-use super::{Daemon, Means};
 use crate::{
-    candidate,
-    earlier::Again,
+    candidate::compile,
+    daemon::{Daemon, Means},
     error::Error,
-    judge::Judge,
+    filter::plan::Present,
+    generation::{classifier::Judge, pinned::Again},
     kernel::images::{Image, ImageError},
-    lockout::{self, Caller, InForce},
-    plan::Present,
+    lockout::{self, InForce, caller::Caller},
 };
 
 /// Who asks for rules, and how much they want them.
@@ -70,7 +69,7 @@ impl Daemon {
 }
 
 /// A compiled rule file as it is judged.
-pub(super) fn of_file(candidate: &candidate::Candidate) -> lockout::Candidate<'_> {
+pub(super) fn of_file(candidate: &compile::Candidate) -> lockout::Candidate<'_> {
     let rules = candidate.ruleset().rules.iter();
     lockout::Candidate {
         judge: candidate.judge(),

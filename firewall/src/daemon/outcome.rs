@@ -5,20 +5,27 @@ use std::{fmt, path::Path, time::Duration};
 use rules::diagnostics::Diagnostic;
 use serde::Serialize;
 
-use super::occasion::{Cause, Occasion};
 use crate::{
-    candidate::Candidate,
-    changes::{self, Changes},
-    deadline::Deadline,
-    earlier::Again,
-    error::{Causes, Error},
-    filter::Timing,
-    generation::Generation,
-    logging::Fields,
-    source::{self, RuleFile},
-    succession::{Succession, Terms},
-    text::{bytes, counted},
-    times::{Milliseconds, Times},
+    candidate::{
+        changes::{self, Changes},
+        compile::Candidate,
+    },
+    control::in_force::{Milliseconds, Times},
+    daemon::trigger::{Cause, Occasion},
+    error::Error,
+    filter::transaction::Timing,
+    generation::{
+        deadline::Deadline,
+        pinned::Again,
+        succession::{Succession, Terms},
+    },
+    kernel::generation::Generation,
+    logging::lines::Fields,
+    rule_file::load::{self, RuleFile},
+    text::{
+        causes::Causes,
+        format::{bytes, counted},
+    },
 };
 
 /// What came of bringing rules into force.
@@ -205,7 +212,7 @@ impl Failure<'_> {
             cause: Cause,
         }
         let diagnostics = self.error.diagnostics();
-        source::log(diagnostics);
+        load::log(diagnostics);
         let fields = Fields::of(&Failed {
             error: Causes(self.error).to_string(),
             help: self.error.help(),

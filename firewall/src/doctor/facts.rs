@@ -7,8 +7,8 @@ use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, L
 use rules::compiler::InterfaceIndex;
 
 use crate::{
-    generic_netlink::{self, XdpFeatures},
-    interfaces::{self, Attached, InterfaceError, ListError},
+    doctor::generic_netlink::{self, XdpFeatures},
+    interfaces::list::{self, Attached, InterfaceError, ListError},
     kernel::{
         ethtool::{Channels, Ethtool},
         info,
@@ -107,7 +107,7 @@ pub(crate) async fn gather_all(names: &[&str]) -> Result<Vec<Facts>, InterfaceEr
 async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
     let ethtool = Ethtool::new(name).ok();
     let index = InterfaceIndex(link.header.index);
-    let interface = interfaces::interface(link.clone());
+    let interface = list::interface(link.clone());
     let by_index = |index: u32| links.iter().find(|link| link.header.index == index);
     let upper = upper_of(link);
     let kind = kind(link);

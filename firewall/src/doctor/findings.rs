@@ -4,8 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::facts::{Facts, Peer, Program};
-use crate::{kernel::link::AttachMode, text::counted};
+use crate::{
+    doctor::facts::{Facts, Peer, Program},
+    kernel::link::AttachMode,
+    text::format::counted,
+};
 
 /// Something that is to be known about an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -508,7 +511,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{generic_netlink::XdpFeatures, interfaces::Attached, kernel::ethtool::Channels};
+    use crate::{
+        doctor::generic_netlink::XdpFeatures, interfaces::list::Attached, kernel::ethtool::Channels,
+    };
 
     /// A card that is well.
     fn card() -> Facts {

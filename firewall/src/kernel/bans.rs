@@ -15,14 +15,15 @@ use firewall_ebpf::{
     bans::{Ban, Key, LINE_WORDS, Line, REASONS},
 };
 
-use super::{
+use crate::kernel::{
+    clock,
     counters::Count,
+    max_bans::MaxBans,
     memory::Words,
     pins::{PinError, Pins, Shared},
     shared::{self, MakeError, OpenError, Spec},
     syscall,
 };
-use crate::{bans::MaxBans, clock};
 
 /// Why the maps of the bans could not be made or used.
 #[derive(Debug, thiserror::Error)]

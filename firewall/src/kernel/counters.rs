@@ -14,7 +14,7 @@ use aya::{
 };
 use firewall_ebpf::abi::{BLOCK, Counter, CounterBlock};
 
-use crate::slots::{Capacity, Slot};
+use crate::kernel::slot::{Capacity, Slot};
 
 /// A count of packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

@@ -9,11 +9,11 @@ use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use firewall_ebpf::events::{Event, RING_BYTES, SNAP_LEN, WATCHES, Watch};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{
+use crate::kernel::{
     pins::{Pins, Shared},
     shared::{self, MakeError, OpenError, Spec},
+    slot::Slot,
 };
-use crate::slots::Slot;
 
 /// Why the maps of events could not be made or used.
 #[derive(Debug, thiserror::Error)]

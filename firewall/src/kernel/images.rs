@@ -12,12 +12,12 @@ use aya::maps::{ArrayOfMaps, Map, MapData, MapError};
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use firewall_ebpf::image::{Header, MAGIC, Memory as _};
 
-use super::{
+use crate::kernel::{
+    image_size::ImageSize,
     info, memory,
     pins::{self, PinError},
     syscall,
 };
-use crate::image_size::ImageSize;
 
 /// The index of the image in force.
 const IN_FORCE: u32 = 0;

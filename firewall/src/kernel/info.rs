@@ -14,7 +14,7 @@ use aya::{
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
-use super::syscall;
+use crate::kernel::syscall;
 
 /// Why the kernel's answer could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use std::{
 
 use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 
-pub(crate) use super::syscall::XdpLinkInfo;
-use super::{
+pub(crate) use crate::kernel::syscall::XdpLinkInfo;
+use crate::kernel::{
     pins::{self, PinError},
     program::takes_frags,
     syscall,

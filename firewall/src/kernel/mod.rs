@@ -5,19 +5,24 @@
 //! line: names and numbers are handed to it.
 
 pub(crate) mod bans;
+pub(crate) mod clock;
 pub(crate) mod counters;
 pub(crate) mod ethtool;
 pub(crate) mod events;
+pub(crate) mod generation;
 pub(crate) mod host;
+pub(crate) mod image_size;
 pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod link;
 pub(crate) mod logs;
-mod memory;
+pub(crate) mod max_bans;
+pub(crate) mod memory;
 pub(crate) mod note;
 pub(crate) mod pins;
 pub(crate) mod program;
 pub(crate) mod shared;
-mod syscall;
+pub(crate) mod slot;
+pub(crate) mod syscall;
 pub(crate) mod trial;
 pub(crate) mod verifier;

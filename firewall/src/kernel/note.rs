@@ -6,7 +6,7 @@ use std::{os::fd::AsFd as _, path::Path};
 use aya::maps::{MapData, MapError};
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 
-use super::{
+use crate::kernel::{
     images::ImageError,
     memory,
     pins::{self, PinError},

@@ -33,8 +33,7 @@ use std::{
 
 use firewall_ebpf::abi;
 
-use super::syscall;
-use crate::generation::Generation;
+use crate::kernel::{generation::Generation, syscall};
 
 /// The folder of all instances.
 const HOUSE: &str = "firewall";

@@ -14,13 +14,14 @@ use aya::{
 };
 use firewall_ebpf::abi;
 
-use super::{
+use crate::kernel::{
     counters::Counters,
+    image_size::ImageSize,
     logs::{self, Logs},
     pins::{self, PinError, Pins, Shared},
+    slot::Capacity,
     verifier::Tail,
 };
-use crate::{image_size::ImageSize, slots::Capacity};
 
 /// The object file that was built with this crate.
 static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall-xdp"));

@@ -5,7 +5,7 @@ use std::{os::fd::AsFd as _, path::PathBuf};
 use aya::maps::{MapData, MapError};
 use aya_obj::generated::bpf_map_type;
 
-use super::pins::{self, PinError, Pins, Shared};
+use crate::kernel::pins::{self, PinError, Pins, Shared};
 
 /// Why a map could not be made.
 #[derive(Debug, thiserror::Error)]

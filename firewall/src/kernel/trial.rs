@@ -10,15 +10,13 @@ use aya::{
 use firewall_ebpf::abi;
 use rules::{compiler::InterfaceIndex, evaluator::Action};
 
-use super::{
+use crate::kernel::{
     counters::{Counters, CountersError},
+    image_size::ImageSize,
     images::{Image, ImageError, Images},
     pins::{self, PinError},
     program::{self, LoadError, Object, Setting},
-};
-use crate::{
-    image_size::ImageSize,
-    slots::{Capacity, Slot},
+    slot::{Capacity, Slot},
 };
 
 /// The fewest and the most bytes of a frame that every kernel hands to a program: an Ethernet

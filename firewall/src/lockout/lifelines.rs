@@ -7,12 +7,14 @@ use std::{
 
 use rules::{compiler::InterfaceIndex, hexadecimal, notation};
 
-use super::{
-    leases,
-    sessions::Session,
-    surroundings::{Address, Hop, Surroundings},
+use crate::{
+    interfaces::list::Interface,
+    lockout::{
+        leases,
+        sessions::Session,
+        surroundings::{Address, Hop, Surroundings},
+    },
 };
-use crate::interfaces::Interface;
 
 /// How many interfaces may be stacked: VLANs on a bridge of bonds.
 const DEPTH: usize = 8;
@@ -276,8 +278,8 @@ fn mac(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::surroundings::Link;
     use super::*;
+    use crate::lockout::surroundings::Link;
 
     fn link(name: &str) -> Link {
         Link {

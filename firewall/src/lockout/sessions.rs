@@ -11,7 +11,7 @@ use procfs::{
     process::{FDTarget, Process},
 };
 
-use super::{caller::Caller, surroundings::Surroundings};
+use crate::lockout::{caller::Caller, surroundings::Surroundings};
 
 /// The port of SSH (RFC 4250 section 3.1).
 const SSH: u16 = 22;

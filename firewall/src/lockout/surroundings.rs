@@ -14,7 +14,7 @@ use netlink_packet_route::{
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-use crate::interfaces::ListError;
+use crate::interfaces::list::ListError;
 
 /// The network around.
 pub(super) struct Surroundings {

@@ -1,0 +1,458 @@
+//! What differs between two rule sets, for the log.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Add,
+    sync::Arc,
+};
+
+use rules::{
+    ranges::{RangeSet, Value},
+    ruleset::{AddressSet, Rule, Ruleset},
+};
+use serde::{Serialize, Serializer};
+
+use crate::text::format::grouped;
+
+/// How many names of each kind are told.
+const SHOWN: usize = 5;
+
+/// The rules that were there before: their names in order, and what they said as far as known.
+pub(crate) struct Before<'a> {
+    /// The names.
+    pub(crate) names: Vec<&'a str>,
+    /// The rule set, when this process put it in force.
+    pub(crate) ruleset: Option<&'a Ruleset>,
+}
+
+/// What differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    added: Vec<String>,
+    removed: Vec<String>,
+    reordered: bool,
+    /// What only the rule sets tell.
+    known: Option<Known>,
+}
+
+/// What differs in rules that both rule sets have, and in what is around them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// The rules that say something else, each with the addresses that came and went.
+    changed: Vec<(String, Moved)>,
+    /// The same of all rules together, of those that share a set once.
+    moved: Moved,
+    settings: bool,
+}
+
+/// How many addresses rules have gained and lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Moved {
+    more: u128,
+    fewer: u128,
+}
+
+/// Changes as the fields of an event. What is not known, or was never there, is left out.
+#[derive(Serialize)]
+pub(crate) struct Fields<'a> {
+    rules_added: &'a [String],
+    rules_added_left_out: usize,
+    rules_removed: &'a [String],
+    rules_removed_left_out: usize,
+    order_changed: bool,
+    #[serde(flatten)]
+    known: Option<KnownFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct KnownFields<'a> {
+    rules_changed: Vec<&'a str>,
+    rules_changed_left_out: usize,
+    #[serde(serialize_with = "as_number")]
+    addresses_added: u128,
+    #[serde(serialize_with = "as_number")]
+    addresses_removed: u128,
+    settings_changed: bool,
+}
+
+impl Changes {
+    /// The changes from `before` to `after`.
+    pub(crate) fn between(before: &Before<'_>, after: &Ruleset) -> Self {
+        let names: Vec<&str> = after.rules.iter().map(|rule| rule.name.as_str()).collect();
+        Self {
+            known: before.ruleset.map(|before| Known::between(before, after)),
+            ..Self::of_names(&before.names, &names)
+        }
+    }
+
+    /// The changes between rules of which nothing but the names is known.
+    pub(crate) fn of_names<N: AsRef<str>>(before: &[N], after: &[N]) -> Self {
+        let names = |names: &[N]| -> BTreeSet<String> {
+            names.iter().map(|name| name.as_ref().to_owned()).collect()
+        };
+        let (old, new) = (names(before), names(after));
+        let part = |names: &[N], others: &BTreeSet<String>, among: bool| -> Vec<String> {
+            let names = names.iter().map(AsRef::as_ref);
+            names
+                .filter(|name| others.contains(*name) == among)
+                .map(str::to_owned)
+                .collect()
+        };
+        Self {
+            added: part(after, &old, false),
+            removed: part(before, &new, false),
+            reordered: part(before, &new, true) != part(after, &old, true),
+            ..Self::default()
+        }
+    }
+}
+
+impl Changes {
+    /// What an event has of them.
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        let (added, added_left_out) = shown(&self.added);
+        let (removed, removed_left_out) = shown(&self.removed);
+        Fields {
+            rules_added: added,
+            rules_added_left_out: added_left_out,
+            rules_removed: removed,
+            rules_removed_left_out: removed_left_out,
+            order_changed: self.reordered,
+            known: self.known.as_ref().map(|known| {
+                let (changed, left_out) = shown(&known.changed);
+                KnownFields {
+                    rules_changed: changed.iter().map(|(name, _)| name.as_str()).collect(),
+                    rules_changed_left_out: left_out,
+                    addresses_added: known.moved.more,
+                    addresses_removed: known.moved.fewer,
+                    settings_changed: known.settings,
+                }
+            }),
+        }
+    }
+}
+
+impl Known {
+    fn between(before: &Ruleset, after: &Ruleset) -> Self {
+        let old = before.rules.iter();
+        let old: BTreeMap<&str, &Rule> = old.map(|rule| (rule.name.as_str(), rule)).collect();
+        let mut sets = BTreeMap::new();
+        let mut changed = Vec::new();
+        for rule in &after.rules {
+            let Some(old) = old.get(rule.name.as_str()) else {
+                continue;
+            };
+            if old.verdict == rule.verdict && old.matches == rule.matches && old.log == rule.log {
+                continue;
+            }
+            let sides = [
+                (&old.matches.src, &rule.matches.src),
+                (&old.matches.dst, &rule.matches.dst),
+            ];
+            let moved = sides.into_iter().filter_map(|(old, new)| {
+                let (old, new) = (old.as_ref()?, new.as_ref()?);
+                // A big set that many rules share is compared once.
+                let key = [old, new].map(|set| Arc::as_ptr(set) as usize);
+                Some(*sets.entry(key).or_insert_with(|| Moved::between(old, new)))
+            });
+            changed.push((rule.name.clone(), moved.fold(Moved::default(), Moved::add)));
+        }
+        Self {
+            changed,
+            moved: sets.into_values().fold(Moved::default(), Moved::add),
+            settings: before.settings != after.settings,
+        }
+    }
+}
+
+impl Moved {
+    fn between(old: &AddressSet, new: &AddressSet) -> Self {
+        Self::of_family(&old.v4, &new.v4) + Self::of_family(&old.v6, &new.v6)
+    }
+
+    fn of_family<A: Value + Into<u128>>(old: &RangeSet<A>, new: &RangeSet<A>) -> Self {
+        let both = common(old, new);
+        Self {
+            more: len(new).wrapping_sub(both),
+            fewer: len(old).wrapping_sub(both),
+        }
+    }
+}
+
+impl Add for Moved {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            more: self.more.saturating_add(other.more),
+            fewer: self.fewer.saturating_add(other.fewer),
+        }
+    }
+}
+
+/// How many values a set has, modulo 2^128, which is how many there are at most.
+fn len<A: Value + Into<u128>>(set: &RangeSet<A>) -> u128 {
+    let ranges = set.ranges().iter();
+    ranges.fold(0, |sum: u128, &(first, last)| {
+        sum.wrapping_add(extent(first, last))
+    })
+}
+
+/// How many values both sets have, modulo 2^128.
+fn common<A: Value + Into<u128>>(one: &RangeSet<A>, two: &RangeSet<A>) -> u128 {
+    let (mut left, mut right) = (one.ranges().iter(), two.ranges().iter());
+    let (mut one, mut two) = (left.next(), right.next());
+    let mut sum: u128 = 0;
+    while let (Some(&(a, b)), Some(&(c, d))) = (one, two) {
+        let (first, last) = (a.max(c), b.min(d));
+        if first <= last {
+            sum = sum.wrapping_add(extent(first, last));
+        }
+        if b < d {
+            one = left.next();
+        } else {
+            two = right.next();
+        }
+    }
+    sum
+}
+
+fn extent<A: Into<u128>>(first: A, last: A) -> u128 {
+    last.into().wrapping_sub(first.into()).wrapping_add(1)
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |name: &String| format!("`{name}`");
+        let changed = self.known.as_ref().map(|known| &*known.changed);
+        let mut parts = Vec::new();
+        parts.extend(listed("added", &self.added, quoted));
+        parts.extend(listed("removed", &self.removed, quoted));
+        parts.extend(listed(
+            "changed",
+            changed.unwrap_or_default(),
+            |(name, moved)| format!("`{name}`{moved}"),
+        ));
+        if self.reordered {
+            parts.push("order changed".into());
+        }
+        if self.known.as_ref().is_some_and(|known| known.settings) {
+            parts.push("settings changed".into());
+        }
+        if parts.is_empty() {
+            parts.push("no rule changed".into());
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = |number: u128| match number {
+            1 => "1 address".to_owned(),
+            number => format!("{} addresses", in_words(number)),
+        };
+        match (self.more, self.fewer) {
+            (0, 0) => Ok(()),
+            (more, 0) => write!(f, " ({} more)", addresses(more)),
+            (0, fewer) => write!(f, " ({} fewer)", addresses(fewer)),
+            (more, fewer) => {
+                write!(f, " ({} more, {} fewer)", addresses(more), in_words(fewer))
+            }
+        }
+    }
+}
+
+/// A number of addresses; of very many, as prefixes of IPv6 have them, about how many.
+fn in_words(number: u128) -> String {
+    match u64::try_from(number) {
+        Ok(number) if number < 1 << 48 => grouped(number),
+        Ok(_) | Err(_) if number.is_power_of_two() => format!("2^{}", number.ilog2()),
+        Ok(_) | Err(_) => format!("some 2^{}", number.ilog2()),
+    }
+}
+
+/// A number as JSON has it, which above 2^64 is about that.
+fn as_number<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    match u64::try_from(*number) {
+        Ok(number) => serializer.serialize_u64(number),
+        Err(_) => serializer.serialize_f64(*number as f64),
+    }
+}
+
+/// What is told of a list, and how many are left out.
+fn shown<T>(all: &[T]) -> (&[T], usize) {
+    let (shown, left_out) = all.split_at(all.len().min(SHOWN));
+    (shown, left_out.len())
+}
+
+fn listed<T>(what: &str, all: &[T], in_words: impl Fn(&T) -> String) -> Option<String> {
+    if all.is_empty() {
+        return None;
+    }
+    let (shown, left_out) = shown(all);
+    let shown: Vec<String> = shown.iter().map(in_words).collect();
+    let more = match left_out {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!("{what} {}{more}", shown.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use rules::ruleset::{Family, Matches, Mode, Parser, Place, Policy, Settings, Verdict};
+    use serde_json::json;
+
+    use super::*;
+
+    fn ruleset(rules: &[(&str, Verdict, Option<Family>)]) -> Ruleset {
+        let rules = rules.iter().map(|&(name, verdict, family)| Rule {
+            name: name.into(),
+            verdict,
+            matches: Matches {
+                family,
+                ..Matches::default()
+            },
+            log: None,
+            place: Place {
+                line: NonZeroU32::MIN,
+                column: NonZeroU32::MIN,
+            },
+        });
+        Ruleset {
+            settings: Settings {
+                interfaces: Vec::new(),
+                mode: Mode::Native,
+                policy: Policy::Pass,
+                parser: Parser::with_policy(Policy::Pass),
+            },
+            rules: rules.collect(),
+        }
+    }
+
+    fn changes(before: &Ruleset, after: &Ruleset) -> String {
+        let before = Before {
+            names: before.rules.iter().map(|rule| rule.name.as_str()).collect(),
+            ruleset: Some(before),
+        };
+        Changes::between(&before, after).to_string()
+    }
+
+    #[test]
+    fn every_kind_of_change_is_told() {
+        let before = ruleset(&[
+            ("a", Verdict::Pass, None),
+            ("b", Verdict::Pass, None),
+            ("c", Verdict::Drop, None),
+            ("d", Verdict::Drop, None),
+        ]);
+        let mut after = ruleset(&[
+            ("new", Verdict::Drop, None),
+            ("c", Verdict::Drop, None),
+            ("b", Verdict::Pass, Some(Family::Ipv6)),
+            ("a", Verdict::Drop, None),
+        ]);
+        after.settings.policy = Policy::Drop;
+        assert_eq!(
+            changes(&before, &after),
+            "added `new`; removed `d`; changed `b`, `a`; order changed; settings changed"
+        );
+        assert_eq!(changes(&before, &before), "no rule changed");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        let rules: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), Verdict::Pass, None))
+            .collect();
+        assert_eq!(
+            changes(&ruleset(&[]), &ruleset(&rules)),
+            "added `0`, `1`, `2`, `3`, `4` and 2 more"
+        );
+        let fields = Changes::of_names(&[], &names);
+        let fields = serde_json::to_value(fields.fields()).unwrap();
+        let expected = json!({
+            "rules_added": ["0", "1", "2", "3", "4"],
+            "rules_added_left_out": 2,
+            "rules_removed": [],
+            "rules_removed_left_out": 0,
+            "order_changed": false,
+        });
+        assert_eq!(fields, expected);
+    }
+
+    /// A rule set of one rule, with this set of sources.
+    fn of_sources(v4: &[(u32, u32)], v6: &[(u128, u128)]) -> Ruleset {
+        let mut ruleset = ruleset(&[("list", Verdict::Drop, None)]);
+        ruleset.rules[0].matches.src = Some(Arc::new(AddressSet {
+            v4: RangeSet::from_ranges(v4.to_vec()),
+            v6: RangeSet::from_ranges(v6.to_vec()),
+        }));
+        ruleset
+    }
+
+    #[test]
+    fn addresses_that_came_and_went_are_counted() {
+        let before = of_sources(&[(1, 1), (5, 9), (20, 29)], &[(7, 7)]);
+        for (v4, v6, told) in [
+            (
+                &[(1, 1), (5, 9), (20, 30)][..],
+                &[(7, 7)][..],
+                " (1 address more)",
+            ),
+            (&[(1, 1), (20, 29)], &[(7, 7)], " (5 addresses fewer)"),
+            (
+                &[(0, 7), (25, 40)],
+                &[(7, 7)],
+                " (15 addresses more, 7 fewer)",
+            ),
+            (
+                &[(1, 1), (5, 9), (20, 29)],
+                &[(7, 7), (1 << 80, (2 << 80) - 1)],
+                " (2^80 addresses more)",
+            ),
+            (
+                &[(1, 1), (5, 9), (20, 29)],
+                &[(0, u128::MAX)],
+                " (some 2^127 addresses more)",
+            ),
+        ] {
+            let after = of_sources(v4, v6);
+            assert_eq!(changes(&before, &after), format!("changed `list`{told}"));
+        }
+        let mut open = before.clone();
+        open.rules[0].matches.src = None;
+        assert_eq!(changes(&before, &open), "changed `list`");
+    }
+
+    #[test]
+    fn a_set_that_rules_share_is_counted_once() {
+        let twice = |sources: &[(u32, u32)]| {
+            let mut ruleset = of_sources(sources, &[]);
+            let mut other = ruleset.rules[0].clone();
+            other.name = "other".into();
+            ruleset.rules.push(other);
+            ruleset
+        };
+        let (before, after) = (twice(&[(1, 1)]), twice(&[(1, 1), (3, 4)]));
+        assert_eq!(
+            changes(&before, &after),
+            "changed `list` (2 addresses more), `other` (2 addresses more)"
+        );
+        let before = Before {
+            names: vec!["list", "other"],
+            ruleset: Some(&before),
+        };
+        let changes = Changes::between(&before, &after);
+        let fields = serde_json::to_value(changes.fields()).unwrap();
+        assert_eq!(fields["rules_changed"], json!(["list", "other"]));
+        assert_eq!(fields["addresses_added"], 2);
+        assert_eq!(fields["addresses_removed"], 0);
+    }
+}

@@ -1,0 +1,216 @@
+//! A compiled rule set that is not in force yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::abi::MAX_IMAGE_SIZE;
+use rules::{
+    compiler::{CompileError, Compiled, Image, InterfaceIndex, Stage, Target},
+    rule_test::RuleTest,
+    ruleset::Ruleset,
+};
+
+use crate::{
+    candidate::budget::Budget,
+    generation::{
+        classifier::{Judge, NOWHERE},
+        loadable::Ready,
+        metadata::{Metadata, MetadataError},
+        slots::{self, Assignment, TooManyRules},
+    },
+    interfaces::list::Interface,
+    kernel::{generation::Generation, image_size::ImageSize, slot::Slot},
+    logging::progress::Progress,
+    rule_file::load::RuleFile,
+};
+
+/// A compiled rule set.
+pub(crate) struct Candidate {
+    /// What its image tells of itself.
+    pub(crate) metadata: Metadata,
+    /// Where its rules are counted.
+    pub(crate) assignment: Assignment,
+    /// What it was compiled from and to.
+    pub(crate) compiled: Arc<Compiled>,
+    /// The smallest length of a map that holds the image.
+    pub(crate) size: ImageSize,
+    /// The interfaces that it was compiled for.
+    pub(crate) interfaces: Vec<(InterfaceIndex, String)>,
+    /// What its file demands of it.
+    pub(crate) tests: Arc<[RuleTest]>,
+    /// How long it was compiled.
+    pub(crate) compile: Duration,
+}
+
+impl Candidate {
+    /// What it was compiled from.
+    pub(crate) fn ruleset(&self) -> &Arc<Ruleset> {
+        self.compiled.ruleset()
+    }
+
+    /// What the kernel is given.
+    pub(crate) fn ready(&self) -> Ready<'_> {
+        Ready {
+            metadata: &self.metadata,
+            assignment: &self.assignment,
+            image: self.image().bytes(),
+            size: self.size,
+        }
+    }
+
+    /// Its image.
+    pub(crate) fn image(&self) -> &Image {
+        self.compiled.image()
+    }
+
+    /// The candidate as the judge of frames.
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge::new(self.image().bytes(), self.assignment.slots.iter().copied())
+    }
+
+    /// The number of the interface called `name`, or of none.
+    pub(crate) fn interface(&self, name: Option<&str>) -> InterfaceIndex {
+        let mut known = self.interfaces.iter();
+        known
+            .find(|(_, known)| Some(known.as_str()) == name)
+            .map_or(NOWHERE, |(index, _)| *index)
+    }
+
+    /// Whether the image was made from the one before.
+    pub(crate) fn is_incremental(&self) -> bool {
+        self.compiled.updates() > 0
+    }
+}
+
+/// Why a rule set has no image.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CandidateError {
+    /// It cannot be compiled.
+    #[error("the rules cannot be compiled")]
+    Compile(#[from] CompileError),
+    /// It has more rules than there are counters.
+    #[error("the rules cannot be compiled")]
+    Slots(#[from] TooManyRules),
+    /// Its metadata cannot be written.
+    #[error("the rules cannot be compiled")]
+    Metadata(#[from] MetadataError),
+}
+
+impl CandidateError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Compile(CompileError::TooLarge { allowed, .. })
+                if *allowed < MAX_IMAGE_SIZE as usize =>
+            {
+                Some("`--max-memory` allows more, or fewer addresses need less".into())
+            }
+            Self::Compile(CompileError::TooLarge { .. }) => {
+                Some("fewer addresses, or ranges in place of single ones, need less".into())
+            }
+            Self::Compile(
+                CompileError::TooMuchWork { .. }
+                | CompileError::TooManyRules { .. }
+                | CompileError::TooManyCombinations { .. },
+            )
+            | Self::Slots(_) => {
+                Some("fewer rules, or fewer that differ in many fields at once, need less".into())
+            }
+            Self::Metadata(_) => None,
+        }
+    }
+}
+
+/// What a rule file is compiled to follow.
+#[derive(Clone, Default)]
+pub(crate) struct Predecessor {
+    /// The slots of the rules in force.
+    pub(crate) slots: BTreeMap<String, Slot>,
+    /// The slots of rules that may come back.
+    pub(crate) held: BTreeSet<Slot>,
+    /// What the rules in force were compiled to, when this process did it.
+    pub(crate) compiled: Option<Arc<Compiled>>,
+}
+
+/// Compiles a rule file as this generation for packets that arrive on `interfaces`; no image map may be larger than
+/// `budget`.
+pub(crate) fn compile(
+    file: &RuleFile,
+    interfaces: &[Interface],
+    generation: Generation,
+    before: &Predecessor,
+    budget: Budget,
+    progress: &Progress,
+) -> Result<Candidate, CandidateError> {
+    let begin = Instant::now();
+    let ruleset = Arc::clone(&file.ruleset);
+    let names = ruleset.rules.iter().map(|rule| rule.name.as_str());
+    let assignment = slots::assign(names, &before.slots, &before.held)?;
+    let metadata = Metadata::new(
+        generation,
+        &file.path,
+        &file.sha256,
+        &ruleset,
+        &assignment.slots,
+    );
+    let names: Vec<(InterfaceIndex, String)> = interfaces
+        .iter()
+        .map(|interface| (interface.index, interface.name.clone()))
+        .collect();
+    let numbers: Vec<u32> = assignment.slots.iter().map(|slot| slot.number()).collect();
+    let max_bytes = budget.largest_map().bytes() as usize;
+    let metadata_bytes = metadata.to_bytes()?;
+    let target = Target {
+        interfaces: &names,
+        slots: &numbers,
+        metadata: &metadata_bytes,
+        max_bytes,
+    };
+    let updated = before.compiled.as_deref();
+    let updated = updated.and_then(|before| update(before, &ruleset, &target));
+    let compiled = match updated {
+        Some(updated) => updated,
+        None => {
+            let progress = progress.clone();
+            Compiled::new(ruleset, &target, move |stage| progress.at_stage(stage))?
+        }
+    };
+    let length = compiled.image().bytes().len();
+    let size = ImageSize::for_length(length).ok_or(CompileError::TooLarge {
+        needed: length,
+        allowed: max_bytes,
+        stage: Stage::Frame,
+        names: String::new(),
+    })?;
+    Ok(Candidate {
+        metadata,
+        assignment,
+        compiled: Arc::new(compiled),
+        size,
+        interfaces: names,
+        tests: Arc::clone(&file.tests),
+        compile: begin.elapsed(),
+    })
+}
+
+/// The rule set compiled from the one before, when that can be and the image still fits its map.
+fn update(before: &Compiled, ruleset: &Arc<Ruleset>, target: &Target<'_>) -> Option<Compiled> {
+    let size = ImageSize::for_length(before.image().bytes().len())?;
+    let target = Target {
+        max_bytes: size.bytes() as usize,
+        ..*target
+    };
+    before
+        .update(Arc::clone(ruleset), &target)
+        .inspect_err(|obstacle| {
+            tracing::debug!(
+                event = "compiling_as_a_whole",
+                %obstacle,
+                "compiling as a whole: {obstacle}"
+            );
+        })
+        .ok()
+}

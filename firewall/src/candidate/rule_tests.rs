@@ -1,0 +1,263 @@
+//! The tests of a rule file: run on a compiled rule set before it is brought into force, in user
+//! space and, where there are privileges, on the program in the kernel.
+//!
+//! This module owns what must agree. It brings nothing into force.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
+
+use rules::{
+    compiler::InterfaceIndex,
+    diagnostics::Diagnostic,
+    rule_test::{RuleTest, TestPacket, word},
+    walker::{Decided, Walk},
+};
+
+use crate::{
+    candidate::compile::Candidate,
+    filter::undo::Undo,
+    generation::classifier::{Judge, NOWHERE},
+    interfaces::list::Interface,
+    kernel::{
+        pins::{self, Object as Pinned, Pins},
+        program::Object,
+        slot::Slot,
+        trial::{LOOPBACK, Run, Trial, TrialError},
+    },
+    text::format::counted,
+};
+
+/// Interfaces that tests name and that are not there have numbers from here on; no interface of
+/// the kernel has (`int ifindex`, `include/linux/netdevice.h`).
+const FIRST_ABSENT: u32 = 1 << 31;
+
+/// Why a rule set is not brought into force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TestsError {
+    /// Tests fail.
+    #[error("`{}` has {}", path.display(), in_words(*failed, *tests))]
+    Failed {
+        /// The rule file.
+        path: PathBuf,
+        /// How many tests fail.
+        failed: usize,
+        /// How many there are.
+        tests: usize,
+        /// Each packet that has another outcome than expected.
+        failures: Vec<Diagnostic>,
+    },
+    /// The program cannot be tried.
+    #[error("the tests of the rule file cannot be run in the kernel")]
+    Trial(#[from] TrialError),
+    /// The program and its copy in user space say different things.
+    #[error(
+        "the program in the kernel and its copy in user space disagree over the test `{test}`, \
+         {packet}: {kernel} in the kernel, {walk:?} in user space: this is a defect of this software"
+    )]
+    Disagreement {
+        /// The name of the test.
+        test: String,
+        /// The packet.
+        packet: String,
+        /// What the program in the kernel did.
+        kernel: String,
+        /// What the walker said.
+        walk: Box<Walk>,
+    },
+}
+
+impl TestsError {
+    /// The diagnostics.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Failed { failures, .. } => failures,
+            Self::Trial(_) | Self::Disagreement { .. } => &[],
+        }
+    }
+
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Failed { .. } => None,
+            Self::Trial(error) => error.help(),
+            Self::Disagreement { .. } => {
+                Some("nothing was changed; report it with the rule file".into())
+            }
+        }
+    }
+}
+
+/// How many tests fail, in words.
+fn in_words(failed: usize, tests: usize) -> String {
+    format!("{failed} failed of {}", counted(tests, "test"))
+}
+
+/// `interfaces`, and those of `named` that are not among them, under numbers that no interface
+/// has: rules about them are compiled and can be tested where they are not.
+pub(crate) fn with_absent<'n>(
+    mut interfaces: Vec<Interface>,
+    named: impl IntoIterator<Item = &'n str>,
+) -> Vec<Interface> {
+    let mut known: HashSet<String> = interfaces
+        .iter()
+        .map(|interface| interface.name.clone())
+        .collect();
+    let mut numbers = FIRST_ABSENT..;
+    for name in named {
+        if known.insert(name.to_owned())
+            && let Some(number) = numbers.next()
+        {
+            interfaces.push(Interface::absent(InterfaceIndex(number), name));
+        }
+    }
+    interfaces
+}
+
+/// The interfaces that tests name.
+pub(crate) fn named(tests: &[RuleTest]) -> impl Iterator<Item = &str> {
+    let packets = tests.iter().flat_map(|test| &test.packets);
+    packets.filter_map(|packet| packet.interface.as_deref())
+}
+
+/// Runs the tests of a candidate in user space.
+///
+/// # Errors
+///
+/// [`TestsError::Failed`] with every failure.
+pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
+    let judge = candidate.judge();
+    let mut failures = Vec::new();
+    let mut failed = 0;
+    for test in &*candidate.tests {
+        let before = failures.len();
+        for packet in &test.packets {
+            let found = judge.judge(&packet.frame, interface(candidate, packet));
+            if !test.expected.is_met(&found) {
+                failures.push(test.failure(packet, &found, candidate.ruleset()));
+            }
+        }
+        failed += usize::from(failures.len() > before);
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(TestsError::Failed {
+        path: candidate.metadata.file.clone(),
+        failed,
+        tests: candidate.tests.len(),
+        failures,
+    })
+}
+
+/// Runs the packets of a candidate's tests through the program in the kernel, which must say of
+/// each what user space says. What is in force is not touched, nor are its counters.
+///
+/// Packets that no kernel takes, or whose interface is not there, are left out.
+pub(crate) fn run_in_kernel(
+    candidate: &Candidate,
+    object: &Object,
+    pins: &Pins,
+) -> Result<(), TestsError> {
+    let mut undo = Undo::default();
+    if pins.create_folder().map_err(TrialError::Pin)? {
+        let pins = pins.clone();
+        undo.push("remove the folder of the pins", move || {
+            pins.remove_folder()
+        });
+    }
+    // If this process is killed, the pin is taken for one of a change that was interrupted.
+    let pin = pins.next(candidate.metadata.generation, Pinned::Images);
+    {
+        let pin = pin.clone();
+        undo.push("remove a pin", move || pins::unpin(&pin));
+    }
+    let trial = Trial::load(
+        object,
+        candidate.image().bytes(),
+        candidate.size,
+        candidate.assignment.capacity,
+        &pin,
+    );
+    drop(undo);
+    let mut comparison = Comparison {
+        judge: candidate.judge(),
+        trial: trial?,
+        counts: BTreeMap::new(),
+        packets: 0,
+    };
+    let knows_loopback = candidate
+        .interfaces
+        .iter()
+        .any(|(index, _)| *index == LOOPBACK);
+    for test in &*candidate.tests {
+        for packet in &test.packets {
+            let arrives = match interface(candidate, packet) {
+                // To an image that does not know it, the loopback interface is as good as none.
+                NOWHERE if !knows_loopback => LOOPBACK,
+                InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
+                NOWHERE => continue,
+                index => index,
+            };
+            comparison.check(test, packet, arrives)?;
+        }
+    }
+    tracing::debug!(
+        event = "tests_agree",
+        packets = comparison.packets,
+        "{} of the tests judged in the kernel as in user space",
+        counted(comparison.packets, "packet")
+    );
+    Ok(())
+}
+
+/// The interface on which a packet arrives, as the candidate knows it.
+fn interface(candidate: &Candidate, packet: &TestPacket) -> InterfaceIndex {
+    candidate.interface(packet.interface.as_deref())
+}
+
+/// The program in the kernel beside the walker.
+struct Comparison<'a> {
+    judge: Judge<'a>,
+    trial: Trial,
+    /// What the walker has counted so far.
+    counts: BTreeMap<Slot, u64>,
+    /// How many packets both have judged.
+    packets: usize,
+}
+
+impl Comparison<'_> {
+    fn check(
+        &mut self,
+        test: &RuleTest,
+        packet: &TestPacket,
+        interface: InterfaceIndex,
+    ) -> Result<(), TestsError> {
+        let Some(Run { action, interface }) = self.trial.run(&packet.frame, interface)? else {
+            return Ok(());
+        };
+        let walk = self.judge.walk(&packet.frame, interface);
+        let decided = match walk.decided {
+            Decided::Rule(slot) => slot,
+            Decided::Reason(reason) => reason.slot(),
+        };
+        let mut agrees = action == walk.action;
+        let slots = walk.counted.iter().copied().chain([decided]);
+        for slot in slots.map(Slot::new) {
+            let count = self.counts.entry(slot).or_default();
+            *count += 1;
+            agrees &= self.trial.packets(slot)? == *count;
+        }
+        if agrees {
+            self.packets += 1;
+            return Ok(());
+        }
+        Err(TestsError::Disagreement {
+            test: test.name.clone(),
+            packet: packet.origin.clone(),
+            kernel: word(action).to_owned(),
+            walk: Box::new(walk),
+        })
+    }
+}

@@ -1,0 +1,515 @@
+//! `firewall diff`: which packets two rule files judge differently.
+
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use firewall_ebpf::abi::Reason;
+use rules::{
+    analysis::{
+        self, Area, Budget, Change, Compare, CountChange, Decider, Diff, FieldValues, Undecided,
+        Witness,
+    },
+    evaluator::Action,
+    ruleset::{RuleId, Ruleset},
+};
+use serde_json::{Value, json};
+use tokio::task;
+
+use crate::{
+    error::Error,
+    logging::{
+        lines::{tell, tell_progress},
+        progress::Progress,
+    },
+    rule_file::load::{self, SourceError},
+    text::format::{counted, grouped},
+};
+
+/// What is compared and how it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The rule file before.
+    pub(crate) old: PathBuf,
+    /// The rule file after.
+    pub(crate) new: PathBuf,
+    /// What counts as a difference.
+    pub(crate) compare: Compare,
+    /// Whether as JSON.
+    pub(crate) json: bool,
+    /// The most steps.
+    pub(crate) budget: u64,
+}
+
+/// The exit status when there is a difference, as that of `diff`.
+const DIFFERENT: u8 = 1;
+/// The exit status when the files cannot be compared, as that of `diff`.
+const FAILED: u8 = 2;
+/// The exit status when the budget was spent before everything was decided.
+const UNDECIDED: u8 = 3;
+
+/// The most regions of one change that are printed.
+const MOST_AREAS: usize = 4;
+
+/// The most names of rules that are printed in one line.
+const MOST_NAMES: usize = 5;
+
+/// Compares two rule files; says itself what is wrong.
+pub(crate) async fn run(options: Options) -> ExitCode {
+    match compare(options).await {
+        Ok(status) => ExitCode::from(status),
+        // Whoever read the output has seen enough.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(DIFFERENT)
+        }
+        Err(error) => {
+            error.tell();
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn compare(options: Options) -> Result<u8, Error> {
+    task::spawn_blocking(move || {
+        let old = load(&options.old)?;
+        let new = load(&options.new)?;
+        let progress = Progress::told_to(tell_progress);
+        progress.at("comparing the rules".to_owned());
+        let mut budget = Budget::new(options.budget);
+        let diff = analysis::diff(&old, &new, options.compare, &mut budget)?;
+        let comparison = Comparison {
+            options: &options,
+            old: &old,
+            new: &new,
+            diff: &diff,
+            steps: budget.spent(),
+        };
+        let text = if options.json {
+            format!("{:#}\n", comparison.to_json())
+        } else {
+            comparison.to_text()
+        };
+        io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(Error::Output)?;
+        tell("done", &comparison.summary());
+        Ok(comparison.status())
+    })
+    .await?
+}
+
+/// Reads a rule file; its errors, but no warnings, go to stderr.
+fn load(path: &Path) -> Result<Arc<Ruleset>, Error> {
+    let progress = Progress::told_to(tell_progress);
+    match load::load(path, &progress) {
+        Ok(file) => Ok(file.ruleset),
+        Err(SourceError::Invalid { path, diagnostics }) => {
+            load::tell(&diagnostics);
+            Err(Error::Checked {
+                path,
+                found: load::counted(&diagnostics),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a frame cannot be judged, as far as `[parser]` says what becomes of it.
+const UNREADABLE: [Reason; 4] = [
+    Reason::Malformed,
+    Reason::Truncated,
+    Reason::TooManyHeaders,
+    Reason::TooManyTags,
+];
+
+/// What there is to print.
+struct Comparison<'a> {
+    options: &'a Options,
+    old: &'a Ruleset,
+    new: &'a Ruleset,
+    diff: &'a Diff,
+    steps: u64,
+}
+
+impl Comparison<'_> {
+    fn status(&self) -> u8 {
+        if !self.diff.undecided.is_empty() {
+            UNDECIDED
+        } else if self.diff.changes_verdicts() || self.changed_settings() {
+            DIFFERENT
+        } else {
+            0
+        }
+    }
+
+    fn changed_settings(&self) -> bool {
+        self.changed_interfaces() || self.changed_parser().next().is_some()
+    }
+
+    fn changed_interfaces(&self) -> bool {
+        self.old.settings.interfaces != self.new.settings.interfaces
+    }
+
+    /// The reasons why a frame cannot be judged over which the verdict changes.
+    fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Action; 2])> {
+        let verdicts =
+            |reason| [self.old, self.new].map(|set| Action::from(set.settings.verdict_for(reason)));
+        UNREADABLE
+            .into_iter()
+            .map(move |reason| (reason, verdicts(reason)))
+            .filter(|(_, [old, new])| old != new)
+    }
+
+    fn summary(&self) -> String {
+        let Options { old, new, .. } = self.options;
+        let verdicts = self.verdicts().count();
+        let found = match (verdicts, self.diff.undecided.is_empty()) {
+            (0, true) if self.changed_parser().next().is_some() => {
+                "judge every packet alike that can be judged, and differ in `[parser]`".to_owned()
+            }
+            (0, true) if self.changed_interfaces() => {
+                "attach to other interfaces, and judge every packet alike".to_owned()
+            }
+            (0, true) => "judge every packet alike".to_owned(),
+            (0, false) => "may differ: the budget was spent before all was decided".to_owned(),
+            (count, true) => format!("differ in {}", counted(count, "change")),
+            (count, false) => format!(
+                "differ in {} at least: the budget was spent before all was decided",
+                counted(count, "change")
+            ),
+        };
+        let help = if self.diff.undecided.is_empty() {
+            ""
+        } else {
+            "\nhelp: `--budget` allows more steps"
+        };
+        let (old, new) = (old.display(), new.display());
+        let steps = grouped(self.steps);
+        format!("`{old}` and `{new}` {found} ({steps} steps){help}")
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = &Change> {
+        self.diff
+            .changes
+            .iter()
+            .filter(|change| change.changes_verdict())
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        if self.changed_interfaces() {
+            let [old, new] = [self.old, self.new].map(|set| quoted(interfaces(set)).join(", "));
+            line(&mut text, format_args!("attached to {old} -> {new}"));
+        }
+        for (reason, verdicts) in self.changed_parser() {
+            let [old, new] = verdicts.map(verdict);
+            line(
+                &mut text,
+                format_args!("`{}` frames: {old} -> {new}", reason.name()),
+            );
+        }
+        for change in self.verdicts() {
+            self.change(&mut text, change);
+        }
+        let mut elsewhere = self
+            .diff
+            .changes
+            .iter()
+            .filter(|c| !c.changes_verdict())
+            .peekable();
+        if elsewhere.peek().is_some() {
+            gap(&mut text);
+            line(&mut text, format_args!("the same verdict from elsewhere:"));
+        }
+        for change in elsewhere {
+            let such = change.areas.first().map(|area| area.witness.to_string());
+            let (old, new) = (
+                self.decider(self.old, change.old),
+                self.decider(self.new, change.new),
+            );
+            line(
+                &mut text,
+                format_args!("  {old} -> {new}, such as: {}", such.unwrap_or_default()),
+            );
+        }
+        for CountChange { name, lost, gained } in &self.diff.counts {
+            gap(&mut text);
+            line(&mut text, format_args!("`{name}` counts other packets"));
+            for (witness, words) in [(lost, "no longer,"), (gained, "now also,")] {
+                if let Some(witness) = witness {
+                    line(&mut text, format_args!("  {words} such as: {witness}"));
+                }
+            }
+        }
+        if !self.diff.undecided.is_empty() {
+            gap(&mut text);
+            line(
+                &mut text,
+                format_args!("not decided; all else is as said above:"),
+            );
+        }
+        for undecided in &self.diff.undecided {
+            line(&mut text, format_args!("  {}", self.undecided(undecided)));
+        }
+        text
+    }
+
+    fn change(&self, text: &mut String, change: &Change) {
+        gap(text);
+        let (old, new) = (
+            self.decider(self.old, change.old),
+            self.decider(self.new, change.new),
+        );
+        line(text, format_args!("{old} -> {new}"));
+        if change.is_swap {
+            line(text, format_args!("  the two rules have changed places"));
+        }
+        for area in change.areas.iter().take(MOST_AREAS) {
+            line(
+                text,
+                format_args!("  {}{}", area.packets.name(), region(&area.fields)),
+            );
+            if let Some(except) = self.except(area) {
+                line(
+                    text,
+                    format_args!("    but for what is taken before by {except}"),
+                );
+            }
+            let witness = &area.witness;
+            line(text, format_args!("    such as: {witness}"));
+        }
+        if let more @ 1.. = change.areas.len().saturating_sub(MOST_AREAS) {
+            line(
+                text,
+                format_args!("  and {}; `--json` has all", counted(more, "more region")),
+            );
+        }
+    }
+
+    /// What takes packets of an area before, in words.
+    fn except(&self, area: &Area) -> Option<String> {
+        let mut rules = quoted(self.excepted(area).into_iter());
+        let mut seen = HashSet::new();
+        rules.retain(|rule| seen.insert(rule.clone()));
+        let more = rules.len().saturating_sub(MOST_NAMES);
+        let mut words: Vec<String> = rules.into_iter().take(MOST_NAMES).collect();
+        if more > 0 {
+            words.push(counted(more, "more rule"));
+        }
+        if area.excepts_neighbours() {
+            words.push("the exception for neighbours".to_owned());
+        }
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    fn excepted(&self, area: &Area) -> Vec<&str> {
+        let sides = [(self.old, &area.except_old), (self.new, &area.except_new)];
+        let ids = sides
+            .into_iter()
+            .flat_map(|(set, ids)| ids.iter().map(move |id| (set, *id)));
+        ids.map(|(set, id)| name(set, id)).collect()
+    }
+
+    fn decider(&self, ruleset: &Ruleset, (decider, action): (Decider, Action)) -> String {
+        format!("{} by {}", verdict(action), by(ruleset, decider))
+    }
+
+    fn undecided(&self, undecided: &Undecided) -> String {
+        match undecided {
+            Undecided::Change {
+                old,
+                new,
+                packets,
+                fields,
+            } => format!(
+                "whether packets go from {} to {}: {}{}",
+                by(self.old, *old),
+                by(self.new, *new),
+                packets.name(),
+                region(fields)
+            ),
+            Undecided::Old(decider, packets) => format!(
+                "{} packets that {} decided in the old rules",
+                packets.name(),
+                by(self.old, *decider)
+            ),
+            Undecided::New(decider, packets) => format!(
+                "{} packets that {} decides in the new rules",
+                packets.name(),
+                by(self.new, *decider)
+            ),
+            Undecided::Counted(name, packets) => {
+                format!("{} packets that `{name}` counts", packets.name())
+            }
+            Undecided::All(packets) => format!("all packets: {}", packets.name()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let interfaces = [self.old, self.new].map(|set| interfaces(set).collect::<Vec<_>>());
+        let changes = self.diff.changes.iter().map(|change| {
+            json!({
+                "old": decider_json(self.old, change.old),
+                "new": decider_json(self.new, change.new),
+                "changes_verdict": change.changes_verdict(),
+                "swapped": change.is_swap,
+                "regions": change.areas.iter().map(|area| self.area_json(area)).collect::<Vec<_>>(),
+            })
+        });
+        let counts = self.diff.counts.iter().map(|of| {
+            json!({
+                "rule": of.name,
+                "no_longer": of.lost.as_ref().map(witness_json),
+                "now_also": of.gained.as_ref().map(witness_json),
+            })
+        });
+        let undecided = self
+            .diff
+            .undecided
+            .iter()
+            .map(|undecided| self.undecided(undecided));
+        json!({
+            "same": self.status() == 0,
+            "decided": self.diff.undecided.is_empty(),
+            "steps": self.steps,
+            "interfaces": { "old": interfaces[0], "new": interfaces[1] },
+            "parser": self
+                .changed_parser()
+                .map(|(reason, verdicts)| {
+                    let [old, new] = verdicts.map(verdict);
+                    (reason.name().to_owned(), json!({ "old": old, "new": new }))
+                })
+                .collect::<serde_json::Map<_, _>>(),
+            "changes": changes.collect::<Vec<_>>(),
+            "counts": counts.collect::<Vec<_>>(),
+            "undecided": undecided.collect::<Vec<_>>(),
+        })
+    }
+
+    fn area_json(&self, area: &Area) -> Value {
+        let fields = area.fields.iter().map(|of| {
+            let values = json!({ "values": of.values, "more": of.more });
+            (of.field.to_owned(), values)
+        });
+        let names = |set: &Ruleset, ids: &[RuleId]| -> Vec<String> {
+            ids.iter().map(|id| name(set, *id).to_owned()).collect()
+        };
+        json!({
+            "packets": area.packets.name(),
+            "fields": Value::Object(fields.collect()),
+            "except": {
+                "old": names(self.old, &area.except_old),
+                "new": names(self.new, &area.except_new),
+                "neighbours": area.excepts_neighbours(),
+            },
+            "witness": witness_json(&area.witness),
+        })
+    }
+}
+
+fn witness_json(witness: &Witness) -> Value {
+    let fields = witness.fields();
+    json!({
+        "packet": witness.to_string(),
+        "interface": witness.interface,
+        "src_mac": witness.src_mac.to_string(),
+        "dst_mac": witness.dst_mac.to_string(),
+        "vlan": fields.vlan,
+        "ethertype": fields.ethertype,
+        "src": fields.src.map(|address| address.to_string()),
+        "dst": fields.dst.map(|address| address.to_string()),
+        "proto": fields.protocol,
+        "sport": fields.sport,
+        "dport": fields.dport,
+        "tcp_flags": fields.tcp_flags,
+        "icmp_type": fields.icmp.map(|message| message >> 8),
+        "icmp_code": fields.icmp.map(|message| message & 0xff),
+        "length": fields.length,
+        "ttl": fields.hop_limit,
+        "dscp": fields.dscp,
+        "fragment": fields.is_fragment,
+    })
+}
+
+fn decider_json(ruleset: &Ruleset, (decider, action): (Decider, Action)) -> Value {
+    let (kind, name) = match decider {
+        Decider::Rule(id) => ("rule", Some(name(ruleset, id))),
+        Decider::Neighbour => ("neighbour", None),
+        Decider::Policy => ("policy", None),
+        Decider::UnknownEthertype => ("unknown_ethertype", None),
+    };
+    json!({ "by": kind, "rule": name, "verdict": verdict(action) })
+}
+
+fn by(ruleset: &Ruleset, decider: Decider) -> String {
+    match decider {
+        Decider::Rule(id) => format!("`{}`", name(ruleset, id)),
+        Decider::Neighbour => "the exception for neighbours".to_owned(),
+        Decider::Policy => "the policy".to_owned(),
+        Decider::UnknownEthertype => "`unknown_ethertype`".to_owned(),
+    }
+}
+
+fn name(ruleset: &Ruleset, id: RuleId) -> &str {
+    ruleset
+        .rules
+        .get(id.0 as usize)
+        .map_or("", |rule| rule.name.as_str())
+}
+
+const fn verdict(action: Action) -> &'static str {
+    match action {
+        Action::Pass => "pass",
+        Action::Drop => "drop",
+    }
+}
+
+/// The values of fields, behind the name of the family.
+fn region(fields: &[FieldValues]) -> String {
+    if fields.is_empty() {
+        return ", all packets".to_owned();
+    }
+    let fields = fields.iter().map(
+        |FieldValues {
+             field,
+             values,
+             more,
+         }| {
+            let rest = if *more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            format!("{field} {}{rest}", values.join(", "))
+        },
+    );
+    format!(": {}", fields.collect::<Vec<_>>().join("; "))
+}
+
+fn interfaces(ruleset: &Ruleset) -> impl Iterator<Item = &str> {
+    ruleset
+        .settings
+        .interfaces
+        .iter()
+        .map(|pattern| pattern.as_str())
+}
+
+fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
+    words.map(|word| format!("`{word}`")).collect()
+}
+
+fn gap(text: &mut String) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{words}");
+}

@@ -1,0 +1,107 @@
+//! How long each stage took on the way from a rule file to rules in force.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    interfaces::unattached::Unattached, kernel::generation::Generation, text::format::milliseconds,
+};
+
+/// What a daemon has brought into force.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct InForce {
+    /// The generation.
+    pub(crate) generation: Generation,
+    /// How long that took.
+    pub(crate) times: Times,
+    /// The interfaces that are to be filtered and are not.
+    pub(crate) unattached: Vec<Unattached>,
+}
+
+/// The time of each stage; as JSON in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// Reading the rule file and the list files.
+    pub(crate) read_ms: Milliseconds,
+    /// Parsing them.
+    pub(crate) parse_ms: Milliseconds,
+    /// Compiling.
+    pub(crate) compile_ms: Milliseconds,
+    /// Whether the image before was patched in place of compiling all rules.
+    pub(crate) incremental: bool,
+    /// Making the maps, writing the image and, if needed, loading the program.
+    pub(crate) load_ms: Milliseconds,
+    /// Bringing it into force.
+    pub(crate) switch_ms: Milliseconds,
+}
+
+/// A length of time, to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Milliseconds(f64);
+
+impl Times {
+    /// No time at all.
+    #[cfg(test)]
+    pub(crate) const ZERO: Self = Self {
+        read_ms: Milliseconds(0.0),
+        parse_ms: Milliseconds(0.0),
+        compile_ms: Milliseconds(0.0),
+        incremental: false,
+        load_ms: Milliseconds(0.0),
+        switch_ms: Milliseconds(0.0),
+    };
+}
+
+impl From<Duration> for Milliseconds {
+    fn from(duration: Duration) -> Self {
+        Self((duration.as_secs_f64() * 1e6).round() / 1e3)
+    }
+}
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let duration = Duration::try_from_secs_f64(self.0 / 1e3).unwrap_or(Duration::ZERO);
+        f.write_str(&milliseconds(duration))
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            read_ms: read,
+            parse_ms: parse,
+            compile_ms: compile,
+            incremental,
+            load_ms: load,
+            switch_ms: switch,
+        } = self;
+        let how = if *incremental { ", incremental" } else { "" };
+        write!(
+            f,
+            "read {read}, parsed {parse}, compiled {compile}{how}, loaded {load}, switched {switch}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        let times = Times {
+            read_ms: Duration::from_micros(120).into(),
+            switch_ms: Duration::from_millis(23).into(),
+            ..Times::ZERO
+        };
+        assert_eq!(
+            times.to_string(),
+            "read 0.12 ms, parsed 0.00 ms, compiled 0.00 ms, loaded 0.00 ms, switched 23.0 ms"
+        );
+        let json = serde_json::to_string(&times).unwrap();
+        assert!(json.starts_with("{\"read_ms\":0.12,"), "{json}");
+        assert_eq!(serde_json::from_str::<Times>(&json).unwrap(), times);
+    }
+}

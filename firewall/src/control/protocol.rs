@@ -1,0 +1,248 @@
+//! What is said over the control socket: a request a line, an answer a line.
+
+use std::{collections::BTreeSet, fmt::Write as _, io, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+
+use crate::{
+    bans::desk::{Asked, Outcome},
+    candidate::budget::Budget,
+    control::in_force::{InForce, Times},
+    interfaces::unattached::Unattached,
+    kernel::generation::Generation,
+    lockout::caller::Caller,
+    packet_log::{Names, Told},
+    text::format::counted,
+};
+
+/// How long one side waits for the other to write or to read.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub(crate) enum Request {
+    /// A sign of life.
+    Ping,
+    /// Bring this file into force.
+    Apply {
+        /// The rule file, absolute.
+        file: PathBuf,
+        /// The most memory for an image map, from now on; without it that of the daemon stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_memory: Option<Budget>,
+        /// Whether names of interfaces that are not there are waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        wait: bool,
+        /// Within how many milliseconds it must be confirmed, if at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_ms: Option<u64>,
+        /// Whether it is wanted even if it locks somebody out.
+        #[serde(default)]
+        force: bool,
+        /// The SSH session of whoever asks, which must not be cut off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
+    },
+    /// Bring the file in force into force again.
+    Reload {
+        /// As for a file.
+        #[serde(default)]
+        force: bool,
+        /// As for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
+    },
+    /// Keep what is in force and waits for this.
+    Confirm,
+    /// Bring back what was in force before.
+    Rollback {
+        /// As for a file.
+        #[serde(default)]
+        force: bool,
+        /// As for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Caller>,
+    },
+    /// Unload everything and end.
+    Unload,
+    /// Ban these.
+    Ban {
+        /// The bans.
+        bans: Vec<Asked>,
+    },
+    /// Take the bans of these prefixes back.
+    Unban {
+        /// The prefixes.
+        prefixes: Vec<String>,
+    },
+    /// Show packets that these rules log, as they come.
+    Capture(Chosen),
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub(crate) enum Answer {
+    /// The sign of life.
+    Alive {
+        /// The daemon's process.
+        pid: u32,
+        /// What it has brought into force; `None` while it begins.
+        generation: Option<Generation>,
+        /// How long that took.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<Times>,
+        /// The interfaces that are to be filtered and are not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unattached: Vec<Unattached>,
+    },
+    /// It was done.
+    Done {
+        /// What was done.
+        message: String,
+    },
+    /// It was not done.
+    Failed {
+        /// Why, with help if there is any.
+        message: String,
+    },
+    /// What became of bans.
+    Bans(Outcome),
+    /// Packets follow, each in a line.
+    Capturing {
+        /// The rules that log, of those that were asked for.
+        rules: Vec<String>,
+    },
+    /// It was not begun, or does not go on, since the daemon ends: another may be asked, or take its place.
+    Ending,
+}
+
+impl Answer {
+    /// The sign of life of this process, which has brought `in_force` into force.
+    pub(crate) fn alive(in_force: Option<&InForce>) -> Self {
+        Self::Alive {
+            pid: std::process::id(),
+            generation: in_force.map(|in_force| in_force.generation),
+            times: in_force.map(|in_force| in_force.times),
+            unattached: in_force.map_or_else(Vec::new, |in_force| in_force.unattached.clone()),
+        }
+    }
+}
+
+/// How many rules a message names.
+const MOST_NAMED: usize = 20;
+
+/// Which rules are captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    /// Their names; none for all that log.
+    #[serde(default)]
+    pub(crate) rules: BTreeSet<String>,
+}
+
+/// A line of a capture, behind the answer that it begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    /// A packet.
+    Packet(Told),
+    /// Packets that the client was too slow for.
+    Lost {
+        /// How many, of all rules that log.
+        lost: u64,
+    },
+    /// The daemon ends.
+    Ends(Answer),
+}
+
+impl Chosen {
+    /// The rules that are captured by this choice and log at present.
+    ///
+    /// # Errors
+    ///
+    /// What to tell of a rule that is not in force, or does not log.
+    pub(super) fn among(&self, names: &Names) -> Result<Vec<String>, String> {
+        let logging = || {
+            names
+                .in_force()
+                .filter(|(_, logs)| *logs)
+                .map(|(name, _)| name)
+        };
+        let listed = || listed(&logging().collect::<Vec<_>>());
+        for wanted in &self.rules {
+            match names.logs(wanted) {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(format!(
+                        "error: the rule `{wanted}` does not log\n\
+                         help: add `log = true` to the rule; {}",
+                        listed()
+                    ));
+                }
+                None => {
+                    let all = names.in_force().map(|(name, _)| name);
+                    let meant = rules::names::nearest(wanted, all);
+                    let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+                    return Err(format!(
+                        "error: there is no rule `{wanted}` in force\nhelp: {}{}",
+                        listed(),
+                        meant.unwrap_or_default()
+                    ));
+                }
+            }
+        }
+        let chosen = logging().filter(|name| self.takes(name));
+        Ok(chosen.map(str::to_owned).collect())
+    }
+
+    /// Whether packets of a rule are captured.
+    pub(super) fn takes(&self, rule: &str) -> bool {
+        self.rules.is_empty() || self.rules.contains(rule)
+    }
+}
+
+/// The rules that log, in words.
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "no rule logs".to_owned();
+    }
+    let begin = if names.len() == 1 {
+        "the only rule that logs is"
+    } else {
+        "rules that log are"
+    };
+    format!("{begin} {}", names_in_words(names))
+}
+
+/// Names in a row, as many as a message takes.
+pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
+    let shown = names.iter().take(MOST_NAMED);
+    let shown: Vec<String> = shown.map(|name| format!("`{}`", name.as_ref())).collect();
+    let mut words = shown.join(", ");
+    if let Some(more) = names.len().checked_sub(MOST_NAMED + 1) {
+        // Writing to a text does not fail.
+        let _ = write!(words, " and {}", counted(more + 1, "other"));
+    }
+    words
+}
+
+/// Reads a line of at most `limit` bytes.
+///
+/// # Errors
+///
+/// When it is longer, or ends without a line feed.
+pub(crate) async fn read_line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    limit: u64,
+) -> io::Result<String> {
+    let mut line = String::new();
+    reader.take(limit).read_line(&mut line).await?;
+    if line.ends_with('\n') {
+        Ok(line)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}

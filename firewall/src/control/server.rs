@@ -1,0 +1,419 @@
+//! The control socket, `<run folder>/<instance>.sock`: how commands reach the daemon.
+//!
+//! A client connects, writes one [`Request`] as a line of JSON of at most [`MAX_REQUEST`] bytes
+//! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon closes the
+//! connection. After `ban` and `unban`, which are answered at once, it waits for another line.
+//! `docs/control.md` is for those who write clients.
+//!
+//! ```text
+//! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2,"times":{...}}
+//! {"command":"apply","file":"/etc/rules.toml"}     {"answer":"done","message":"..."}
+//! {"command":"reload"}                             {"answer":"failed","message":"..."}
+//! {"command":"confirm"}                            {"answer":"done","message":"..."}
+//! {"command":"rollback"}                           {"answer":"done","message":"..."}
+//! {"command":"unload"}                             {"answer":"done","message":"..."}
+//! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
+//! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
+//! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
+//! ```
+//!
+//! `apply` takes `confirm_ms`, after which the rules before come back unless `confirm` has come.
+//! `apply`, `reload` and `rollback` take `force`, and `caller` with the ends `peer` and `local` of an
+//! SSH session that must not be cut off.
+//!
+//! After `capture` the connection stays, and the daemon writes packets as they come ([`captures`]).
+//!
+//! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
+//! for people. The socket has mode 0600, and others than root and the daemon's own user are told so by
+//! the kernel's word for who they are. All but `ping`, `ban`, `unban` and `capture` are carried out one
+//! after the other; those are answered meanwhile.
+
+use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    bans::desk::Desk,
+    control::{
+        captures::{self, MAX_CAPTURES},
+        connections::{Connection, Connections},
+        in_force::InForce,
+        lock::Places,
+        protocol::{Answer, PATIENCE, Request, read_line},
+        service::{Order, Service},
+    },
+    packet_log::relay::Teller,
+};
+
+/// The longest request in bytes, with its line feed.
+const MAX_REQUEST: u64 = 64 << 10;
+
+/// How long the end waits for clients to take their answers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The most orders that wait or are carried out at a time.
+const MAX_ORDERS: usize = 16;
+
+/// Makes the socket, in place of one that a killed daemon left. The caller has the instance's
+/// lock.
+pub(crate) fn listen(places: &Places) -> io::Result<UnixListener> {
+    match std::fs::remove_file(&places.socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(&places.socket)?;
+    std::fs::set_permissions(&places.socket, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The serving of connections.
+pub(crate) struct Server {
+    accepting: JoinHandle<()>,
+    /// That captures end.
+    ending: watch::Sender<bool>,
+    /// Told of nothing, and closed when every connection is.
+    closed: mpsc::Receiver<()>,
+}
+
+impl Server {
+    /// Begins to serve; requests go to `orders`, those for bans to `bans`, `teller` tells what is
+    /// captured, and `in_force` is what the daemon has brought into force.
+    pub(crate) fn begin(
+        listener: UnixListener,
+        orders: mpsc::Sender<Order>,
+        in_force: watch::Receiver<Option<InForce>>,
+        bans: Desk,
+        teller: Teller,
+    ) -> Self {
+        let (open, closed) = mpsc::channel(1);
+        let ending = watch::Sender::new(false);
+        let service = Service {
+            orders,
+            places: Arc::new(Semaphore::new(MAX_ORDERS)),
+            in_force,
+            bans,
+            teller,
+            captures: Arc::new(Semaphore::new(MAX_CAPTURES)),
+            ending: ending.subscribe(),
+            _open: open,
+        };
+        let accepting = tokio::spawn(accept(listener, service));
+        Self {
+            accepting,
+            ending,
+            closed,
+        }
+    }
+
+    /// Accepts no more connections, ends captures with what was told so far, and waits until all
+    /// have their answers.
+    pub(crate) async fn end(mut self) {
+        self.accepting.abort();
+        // The socket is closed once the task is gone.
+        let _ = self.accepting.await;
+        self.ending.send_replace(true);
+        // A client that does not read its answer is left to itself.
+        let _ = timeout(LAST_WORDS, self.closed.recv()).await;
+    }
+}
+
+async fn accept(listener: UnixListener, service: Service) {
+    let connections = Connections::default();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others must close theirs first.
+                tracing::warn!(
+                    event = "connection_not_accepted",
+                    %error,
+                    "a control connection was not accepted"
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let user = match stream.peer_cred() {
+            Ok(peer) if may_ask(peer.uid()) => peer.uid(),
+            Ok(peer) => {
+                refuse(&stream, peer.uid());
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    event = "user_unknown",
+                    %error,
+                    "it is not known who asks: not answered"
+                );
+                continue;
+            }
+        };
+        let service = service.clone();
+        let serving = connections.serve(|connection| async move {
+            if let Err(error) = converse(stream, user, &service, &connection).await {
+                tracing::debug!(
+                    event = "connection_broken",
+                    uid = user,
+                    %error,
+                    "a control connection broke off"
+                );
+            }
+        });
+        serving.await;
+    }
+}
+
+fn may_ask(user: u32) -> bool {
+    user == 0 || user == nix::unistd::geteuid().as_raw()
+}
+
+/// Says no to a user, without waiting for anything.
+fn refuse(stream: &UnixStream, user: u32) {
+    tracing::debug!(
+        event = "user_refused",
+        uid = user,
+        "user {user} was refused at the control socket"
+    );
+    let answer = Answer::Failed {
+        message: format!("error: the daemon takes orders of root alone, not of user {user}"),
+    };
+    if let Ok(line) = serde_json::to_string(&answer) {
+        // The line fits the buffer of a new connection; whoever is gone misses it.
+        let _ = stream.try_write((line + "\n").as_bytes());
+    }
+}
+
+async fn converse(
+    mut stream: UnixStream,
+    user: u32,
+    service: &Service,
+    connection: &Connection,
+) -> io::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::new(reader);
+    let mut line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+    loop {
+        let mut goes_on = false;
+        let answer = match serde_json::from_str(&line) {
+            Ok(Request::Ping) => Answer::alive(service.in_force.borrow().as_ref()),
+            Ok(Request::Ban { bans: asked }) => {
+                goes_on = true;
+                service.bans.ban(&asked).await
+            }
+            Ok(Request::Unban { prefixes }) => {
+                goes_on = true;
+                service.bans.unban(&prefixes).await
+            }
+            Ok(Request::Capture(chosen)) => {
+                return captures::serve(chosen, service, connection, reader, writer).await;
+            }
+            Ok(request) => carry_out(request, user, service, connection).await,
+            Err(error) => Answer::Failed {
+                message: format!("the request was not understood: {error}"),
+            },
+        };
+        let answer = serde_json::to_string(&answer)? + "\n";
+        timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
+        if !goes_on || timeout(PATIENCE, reader.fill_buf()).await??.is_empty() {
+            return writer.shutdown().await;
+        }
+        line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+    }
+}
+
+/// Hands an order to the daemon, if not too many wait already. From then on the connection stays,
+/// however many others come.
+async fn carry_out(
+    request: Request,
+    user: u32,
+    service: &Service,
+    connection: &Connection,
+) -> Answer {
+    let Ok(_place) = service.places.try_acquire() else {
+        return Answer::Failed {
+            message: format!("error: {MAX_ORDERS} orders wait already\nhelp: ask again later"),
+        };
+    };
+    connection.keep();
+    let (answer, answered) = oneshot::channel();
+    let order = Order {
+        request,
+        user,
+        answer,
+    };
+    match service.orders.send(order).await {
+        Ok(()) => answered.await.unwrap_or(Answer::Ending),
+        Err(_ended) => Answer::Ending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::{
+            client::{Client, ControlError, MAX_ANSWER, ask},
+            in_force::{InForce, Times},
+            protocol::{Chosen, Line},
+        },
+        kernel::generation::Generation,
+    };
+
+    struct Served {
+        _folder: tempfile::TempDir,
+        places: Places,
+        orders: mpsc::Receiver<Order>,
+        server: Server,
+    }
+
+    const IN_FORCE: InForce = InForce {
+        generation: Generation::FIRST,
+        times: Times::ZERO,
+        unattached: Vec::new(),
+    };
+
+    const RELOAD: Request = Request::Reload {
+        force: false,
+        caller: None,
+    };
+
+    fn served() -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(folder.path(), "test");
+        let (sender, orders) = mpsc::channel(1);
+        let (_, in_force) = watch::channel(Some(IN_FORCE));
+        let listener = listen(&places).unwrap();
+        let server = Server::begin(listener, sender, in_force, Desk::new(), Teller::new());
+        Served {
+            _folder: folder,
+            places,
+            orders,
+            server,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_ping_is_answered_while_an_order_is_carried_out() {
+        let mut served = served();
+        let places = served.places.clone();
+        let reload = tokio::spawn(async move { ask(&places, "test", &RELOAD).await });
+        let order = served.orders.recv().await.unwrap();
+        assert_eq!(order.request, RELOAD);
+        let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
+        assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
+        let done = Answer::Done {
+            message: "2\nlines".into(),
+        };
+        order.answer.send(done.clone()).unwrap();
+        assert_eq!(reload.await.unwrap().unwrap(), done);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_not_understood_is_answered_and_what_is_too_long_is_not() {
+        let served = served();
+        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        stream
+            .write_all(b"{\"command\":\"format\"}\n")
+            .await
+            .unwrap();
+        let line = read_line(&mut BufReader::new(stream), MAX_ANSWER)
+            .await
+            .unwrap();
+        assert!(line.contains("not understood"), "{line}");
+
+        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        let long = vec![b' '; MAX_REQUEST as usize + 1];
+        // The daemon may close before all is written.
+        let _ = stream.write_all(&long).await;
+        assert!(
+            read_line(&mut BufReader::new(stream), MAX_ANSWER)
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn orders_that_are_not_begun_at_the_end_are_told_so() {
+        let served = served();
+        let places = served.places.clone();
+        let unload = tokio::spawn(async move { ask(&places, "test", &Request::Unload).await });
+        while served.orders.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(served.orders);
+        served.server.end().await;
+        assert_eq!(unload.await.unwrap().unwrap(), Answer::Ending);
+        let late = ask(&served.places, "test", &Request::Ping).await;
+        assert!(
+            matches!(late, Err(ControlError::NoDaemon { .. })),
+            "{late:?}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn there_are_only_so_many_captures_and_they_end_with_the_server() {
+        let served = served();
+        let request = Request::Capture(Chosen::default());
+        let begun = Answer::Capturing { rules: Vec::new() };
+        let mut captures = Vec::new();
+        for _ in 0..MAX_CAPTURES {
+            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            assert_eq!(client.ask(&request).await.unwrap(), begun);
+            captures.push(client);
+        }
+        let refused = ask(&served.places, "test", &request).await.unwrap();
+        let Answer::Failed { message } = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(message.starts_with("error: there are 16 captures already"));
+        // One that ends makes way.
+        drop(captures.pop());
+        loop {
+            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            if client.ask(&request).await.unwrap() == begun {
+                captures.push(client);
+                break;
+            }
+        }
+        let named = Request::Capture(Chosen {
+            rules: ["ssh".to_owned()].into(),
+        });
+        drop(captures.pop());
+        let refused = loop {
+            let answer = ask(&served.places, "test", &named).await.unwrap();
+            let full = |message: &str| message.contains("already");
+            if !matches!(&answer, Answer::Failed { message } if full(message)) {
+                break answer;
+            }
+        };
+        assert!(
+            matches!(&refused, Answer::Failed { message } if message.contains("`ssh`")),
+            "{refused:?}"
+        );
+        served.server.end().await;
+        for mut client in captures {
+            let line = client.receive_line().await.unwrap().unwrap();
+            assert_eq!(
+                client.understood(&line).unwrap(),
+                Line::Ends(Answer::Ending)
+            );
+            assert_eq!(client.receive_line().await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_owner() {
+        let served = served();
+        let mode = std::fs::metadata(&served.places.socket)
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,284 @@
+//! How the daemon follows the interfaces: attaches to those that appear, forgets those that go,
+//! and keeps account of those that refuse.
+//!
+//! The rules are those in force, as they were read: nothing is read from the disk because an
+//! interface changes.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
+use tokio::{task, time::Instant};
+
+use crate::{
+    daemon::{
+        Daemon, Demand, Means,
+        trigger::{Cause, Occasion},
+    },
+    doctor::Examined,
+    error::Error,
+    filter::{
+        plan::{self, Occupied, ProgramStep, Wanted},
+        takeover::Found,
+    },
+    generation::confirmation::Condition,
+    interfaces::{
+        link_events::Touched,
+        list,
+        selection::{self, Accepted, Selection},
+        unattached::{Reason, Refusal, Unattached},
+    },
+    kernel::info,
+    logging::progress::{Progress, log_progress},
+    rule_file::load::RuleFile,
+    text::causes::Causes,
+};
+
+/// When rules that could not be compiled for other interfaces are compiled again, though nothing
+/// was heard of any.
+const PAUSE: Duration = Duration::from_secs(60);
+
+impl Daemon {
+    /// When interfaces are looked at though nothing was heard of them.
+    pub(super) fn retry(&self) -> Option<Instant> {
+        let refusals = self.refusals.iter().map(Refusal::due);
+        refusals.chain(self.compile_again).min()
+    }
+
+    /// What is no error when `file` is brought into force by somebody who can read an error: a
+    /// name that was there before, and an interface that could not be filtered before. A process
+    /// that takes over the very file that is in force, after a crash, goes on with what it finds.
+    pub(super) fn accepted(&self, file: &RuleFile, found: Option<&Found>) -> Accepted {
+        if found.is_some_and(|found| found.is_of(&file.sha256)) {
+            return Accepted::anything();
+        }
+        let filter = self.filter.as_ref();
+        let names = filter.map_or_else(Vec::new, |filter| filter.metadata().patterns());
+        let refused = self.refusals.iter().map(|refusal| refusal.index).collect();
+        Accepted::before(&names, refused)
+    }
+
+    /// The interfaces that are meant now.
+    pub(super) async fn select(
+        &self,
+        patterns: &[InterfacePattern],
+        accepted: &Accepted,
+    ) -> Result<Selection, Error> {
+        let interfaces = list::list().await?;
+        Ok(selection::select(patterns, interfaces, accepted)?)
+    }
+
+    /// Brings the links, and if needed the rules, into line with the interfaces that there are.
+    pub(super) async fn follow(&mut self, touched: &Touched) {
+        for refusal in &mut self.refusals {
+            refusal.note(touched);
+        }
+        self.compile_again = None;
+        if let Err(error) = self.follow_or_fail().await {
+            let error = Causes(&error);
+            tracing::error!(
+                event = "interfaces_not_followed",
+                %error,
+                "interfaces have changed, and not all are filtered as the rules say: {error}"
+            );
+            self.compile_again = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    async fn follow_or_fail(&mut self) -> Result<(), Error> {
+        let occasion = Occasion::now(Cause::Interfaces);
+        let Some(filter) = &self.filter else {
+            return Ok(());
+        };
+        let accepted = Accepted::anything();
+        let patterns = filter.metadata().patterns();
+        let selection = self.select(&patterns, &accepted).await?;
+        let file = self.rules.as_ref().map(|rules| &rules.source);
+        let Some(file) = file.filter(|file| names_interfaces(file)) else {
+            return self.relink(selection).await;
+        };
+        if self.known == names(&selection) {
+            return self.relink(selection).await;
+        }
+        let mut again = file.clone();
+        (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
+        let progress = Progress::told_to(log_progress);
+        let demand = Demand {
+            budget: self.budget,
+            condition: self.confirm_by.map(Condition::Until),
+            asked: None,
+        };
+        match self.switch(again, None, &accepted, demand, progress).await {
+            Ok(outcome) => {
+                outcome.log(occasion, &self.file);
+                Ok(())
+            }
+            Err(error) => {
+                // The rules in force say nothing of the new interfaces, and all the rest.
+                let known = self.known.clone();
+                let relinked = self.relink(selection).await;
+                self.known = known;
+                relinked?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Rules came back that were compiled some time ago: compiles them again if they name interfaces
+    /// and these are others by now.
+    pub(super) fn look_again(&mut self) {
+        let Some(rules) = &self.rules else { return };
+        if names_interfaces(&rules.source) && rules.interfaces != self.known {
+            self.known.clone_from(&rules.interfaces);
+            self.compile_again = Some(Instant::now());
+        }
+    }
+
+    /// Takes the steps that concern links alone.
+    async fn relink(&mut self, selection: Selection) -> Result<(), Error> {
+        let Some(filter) = &mut self.filter else {
+            return Ok(());
+        };
+        let Some(mode) = filter.metadata().mode() else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let present = filter.present()?;
+        let has_link = |index| {
+            let mut links = present.links.iter();
+            links.any(|link| link.interface == Some(index))
+        };
+        let resting: BTreeSet<InterfaceIndex> = self
+            .refusals
+            .iter()
+            .filter(|refusal| refusal.due() > now && !has_link(refusal.index))
+            .map(|refusal| refusal.index)
+            .collect();
+        let interfaces: Vec<_> = selection
+            .interfaces
+            .iter()
+            .filter(|interface| !resting.contains(&interface.index))
+            .collect();
+        let (Some(size), Some(capacity)) = (present.size, present.capacity) else {
+            return Ok(());
+        };
+        let wanted = Wanted {
+            size,
+            most: self.budget.largest_map(),
+            capacity,
+            mode,
+            interfaces: &interfaces,
+            optional: &interfaces.iter().map(|interface| interface.index).collect(),
+        };
+        let plan = plan::plan(&present, &wanted).map_err(super::occupied_by)?;
+        debug_assert_eq!(plan.program, ProgramStep::Keep);
+        if !plan.keeps_links() {
+            task::block_in_place(|| filter.relink(&plan))?;
+        }
+        self.record(selection, plan.occupied, &resting).await;
+        Ok(())
+    }
+
+    /// Takes account of the interfaces that are not attached to, and tells what is new; `resting`
+    /// were not tried.
+    pub(super) async fn record(
+        &mut self,
+        selection: Selection,
+        occupied: Vec<Occupied>,
+        resting: &BTreeSet<InterfaceIndex>,
+    ) {
+        self.known = names(&selection);
+        let refused = self
+            .filter
+            .as_mut()
+            .map_or_else(Vec::new, |filter| filter.refused());
+        let mut reasons: Vec<(InterfaceIndex, String, Reason)> = Vec::new();
+        for (interface, error) in selection.refused {
+            reasons.push((interface.index, interface.name, error.into()));
+        }
+        for Occupied {
+            interface,
+            index,
+            program: id,
+        } in occupied
+        {
+            let reason = Reason::Occupied {
+                interface: interface.clone(),
+                program: info::program_words(id),
+            };
+            reasons.push((index, interface, reason));
+        }
+        for (target, error) in refused {
+            let obstacles = match error.unsuitable() {
+                Some(interface) => Examined::of(&[interface]).await.obstacles(interface),
+                None => None,
+            };
+            let reason = Reason::Attach { error, obstacles };
+            reasons.push((target.index, target.name, reason));
+        }
+        let before = std::mem::take(&mut self.refusals);
+        let (resting, before): (Vec<_>, Vec<_>) = before.into_iter().partition(|refusal| {
+            resting.contains(&refusal.index)
+                && self.known.iter().any(|(index, _)| *index == refusal.index)
+        });
+        self.refusals = resting;
+        for (index, name, reason) in reasons {
+            let last = before.iter().find(|refusal| refusal.index == index);
+            self.refusals
+                .push(Refusal::new(index, &name, &reason, last));
+        }
+        let waiting = selection
+            .waiting
+            .iter()
+            .map(|name| Unattached::waiting(name));
+        let refused = self.refusals.iter().map(|refusal| refusal.told.clone());
+        let mut unattached: Vec<Unattached> = refused.chain(waiting).collect();
+        unattached.sort_by(|one, other| one.name.cmp(&other.name));
+        self.tell(unattached);
+    }
+
+    /// Logs what was not so before, and makes it known to `status`.
+    fn tell(&self, unattached: Vec<Unattached>) {
+        self.in_force.send_if_modified(|in_force| {
+            let Some(in_force) = in_force else {
+                return false;
+            };
+            for one in &unattached {
+                if !in_force.unattached.contains(one) {
+                    one.log();
+                }
+            }
+            let is_new = in_force.unattached != unattached;
+            in_force.unattached = unattached;
+            is_new
+        });
+    }
+}
+
+pub(super) fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
+    let interfaces = selection.interfaces.iter();
+    interfaces
+        .map(|interface| (interface.index, interface.name.clone()))
+        .collect()
+}
+
+/// Whether the image depends on the indexes of interfaces.
+fn names_interfaces(file: &RuleFile) -> bool {
+    let mut rules = file.ruleset.rules.iter();
+    rules.any(|rule| rule.matches.interface.is_some())
+}
+
+impl Means {
+    /// The same with what the kernel says of the interfaces now, less those that have gone or
+    /// changed their names since they were selected: of these an event tells.
+    pub(super) async fn at_present(&self) -> Result<Self, Error> {
+        let mut interfaces = list::list().await?;
+        interfaces.retain(|now| {
+            let mut selected = self.interfaces.iter();
+            selected.any(|selected| (selected.index, &selected.name) == (now.index, &now.name))
+        });
+        Ok(Self {
+            interfaces,
+            ..self.clone()
+        })
+    }
+}

@@ -1,0 +1,590 @@
+//! What must happen in the kernel to bring a compiled rule set into force. Planning does no I/O.
+
+use std::collections::BTreeSet;
+
+use rules::{compiler::InterfaceIndex, ruleset::Mode};
+
+use crate::{
+    interfaces::list::Interface,
+    kernel::{image_size::ImageSize, link::AttachMode, slot::Capacity},
+};
+
+/// What is in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// The length of the images that the running program of this process takes; `None` when this
+    /// process has not loaded it.
+    pub(crate) size: Option<ImageSize>,
+    /// The capacity of the counters; `None` when there are none to be used again.
+    pub(crate) capacity: Option<Capacity>,
+    /// Our links.
+    pub(crate) links: Vec<PresentLink>,
+}
+
+/// A link that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PresentLink {
+    /// The interface's name when the link was pinned.
+    pub(crate) name: String,
+    /// The interface, unless it is gone or the link was detached.
+    pub(crate) interface: Option<InterfaceIndex>,
+    /// The program that the link runs.
+    pub(crate) program: u32,
+}
+
+/// What is to be in the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The smallest length of an image map that holds the image.
+    pub(crate) size: ImageSize,
+    /// The largest length that an image map may have.
+    pub(crate) most: ImageSize,
+    /// The smallest capacity that holds the slots.
+    pub(crate) capacity: Capacity,
+    /// The mode asked for.
+    pub(crate) mode: Mode,
+    /// The interfaces to attach to.
+    pub(crate) interfaces: &'a [&'a Interface],
+    /// Those of them that need not be attached to, if they refuse.
+    pub(crate) optional: &'a BTreeSet<InterfaceIndex>,
+}
+
+/// What must happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The length of the new image's map.
+    pub(crate) size: ImageSize,
+    /// What becomes of the program.
+    pub(crate) program: ProgramStep,
+    /// What becomes of each link, in the order in which it happens.
+    pub(crate) links: Vec<LinkStep>,
+    /// The optional interfaces that have somebody else's program.
+    pub(crate) occupied: Vec<Occupied>,
+}
+
+impl Plan {
+    /// The interfaces that are attached to.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.links.iter().filter_map(|step| match step {
+            LinkStep::Attach(target) | LinkStep::Reattach { target, .. } => Some(target),
+            LinkStep::Forget { .. }
+            | LinkStep::Rename { .. }
+            | LinkStep::Keep { .. }
+            | LinkStep::Detach { .. } => None,
+        })
+    }
+
+    /// Whether nothing happens to links.
+    pub(crate) fn keeps_links(&self) -> bool {
+        let mut links = self.links.iter();
+        links.all(|step| matches!(step, LinkStep::Keep { .. }))
+    }
+}
+
+/// What becomes of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramStep {
+    /// It stays, and the new image takes the place of the old one.
+    Keep,
+    /// A new one is loaded, with the counters that there are.
+    Load,
+    /// A new one is loaded, with new counters of this capacity.
+    LoadWithCounters(Capacity),
+}
+
+/// What becomes of the link to an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkStep {
+    /// Its pin is removed: the interface is gone, or somebody detached the link.
+    Forget {
+        /// The name under which it is pinned.
+        name: String,
+    },
+    /// Its pin gets another name, since its interface has, or since another link needs the name.
+    Rename {
+        /// The name under which it is pinned.
+        name: String,
+        /// The new one. The later steps know the link by it.
+        to: String,
+    },
+    /// It stays; a new program takes the place of the old one.
+    Keep {
+        /// The name under which it is pinned.
+        name: String,
+    },
+    /// It is made.
+    Attach(Target),
+    /// It is made anew in another mode; in between the interface is not filtered.
+    Reattach {
+        /// The name under which the present one is pinned.
+        name: String,
+        /// The mode of the present one.
+        from: AttachMode,
+        /// The new one.
+        target: Target,
+    },
+    /// It is removed.
+    Detach {
+        /// The name under which it is pinned.
+        name: String,
+    },
+}
+
+impl LinkStep {
+    fn order(&self) -> u8 {
+        match self {
+            Self::Forget { .. } => 0,
+            Self::Rename { .. } => 1,
+            Self::Keep { .. } => 2,
+            Self::Attach(_) => 3,
+            Self::Reattach { .. } => 4,
+            Self::Detach { .. } => 5,
+        }
+    }
+}
+
+/// An interface to attach to, and in which modes to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The interface's name.
+    pub(crate) name: String,
+    /// The interface.
+    pub(crate) index: InterfaceIndex,
+    /// The modes to try, best first; never empty.
+    pub(crate) modes: &'static [AttachMode],
+    /// Whether everything is taken back when the interface refuses.
+    pub(crate) required: bool,
+}
+
+/// An interface has somebody else's program.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("interface `{interface}` already has an XDP program")]
+pub(crate) struct Occupied {
+    /// The interface.
+    pub(crate) interface: String,
+    /// Its index.
+    pub(crate) index: InterfaceIndex,
+    /// The program.
+    pub(crate) program: u32,
+}
+
+/// Plans the way from `present` to `wanted`.
+///
+/// # Errors
+///
+/// When an interface has somebody else's program.
+pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occupied> {
+    let modes = modes(wanted.mode);
+    let mut links = Vec::new();
+    let mut occupied = Vec::new();
+    let mut kept: Vec<(&PresentLink, &Interface)> = Vec::new();
+    for interface in wanted.interfaces {
+        let required = !wanted.optional.contains(&interface.index);
+        let target = Target {
+            name: interface.name.clone(),
+            index: interface.index,
+            modes,
+            required,
+        };
+        let link = link_to(interface, present);
+        let foreign = interface
+            .programs
+            .iter()
+            .find(|attached| link.is_none_or(|link| link.program != attached.program));
+        if let Some(foreign) = foreign {
+            let foreign = Occupied {
+                interface: interface.name.clone(),
+                index: interface.index,
+                program: foreign.program,
+            };
+            if required {
+                return Err(foreign);
+            }
+            occupied.push(foreign);
+            // A link beside somebody else's program stays.
+            let Some(link) = link else { continue };
+            kept.push((link, interface));
+            links.push(LinkStep::Keep {
+                name: interface.name.clone(),
+            });
+            continue;
+        }
+        let mode = interface.programs.first().map(|attached| attached.mode);
+        let Some(link) = link else {
+            links.push(LinkStep::Attach(target));
+            continue;
+        };
+        kept.push((link, interface));
+        let name = interface.name.clone();
+        links.push(match mode {
+            Some(from) if !modes.contains(&from) => LinkStep::Reattach {
+                name,
+                from,
+                // It is filtered, and stays so.
+                target: Target {
+                    required: true,
+                    ..target
+                },
+            },
+            Some(_) | None => LinkStep::Keep { name },
+        });
+    }
+    let mut renames = Renames::of(present, wanted.interfaces);
+    for link in &present.links {
+        let name = link.name.clone();
+        let interface = kept.iter().find(|(kept, _)| std::ptr::eq(*kept, link));
+        match (link.interface, interface) {
+            (None, _) => links.push(LinkStep::Forget { name }),
+            (Some(_), Some((_, interface))) => renames.follow(link, interface),
+            (Some(index), None) => {
+                let name = renames.make_room(name, index);
+                links.push(LinkStep::Detach { name });
+            }
+        }
+    }
+    links.extend(renames.steps());
+    links.sort_by_key(LinkStep::order);
+    let capacity = present
+        .capacity
+        .filter(|&capacity| capacity >= wanted.capacity);
+    let size = present.size.map_or(wanted.size, |present| {
+        wanted.size.given(present, wanted.most)
+    });
+    Ok(Plan {
+        size,
+        program: match capacity {
+            None => ProgramStep::LoadWithCounters(wanted.capacity),
+            Some(_) if present.size == Some(size) => ProgramStep::Keep,
+            Some(_) => ProgramStep::Load,
+        },
+        links,
+        occupied,
+    })
+}
+
+/// The link to an interface. Its program must run there: the index of a link whose interface was
+/// moved to another network namespace is one of that namespace.
+fn link_to<'a>(interface: &Interface, present: &'a Present) -> Option<&'a PresentLink> {
+    let runs = |link: &&PresentLink| {
+        let mut programs = interface.programs.iter();
+        link.interface == Some(interface.index)
+            && programs.any(|attached| attached.program == link.program)
+    };
+    let mut links: Vec<_> = present.links.iter().filter(runs).collect();
+    links.sort_by_key(|link| link.name != interface.name);
+    links.first().copied()
+}
+
+/// Which pins get other names, so that each has the name of its interface.
+struct Renames<'a> {
+    /// The names that links have, of whatever interfaces.
+    taken: BTreeSet<&'a str>,
+    /// The names that links are to have.
+    wanted: BTreeSet<&'a str>,
+    first: Vec<LinkStep>,
+    then: Vec<LinkStep>,
+}
+
+impl<'a> Renames<'a> {
+    fn of(present: &'a Present, interfaces: &[&'a Interface]) -> Self {
+        let links = present.links.iter().filter(|link| link.interface.is_some());
+        Self {
+            taken: links.map(|link| &*link.name).collect(),
+            wanted: interfaces
+                .iter()
+                .map(|interface| &*interface.name)
+                .collect(),
+            first: Vec::new(),
+            then: Vec::new(),
+        }
+    }
+
+    /// Gives the link the name of its interface; by way of another when a link has it still, which
+    /// in turn may be about to get the name of this one.
+    fn follow(&mut self, link: &PresentLink, interface: &Interface) {
+        let (name, to) = (link.name.clone(), interface.name.clone());
+        if name == to {
+            return;
+        }
+        if self.taken.contains(&*to) {
+            let aside = aside(&name, interface.index);
+            self.first.push(LinkStep::Rename {
+                name,
+                to: aside.clone(),
+            });
+            self.then.push(LinkStep::Rename { name: aside, to });
+        } else {
+            self.first.push(LinkStep::Rename { name, to });
+        }
+    }
+
+    /// The name under which a link is pinned that is not kept; another when it is needed.
+    fn make_room(&mut self, name: String, index: InterfaceIndex) -> String {
+        if !self.wanted.contains(&*name) {
+            return name;
+        }
+        let to = aside(&name, index);
+        self.first.push(LinkStep::Rename {
+            name,
+            to: to.clone(),
+        });
+        to
+    }
+
+    fn steps(self) -> impl Iterator<Item = LinkStep> {
+        self.first.into_iter().chain(self.then)
+    }
+}
+
+/// A name that no interface can have: `:` is not for them (`dev_valid_name`, `net/core/dev.c`).
+fn aside(name: &str, index: InterfaceIndex) -> String {
+    format!("{name}:{}", index.0)
+}
+
+fn modes(mode: Mode) -> &'static [AttachMode] {
+    match mode {
+        Mode::Native => &[AttachMode::Native],
+        Mode::Generic => &[AttachMode::Generic],
+        Mode::Auto => &[AttachMode::Native, AttachMode::Generic],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interfaces::list::Attached;
+
+    const OURS: u32 = 7;
+
+    fn interface(index: u32, programs: &[(AttachMode, u32)]) -> Interface {
+        Interface {
+            index: InterfaceIndex(index),
+            name: format!("eth{index}"),
+            has_ethernet: true,
+            programs: programs
+                .iter()
+                .map(|&(mode, program)| Attached { mode, program })
+                .collect(),
+        }
+    }
+
+    fn present(links: &[u32]) -> Present {
+        Present {
+            size: ImageSize::for_length(1 << 16),
+            capacity: Some(Capacity::of_slots(64)),
+            links: links
+                .iter()
+                .map(|&index| PresentLink {
+                    name: format!("eth{index}"),
+                    interface: Some(InterfaceIndex(index)),
+                    program: OURS,
+                })
+                .collect(),
+        }
+    }
+
+    fn planned(
+        present: &Present,
+        interfaces: &[Interface],
+        mode: Mode,
+        length: usize,
+        slots: u32,
+    ) -> Result<Plan, Occupied> {
+        let interfaces: Vec<&Interface> = interfaces.iter().collect();
+        let optional = BTreeSet::new();
+        let wanted = Wanted {
+            size: ImageSize::for_length(length).unwrap(),
+            most: ImageSize::within(u32::MAX),
+            capacity: Capacity::of_slots(slots),
+            mode,
+            interfaces: &interfaces,
+            optional: &optional,
+        };
+        plan(present, &wanted)
+    }
+
+    fn target(index: u32, modes: &'static [AttachMode]) -> Target {
+        Target {
+            name: format!("eth{index}"),
+            index: InterfaceIndex(index),
+            modes,
+            required: true,
+        }
+    }
+
+    fn keep(index: u32) -> LinkStep {
+        LinkStep::Keep {
+            name: format!("eth{index}"),
+        }
+    }
+
+    #[test]
+    fn the_first_rules_load_everything() {
+        let eth1 = [interface(1, &[])];
+        let plan = planned(&Present::default(), &eth1, Mode::Native, 100, 64).unwrap();
+        assert_eq!(
+            plan.program,
+            ProgramStep::LoadWithCounters(Capacity::of_slots(64))
+        );
+        assert_eq!(
+            plan.links,
+            [LinkStep::Attach(target(1, &[AttachMode::Native]))]
+        );
+    }
+
+    #[test]
+    fn rules_that_fit_are_a_mere_switch() {
+        let eth1 = [interface(1, &[(AttachMode::Native, OURS)])];
+        let plan = planned(&present(&[1]), &eth1, Mode::Native, 1 << 16, 64).unwrap();
+        assert_eq!(plan.program, ProgramStep::Keep);
+        assert_eq!(plan.links, [keep(1)]);
+    }
+
+    #[test]
+    fn a_larger_image_needs_a_new_program_but_no_new_counters() {
+        let eth1 = [interface(1, &[(AttachMode::Native, OURS)])];
+        let plan = planned(&present(&[1]), &eth1, Mode::Native, 1 << 17, 64).unwrap();
+        assert_eq!(plan.program, ProgramStep::Load);
+        assert_eq!(plan.links, [keep(1)]);
+        let plan = planned(&present(&[1]), &eth1, Mode::Native, 1 << 16, 128).unwrap();
+        assert_eq!(
+            plan.program,
+            ProgramStep::LoadWithCounters(Capacity::of_slots(128))
+        );
+    }
+
+    #[test]
+    fn what_another_process_loaded_is_replaced() {
+        let found = Present {
+            size: None,
+            ..present(&[1])
+        };
+        let eth1 = [interface(1, &[(AttachMode::Generic, OURS)])];
+        let plan = planned(&found, &eth1, Mode::Auto, 100, 64).unwrap();
+        assert_eq!(plan.program, ProgramStep::Load);
+        assert_eq!(plan.links, [keep(1)]);
+    }
+
+    #[test]
+    fn somebody_elses_program_is_an_error() {
+        let eth1 = [interface(1, &[(AttachMode::Generic, 99)])];
+        let occupied = Occupied {
+            interface: "eth1".into(),
+            index: InterfaceIndex(1),
+            program: 99,
+        };
+        for present in [Present::default(), present(&[1])] {
+            let error = planned(&present, &eth1, Mode::Native, 100, 64).unwrap_err();
+            assert_eq!(error, occupied);
+        }
+    }
+
+    #[test]
+    fn links_follow_the_interfaces_and_the_mode() {
+        let mut before = present(&[1, 2, 3]);
+        before.links[2].interface = None;
+        let interfaces = [
+            interface(2, &[(AttachMode::Native, OURS)]),
+            interface(3, &[]),
+        ];
+        let plan = planned(&before, &interfaces, Mode::Generic, 100, 64).unwrap();
+        let forget = LinkStep::Forget {
+            name: "eth3".into(),
+        };
+        let detach = LinkStep::Detach {
+            name: "eth1".into(),
+        };
+        let reattach = LinkStep::Reattach {
+            name: "eth2".into(),
+            from: AttachMode::Native,
+            target: target(2, &[AttachMode::Generic]),
+        };
+        let attach = LinkStep::Attach(target(3, &[AttachMode::Generic]));
+        assert_eq!(plan.links, [forget, attach, reattach, detach]);
+    }
+
+    fn rename(name: &str, to: &str) -> LinkStep {
+        LinkStep::Rename {
+            name: name.into(),
+            to: to.into(),
+        }
+    }
+
+    #[test]
+    fn pins_follow_the_names_of_interfaces() {
+        let native = [(AttachMode::Native, OURS)];
+        let mut before = present(&[1, 2]);
+        let mut interfaces = [interface(1, &native), interface(2, &native)];
+        interfaces[0].name = "wan".into();
+        let plan = planned(&before, &interfaces, Mode::Native, 1 << 16, 64).unwrap();
+        let kept = |name: &str| LinkStep::Keep { name: name.into() };
+        assert_eq!(
+            plan.links,
+            [rename("eth1", "wan"), kept("wan"), kept("eth2")]
+        );
+        // Two that change names go by way of a third.
+        (interfaces[0].name, interfaces[1].name) = ("eth2".into(), "eth1".into());
+        let plan = planned(&before, &interfaces, Mode::Native, 1 << 16, 64).unwrap();
+        let renames = [
+            rename("eth1", "eth1:1"),
+            rename("eth2", "eth2:2"),
+            rename("eth1:1", "eth2"),
+            rename("eth2:2", "eth1"),
+        ];
+        assert_eq!(plan.links[..4], renames);
+        assert_eq!(plan.links[4..], [kept("eth2"), kept("eth1")]);
+        // One that is no longer wanted leaves its name to a new one.
+        before.links.truncate(1);
+        let mut new = interface(2, &[]);
+        new.name = "eth1".into();
+        let plan = planned(&before, &[new], Mode::Native, 1 << 16, 64).unwrap();
+        let attach = Target {
+            name: "eth1".into(),
+            ..target(2, &[AttachMode::Native])
+        };
+        let detach = LinkStep::Detach {
+            name: "eth1:1".into(),
+        };
+        let steps = [rename("eth1", "eth1:1"), LinkStep::Attach(attach), detach];
+        assert_eq!(plan.links, steps);
+    }
+
+    #[test]
+    fn the_index_of_another_network_namespace_is_no_index_of_this_one() {
+        // The link called `eth1` went with its interface, which has the index 2 there.
+        let mut before = present(&[1, 2]);
+        before.links[0].interface = Some(InterfaceIndex(2));
+        let eth2 = [interface(2, &[(AttachMode::Native, OURS)])];
+        let plan = planned(&before, &eth2, Mode::Native, 1 << 16, 64).unwrap();
+        let detach = LinkStep::Detach {
+            name: "eth1".into(),
+        };
+        assert_eq!(plan.links, [keep(2), detach]);
+        let unfiltered = [interface(2, &[])];
+        let plan = planned(&present(&[2]), &unfiltered, Mode::Native, 1 << 16, 64).unwrap();
+        let attach = LinkStep::Attach(target(2, &[AttachMode::Native]));
+        let detach = LinkStep::Detach {
+            name: "eth2:2".into(),
+        };
+        assert_eq!(plan.links, [rename("eth2", "eth2:2"), attach, detach]);
+    }
+
+    #[test]
+    fn an_optional_interface_that_is_occupied_stops_nothing() {
+        let interfaces = [
+            interface(1, &[(AttachMode::Generic, 99)]),
+            interface(2, &[(AttachMode::Native, OURS)]),
+        ];
+        let wanted = Wanted {
+            size: ImageSize::for_length(100).unwrap(),
+            most: ImageSize::within(u32::MAX),
+            capacity: Capacity::of_slots(64),
+            mode: Mode::Native,
+            interfaces: &interfaces.each_ref(),
+            optional: &BTreeSet::from([InterfaceIndex(1)]),
+        };
+        let plan = plan(&present(&[2]), &wanted).unwrap();
+        assert_eq!(plan.links, [keep(2)]);
+        assert_eq!(plan.occupied[0].program, 99);
+    }
+}

@@ -1,0 +1,218 @@
+//! What an earlier process left pinned: the starting point of a process that takes over.
+//!
+//! A process that was killed while a new program took over leaves objects under both names, and
+//! some interfaces may run the one program, some the other. The rules of all generations found
+//! keep their slots, which never clash: a new rule takes no slot that a rule found has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use crate::{
+    filter::{
+        attachments::{self, Attachment, AttachmentError},
+        plan::Present,
+    },
+    generation::{
+        deadline::Deadline,
+        metadata::MetadataError,
+        pinned::{Earlier, EarlierError},
+    },
+    kernel::{
+        counters::{Count, Counters, CountersError},
+        generation::Generation,
+        images::{ImageError, Images},
+        pins::{self, Object, PinError, Pins},
+        slot::Slot,
+    },
+};
+
+/// What is pinned.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// The links.
+    pub(crate) attachments: Vec<Attachment>,
+    /// The generation in force.
+    pub(crate) in_force: Option<Earlier>,
+    /// The generation before it, if it is kept.
+    pub(crate) previous: Option<Earlier>,
+    /// Until when the generation in force must be confirmed, if it still must.
+    pub(crate) confirm_by: Option<Deadline>,
+    /// The SHA-256 of the rule files of all generations found, in hexadecimal.
+    files: Vec<String>,
+    slots: BTreeMap<String, Slot>,
+    held: BTreeSet<Slot>,
+    counters: Option<Counters>,
+    /// The counters of interrupted changes.
+    interrupted: Vec<Counters>,
+    /// The highest generation that left anything.
+    generation: Option<Generation>,
+}
+
+/// Why what is pinned cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoundError {
+    /// An image's metadata.
+    #[error("cannot take over what is loaded")]
+    Earlier(#[from] EarlierError),
+    /// The image.
+    #[error("cannot take over what is loaded")]
+    Image(#[from] ImageError),
+    /// The counters.
+    #[error("cannot take over what is loaded")]
+    Counters(#[from] CountersError),
+    /// The links.
+    #[error("cannot take over what is loaded")]
+    Attachment(#[from] AttachmentError),
+    /// The pins.
+    #[error("cannot take over what is loaded")]
+    Pin(#[from] PinError),
+}
+
+impl FoundError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Earlier(
+                EarlierError::Metadata(MetadataError::OtherVersion { .. })
+                | EarlierError::Image(ImageError::Layout { .. }),
+            ) => {
+                "it goes on filtering; use the version of this program that loaded it, or remove \
+                 it with `firewall unload`: filtering stops until the next `firewall apply`"
+            }
+            Self::Earlier(_)
+            | Self::Image(_)
+            | Self::Counters(_)
+            | Self::Attachment(_)
+            | Self::Pin(_) => {
+                "it goes on filtering; `firewall unload` removes it, and filtering stops until the \
+                 next `firewall apply`"
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Opens what is pinned; all parts are empty when nothing is.
+    pub(crate) fn open(pins: &Pins) -> Result<Self, FoundError> {
+        let mut found = Self {
+            attachments: attachments::open(pins)?,
+            counters: counters(&pins.object(Object::Counters))?,
+            ..Self::default()
+        };
+        if let Some(in_force) = found.add_images(&pins.object(Object::Images))? {
+            found.previous = Earlier::previous(pins, in_force.metadata.generation)?;
+            found.confirm_by = Earlier::unconfirmed(pins, in_force.metadata.generation)?;
+            found.in_force = Some(in_force);
+        }
+        if let Some(previous) = &found.previous {
+            let rules = previous.metadata.rules.iter();
+            found.held = rules.map(|rule| rule.slot).collect();
+        }
+        for (generation, object) in pins.interrupted()? {
+            let path = pins.next(generation, object);
+            match object {
+                Object::Images => {
+                    found.add_images(&path)?;
+                }
+                Object::Counters => found.interrupted.extend(counters(&path)?),
+                Object::Program => {}
+            }
+            found.generation = found.generation.max(Some(generation));
+        }
+        Ok(found)
+    }
+
+    fn add_images(&mut self, path: &Path) -> Result<Option<Earlier>, FoundError> {
+        if pins::open(path)?.is_none() {
+            return Ok(None);
+        }
+        let Some(image) = Images::open(path)?.in_force()? else {
+            return Ok(None);
+        };
+        let earlier = Earlier::of(image)?;
+        self.slots.extend(earlier.metadata.slots());
+        self.files.push(earlier.metadata.sha256.clone());
+        self.generation = self.generation.max(Some(earlier.metadata.generation));
+        Ok(Some(earlier))
+    }
+
+    /// Whether nothing is pinned.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.attachments.is_empty() && self.generation.is_none() && self.counters.is_none()
+    }
+
+    /// Whether something in force is of the rule file with this SHA-256.
+    pub(crate) fn is_of(&self, sha256: &str) -> bool {
+        self.files.iter().any(|file| file == sha256)
+    }
+
+    /// The generation that follows.
+    pub(crate) fn next_generation(&self) -> Generation {
+        self.generation.map_or(Generation::FIRST, Generation::next)
+    }
+
+    /// The slots that images in force count in.
+    pub(crate) fn slots(&self) -> &BTreeMap<String, Slot> {
+        &self.slots
+    }
+
+    /// The slots of the rules of the generation before.
+    pub(crate) fn held(&self) -> &BTreeSet<Slot> {
+        &self.held
+    }
+
+    /// The counters whose counts go on.
+    pub(crate) fn counted(&self) -> Vec<Counted<'_>> {
+        let counted = |counters, alone| Counted { counters, alone };
+        let own = self
+            .counters
+            .iter()
+            .map(|counters| counted(counters, false));
+        // What these had carried over is in those before, from where it is taken.
+        let later = self
+            .interrupted
+            .iter()
+            .map(|counters| counted(counters, true));
+        own.chain(later).collect()
+    }
+
+    /// What is in the kernel, for a plan.
+    pub(crate) fn present(&self) -> Result<Present, AttachmentError> {
+        Ok(Present {
+            size: None,
+            capacity: match &self.counters {
+                Some(counters) if self.interrupted.is_empty() => Some(counters.capacity()),
+                Some(_) | None => None,
+            },
+            links: attachments::inspect(&self.attachments)?,
+        })
+    }
+}
+
+fn counters(path: &Path) -> Result<Option<Counters>, FoundError> {
+    Ok(match pins::open(path)? {
+        Some(_) => Some(Counters::open(path)?),
+        None => None,
+    })
+}
+
+/// A counters map whose counts go on.
+pub(crate) struct Counted<'a> {
+    /// The map.
+    pub(crate) counters: &'a Counters,
+    /// Whether only what was counted in this very map is to be taken.
+    pub(crate) alone: bool,
+}
+
+impl Counted<'_> {
+    /// What the slot has counted.
+    pub(crate) fn read(&self, slot: Slot) -> Result<Count, CountersError> {
+        if self.alone {
+            self.counters.read_own(slot)
+        } else {
+            self.counters.read(slot)
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! What this process holds in the kernel, and how a plan is executed: step by step, each taken
+//! back when a later one fails.
+//!
+//! While a new program takes over, its objects are pinned beside the old ones under names that
+//! begin with `next-`; once every link runs it, they take the old names. A process that is killed
+//! at any point leaves every interface filtered by one whole generation or the other, and its
+//! counts where the next process finds them.
+
+use std::{
+    collections::BTreeSet,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use firewall_ebpf::abi::FIRST_RULE_SLOT;
+
+use crate::{
+    filter::{
+        attachments::{self, Attachment, Established, Programs},
+        error::FilterError,
+        plan::{Plan, Present, ProgramStep, Target},
+        takeover::{Counted, Found},
+        undo::Undo,
+    },
+    generation::{
+        deadline::Deadline,
+        loadable::Ready,
+        metadata::Metadata,
+        pinned::Earlier,
+        succession::{Keeper, Succession, Terms},
+    },
+    kernel::{
+        self,
+        counters::{Count, Counters, CountersError},
+        image_size::ImageSize,
+        images::{Image, Images},
+        link::AttachError,
+        max_bans::MaxBans,
+        pins::{self, Object, PinError, Pins},
+        program::{self, Program, Setting},
+        slot::Slot,
+    },
+    packet_log::limits,
+};
+
+/// How long the stages in the kernel took, and what follows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timing {
+    /// Making the maps, writing the image and, if needed, loading the program.
+    pub(crate) load: Duration,
+    /// Bringing it into force.
+    pub(crate) switch: Duration,
+    /// Until when it must be confirmed, if it must.
+    pub(crate) confirm_by: Option<Deadline>,
+}
+
+/// A program, its maps and its links.
+pub(crate) struct Filter {
+    pins: Pins,
+    program: Program,
+    images: Images,
+    size: ImageSize,
+    counters: Counters,
+    attachments: Vec<Attachment>,
+    refused: Vec<(Target, AttachError)>,
+    image: Image,
+    metadata: Metadata,
+    /// What the generation before, if it is kept, tells of itself.
+    previous: Option<Metadata>,
+    max_bans: MaxBans,
+}
+
+impl Filter {
+    /// Brings the first rules of this process into force, in place of what was found.
+    pub(crate) fn start(
+        pins: Pins,
+        object: &program::Object,
+        found: Found,
+        ready: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+        max_bans: MaxBans,
+    ) -> Result<(Self, Timing), FilterError> {
+        let before = Before {
+            attachments: &found.attachments,
+            counted: found.counted(),
+            image: found.in_force.as_ref().map(Earlier::as_before),
+        };
+        let replaced = replace(&pins, object, &before, ready, plan, terms, max_bans)?;
+        let previous = found.previous.map(|previous| previous.metadata);
+        let in_force = found.in_force.map(|in_force| in_force.metadata);
+        let filter = Self {
+            metadata: ready.metadata.clone(),
+            previous: terms.succession.previous(in_force, previous),
+            pins,
+            program: replaced.parts.program,
+            images: replaced.parts.images,
+            image: replaced.parts.image,
+            size: plan.size,
+            counters: replaced.parts.counters,
+            attachments: replaced.parts.attachments,
+            refused: replaced.parts.refused,
+            max_bans,
+        };
+        filter.settle();
+        Ok((filter, replaced.timing))
+    }
+
+    /// Brings other rules into force. When it fails, those before stay in force.
+    pub(crate) fn change(
+        &mut self,
+        object: &program::Object,
+        ready: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+    ) -> Result<Timing, FilterError> {
+        let changed = match plan.program {
+            ProgramStep::Keep => self.switch(ready, plan, terms),
+            ProgramStep::Load | ProgramStep::LoadWithCounters(_) => {
+                self.replace(object, ready, plan, terms)
+            }
+        };
+        if changed.is_err() {
+            self.open_links_again();
+        }
+        changed
+    }
+
+    /// Takes the steps of a plan that concern links, with the rules that are in force.
+    pub(crate) fn relink(&mut self, plan: &Plan) -> Result<(), FilterError> {
+        let mut undo = Undo::default();
+        let program = self.program.fd();
+        let programs = Programs {
+            old: Some(program),
+            new: program,
+            differ: false,
+        };
+        let established = attachments::establish(
+            &plan.links,
+            &self.attachments,
+            &self.pins,
+            &programs,
+            &mut undo,
+        );
+        match established {
+            Ok(established) => {
+                undo.commit();
+                self.take(established);
+                Ok(())
+            }
+            Err(error) => {
+                drop(undo);
+                self.open_links_again();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The interfaces that refused when links were last made.
+    pub(crate) fn refused(&mut self) -> Vec<(Target, AttachError)> {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn take(&mut self, established: Established) {
+        attachments::release(&established.leaving, &self.pins);
+        self.attachments = established.attachments;
+        self.refused = established.refused;
+    }
+
+    /// Opens the links anew: those that were taken back are others.
+    fn open_links_again(&mut self) {
+        match attachments::open(&self.pins) {
+            Ok(attachments) => self.attachments = attachments,
+            Err(error) => tracing::error!(
+                event = "links_not_opened",
+                error = &error as &dyn std::error::Error,
+                "the links could not be opened again"
+            ),
+        }
+    }
+
+    /// What is in the kernel, for a plan.
+    pub(crate) fn present(&self) -> Result<Present, FilterError> {
+        Ok(Present {
+            size: Some(self.size),
+            capacity: Some(self.counters.capacity()),
+            links: attachments::inspect(&self.attachments)?,
+        })
+    }
+
+    /// What the image in force tells of itself.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// What the generation before tells of itself, if it is kept.
+    pub(crate) fn previous(&self) -> Option<&Metadata> {
+        self.previous.as_ref()
+    }
+
+    /// The image in force.
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The slots of the rules of the generation before, if it is kept.
+    pub(crate) fn held(&self) -> BTreeSet<Slot> {
+        let rules = self.previous.iter().flat_map(|previous| &previous.rules);
+        rules.map(|rule| rule.slot).collect()
+    }
+
+    /// From now on `ready` is in force.
+    fn follow(&mut self, ready: &Ready<'_>, succession: Succession) {
+        let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
+        self.previous = succession.previous(Some(before), self.previous.take());
+        self.settle();
+    }
+
+    /// Has the rules in force log as they say.
+    fn settle(&self) {
+        limits::settle(&self.pins, &self.metadata, self.previous.as_ref());
+    }
+
+    /// The program stays: a new image takes the place of the one in force.
+    fn switch(
+        &mut self,
+        ready: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+    ) -> Result<Timing, FilterError> {
+        let begin = Instant::now();
+        let mut undo = Undo::default();
+        self.counters.zero(&ready.assignment.fresh)?;
+        limits::prepare(&self.pins, ready)?;
+        let image = Image::create(plan.size, ready.image)?;
+        let load = begin.elapsed();
+
+        let begin = Instant::now();
+        let program = self.program.fd();
+        let programs = Programs {
+            old: Some(program),
+            new: program,
+            differ: false,
+        };
+        let established = attachments::establish(
+            &plan.links,
+            &self.attachments,
+            &self.pins,
+            &programs,
+            &mut undo,
+        )?;
+        let keeper = Keeper {
+            pins: &self.pins,
+            terms,
+            before: Some((&self.image, &self.metadata)),
+        };
+        let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
+        self.images.put_in_force(&image)?;
+        undo.commit();
+        keeper.clear(ready.metadata.generation);
+        self.take(established);
+        self.image = image;
+        self.follow(ready, terms.succession);
+        let switch = begin.elapsed();
+        Ok(Timing {
+            load,
+            switch,
+            confirm_by,
+        })
+    }
+
+    fn replace(
+        &mut self,
+        object: &program::Object,
+        ready: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+    ) -> Result<Timing, FilterError> {
+        let before = Before {
+            attachments: &self.attachments,
+            counted: vec![Counted {
+                counters: &self.counters,
+                alone: false,
+            }],
+            image: Some((&self.image, &self.metadata)),
+        };
+        let max_bans = self.max_bans;
+        let replaced = replace(&self.pins, object, &before, ready, plan, terms, max_bans)?;
+        let Parts {
+            program,
+            images,
+            image,
+            counters,
+            attachments,
+            refused,
+        } = replaced.parts;
+        self.program = program;
+        self.images = images;
+        self.image = image;
+        self.size = plan.size;
+        self.counters = counters;
+        self.attachments = attachments;
+        self.refused = refused;
+        self.follow(ready, terms.succession);
+        Ok(replaced.timing)
+    }
+}
+
+/// What a new program takes over.
+struct Before<'a> {
+    attachments: &'a [Attachment],
+    counted: Vec<Counted<'a>>,
+    image: Option<(&'a Image, &'a Metadata)>,
+}
+
+struct Parts {
+    program: Program,
+    images: Images,
+    image: Image,
+    counters: Counters,
+    attachments: Vec<Attachment>,
+    refused: Vec<(Target, AttachError)>,
+}
+
+struct Replaced {
+    parts: Parts,
+    timing: Timing,
+}
+
+/// Loads a new program with new images, and lets it take over every link.
+fn replace(
+    pins: &Pins,
+    object: &program::Object,
+    before: &Before<'_>,
+    ready: &Ready<'_>,
+    plan: &Plan,
+    terms: Terms,
+    max_bans: MaxBans,
+) -> Result<Replaced, FilterError> {
+    let begin = Instant::now();
+    let mut undo = Undo::default();
+    if pins.create_folder()? {
+        let pins = pins.clone();
+        undo.push("remove the folder of the pins", move || {
+            pins.remove_folder()
+        });
+    }
+    let interrupted = pins.interrupted()?;
+    let next = |object| pins.next(ready.metadata.generation, object);
+    for object in Object::ALL {
+        let pin = next(object);
+        undo.push("remove a pin", move || pins::unpin(&pin));
+    }
+    let old = Old::open(pins)?;
+    let are_new = kernel::bans::create(pins, max_bans)?;
+    if kernel::events::create(pins)? || are_new {
+        let pins = pins.clone();
+        undo.push("remove the pins of bans and events", move || {
+            kernel::shared::unpin(&pins)
+        });
+    }
+    limits::prepare(pins, ready)?;
+
+    let (counters_pin, capacity, kept) = match plan.program {
+        ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
+        ProgramStep::Keep | ProgramStep::Load => {
+            let pin = pins.object(Object::Counters);
+            let mut counters = Counters::open(&pin)?;
+            counters.zero(&ready.assignment.fresh)?;
+            (pin, counters.capacity(), Some(counters))
+        }
+    };
+    let image = Image::create(plan.size, ready.image)?;
+    let mut images = Images::create(c"IMAGES", &image)?;
+    images.pin(&next(Object::Images))?;
+    let keeper = Keeper {
+        pins,
+        terms,
+        before: before.image,
+    };
+    let program = Program::load(
+        object,
+        &Setting {
+            images: &next(Object::Images),
+            size: plan.size,
+            counters: Some(&counters_pin),
+            capacity,
+            shared: Some(pins),
+        },
+    )?;
+    program.pin(&next(Object::Program))?;
+    let counters_are_new = kept.is_none();
+    let mut counters = match kept {
+        Some(counters) => counters,
+        None => Counters::open(&counters_pin)?,
+    };
+    let load = begin.elapsed();
+
+    let begin = Instant::now();
+    let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
+    let programs = Programs {
+        old: old.program.as_ref(),
+        new: program.fd(),
+        differ: true,
+    };
+    let established =
+        attachments::establish(&plan.links, before.attachments, pins, &programs, &mut undo)?;
+    if counters_are_new {
+        // Setting the image again waits until the old program runs nowhere: its counts are final.
+        images.put_in_force(&image)?;
+        carry(&before.counted, ready, &mut counters)?;
+    }
+    for object in Object::ALL {
+        if object != Object::Counters || counters_are_new {
+            take_place(&next(object), object, pins, &old, &mut undo)?;
+        }
+    }
+    for (generation, object) in interrupted {
+        pins::unpin(&pins.next(generation, object))?;
+    }
+    undo.commit();
+    attachments::release(&established.leaving, pins);
+    keeper.clear(ready.metadata.generation);
+    let switch = begin.elapsed();
+    Ok(Replaced {
+        parts: Parts {
+            program,
+            images,
+            image,
+            counters,
+            attachments: established.attachments,
+            refused: established.refused,
+        },
+        timing: Timing {
+            load,
+            switch,
+            confirm_by,
+        },
+    })
+}
+
+/// The objects whose places are taken.
+struct Old {
+    program: Option<Arc<OwnedFd>>,
+    images: Option<Arc<OwnedFd>>,
+    counters: Option<Arc<OwnedFd>>,
+}
+
+impl Old {
+    fn open(pins: &Pins) -> Result<Self, PinError> {
+        let open = |object| Ok(pins::open(&pins.object(object))?.map(Arc::new));
+        Ok(Self {
+            program: open(Object::Program)?,
+            images: open(Object::Images)?,
+            counters: open(Object::Counters)?,
+        })
+    }
+
+    fn object(&self, object: Object) -> Option<&Arc<OwnedFd>> {
+        match object {
+            Object::Program => self.program.as_ref(),
+            Object::Images => self.images.as_ref(),
+            Object::Counters => self.counters.as_ref(),
+        }
+    }
+}
+
+/// Gives the next object the name of the one in force.
+fn take_place(
+    next: &Path,
+    object: Object,
+    pins: &Pins,
+    old: &Old,
+    undo: &mut Undo,
+) -> Result<(), PinError> {
+    let place = pins.object(object);
+    pins::rename(next, &place)?;
+    let before = old.object(object).cloned();
+    undo.push("put the old pin back", move || {
+        pins::unpin(&place)?;
+        before.map_or(Ok(()), |before| pins::pin(before.as_fd(), &place))
+    });
+    Ok(())
+}
+
+/// Carries the counts of the reasons, and of the rules that keep their slots, into new counters.
+fn carry(
+    counted: &[Counted<'_>],
+    ready: &Ready<'_>,
+    counters: &mut Counters,
+) -> Result<(), CountersError> {
+    let reasons = (0..FIRST_RULE_SLOT).map(Slot::new);
+    let slots = reasons.chain(ready.assignment.kept.iter().copied());
+    let counts = slots.map(|slot| {
+        let counts = counted.iter().map(|counted| counted.read(slot));
+        Ok((slot, sum(counts)?))
+    });
+    counters.carry(counts.collect::<Result<_, CountersError>>()?)
+}
+
+fn sum(
+    mut counts: impl Iterator<Item = Result<Count, CountersError>>,
+) -> Result<Count, CountersError> {
+    counts.try_fold(Count::default(), |sum, count| Ok(sum.plus(count?)))
+}

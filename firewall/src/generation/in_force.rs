@@ -1,0 +1,93 @@
+//! What is loaded, read from the pins alone: it makes no difference whether a daemon runs.
+
+use crate::{
+    config::Config,
+    generation::metadata::{Metadata, MetadataError},
+    kernel::{
+        host::{self, HostError},
+        images::{Description, Image, ImageError, Images},
+        pins::{self, Object, PinError},
+    },
+};
+
+/// The image in force.
+pub(crate) struct Loaded {
+    /// What it tells of itself.
+    pub(crate) metadata: Metadata,
+    /// Its length and what it does with packets that no rule decides.
+    pub(crate) description: Description,
+    /// The kernel's number for its map.
+    pub(crate) image: u32,
+}
+
+/// Why what is loaded cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadedError {
+    /// Nothing is.
+    #[error("nothing is loaded for instance `{0}`")]
+    Nothing(String),
+    /// The machine does not grant what is needed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The pins.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Its metadata.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+impl LoadedError {
+    /// What the user can do.
+    pub(crate) fn help(&self) -> Option<String> {
+        match self {
+            Self::Nothing(_) => Some(
+                "`firewall apply FILE` loads rules; `--instance` names another instance".into(),
+            ),
+            Self::Host(error) => error.help(),
+            Self::Image(ImageError::Layout { .. })
+            | Self::Metadata(MetadataError::OtherVersion { .. }) => {
+                Some("use the version of this program that loaded it".into())
+            }
+            Self::Pin(_) | Self::Image(_) | Self::Metadata(_) => None,
+        }
+    }
+}
+
+/// Checks that what is pinned can be opened.
+pub(crate) fn require_access(config: &Config) -> Result<(), HostError> {
+    host::require_bpffs(&config.bpffs)?;
+    host::require_privileges()
+}
+
+/// Reads what is loaded.
+pub(crate) fn read(config: &Config) -> Result<Loaded, LoadedError> {
+    open(config).map(|(loaded, _)| loaded)
+}
+
+/// Reads what is loaded, with the bytes of the image.
+pub(crate) fn read_whole(config: &Config) -> Result<(Loaded, Vec<u8>), LoadedError> {
+    let (loaded, image) = open(config)?;
+    let bytes = image.bytes(loaded.description.length)?;
+    Ok((loaded, bytes))
+}
+
+fn open(config: &Config) -> Result<(Loaded, Image), LoadedError> {
+    require_access(config)?;
+    let nothing = || LoadedError::Nothing(config.instance.clone());
+    let path = config.pins.object(Object::Images);
+    if pins::open(&path)?.is_none() {
+        return Err(nothing());
+    }
+    let image = Images::open(&path)?.in_force()?.ok_or_else(nothing)?;
+    let description = image.describe()?;
+    let loaded = Loaded {
+        metadata: Metadata::from_bytes(&description.metadata)?,
+        description,
+        image: image.id()?,
+    };
+    Ok((loaded, image))
+}

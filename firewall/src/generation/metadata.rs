@@ -1,0 +1,257 @@
+//! Generations: each time a rule set is put in force, and what its image tells user space of it.
+//!
+//! The metadata travel inside the image, so that whoever finds the pins knows what is in force
+//! without the daemon, and rules and image can never disagree.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use firewall_ebpf::abi;
+use rules::ruleset::{InterfacePattern, Mode, Policy, Ruleset, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{generation::Generation, slot::Slot};
+
+/// What an image tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    /// The version of the contract between program and user space; see [`abi::VERSION`].
+    pub(crate) abi: u32,
+    /// The version of this software.
+    pub(crate) version: String,
+    /// The generation.
+    pub(crate) generation: Generation,
+    /// When it was compiled or came back, in milliseconds since 1970.
+    pub(crate) loaded_at_ms: u64,
+    /// The rule file.
+    pub(crate) file: PathBuf,
+    /// The SHA-256 of the rule file, in hexadecimal.
+    pub(crate) sha256: String,
+    /// The attachment mode asked for.
+    pub(crate) mode: String,
+    /// The verdict when no rule matches.
+    pub(crate) policy: String,
+    /// The interfaces asked for, as the rule file has them.
+    #[serde(default)]
+    pub(crate) interfaces: Vec<String>,
+    /// The rules in order.
+    pub(crate) rules: Vec<RuleEntry>,
+}
+
+/// A rule as the metadata tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RuleEntry {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) action: String,
+    /// Where it is counted.
+    pub(crate) slot: Slot,
+    /// How many of its packets are logged; `None` when none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<LogEntry>,
+}
+
+/// A limit of logged packets as the metadata tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogEntry {
+    /// The nanoseconds from one packet to the next.
+    pub(crate) interval_ns: u64,
+    /// How many nanoseconds early one may come.
+    pub(crate) tolerance_ns: u64,
+}
+
+/// Why metadata could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MetadataError {
+    /// They are of another version.
+    #[error(
+        "what is loaded has version {found} of the kernel interface, this program has version {}",
+        abi::VERSION
+    )]
+    OtherVersion {
+        /// The version found.
+        found: u32,
+    },
+    /// They are damaged.
+    #[error("the metadata of the image in force are damaged")]
+    Damaged(#[from] serde_json::Error),
+}
+
+impl Metadata {
+    /// The metadata of a rule set whose rules are counted in `slots`, in rule order.
+    pub(crate) fn new(
+        generation: Generation,
+        file: &Path,
+        sha256: &str,
+        ruleset: &Ruleset,
+        slots: &[Slot],
+    ) -> Self {
+        let rules = ruleset
+            .rules
+            .iter()
+            .zip(slots)
+            .map(|(rule, &slot)| RuleEntry {
+                name: rule.name.clone(),
+                action: verdict_name(rule.verdict).to_owned(),
+                slot,
+                log: rule.log.map(|limit| LogEntry {
+                    interval_ns: limit.interval_ns(),
+                    tolerance_ns: limit.tolerance_ns(),
+                }),
+            });
+        Self {
+            abi: abi::VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation,
+            loaded_at_ms: now_ms(),
+            file: file.to_owned(),
+            sha256: sha256.to_owned(),
+            mode: mode_name(ruleset.settings.mode).to_owned(),
+            policy: policy_name(ruleset.settings.policy).to_owned(),
+            interfaces: ruleset
+                .settings
+                .interfaces
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            rules: rules.collect(),
+        }
+    }
+
+    /// Reads metadata from the bytes that an image carries.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, MetadataError> {
+        #[derive(Deserialize)]
+        struct Version {
+            abi: u32,
+        }
+        let Version { abi: found } = serde_json::from_slice(bytes)?;
+        if found != abi::VERSION {
+            return Err(MetadataError::OtherVersion { found });
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The bytes for an image to carry.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, MetadataError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// The slot of each rule by name.
+    pub(crate) fn slots(&self) -> BTreeMap<String, Slot> {
+        self.rules
+            .iter()
+            .map(|rule| (rule.name.clone(), rule.slot))
+            .collect()
+    }
+
+    /// The same of a generation that comes into force again under another number.
+    pub(crate) fn again(&self, generation: Generation) -> Self {
+        Self {
+            generation,
+            loaded_at_ms: now_ms(),
+            ..self.clone()
+        }
+    }
+
+    /// The attachment mode asked for, if this version knows it.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        [Mode::Native, Mode::Generic, Mode::Auto]
+            .into_iter()
+            .find(|mode| mode_name(*mode) == self.mode)
+    }
+
+    /// The interfaces asked for.
+    pub(crate) fn patterns(&self) -> Vec<InterfacePattern> {
+        let names = self.interfaces.iter();
+        names
+            .filter_map(|name| InterfacePattern::parse(name))
+            .collect()
+    }
+
+    /// When the image was compiled or came back.
+    pub(crate) fn loaded_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.loaded_at_ms)
+    }
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The word for a verdict in rule files.
+pub(crate) fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Drop => "drop",
+        Verdict::Count => "count",
+    }
+}
+
+fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Pass => "pass",
+        Policy::Drop => "drop",
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Native => "native",
+        Mode::Generic => "generic",
+        Mode::Auto => "auto",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        Metadata {
+            abi: abi::VERSION,
+            version: "0.1.0".into(),
+            generation: Generation::FIRST,
+            loaded_at_ms: 1_700_000_000_000,
+            file: "/etc/firewall/rules.toml".into(),
+            sha256: "00".repeat(32),
+            mode: "native".into(),
+            policy: "drop".into(),
+            interfaces: vec!["eth*".into()],
+            rules: vec![RuleEntry {
+                name: "ssh".into(),
+                action: "pass".into(),
+                slot: Slot::new(32),
+                log: Some(LogEntry {
+                    interval_ns: 100_000_000,
+                    tolerance_ns: 0,
+                }),
+            }],
+        }
+    }
+
+    #[test]
+    fn metadata_survive_the_image() {
+        let bytes = metadata().to_bytes().unwrap();
+        assert_eq!(Metadata::from_bytes(&bytes).unwrap(), metadata());
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_damage() {
+        let other = br#"{"abi":4294967295,"all":"else may differ"}"#;
+        assert!(matches!(
+            Metadata::from_bytes(other),
+            Err(MetadataError::OtherVersion { found: u32::MAX })
+        ));
+        assert!(matches!(
+            Metadata::from_bytes(b"\0\0"),
+            Err(MetadataError::Damaged(_))
+        ));
+    }
+}

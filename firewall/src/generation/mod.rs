@@ -1,0 +1,11 @@
+//! A generation of rules: its metadata, counter slots, confirmation, and what is pinned of it.
+
+pub(crate) mod classifier;
+pub(crate) mod confirmation;
+pub(crate) mod deadline;
+pub(crate) mod in_force;
+pub(crate) mod loadable;
+pub(crate) mod metadata;
+pub(crate) mod pinned;
+pub(crate) mod slots;
+pub(crate) mod succession;

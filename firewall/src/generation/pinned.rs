@@ -1,0 +1,136 @@
+//! A generation whose image is in the kernel, and how it comes into force once more: whole, as it
+//! was compiled, under a number of its own, with the counters that its rules had.
+
+use rules::{compiler, ruleset::Mode};
+
+use crate::{
+    generation::{
+        classifier::Judge,
+        deadline::Deadline,
+        loadable::Ready,
+        metadata::{Metadata, MetadataError},
+        slots::Assignment,
+    },
+    kernel::{
+        generation::Generation,
+        image_size::ImageSize,
+        images::{Image, ImageError},
+        note::Note,
+        pins::{Kept, Pins},
+        slot::Slot,
+    },
+};
+
+/// A generation in the kernel.
+pub(crate) struct Earlier {
+    /// Its image.
+    pub(crate) image: Image,
+    /// What the image tells of itself.
+    pub(crate) metadata: Metadata,
+}
+
+/// Why a generation in the kernel cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EarlierError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Its metadata.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// Something in it is not as this version writes it.
+    #[error("the image of generation {0} is damaged")]
+    Damaged(Generation),
+}
+
+impl Earlier {
+    /// Reads what an image tells of itself.
+    pub(crate) fn of(image: Image) -> Result<Self, EarlierError> {
+        let metadata = Metadata::from_bytes(&image.describe()?.metadata)?;
+        Ok(Self { image, metadata })
+    }
+
+    /// The generation before the one in force, if it is kept.
+    pub(crate) fn previous(
+        pins: &Pins,
+        in_force: Generation,
+    ) -> Result<Option<Self>, EarlierError> {
+        let image = Image::open(&pins.kept(Kept::Previous, in_force))?;
+        image.map(Self::of).transpose()
+    }
+
+    /// Until when the generation in force must be confirmed, if it still must.
+    pub(crate) fn unconfirmed(
+        pins: &Pins,
+        in_force: Generation,
+    ) -> Result<Option<Deadline>, ImageError> {
+        let noted = Note::read(&pins.kept(Kept::Unconfirmed, in_force))?;
+        Ok(noted.map(Deadline::of_number))
+    }
+
+    /// The image and its metadata.
+    pub(crate) fn as_before(&self) -> (&Image, &Metadata) {
+        (&self.image, &self.metadata)
+    }
+
+    /// The bytes of the image.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, EarlierError> {
+        let length = self.image.describe()?.length;
+        Ok(self.image.bytes(length)?)
+    }
+
+    /// The same as generation `generation`, while the rules with the slots in `held` keep these.
+    pub(crate) fn again(
+        &self,
+        generation: Generation,
+        held: impl IntoIterator<Item = Slot>,
+    ) -> Result<Again, EarlierError> {
+        let damaged = || EarlierError::Damaged(self.metadata.generation);
+        let metadata = self.metadata.again(generation);
+        let image = compiler::reissue(&self.bytes()?, &metadata.to_bytes()?).ok_or_else(damaged)?;
+        let slots = metadata.rules.iter().map(|rule| rule.slot).collect();
+        Ok(Again {
+            size: ImageSize::for_length(image.len()).ok_or_else(damaged)?,
+            assignment: Assignment::back(slots, held).ok_or_else(damaged)?,
+            mode: metadata.mode().ok_or_else(damaged)?,
+            metadata,
+            image,
+        })
+    }
+}
+
+/// Whether the image in the kernel judges and counts every packet as `other` does. One that cannot
+/// be read does not.
+pub(crate) fn judges_as(image: &Image, other: &[u8]) -> bool {
+    let description = image.describe();
+    let bytes = description.and_then(|description| image.bytes(description.length));
+    bytes.is_ok_and(|bytes| compiler::is_same(&bytes, other))
+}
+
+/// An earlier generation that is to come into force once more.
+pub(crate) struct Again {
+    /// What its image tells of itself.
+    pub(crate) metadata: Metadata,
+    /// The mode that it asks for.
+    pub(crate) mode: Mode,
+    assignment: Assignment,
+    image: Vec<u8>,
+    size: ImageSize,
+}
+
+impl Again {
+    /// What the kernel is given.
+    pub(crate) fn ready(&self) -> Ready<'_> {
+        Ready {
+            metadata: &self.metadata,
+            assignment: &self.assignment,
+            image: &self.image,
+            size: self.size,
+        }
+    }
+
+    /// The generation as the judge of frames.
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge::new(&self.image, self.assignment.slots.iter().copied())
+    }
+}

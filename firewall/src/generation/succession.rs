@@ -1,0 +1,115 @@
+//! What becomes of the generation in force when another takes its place.
+//!
+//! The image of the generation before stays pinned, whole, so that it can come back whatever has
+//! become of its rule file and of this process. It is pinned under the number of the generation
+//! that follows it (see [`Kept`]) before that comes into force, and means nothing until then: the
+//! switch alone decides, and a process that is killed on either side of it leaves nothing
+//! undecided.
+
+use std::error::Error;
+
+use crate::{
+    filter::{error::FilterError, undo::Undo},
+    generation::{confirmation::Condition, deadline::Deadline, metadata::Metadata},
+    kernel::{
+        generation::Generation,
+        images::Image,
+        note::Note,
+        pins::{self, Kept, Pins},
+    },
+};
+
+/// What becomes of the generation in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Succession {
+    /// It becomes the previous one.
+    Follows,
+    /// It comes into force again under another number: the previous one stays.
+    Renews,
+    /// It is given up: afterwards there is no previous one.
+    Abandons,
+}
+
+impl Succession {
+    /// The previous generation afterwards, when `in_force` was in force and `previous` kept.
+    pub(crate) fn previous<T>(self, in_force: Option<T>, previous: Option<T>) -> Option<T> {
+        match self {
+            Self::Follows => in_force,
+            Self::Renews => previous,
+            Self::Abandons => None,
+        }
+    }
+}
+
+/// On which terms a generation comes into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// What becomes of the one before.
+    pub(crate) succession: Succession,
+    /// On which condition, if on any.
+    pub(crate) condition: Option<Condition>,
+}
+
+/// Keeps images while one generation follows another.
+pub(crate) struct Keeper<'a> {
+    /// Where they are pinned.
+    pub(crate) pins: &'a Pins,
+    /// On which terms the next one comes into force.
+    pub(crate) terms: Terms,
+    /// The image of the generation before, and what it tells of itself.
+    pub(crate) before: Option<(&'a Image, &'a Metadata)>,
+}
+
+impl Keeper<'_> {
+    /// Right before the switch: pins what is to be kept once `generation` is in force. Returns
+    /// until when that must be confirmed, if it must.
+    pub(crate) fn keep(
+        &self,
+        generation: Generation,
+        undo: &mut Undo,
+    ) -> Result<Option<Deadline>, FilterError> {
+        // A change to the same number that was interrupted would come true.
+        for kept in Kept::ALL {
+            pins::unpin(&self.pins.kept(kept, generation))?;
+        }
+        let mut place = |kept| {
+            let path = self.pins.kept(kept, generation);
+            let pin = path.clone();
+            undo.push("remove a pin", move || pins::unpin(&pin));
+            path
+        };
+        match (self.terms.succession, self.before) {
+            (Succession::Follows, Some((image, _))) => image.pin(&place(Kept::Previous))?,
+            (Succession::Renews, Some((_, before))) => {
+                let previous = self.pins.kept(Kept::Previous, before.generation);
+                if let Some(previous) = Image::open(&previous)? {
+                    previous.pin(&place(Kept::Previous))?;
+                }
+            }
+            (Succession::Abandons, _) | (Succession::Follows | Succession::Renews, None) => {}
+        }
+        let deadline = self.terms.condition.map(Condition::deadline);
+        if let Some(deadline) = deadline {
+            Note::create(deadline.number())?.pin(&place(Kept::Unconfirmed))?;
+        }
+        Ok(deadline)
+    }
+
+    /// After the switch: removes what is kept for other generations than `in_force`. What fails is
+    /// logged: it means nothing any more.
+    pub(crate) fn clear(&self, in_force: Generation) {
+        let cleared = self.pins.all_kept().and_then(|all| {
+            all.into_iter()
+                .filter(|(_, generation)| *generation != in_force)
+                .try_for_each(|(kept, generation)| pins::unpin(&self.pins.kept(kept, generation)))
+        });
+        if let Err(error) = cleared {
+            let error: &dyn Error = &error;
+            tracing::error!(
+                event = "image_still_pinned",
+                error,
+                "the image of an old generation is still pinned"
+            );
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Which of the interfaces that there are a rule file means, and which of those that are not there
+//! or cannot be filtered are an error. It does no I/O.
+
+use std::collections::BTreeSet;
+
+use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
+
+use crate::interfaces::list::{Interface, InterfaceError};
+
+/// What a rule file means by its `interfaces`.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// The interfaces to attach to, by index.
+    pub(crate) interfaces: Vec<Interface>,
+    /// The names and globs that fit no interface: once there is one, it is attached to.
+    pub(crate) waiting: Vec<String>,
+    /// The interfaces that cannot be filtered.
+    pub(crate) refused: Vec<(Interface, InterfaceError)>,
+}
+
+impl Selection {
+    /// The indexes of the interfaces that need not be attached to.
+    pub(crate) fn optional(&self, accepted: &Accepted) -> BTreeSet<InterfaceIndex> {
+        let indexes = self.interfaces.iter().map(|interface| interface.index);
+        indexes.filter(|&index| accepted.refusal(index)).collect()
+    }
+}
+
+/// What is no error, though it is not as the rule file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accepted {
+    anything: bool,
+    absent: bool,
+    names: Vec<InterfacePattern>,
+    refused: BTreeSet<InterfaceIndex>,
+}
+
+impl Accepted {
+    /// Whatever is there: the same rules were brought into force before, and nobody is there to
+    /// whom an error would be of use.
+    pub(crate) fn anything() -> Self {
+        Self {
+            anything: true,
+            ..Self::default()
+        }
+    }
+
+    /// Names that have been in `interfaces` before, and interfaces that could not be filtered
+    /// before.
+    pub(crate) fn before(names: &[InterfacePattern], refused: BTreeSet<InterfaceIndex>) -> Self {
+        Self {
+            names: names.to_vec(),
+            refused,
+            ..Self::default()
+        }
+    }
+
+    /// Also every name that fits no interface yet, if `absent`.
+    pub(crate) fn with_absent(self, absent: bool) -> Self {
+        Self { absent, ..self }
+    }
+
+    /// Whether it is no error that this interface cannot be attached to.
+    pub(crate) fn refusal(&self, interface: InterfaceIndex) -> bool {
+        self.anything || self.refused.contains(&interface)
+    }
+
+    /// A glob says that there may be any number of interfaces, none among them; a name that was
+    /// never there may be a slip of the pen.
+    fn absence(&self, pattern: &InterfacePattern) -> bool {
+        pattern.is_glob() || self.anything || self.absent || self.names.contains(pattern)
+    }
+}
+
+/// The interfaces that the patterns fit.
+///
+/// # Errors
+///
+/// When a name fits none, or an interface whose packets have no Ethernet header, and that is not
+/// accepted.
+pub(crate) fn select(
+    patterns: &[InterfacePattern],
+    interfaces: Vec<Interface>,
+    accepted: &Accepted,
+) -> Result<Selection, InterfaceError> {
+    let fits = |pattern: &&InterfacePattern| {
+        !interfaces
+            .iter()
+            .any(|interface| pattern.matches(&interface.name))
+    };
+    let absent: Vec<&InterfacePattern> = patterns.iter().filter(fits).collect();
+    if let Some(pattern) = absent.iter().find(|pattern| !accepted.absence(pattern)) {
+        return Err(InterfaceError::Unknown {
+            name: pattern.to_string(),
+            there_are: interfaces
+                .into_iter()
+                .map(|interface| interface.name)
+                .collect(),
+        });
+    }
+    let mut selection = Selection {
+        waiting: absent.into_iter().map(ToString::to_string).collect(),
+        ..Selection::default()
+    };
+    for interface in interfaces {
+        if !patterns.iter().any(|p| p.matches(&interface.name)) {
+            continue;
+        }
+        if interface.has_ethernet {
+            selection.interfaces.push(interface);
+            continue;
+        }
+        let error = InterfaceError::NotEthernet {
+            name: interface.name.clone(),
+        };
+        if !accepted.refusal(interface.index) {
+            return Err(error);
+        }
+        selection.refused.push((interface, error));
+    }
+    Ok(selection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interfaces(names: &[&str]) -> Vec<Interface> {
+        (1..)
+            .zip(names)
+            .map(|(index, name)| Interface {
+                index: InterfaceIndex(index),
+                name: (*name).to_owned(),
+                has_ethernet: !name.starts_with("tun"),
+                programs: Vec::new(),
+            })
+            .collect()
+    }
+
+    fn patterns(patterns: &[&str]) -> Vec<InterfacePattern> {
+        patterns
+            .iter()
+            .map(|text| InterfacePattern::parse(text).unwrap())
+            .collect()
+    }
+
+    fn selected(
+        names: &[&str],
+        there: &[&str],
+        accepted: &Accepted,
+    ) -> Result<Selection, InterfaceError> {
+        select(&patterns(names), interfaces(there), accepted)
+    }
+
+    fn names(selection: &Selection) -> Vec<&str> {
+        selection.interfaces.iter().map(|i| &*i.name).collect()
+    }
+
+    #[test]
+    fn globs_select_each_interface_once() {
+        let there = ["lo", "eth1", "eth0"];
+        let selection = selected(&["eth*", "eth0"], &there, &Accepted::default()).unwrap();
+        assert_eq!(names(&selection), ["eth1", "eth0"]);
+    }
+
+    #[test]
+    fn a_name_that_fits_none_is_an_error_that_names_what_there_is() {
+        let unknown = selected(&["lo", "eth0"], &["lo", "wan"], &Accepted::default()).unwrap_err();
+        assert_eq!(unknown.to_string(), "no interface is called `eth0`");
+        assert!(unknown.help().unwrap().contains("there are `lo`, `wan`"));
+    }
+
+    #[test]
+    fn globs_and_names_known_before_are_waited_for() {
+        let before = Accepted::before(&patterns(&["eth0"]), BTreeSet::new());
+        let selection = selected(&["lo", "wan*", "eth0"], &["lo"], &before).unwrap();
+        assert_eq!(names(&selection), ["lo"]);
+        assert_eq!(selection.waiting, ["wan*", "eth0"]);
+        assert!(selected(&["eth1"], &["lo"], &before).is_err());
+        for all in [before.with_absent(true), Accepted::anything()] {
+            assert_eq!(
+                selected(&["eth1"], &["lo"], &all).unwrap().waiting,
+                ["eth1"]
+            );
+        }
+    }
+
+    #[test]
+    fn interfaces_without_ethernet_are_refused_however_they_are_named() {
+        let there = ["eth0", "tun0"];
+        for pattern in ["tun0", "*"] {
+            let refused = selected(&[pattern], &there, &Accepted::default()).unwrap_err();
+            let message = "the packets on interface `tun0` have no Ethernet header";
+            assert_eq!(refused.to_string(), message);
+        }
+        let selection = selected(&["eth*"], &there, &Accepted::default()).unwrap();
+        assert_eq!(names(&selection), ["eth0"]);
+        let accepted = Accepted::before(&[], BTreeSet::from([InterfaceIndex(2)]));
+        let selection = selected(&["*"], &there, &accepted).unwrap();
+        assert_eq!(names(&selection), ["eth0"]);
+        assert_eq!(selection.refused[0].0.name, "tun0");
+    }
+}

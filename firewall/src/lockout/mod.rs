@@ -1,0 +1,166 @@
+//! What keeps a machine reachable, in packets: those of SSH sessions, those by which gateways and
+//! neighbours are found, and those of DHCP. Rules that would drop one of them which the rules in
+//! force let through are not brought into force, unless somebody insists.
+//!
+//! This module owns which packets those are and the comparison. It judges them by images, as every
+//! packet is judged, and changes nothing.
+
+pub(crate) mod caller;
+pub(crate) mod leases;
+pub(crate) mod lifelines;
+pub(crate) mod sessions;
+pub(crate) mod surroundings;
+
+use std::{fmt, path::PathBuf};
+
+use firewall_ebpf::abi::Reason;
+use rules::{
+    compiler::InterfaceIndex,
+    evaluator::{Action, Outcome},
+    ruleset::RuleId,
+};
+
+pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
+use crate::{
+    generation::classifier::Judge,
+    interfaces::list::Interface,
+    lockout::{lifelines::Lifelines, surroundings::Surroundings},
+};
+
+/// How many packets a message names.
+const SHOWN: usize = 3;
+
+/// The packets that keep this machine reachable, as far as they arrive on `filtered` interfaces.
+/// What cannot be found out is logged.
+pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) -> Vec<Lifeline> {
+    let surroundings = match Surroundings::read().await {
+        Ok(surroundings) => surroundings,
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                event = "surroundings_unknown",
+                error,
+                "what keeps this machine reachable cannot be found out"
+            );
+            return Vec::new();
+        }
+    };
+    let mut lifelines = Lifelines::new(&surroundings, filtered);
+    lifelines.add_gateways();
+    lifelines.add_leases();
+    for session in sessions::established(caller, &surroundings) {
+        let route = surroundings::route_to(session.peer.ip()).await;
+        lifelines.add_session(&session, route.as_ref());
+    }
+    lifelines.found
+}
+
+/// Rules that are to come into force, as the judge of packets.
+pub(crate) struct Candidate<'a> {
+    /// The judge.
+    pub(crate) judge: Judge<'a>,
+    /// The names of the rules, and their lines in the rule file as far as known.
+    pub(crate) rules: Vec<(&'a str, Option<u32>)>,
+    /// The rule file.
+    pub(crate) file: PathBuf,
+}
+
+/// The rules in force, as the judge of packets.
+pub(crate) struct InForce<'a> {
+    /// The judge.
+    pub(crate) judge: Judge<'a>,
+    /// The interfaces that they filter.
+    pub(crate) interfaces: Vec<InterfaceIndex>,
+}
+
+/// A packet that would be dropped, and what would do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    what: String,
+    packet: String,
+    by: String,
+}
+
+/// Rules that would cut off what keeps the machine reachable.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the rules would cut off {}", listed(.0))]
+pub(crate) struct LockoutError(Vec<Cut>);
+
+impl LockoutError {
+    /// What the user can do.
+    pub(crate) const HELP: &str = "`firewall explain FILE PACKET` shows why; `--force` brings the \
+                                   rules into force all the same";
+}
+
+/// Finds the packets that `candidate` drops and `in_force` lets through.
+///
+/// # Errors
+///
+/// [`LockoutError`] with one of each kind.
+pub(crate) fn check(
+    lifelines: &[Lifeline],
+    candidate: &Candidate<'_>,
+    in_force: Option<&InForce<'_>>,
+) -> Result<(), LockoutError> {
+    let mut cuts: Vec<Cut> = Vec::new();
+    for lifeline in lifelines {
+        let after = candidate.judge.judge(&lifeline.frame, lifeline.interface);
+        let was_dropped = in_force.is_some_and(|in_force| {
+            in_force.interfaces.contains(&lifeline.interface)
+                && in_force
+                    .judge
+                    .walk(&lifeline.frame, lifeline.interface)
+                    .action
+                    == Action::Drop
+        });
+        if after.action == Action::Drop && !was_dropped {
+            let by = candidate.decider(after.outcome);
+            // One packet of each says enough.
+            let mut known = cuts.iter();
+            if !known.any(|cut| cut.what == lifeline.what && cut.by == by) {
+                cuts.push(Cut {
+                    what: lifeline.what.clone(),
+                    packet: lifeline.packet.clone(),
+                    by,
+                });
+            }
+        }
+    }
+    if cuts.is_empty() {
+        Ok(())
+    } else {
+        Err(LockoutError(cuts))
+    }
+}
+
+impl Candidate<'_> {
+    fn decider(&self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Rule(RuleId(id)) => match self.rules.get(id as usize) {
+                Some((name, Some(line))) => {
+                    format!("the rule `{name}` ({}:{line})", self.file.display())
+                }
+                Some((name, None)) => format!("the rule `{name}`"),
+                None => format!("a rule that there is not, number {id}"),
+            },
+            Outcome::Reason(Reason::Policy) => "the policy".to_owned(),
+            Outcome::Reason(reason) => format!("`{}` of `[parser]`", reason.name()),
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, packet, by } = self;
+        write!(f, "{what}: `{packet}` is dropped by {by}")
+    }
+}
+
+fn listed(cuts: &[Cut]) -> String {
+    let shown: Vec<String> = cuts.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = match cuts.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        count => format!("; and {count} more"),
+    };
+    shown.join("; ") + &more
+}

@@ -1,0 +1,683 @@
+//! The log of this process, on stderr: what its lines look like.
+//!
+//! Every event has a name that stays the same, the first field of each macro, and a message for
+//! people. As text a line is the message, and an error that the message does not have in it; as JSON
+//! it is an object of name, message and all fields. `docs/logs.md` has all events. What happens is
+//! the concern of whoever logs it.
+//!
+//! ```text
+//! tracing::info!(event = "attached", interface = name, %mode, "attached to `{name}` in {mode} mode");
+//! ```
+
+use std::{
+    env,
+    error::Error as StdError,
+    fmt::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
+    os::fd::AsFd,
+    sync::OnceLock,
+};
+
+use clap::{Args, ValueEnum};
+use nix::sys::stat::fstat;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    EnvFilter,
+    field::{RecordFields, VisitOutput as _},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{DefaultVisitor, Writer},
+        time::{FormatTime as _, SystemTime},
+    },
+    registry::LookupSpan,
+};
+
+use crate::text::causes::Causes;
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// How the log on stderr is written: in lines for people, or one JSON object a line
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "FIREWALL_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: Format,
+    /// What is logged: error, warn, info, debug, trace or off, or levels by module such as
+    /// `warn,firewall::control=debug`
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "FIREWALL_LOG",
+        default_value = "info",
+        value_parser = levels
+    )]
+    log_level: String,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug)]
+struct Output {
+    format: Format,
+    /// Whether they begin with the priority that the journal takes off them (`sd-daemon(3)`).
+    has_priority: bool,
+}
+
+/// That of this process, once the log has begun.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+/// From now on events are written to stderr.
+pub(crate) fn begin(options: &Options) {
+    let format = options.log_format;
+    let stderr = io::stderr();
+    let output = *OUTPUT.get_or_init(|| Output {
+        format,
+        has_priority: format == Format::Text && is_journal(&stderr),
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&options.log_level))
+        .with_target(false)
+        // Its report of a closed stderr would go to stderr, and panic.
+        .log_internal_errors(false)
+        .with_ansi(stderr.is_terminal())
+        .with_writer(io::stderr);
+    match output.format {
+        Format::Text => builder
+            .fmt_fields(MessageAndError)
+            .map_event_format(|lines| Text {
+                lines,
+                has_priority: output.has_priority,
+            })
+            .init(),
+        Format::Json => builder.event_format(Json).init(),
+    }
+}
+
+/// Whether the log is JSON.
+pub(crate) fn is_json() -> bool {
+    OUTPUT
+        .get()
+        .is_some_and(|output| output.format == Format::Json)
+}
+
+/// Says something to whoever called the command, at any level of the log. As text it is what is
+/// said alone.
+pub(crate) fn tell(event: &str, message: &str) {
+    if is_json() {
+        tell_event(Level::INFO, event, message, &Fields::default());
+    } else {
+        write(&format!("{message}\n"));
+    }
+}
+
+/// The work of a command is at this.
+pub(crate) fn tell_progress(what: &str) {
+    tell("progress", what);
+}
+
+/// Says what went wrong, as text.
+pub(crate) fn tell_error(report: &str) {
+    let has_priority = OUTPUT.get().is_some_and(|output| output.has_priority);
+    let text = format!("{}\n", report.trim_end());
+    if has_priority {
+        write(&with_priority(&text, Level::ERROR));
+    } else {
+        write(&text);
+    }
+}
+
+/// Says something as an event in JSON, at any level of the log.
+pub(crate) fn tell_event(level: Level, event: &str, message: &str, fields: &Fields) {
+    write(&json_line(level, event, message, &fields.0));
+}
+
+/// Fields of an event that tracing has no values for: those of something that can be serialized as
+/// an object.
+///
+/// Of all that is no number or text, tracing hands on one thing as it is: errors. That is why this
+/// is one, from which [`Visit::record_error`] takes the fields again.
+#[derive(Clone, Debug, Default, PartialEq, thiserror::Error)]
+#[error("fields of an event")]
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// The fields of `object`; none when it is no object.
+    pub(crate) fn of(object: &impl Serialize) -> Self {
+        match serde_json::to_value(object) {
+            Ok(Value::Object(fields)) => Self(fields),
+            Ok(_) | Err(_) => Self::default(),
+        }
+    }
+
+    /// What a macro of tracing takes, as the value of a field of any name but `error`.
+    pub(crate) fn as_value(&self) -> &(dyn StdError + 'static) {
+        self
+    }
+}
+
+/// Writes what may be several lines in one step. Nobody may be there to read it, which is no fault.
+fn write(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether `output` is connected to the journal, as the service manager tells by number of device
+/// and file (`systemd.exec(5)`, `$JOURNAL_STREAM`).
+fn is_journal(output: &impl AsFd) -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    fstat(output.as_fd())
+        .is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
+}
+
+/// A line for each of a text's, with the priority of a level before it.
+fn with_priority(text: &str, level: Level) -> String {
+    let priority = match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    };
+    let lines = text.lines();
+    lines.fold(String::with_capacity(text.len() + 8), |mut all, line| {
+        // Writing to a string has no failure.
+        let _ = writeln!(all, "<{priority}>{line}");
+        all
+    })
+}
+
+/// Checks what is to be logged. A word that is no level would be the name of a module, of which
+/// there is none.
+fn levels(text: &str) -> Result<String, String> {
+    const EXPECTED: &str = "expected error, warn, info, debug, trace or off, or levels by module \
+                            such as `warn,firewall::control=debug`";
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok("info".into());
+    }
+    let mut parts = text.split(',').map(str::trim);
+    let is_known =
+        parts.all(|part| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok());
+    if is_known && EnvFilter::builder().parse(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(EXPECTED.into())
+    }
+}
+
+/// Lines for people, written by `lines`.
+struct Text<L> {
+    lines: L,
+    has_priority: bool,
+}
+
+impl<S, N, L> FormatEvent<S, N> for Text<L>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    L: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if !self.has_priority {
+            return self.lines.format_event(context, writer, event);
+        }
+        let mut text = String::new();
+        self.lines
+            .format_event(context, Writer::new(&mut text), event)?;
+        writer.write_str(&with_priority(&text, *event.metadata().level()))
+    }
+}
+
+/// Of the fields of an event its message and an error.
+struct MessageAndError;
+
+impl<'writer> FormatFields<'writer> for MessageAndError {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut chosen = Chosen {
+            written: DefaultVisitor::new(writer, true),
+            message: String::new(),
+        };
+        fields.record(&mut chosen);
+        chosen.written.finish()
+    }
+}
+
+struct Chosen<'writer> {
+    written: DefaultVisitor<'writer>,
+    message: String,
+}
+
+impl Chosen<'_> {
+    fn is_told_already(&self, error: &str) -> bool {
+        self.message.contains(error)
+    }
+}
+
+impl Visit for Chosen<'_> {
+    fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
+        if field.name() == "error" && !self.is_told_already(&value.to_string()) {
+            self.written.record_error(field, value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        let is_written = match field.name() {
+            "message" => {
+                self.message.clone_from(&text);
+                true
+            }
+            "error" => !self.is_told_already(&text),
+            _ => false,
+        };
+        if is_written {
+            self.written.record_debug(field, &format_args!("{text}"));
+        }
+    }
+}
+
+/// One JSON object a line.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut all = All::default();
+        event.record(&mut all);
+        let level = *event.metadata().level();
+        writer.write_str(&json_line(level, all.event(), &all.message, &all.fields))
+    }
+}
+
+/// All fields of an event.
+#[derive(Default)]
+struct All {
+    event: Option<String>,
+    message: String,
+    fields: Map<String, Value>,
+}
+
+/// The target of messages that the XDP program writes.
+const PROGRAM: &str = "firewall_xdp";
+
+impl All {
+    /// The name of the event. What has none comes through the crate `log`, from the XDP program or
+    /// from a library.
+    fn event(&self) -> &str {
+        let is_of_program = self.fields.get("target").is_some_and(|target| {
+            let target = target.as_str();
+            target.is_some_and(|target| target.split("::").next() == Some(PROGRAM))
+        });
+        match &self.event {
+            Some(event) => event,
+            None if is_of_program => "program_message",
+            None => "library_message",
+        }
+    }
+
+    fn add(&mut self, field: &Field, value: Value) {
+        match field.name() {
+            "event" => self.event = value.as_str().map(str::to_owned),
+            "message" => value
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut self.message),
+            "log.target" => drop(self.fields.insert("target".into(), value)),
+            // Where a library says it.
+            "log.module_path" | "log.file" | "log.line" => {}
+            name => drop(self.fields.insert(name.to_owned(), value)),
+        }
+    }
+}
+
+impl Visit for All {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
+        match value.downcast_ref::<Fields>() {
+            Some(Fields(fields)) => self.fields.extend(fields.clone()),
+            None => self.add(field, Causes(value).to_string().into()),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+}
+
+fn json_line(level: Level, event: &str, message: &str, fields: &Map<String, Value>) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        time: String,
+        level: &'a str,
+        event: &'a str,
+        message: &'a str,
+        #[serde(flatten)]
+        fields: &'a Map<String, Value>,
+    }
+    let mut time = String::new();
+    // Writing to a string has no failure.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    let line = Line {
+        time,
+        level: match level {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        },
+        event,
+        message,
+        fields,
+    };
+    // Text and values of JSON have a form as JSON.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs, io,
+        path::Path,
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    /// What `log` writes as text, without the time.
+    fn as_text(has_priority: bool, log: impl FnOnce()) -> String {
+        let written = Written::default();
+        let sink = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_target(false)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || sink.clone())
+            .fmt_fields(MessageAndError)
+            .map_event_format(|lines| Text {
+                lines,
+                has_priority,
+            })
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        written.text()
+    }
+
+    /// What `log` writes as JSON, without the time of each line.
+    fn as_json(log: impl FnOnce()) -> Vec<Value> {
+        let written = Written::default();
+        let sink = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_writer(move || sink.clone())
+            .event_format(Json)
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let text = written.text();
+        let lines = text.lines().map(|line| {
+            let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
+            let time = line.remove("time").unwrap();
+            let time = time.as_str().unwrap();
+            assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+            Value::Object(line)
+        });
+        lines.collect()
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it did not work")]
+    struct Failed(#[source] io::Error);
+
+    fn failed() -> Failed {
+        Failed(io::Error::other("no\nreason"))
+    }
+
+    fn every_kind_of_event() {
+        let error = failed();
+        let fields = Fields::of(&json!({"rules_added": ["a", "b\u{1b}[31m"], "rules": 2}));
+        tracing::info!(
+            event = "in_force",
+            fields = fields.as_value(),
+            "two `{}`",
+            "rules"
+        );
+        tracing::warn!(
+            event = "refused",
+            interface = "eth0",
+            mode = %"native",
+            tries = 3_u32,
+            help = None::<&str>,
+            is_last = true,
+            %error,
+            "`eth0`: {error}"
+        );
+        let error: &dyn StdError = &error;
+        tracing::error!(event = "failed", error, "no program");
+        tracing::debug!(event = "plain", "nothing\tmore \"to\" say");
+    }
+
+    #[test]
+    fn as_text_a_line_has_the_message_and_an_error_that_is_not_in_it() {
+        assert_eq!(
+            as_text(false, every_kind_of_event),
+            " INFO two `rules`\n \
+             WARN `eth0`: it did not work\n\
+             ERROR no program error=it did not work error.sources=[no\nreason]\n\
+             DEBUG nothing\tmore \"to\" say\n"
+        );
+    }
+
+    #[test]
+    fn for_the_journal_each_line_has_a_priority() {
+        assert_eq!(
+            as_text(true, every_kind_of_event),
+            "<6> INFO two `rules`\n\
+             <4> WARN `eth0`: it did not work\n\
+             <3>ERROR no program error=it did not work error.sources=[no\n\
+             <3>reason]\n\
+             <7>DEBUG nothing\tmore \"to\" say\n"
+        );
+    }
+
+    #[test]
+    fn as_json_a_line_has_everything() {
+        let expected = json!([
+            {
+                "level": "info",
+                "event": "in_force",
+                "message": "two `rules`",
+                "rules": 2,
+                "rules_added": ["a", "b\u{1b}[31m"],
+            },
+            {
+                "level": "warn",
+                "event": "refused",
+                "message": "`eth0`: it did not work",
+                "interface": "eth0",
+                "mode": "native",
+                "tries": 3,
+                "is_last": true,
+                "error": "it did not work",
+            },
+            {
+                "level": "error",
+                "event": "failed",
+                "message": "no program",
+                "error": "it did not work: no\nreason",
+            },
+            {
+                "level": "debug",
+                "event": "plain",
+                "message": "nothing\tmore \"to\" say",
+            },
+        ]);
+        assert_eq!(Value::Array(as_json(every_kind_of_event)), expected);
+    }
+
+    #[test]
+    fn what_is_no_event_of_ours_has_a_name_too() {
+        let lines = as_json(|| tracing::info!(other = 1, "from a library"));
+        let expected = json!({
+            "level": "info",
+            "event": "library_message",
+            "message": "from a library",
+            "other": 1,
+        });
+        assert_eq!(lines, [expected]);
+        let mut all = All::default();
+        for (target, event) in [
+            ("firewall_xdp", "program_message"),
+            ("firewall_xdp::walk", "program_message"),
+            ("firewall_xdpp", "library_message"),
+        ] {
+            all.fields.insert("target".into(), target.into());
+            assert_eq!(all.event(), event, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_a_level_and_not_the_name_of_a_module() {
+        for (text, expected) in [
+            ("debug", "debug"),
+            ("WARN", "WARN"),
+            ("off", "off"),
+            (" ", "info"),
+            (
+                "warn,firewall::control=debug",
+                "warn,firewall::control=debug",
+            ),
+        ] {
+            assert_eq!(levels(text).unwrap(), expected);
+        }
+        for bad in ["debgu", "info,firewall", "firewall=loud", "info;debug"] {
+            assert!(levels(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The names behind what begins so, in the part of a file that is not for tests.
+    fn names(file: &str, begin: &str, otherwise: &mut Vec<String>) -> BTreeSet<String> {
+        let code = file.split("#[cfg(test)]").next().unwrap();
+        let mut names = BTreeSet::new();
+        for rest in code.split(begin).skip(1) {
+            let rest = rest.trim_start();
+            let rest = rest.strip_prefix("event = ").unwrap_or(rest);
+            match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+                Some((name, _)) => drop(names.insert(name.to_owned())),
+                None => otherwise.push(rest.chars().take(60).collect()),
+            }
+        }
+        names
+    }
+
+    fn visit(folder: &Path, found: &mut dyn FnMut(&Path, &str)) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else {
+                found(&path, &fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_event_has_a_name_that_is_documented_and_no_other_is() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let docs = fs::read_to_string(root.join("../docs/logs.md")).unwrap();
+        let documented: BTreeSet<String> = docs
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        // Those of messages that come through the crate `log`.
+        let mut logged: BTreeSet<String> = ["program_message", "library_message"]
+            .map(str::to_owned)
+            .into();
+        let mut nameless = Vec::new();
+        visit(&root.join("src"), &mut |path, file| {
+            for level in ["error", "warn", "info", "debug", "trace"] {
+                let mut without = Vec::new();
+                logged.extend(names(file, &format!("tracing::{level}!("), &mut without));
+                let at = |rest| format!("{}: {rest}", path.display());
+                nameless.extend(without.into_iter().map(at));
+            }
+            for begin in ["tell(", "tell_event(Level::ERROR, ", "tell_event(level, "] {
+                logged.extend(names(file, begin, &mut Vec::new()));
+            }
+        });
+        assert_eq!(nameless, Vec::<String>::new());
+        assert_eq!(logged, documented);
+    }
+}

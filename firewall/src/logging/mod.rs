@@ -1,0 +1,4 @@
+//! What is written to stderr or the journal, as text or JSON.
+
+pub(crate) mod lines;
+pub(crate) mod progress;

@@ -1,0 +1,88 @@
+//! Which rules log, and how much: what the program in the kernel finds of it.
+//!
+//! A rule that begins to log gets its watch before its generation comes into force, so that no
+//! packet is missed. All else waits until it is in force: until then the rules before log as they
+//! did.
+
+use std::{collections::BTreeSet, error::Error};
+
+use firewall_ebpf::events::Watch;
+
+use crate::{
+    generation::{
+        loadable::Ready,
+        metadata::{LogEntry, Metadata},
+    },
+    kernel::{
+        events::{EventsError, Watches},
+        pins::Pins,
+        slot::Slot,
+    },
+};
+
+/// Before the switch: makes watches for rules that have none.
+pub(crate) fn prepare(pins: &Pins, ready: &Ready<'_>) -> Result<(), EventsError> {
+    let mut watches = Watches::open(pins)?;
+    let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
+    for (slot, limit) in logging(ready.metadata) {
+        if fresh.contains(&slot) || watches.watch(slot)?.is_none() {
+            watches.set(slot, &limited(Watch::default(), limit))?;
+        }
+    }
+    Ok(())
+}
+
+/// After the switch: brings watches into line with the rules in force, and removes those of rules
+/// that are neither in force nor `previous`. What fails is logged: packets are judged all the same.
+pub(crate) fn settle(pins: &Pins, in_force: &Metadata, previous: Option<&Metadata>) {
+    if let Err(error) = try_settle(pins, in_force, previous) {
+        let error: &dyn Error = &error;
+        tracing::error!(
+            event = "log_limits_failed",
+            error,
+            "rules do not log as they should"
+        );
+    }
+}
+
+fn try_settle(
+    pins: &Pins,
+    in_force: &Metadata,
+    previous: Option<&Metadata>,
+) -> Result<(), EventsError> {
+    let mut watches = Watches::open(pins)?;
+    let mut kept: BTreeSet<Slot> = previous
+        .into_iter()
+        .flat_map(logging)
+        .map(|(slot, _)| slot)
+        .collect();
+    for (slot, limit) in logging(in_force) {
+        kept.insert(slot);
+        let present = watches.watch(slot)?.unwrap_or_default();
+        let wanted = limited(present, limit);
+        // Packets that are counted between reading and writing are missing from these numbers; they
+        // are in the counters.
+        if wanted != present {
+            watches.set(slot, &wanted)?;
+        }
+    }
+    for slot in watches.slots()? {
+        if !kept.contains(&slot) {
+            watches.remove(slot)?;
+        }
+    }
+    Ok(())
+}
+
+fn logging(metadata: &Metadata) -> impl Iterator<Item = (Slot, LogEntry)> {
+    let rules = metadata.rules.iter();
+    rules.filter_map(|rule| Some((rule.slot, rule.log?)))
+}
+
+fn limited(watch: Watch, limit: LogEntry) -> Watch {
+    Watch {
+        interval: limit.interval_ns,
+        tolerance: limit.tolerance_ns,
+        ..watch
+    }
+}

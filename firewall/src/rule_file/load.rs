@@ -1,0 +1,260 @@
+//! Rule files, and the list files and captures they name, from the disk to a rule set.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rules::{
+    Loaded, analysis,
+    diagnostics::{self, Diagnostic, Severity, Source},
+    hexadecimal,
+    lint::{self, Linted},
+    rule_test::RuleTest,
+    ruleset::Ruleset,
+};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tracing::Level;
+
+use crate::{
+    logging::{
+        lines::{self, Fields},
+        progress::Progress,
+    },
+    rule_file::files::{self, Folder},
+    text::format,
+};
+
+/// The most bytes of a rule file.
+const MAX_RULE_FILE: u64 = 64 << 20;
+
+/// The most bytes of all list files and captures of a rule file.
+const MAX_LIST_FILES: u64 = 1 << 30;
+
+/// A rule file that can be used.
+#[derive(Clone)]
+pub(crate) struct RuleFile {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// The SHA-256 of its bytes, in hexadecimal.
+    pub(crate) sha256: String,
+    /// What it says.
+    pub(crate) ruleset: Arc<Ruleset>,
+    /// What it demands of that.
+    pub(crate) tests: Arc<[RuleTest]>,
+    /// What may not be as it was meant.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// How long the files were read.
+    pub(crate) read: Duration,
+    /// How long they were parsed.
+    pub(crate) parse: Duration,
+}
+
+/// Why a rule file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// It could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has errors.
+    #[error("`{}` has {}", path.display(), counted(diagnostics))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The errors, and the warnings.
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+impl SourceError {
+    /// The diagnostics.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Read { .. } => &[],
+            Self::Invalid { diagnostics, .. } => diagnostics,
+        }
+    }
+}
+
+/// Reads a rule file, its list files and its captures, which are looked for beside it.
+///
+/// # Errors
+///
+/// When it cannot be read, or with everything that is wrong with it.
+pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceError> {
+    let (file, ()) = load_by(path, progress, |source, list| {
+        Ok((rules::load(source, list)?, ()))
+    })?;
+    Ok(file)
+}
+
+/// The same, with all that there is to warn of, as far as the budget goes; the number is that of
+/// rules of which the budget did not suffice to say whether a packet reaches them.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub(crate) fn load_and_lint(
+    path: &Path,
+    budget: &mut analysis::Budget,
+    progress: &Progress,
+) -> Result<(RuleFile, usize), SourceError> {
+    load_by(path, progress, |source, list| {
+        let begin = || progress.at(format!("analysing `{}`", path.display()));
+        let Linted { loaded, undecided } = lint::load(source, list, budget, begin)?;
+        Ok((loaded, undecided))
+    })
+}
+
+/// Gives the list files and captures that a rule file names.
+type Lists<'l> = &'l mut dyn FnMut(&str) -> io::Result<Source>;
+
+/// Reads a rule file with what makes a rule set of its bytes, and something more.
+fn load_by<T>(
+    path: &Path,
+    progress: &Progress,
+    parse: impl FnOnce(&Arc<Source>, Lists<'_>) -> Result<(Loaded, T), Vec<Diagnostic>>,
+) -> Result<(RuleFile, T), SourceError> {
+    progress.at(format!("reading `{}`", path.display()));
+    let begin = Instant::now();
+    let bytes = files::read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let sha256 = hexadecimal::digits(&Sha256::digest(&bytes));
+    let mut read_time = begin.elapsed();
+
+    let begin = Instant::now();
+    let source = Arc::new(Source::new(path.display().to_string(), bytes));
+    let mut read_lists = Duration::ZERO;
+    let folder = Folder::of(path);
+    let mut left = MAX_LIST_FILES;
+    let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
+    parsing(path);
+    let (loaded, more) = parse(&source, &mut |name| {
+        let begin = Instant::now();
+        let path = folder.path(name);
+        progress.at(format!("reading `{}`", path.display()));
+        let bytes = folder.read(name, left)?;
+        left = left.saturating_sub(bytes.len() as u64);
+        read_lists += begin.elapsed();
+        parsing(&path);
+        Ok(Source::new(path.display().to_string(), bytes))
+    })
+    .map_err(|diagnostics| SourceError::Invalid {
+        path: path.to_owned(),
+        diagnostics,
+    })?;
+    read_time += read_lists;
+    let file = RuleFile {
+        path: path.to_owned(),
+        sha256,
+        ruleset: Arc::new(loaded.ruleset),
+        tests: loaded.tests.into(),
+        warnings: loaded.warnings,
+        read: read_time,
+        parse: begin.elapsed().saturating_sub(read_lists),
+    };
+    Ok((file, more))
+}
+
+/// Logs diagnostics, each as an event.
+pub(crate) fn log(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let (message, fields) = (in_one_line(diagnostic), fields(diagnostic));
+        let fields = fields.as_value();
+        match diagnostic.severity() {
+            Severity::Error => tracing::error!(event = "diagnostic", fields, "{message}"),
+            Severity::Warning => tracing::warn!(event = "diagnostic", fields, "{message}"),
+        }
+    }
+}
+
+/// Tells whoever called the command of diagnostics.
+pub(crate) fn tell(diagnostics: &[Diagnostic]) {
+    if !lines::is_json() {
+        lines::tell_error(&render(diagnostics));
+        return;
+    }
+    for diagnostic in diagnostics {
+        let level = match diagnostic.severity() {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARN,
+        };
+        let message = in_one_line(diagnostic);
+        lines::tell_event(level, "diagnostic", &message, &fields(diagnostic));
+    }
+}
+
+/// What an event has of a diagnostic.
+fn fields(diagnostic: &Diagnostic) -> Fields {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        file: &'a str,
+        line: u32,
+        column: u32,
+        severity: &'a str,
+        code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        help: Option<&'a str>,
+    }
+    let place = diagnostic.place();
+    Fields::of(&Found {
+        file: diagnostic.file(),
+        line: place.line.get(),
+        column: place.column.get(),
+        severity: diagnostic.severity().as_str(),
+        code: diagnostic.code.as_str(),
+        help: diagnostic.help.as_deref(),
+    })
+}
+
+/// Diagnostics as a reader at a terminal wants them.
+pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
+    let rendered: Vec<String> = diagnostics.iter().map(diagnostics::render).collect();
+    rendered.join("\n")
+}
+
+/// A diagnostic in one line, for a log.
+fn in_one_line(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.place();
+    let help = match &diagnostic.help {
+        Some(help) => format!("; help: {help}"),
+        None => String::new(),
+    };
+    format!(
+        "{}:{}:{}: {}: {}{help}",
+        diagnostic.file(),
+        place.line,
+        place.column,
+        diagnostic.severity().as_str(),
+        diagnostic.message,
+    )
+}
+
+/// How many errors and warnings there are, in words.
+pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
+    let count = |severity: Severity| {
+        let of_it = diagnostics.iter().filter(|d| d.severity() == severity);
+        Some(of_it.count())
+            .filter(|&count| count > 0)
+            .map(|count| format::counted(count, severity.as_str()))
+    };
+    let words: Vec<String> = [Severity::Error, Severity::Warning]
+        .into_iter()
+        .filter_map(count)
+        .collect();
+    if words.is_empty() {
+        "no errors".into()
+    } else {
+        words.join(" and ")
+    }
+}
