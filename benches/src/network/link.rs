@@ -1,174 +1,74 @@
-//! veth pairs over netlink.
+//! A link, and packets on it.
 
-use std::{
-    net::IpAddr,
-    os::fd::{AsFd as _, AsRawFd as _},
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use anyhow::{Context as _, Result};
-use futures::TryStreamExt as _;
-use netlink_packet_route::{
-    address::{AddressAttribute, AddressFlags, AddressHeaderFlags},
-    link::{
-        AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute, LinkFlags,
-        LinkMessage, LinkXdp, State,
-    },
-};
-use nix::net::if_::if_nametoindex;
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use pnet::util::MacAddr;
 
-use super::{End, Link, Namespace};
+use super::End;
+use crate::packet::Packet;
 
-/// Makes the veth pair that `link` describes, puts both ends up, and fills in their indices.
-pub(super) fn create(host: &Namespace, peer: &Namespace, link: &mut Link) -> Result<()> {
-    let peer_fd = peer.as_fd().as_raw_fd();
-    with_netlink(host, async |netlink| {
-        let far = shape(LinkMessageBuilder::<LinkUnspec>::new(), &link.peer)
-            .name(&link.peer.interface)
-            .setns_by_fd(peer_fd)
-            .build();
-        let near = LinkVeth::new(&link.host.interface, &link.peer.interface)
-            .set_info_data(InfoData::Veth(InfoVeth::Peer(far)));
-        let near = shape(near, &link.host).build();
-        netlink.link().add(near).execute().await?;
-        Ok(())
-    })?;
-    set_up(host, &mut link.host, &link.peer)?;
-    set_up(peer, &mut link.peer, &link.host)?;
-    Ok(())
+/// A veth pair.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The end in the host's namespace, where a firewall attaches.
+    pub host: End,
+    /// The end in the peer's namespace.
+    pub peer: End,
 }
 
-/// Gives an interface that exists what [`create`] gives to those it makes.
-pub(super) fn adopt(namespace: &Namespace, end: &mut End, other: &End, mtu: u32) -> Result<()> {
-    end.index = index(namespace, end)?;
-    with_netlink(namespace, async |netlink| {
-        let silent = LinkUnspec::new_with_index(end.index).arp(false).mtu(mtu);
-        netlink.link().change(silent.build()).execute().await?;
-        Ok(())
-    })?;
-    set_up(namespace, end, other)
-}
-
-/// Deletes a link by one of its ends.
-pub(super) fn delete(namespace: &Namespace, end: &End) -> Result<()> {
-    with_netlink(namespace, async |netlink| {
-        netlink.link().del(end.index).execute().await?;
-        Ok(())
-    })
-}
-
-/// Whether an interface can send and receive.
-pub(super) fn is_running(namespace: &Namespace, end: &End) -> Result<bool> {
-    let message = read(namespace, end)?;
-    let is_operational = message
-        .attributes
-        .iter()
-        .any(|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)));
-    Ok(is_operational && message.header.flags.contains(LinkFlags::LowerUp))
-}
-
-/// The id of the XDP program on an interface, in whatever mode.
-pub(super) fn xdp_program(namespace: &Namespace, end: &End) -> Result<Option<u32>> {
-    let message = read(namespace, end)?;
-    Ok(message.attributes.iter().find_map(|attribute| {
-        let LinkAttribute::Xdp(entries) = attribute else {
-            return None;
+impl Link {
+    /// The names and addresses of link `number`, from the ranges for documentation (RFC 5737,
+    /// RFC 3849, RFC 7042).
+    pub(super) fn plan(number: u8) -> Self {
+        let end = |interface: &str, place: u8| End {
+            interface: format!("{interface}{number}"),
+            index: 0,
+            mac: MacAddr(0x00, 0x00, 0x5e, 0x00, 0x53, number * 2 + place),
+            ipv4: Ipv4Addr::new(192, 0, 2, number * 16 + place),
+            ipv6: Ipv6Addr::new(
+                0x2001,
+                0xdb8,
+                0,
+                u16::from(number),
+                0,
+                0,
+                0,
+                u16::from(place),
+            ),
         };
-        entries.iter().find_map(|entry| {
-            let LinkXdp::ProgId(id) = entry else {
-                return None;
-            };
-            Some(*id)
-        })
-    }))
-}
-
-/// What the kernel says of an interface.
-fn read(namespace: &Namespace, end: &End) -> Result<LinkMessage> {
-    with_netlink(namespace, async |netlink| {
-        let mut messages = netlink.link().get().match_index(end.index).execute();
-        let message = messages.try_next().await?;
-        message.with_context(|| format!("there is no interface `{}`", end.interface))
-    })
-}
-
-/// What an end must be from the beginning.
-///
-/// With one queue, packets arrive in the order in which they were sent. Without ARP, the kernel
-/// neither looks for neighbours nor joins the multicast groups of its IPv6 addresses, which it
-/// would report on the link.
-fn shape<T>(builder: LinkMessageBuilder<T>, end: &End) -> LinkMessageBuilder<T> {
-    builder
-        .address(end.mac.octets().to_vec())
-        .append_extra_attribute(LinkAttribute::NumTxQueues(1))
-        .append_extra_attribute(LinkAttribute::NumRxQueues(1))
-        .arp(false)
-}
-
-/// Gives an end its addresses and the hardware address of `other`, and puts it up.
-fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
-    end.index = index(namespace, end)?;
-    let end = &*end;
-    with_netlink(namespace, async |netlink| {
-        // Without a link-local address there are no router solicitations (RFC 4861 section 6.3.7).
-        let no_link_local =
-            AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
-        let quiet = LinkUnspec::new_with_index(end.index)
-            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![no_link_local]))
-            .build();
-        netlink.link().change(quiet).execute().await?;
-        let up = LinkUnspec::new_with_index(end.index).up().build();
-        netlink.link().change(up).execute().await?;
-        for (address, prefix_len) in [(IpAddr::V4(end.ipv4), 28), (IpAddr::V6(end.ipv6), 64)] {
-            let mut request = netlink
-                .address()
-                .add(end.index, address, prefix_len)
-                .replace();
-            let message = request.message_mut();
-            message.header.flags |= AddressHeaderFlags::Nodad;
-            message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
-            request
-                .execute()
-                .await
-                .with_context(|| format!("cannot add the address `{address}`"))?;
+        Self {
+            host: end("fw-host", 1),
+            peer: end("fw-peer", 2),
         }
-        for address in [IpAddr::V4(other.ipv4), IpAddr::V6(other.ipv6)] {
-            netlink
-                .neighbours()
-                .add(end.index, address)
-                .link_layer_address(&other.mac.octets())
-                .replace()
-                .execute()
-                .await
-                .with_context(|| format!("cannot add the neighbour `{address}`"))?;
-        }
-        Ok(())
-    })
-}
+    }
 
-fn index(namespace: &Namespace, end: &End) -> Result<u32> {
-    namespace
-        .run(|| if_nametoindex(end.interface.as_str()))?
-        .with_context(|| format!("there is no interface `{}`", end.interface))
-}
+    /// Starts an IPv4 packet from the peer's address to the host's.
+    #[must_use]
+    pub fn ipv4(&self) -> Packet {
+        self.ipv4_from(self.peer.ipv4)
+    }
 
-/// Runs `work` with a netlink socket of the namespace.
-fn with_netlink<T: Send>(
-    namespace: &Namespace,
-    work: impl AsyncFnOnce(Handle) -> Result<T> + Send,
-) -> Result<T> {
-    namespace.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .context("cannot start a runtime for netlink")?;
-        runtime.block_on(async {
-            let (connection, handle, _) =
-                rtnetlink::new_connection().context("cannot open a netlink socket")?;
-            tokio::spawn(connection);
-            work(handle).await
-        })
-    })?
+    /// Starts an IPv4 packet from another source, through the peer, to the host's address.
+    #[must_use]
+    pub fn ipv4_from(&self, src: Ipv4Addr) -> Packet {
+        self.to_host(Packet::ipv4(src, self.host.ipv4))
+    }
+
+    /// Starts an IPv6 packet from the peer's address to the host's.
+    #[must_use]
+    pub fn ipv6(&self) -> Packet {
+        self.ipv6_from(self.peer.ipv6)
+    }
+
+    /// Starts an IPv6 packet from another source, through the peer, to the host's address.
+    #[must_use]
+    pub fn ipv6_from(&self, src: Ipv6Addr) -> Packet {
+        self.to_host(Packet::ipv6(src, self.host.ipv6))
+    }
+
+    /// Gives a packet the hardware addresses of the way from the peer to the host.
+    #[must_use]
+    pub fn to_host(&self, packet: Packet) -> Packet {
+        packet.macs(self.peer.mac, self.host.mac)
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use super::{Counters, Hook, table, word};
+use super::table::{Counters, Hook, table, word};
 use crate::rulesets::{AddressList, AddressRange, Family, ListPolicy};
 
 /// The script of a list.

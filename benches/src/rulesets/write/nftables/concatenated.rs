@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Counters, Hook, table, word};
+use super::table::{Counters, Hook, table, word};
 use crate::rulesets::{Family, Index, PortRange, Prefix, Rule, RuleSet};
 
 /// A script, and how much of the rule set it is.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Counters, Hook, table, word};
+use super::table::{Counters, Hook, table, word};
 use crate::{
     packet::tcp_flags,
     rulesets::{Family, FlagMatch, PortRange, Rule, RuleSet},
