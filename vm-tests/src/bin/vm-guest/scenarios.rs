@@ -18,7 +18,7 @@ mod wire;
 use anyhow::{Context as _, Result, bail};
 use vm_tests::{report::Outcome, scenarios::Scenario, wire::CPUS};
 
-use crate::{machine::Machine, reporter::Reporter};
+use crate::{reporter::Reporter, scene::Scene};
 
 /// Runs a scenario, and checks that it left nothing behind.
 pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
@@ -29,33 +29,33 @@ pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
     } else {
         1
     };
-    let mut machine = Machine::new(links)?;
+    let mut scene = Scene::new(links)?;
     let outcome = match scenario {
-        Scenario::Load => load::run(&machine, reporter),
-        Scenario::Verdicts => verdicts::run(&machine),
-        Scenario::Reload => reload::run(&machine),
-        Scenario::Killed => killed::run(&machine),
-        Scenario::Bans => bans::run(&machine),
-        Scenario::Large => large::run(&machine),
-        Scenario::Refusals => refusals::run(&machine),
-        Scenario::Removed => removed::run(&mut machine),
-        Scenario::Memory => memory::run(&machine),
+        Scenario::Load => load::run(&scene, reporter),
+        Scenario::Verdicts => verdicts::run(&scene),
+        Scenario::Reload => reload::run(&scene),
+        Scenario::Killed => killed::run(&scene),
+        Scenario::Bans => bans::run(&scene),
+        Scenario::Large => large::run(&scene),
+        Scenario::Refusals => refusals::run(&scene),
+        Scenario::Removed => removed::run(&mut scene),
+        Scenario::Memory => memory::run(&scene),
         Scenario::Tests => tests::run(),
-        Scenario::Cpus => cpus::run(&machine),
-        Scenario::Wire => wire::run(&machine),
-        Scenario::Driver => driver::run(&machine),
-        Scenario::Power => power::run(&machine),
+        Scenario::Cpus => cpus::run(&scene),
+        Scenario::Wire => wire::run(&scene),
+        Scenario::Driver => driver::run(&scene),
+        Scenario::Power => power::run(&scene),
         Scenario::Watch => bail!("this scenario needs machines that fail"),
     };
     match outcome {
         Ok(outcome) => {
-            let left = machine.check_nothing_left();
+            let left = scene.check_nothing_left();
             left.context("something is left behind")?;
             Ok(outcome)
         }
         Err(error) => {
             // For the scenarios that follow; the first error is the one to tell.
-            let _ = machine.firewall().run(&["unload"]);
+            let _ = scene.firewall().run(&["unload"]);
             Err(error)
         }
     }

@@ -18,7 +18,7 @@ use vm_tests::report::Outcome;
 
 use crate::{
     firewall::{Count, counts, wait_until},
-    machine::Machine,
+    scene::Scene,
 };
 
 /// A rule that passes all of the packets: a ban comes before it.
@@ -52,9 +52,9 @@ struct Banned {
     brief: bool,
 }
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let rules = machine.write_rules("drop", RULES)?;
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let rules = scene.write_rules("drop", RULES)?;
     let mut dropped = Dropped::default();
     let all = Banned {
         listed: true,
@@ -68,13 +68,13 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     let (brief, term) = (BRIEF.to_string(), format!("{}s", TERM.as_secs()));
     firewall.run(&["ban", &brief, "--for", &term, "--reason", "brief"])?;
     let end = Instant::now() + TERM;
-    burst(machine, all, &mut dropped).context("after the bans")?;
+    burst(scene, all, &mut dropped).context("after the bans")?;
     ensure!(
         begin.elapsed() < TERM,
         "a burst took longer than a ban of {TERM:?}"
     );
 
-    machine.write_rules(
+    scene.write_rules(
         "drop",
         &format!("{RULES}[[rule]]\nname = \"more\"\naction = \"drop\"\n"),
     )?;
@@ -86,7 +86,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
         brief: false,
         ..all
     };
-    burst(machine, ended, &mut dropped).context("after the daemon was killed and a ban ended")?;
+    burst(scene, ended, &mut dropped).context("after the daemon was killed and a ban ended")?;
 
     let daemon = firewall.apply(&rules)?;
     let bans = firewall.json(&["bans"])?;
@@ -102,22 +102,22 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
         prefixes == expected,
         "the next daemon found bans of {prefixes:?}, not {expected:?}"
     );
-    burst(machine, ended, &mut dropped).context("after another daemon took over")?;
+    burst(scene, ended, &mut dropped).context("after another daemon took over")?;
 
     firewall.run(&["unban", &listed])?;
     let unbanned = Banned {
         listed: false,
         ..ended
     };
-    burst(machine, unbanned, &mut dropped).context("after a ban was taken back")?;
+    burst(scene, unbanned, &mut dropped).context("after a ban was taken back")?;
     daemon.signal(Signal::SIGTERM)?;
     daemon.wait()?;
     Ok(Outcome::Passed)
 }
 
 /// Sends from all sources, and checks what arrives and what is counted; adds up what is dropped.
-fn burst(machine: &Machine, banned: Banned, dropped: &mut Dropped) -> Result<()> {
-    let link = machine.network.link();
+fn burst(scene: &Scene, banned: Banned, dropped: &mut Dropped) -> Result<()> {
+    let link = scene.network.link();
     let from = |source| link.ipv4_from(source).udp(4_000, 53);
     let in_prefix = link.ipv6_from(IN_PREFIX.parse()?).udp(4_000, 53);
     let flows = [
@@ -130,10 +130,10 @@ fn burst(machine: &Machine, banned: Banned, dropped: &mut Dropped) -> Result<()>
         1,
         flows.map(|(name, packet)| Flow::new(name).packet(packet)),
     );
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
     let limit = Limit::Packets(PACKETS);
-    let sent = counts(&machine.sender()?.run(&mut mix, RATE, limit, &stop)?);
+    let sent = counts(&scene.sender()?.run(&mut mix, RATE, limit, &stop)?);
     let arrived = receiver.finish()?.packets();
     let are_banned = [false, banned.listed, banned.brief, true];
     let passed = sent.iter().zip(are_banned);
@@ -155,12 +155,12 @@ fn burst(machine: &Machine, banned: Banned, dropped: &mut Dropped) -> Result<()>
     add(&mut dropped.scan, listed, banned.listed);
     add(&mut dropped.scan, in_prefix, true);
     add(&mut dropped.brief, brief, banned.brief);
-    check(machine, dropped)
+    check(scene, dropped)
 }
 
 /// Checks what was counted, by reason and together.
-fn check(machine: &Machine, dropped: &Dropped) -> Result<()> {
-    let firewall = machine.firewall();
+fn check(scene: &Scene, dropped: &Dropped) -> Result<()> {
+    let firewall = scene.firewall();
     let counters = firewall.json(&["counters"])?;
     for (name, expected) in [("scan", dropped.scan), ("brief", dropped.brief)] {
         let mut rows = counters["bans"].as_array().into_iter().flatten();

@@ -17,7 +17,7 @@ use vm_tests::{report::Outcome, wire::CPUS};
 
 use crate::{
     firewall::{Count, wait_until},
-    machine::Machine,
+    scene::Scene,
 };
 
 /// The packets on each CPU, and how many a second.
@@ -27,18 +27,18 @@ const RATE: u32 = 500;
 /// How often the rules change meanwhile.
 const CHANGES: u64 = 4;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let rules = machine.write_rules_for("fw-host*", "native", "pass", &text(1))?;
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let rules = scene.write_rules_for("fw-host*", "native", "pass", &text(1))?;
     let daemon = firewall.apply(&rules)?;
     let before = received()?;
     let sent = thread::scope(|scope| {
-        let links = machine.network.links().iter().enumerate();
+        let links = scene.network.links().iter().enumerate();
         let senders: Vec<_> = links
-            .map(|(cpu, link)| scope.spawn(move || send(machine, link, cpu)))
+            .map(|(cpu, link)| scope.spawn(move || send(scene, link, cpu)))
             .collect();
         let changed = (2..=CHANGES).try_for_each(|generation| {
-            machine.write_rules_for("fw-host*", "native", "pass", &text(generation))?;
+            scene.write_rules_for("fw-host*", "native", "pass", &text(generation))?;
             daemon.signal(Signal::SIGHUP)?;
             wait_until("the change is in force", || {
                 Ok(firewall.generation()? == generation)
@@ -88,7 +88,7 @@ fn text(generation: u64) -> String {
 
 /// Sends on one link from one CPU, which then also receives what it has sent; what was sent of what
 /// is dropped and of what passes.
-fn send(machine: &Machine, link: &Link, cpu: usize) -> Result<Vec<Count>> {
+fn send(scene: &Scene, link: &Link, cpu: usize) -> Result<Vec<Count>> {
     let mut only = CpuSet::new();
     only.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &only).with_context(|| format!("there is no CPU {cpu}"))?;
@@ -99,9 +99,9 @@ fn send(machine: &Machine, link: &Link, cpu: usize) -> Result<Vec<Count>> {
             Flow::new("passed").packet(link.ipv6().udp(40_000, 54)),
         ],
     );
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
-    let mut sender = Sender::open(&machine.network.peer, &link.peer)?;
+    let mut sender = Sender::open(&scene.network.peer, &link.peer)?;
     let sent = sender.run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
     let arrived = receiver.finish()?.packets();
     let sent = crate::firewall::counts(&sent);

@@ -15,7 +15,7 @@ use super::wire::is_native;
 use crate::{
     cards::{JUMBO_MTU, MTU, Side, Wired},
     firewall::{self, Firewall},
-    machine::Machine,
+    scene::Scene,
 };
 
 /// What `firewall doctor` must say of a card: with too few queues, or with enough.
@@ -34,7 +34,7 @@ fn examine(firewall: &Firewall<'_>, card: &Card, interface: &str) -> Result<()> 
     Ok(())
 }
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let own = Namespace::own()?;
     let firewall = Firewall { namespace: &own };
     for (index, card) in CARDS.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             let interface = &link.host.interface;
             let native = is_native(card, mtu)?;
             examine(&firewall, card, interface)?;
-            let rules = machine.write_rules_for(interface, "native", "pass", "")?;
+            let rules = scene.write_rules_for(interface, "native", "pass", "")?;
             if !native {
                 let refusal = if card.offloads_are_fixed {
                     format!("the driver of `{interface}` has no native XDP")
@@ -56,9 +56,9 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
                 firewall
                     .refuse(&["apply", &rules.display().to_string()], &refusal)
                     .with_context(|| format!("the card `{}` with an MTU of {mtu}", card.id))?;
-                machine.check_nothing_left()?;
+                scene.check_nothing_left()?;
             }
-            let rules = machine.write_rules_for(interface, "auto", "pass", "")?;
+            let rules = scene.write_rules_for(interface, "auto", "pass", "")?;
             let daemon = firewall.apply(&rules)?;
             let mode = if native { "native" } else { "generic" };
             let status = firewall.status()?;
@@ -77,14 +77,14 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             daemon.wait()?;
         }
     }
-    queues(machine)?;
+    queues(scene)?;
     Ok(Outcome::Passed)
 }
 
 /// A veth whose other end sends from more queues than it receives on.
-fn queues(machine: &Machine) -> Result<()> {
+fn queues(scene: &Scene) -> Result<()> {
     const SHORT: &str = "fw-short";
-    let firewall = machine.firewall();
+    let firewall = scene.firewall();
     for words in [
         // What is said of the first end decides whether the second one's queues are in use
         // (`veth_newlink`, Linux 5.15).
@@ -98,7 +98,7 @@ fn queues(machine: &Machine) -> Result<()> {
         let status = firewall.namespace.spawn(&mut ip)?.wait()?;
         ensure!(status.success(), "`ip {words}` failed");
     }
-    let rules = machine.write_rules_for(SHORT, "native", "pass", "")?;
+    let rules = scene.write_rules_for(SHORT, "native", "pass", "")?;
     let refusal =
         format!("the driver of `{SHORT}` refuses a native XDP program with its present settings");
     firewall
@@ -110,5 +110,5 @@ fn queues(machine: &Machine) -> Result<()> {
         said.contains("native XDP needs as many"),
         "of queues `firewall doctor` said: {said}"
     );
-    machine.check_nothing_left()
+    scene.check_nothing_left()
 }

@@ -11,7 +11,7 @@ use vm_tests::report::Outcome;
 
 use crate::{
     firewall::{Count, Firewall},
-    machine::Machine,
+    scene::Scene,
 };
 
 pub(super) const RULES: &str = r#"
@@ -28,9 +28,9 @@ const PACKETS: u64 = 400;
 /// The packets a second.
 const RATE: u32 = 2_000;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let rules = machine.write_rules("pass", RULES)?;
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let rules = scene.write_rules("pass", RULES)?;
     let mut dropped = (0, 0);
 
     firewall.apply(&rules)?.kill()?;
@@ -39,9 +39,9 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
         status["daemon"].is_null(),
         "a killed daemon is said to run: {status}"
     );
-    let program = machine.attached()?;
+    let program = scene.attached()?;
     ensure!(program.is_some(), "the program went with the daemon");
-    burst(machine, &mut dropped)?;
+    burst(scene, &mut dropped)?;
     check(&firewall, dropped)?;
 
     let daemon = firewall.apply(&rules)?;
@@ -50,19 +50,19 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
         "the next generation is not 2: {}",
         firewall.status()?
     );
-    burst(machine, &mut dropped)?;
+    burst(scene, &mut dropped)?;
     check(&firewall, dropped)?;
 
     daemon.kill()?;
-    burst(machine, &mut dropped)?;
+    burst(scene, &mut dropped)?;
     check(&firewall, dropped)?;
     firewall.run(&["unload"])?;
     Ok(Outcome::Passed)
 }
 
 /// Sends packets that are dropped and ones that pass, and adds up those that are dropped.
-pub(super) fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
-    let link = machine.network.link();
+pub(super) fn burst(scene: &Scene, dropped: &mut Count) -> Result<()> {
+    let link = scene.network.link();
     let mut mix = Mix::new(
         1,
         [
@@ -70,9 +70,9 @@ pub(super) fn burst(machine: &Machine, dropped: &mut Count) -> Result<()> {
             Flow::new("ssh").packet(link.ipv4().tcp(40_000, 22, 0)),
         ],
     );
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
-    let sent = machine
+    let sent = scene
         .sender()?
         .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
     let arrived = receiver.finish()?;

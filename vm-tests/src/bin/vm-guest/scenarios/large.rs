@@ -13,7 +13,7 @@ use vm_tests::report::Outcome;
 
 use crate::{
     addresses::{Addresses, list},
-    machine::Machine,
+    scene::Scene,
 };
 
 pub(super) const RULES: &str = r#"
@@ -39,16 +39,16 @@ const SENDERS: usize = 200;
 const PACKETS: u64 = 2_000;
 const RATE: u32 = 2_000;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let Some(lacking) = Feature::LargeImages.lacking()? else {
-        filter(machine, ADDRESSES)?;
+        filter(scene, ADDRESSES)?;
         return Ok(Outcome::Passed);
     };
-    let rules = machine.write_rules("pass", "")?;
-    let firewall = machine.firewall();
+    let rules = scene.write_rules("pass", "")?;
+    let firewall = scene.firewall();
     let daemon = firewall.apply(&rules)?;
-    machine.write_file("list.txt", &list(ADDRESSES))?;
-    machine.write_rules("pass", RULES)?;
+    scene.write_file("list.txt", &list(ADDRESSES))?;
+    scene.write_rules("pass", RULES)?;
     firewall.refuse(&["reload"], "no map of 8388608 bytes for the image")?;
     ensure!(
         firewall.generation()? == 1,
@@ -56,19 +56,19 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     );
     daemon.signal(Signal::SIGTERM)?;
     daemon.wait()?;
-    filter(machine, FEWER_ADDRESSES)?;
+    filter(scene, FEWER_ADDRESSES)?;
     Ok(Outcome::Lacking(format!(
         "{lacking}; tried {FEWER_ADDRESSES} addresses instead of {ADDRESSES}"
     )))
 }
 
 /// Has a list of so many addresses in force, and checks that it decides exactly.
-fn filter(machine: &Machine, addresses: u32) -> Result<()> {
-    machine.write_file("list.txt", &list(addresses))?;
-    let rules = machine.write_rules("pass", RULES)?;
-    let firewall = machine.firewall();
+fn filter(scene: &Scene, addresses: u32) -> Result<()> {
+    scene.write_file("list.txt", &list(addresses))?;
+    let rules = scene.write_rules("pass", RULES)?;
+    let firewall = scene.firewall();
     let daemon = firewall.apply(&rules)?;
-    let link = machine.network.link();
+    let link = scene.network.link();
     // The list holds even addresses only.
     let from = |odd| {
         let addresses = Addresses::new().step_by(997).take(SENDERS);
@@ -79,9 +79,9 @@ fn filter(machine: &Machine, addresses: u32) -> Result<()> {
         Flow::new("others").packets(from(1)),
     ];
     let mut mix = Mix::new(1, flows);
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
-    let sent = machine
+    let sent = scene
         .sender()?
         .run(&mut mix, RATE, Limit::Packets(PACKETS), &stop)?;
     let arrived = receiver.finish()?;

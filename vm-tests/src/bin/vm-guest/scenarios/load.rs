@@ -8,8 +8,8 @@ use vm_tests::report::{Event, Outcome, Verified};
 
 use crate::{
     firewall::{BINARY, wait_until},
-    machine::Machine,
     reporter::Reporter,
+    scene::Scene,
     tracer::{self, Loaded, Observer},
 };
 
@@ -21,13 +21,13 @@ proto = "tcp"
 dport = 23
 "#;
 
-pub(crate) fn run(machine: &Machine, reporter: &Reporter) -> Result<Outcome> {
-    let rules = machine.write_rules("pass", RULES)?;
-    let firewall = machine.firewall();
+pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
+    let rules = scene.write_rules("pass", RULES)?;
+    let firewall = scene.firewall();
     thread::scope(|scope| {
         // Who traces must be the thread that started the command.
         let traced = scope.spawn(|| {
-            machine.network.host.run(|| {
+            scene.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
                 // The most code: what would write messages is verified and translated too.

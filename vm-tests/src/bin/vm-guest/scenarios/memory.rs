@@ -14,7 +14,7 @@ use crate::{
     addresses::list,
     firewall::{BINARY, wait_until},
     hog::Hog,
-    machine::Machine,
+    scene::Scene,
     tracer::{self, Loaded, Observer},
 };
 
@@ -28,13 +28,13 @@ struct Scarcity {
     times: u64,
 }
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let rules = machine.write_rules("pass", killed::RULES)?;
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let rules = scene.write_rules("pass", killed::RULES)?;
     thread::scope(|scope| {
         // Who traces must be the thread that started the command.
         let traced = scope.spawn(|| {
-            machine.network.host.run(|| {
+            scene.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
                 let mut scarcity = Scarcity::default();
@@ -46,7 +46,7 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
             wait_until("the program is attached", || {
                 Ok(traced.is_finished() || firewall.output(["status"])?.status.success())
             })?;
-            refuse(machine)
+            refuse(scene)
         })();
         let unloaded = firewall.run(&["unload"]);
         let (succeeded, times) = traced
@@ -61,15 +61,15 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
 }
 
 /// A reload for which there is no memory.
-fn refuse(machine: &Machine) -> Result<()> {
-    let firewall = machine.firewall();
+fn refuse(scene: &Scene) -> Result<()> {
+    let firewall = scene.firewall();
     let addresses = if Feature::LargeImages.is_expected()? {
         large::ADDRESSES
     } else {
         large::FEWER_ADDRESSES
     };
-    machine.write_file("list.txt", &list(addresses))?;
-    machine.write_rules("pass", large::RULES)?;
+    scene.write_file("list.txt", &list(addresses))?;
+    scene.write_rules("pass", large::RULES)?;
     let output = firewall.output(["reload"])?;
     let said = String::from_utf8_lossy(&output.stderr);
     let tells = ["bytes for the image", "is out of memory"];
@@ -81,7 +81,7 @@ fn refuse(machine: &Machine) -> Result<()> {
     let generation = firewall.generation()?;
     ensure!(generation == 1, "the generation in force is {generation}");
     let mut dropped = (0, 0);
-    killed::burst(machine, &mut dropped)?;
+    killed::burst(scene, &mut dropped)?;
     killed::check(&firewall, dropped)
 }
 

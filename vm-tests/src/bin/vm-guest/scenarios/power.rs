@@ -19,7 +19,7 @@ use super::large;
 use crate::{
     addresses::{Addresses, list},
     exit,
-    machine::Machine,
+    scene::Scene,
 };
 
 /// The disk, and where it is mounted.
@@ -36,7 +36,7 @@ const PARTS: [u32; 4] = [2, 4, 8, 16];
 const PACKETS: u64 = 400;
 const RATE: u32 = 2_000;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     fs::create_dir_all(FOLDER)?;
     mount(
         Some(DISK),
@@ -48,23 +48,23 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
     .with_context(|| format!("cannot mount `{DISK}`"))?;
     let rules = Path::new(FOLDER).join("rules.toml");
     if rules.exists() {
-        restart(machine, &rules)
+        restart(scene, &rules)
     } else {
-        cut(machine, &rules)
+        cut(scene, &rules)
     }
 }
 
 /// Lets the power go.
-fn cut(machine: &Machine, rules: &Path) -> Result<Outcome> {
-    let firewall = machine.firewall();
+fn cut(scene: &Scene, rules: &Path) -> Result<Outcome> {
+    let firewall = scene.firewall();
     let write = |addresses| {
         fs::write(Path::new(FOLDER).join("list.txt"), list(addresses))
             .context("cannot write the list")
     };
     write(ADDRESSES)?;
-    let interface = &machine.network.link().host.interface;
+    let interface = &scene.network.link().host.interface;
     fs::copy(
-        machine.write_rules_for(interface, "native", "pass", large::RULES)?,
+        scene.write_rules_for(interface, "native", "pass", large::RULES)?,
         rules,
     )?;
     sync();
@@ -93,14 +93,14 @@ fn cut(machine: &Machine, rules: &Path) -> Result<Outcome> {
 }
 
 /// Starts anew.
-fn restart(machine: &Machine, rules: &Path) -> Result<Outcome> {
-    machine.check_nothing_left()?;
-    let firewall = machine.firewall();
+fn restart(scene: &Scene, rules: &Path) -> Result<Outcome> {
+    scene.check_nothing_left()?;
+    let firewall = scene.firewall();
     firewall.refuse(&["status"], "nothing is loaded")?;
     let daemon = firewall.apply(rules)?;
     let generation = firewall.generation()?;
     ensure!(generation == 1, "the first generation is {generation}");
-    let link = machine.network.link();
+    let link = scene.network.link();
     let listed = Addresses::new().next();
     let listed = listed.context("the list is empty")?;
     let mut mix = Mix::new(
@@ -110,10 +110,10 @@ fn restart(machine: &Machine, rules: &Path) -> Result<Outcome> {
             Flow::new("other").packet(link.ipv4_from((listed | 1).into()).udp(1, 2)),
         ],
     );
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
     let limit = Limit::Packets(PACKETS);
-    let sent = machine.sender()?.run(&mut mix, RATE, limit, &stop)?;
+    let sent = scene.sender()?.run(&mut mix, RATE, limit, &stop)?;
     let arrived = receiver.finish()?.packets();
     let other = sent.packets.get(1).copied().unwrap_or_default();
     ensure!(

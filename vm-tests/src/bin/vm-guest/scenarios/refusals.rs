@@ -4,11 +4,11 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vm_tests::report::Outcome;
 
-use crate::machine::Machine;
+use crate::scene::Scene;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let no_driver = machine.write_file(
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let no_driver = scene.write_file(
         "loopback.toml",
         "[firewall]\ninterfaces = [\"lo\"]\nmode = \"native\"\n",
     )?;
@@ -17,19 +17,19 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
         &["apply", &no_driver],
         "the driver of `lo` has no native XDP",
     )?;
-    machine.check_nothing_left()?;
+    scene.check_nothing_left()?;
 
-    let rules = machine.write_rules("pass", "")?;
+    let rules = scene.write_rules("pass", "")?;
     let daemon = firewall.apply(&rules)?;
-    let program = machine.attached()?;
-    machine.write_rules("pass", "[[rule]]\nname = \"a\"\naction = \"refuse\"\n")?;
+    let program = scene.attached()?;
+    scene.write_rules("pass", "[[rule]]\nname = \"a\"\naction = \"refuse\"\n")?;
     firewall.refuse(&["reload"], "rules.toml:")?;
     firewall.refuse(
         &["apply", &no_driver],
         "the driver of `lo` has no native XDP",
     )?;
     ensure!(
-        machine.attached()? == program && firewall.generation()? == 1,
+        scene.attached()? == program && firewall.generation()? == 1,
         "what was in force did not stay: {}",
         firewall.status()?
     );

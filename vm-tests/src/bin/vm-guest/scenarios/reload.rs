@@ -15,7 +15,7 @@ use benches::{
 use nix::sys::signal::Signal;
 use vm_tests::report::Outcome;
 
-use crate::{firewall::wait_until, machine::Machine};
+use crate::{firewall::wait_until, scene::Scene};
 
 /// The changes of the rules.
 const CHANGES: u64 = 12;
@@ -33,13 +33,13 @@ const FLOWS: [(&str, u16); 3] = [
     ("by turns", 53),
 ];
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
-    let firewall = machine.firewall();
-    let rules = machine.write_rules("pass", &text(1))?;
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
+    let firewall = scene.firewall();
+    let rules = scene.write_rules("pass", &text(1))?;
     let daemon = firewall.apply(&rules)?;
-    let (sent, arrived) = under_traffic(machine, || {
+    let (sent, arrived) = under_traffic(scene, || {
         for generation in 2..=CHANGES {
-            machine.write_rules("pass", &text(generation))?;
+            scene.write_rules("pass", &text(generation))?;
             daemon.signal(Signal::SIGHUP)?;
             wait_until("the change is in force", || {
                 Ok(firewall.generation()? == generation)
@@ -83,12 +83,12 @@ pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
 }
 
 /// Sends packets of all flows as long as `work` takes.
-fn under_traffic(machine: &Machine, work: impl FnOnce() -> Result<()>) -> Result<(Sent, Arrivals)> {
-    let link = machine.network.link();
+fn under_traffic(scene: &Scene, work: impl FnOnce() -> Result<()>) -> Result<(Sent, Arrivals)> {
+    let link = scene.network.link();
     let flow = |(name, port)| Flow::new(name).packet(link.ipv4().udp(40_000, port));
     let mut mix = Mix::new(1, FLOWS.map(flow));
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
-    let mut sender = machine.sender()?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
+    let mut sender = scene.sender()?;
     let stop = AtomicBool::new(false);
     let sent = thread::scope(|scope| {
         let sending = scope.spawn(|| sender.run(&mut mix, RATE, Limit::Time(Duration::MAX), &stop));

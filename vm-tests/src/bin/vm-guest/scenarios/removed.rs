@@ -16,7 +16,7 @@ use benches::{
 use nix::sys::signal::Signal;
 use vm_tests::report::Outcome;
 
-use crate::{firewall::wait_until, machine::Machine};
+use crate::{firewall::wait_until, scene::Scene};
 
 const RULES: &str = r#"
 [[rule]]
@@ -39,11 +39,11 @@ const PACKETS: u64 = 400;
 /// How long there is traffic before the interface goes, and afterwards.
 const WHILE: Duration = Duration::from_millis(500);
 
-pub(crate) fn run(machine: &mut Machine) -> Result<Outcome> {
-    let rules = machine.write_rules_for("fw-host*", "native", "pass", RULES)?;
-    let daemon = machine.firewall().apply(&rules)?;
-    let dropped = under_traffic(machine)?;
-    let firewall = machine.firewall();
+pub(crate) fn run(scene: &mut Scene) -> Result<Outcome> {
+    let rules = scene.write_rules_for("fw-host*", "native", "pass", RULES)?;
+    let daemon = scene.firewall().apply(&rules)?;
+    let dropped = under_traffic(scene)?;
+    let firewall = scene.firewall();
     let status = firewall.status()?;
     ensure!(
         attached(&status) == ["fw-host0"],
@@ -55,18 +55,18 @@ pub(crate) fn run(machine: &mut Machine) -> Result<Outcome> {
         "of {dropped} packets on the interface that stays {before:?} were counted"
     );
 
-    machine.network.make_again(1)?;
-    let firewall = machine.firewall();
+    scene.network.make_again(1)?;
+    let firewall = scene.firewall();
     wait_until("the interface that came back is attached to", || {
         Ok(attached(&firewall.status()?) == ["fw-host0", "fw-host1"])
     })?;
-    let [_, link] = machine.network.links() else {
-        anyhow::bail!("there are {} links", machine.network.links().len());
+    let [_, link] = scene.network.links() else {
+        anyhow::bail!("there are {} links", scene.network.links().len());
     };
     let mut mix = flows(link);
-    let receiver = Receiver::start(&machine.network.host, &link.host, mix.len())?;
+    let receiver = Receiver::start(&scene.network.host, &link.host, mix.len())?;
     let stop = AtomicBool::new(false);
-    let sent = Sender::open(&machine.network.peer, &link.peer)?.run(
+    let sent = Sender::open(&scene.network.peer, &link.peer)?.run(
         &mut mix,
         RATE,
         Limit::Packets(PACKETS),
@@ -117,24 +117,24 @@ fn flows(link: &Link) -> Mix {
 
 /// Removes the second interface while packets come in on both, and checks what arrives on the first;
 /// how many were sent there that are dropped.
-fn under_traffic(machine: &Machine) -> Result<u64> {
-    let [stays, goes] = machine.network.links() else {
-        anyhow::bail!("there are {} links", machine.network.links().len());
+fn under_traffic(scene: &Scene) -> Result<u64> {
+    let [stays, goes] = scene.network.links() else {
+        anyhow::bail!("there are {} links", scene.network.links().len());
     };
-    let receiver = Receiver::start(&machine.network.host, &stays.host, 2)?;
+    let receiver = Receiver::start(&scene.network.host, &stays.host, 2)?;
     let stop = AtomicBool::new(false);
     let send = |link: &Link| {
-        let mut sender = Sender::open(&machine.network.peer, &link.peer)?;
+        let mut sender = Sender::open(&scene.network.peer, &link.peer)?;
         sender.run(&mut flows(link), RATE, Limit::Time(Duration::MAX), &stop)
     };
     let sent = thread::scope(|scope| {
         let on_stays = scope.spawn(|| send(stays));
         let on_goes = scope.spawn(|| send(goes));
         thread::sleep(WHILE);
-        let removed = machine.network.delete(goes);
+        let removed = scene.network.delete(goes);
         let told = removed.and_then(|()| {
             wait_until("the status says that the interface is gone", || {
-                Ok(attached(&machine.firewall().status()?) == [stays.host.interface.as_str()])
+                Ok(attached(&scene.firewall().status()?) == [stays.host.interface.as_str()])
             })
         });
         thread::sleep(WHILE);

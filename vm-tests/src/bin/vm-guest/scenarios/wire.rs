@@ -15,8 +15,8 @@ use crate::{
     cards::{JUMBO_MTU, MTU, Side, Wired},
     fields,
     firewall::{Count, Firewall, PATIENCE, wait_until},
-    machine::Machine,
     peer::{self, DROPPED_PORT},
+    scene::Scene,
     talk::Talk,
 };
 
@@ -28,10 +28,10 @@ const RATE: u32 = 1_500;
 const JUMBO_PACKETS: u64 = 400;
 const JUMBO_RATE: u32 = 400;
 
-pub(crate) fn run(machine: &Machine) -> Result<Outcome> {
+pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let own = Namespace::own()?;
     let mut wire = Wire {
-        machine,
+        scene,
         firewall: Firewall { namespace: &own },
         own: &own,
         talk: Talk::open()?,
@@ -58,7 +58,7 @@ pub(super) fn is_native(card: &Card, mtu: u32) -> Result<bool> {
 }
 
 struct Wire<'a> {
-    machine: &'a Machine,
+    scene: &'a Scene,
     firewall: Firewall<'a>,
     own: &'a Namespace,
     talk: Talk,
@@ -72,7 +72,7 @@ impl Wire<'_> {
         let mode = self.mode(card, MTU)?;
         let interface = &link.host.interface;
         let rules = self
-            .machine
+            .scene
             .write_rules_for(interface, mode, "drop", &fields::rules(&link))?;
         let daemon = self.firewall.apply(&rules)?;
         self.check_mode(mode)?;
@@ -106,7 +106,7 @@ impl Wire<'_> {
         );
         let interface = &link.host.interface;
         let rules = self
-            .machine
+            .scene
             .write_rules_for(interface, mode, "drop", &rules)?;
         let daemon = self.firewall.apply(&rules)?;
         self.check_mode(mode)?;

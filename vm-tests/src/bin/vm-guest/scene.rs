@@ -24,12 +24,12 @@ const RUN: &str = "/run/firewall";
 const FOLDER: &str = "/tmp/rules";
 
 /// The machine as a scenario sees it.
-pub(crate) struct Machine {
+pub(crate) struct Scene {
     pub(crate) network: Network,
     before: BTreeSet<Object>,
 }
 
-impl Machine {
+impl Scene {
     /// A network of so many links.
     pub(crate) fn new(links: usize) -> Result<Self> {
         fs::create_dir_all(FOLDER).with_context(|| format!("cannot create `{FOLDER}`"))?;
