@@ -7,7 +7,7 @@ use std::{
 
 use benches::rulesets::{
     Family, Verdict,
-    generate::{self, Kind},
+    generate::{self, FilterKind},
     write,
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
@@ -37,12 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What rules are compiled for.
-struct Setting {
+struct CompileSetting {
     interfaces: Vec<(InterfaceIndex, String)>,
     slots: Vec<u32>,
 }
 
-impl Setting {
+impl CompileSetting {
     fn new(ruleset: &Ruleset) -> Self {
         Self {
             interfaces: vec![(InterfaceIndex(7), INTERFACE.to_owned())],
@@ -66,7 +66,7 @@ fn rule_sets(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
         let mut parsing = criterion.benchmark_group("parse");
         parsing.throughput(Throughput::Elements(size as u64));
         let mut rulesets = Vec::new();
-        for kind in Kind::ALL {
+        for kind in FilterKind::ALL {
             let set = generate::rule_set(kind, Family::V4, size, Verdict::Drop, 1);
             let settings = write::firewall::Settings {
                 interface: INTERFACE,
@@ -84,7 +84,7 @@ fn rule_sets(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
         let mut compiling = criterion.benchmark_group("compile");
         compiling.throughput(Throughput::Elements(size as u64));
         for (kind, ruleset) in rulesets {
-            let setting = Setting::new(&ruleset);
+            let setting = CompileSetting::new(&ruleset);
             // Not every generated set of that size has an image.
             if let Err(error) = compile(&ruleset, &setting.target()) {
                 println!("{} of {size} rules: {error}", kind.name());
@@ -106,7 +106,7 @@ fn long_list(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let set = lists::parse(&source).map_err(shown)?;
     let before = Arc::new(with_list(set.clone()));
     let after = Arc::new(with_list(changed(&set)));
-    let setting = Setting::new(&before);
+    let setting = CompileSetting::new(&before);
     let compiled = Compiled::new(Arc::clone(&before), &setting.target(), |_| ())?;
     let updated = compiled.update(Arc::clone(&after), &setting.target())?;
     println!(

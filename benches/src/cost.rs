@@ -2,29 +2,34 @@
 //! alone.
 //!
 //! A [`case`] is a rule set in the words of each firewall, and a series of packets. Each firewall
-//! that can take part is a [`contestant`]: it is set up in an [`arena`] of its own, and the
+//! that can take part is a [`subject`]: it is set up on a [`testbed`] of its own, and the
 //! [`driver`] sends it packets in [`rounds`], in turn with the others, so that whatever else the
 //! machine does is spread over all. An empty XDP program that drops everything is always among
-//! them: it is the floor, the cost of a packet that nobody judges. A [`report`] has the figures.
+//! them: it is the baseline, the cost of a packet that nobody judges. A [`report`] has the figures.
 
-pub mod arena;
 pub mod bans;
 pub mod case;
 pub mod clock;
-pub mod contestant;
-mod contestants;
 mod daemon;
 pub mod driver;
 mod expectation;
+pub mod loading;
 pub mod machine;
-mod object;
+mod object_file;
 mod offload;
 pub mod profile;
+pub mod registry;
 pub mod reload;
 pub mod report;
 pub mod rounds;
 pub mod rule_file;
 pub mod sample;
+pub mod site;
 pub mod statistics;
+pub mod subject;
+pub mod subject_kind;
+mod subjects;
 pub mod switch_time;
+pub mod testbed;
 mod tool;
+pub mod verdicts;

@@ -10,7 +10,7 @@ use crate::bpf::bpf;
 
 /// A kind of BPF object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ObjectKind {
     /// A program.
     Program,
     /// A map.
@@ -19,7 +19,7 @@ pub enum Kind {
     Link,
 }
 
-impl Kind {
+impl ObjectKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Program, Self::Map, Self::Link];
 
@@ -56,7 +56,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
     /// What it is.
-    pub kind: Kind,
+    pub kind: ObjectKind,
     /// The number that the kernel gave it, and gives to no other of its kind for a long time.
     pub id: u32,
 }
@@ -68,7 +68,7 @@ pub struct Object {
 /// If the kernel refuses (`CAP_SYS_ADMIN`).
 pub fn all() -> Result<BTreeSet<Object>> {
     let mut objects = BTreeSet::new();
-    for kind in Kind::ALL {
+    for kind in ObjectKind::ALL {
         let mut id = 0;
         while let Some(next) = next_id(kind, id)
             .with_context(|| format!("cannot list the BPF {}s (this needs root)", kind.name()))?
@@ -97,7 +97,7 @@ pub fn of_process(process: u32) -> Result<BTreeSet<Object>> {
             continue;
         };
         for line in text.lines() {
-            for kind in Kind::ALL {
+            for kind in ObjectKind::ALL {
                 let id = line.strip_prefix(kind.key()).map(str::trim);
                 if let Some(Ok(id)) = id.map(str::parse) {
                     objects.insert(Object { kind, id });
@@ -110,15 +110,15 @@ pub fn of_process(process: u32) -> Result<BTreeSet<Object>> {
 
 /// The lowest id of a kind above `id`.
 #[expect(unsafe_code, reason = "a system call")]
-fn next_id(kind: Kind, id: u32) -> io::Result<Option<u32>> {
+fn next_id(kind: ObjectKind, id: u32) -> io::Result<Option<u32>> {
     /// The members of `union bpf_attr` that the command reads and writes.
     #[repr(C)]
-    struct Attributes {
+    struct NextIdAttributes {
         start_id: u32,
         next_id: u32,
         open_flags: u32,
     }
-    let mut attributes = Attributes {
+    let mut attributes = NextIdAttributes {
         start_id: id,
         next_id: 0,
         open_flags: 0,

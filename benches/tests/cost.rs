@@ -5,10 +5,11 @@ use std::time::Duration;
 use benches::{
     cost::{
         case::{Case, Rules},
-        contestant::{Kind, Site},
         report::Report,
         rounds::{Setting, measure},
         sample::any_packets,
+        site::Site,
+        subject_kind::SubjectKind,
     },
     interrupt::Interrupt,
     rulesets::Family,
@@ -33,15 +34,19 @@ fn the_empty_programs_get_every_packet_and_have_a_cost() {
         interrupt: Interrupt::watch().unwrap(),
         patience: Duration::from_secs(1),
     };
-    let kinds = [Kind::Floor, Kind::PassingFloor, Kind::NftInet];
+    let kinds = [
+        SubjectKind::Baseline,
+        SubjectKind::PassingBaseline,
+        SubjectKind::NftInet,
+    ];
     let report = measure(&case, &kinds, &setting, &site, &|_| {}).unwrap();
     assert_eq!(report.generator.samples, 3);
     let names = |report: &Report| -> Vec<_> {
-        let contestants = report.contestants.iter();
-        contestants.map(|one| one.name.clone()).collect()
+        let subjects = report.subjects.iter();
+        subjects.map(|one| one.name.clone()).collect()
     };
     assert_eq!(names(&report), ["empty XDP drop", "empty XDP pass"]);
-    for figures in &report.contestants {
+    for figures in &report.subjects {
         assert!(figures.sent > 0);
         assert_eq!(figures.sent, figures.received);
         let way = figures.on_the_way.nanoseconds;

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use benches::{
-    cost::{contestant::Kind, report::Figures},
+    cost::{report::Figures, subject_kind::SubjectKind},
     suite::{plan::Group, results::Results},
 };
 use clap::Parser;
@@ -96,9 +96,9 @@ fn charts(results: &Results) -> [(&'static str, Chart); 4] {
     ]
 }
 
-/// A line for each contestant that took part in cases of a group.
+/// A line for each subject that took part in cases of a group.
 fn lines(results: &Results, group: Group, value: fn(&Figures) -> f64) -> Vec<Line> {
-    let lines = Kind::COMPARED.iter().map(|kind| {
+    let lines = SubjectKind::COMPARED.iter().map(|kind| {
         let points = results.of(group).filter_map(|measured| {
             let figures = measured.figures(*kind)?;
             Some((measured.size as f64, value(figures)))

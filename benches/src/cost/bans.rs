@@ -9,11 +9,8 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    clock::Clock,
-    contestant::{Site, Verdicts},
-    daemon::Daemon,
-    driver::Driver,
-    statistics::Spread,
+    clock::Clock, daemon::Daemon, driver::Driver, site::Site, statistics::Spread,
+    verdicts::Verdicts,
 };
 use crate::{
     rulesets::{
@@ -132,7 +129,7 @@ pub fn measure(count: usize, packets: usize, rounds: u32, cpu: usize, site: &Sit
 /// A daemon that drops what no rule matches, and has no rule.
 fn start(site: &Site) -> Result<Daemon> {
     let mut daemon = Daemon::prepare(site)?;
-    let interface = daemon.arena().host().interface.clone();
+    let interface = daemon.testbed().host().interface.clone();
     let rules = format!(
         "[firewall]\ninterfaces = [\"{interface}\"]\nmode = \"native\"\npolicy = \"drop\"\n"
     );
@@ -152,7 +149,7 @@ struct Series<'a> {
 impl<'a> Series<'a> {
     fn load(packets: &[Tuple], daemon: &'a Daemon) -> Result<Self> {
         Ok(Self {
-            driver: Driver::load(packets, daemon.arena())?,
+            driver: Driver::load(packets, daemon.testbed())?,
             daemon,
             nanoseconds: Vec::new(),
         })
@@ -160,8 +157,8 @@ impl<'a> Series<'a> {
 
     fn measure(&mut self, round: u32, clock: &Clock) -> Result<()> {
         let from = round.wrapping_mul(AT_ONCE) % self.driver.count();
-        let arena = self.daemon.arena();
-        let run = self.driver.send(arena, from, AT_ONCE, clock)?;
+        let testbed = self.daemon.testbed();
+        let run = self.driver.send(testbed, from, AT_ONCE, clock)?;
         self.nanoseconds.push(run.nanoseconds());
         Ok(())
     }

@@ -19,10 +19,8 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::{
-    arena::Arena,
-    case::LIST_FILE,
-    contestant::{ImageFacts, Site, Verdicts},
-    expectation, tool,
+    case::LIST_FILE, expectation, loading::ImageFacts, site::Site, testbed::Testbed, tool,
+    verdicts::Verdicts,
 };
 use crate::bpffs::BpfFs;
 
@@ -37,10 +35,10 @@ const INSTANCE: &str = "bench";
 /// The reasons that stand for no rule having matched.
 const UNMATCHED: [&str; 3] = ["policy", "neighbour", "unknown_ethertype"];
 
-/// `firewall apply` on the host of an arena, ended with the value.
+/// `firewall apply` on the host of a testbed, ended with the value.
 pub(super) struct Daemon {
     binary: PathBuf,
-    arena: Arc<Arena>,
+    testbed: Arc<Testbed>,
     bpffs: BpfFs,
     folder: TempDir,
     site: Site,
@@ -57,11 +55,11 @@ pub(super) struct Change {
 }
 
 impl Daemon {
-    /// Makes the place for it, an arena with a sink, and starts nothing.
+    /// Makes the place for it, a testbed with a sink, and starts nothing.
     pub(super) fn prepare(site: &Site) -> Result<Self> {
         Ok(Self {
             binary: site.firewall.clone(),
-            arena: Arc::new(Arena::with_sink()?),
+            testbed: Arc::new(Testbed::with_sink()?),
             bpffs: BpfFs::mount()?,
             folder: tempfile::Builder::new().prefix("fw-bench-").tempdir()?,
             site: site.clone(),
@@ -69,12 +67,12 @@ impl Daemon {
         })
     }
 
-    pub(super) const fn arena(&self) -> &Arc<Arena> {
-        &self.arena
+    pub(super) const fn testbed(&self) -> &Arc<Testbed> {
+        &self.testbed
     }
 
     pub(super) fn version(&self) -> Result<String> {
-        let host = &self.arena.network().host;
+        let host = &self.testbed.network().host;
         tool::version(host, &self.binary, &["--version"], &self.site)
     }
 
@@ -107,9 +105,12 @@ impl Daemon {
             .stderr(File::create(self.log())?)
             // Out of reach of the terminal's Ctrl-C: this program ends it, and in order.
             .process_group(0);
-        self.process = Some(self.arena.network().host.spawn(&mut command)?);
+        self.process = Some(self.testbed.network().host.spawn(&mut command)?);
         self.wait(|daemon| {
-            let program = daemon.arena.network().xdp_program(daemon.arena.host())?;
+            let program = daemon
+                .testbed
+                .network()
+                .xdp_program(daemon.testbed.host())?;
             Ok(program.map(|_| ()))
         })
     }
@@ -142,7 +143,7 @@ impl Daemon {
         // It judges a moment before it has pinned what its other commands read.
         let compiled = self.change(1)?.compiled;
         let expected_nanoseconds = expectation::of(&self.rules())?;
-        let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
+        let status: StatusReport = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
         Ok(ImageFacts {
             bytes: status.rules.image_bytes,
@@ -154,7 +155,7 @@ impl Daemon {
 
     /// The bytes of the maps of bans.
     pub(super) fn ban_memory(&self) -> Result<u64> {
-        let status: Status = serde_json::from_str(&self.ask(&["status", "--json"])?)
+        let status: StatusReport = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
         Ok(status.memory(StatusMap::is_of_bans))
     }
@@ -165,13 +166,13 @@ impl Daemon {
         let words = ["ban", "--for", "1d", "--reason", "bench", "--force", "-"];
         let before = arguments.iter().map(String::as_str);
         let all: Vec<_> = before.chain(words).collect();
-        let host = &self.arena.network().host;
+        let host = &self.testbed.network().host;
         tool::run(host, &self.binary, &all, list, &self.site).map(drop)
     }
 
     /// What it has counted.
     pub(super) fn verdicts(&self) -> Result<Verdicts> {
-        let counters: Counters = serde_json::from_str(&self.ask(&["counters", "--json"])?)
+        let counters: CountersReport = serde_json::from_str(&self.ask(&["counters", "--json"])?)
             .context("`firewall counters` is not understood")?;
         counters.verdicts()
     }
@@ -181,7 +182,7 @@ impl Daemon {
         let arguments = self.arguments();
         let before = arguments.iter().map(String::as_str);
         let all: Vec<_> = before.chain(words.iter().copied()).collect();
-        let host = &self.arena.network().host;
+        let host = &self.testbed.network().host;
         tool::run(host, &self.binary, &all, "", &self.site)
     }
 
@@ -303,7 +304,7 @@ fn read_ticks(stat: &str) -> Option<u64> {
 
 /// What `firewall status --json` prints, as far as it matters here.
 #[derive(Deserialize)]
-struct Status {
+struct StatusReport {
     rules: StatusRules,
     maps: Vec<StatusMap>,
 }
@@ -319,7 +320,7 @@ struct StatusMap {
     memory: u64,
 }
 
-impl Status {
+impl StatusReport {
     fn memory(&self, which: impl Fn(&StatusMap) -> bool) -> u64 {
         let maps = self.maps.iter().filter(|map| which(map));
         maps.map(|map| map.memory).sum()
@@ -335,7 +336,7 @@ impl StatusMap {
 
 /// What `firewall counters --json` prints.
 #[derive(Deserialize)]
-struct Counters {
+struct CountersReport {
     rules: Vec<Counter>,
     reasons: Vec<Counter>,
 }
@@ -347,7 +348,7 @@ struct Counter {
     packets: u64,
 }
 
-impl Counters {
+impl CountersReport {
     fn verdicts(&self) -> Result<Verdicts> {
         let mut verdicts = Verdicts::default();
         for counter in self.rules.iter().chain(&self.reasons) {

@@ -14,7 +14,7 @@ use aya::{
 };
 use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, TESTED_FRAGS, program, word};
 
-use super::{arena::Arena, clock::Clock, object::Object};
+use super::{clock::Clock, object_file::ObjectFile, testbed::Testbed};
 use crate::{
     network::{End, Namespace, Network},
     tuple::Tuple,
@@ -41,7 +41,7 @@ const CALLERS: [(&str, &str); 2] = [(program::CALL, TESTED), (program::CALL_FRAG
 /// The driver with a series of packets.
 #[derive(Debug)]
 pub struct Driver {
-    object: Object,
+    object: ObjectFile,
     /// Where the programs are attached, though no packet ever comes by. A program that is attached
     /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten behind
     /// it (`bpf_prog_change_xdp`), and both wait for all CPUs.
@@ -70,24 +70,24 @@ impl Run {
 
 impl Driver {
     /// Loads the driver with packets, which it will make in this order, again and again, all with
-    /// the hardware addresses of the way to the host of `arena`.
+    /// the hardware addresses of the way to the host of `testbed`.
     ///
     /// # Errors
     ///
     /// If there is no packet or too many, one has addresses of two families, or the kernel refuses
     /// the program.
-    pub fn load(packets: &[Tuple], arena: &Arena) -> Result<Self> {
+    pub fn load(packets: &[Tuple], testbed: &Testbed) -> Result<Self> {
         ensure!(
             (1..=MAX_PACKETS).contains(&packets.len()),
             "a series has 1 to {MAX_PACKETS} packets, not `{}`",
             packets.len()
         );
         let count = u32::try_from(packets.len())?;
-        let mut object = Object::load(count, &PROGRAMS)?;
+        let mut object = ObjectFile::load(count, &PROGRAMS)?;
         let mut frame = Vec::new();
         let mut records: Array<_, Record> = object.map(PACKETS)?;
         for (number, tuple) in (0..).zip(packets) {
-            let bytes = frame_of(tuple, arena)
+            let bytes = frame_of(tuple, testbed)
                 .with_context(|| format!("packet {number} is none: `{tuple:?}`"))?;
             records.set(number, record(&bytes), 0)?;
             frame = bytes;
@@ -110,13 +110,19 @@ impl Driver {
         self.count
     }
 
-    /// Sends `packets` packets to the host of an arena, from number `from` of the series on.
+    /// Sends `packets` packets to the host of a testbed, from number `from` of the series on.
     ///
     /// # Errors
     ///
     /// If the kernel refuses.
-    pub fn send(&mut self, arena: &Arena, from: u32, packets: u32, clock: &Clock) -> Result<Run> {
-        self.run_live(program::SEND, arena, from, packets, clock)
+    pub fn send(
+        &mut self,
+        testbed: &Testbed,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        self.run_live(program::SEND, testbed, from, packets, clock)
     }
 
     /// Makes packets and drops them.
@@ -126,16 +132,16 @@ impl Driver {
     /// If the kernel refuses.
     pub fn discard(
         &mut self,
-        arena: &Arena,
+        testbed: &Testbed,
         from: u32,
         packets: u32,
         clock: &Clock,
     ) -> Result<Run> {
-        self.run_live(program::DISCARD, arena, from, packets, clock)
+        self.run_live(program::DISCARD, testbed, from, packets, clock)
     }
 
     /// Makes packets and calls `tested` with each, as if they had been received by the host of an
-    /// arena, which must have an XDP program.
+    /// testbed, which must have an XDP program.
     ///
     /// # Errors
     ///
@@ -143,21 +149,21 @@ impl Driver {
     pub fn call(
         &mut self,
         tested: &ProgramFd,
-        arena: &Arena,
+        testbed: &Testbed,
         from: u32,
         packets: u32,
         clock: &Clock,
     ) -> Result<Run> {
-        self.set_state(from, arena.host())?;
+        self.set_state(from, testbed.host())?;
         let (caller, array) = self.caller_of(tested)?;
         let options = TestRunOptions {
-            ctx_in: Some(&context(self.frame.len(), arena.host())?),
+            ctx_in: Some(&context(self.frame.len(), testbed.host())?),
             data_in: Some(&self.frame),
             repeat: packets,
             ..TestRunOptions::new()
         };
         let program = self.object.program(caller)?;
-        let run = run(program, &arena.network().host, options, clock);
+        let run = run(program, &testbed.network().host, options, clock);
         let mut array: ProgramArray<_> = self.object.map(array)?;
         array.clear_index(&0)?;
         run
@@ -181,12 +187,12 @@ impl Driver {
     fn run_live(
         &mut self,
         name: &str,
-        arena: &Arena,
+        testbed: &Testbed,
         from: u32,
         packets: u32,
         clock: &Clock,
     ) -> Result<Run> {
-        self.set_state(from, arena.peer())?;
+        self.set_state(from, testbed.peer())?;
         let options = TestRunOptions {
             data_in: Some(&self.frame),
             repeat: packets,
@@ -194,7 +200,7 @@ impl Driver {
             ..TestRunOptions::new()
         };
         let program = self.object.program(name)?;
-        run(program, &arena.network().peer, options, clock)
+        run(program, &testbed.network().peer, options, clock)
     }
 
     fn set_state(&mut self, from: u32, target: &End) -> Result<()> {
@@ -240,8 +246,8 @@ fn context(frame: usize, interface: &End) -> Result<Vec<u8>> {
 }
 
 /// The whole frame of a packet, filled up with payload.
-fn frame_of(tuple: &Tuple, arena: &Arena) -> Option<Vec<u8>> {
-    let packet = arena.network().link().to_host(tuple.packet()?);
+fn frame_of(tuple: &Tuple, testbed: &Testbed) -> Option<Vec<u8>> {
+    let packet = testbed.network().link().to_host(tuple.packet()?);
     let missing = FRAME_LEN.checked_sub(packet.build().len())?;
     Some(packet.payload(&vec![0; missing]).build())
 }

@@ -15,11 +15,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    case::Case,
-    clock::Clock,
-    contestant::{Entry, Kind, Site},
-    driver::Driver,
-    machine::Machine,
+    case::Case, clock::Clock, driver::Driver, machine::Machine, registry, site::Site,
+    subject::Entry, subject_kind::SubjectKind,
 };
 use code::Code;
 use part::Part;
@@ -54,21 +51,21 @@ pub struct Profile {
 /// the process is told to end.
 pub fn measure(case: &Case, time: Duration, cpu: usize, site: &Site) -> Result<Profile> {
     let perf = samples::find_perf()?;
-    let Entry::Ready(firewall) = Kind::Firewall.enter(case, site)? else {
+    let Entry::Ready(firewall) = registry::set_up(SubjectKind::Firewall, case, site)? else {
         anyhow::bail!("`firewall` takes no part in `{}`", case.name);
     };
-    let arena = firewall.arena();
+    let testbed = firewall.testbed();
     let clock = Clock::new(cpu)?;
-    let mut driver = Driver::load(&case.packets, arena)?;
+    let mut driver = Driver::load(&case.packets, testbed)?;
     let program = firewall.program()?.context("`firewall` has no program")?;
     let code = Code::of(&program).context("cannot see the machine code of the program")?;
-    driver.send(arena, 0, SLICE, &clock)?;
+    driver.send(testbed, 0, SLICE, &clock)?;
 
     let recording = Recording::start(&perf, cpu)?;
     let (mut taken, mut sent) = (Duration::ZERO, 0_u32);
     while taken < time {
         site.interrupt.check()?;
-        taken += driver.send(arena, sent, SLICE, &clock)?.time;
+        taken += driver.send(testbed, sent, SLICE, &clock)?.time;
         sent = sent.wrapping_add(SLICE);
     }
     let addresses = recording.end()?;

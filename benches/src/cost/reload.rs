@@ -13,13 +13,13 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    arena::Arena,
     case::{Case, Rules},
     clock::Clock,
-    contestant::Site,
     daemon::Daemon,
     driver::Driver,
+    site::Site,
     statistics::Spread,
+    testbed::Testbed,
 };
 use crate::rulesets::{
     AddressList, Family, ListPolicy, generate,
@@ -80,20 +80,20 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
         packets: Vec::new(),
         rules: Rules::List(first, ListPolicy::BLOCKLIST),
     };
-    let (rules, _) = case.rule_file(&daemon.arena().host().interface);
+    let (rules, _) = case.rule_file(&daemon.testbed().host().interface);
     let [first, _] = &texts;
     daemon.write(&rules, Some(first))?;
     daemon.start()?;
     daemon.change(1)?;
-    let mut driver = Driver::load(&packets, daemon.arena())?;
+    let mut driver = Driver::load(&packets, daemon.testbed())?;
     let clock = Clock::new(cpu)?;
 
-    let before = (daemon.verdicts()?, daemon.arena().received()?);
+    let before = (daemon.verdicts()?, daemon.testbed().received()?);
     let (mut logged, mut seen) = (Vec::new(), Vec::new());
     for (generation, text) in (2..).zip(texts.iter().cycle().skip(1)).take(times as usize) {
         site.interrupt.check()?;
         daemon.write(&rules, Some(text))?;
-        let traffic = Traffic::start(driver, Arc::clone(daemon.arena()), clock.clone())?;
+        let traffic = TrafficThread::start(driver, Arc::clone(daemon.testbed()), clock.clone())?;
         thread::sleep(BEFORE);
         let began = Instant::now();
         daemon.reload()?;
@@ -104,7 +104,7 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
         driver = traffic.finish()?;
     }
     let verdicts = daemon.verdicts()?.since(before.0);
-    let received = daemon.arena().received()? - before.1;
+    let received = daemon.testbed().received()? - before.1;
     Ok(Reload {
         prefixes,
         logged: Spread::of(&logged),
@@ -116,19 +116,19 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
 }
 
 /// A driver that sends until it is told to end.
-struct Traffic {
+struct TrafficThread {
     ending: Arc<AtomicBool>,
     thread: thread::JoinHandle<Result<Driver>>,
 }
 
-impl Traffic {
-    fn start(mut driver: Driver, arena: Arc<Arena>, clock: Clock) -> Result<Self> {
+impl TrafficThread {
+    fn start(mut driver: Driver, testbed: Arc<Testbed>, clock: Clock) -> Result<Self> {
         let ending = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&ending);
         let send = move || {
             let mut from = 0_u32;
             while !flag.load(Ordering::Relaxed) {
-                driver.send(&arena, from, AT_ONCE, &clock)?;
+                driver.send(&testbed, from, AT_ONCE, &clock)?;
                 from = from.wrapping_add(AT_ONCE) % driver.count();
             }
             Ok(driver)

@@ -5,12 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    contestant::{Absent, Loading, Verdicts},
-    machine::Machine,
-    statistics::Spread,
+    loading::Loading, machine::Machine, statistics::Spread, subject::Absent, verdicts::Verdicts,
 };
 
-/// What a case costs each contestant.
+/// What a case costs each subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The name of the case.
@@ -23,18 +21,18 @@ pub struct Report {
     pub on_cpu: usize,
     /// The machine.
     pub machine: Machine,
-    /// How far off a measurement of the floor typically is, as a share: half the distance between
+    /// How far off a measurement of the baseline typically is, as a share: half the distance between
     /// its quartiles.
     pub noise: f64,
     /// What making a packet costs, in nanoseconds: with the frame that carries it.
     pub generator: Spread,
-    /// The contestants, in the order in which they took turns.
-    pub contestants: Vec<Figures>,
+    /// The subjects, in the order in which they took turns.
+    pub subjects: Vec<Figures>,
     /// Those that did not take part.
     pub absent: Vec<Absent>,
 }
 
-/// What a packet costs one contestant.
+/// What a packet costs one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// What it is.
@@ -61,26 +59,28 @@ pub struct Figures {
 pub struct Cost {
     /// CPU time a packet in nanoseconds, a sample a round.
     pub nanoseconds: Spread,
-    /// The same less the floor of the same round: an empty XDP program that gives the packet the
+    /// The same less the baseline of the same round: an empty XDP program that gives the packet the
     /// same action.
-    pub over_floor: Spread,
-    /// How many times the floor of the same round it is.
-    pub times_floor: Spread,
+    pub over_baseline: Spread,
+    /// How many times the baseline of the same round it is.
+    pub times_baseline: Spread,
 }
 
 impl Cost {
-    /// Compares the samples of a contestant with those of the floor in the same rounds.
+    /// Compares the samples of a subject with those of the baseline in the same rounds.
     #[must_use]
-    pub fn of(samples: &[f64], floor: &[f64]) -> Self {
+    pub fn of(samples: &[f64], baseline: &[f64]) -> Self {
         let compared = |compare: fn(f64, f64) -> f64| {
-            let pairs = samples.iter().zip(floor);
-            let compared: Vec<_> = pairs.map(|(&own, &floor)| compare(own, floor)).collect();
+            let pairs = samples.iter().zip(baseline);
+            let compared: Vec<_> = pairs
+                .map(|(&own, &baseline)| compare(own, baseline))
+                .collect();
             Spread::of(&compared)
         };
         Self {
             nanoseconds: Spread::of(samples),
-            over_floor: compared(|own, floor| own - floor),
-            times_floor: compared(|own, floor| own / floor),
+            over_baseline: compared(|own, baseline| own - baseline),
+            times_baseline: compared(|own, baseline| own / baseline),
         }
     }
 }
@@ -108,16 +108,16 @@ impl fmt::Display for Report {
                 "ns/packet",
                 "quartiles",
                 "Mpps",
-                "over floor",
-                "x floor",
+                "over baseline",
+                "x baseline",
                 "alone",
-                "over floor",
+                "over baseline",
                 "load s",
                 "memory MB",
             ]
             .map(str::to_owned),
         ];
-        rows.extend(self.contestants.iter().map(Figures::row));
+        rows.extend(self.subjects.iter().map(Figures::row));
         let mut widths = [0; 10];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -137,12 +137,12 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "a packet that is made and dropped before it is sent: {:.1} ns; noise of the floor: \
+            "a packet that is made and dropped before it is sent: {:.1} ns; noise of the baseline: \
              {:.1}%",
             self.generator.median,
             self.noise * 100.0
         )?;
-        for figures in &self.contestants {
+        for figures in &self.subjects {
             if let Some(verdicts) = figures.verdicts {
                 writeln!(
                     f,
@@ -185,10 +185,10 @@ impl Figures {
             format!("{median:.1}"),
             format!("{lower_quartile:.1}-{upper_quartile:.1}"),
             format!("{:.2}", 1000.0 / median),
-            format!("{:.1}", way.over_floor.median),
-            format!("{:.2}", way.times_floor.median),
+            format!("{:.1}", way.over_baseline.median),
+            format!("{:.2}", way.times_baseline.median),
             alone(|cost| cost.nanoseconds.median),
-            alone(|cost| cost.over_floor.median),
+            alone(|cost| cost.over_baseline.median),
             format!("{:.3}", self.loading.seconds),
             format!("{:.1}", self.loading.kernel_bytes as f64 / 1e6),
         ]
@@ -203,8 +203,8 @@ mod tests {
     fn a_cost_is_compared_round_by_round() {
         let cost = Cost::of(&[30.0, 300.0, 40.0], &[10.0, 280.0, 20.0]);
         assert_eq!(cost.nanoseconds.median, 40.0);
-        assert_eq!(cost.over_floor.median, 20.0);
-        assert_eq!(cost.over_floor.max, 20.0);
-        assert_eq!(cost.times_floor.median, 2.0);
+        assert_eq!(cost.over_baseline.median, 20.0);
+        assert_eq!(cost.over_baseline.max, 20.0);
+        assert_eq!(cost.times_baseline.median, 2.0);
     }
 }

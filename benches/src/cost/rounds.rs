@@ -1,4 +1,4 @@
-//! Rounds in which all contestants take turns.
+//! Rounds in which all subjects take turns.
 
 use std::time::Duration;
 
@@ -6,18 +6,22 @@ use anyhow::{Context as _, Result, ensure};
 use aya::programs::ProgramFd;
 
 use super::{
-    arena::Arena,
     case::Case,
     clock::Clock,
-    contestant::{Contestant, Entry, Kind, Site, Verdicts},
     driver::{Driver, Run},
     machine::Machine,
+    registry,
     report::{Cost, Figures, Report},
+    site::Site,
     statistics::Spread,
+    subject::{Entry, Subject},
+    subject_kind::SubjectKind,
+    testbed::Testbed,
     tool::TooSlow,
+    verdicts::Verdicts,
 };
 
-/// How many packets of the series each contestant judges for the check.
+/// How many packets of the series each subject judges for the check.
 const CHECKED: u32 = 10_000;
 
 /// With how many packets an estimate begins, and how long one takes at least.
@@ -35,21 +39,21 @@ const STRIDE: u32 = 1_299_709;
 pub struct Setting {
     /// How many rounds there are.
     pub rounds: u32,
-    /// How long the turns of one contestant take together.
+    /// How long the turns of one subject take together.
     pub time: Duration,
     /// The CPU.
     pub cpu: usize,
 }
 
-/// Measures what a packet of a case costs contestants. `tell` is given a line about each step.
+/// Measures what a packet of a case costs subjects. `tell` is given a line about each step.
 ///
 /// # Errors
 ///
-/// If a contestant that can take part fails, packets do not reach it or are not judged, two judge
+/// If a subject that can take part fails, packets do not reach it or are not judged, two judge
 /// otherwise, or the process is told to end.
 pub fn measure(
     case: &Case,
-    kinds: &[Kind],
+    kinds: &[SubjectKind],
     setting: &Setting,
     site: &Site,
     tell: &dyn Fn(&str),
@@ -61,18 +65,18 @@ pub fn measure(
     for kind in kinds {
         site.interrupt.check()?;
         tell(&format!("setting up: {}", kind.name()));
-        match enter(*kind, case, site)? {
-            Entry::Ready(contestant) => present.push((*kind, contestant)),
+        match set_up(*kind, case, site)? {
+            Entry::Ready(subject) => present.push((*kind, subject)),
             Entry::Absent(reason) => absent.push(reason),
         }
     }
     tell(&format!("preparing {} packets", case.packets.len()));
-    let generator = Arena::new()?;
+    let generator = Testbed::new()?;
     let mut driver = Driver::load(&case.packets, &generator)?;
     let mut turns = Vec::new();
-    for (kind, contestant) in present {
+    for (kind, subject) in present {
         site.interrupt.check()?;
-        let turn = Turn::prepare(kind, contestant, &mut driver, &clock, setting)?;
+        let turn = Turn::prepare(kind, subject, &mut driver, &clock, setting)?;
         turns.push(turn);
     }
     check_agreement(&turns)?;
@@ -94,24 +98,24 @@ pub fn measure(
     for turn in &turns {
         turn.check_all_judged()?;
     }
-    let floors = Floors::of(&turns)?;
-    let contestants: Vec<_> = turns.iter().map(|turn| turn.figures(&floors)).collect();
+    let baselines = Baselines::of(&turns)?;
+    let subjects: Vec<_> = turns.iter().map(|turn| turn.figures(&baselines)).collect();
     Ok(Report {
         case: case.name.clone(),
         description: case.description.clone(),
         packets: driver.count(),
         on_cpu: clock.cpu(),
         machine,
-        noise: Spread::of(&floors.dropping.on_the_way).noise(),
+        noise: Spread::of(&baselines.dropping.on_the_way).noise(),
         generator: Spread::of(&made),
-        contestants,
+        subjects,
         absent,
     })
 }
 
-/// Sets a contestant up; one that takes too long does not take part.
-fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
-    let entry = kind.enter(case, site);
+/// Sets a subject up; one that takes too long does not take part.
+fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
+    let entry = registry::set_up(kind, case, site);
     if let Err(error) = &entry
         && let Some(slow) = error.downcast_ref::<TooSlow>()
     {
@@ -120,10 +124,10 @@ fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
     entry.with_context(|| format!("`{}` cannot be set up", kind.name()))
 }
 
-/// A contestant and what it was measured to take.
+/// A subject and what it was measured to take.
 struct Turn {
-    kind: Kind,
-    contestant: Box<dyn Contestant>,
+    kind: SubjectKind,
+    subject: Box<dyn Subject>,
     program: Option<ProgramFd>,
     /// How it judged the packets of the check.
     verdicts: Option<Verdicts>,
@@ -146,26 +150,26 @@ struct Samples {
 }
 
 impl Turn {
-    /// Has the contestant judge the packets of the check, and estimates what one costs.
+    /// Has the subject judge the packets of the check, and estimates what one costs.
     fn prepare(
-        kind: Kind,
-        contestant: Box<dyn Contestant>,
+        kind: SubjectKind,
+        subject: Box<dyn Subject>,
         driver: &mut Driver,
         clock: &Clock,
         setting: &Setting,
     ) -> Result<Self> {
-        let arena = contestant.arena();
+        let testbed = subject.testbed();
         let checked = CHECKED.min(driver.count());
-        let before = contestant.verdicts()?;
-        let received = arena.received()?;
-        driver.send(arena, 0, checked, clock)?;
-        let received = arena.received()? - received;
-        let name = contestant.name();
+        let before = subject.verdicts()?;
+        let received = testbed.received()?;
+        driver.send(testbed, 0, checked, clock)?;
+        let received = testbed.received()? - received;
+        let name = subject.name();
         ensure!(
             received == u64::from(checked),
             "of {checked} packets, {received} reached `{name}`"
         );
-        let verdicts = match (before, contestant.verdicts()?) {
+        let verdicts = match (before, subject.verdicts()?) {
             (Some(before), Some(after)) => Some(after.since(before)),
             (Some(_), None) | (None, _) => None,
         };
@@ -176,11 +180,12 @@ impl Turn {
                 verdicts.total()
             );
         }
-        let on_the_way = size_of_a_turn(setting, |packets| driver.send(arena, 0, packets, clock))?;
-        let program = contestant.program()?;
+        let on_the_way =
+            size_of_a_turn(setting, |packets| driver.send(testbed, 0, packets, clock))?;
+        let program = subject.program()?;
         let alone = match &program {
             Some(program) => {
-                let call = |packets| driver.call(program, arena, 0, packets, clock);
+                let call = |packets| driver.call(program, testbed, 0, packets, clock);
                 size_of_a_turn(setting, call)?
             }
             None => 0,
@@ -194,67 +199,67 @@ impl Turn {
             sent: 0,
             received: 0,
             called: 0,
-            counted: contestant.verdicts()?,
-            contestant,
+            counted: subject.verdicts()?,
+            subject,
         })
     }
 
     fn take(&mut self, driver: &mut Driver, from: u32, clock: &Clock) -> Result<()> {
-        let arena = self.contestant.arena();
+        let testbed = self.subject.testbed();
         let (on_the_way, alone) = self.packets;
-        let before = arena.received()?;
-        let run = driver.send(arena, from, on_the_way, clock)?;
-        let received = arena.received()? - before;
+        let before = testbed.received()?;
+        let run = driver.send(testbed, from, on_the_way, clock)?;
+        let received = testbed.received()? - before;
         let share = received as f64 / f64::from(on_the_way);
         ensure!(
             share > 0.99,
             "of {on_the_way} packets, {received} reached `{}`",
-            self.contestant.name()
+            self.subject.name()
         );
         self.sent += u64::from(on_the_way);
         self.received += received;
         self.samples.on_the_way.push(run.nanoseconds());
         if let Some(program) = &self.program {
-            let run = driver.call(program, arena, from, alone, clock)?;
+            let run = driver.call(program, testbed, from, alone, clock)?;
             self.called += u64::from(alone);
             self.samples.alone.push(run.nanoseconds());
         }
         Ok(())
     }
 
-    /// Fails unless the contestant judged each packet that reached it in the rounds.
+    /// Fails unless the subject judged each packet that reached it in the rounds.
     fn check_all_judged(&self) -> Result<()> {
-        let (Some(before), Some(after)) = (self.counted, self.contestant.verdicts()?) else {
+        let (Some(before), Some(after)) = (self.counted, self.subject.verdicts()?) else {
             return Ok(());
         };
         let (judged, expected) = (after.since(before).total(), self.received + self.called);
         ensure!(
             judged == expected,
             "of {expected} packets, `{}` judged {judged}",
-            self.contestant.name()
+            self.subject.name()
         );
         Ok(())
     }
 
-    fn figures(&self, floors: &Floors) -> Figures {
-        let floor = floors.under(self);
+    fn figures(&self, baselines: &Baselines) -> Figures {
+        let baseline = baselines.under(self);
         Figures {
-            name: self.contestant.name().to_owned(),
-            version: self.contestant.version().to_owned(),
-            loading: self.contestant.loading(),
+            name: self.subject.name().to_owned(),
+            version: self.subject.version().to_owned(),
+            loading: self.subject.loading(),
             sent: self.sent,
             received: self.received,
             verdicts: self.verdicts,
-            on_the_way: Cost::of(&self.samples.on_the_way, &floor.on_the_way),
+            on_the_way: Cost::of(&self.samples.on_the_way, &baseline.on_the_way),
             alone: (!self.samples.alone.is_empty())
-                .then(|| Cost::of(&self.samples.alone, &floor.alone)),
+                .then(|| Cost::of(&self.samples.alone, &baseline.alone)),
         }
     }
 
     /// The share of packets that it passes.
     fn passes(&self) -> f64 {
         match (self.kind, self.verdicts) {
-            (Kind::PassingFloor, _) => 1.0,
+            (SubjectKind::PassingBaseline, _) => 1.0,
             (_, Some(verdicts)) => verdicts.passed as f64 / verdicts.total().max(1) as f64,
             (_, None) => 0.0,
         }
@@ -262,25 +267,26 @@ impl Turn {
 }
 
 /// What the empty programs take.
-struct Floors {
+struct Baselines {
     dropping: Samples,
     passing: Samples,
 }
 
-impl Floors {
+impl Baselines {
     fn of(turns: &[Turn]) -> Result<Self> {
         let samples = |kind| {
             let turn = turns.iter().find(|turn| turn.kind == kind);
             turn.map(|turn| turn.samples.clone())
         };
-        let dropping = samples(Kind::Floor).context("there is no floor among the contestants")?;
+        let dropping =
+            samples(SubjectKind::Baseline).context("there is no baseline among the subjects")?;
         Ok(Self {
-            passing: samples(Kind::PassingFloor).unwrap_or_else(|| dropping.clone()),
+            passing: samples(SubjectKind::PassingBaseline).unwrap_or_else(|| dropping.clone()),
             dropping,
         })
     }
 
-    /// The floor of a contestant: packets that it passes cost the kernel more behind the hook, and
+    /// The baseline of a subject: packets that it passes cost the kernel more behind the hook, and
     /// so does passing them with an empty program.
     fn under(&self, turn: &Turn) -> Samples {
         let passes = turn.passes();
@@ -313,21 +319,21 @@ fn size_of_a_turn(setting: &Setting, mut run: impl FnMut(u32) -> Result<Run>) ->
     Ok((time / sample.nanoseconds()).clamp(*TURN.start(), *TURN.end()) as u32)
 }
 
-/// Fails if two contestants judge the packets of the check otherwise.
+/// Fails if two subjects judge the packets of the check otherwise.
 fn check_agreement(turns: &[Turn]) -> Result<()> {
     let mut first: Option<(&str, Verdicts)> = None;
     for turn in turns {
         let Some(verdicts) = turn.verdicts else {
             continue;
         };
-        let name = turn.contestant.name();
+        let name = turn.subject.name();
         let Some((other, expected)) = first else {
             first = Some((name, verdicts));
             continue;
         };
         // xdp-filter does not say which packets no rule matched.
         let is_same = (verdicts.passed, verdicts.dropped) == (expected.passed, expected.dropped)
-            && (turn.kind == Kind::XdpFilter || verdicts.unmatched == expected.unmatched);
+            && (turn.kind == SubjectKind::XdpFilter || verdicts.unmatched == expected.unmatched);
         ensure!(
             is_same,
             "`{name}` and `{other}` judge otherwise: {verdicts:?}, {expected:?}"

@@ -7,10 +7,10 @@ use toml::{Table, Value};
 
 use super::case::INTERFACE;
 
-/// Changes a rule file so that it guards the interface of an arena, in native mode, with the lists
+/// Changes a rule file so that it guards the interface of a testbed, in native mode, with the lists
 /// that it names found in `folder`. Its tests are left out.
 ///
-/// A rule for certain interfaces becomes one for the interface of the arena, and a rule for all but
+/// A rule for certain interfaces becomes one for the interface of the testbed, and a rule for all but
 /// some becomes one for all: packets arrive where the most rules are for them.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::{
     rulesets::{
         AddressList, Family, Index, ListPolicy, PortRange, Prefix, Rule, RuleSet, Verdict,
         classbench, generate, published,
-        stream::{Listed, Pattern, Region, Stream, Target, between_hosts},
+        stream::{Listed, Pattern, Region, Regions, Stream, between_hosts},
         trace::trace_of,
     },
     tuple::Tuple,
@@ -33,7 +33,7 @@ pub enum Sample {
     /// Ten rules on addresses, ports and protocol that match no packet.
     TenRules,
     /// Generated rules of a kind, and how many.
-    Rules(generate::Kind, usize),
+    Rules(generate::FilterKind, usize),
     /// A filter file of ClassBench.
     ClassBench(PathBuf),
     /// A list of this many source addresses.
@@ -89,8 +89,10 @@ impl FromStr for Sample {
     }
 }
 
-fn kind_of(name: &str) -> Result<generate::Kind> {
-    let found = generate::Kind::ALL.iter().find(|kind| kind.name() == name);
+fn kind_of(name: &str) -> Result<generate::FilterKind> {
+    let found = generate::FilterKind::ALL
+        .iter()
+        .find(|kind| kind.name() == name);
     let found = found.copied();
     found.with_context(|| format!("`{name}` is no kind of rules: it is `acl`, `fw` or `ipc`"))
 }
@@ -233,8 +235,8 @@ fn of_list(name: String, list: AddressList, drawing: &Drawing) -> Result<Case> {
     })
 }
 
-/// Packets aimed at a target.
-fn packets<T: Target>(target: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
+/// Packets aimed at regions.
+fn packets<T: Regions>(regions: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
     let Drawing {
         traffic,
         packets: count,
@@ -243,10 +245,10 @@ fn packets<T: Target>(target: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
     } = *drawing;
     // Other numbers than those of which the rules were made.
     let seed = !seed;
-    let hits = usual(Stream::new(target, Pattern::Uniform, seed));
+    let hits = usual(Stream::new(regions, Pattern::Uniform, seed));
     // One that was moved may have come into a rule.
-    let misses =
-        usual(Stream::new(target, Pattern::Misses, seed)).filter(|packet| !target.matches(packet));
+    let misses = usual(Stream::new(regions, Pattern::Misses, seed))
+        .filter(|packet| !regions.matches(packet));
     let packets: Vec<_> = match traffic {
         Traffic::Hits => hits.take(count).collect(),
         Traffic::Misses => misses.take(count).collect(),
@@ -297,7 +299,7 @@ mod tests {
         assert_eq!(sample("ten-rules").unwrap(), Sample::TenRules);
         assert_eq!(sample("addresses:10").unwrap(), Sample::Addresses(10));
         assert_eq!(sample("prefixes:1_000").unwrap(), Sample::Prefixes(1000));
-        let rules = Sample::Rules(generate::Kind::Fw, 10);
+        let rules = Sample::Rules(generate::FilterKind::Fw, 10);
         assert_eq!(sample("rules:fw:10").unwrap(), rules);
         assert_eq!(
             sample("classbench:a/b.gz").unwrap(),
@@ -326,7 +328,7 @@ mod tests {
                 };
                 for sample in [
                     Sample::TenRules,
-                    Sample::Rules(generate::Kind::Acl, 50),
+                    Sample::Rules(generate::FilterKind::Acl, 50),
                     Sample::Addresses(50),
                     Sample::Prefixes(50),
                 ] {

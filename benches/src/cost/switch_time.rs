@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     case::{Case, Rules},
-    contestant::Site,
     daemon::Daemon,
+    site::Site,
     statistics::Spread,
 };
 use crate::rulesets::{
     AddressList, Family, ListPolicy, Verdict,
-    generate::{self, Kind},
+    generate::{self, FilterKind},
 };
 
 /// How many rules the rule set has, and how many addresses the list.
@@ -41,7 +41,7 @@ pub struct SwitchTime {
 ///
 /// If the command fails, or the process is told to end.
 pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
-    let set = generate::rule_set(Kind::Fw, Family::V4, RULES, Verdict::Drop, 1);
+    let set = generate::rule_set(FilterKind::Fw, Family::V4, RULES, Verdict::Drop, 1);
     let mut other = set.clone();
     if let Some(last) = other.rules.last_mut() {
         last.verdict = match last.verdict {
@@ -71,7 +71,7 @@ pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
 
 fn reload(what: String, rules: [Rules; 2], times: u32, site: &Site) -> Result<SwitchTime> {
     let mut daemon = Daemon::prepare(site)?;
-    let interface = daemon.arena().host().interface.clone();
+    let interface = daemon.testbed().host().interface.clone();
     let files = rules.map(|rules| {
         let case = Case {
             name: String::new(),

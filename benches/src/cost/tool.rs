@@ -15,7 +15,7 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
-use super::contestant::{Loading, Site};
+use super::{loading::Loading, site::Site};
 use crate::network::Namespace;
 
 /// How often a wait looks whether the command has ended.

@@ -3,7 +3,7 @@
 //! [`rule_set`] makes sets in the style of ClassBench (D. Taylor and J. Turner, "ClassBench: A
 //! Packet Classification Benchmark", 2007). Like that generator it takes from a kind of filter
 //! how long the prefixes of both sides are together, how far addresses share their beginnings,
-//! which ports and protocols go together, and draws rules accordingly. The numbers ([`Kind`]) are
+//! which ports and protocols go together, and draws rules accordingly. The numbers ([`FilterKind`]) are
 //! those that are found in published sets: `acl` after acl1 to acl5, `fw` after fw1, fw3 and fw5,
 //! `ipc` after ipc1. [`Statistics`](super::Statistics) tells them, to be compared.
 //!
@@ -19,13 +19,13 @@ mod upper;
 
 use std::collections::HashSet;
 
-use self::{addresses::AddressTree, choice::Weights, kind::Profile, upper::Upper};
+use self::{addresses::AddressTree, choice::Weights, kind::FilterProfile, upper::Upper};
 pub use self::{
     adversarial::{
         alternating_hosts, crossed_ports, different_ports, every_address, every_other_address,
         last_bits, nested_prefixes, one_rule_each,
     },
-    kind::Kind,
+    kind::FilterKind,
     lists::{addresses, prefixes},
 };
 use super::{Family, Rule, RuleSet, Verdict};
@@ -39,7 +39,13 @@ const PATIENCE: u32 = 10_000;
 ///
 /// The verdicts are those of [`Verdict::of_index`].
 #[must_use]
-pub fn rule_set(kind: Kind, family: Family, size: usize, default: Verdict, seed: u64) -> RuleSet {
+pub fn rule_set(
+    kind: FilterKind,
+    family: Family,
+    size: usize,
+    default: Verdict,
+    seed: u64,
+) -> RuleSet {
     let mut random = Random::new(seed);
     let mut generator = Generator::new(kind.profile(), family);
     let mut known = HashSet::with_capacity(size);
@@ -66,7 +72,7 @@ pub fn rule_set(kind: Kind, family: Family, size: usize, default: Verdict, seed:
 
 /// What is kept between one rule and the next.
 struct Generator {
-    profile: &'static Profile,
+    profile: &'static FilterProfile,
     family: Family,
     sources: AddressTree,
     destinations: AddressTree,
@@ -74,7 +80,7 @@ struct Generator {
 }
 
 impl Generator {
-    fn new(profile: &'static Profile, family: Family) -> Self {
+    fn new(profile: &'static FilterProfile, family: Family) -> Self {
         Self {
             profile,
             family,
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn sets_have_the_size_and_family_that_is_asked_for() {
-        for kind in Kind::ALL {
+        for kind in FilterKind::ALL {
             for family in [Family::V4, Family::V6] {
                 for size in [0, 1, 100, 20_000] {
                     let set = rule_set(kind, family, size, Verdict::Drop, 1);
@@ -126,14 +132,14 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_set() {
-        let set = |seed| rule_set(Kind::Ipc, Family::V6, 500, Verdict::Drop, seed);
+        let set = |seed| rule_set(FilterKind::Ipc, Family::V6, 500, Verdict::Drop, seed);
         assert_eq!(set(7), set(7));
         assert_ne!(set(7), set(8));
     }
 
     #[test]
     fn a_hundred_thousand_rules_are_made_and_written() {
-        let set = rule_set(Kind::Acl, Family::V4, 100_000, Verdict::Drop, 1);
+        let set = rule_set(FilterKind::Acl, Family::V4, 100_000, Verdict::Drop, 1);
         assert_eq!(set.rules.len(), 100_000);
         let settings = crate::rulesets::write::firewall::Settings {
             interface: "eth0",

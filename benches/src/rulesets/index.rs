@@ -110,7 +110,7 @@ mod tests {
         random::Random,
         rulesets::{
             Verdict,
-            generate::{Kind, rule_set},
+            generate::{FilterKind, rule_set},
             stream::{Pattern, Stream},
         },
     };
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn the_index_decides_as_the_scan_does() {
         let mut random = Random::new(1);
-        for kind in Kind::ALL {
+        for kind in FilterKind::ALL {
             for family in [Family::V4, Family::V6] {
                 let set = rule_set(kind, family, 200, Verdict::Pass, random.number());
                 let index = Index::new(&set);

@@ -2,14 +2,14 @@
 
 mod host;
 mod region;
-mod target;
+mod regions;
 mod zipf;
 
 use self::zipf::Zipf;
 pub use self::{
     host::between_hosts,
     region::Region,
-    target::{Listed, Target},
+    regions::{Listed, Regions},
 };
 use crate::{random::Random, tuple::Tuple};
 
@@ -47,7 +47,7 @@ pub enum Pattern {
 /// A stream of packets, the same for the same seed, which ends only as [`Pattern::Misses`] says.
 #[derive(Clone, Debug)]
 pub struct Stream<'a, T> {
-    target: &'a T,
+    regions: &'a T,
     pattern: Pattern,
     random: Random,
     zipf: Option<Zipf>,
@@ -55,17 +55,17 @@ pub struct Stream<'a, T> {
     run: Option<(Tuple, u32)>,
 }
 
-impl<'a, T: Target> Stream<'a, T> {
-    /// Starts the stream that belongs to `seed`. It is empty when the target is.
+impl<'a, T: Regions> Stream<'a, T> {
+    /// Starts the stream that belongs to `seed`. It is empty when there are no regions.
     #[must_use]
-    pub fn new(target: &'a T, pattern: Pattern, seed: u64) -> Self {
+    pub fn new(regions: &'a T, pattern: Pattern, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let zipf = match pattern {
-            Pattern::Zipf { exponent } => Some(Zipf::new(target.len(), exponent, &mut random)),
+            Pattern::Zipf { exponent } => Some(Zipf::new(regions.len(), exponent, &mut random)),
             Pattern::Uniform | Pattern::Pareto { .. } | Pattern::Boundary | Pattern::Misses => None,
         };
         Self {
-            target,
+            regions,
             pattern,
             random,
             zipf,
@@ -76,9 +76,9 @@ impl<'a, T: Target> Stream<'a, T> {
     fn region(&mut self) -> Option<Region> {
         let index = match &self.zipf {
             Some(zipf) => zipf.draw(&mut self.random)?,
-            None => usize::try_from(self.random.below(self.target.len() as u64)).ok()?,
+            None => usize::try_from(self.random.below(self.regions.len() as u64)).ok()?,
         };
-        self.target.region(index)
+        self.regions.region(index)
     }
 
     fn inside(&mut self) -> Option<Tuple> {
@@ -97,7 +97,7 @@ impl<'a, T: Target> Stream<'a, T> {
             } else {
                 Region::everything(region.family()).inside(&mut self.random)
             };
-            if !self.target.matches(&tuple) {
+            if !self.regions.matches(&tuple) {
                 return Some(tuple);
             }
         }
@@ -120,7 +120,7 @@ impl<'a, T: Target> Stream<'a, T> {
     }
 }
 
-impl<T: Target> Iterator for Stream<'_, T> {
+impl<T: Regions> Iterator for Stream<'_, T> {
     type Item = Tuple;
 
     fn next(&mut self) -> Option<Tuple> {
@@ -140,13 +140,13 @@ mod tests {
     use super::*;
     use crate::rulesets::{
         AddressList, Family, Index, Prefix, Verdict,
-        generate::{self, Kind},
+        generate::{self, FilterKind},
     };
 
     #[test]
     fn packets_are_inside_or_outside_as_asked() {
         for family in [Family::V4, Family::V6] {
-            let set = generate::rule_set(Kind::Acl, family, 300, Verdict::Drop, 1);
+            let set = generate::rule_set(FilterKind::Acl, family, 300, Verdict::Drop, 1);
             let index = Index::new(&set);
             let hits = |pattern| {
                 let stream = Stream::new(&index, pattern, 1).take(1000);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn some_packets_come_more_often_than_others() {
-        let set = generate::rule_set(Kind::Acl, Family::V4, 500, Verdict::Drop, 1);
+        let set = generate::rule_set(FilterKind::Acl, Family::V4, 500, Verdict::Drop, 1);
         let index = Index::new(&set);
         let most_frequent = |pattern| {
             let mut counts: HashMap<_, u32> = HashMap::new();

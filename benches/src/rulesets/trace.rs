@@ -17,7 +17,7 @@ use crate::{packet::protocol, tuple::Tuple};
 
 /// A packet of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TraceEntry {
     /// The packet.
     pub tuple: Tuple,
     /// The number of the rule that the packet was drawn from, if the line says so.
@@ -29,7 +29,7 @@ pub struct Entry {
 /// # Errors
 ///
 /// When the file cannot be read, or a line is not a packet.
-pub fn read_trace(path: &Path) -> Result<Vec<Entry>, ReadError> {
+pub fn read_trace(path: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     parse_trace(&read(path)?, path)
 }
 
@@ -39,7 +39,7 @@ pub fn read_trace(path: &Path) -> Result<Vec<Entry>, ReadError> {
 /// # Errors
 ///
 /// As for [`read_trace`].
-pub fn trace_of(rules: &Path) -> Result<Vec<Entry>, ReadError> {
+pub fn trace_of(rules: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     let plain = name(rules).trim_end_matches(".gz");
     let traces = ["_trace.gz", "_trace"].map(|end| rules.with_file_name(plain.to_owned() + end));
     let found = traces.iter().find(|trace| trace.is_file());
@@ -51,11 +51,11 @@ pub fn trace_of(rules: &Path) -> Result<Vec<Entry>, ReadError> {
 /// # Errors
 ///
 /// When a line is not a packet.
-pub fn parse_trace(text: &str, path: &Path) -> Result<Vec<Entry>, ReadError> {
+pub fn parse_trace(text: &str, path: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     lines(text, path, entry)
 }
 
-fn entry(words: &mut Words<'_>) -> Result<Entry, Fault> {
+fn entry(words: &mut Words<'_>) -> Result<TraceEntry, Fault> {
     let address = |word: &str| Some(IpAddr::V4(word.parse::<u32>().ok()?.into()));
     let src = words.parse("source address", address)?;
     let dst = words.parse("destination address", address)?;
@@ -74,14 +74,14 @@ fn entry(words: &mut Words<'_>) -> Result<Entry, Fault> {
         dport: with_ports(dport),
         tcp_flags: if number == protocol::TCP { flags } else { 0 },
     };
-    Ok(Entry { tuple, rule })
+    Ok(TraceEntry { tuple, rule })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Vec<Entry>, ReadError> {
+    fn parse(text: &str) -> Result<Vec<TraceEntry>, ReadError> {
         parse_trace(text, Path::new("trace"))
     }
 

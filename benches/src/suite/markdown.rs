@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 
 use super::{
     results::{Measured, Results},
-    targets::{REFERENCE_FLOOR, Target, targets},
+    targets::{REFERENCE_BASELINE, Target, targets},
 };
-use crate::cost::{contestant::Kind, report::Figures};
+use crate::cost::{report::Figures, subject_kind::SubjectKind};
 
 /// The whole page.
 #[must_use]
@@ -32,7 +32,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     write_targets(text, results)?;
     writeln!(
         text,
-        "\n## Cost of a packet\n\nAs a multiple of the floor, and nanoseconds over it.\n"
+        "\n## Cost of a packet\n\nAs a multiple of the baseline, and nanoseconds over it.\n"
     )?;
     write_table(text, results, cost)?;
     writeln!(
@@ -60,7 +60,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
 
 fn write_setting(text: &mut String, results: &Results) -> fmt::Result {
     let machine = &results.machine;
-    let (floor, noise, generator) = (results.floor(), results.noise(), results.generator());
+    let (baseline, noise, generator) = (results.baseline(), results.noise(), results.generator());
     writeln!(
         text,
         "{}, {} CPUs, {:.1} GB of memory, Linux {}, {}; load average {:.2} at the beginning; \
@@ -75,14 +75,14 @@ fn write_setting(text: &mut String, results: &Results) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "The floor is an empty XDP program that drops each packet: {:.0} ns on one CPU (from {:.0} \
+        "The baseline is an empty XDP program that drops each packet: {:.0} ns on one CPU (from {:.0} \
          to {:.0} over the cases), with the packet made and sent through a veth pair. Half the \
          distance between its quartiles is {:.1}% of it (at most {:.1}%). A packet that is made and \
          dropped before it is sent takes {:.0} ns. Firewalls take turns, and each turn is compared \
-         with that of the floor in the same round; figures are medians over the rounds.",
-        floor.median,
-        floor.min,
-        floor.max,
+         with that of the baseline in the same round; figures are medians over the rounds.",
+        baseline.median,
+        baseline.min,
+        baseline.max,
         noise.median * 100.0,
         noise.max * 100.0,
         generator.median
@@ -92,10 +92,10 @@ fn write_setting(text: &mut String, results: &Results) -> fmt::Result {
 fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
     writeln!(
         text,
-        "Costs as a multiple of the floor, and beside it what a packet takes over the floor with what \
-         the target leaves for it where the floor is {REFERENCE_FLOOR:.0} ns, for which the targets were \
+        "Costs as a multiple of the baseline, and beside it what a packet takes over the baseline with what \
+         the target leaves for it where the baseline is {REFERENCE_BASELINE:.0} ns, for which the targets were \
          set.\n\n\
-         | figure | target | measured | | over the floor | left by the target |\n\
+         | figure | target | measured | | over the baseline | left by the target |\n\
          | --- | ---: | ---: | --- | ---: | ---: |"
     )?;
     for target in targets(results) {
@@ -104,7 +104,7 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
             unit,
             most,
             found,
-            over_floor,
+            over_baseline,
         } = &target;
         let unit = if unit.is_empty() { "x" } else { unit };
         let found = found.map_or_else(String::new, |found| format!("{} {unit}", short(found)));
@@ -118,20 +118,22 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
         writeln!(
             text,
             "| {what} | {most} {unit} | {found} | {verdict} | {} | {} |",
-            nanoseconds(*over_floor),
+            nanoseconds(*over_baseline),
             nanoseconds(target.allowance())
         )?;
     }
     Ok(())
 }
 
-/// A row a case, a column a contestant.
+/// A row a case, a column a subject.
 fn write_table(
     text: &mut String,
     results: &Results,
     cell: impl Fn(&Figures) -> String,
 ) -> fmt::Result {
-    let kinds = Kind::COMPARED.iter().filter(|kind| **kind != Kind::Floor);
+    let kinds = SubjectKind::COMPARED
+        .iter()
+        .filter(|kind| **kind != SubjectKind::Baseline);
     let kinds: Vec<_> = kinds.copied().collect();
     write!(text, "| case |")?;
     for kind in &kinds {
@@ -153,19 +155,19 @@ fn cost(figures: &Figures) -> String {
     let way = &figures.on_the_way;
     format!(
         "{} (+{:.0} ns)",
-        short(way.times_floor.median),
-        way.over_floor.median
+        short(way.times_baseline.median),
+        way.over_baseline.median
     )
 }
 
 fn write_compiler(text: &mut String, results: &Results) -> fmt::Result {
     writeln!(
         text,
-        "| case | compiled in s | image in MB | expected ns | measured over the floor |\n\
+        "| case | compiled in s | image in MB | expected ns | measured over the baseline |\n\
          | --- | ---: | ---: | ---: | ---: |"
     )?;
     for measured in &results.measured {
-        let Some(figures) = measured.figures(Kind::Firewall) else {
+        let Some(figures) = measured.figures(SubjectKind::Firewall) else {
             continue;
         };
         if let Some(image) = figures.loading.image {
@@ -176,7 +178,7 @@ fn write_compiler(text: &mut String, results: &Results) -> fmt::Result {
                 image.compile_seconds,
                 image.bytes as f64 / 1e6,
                 image.expected_nanoseconds,
-                figures.on_the_way.over_floor.median
+                figures.on_the_way.over_baseline.median
             )?;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cost::{contestant::Kind, sample::Sample},
+    cost::{sample::Sample, subject_kind::SubjectKind},
     rulesets::{generate, published},
 };
 
@@ -35,7 +35,7 @@ pub struct Planned {
     /// What it is.
     pub sample: Sample,
     /// Who takes part.
-    pub kinds: &'static [Kind],
+    pub kinds: &'static [SubjectKind],
 }
 
 /// What a run measures, and how long.
@@ -111,12 +111,12 @@ fn compared(group: Group, size: usize, sample: Sample) -> Planned {
         group,
         size,
         sample,
-        kinds: &Kind::COMPARED,
+        kinds: &SubjectKind::COMPARED,
     }
 }
 
 fn growing(size: usize) -> Planned {
-    let sample = Sample::Rules(generate::Kind::Acl, size);
+    let sample = Sample::Rules(generate::FilterKind::Acl, size);
     compared(Group::Growing, size, sample)
 }
 
@@ -139,7 +139,7 @@ fn rule_sets(size: usize, ending: &str) -> Vec<Planned> {
 }
 
 fn generated(size: usize) -> Vec<Planned> {
-    let samples = generate::Kind::ALL.map(|kind| Sample::Rules(kind, size));
+    let samples = generate::FilterKind::ALL.map(|kind| Sample::Rules(kind, size));
     samples.map(|sample| alone(size, sample)).into()
 }
 
@@ -148,6 +148,6 @@ fn alone(size: usize, sample: Sample) -> Planned {
         group: Group::RuleSets,
         size,
         sample,
-        kinds: &Kind::DROPPING,
+        kinds: &SubjectKind::DROPPING,
     }
 }

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::plan::Group;
 use crate::cost::{
     bans::Bans,
-    contestant::Kind,
     machine::Machine,
     reload::Reload,
     report::{Figures, Report},
     statistics::Spread,
+    subject_kind::SubjectKind,
     switch_time::SwitchTime,
 };
 
@@ -56,10 +56,10 @@ impl Results {
     pub fn own(&self, group: Group, size: usize) -> impl Iterator<Item = &Figures> {
         self.of(group)
             .filter(move |measured| measured.size == size)
-            .filter_map(|measured| measured.figures(Kind::Firewall))
+            .filter_map(|measured| measured.figures(SubjectKind::Firewall))
     }
 
-    /// How noisy the floor was, over the cases.
+    /// How noisy the baseline was, over the cases.
     #[must_use]
     pub fn noise(&self) -> Spread {
         self.over(|report| report.noise)
@@ -71,14 +71,14 @@ impl Results {
         self.over(|report| report.generator.median)
     }
 
-    /// The floor in nanoseconds, over the cases.
+    /// The baseline in nanoseconds, over the cases.
     #[must_use]
-    pub fn floor(&self) -> Spread {
-        let floors = self.measured.iter().filter_map(|measured| {
-            let floor = measured.figures(Kind::Floor)?;
-            Some(floor.on_the_way.nanoseconds.median)
+    pub fn baseline(&self) -> Spread {
+        let baselines = self.measured.iter().filter_map(|measured| {
+            let baseline = measured.figures(SubjectKind::Baseline)?;
+            Some(baseline.on_the_way.nanoseconds.median)
         });
-        Spread::of(&floors.collect::<Vec<_>>())
+        Spread::of(&baselines.collect::<Vec<_>>())
     }
 
     fn over(&self, value: impl Fn(&Report) -> f64) -> Spread {
@@ -88,10 +88,10 @@ impl Results {
 }
 
 impl Measured {
-    /// The figures of a contestant, if it took part.
+    /// The figures of a subject, if it took part.
     #[must_use]
-    pub fn figures(&self, kind: Kind) -> Option<&Figures> {
-        let mut contestants = self.report.contestants.iter();
-        contestants.find(|figures| figures.name == kind.name())
+    pub fn figures(&self, kind: SubjectKind) -> Option<&Figures> {
+        let mut subjects = self.report.subjects.iter();
+        subjects.find(|figures| figures.name == kind.name())
     }
 }

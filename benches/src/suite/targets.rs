@@ -2,7 +2,7 @@
 
 use super::{plan::Group, results::Results};
 use crate::cost::{
-    contestant::{ImageFacts, Loading},
+    loading::{ImageFacts, Loading},
     report::Figures,
 };
 
@@ -11,19 +11,19 @@ use crate::cost::{
 pub struct Target {
     /// What it is.
     pub what: String,
-    /// What it is measured in; nothing for a multiple of the floor.
+    /// What it is measured in; nothing for a multiple of the baseline.
     pub unit: &'static str,
     /// What it should be at most.
     pub most: f64,
     /// What it is; `None` when it was not measured.
     pub found: Option<f64>,
-    /// Of a multiple of the floor, the nanoseconds over the floor, if it was measured.
-    pub over_floor: Option<f64>,
+    /// Of a multiple of the baseline, the nanoseconds over the baseline, if it was measured.
+    pub over_baseline: Option<f64>,
 }
 
-/// The nanoseconds of the floor on the machine that the multiples were set for. On one with another
-/// floor the same multiple leaves another time for judging a packet.
-pub const REFERENCE_FLOOR: f64 = 167.0;
+/// The nanoseconds of the baseline on the machine that the multiples were set for. On one with another
+/// baseline the same multiple leaves another time for judging a packet.
+pub const REFERENCE_BASELINE: f64 = 167.0;
 
 impl Target {
     fn new(what: &str, unit: &'static str, most: f64, found: Option<f64>) -> Self {
@@ -32,7 +32,7 @@ impl Target {
             unit,
             most,
             found,
-            over_floor: None,
+            over_baseline: None,
         }
     }
 
@@ -42,13 +42,13 @@ impl Target {
         self.found.map(|found| found <= self.most)
     }
 
-    /// The nanoseconds over the floor that the target leaves where the floor is
-    /// [`REFERENCE_FLOOR`]; `None` when it is no multiple of the floor.
+    /// The nanoseconds over the baseline that the target leaves where the baseline is
+    /// [`REFERENCE_BASELINE`]; `None` when it is no multiple of the baseline.
     #[must_use]
     pub fn allowance(&self) -> Option<f64> {
         self.unit
             .is_empty()
-            .then_some((self.most - 1.0) * REFERENCE_FLOOR)
+            .then_some((self.most - 1.0) * REFERENCE_BASELINE)
     }
 }
 
@@ -63,8 +63,8 @@ pub fn targets(results: &Results) -> Vec<Target> {
         let over =
             |value: fn(&Figures) -> f64| of(&figures(group, size).map(value).collect::<Vec<_>>());
         Target {
-            found: over(|figures| figures.on_the_way.times_floor.median),
-            over_floor: over(|figures| figures.on_the_way.over_floor.median),
+            found: over(|figures| figures.on_the_way.times_baseline.median),
+            over_baseline: over(|figures| figures.on_the_way.over_baseline.median),
             ..Target::new(what, "", most, None)
         }
     };

@@ -4,7 +4,7 @@ use benches::rulesets::{
     Family::{V4, V6},
     Verdict,
     generate::{
-        Kind, addresses, alternating_hosts, crossed_ports, different_ports, every_address,
+        FilterKind, addresses, alternating_hosts, crossed_ports, different_ports, every_address,
         every_other_address, last_bits, nested_prefixes, one_rule_each, prefixes, rule_set,
     },
 };
@@ -30,16 +30,16 @@ macro_rules! lists {
 }
 
 rule_sets! {
-    acl_1k: rule_set(Kind::Acl, V4, 1000, Verdict::Drop, 1), 100_000 packets;
-    acl_1k_of_ipv6: rule_set(Kind::Acl, V6, 1000, Verdict::Pass, 2), 100_000 packets;
-    fw_1k: rule_set(Kind::Fw, V4, 1000, Verdict::Pass, 3), 100_000 packets;
-    fw_1k_of_ipv6: rule_set(Kind::Fw, V6, 1000, Verdict::Drop, 4), 100_000 packets;
-    ipc_1k: rule_set(Kind::Ipc, V4, 1000, Verdict::Drop, 5), 100_000 packets;
-    ipc_1k_of_ipv6: rule_set(Kind::Ipc, V6, 1000, Verdict::Pass, 6), 100_000 packets;
-    acl_10k: rule_set(Kind::Acl, V4, 10_000, Verdict::Drop, 7), 100_000 packets;
-    fw_10k: rule_set(Kind::Fw, V4, 10_000, Verdict::Drop, 8), 100_000 packets;
-    ipc_10k: rule_set(Kind::Ipc, V4, 10_000, Verdict::Drop, 9), 100_000 packets;
-    ipc_10k_of_ipv6: rule_set(Kind::Ipc, V6, 10_000, Verdict::Drop, 10), 20_000 packets;
+    acl_1k: rule_set(FilterKind::Acl, V4, 1000, Verdict::Drop, 1), 100_000 packets;
+    acl_1k_of_ipv6: rule_set(FilterKind::Acl, V6, 1000, Verdict::Pass, 2), 100_000 packets;
+    fw_1k: rule_set(FilterKind::Fw, V4, 1000, Verdict::Pass, 3), 100_000 packets;
+    fw_1k_of_ipv6: rule_set(FilterKind::Fw, V6, 1000, Verdict::Drop, 4), 100_000 packets;
+    ipc_1k: rule_set(FilterKind::Ipc, V4, 1000, Verdict::Drop, 5), 100_000 packets;
+    ipc_1k_of_ipv6: rule_set(FilterKind::Ipc, V6, 1000, Verdict::Pass, 6), 100_000 packets;
+    acl_10k: rule_set(FilterKind::Acl, V4, 10_000, Verdict::Drop, 7), 100_000 packets;
+    fw_10k: rule_set(FilterKind::Fw, V4, 10_000, Verdict::Drop, 8), 100_000 packets;
+    ipc_10k: rule_set(FilterKind::Ipc, V4, 10_000, Verdict::Drop, 9), 100_000 packets;
+    ipc_10k_of_ipv6: rule_set(FilterKind::Ipc, V6, 10_000, Verdict::Drop, 10), 20_000 packets;
     a_chain_of_nested_prefixes: nested_prefixes(V4, 1, 11), 20_000 packets;
     chains_of_nested_prefixes: nested_prefixes(V4, 300, 12), 20_000 packets;
     a_chain_of_nested_prefixes_of_ipv6: nested_prefixes(V6, 1, 13), 20_000 packets;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use benches::{
     rulesets::{
         AddressList, Decision, Index, ListPolicy, RuleSet, Verdict,
-        stream::{Listed, Pattern, Stream, Target},
+        stream::{Listed, Pattern, Regions, Stream},
         write::{firewall, list::list},
     },
     tuple::Tuple,
@@ -79,7 +79,7 @@ fn engine(name: &str, size: usize, rules: &str, list: &str) -> Result<Engine, St
     Ok(engine)
 }
 
-fn aimed<T: Target>(target: &T, packets: usize) -> impl Iterator<Item = Tuple> {
+fn aimed<T: Regions>(target: &T, packets: usize) -> impl Iterator<Item = Tuple> {
     let some = PATTERNS.into_iter().flat_map(move |(pattern, share)| {
         Stream::new(target, pattern, 1).take(packets * share / 20)
     });

@@ -7,7 +7,7 @@ use benches::{
         AddressList, ReadError, Verdict, capture, classbench,
         ports::has_ports,
         published,
-        trace::{Entry, trace_of},
+        trace::{TraceEntry, trace_of},
     },
     tuple::Tuple,
 };
@@ -40,7 +40,7 @@ fn rule_set(path: &Path) -> Result<(), String> {
 fn packets_of_traces_match_the_rules_that_they_were_drawn_from() {
     for path in data::files("classbench", &["_100k.gz"]) {
         let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
-        for Entry { tuple, rule } in trace_of(&path).unwrap() {
+        for TraceEntry { tuple, rule } in trace_of(&path).unwrap() {
             let rule = &set.rules[rule.unwrap()];
             let asks_for_ports = !rule.sport.is_any() || !rule.dport.is_any();
             assert!(

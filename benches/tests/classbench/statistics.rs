@@ -2,20 +2,20 @@
 
 use benches::rulesets::{
     Family, RuleSet, Statistics, Verdict, classbench,
-    generate::{Kind, rule_set},
+    generate::{FilterKind, rule_set},
     published,
 };
 
 use crate::data;
 
 /// The published sets that each kind is modelled on.
-const MODELS: [(Kind, &[&str]); 3] = [
+const MODELS: [(FilterKind, &[&str]); 3] = [
     (
-        Kind::Acl,
+        FilterKind::Acl,
         &["acl1_10k.gz", "acl3_10k.gz", "acl4_10k.gz", "acl5_10k.gz"],
     ),
-    (Kind::Fw, &["fw1_10k.gz", "fw3_10k.gz", "fw5_10k.gz"]),
-    (Kind::Ipc, &["ipc1_10k.gz"]),
+    (FilterKind::Fw, &["fw1_10k.gz", "fw3_10k.gz", "fw5_10k.gz"]),
+    (FilterKind::Ipc, &["ipc1_10k.gz"]),
 ];
 
 #[test]

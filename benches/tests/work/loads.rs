@@ -20,19 +20,19 @@ use rules::compiler::{Image, PacketKind};
 const PACKETS: usize = 4000;
 
 /// An image that counts its loads.
-struct Counting<'a> {
+struct CountingImage<'a> {
     image: &'a [u8],
     loads: Cell<u32>,
 }
 
-impl Counting<'_> {
+impl CountingImage<'_> {
     fn counted<T>(&self, word: T) -> T {
         self.loads.set(self.loads.get() + 1);
         word
     }
 }
 
-impl Memory for Counting<'_> {
+impl Memory for CountingImage<'_> {
     type Head = u32;
 
     fn head(&self, offset: u32) -> u32 {
@@ -61,9 +61,9 @@ impl Memory for Counting<'_> {
 }
 
 /// Rules that only count are not among those that are counted here.
-struct NoCounts;
+struct DiscardedCounts;
 
-impl Counts for NoCounts {
+impl Counts for DiscardedCounts {
     fn count(&mut self, _: u32) {}
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
     let packets = some(Pattern::Uniform).chain(some(Pattern::Boundary));
     let most = |tuple: Tuple| {
         let frame = tuple.packet().unwrap().build();
-        let counting = Counting {
+        let counting = CountingImage {
             image: image.bytes(),
             loads: Cell::new(0),
         };
@@ -84,7 +84,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
             frame.as_slice(),
             &parse(frame.as_slice()).unwrap(),
             || 1,
-            &mut NoCounts,
+            &mut DiscardedCounts,
         );
         let kind = match frame[12..14] {
             [0x08, 0x00] => PacketKind::Ipv4,

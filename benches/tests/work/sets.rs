@@ -6,7 +6,7 @@ use benches::rulesets::{
     AddressList,
     Family::{V4, V6},
     ListPolicy, RuleSet, Verdict,
-    generate::{Kind, addresses, different_ports, nested_prefixes, prefixes, rule_set},
+    generate::{FilterKind, addresses, different_ports, nested_prefixes, prefixes, rule_set},
     write::{firewall, list::list},
 };
 use firewall_ebpf::abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE};
@@ -24,29 +24,29 @@ const SETTINGS: firewall::Settings<'static> = firewall::Settings {
 };
 
 /// A rule file, and the list file `list.txt` that it may name.
-pub(crate) struct Files {
+pub(crate) struct RuleSource {
     set: Option<RuleSet>,
     rules: String,
     list: String,
 }
 
 /// All of them, by name.
-pub(crate) fn all() -> Vec<(&'static str, Files)> {
+pub(crate) fn all() -> Vec<(&'static str, RuleSource)> {
     let made =
         |kind, family, size, seed| of_rules(rule_set(kind, family, size, Verdict::Drop, seed));
     vec![
-        ("acl_10", made(Kind::Acl, V4, 10, 1)),
-        ("fw_10_ipv6", made(Kind::Fw, V6, 10, 2)),
-        ("acl_1k", made(Kind::Acl, V4, 1000, 3)),
-        ("fw_1k", made(Kind::Fw, V4, 1000, 4)),
-        ("ipc_1k", made(Kind::Ipc, V4, 1000, 5)),
-        ("acl_1k_ipv6", made(Kind::Acl, V6, 1000, 6)),
-        ("fw_1k_ipv6", made(Kind::Fw, V6, 1000, 7)),
-        ("ipc_1k_ipv6", made(Kind::Ipc, V6, 1000, 8)),
-        ("acl_10k", made(Kind::Acl, V4, 10_000, 9)),
-        ("fw_10k", made(Kind::Fw, V4, 10_000, 10)),
-        ("ipc_10k", made(Kind::Ipc, V4, 10_000, 11)),
-        ("acl_10k_ipv6", made(Kind::Acl, V6, 10_000, 12)),
+        ("acl_10", made(FilterKind::Acl, V4, 10, 1)),
+        ("fw_10_ipv6", made(FilterKind::Fw, V6, 10, 2)),
+        ("acl_1k", made(FilterKind::Acl, V4, 1000, 3)),
+        ("fw_1k", made(FilterKind::Fw, V4, 1000, 4)),
+        ("ipc_1k", made(FilterKind::Ipc, V4, 1000, 5)),
+        ("acl_1k_ipv6", made(FilterKind::Acl, V6, 1000, 6)),
+        ("fw_1k_ipv6", made(FilterKind::Fw, V6, 1000, 7)),
+        ("ipc_1k_ipv6", made(FilterKind::Ipc, V6, 1000, 8)),
+        ("acl_10k", made(FilterKind::Acl, V4, 10_000, 9)),
+        ("fw_10k", made(FilterKind::Fw, V4, 10_000, 10)),
+        ("ipc_10k", made(FilterKind::Ipc, V4, 10_000, 11)),
+        ("acl_10k_ipv6", made(FilterKind::Acl, V6, 10_000, 12)),
         ("nested_prefixes", of_rules(nested_prefixes(V4, 300, 13))),
         (
             "nested_prefixes_ipv6",
@@ -60,23 +60,23 @@ pub(crate) fn all() -> Vec<(&'static str, Files)> {
     ]
 }
 
-fn of_rules(set: RuleSet) -> Files {
-    Files {
+fn of_rules(set: RuleSet) -> RuleSource {
+    RuleSource {
         rules: firewall::rules(&set, SETTINGS),
         set: Some(set),
         list: String::new(),
     }
 }
 
-fn of_list(addresses: &AddressList) -> Files {
-    Files {
+fn of_list(addresses: &AddressList) -> RuleSource {
+    RuleSource {
         set: None,
         rules: firewall::list("list.txt", ListPolicy::BLOCKLIST, SETTINGS),
         list: list(addresses),
     }
 }
 
-impl Files {
+impl RuleSource {
     /// Loads and compiles the rules, and checks what the plan of the image says.
     pub(crate) fn work(&self, name: &str) -> Work {
         let source = Arc::new(Source::new("rules.toml", self.rules.as_str()));

@@ -4,8 +4,8 @@
 use benches::{
     rulesets::{
         Family, Index, ListPolicy, RuleSet, Verdict,
-        generate::{self, Kind},
-        stream::{Listed, Pattern, Stream, Target, between_hosts},
+        generate::{self, FilterKind},
+        stream::{Listed, Pattern, Regions, Stream, between_hosts},
         write::{
             ipset, iptables,
             nftables::{self, Counters},
@@ -14,12 +14,12 @@ use benches::{
     tuple::Tuple,
 };
 
-use crate::machine::Machine;
+use crate::tool_host::ToolHost;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// Packets aimed at a target, as far as the kernel hands them to the hooks.
-fn packets<T: Target>(target: &T) -> Vec<Tuple> {
+fn packets<T: Regions>(target: &T) -> Vec<Tuple> {
     let inside = Stream::new(target, Pattern::Uniform, 1).take(1000);
     let bounds = Stream::new(target, Pattern::Boundary, 1).take(3000);
     inside.chain(bounds).map(between_hosts).collect()
@@ -38,16 +38,16 @@ fn decisions(set: &RuleSet, tuples: &[Tuple]) -> Vec<u64> {
 }
 
 /// The numbers behind `packets` in a listing of nft.
-fn nft_counters(machine: &Machine) -> Vec<u64> {
-    let listing = machine.run("nft", &["list", "ruleset"]).unwrap();
+fn nft_counters(host: &ToolHost) -> Vec<u64> {
+    let listing = host.run("nft", &["list", "ruleset"]).unwrap();
     let counters = listing.split("counter packets ").skip(1);
     let numbers = counters.map(|behind| behind.split(' ').next().unwrap().parse().unwrap());
     numbers.collect()
 }
 
 /// The numbers of the lines of the chain in a listing of iptables-save or ip6tables-save.
-fn iptables_counters(machine: &Machine, program: &str) -> Vec<u64> {
-    let listing = machine.run(program, &["-c", "-t", "raw"]).unwrap();
+fn iptables_counters(host: &ToolHost, program: &str) -> Vec<u64> {
+    let listing = host.run(program, &["-c", "-t", "raw"]).unwrap();
     let lines = listing.lines().filter_map(|line| line.strip_prefix('['));
     let numbers = lines.map(|line| line.split(':').next().unwrap().parse().unwrap());
     numbers.collect()
@@ -56,17 +56,17 @@ fn iptables_counters(machine: &Machine, program: &str) -> Vec<u64> {
 #[test]
 #[ignore = "needs root"]
 fn nft_counts_as_the_rules_decide() {
-    for kind in Kind::ALL {
+    for kind in FilterKind::ALL {
         for family in FAMILIES {
             for place in 0..2 {
-                let machine = Machine::new();
+                let host = ToolHost::new();
                 let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
                 let tuples = packets(&Index::new(&set));
-                let hook = machine.hooks()[place];
+                let hook = host.hooks()[place];
                 let script = nftables::linear(&set, hook, Counters::PerRule);
-                if machine.takes("nft", &["-f"], &script) {
-                    machine.send(&tuples);
-                    machine.await_counters(&decisions(&set, &tuples), nft_counters);
+                if host.takes("nft", &["-f"], &script) {
+                    host.send(&tuples);
+                    host.await_counters(&decisions(&set, &tuples), nft_counters);
                 }
             }
         }
@@ -76,12 +76,12 @@ fn nft_counts_as_the_rules_decide() {
 #[test]
 #[ignore = "needs root"]
 fn iptables_counts_as_the_rules_decide() {
-    for kind in Kind::ALL {
+    for kind in FilterKind::ALL {
         for (family, restore, save) in [
             (Family::V4, "iptables-restore", "iptables-save"),
             (Family::V6, "ip6tables-restore", "ip6tables-save"),
         ] {
-            let machine = Machine::new();
+            let host = ToolHost::new();
             let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
             let tuples = packets(&Index::new(&set));
             // A rule may be several lines.
@@ -99,14 +99,14 @@ fn iptables_counts_as_the_rules_decide() {
                     })
                 })
                 .collect();
-            let count = |machine: &Machine| {
-                let mut counters = iptables_counters(machine, save).into_iter();
+            let count = |host: &ToolHost| {
+                let mut counters = iptables_counters(host, save).into_iter();
                 let of_rule = |count: &usize| counters.by_ref().take(*count).sum();
                 lines.iter().map(of_rule).collect()
             };
-            if machine.takes(restore, &[], &iptables::rules(&set, family).unwrap()) {
-                machine.send(&tuples);
-                machine.await_counters(&decisions(&set, &tuples), count);
+            if host.takes(restore, &[], &iptables::rules(&set, family).unwrap()) {
+                host.send(&tuples);
+                host.await_counters(&decisions(&set, &tuples), count);
             }
         }
     }
@@ -125,26 +125,26 @@ fn sets_count_what_is_listed() {
             let expected = tuples.iter().filter(|tuple| listed.matches(tuple)).count() as u64;
             assert!(expected > 1000, "{expected}");
             for place in 0..2 {
-                let machine = Machine::new();
-                let hook = machine.hooks()[place];
+                let host = ToolHost::new();
+                let hook = host.hooks()[place];
                 let script =
                     nftables::addresses(&list, ListPolicy::BLOCKLIST, hook, Counters::PerRule);
-                if machine.takes("nft", &["-f"], &script) {
-                    machine.send(&tuples);
-                    machine.await_counters(&[expected], nft_counters);
+                if host.takes("nft", &["-f"], &script) {
+                    host.send(&tuples);
+                    host.await_counters(&[expected], nft_counters);
                 }
             }
-            let machine = Machine::new();
+            let host = ToolHost::new();
             let (restore, save) = match family {
                 Family::V4 => ("iptables-restore", "iptables-save"),
                 Family::V6 => ("ip6tables-restore", "ip6tables-save"),
             };
             let set = ipset::addresses(&list, family);
-            if machine.takes("ipset", &["restore", "-file"], &set)
-                && machine.takes(restore, &[], &iptables::list(family, ListPolicy::BLOCKLIST))
+            if host.takes("ipset", &["restore", "-file"], &set)
+                && host.takes(restore, &[], &iptables::list(family, ListPolicy::BLOCKLIST))
             {
-                machine.send(&tuples);
-                machine.await_counters(&[expected], |machine| iptables_counters(machine, save));
+                host.send(&tuples);
+                host.await_counters(&[expected], |host| iptables_counters(host, save));
             }
         }
     }

@@ -10,5 +10,5 @@
 )]
 
 mod counted;
-mod machine;
 mod taken;
+mod tool_host;

@@ -2,18 +2,18 @@
 
 use benches::rulesets::{
     AddressList, Family, ListPolicy, RuleSet, Verdict,
-    generate::{self, Kind},
+    generate::{self, FilterKind},
     write::{
         ipset, iptables,
         nftables::{self, Counters, Hook},
     },
 };
 
-use crate::machine::Machine;
+use crate::tool_host::ToolHost;
 
 /// Rule sets of 100 rules of every kind and family.
 fn rule_sets() -> impl Iterator<Item = (Family, RuleSet)> {
-    Kind::ALL.into_iter().flat_map(|kind| {
+    FilterKind::ALL.into_iter().flat_map(|kind| {
         [Family::V4, Family::V6].map(|family| {
             let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
             (family, set)
@@ -38,16 +38,16 @@ fn lists() -> Vec<AddressList> {
 #[test]
 #[ignore = "needs root"]
 fn nft_takes_scripts() {
-    let machine = Machine::new();
-    for hook in machine.hooks() {
+    let host = ToolHost::new();
+    for hook in host.hooks() {
         for counters in [Counters::None, Counters::PerRule] {
             for (_, set) in rule_sets() {
                 let script = nftables::linear(&set, hook, counters);
-                machine.takes("nft", &["-c", "-f"], &script);
+                host.takes("nft", &["-c", "-f"], &script);
             }
             for list in lists() {
                 let script = nftables::addresses(&list, ListPolicy::BLOCKLIST, hook, counters);
-                machine.takes("nft", &["-c", "-f"], &script);
+                host.takes("nft", &["-c", "-f"], &script);
             }
         }
     }
@@ -57,13 +57,13 @@ fn nft_takes_scripts() {
 #[ignore = "needs root"]
 fn nft_takes_maps_of_concatenated_ranges() {
     for family in [Family::V4, Family::V6] {
-        for kind in Kind::ALL {
+        for kind in FilterKind::ALL {
             let set = generate::rule_set(kind, family, 1000, Verdict::Drop, 1);
-            let machine = Machine::new();
+            let host = ToolHost::new();
             let map = nftables::concatenated(&set, Hook::Prerouting);
             assert!(map.rules.len() > 200, "{}", map.rules.len());
             // Whether elements are in each other's way, only the kernel says.
-            machine.takes("nft", &["-f"], &map.script);
+            host.takes("nft", &["-f"], &map.script);
         }
     }
 }
@@ -71,13 +71,13 @@ fn nft_takes_maps_of_concatenated_ranges() {
 #[test]
 #[ignore = "needs root"]
 fn iptables_restore_takes_rules() {
-    let machine = Machine::new();
+    let host = ToolHost::new();
     for (family, set) in rule_sets() {
         let program = match family {
             Family::V4 => "iptables-restore",
             Family::V6 => "ip6tables-restore",
         };
-        machine.takes(
+        host.takes(
             program,
             &["--test"],
             &iptables::rules(&set, family).unwrap(),
@@ -89,18 +89,18 @@ fn iptables_restore_takes_rules() {
 #[ignore = "needs root"]
 fn ipset_and_iptables_take_lists() {
     for list in lists() {
-        let machine = Machine::new();
+        let host = ToolHost::new();
         for family in list.families() {
             let program = match family {
                 Family::V4 => "iptables-restore",
                 Family::V6 => "ip6tables-restore",
             };
-            machine.takes(
+            host.takes(
                 "ipset",
                 &["restore", "-file"],
                 &ipset::addresses(&list, family),
             );
-            machine.takes(program, &[], &iptables::list(family, ListPolicy::BLOCKLIST));
+            host.takes(program, &[], &iptables::list(family, ListPolicy::BLOCKLIST));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{thread, time::Instant};
 
 use benches::rulesets::{
     Family, Verdict,
-    generate::{Kind, rule_set},
+    generate::{FilterKind, rule_set},
     write::firewall::{self, Settings},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 fn status_answers_while_a_reload_compiles() {
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
-    let set = rule_set(Kind::Fw, Family::V4, 30_000, Verdict::Drop, 1);
+    let set = rule_set(FilterKind::Fw, Family::V4, 30_000, Verdict::Drop, 1);
     let settings = Settings {
         interface: machine.interface(),
         mode: "native",

@@ -16,7 +16,7 @@ use std::{
 use benches::{
     bpffs::BpfFs,
     network::Network,
-    objects::{self, Kind, Object},
+    objects::{self, Object, ObjectKind},
     packet::Packet,
     traffic::Sender,
 };
@@ -269,8 +269,8 @@ impl Machine {
             id: u32::try_from(value["id"].as_u64().unwrap()).unwrap(),
         };
         let maps = status["maps"].as_array().unwrap().iter();
-        maps.map(|map| object(Kind::Map, map))
-            .chain([object(Kind::Program, &status["program"])])
+        maps.map(|map| object(ObjectKind::Map, map))
+            .chain([object(ObjectKind::Program, &status["program"])])
             .collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Instant};
 
-use benches::objects::{self, Kind, Object};
+use benches::objects::{self, Object, ObjectKind};
 
 use crate::{
     machine::{Machine, wait_until},
@@ -139,7 +139,7 @@ fn image(machine: &Machine) -> BTreeSet<Object> {
     let images = maps.filter(|map| map["name"] == "image");
     images
         .map(|map| Object {
-            kind: Kind::Map,
+            kind: ObjectKind::Map,
             id: u32::try_from(map["id"].as_u64().unwrap()).unwrap(),
         })
         .collect()

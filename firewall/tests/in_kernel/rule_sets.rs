@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use benches::{
     rulesets::{
         Decision, Family, Index, RuleSet, Verdict, classbench,
-        generate::{Kind, rule_set},
+        generate::{FilterKind, rule_set},
         published,
         stream::{Pattern, Stream},
         trace::read_trace,
@@ -140,7 +140,7 @@ fn agrees_with(part: &str, set: &RuleSet) {
 fn an_access_control_list_is_kept_in_pairs() {
     agrees_with(
         "pairs",
-        &rule_set(Kind::Acl, Family::V4, 10_000, Verdict::Drop, 1),
+        &rule_set(FilterKind::Acl, Family::V4, 10_000, Verdict::Drop, 1),
     );
 }
 
@@ -149,7 +149,7 @@ fn an_access_control_list_is_kept_in_pairs() {
 fn the_rules_of_a_firewall_are_kept_in_a_grid() {
     agrees_with(
         "grid",
-        &rule_set(Kind::Fw, Family::V4, 300, Verdict::Pass, 2),
+        &rule_set(FilterKind::Fw, Family::V4, 300, Verdict::Pass, 2),
     );
 }
 
@@ -158,7 +158,7 @@ fn the_rules_of_a_firewall_are_kept_in_a_grid() {
 fn ipv6_rules_are_kept_in_a_grid() {
     agrees_with(
         "grid",
-        &rule_set(Kind::Acl, Family::V6, 500, Verdict::Drop, 4),
+        &rule_set(FilterKind::Acl, Family::V6, 500, Verdict::Drop, 4),
     );
 }
 
@@ -167,7 +167,7 @@ fn ipv6_rules_are_kept_in_a_grid() {
 fn a_few_rules_are_kept_in_cells() {
     agrees_with(
         "cells",
-        &rule_set(Kind::Ipc, Family::V4, 10, Verdict::Drop, 5),
+        &rule_set(FilterKind::Ipc, Family::V4, 10, Verdict::Drop, 5),
     );
 }
 
@@ -176,7 +176,7 @@ fn a_few_rules_are_kept_in_cells() {
 fn a_chain_of_ipv6_rules_is_kept_in_pairs() {
     agrees_with(
         "pairs",
-        &rule_set(Kind::Ipc, Family::V6, 5000, Verdict::Drop, 3),
+        &rule_set(FilterKind::Ipc, Family::V6, 5000, Verdict::Drop, 3),
     );
 }
 

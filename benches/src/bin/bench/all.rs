@@ -30,7 +30,7 @@ const BAN_ROUNDS: u32 = 30;
 
 /// `bench all`.
 #[derive(Debug, Args)]
-pub(crate) struct All {
+pub(crate) struct AllArgs {
     /// The folder for `report.json` and `report.md`
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -41,7 +41,7 @@ pub(crate) struct All {
     place: Place,
 }
 
-impl All {
+impl AllArgs {
     /// Measures everything, writes the results and prints how they meet the targets.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let plan = if self.quick {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `bench bans`.
 #[derive(Debug, Args)]
-pub(crate) struct Bans {
+pub(crate) struct BansArgs {
     /// How many addresses are banned
     #[arg(default_value_t = 1_000_000)]
     count: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Bans {
     place: Place,
 }
 
-impl Bans {
+impl BansArgs {
     /// Measures, and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let site = self.place.site(interrupt, PATIENCE)?;

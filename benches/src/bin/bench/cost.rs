@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use benches::{
     cost::{
         case::{Case, Rules},
-        contestant::Kind,
         rounds::{self, Setting},
         rule_file,
         sample::{Drawing, Sample, Traffic, any_packets},
+        subject_kind::SubjectKind,
     },
     interrupt::Interrupt,
     rulesets::{Family, trace::read_trace},
@@ -20,7 +20,7 @@ use crate::place::Place;
 
 /// `bench cost`.
 #[derive(Debug, Args)]
-pub(crate) struct Own {
+pub(crate) struct CostArgs {
     /// The rule file, whatever interfaces it names
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
@@ -35,7 +35,7 @@ pub(crate) struct Own {
 
 /// `bench compare`.
 #[derive(Debug, Args)]
-pub(crate) struct Compared {
+pub(crate) struct CompareArgs {
     #[command(flatten)]
     drawn: Drawn,
     #[command(flatten)]
@@ -90,7 +90,7 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// How long setting up a firewall may take: lists of a million take some of them minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-impl Own {
+impl CostArgs {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let path = self
@@ -118,15 +118,16 @@ impl Own {
             packets,
             rules: Rules::File(rules),
         };
-        self.common.measure(&case, &Kind::ALONE, interrupt)
+        self.common.measure(&case, &SubjectKind::ALONE, interrupt)
     }
 }
 
-impl Compared {
+impl CompareArgs {
     /// Measures and prints the figures.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let case = self.drawn.case()?;
-        self.common.measure(&case, &Kind::COMPARED, interrupt)
+        self.common
+            .measure(&case, &SubjectKind::COMPARED, interrupt)
     }
 }
 
@@ -149,7 +150,7 @@ pub(crate) fn seconds(number: f64) -> Result<Duration> {
 }
 
 impl Common {
-    fn measure(&self, case: &Case, kinds: &[Kind], interrupt: Interrupt) -> Result<()> {
+    fn measure(&self, case: &Case, kinds: &[SubjectKind], interrupt: Interrupt) -> Result<()> {
         let site = self.place.site(interrupt, PATIENCE)?;
         let setting = Setting {
             rounds: self.rounds,

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 /// are not touched. Figures go to the standard output, progress to the standard error.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, max_term_width = 100)]
-struct Arguments {
+struct BenchArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -26,19 +26,19 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure what a packet costs with a rule file of yours
-    Cost(cost::Own),
+    Cost(cost::CostArgs),
     /// Compare what a packet costs with several firewalls under the same rules
-    Compare(cost::Compared),
+    Compare(cost::CompareArgs),
     /// Measure what bans take: time, memory, and what a packet costs with them
-    Bans(bans::Bans),
+    Bans(bans::BansArgs),
     /// Say how much of its time the firewall's program spends in which of its parts, by `perf`
-    Profile(profile::Profile),
+    Profile(profile::ProfileArgs),
     /// Measure everything, and write a report
-    All(all::All),
+    All(all::AllArgs),
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    match run(BenchArgs::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let interrupt = sandbox::enter()?;
     match command {
-        Command::Cost(own) => own.run(interrupt),
-        Command::Compare(compared) => compared.run(interrupt),
+        Command::Cost(cost) => cost.run(interrupt),
+        Command::Compare(compare) => compare.run(interrupt),
         Command::Bans(bans) => bans.run(interrupt),
         Command::Profile(profile) => profile.run(interrupt),
         Command::All(all) => all.run(interrupt),

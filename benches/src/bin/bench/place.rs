@@ -3,7 +3,7 @@
 use std::{path::PathBuf, thread, time::Duration};
 
 use anyhow::Result;
-use benches::{cost::contestant::Site, interrupt::Interrupt, sandbox};
+use benches::{cost::site::Site, interrupt::Interrupt, sandbox};
 use clap::Args;
 
 /// The arguments that name it.
@@ -18,7 +18,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// What contestants need to be set up.
+    /// What subjects need to be set up.
     pub(crate) fn site(&self, interrupt: Interrupt, patience: Duration) -> Result<Site> {
         Ok(Site {
             firewall: sandbox::firewall(self.firewall.as_deref())?,

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `bench profile`.
 #[derive(Debug, Args)]
-pub(crate) struct Profile {
+pub(crate) struct ProfileArgs {
     #[command(flatten)]
     drawn: Drawn,
     /// For how long packets are judged
@@ -26,7 +26,7 @@ pub(crate) struct Profile {
     place: Place,
 }
 
-impl Profile {
+impl ProfileArgs {
     /// Measures, and prints the shares.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let case = self.drawn.case()?;

@@ -21,17 +21,17 @@ const REMOVED: &str = "dns";
 const NEXT: &str = "web";
 
 /// A working copy of the rule file and its list.
-pub(crate) struct Files {
+pub(crate) struct RuleFiles {
     folder: TempDir,
 }
 
 /// What the edit changed, as lines that begin with `+` or `-`.
-pub(crate) struct Change {
+pub(crate) struct FileEdit {
     pub(crate) file: &'static str,
     pub(crate) lines: Vec<String>,
 }
 
-impl Files {
+impl RuleFiles {
     /// Copies the rule file and the list beside it.
     pub(crate) fn copy(rules: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("fw-demo-").tempdir()?;
@@ -54,7 +54,7 @@ impl Files {
     }
 
     /// Takes one rule out of the rule file, puts two in, and adds a line to the list.
-    pub(crate) fn edit(&self) -> Result<Vec<Change>> {
+    pub(crate) fn edit(&self) -> Result<Vec<FileEdit>> {
         let mut added = String::new();
         for (name, action, field, value) in [
             ("banned guest", "drop", "src", format!("\"{BANNED}\"")),
@@ -87,11 +87,11 @@ impl Files {
             lines.map(|line| format!("{sign} {line}")).collect()
         };
         Ok(vec![
-            Change {
+            FileEdit {
                 file: "demo.toml",
                 lines: [lines('+', &added), lines('-', removed)].concat(),
             },
-            Change {
+            FileEdit {
                 file: LIST,
                 lines: lines('+', &listed),
             },
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_edit_changes_the_copy_and_says_how() {
-        let files = Files::copy(&sample()).unwrap();
+        let files = RuleFiles::copy(&sample()).unwrap();
         let before = fs::read_to_string(files.rules()).unwrap();
         let changes = files.edit().unwrap();
         let after = fs::read_to_string(files.rules()).unwrap();

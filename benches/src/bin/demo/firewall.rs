@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use benches::{
     interrupt::Interrupt,
     network::Namespace,
-    objects::{self, Kind, Object},
+    objects::{self, Object, ObjectKind},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,7 +26,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the command lies and where it keeps what it keeps.
-pub(crate) struct Firewall<'a> {
+pub(crate) struct FirewallCommand<'a> {
     pub(crate) binary: &'a Path,
     pub(crate) bpffs: &'a Path,
     pub(crate) run_dir: PathBuf,
@@ -53,7 +53,7 @@ impl Count {
 /// The counts by the name of the rule or reason.
 pub(crate) type Counts = BTreeMap<String, Count>;
 
-impl Firewall<'_> {
+impl FirewallCommand<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.binary);
         command
@@ -69,7 +69,7 @@ impl Firewall<'_> {
     }
 
     /// Starts `firewall apply` and waits until it answers.
-    pub(crate) fn apply(&self, rules: &Path, interrupt: &Interrupt) -> Result<Daemon<'_>> {
+    pub(crate) fn apply(&self, rules: &Path, interrupt: &Interrupt) -> Result<ApplyProcess<'_>> {
         let mut command = self.command();
         command
             .arg("apply")
@@ -85,7 +85,7 @@ impl Firewall<'_> {
         if let Some(stderr) = child.stderr.take() {
             quote(stderr);
         }
-        let mut daemon = Daemon {
+        let mut daemon = ApplyProcess {
             firewall: self,
             child: Some(child),
         };
@@ -106,16 +106,16 @@ impl Firewall<'_> {
         let id = |value: &Value| value.get("id")?.as_u64()?.try_into().ok();
         let maps = status.get("maps").and_then(Value::as_array);
         let program = status.get("program").and_then(id).map(|id| Object {
-            kind: Kind::Program,
+            kind: ObjectKind::Program,
             id,
         });
         let maps = maps.into_iter().flatten().filter_map(id).map(|id| Object {
-            kind: Kind::Map,
+            kind: ObjectKind::Map,
             id,
         });
         let objects: BTreeSet<_> = program.into_iter().chain(maps).collect();
         ensure!(
-            [Kind::Program, Kind::Map]
+            [ObjectKind::Program, ObjectKind::Map]
                 .iter()
                 .all(|kind| objects.iter().any(|object| object.kind == *kind)),
             "`firewall status` names no program or no map: `{status}`"
@@ -166,12 +166,12 @@ impl Firewall<'_> {
 }
 
 /// `firewall apply` at work.
-pub(crate) struct Daemon<'a> {
-    firewall: &'a Firewall<'a>,
+pub(crate) struct ApplyProcess<'a> {
+    firewall: &'a FirewallCommand<'a>,
     child: Option<Child>,
 }
 
-impl Daemon<'_> {
+impl ApplyProcess<'_> {
     /// Its process.
     pub(crate) fn process(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("the firewall has ended")?.id())
@@ -224,7 +224,7 @@ impl Daemon<'_> {
     }
 }
 
-impl Drop for Daemon<'_> {
+impl Drop for ApplyProcess<'_> {
     /// Ends it the soft way, and if that fails the hard one.
     fn drop(&mut self) {
         if self.child.is_none() || self.signal(Signal::SIGTERM).is_err() {

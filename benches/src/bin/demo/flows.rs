@@ -39,7 +39,7 @@ impl Fate {
 
 /// A flow and its fate.
 #[derive(Clone, Debug)]
-pub(crate) struct Case {
+pub(crate) struct FlowCase {
     pub(crate) name: &'static str,
     /// Whether the rule [`ALL_UDP`] counts it.
     pub(crate) is_udp: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Case {
     pub(crate) packets: Vec<Packet>,
 }
 
-impl Case {
+impl FlowCase {
     fn new(name: &'static str, fate: Fate, packets: Vec<Packet>) -> Self {
         Self {
             name,
@@ -90,7 +90,7 @@ pub(crate) const NEWLY_LISTED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 
 pub(crate) const BANNED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 200);
 
 /// The flows over `link`, in the order in which they are shown.
-pub(crate) fn cases(link: &Link, seed: u64) -> Vec<Case> {
+pub(crate) fn cases(link: &Link, seed: u64) -> Vec<FlowCase> {
     let v4 = |last: u8| link.ipv4_from(Ipv4Addr::new(203, 0, 113, last));
     let v6 = |last: u16| link.ipv6_from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, last));
     let listed_v4 = listed_v4(seed);
@@ -106,41 +106,41 @@ pub(crate) fn cases(link: &Link, seed: u64) -> Vec<Case> {
             .tcp(4001, 443, SYN)
     };
     vec![
-        Case::new(
+        FlowCase::new(
             "ssh from the office, IPv4",
             SSH,
             vec![link.ipv4().tcp(4001, 22, SYN)],
         ),
-        Case::new(
+        FlowCase::new(
             "ssh from the office, IPv6",
             SSH,
             vec![link.ipv6().tcp(4001, 22, SYN)],
         ),
-        Case::new(
+        FlowCase::new(
             "ssh from elsewhere, IPv4",
             POLICY,
             vec![v4(1).tcp(4001, 22, SYN)],
         ),
-        Case::new(
+        FlowCase::new(
             "ssh from elsewhere, IPv6",
             POLICY,
             vec![v6(1).tcp(4001, 22, SYN)],
         ),
-        Case::new(
+        FlowCase::new(
             "web, IPv4",
             WEB,
             (1..9)
                 .flat_map(|host| [v4(host).tcp(4001, 80, SYN), v4(host).tcp(4001, 443, SYN)])
                 .collect(),
         ),
-        Case::new(
+        FlowCase::new(
             "web, IPv6",
             WEB,
             (1..9)
                 .flat_map(|host| [v6(host).tcp(4001, 80, SYN), v6(host).tcp(4001, 443, SYN)])
                 .collect(),
         ),
-        Case::new(
+        FlowCase::new(
             "web from the spared address, IPv4",
             WEB,
             vec![
@@ -148,26 +148,26 @@ pub(crate) fn cases(link: &Link, seed: u64) -> Vec<Case> {
                     .tcp(4001, 443, SYN),
             ],
         ),
-        Case::new(
+        FlowCase::new(
             "web from a guest, IPv4",
             WEB,
             vec![link.ipv4_from(BANNED).tcp(4001, 443, SYN)],
         )
         .then(Fate::Drop("banned guest")),
-        Case::new(
+        FlowCase::new(
             "web from a newcomer, IPv6",
             WEB,
             vec![link.ipv6_from(NEWLY_LISTED).tcp(4001, 443, SYN)],
         )
         .then(BLOCKLIST),
-        Case::new(
+        FlowCase::new(
             "listed source, IPv4 TCP",
             BLOCKLIST,
             listed_v4()
                 .map(|packet| packet.tcp(4001, 443, SYN))
                 .collect(),
         ),
-        Case::new(
+        FlowCase::new(
             "listed source, IPv4 UDP, options",
             BLOCKLIST,
             listed_v4()
@@ -175,41 +175,41 @@ pub(crate) fn cases(link: &Link, seed: u64) -> Vec<Case> {
                 .collect(),
         )
         .udp(),
-        Case::new(
+        FlowCase::new(
             "listed source, IPv4 TCP, two tags",
             BLOCKLIST,
             listed_v4()
                 .map(|packet| packet.service_vlan(100).vlan(10).tcp(4001, 443, SYN))
                 .collect(),
         ),
-        Case::new(
+        FlowCase::new(
             "listed source, IPv6 UDP",
             BLOCKLIST,
             listed_v6().map(|packet| packet.udp(4001, 53)).collect(),
         )
         .udp(),
-        Case::new(
+        FlowCase::new(
             "listed source, IPv6 TCP, extensions",
             BLOCKLIST,
             listed_v6().map(behind_extensions).collect(),
         ),
-        Case::new("dns, IPv4 UDP", DNS, vec![v4(1).udp(4001, 53)])
+        FlowCase::new("dns, IPv4 UDP", DNS, vec![v4(1).udp(4001, 53)])
             .udp()
             .then(POLICY),
-        Case::new("dns, IPv6 UDP", DNS, vec![v6(1).udp(4001, 53)])
+        FlowCase::new("dns, IPv6 UDP", DNS, vec![v6(1).udp(4001, 53)])
             .udp()
             .then(POLICY),
-        Case::new("ntp, IPv4 UDP", POLICY, vec![v4(1).udp(123, 123)])
+        FlowCase::new("ntp, IPv4 UDP", POLICY, vec![v4(1).udp(123, 123)])
             .udp()
             .then(NTP),
-        Case::new("ping, IPv4", Fate::Pass("ping"), vec![v4(1).icmp(8, 0)]),
-        Case::new(
+        FlowCase::new("ping, IPv4", Fate::Pass("ping"), vec![v4(1).icmp(8, 0)]),
+        FlowCase::new(
             "ping, IPv6",
             Fate::Pass("ping over IPv6"),
             vec![v6(1).icmpv6(128, 0)],
         ),
-        Case::new("other ICMP, IPv4", POLICY, vec![v4(1).icmp(13, 0)]),
-        Case::new(
+        FlowCase::new("other ICMP, IPv4", POLICY, vec![v4(1).icmp(13, 0)]),
+        FlowCase::new(
             "impossible length, IPv4 TCP",
             MALFORMED,
             vec![v4(1).tcp(4001, 443, SYN).damage(Damage::Length(19))],

@@ -8,7 +8,7 @@ use benches::traffic::{Arrivals, FlowArrivals, Sent};
 
 use crate::{
     firewall::{Count, Counts},
-    flows::{ALL_UDP, Case, Fate},
+    flows::{ALL_UDP, Fate, FlowCase},
     table::Table,
 };
 
@@ -26,7 +26,7 @@ pub(crate) enum Stage {
 /// What was seen in one stage.
 pub(crate) struct Ledger<'a> {
     pub(crate) stage: Stage,
-    pub(crate) cases: &'a [Case],
+    pub(crate) cases: &'a [FlowCase],
     /// How many packets of each flow were sent before the stage.
     pub(crate) sent_before: &'a [u64],
     pub(crate) sent: &'a Sent,
@@ -39,7 +39,7 @@ pub(crate) struct Ledger<'a> {
 
 /// One flow in one stage.
 struct Line<'a> {
-    case: &'a Case,
+    case: &'a FlowCase,
     sent_before: u64,
     sent: u64,
     /// The length of each of its frames.
@@ -287,7 +287,7 @@ mod tests {
     /// A stage of two flows of 10 packets of 100 bytes: one passed throughout, the other passed
     /// by `web` and then dropped by `ban`, after the fourth packet in the stage of change.
     struct Example {
-        cases: Vec<Case>,
+        cases: Vec<FlowCase>,
         sent: Sent,
         arrived: Arrivals,
         earlier: Counts,
@@ -295,7 +295,7 @@ mod tests {
     }
 
     fn example() -> Example {
-        let case = |name, after| Case {
+        let case = |name, after| FlowCase {
             name,
             is_udp: name == "steady",
             before: Fate::Pass("web"),

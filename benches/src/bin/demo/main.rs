@@ -16,7 +16,7 @@ use clap::Parser;
 
 /// Shows the firewall at work on a test network, and checks every number it prints.
 #[derive(Debug, Parser)]
-struct Arguments {
+struct DemoArgs {
     /// The `firewall` command; else the one beside this program.
     #[arg(long)]
     firewall: Option<PathBuf>,
@@ -35,7 +35,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = DemoArgs::parse();
     match sandbox::enter().and_then(|interrupt| run(&arguments, &interrupt)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,9 +45,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments, interrupt: &Interrupt) -> Result<()> {
+fn run(arguments: &DemoArgs, interrupt: &Interrupt) -> Result<()> {
     let binary = sandbox::firewall(arguments.firewall.as_deref())?;
-    let plan = tour::Plan {
+    let plan = tour::TourOptions {
         rules: &arguments.rules,
         rate: arguments.rate,
         seconds: arguments.seconds,

@@ -19,9 +19,9 @@ use benches::{
 };
 
 use crate::{
-    edit::Files,
-    firewall::{Counts, Daemon, Firewall},
-    flows::{self, Case},
+    edit::RuleFiles,
+    firewall::{ApplyProcess, Counts, FirewallCommand},
+    flows::{self, FlowCase},
     ledger::{Ledger, Stage},
 };
 
@@ -32,7 +32,7 @@ const FREEING: Duration = Duration::from_secs(5);
 const RELOADING: Duration = Duration::from_secs(10);
 
 /// What the demonstration is to do.
-pub(crate) struct Plan<'a> {
+pub(crate) struct TourOptions<'a> {
     pub(crate) rules: &'a Path,
     pub(crate) rate: u32,
     pub(crate) seconds: u32,
@@ -40,9 +40,9 @@ pub(crate) struct Plan<'a> {
 }
 
 /// Gives the demonstration with the `firewall` command at `binary`.
-pub(crate) fn run(binary: &Path, plan: &Plan<'_>, interrupt: &Interrupt) -> Result<()> {
+pub(crate) fn run(binary: &Path, plan: &TourOptions<'_>, interrupt: &Interrupt) -> Result<()> {
     let began = Instant::now();
-    let files = Files::copy(plan.rules)?;
+    let files = RuleFiles::copy(plan.rules)?;
     let bpffs = BpfFs::mount()?;
     let network = Network::new()?;
     let link = network.link();
@@ -58,7 +58,7 @@ pub(crate) fn run(binary: &Path, plan: &Plan<'_>, interrupt: &Interrupt) -> Resu
     );
 
     let run_dir = tempfile::Builder::new().prefix("fw-run-").tempdir()?;
-    let firewall = Firewall {
+    let firewall = FirewallCommand {
         binary,
         bpffs: bpffs.path(),
         run_dir: run_dir.path().join("run"),
@@ -121,17 +121,17 @@ pub(crate) fn run(binary: &Path, plan: &Plan<'_>, interrupt: &Interrupt) -> Resu
     Ok(())
 }
 
-fn flow(case: &Case) -> Flow {
+fn flow(case: &FlowCase) -> Flow {
     Flow::new(case.name).packets(case.packets.iter().cloned())
 }
 
 /// What all stages share.
 struct Show<'a> {
-    firewall: &'a Firewall<'a>,
+    firewall: &'a FirewallCommand<'a>,
     network: &'a Network,
-    plan: &'a Plan<'a>,
+    plan: &'a TourOptions<'a>,
     interrupt: &'a Interrupt,
-    cases: &'a [Case],
+    cases: &'a [FlowCase],
     mix: Mix,
     /// How many packets of each flow were sent so far.
     sent: Vec<u64>,
@@ -186,9 +186,9 @@ impl Show<'_> {
 
 /// Edits the files, sends SIGHUP, and waits until the edited rules count.
 fn reload(
-    files: &Files,
-    firewall: &Firewall<'_>,
-    daemon: &mut Daemon<'_>,
+    files: &RuleFiles,
+    firewall: &FirewallCommand<'_>,
+    daemon: &mut ApplyProcess<'_>,
     interrupt: &Interrupt,
 ) -> Result<()> {
     for change in files.edit()? {
@@ -248,7 +248,7 @@ fn check_nothing_is_left(
 
 /// How many objects of which kind, in words.
 fn describe(objects: &BTreeSet<Object>) -> String {
-    let words: Vec<_> = objects::Kind::ALL
+    let words: Vec<_> = objects::ObjectKind::ALL
         .into_iter()
         .map(|kind| {
             let count = objects.iter().filter(|object| object.kind == kind).count();

@@ -157,12 +157,12 @@ impl Info for bpf_btf_info {}
 fn info<T: Info>(object: RawFd, mut wanted: T) -> io::Result<T> {
     /// The members of `union bpf_attr` that the command reads.
     #[repr(C)]
-    struct Attributes {
+    struct InfoAttributes {
         bpf_fd: u32,
         info_len: u32,
         info: u64,
     }
-    let mut attributes = Attributes {
+    let mut attributes = InfoAttributes {
         bpf_fd: object.cast_unsigned(),
         info_len: size_of::<T>() as u32,
         info: (&raw mut wanted).expose_provenance() as u64,
@@ -176,12 +176,12 @@ fn info<T: Info>(object: RawFd, mut wanted: T) -> io::Result<T> {
 fn open_btf(id: u32) -> io::Result<OwnedFd> {
     /// The members of `union bpf_attr` that the command reads.
     #[repr(C)]
-    struct Attributes {
+    struct BtfAttributes {
         btf_id: u32,
         next_id: u32,
         open_flags: u32,
     }
-    let mut attributes = Attributes {
+    let mut attributes = BtfAttributes {
         btf_id: id,
         next_id: 0,
         open_flags: 0,
@@ -197,12 +197,12 @@ mod tests {
     use driver_ebpf::program;
 
     use super::*;
-    use crate::cost::object::Object;
+    use crate::cost::object_file::ObjectFile;
 
     #[test]
     #[ignore = "needs root"]
     fn a_program_in_the_kernel_says_where_it_lies() {
-        let object = Object::load(1, &[program::DROP]).unwrap();
+        let object = ObjectFile::load(1, &[program::DROP]).unwrap();
         let code = Code::of(&object.fd(program::DROP).unwrap()).unwrap();
         // It is no part of the firewall.
         assert_eq!(code.parts, []);

@@ -95,7 +95,7 @@ mod tests {
         packet::{Extension, Fragment, Packet},
         rulesets::{
             Index, Verdict,
-            generate::{Kind, rule_set},
+            generate::{FilterKind, rule_set},
             stream::{Pattern, Stream},
         },
     };
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn fields_are_read_as_they_were_written() {
         for family in [Family::V4, Family::V6] {
-            let set = rule_set(Kind::Ipc, family, 100, Verdict::Drop, 1);
+            let set = rule_set(FilterKind::Ipc, family, 100, Verdict::Drop, 1);
             for tuple in Stream::new(&Index::new(&set), Pattern::Boundary, 1).take(1000) {
                 let packet = tuple.packet().unwrap();
                 assert_eq!(super::tuple(&packet.build()), Some(tuple));

@@ -8,7 +8,7 @@ use crate::{packet::protocol, random::Random, rulesets::Family};
 
 /// A kind of filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FilterKind {
     /// An access control list of a router: both sides mostly known to the host, one service each.
     Acl,
     /// A firewall at the edge of a site: the outer side mostly open.
@@ -17,7 +17,7 @@ pub enum Kind {
     Ipc,
 }
 
-impl Kind {
+impl FilterKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Acl, Self::Fw, Self::Ipc];
 
@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    pub(super) const fn profile(self) -> &'static Profile {
+    pub(super) const fn profile(self) -> &'static FilterProfile {
         match self {
             Self::Acl => &ACL,
             Self::Fw => &FW,
@@ -41,7 +41,7 @@ impl Kind {
 }
 
 /// What rules of a kind look like. Weights are relative to their sum.
-pub(super) struct Profile {
+pub(super) struct FilterProfile {
     /// How specific source and destination are together.
     pub(super) sides: &'static [(u32, (Side, Side))],
     /// How much sources differ, in per mille, see [`AddressTree`](super::addresses::AddressTree).
@@ -101,7 +101,7 @@ impl Side {
     }
 }
 
-const ACL: Profile = Profile {
+const ACL: FilterProfile = FilterProfile {
     sides: &[
         (580, (Side::Host, Side::Host)),
         (60, (Side::Host, Side::Network)),
@@ -162,7 +162,7 @@ const ACL: Profile = Profile {
     },
 };
 
-const FW: Profile = Profile {
+const FW: FilterProfile = FilterProfile {
     sides: &[
         (560, (Side::Open, Side::Host)),
         (205, (Side::Host, Side::Open)),
@@ -217,7 +217,7 @@ const FW: Profile = Profile {
     },
 };
 
-const IPC: Profile = Profile {
+const IPC: FilterProfile = FilterProfile {
     sides: &[
         (175, (Side::Host, Side::Host)),
         (200, (Side::Network, Side::Network)),

@@ -5,39 +5,42 @@ use aya::programs::ProgramFd;
 use driver_ebpf::program;
 
 use crate::cost::{
-    arena::Arena,
-    contestant::{Contestant, Entry, Kind, Loading, Verdicts},
-    object::Object,
+    loading::Loading,
+    object_file::ObjectFile,
+    subject::{Entry, Subject},
+    subject_kind::SubjectKind,
+    testbed::Testbed,
+    verdicts::Verdicts,
 };
 
-struct Floor {
-    kind: Kind,
-    object: Object,
-    arena: Arena,
+struct Baseline {
+    kind: SubjectKind,
+    object: ObjectFile,
+    testbed: Testbed,
 }
 
 /// Attaches it.
-pub(in crate::cost) fn enter(kind: Kind) -> Result<Entry> {
-    let arena = Arena::with_sink()?;
-    let mut object = Object::load(1, &[name(kind)])?;
-    object.attach(name(kind), &arena.network().host, arena.host())?;
-    Ok(Entry::Ready(Box::new(Floor {
+pub(in crate::cost) fn set_up(kind: SubjectKind) -> Result<Entry> {
+    let testbed = Testbed::with_sink()?;
+    let mut object = ObjectFile::load(1, &[name(kind)])?;
+    object.attach(name(kind), &testbed.network().host, testbed.host())?;
+    Ok(Entry::Ready(Box::new(Baseline {
         kind,
         object,
-        arena,
+        testbed,
     })))
 }
 
 /// The name of the program.
-fn name(kind: Kind) -> &'static str {
-    if kind == Kind::PassingFloor {
+fn name(kind: SubjectKind) -> &'static str {
+    if kind == SubjectKind::PassingBaseline {
         program::PASS
     } else {
         program::DROP
     }
 }
 
-impl Contestant for Floor {
+impl Subject for Baseline {
     fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -46,8 +49,8 @@ impl Contestant for Floor {
         env!("CARGO_PKG_VERSION")
     }
 
-    fn arena(&self) -> &Arena {
-        &self.arena
+    fn testbed(&self) -> &Testbed {
+        &self.testbed
     }
 
     fn loading(&self) -> Loading {

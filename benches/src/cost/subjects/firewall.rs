@@ -4,11 +4,15 @@ use anyhow::Result;
 use aya::programs::{ProgramFd, ProgramInfo};
 
 use crate::cost::{
-    arena::Arena,
     case::Case,
-    contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
     daemon::Daemon,
+    loading::Loading,
+    site::Site,
+    subject::{Entry, Subject},
+    subject_kind::SubjectKind,
+    testbed::Testbed,
     tool,
+    verdicts::Verdicts,
 };
 
 struct Firewall {
@@ -18,10 +22,10 @@ struct Firewall {
 }
 
 /// Has it load the rule file and waits until it judges.
-pub(in crate::cost) fn enter(case: &Case, site: &Site) -> Result<Entry> {
+pub(in crate::cost) fn set_up(case: &Case, site: &Site) -> Result<Entry> {
     let mut daemon = Daemon::prepare(site)?;
     let version = daemon.version()?;
-    let (rules, list) = case.rule_file(&daemon.arena().host().interface);
+    let (rules, list) = case.rule_file(&daemon.testbed().host().interface);
     daemon.write(&rules, list.as_deref())?;
     let (mut loading, ()) = tool::loading(|| daemon.start())?;
     loading.cpu_seconds = daemon.cpu_seconds()?;
@@ -33,17 +37,17 @@ pub(in crate::cost) fn enter(case: &Case, site: &Site) -> Result<Entry> {
     })))
 }
 
-impl Contestant for Firewall {
+impl Subject for Firewall {
     fn name(&self) -> &'static str {
-        Kind::Firewall.name()
+        SubjectKind::Firewall.name()
     }
 
     fn version(&self) -> &str {
         &self.version
     }
 
-    fn arena(&self) -> &Arena {
-        self.daemon.arena()
+    fn testbed(&self) -> &Testbed {
+        self.daemon.testbed()
     }
 
     fn loading(&self) -> Loading {

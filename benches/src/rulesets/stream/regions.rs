@@ -1,4 +1,4 @@
-//! What packets can be aimed at.
+//! What packets can be aimed at: regions.
 
 use super::Region;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Something that is made of [`Region`]s: the rules of a set, or the members of a list.
-pub trait Target {
+pub trait Regions {
     /// How many regions there are.
     fn len(&self) -> usize;
 
@@ -23,7 +23,7 @@ pub trait Target {
     fn matches(&self, tuple: &Tuple) -> bool;
 }
 
-impl Target for Index<'_> {
+impl Regions for Index<'_> {
     fn len(&self) -> usize {
         self.rule_set().rules.len()
     }
@@ -55,7 +55,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-impl Target for Listed<'_> {
+impl Regions for Listed<'_> {
     fn len(&self) -> usize {
         self.list.members.len()
     }

@@ -5,18 +5,18 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{object::Object, offload};
+use super::{object_file::ObjectFile, offload};
 use crate::network::{End, Network};
 
 /// A test network whose host takes frames sent by XDP, whatever firewall guards it.
 #[derive(Debug)]
-pub struct Arena {
+pub struct Testbed {
     network: Network,
     /// Drops what an XDP program passes, while it lives.
-    sink: Option<Object>,
+    sink: Option<ObjectFile>,
 }
 
-impl Arena {
+impl Testbed {
     /// Makes one.
     ///
     /// # Errors
@@ -40,11 +40,11 @@ impl Arena {
     ///
     /// As for [`Self::new`].
     pub fn with_sink() -> Result<Self> {
-        let mut arena = Self::new()?;
-        let mut sink = Object::load(1, &[])?;
-        sink.drop_passed(&arena.network.host, arena.host())?;
-        arena.sink = Some(sink);
-        Ok(arena)
+        let mut testbed = Self::new()?;
+        let mut sink = ObjectFile::load(1, &[])?;
+        sink.drop_passed(&testbed.network.host, testbed.host())?;
+        testbed.sink = Some(sink);
+        Ok(testbed)
     }
 
     /// The network.
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs root"]
-    fn a_new_arena_has_received_nothing() {
-        assert_eq!(Arena::new().unwrap().received().unwrap(), 0);
+    fn a_new_testbed_has_received_nothing() {
+        assert_eq!(Testbed::new().unwrap().received().unwrap(), 0);
     }
 }

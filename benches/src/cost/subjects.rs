@@ -1,7 +1,7 @@
-//! The contestants, one a file.
+//! The subjects, one a file.
 
+pub(super) mod baseline;
 pub(super) mod firewall;
-pub(super) mod floor;
 pub(super) mod iptables;
 pub(super) mod nftables;
 pub(super) mod xdp_filter;

@@ -7,10 +7,14 @@ use anyhow::Result;
 
 use crate::{
     cost::{
-        arena::Arena,
         case::{Case, Rules},
-        contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+        loading::Loading,
+        site::Site,
+        subject::{Entry, Subject},
+        subject_kind::SubjectKind,
+        testbed::Testbed,
         tool,
+        verdicts::Verdicts,
     },
     rulesets::{
         Family, RuleSet,
@@ -21,22 +25,22 @@ use crate::{
 const PACKAGE: &str = "iptables";
 
 struct Iptables {
-    kind: Kind,
+    kind: SubjectKind,
     save: PathBuf,
     version: String,
-    arena: Arena,
+    testbed: Testbed,
     loading: Loading,
     site: Site,
 }
 
 /// Restores the sets, if any, and the rules.
-pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
     let config = match config(kind, case) {
         Ok(config) => config,
         Err(reason) => return Ok(Entry::absent(kind.name(), reason)),
     };
-    let arena = Arena::new()?;
-    let host = &arena.network().host;
+    let testbed = Testbed::new()?;
+    let host = &testbed.network().host;
     let mut version = tool::version(host, &config.restore, &["--version"], site)?;
     if let Some((ipset, _)) = &config.sets {
         let sets = tool::version(host, ipset, &["--version"], site)?;
@@ -53,7 +57,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
         kind,
         save: config.save,
         version,
-        arena,
+        testbed,
         loading,
         site: site.clone(),
     })))
@@ -67,7 +71,7 @@ struct Config {
     sets: Option<(PathBuf, String)>,
 }
 
-fn config(kind: Kind, case: &Case) -> Result<Config, String> {
+fn config(kind: SubjectKind, case: &Case) -> Result<Config, String> {
     let [family] = case.families()[..] else {
         return Err("its tables are for one family".to_owned());
     };
@@ -75,7 +79,7 @@ fn config(kind: Kind, case: &Case) -> Result<Config, String> {
         Family::V4 => ("iptables-legacy-restore", "iptables-legacy-save"),
         Family::V6 => ("ip6tables-legacy-restore", "ip6tables-legacy-save"),
     };
-    let (rules, sets) = if kind == Kind::IpSet {
+    let (rules, sets) = if kind == SubjectKind::IpSet {
         let (rules, sets) = with_sets(case, family)?;
         (rules, Some((tool::find("ipset", "ipset")?, sets)))
     } else {
@@ -116,7 +120,7 @@ fn with_sets(case: &Case, family: Family) -> Result<(String, String), String> {
     }
 }
 
-impl Contestant for Iptables {
+impl Subject for Iptables {
     fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -125,8 +129,8 @@ impl Contestant for Iptables {
         &self.version
     }
 
-    fn arena(&self) -> &Arena {
-        &self.arena
+    fn testbed(&self) -> &Testbed {
+        &self.testbed
     }
 
     fn loading(&self) -> Loading {
@@ -135,7 +139,7 @@ impl Contestant for Iptables {
 
     fn verdicts(&self) -> Result<Option<Verdicts>> {
         let text = tool::run(
-            &self.arena.network().host,
+            &self.testbed.network().host,
             &self.save,
             &["-c", "-t", "raw"],
             "",

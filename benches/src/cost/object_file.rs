@@ -13,9 +13,9 @@ static BYTES: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dri
 
 /// The maps and some of the programs, in the kernel as long as the value.
 #[derive(Debug)]
-pub(super) struct Object(Ebpf);
+pub(super) struct ObjectFile(Ebpf);
 
-impl Object {
+impl ObjectFile {
     /// Makes the maps, with room for so many packets, and has the kernel verify the programs of
     /// these names.
     pub(super) fn load(packets: u32, programs: &[&str]) -> Result<Self> {

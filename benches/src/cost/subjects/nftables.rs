@@ -6,27 +6,31 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::cost::{
-    arena::Arena,
     case::{Case, Rules},
-    contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+    loading::Loading,
+    site::Site,
+    subject::{Entry, Subject},
+    subject_kind::SubjectKind,
+    testbed::Testbed,
     tool,
+    verdicts::Verdicts,
 };
 use crate::rulesets::write::nftables::{self, Counters, Hook};
 
 struct Nftables {
-    kind: Kind,
+    kind: SubjectKind,
     command: PathBuf,
     version: String,
-    arena: Arena,
+    testbed: Testbed,
     loading: Loading,
     site: Site,
 }
 
 /// Loads the script.
-pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
-    let arena = Arena::new()?;
-    let device = &arena.host().interface;
-    let hook = if kind == Kind::NftInet {
+pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
+    let testbed = Testbed::new()?;
+    let device = &testbed.host().interface;
+    let hook = if kind == SubjectKind::NftInet {
         Hook::Prerouting
     } else {
         Hook::Ingress { device }
@@ -35,14 +39,14 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
         (Ok(script), Ok(command)) => (script, command),
         (Err(reason), _) | (_, Err(reason)) => return Ok(Entry::absent(kind.name(), reason)),
     };
-    let host = &arena.network().host;
+    let host = &testbed.network().host;
     let version = tool::version(host, &command, &["--version"], site)?;
     let (loading, _) = tool::loading(|| tool::run(host, &command, &["-f", "-"], &script, site))?;
     Ok(Entry::Ready(Box::new(Nftables {
         kind,
         command,
         version,
-        arena,
+        testbed,
         loading,
         site: site.clone(),
     })))
@@ -61,7 +65,7 @@ fn script(case: &Case, hook: Hook<'_>) -> Result<String, String> {
     }
 }
 
-impl Contestant for Nftables {
+impl Subject for Nftables {
     fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -70,8 +74,8 @@ impl Contestant for Nftables {
         &self.version
     }
 
-    fn arena(&self) -> &Arena {
-        &self.arena
+    fn testbed(&self) -> &Testbed {
+        &self.testbed
     }
 
     fn loading(&self) -> Loading {
@@ -80,7 +84,7 @@ impl Contestant for Nftables {
 
     fn verdicts(&self) -> Result<Option<Verdicts>> {
         let text = tool::run(
-            &self.arena.network().host,
+            &self.testbed.network().host,
             &self.command,
             &["-j", "-t", "list", "ruleset"],
             "",

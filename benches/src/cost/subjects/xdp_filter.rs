@@ -17,10 +17,14 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use crate::{
     bpffs::BpfFs,
     cost::{
-        arena::Arena,
         case::{Case, Rules},
-        contestant::{Contestant, Entry, Kind, Loading, Site, Verdicts},
+        loading::Loading,
+        site::Site,
+        subject::{Entry, Subject},
+        subject_kind::SubjectKind,
+        testbed::Testbed,
         tool,
+        verdicts::Verdicts,
     },
     rulesets::{AddressList, AddressRange, Verdict},
 };
@@ -37,14 +41,14 @@ const SOURCE: u64 = 1;
 struct XdpFilter {
     command: PathBuf,
     version: String,
-    arena: Arena,
+    testbed: Testbed,
     loading: Loading,
     site: Site,
     _pins: Pins,
 }
 
 /// Loads it and fills its lists.
-pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Entry> {
+pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
     let absent = |reason: &str| Ok(Entry::absent(kind.name(), reason));
     let (list, policy) = match config(case) {
         Ok(config) => config,
@@ -54,12 +58,12 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
         Ok(command) => command,
         Err(reason) => return absent(&reason),
     };
-    let arena = Arena::new()?;
+    let testbed = Testbed::new()?;
     let pins = Pins::new()?;
-    let host = &arena.network().host;
+    let host = &testbed.network().host;
     let version = tool::version(host, &command, &["load", "--version"], site)?;
     let (loading, ()) = tool::loading(|| {
-        let interface = &arena.host().interface;
+        let interface = &testbed.host().interface;
         let arguments = [
             "load",
             interface,
@@ -76,7 +80,7 @@ pub(in crate::cost) fn enter(kind: Kind, case: &Case, site: &Site) -> Result<Ent
     Ok(Entry::Ready(Box::new(XdpFilter {
         command,
         version,
-        arena,
+        testbed,
         loading,
         site: site.clone(),
         _pins: pins,
@@ -131,17 +135,17 @@ fn open<K: Pod>(name: &str) -> Result<PerCpuHashMap<MapData, K, u64>> {
     Ok(Map::PerCpuHashMap(data).try_into()?)
 }
 
-impl Contestant for XdpFilter {
+impl Subject for XdpFilter {
     fn name(&self) -> &'static str {
-        Kind::XdpFilter.name()
+        SubjectKind::XdpFilter.name()
     }
 
     fn version(&self) -> &str {
         &self.version
     }
 
-    fn arena(&self) -> &Arena {
-        &self.arena
+    fn testbed(&self) -> &Testbed {
+        &self.testbed
     }
 
     fn loading(&self) -> Loading {
@@ -149,14 +153,14 @@ impl Contestant for XdpFilter {
     }
 
     fn verdicts(&self) -> Result<Option<Verdicts>> {
-        let host = &self.arena.network().host;
+        let host = &self.testbed.network().host;
         let text = tool::run(host, &self.command, &["status"], "", &self.site)?;
         Ok(Some(read(&text)))
     }
 
     fn program(&self) -> Result<Option<ProgramFd>> {
         let path = Path::new(PINS).join("xdp-filter/programs");
-        let path = path.join(&self.arena.host().interface);
+        let path = path.join(&self.testbed.host().interface);
         let pin = path.read_dir()?.next().context("xdp-filter has no pin")??;
         Ok(Some(ProgramInfo::from_pin(pin.path())?.fd()?))
     }

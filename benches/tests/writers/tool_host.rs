@@ -11,12 +11,12 @@ use std::{
 use benches::{network::Network, rulesets::write::nftables::Hook, traffic::Sender, tuple::Tuple};
 
 /// Two namespaces and a folder for the input of tools.
-pub(crate) struct Machine {
+pub(crate) struct ToolHost {
     network: Network,
     folder: tempfile::TempDir,
 }
 
-impl Machine {
+impl ToolHost {
     pub(crate) fn new() -> Self {
         Self {
             network: Network::new().unwrap(),
