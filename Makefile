@@ -18,7 +18,7 @@ help:
 	@echo 'make install  copy it with its systemd unit, examples and fail2ban action; PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall  remove what install copied'
 	@echo 'make setup    install what the others need and is missing; each calls it itself'
-	@echo 'make lint     check formatting and lints'
+	@echo 'make lint     check formatting, lints, and what the dependencies may be'
 	@echo 'make clean    remove what was built'
 
 setup:
@@ -91,6 +91,8 @@ lint:
 	@scripts/setup.sh build lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) fetch --locked --target x86_64-unknown-linux-gnu
+	$(CARGO) deny --offline --locked check -D warnings licenses bans sources
 
 clean:
 	$(CARGO) clean

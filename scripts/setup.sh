@@ -5,7 +5,7 @@
 #   test   the commands that the tests call
 #   bench  the firewalls that `firewall` is compared with, and perf
 #   vm     QEMU, and the commands that wire its machines and make their disks
-#   lint   clippy and rustfmt
+#   lint   clippy, rustfmt and cargo-deny
 #   fuzz   a nightly Rust and cargo-fuzz
 #   miri   a nightly Rust with Miri, and the source of the standard library, which it interprets
 #
@@ -16,6 +16,7 @@ cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 BPF_LINKER=0.10.3
+CARGO_DENY=0.20.2
 
 say() {
     echo "setup: $*"
@@ -138,6 +139,15 @@ bpf_linker() {
     as_builder cargo install bpf-linker --version "$BPF_LINKER" --locked --root .tools --quiet ||
         fail "bpf-linker $BPF_LINKER could not be built" \
             "run \`cargo install bpf-linker --version $BPF_LINKER --locked --root .tools\`"
+}
+
+cargo_deny() {
+    found=$(as_builder .tools/bin/cargo-deny --version 2>/dev/null || :)
+    [ "$found" = "cargo-deny $CARGO_DENY" ] && return
+    say "building cargo-deny $CARGO_DENY into .tools (two to four minutes)"
+    as_builder cargo install cargo-deny --version "$CARGO_DENY" --locked --root .tools --quiet ||
+        fail "cargo-deny $CARGO_DENY could not be built" \
+            "run \`cargo install cargo-deny --version $CARGO_DENY --locked --root .tools\`"
 }
 
 # component NAME COMMAND
@@ -269,6 +279,7 @@ for purpose in "$@"; do
     lint)
         component clippy cargo-clippy
         component rustfmt rustfmt
+        cargo_deny
         ;;
     fuzz)
         nightly
