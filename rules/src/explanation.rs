@@ -8,11 +8,9 @@ use std::net::IpAddr;
 use firewall_ebpf::abi::Reason;
 
 use crate::{
-    FieldName,
     evaluator::{self, Evaluation, Fields},
-    names,
-    ruleset::{Family, RuleId, Ruleset, Verdict},
-    syntax::mac,
+    field::{self, Family, FieldName, Mac},
+    model::{RuleId, Ruleset, Verdict},
 };
 
 /// Why a frame is judged as it is.
@@ -79,24 +77,24 @@ pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Opti
         FieldName::Dst => fields.dst.as_ref().map(IpAddr::to_string),
         FieldName::Proto => fields
             .protocol
-            .map(|number| named(number, names::protocol_name(number))),
+            .map(|number| named(number, field::protocol_name(number))),
         FieldName::Sport => fields.sport.map(|port| port.to_string()),
         FieldName::Dport => fields.dport.map(|port| port.to_string()),
         FieldName::TcpFlags => fields.tcp_flags.map(tcp_flags),
         FieldName::IcmpType => {
             let (message, family) = fields.icmp.zip(fields.family)?;
             let [kind, code] = message.to_be_bytes();
-            let kind = named(kind, names::icmp_type_name(family, kind));
+            let kind = named(kind, field::icmp_type_name(family, kind));
             Some(format!("{kind}/{code}"))
         }
         FieldName::Ethertype => {
             let number = fields.ethertype;
-            let name = names::ethertype_name(number).map(str::to_owned);
+            let name = field::ethertype_name(number).map(str::to_owned);
             Some(name.unwrap_or_else(|| format!("{number:#06x}")))
         }
         FieldName::Vlan => Some(fields.vlan.map_or("none".to_owned(), |id| id.to_string())),
-        FieldName::SrcMac => Some(mac::written(fields.src_mac)),
-        FieldName::DstMac => Some(mac::written(fields.dst_mac)),
+        FieldName::SrcMac => Some(Mac(fields.src_mac).to_string()),
+        FieldName::DstMac => Some(Mac(fields.dst_mac).to_string()),
         FieldName::Length => fields.length.map(|bytes| bytes.to_string()),
         FieldName::Ttl => fields.hop_limit.map(|hops| hops.to_string()),
         FieldName::Dscp => fields.dscp.map(|point| point.to_string()),
@@ -110,7 +108,7 @@ fn named(number: u8, name: Option<&str>) -> String {
 
 /// The flags that are set.
 fn tcp_flags(flags: u8) -> String {
-    let set: Vec<_> = names::tcp_flags()
+    let set: Vec<_> = field::tcp_flags()
         .enumerate()
         .filter(|(bit, _)| flags >> bit & 1 == 1)
         .map(|(_, name)| name)

@@ -1,4 +1,4 @@
-//! The rule language: TOML to a [`ruleset::Ruleset`], that to a table image, and the naive reference
+//! The rule language: TOML to a [`model::Ruleset`], that to a table image, and the naive reference
 //! evaluator that both are tested against.
 //!
 //! This crate does no I/O: files that a rule set names are handed to it, and it never sees the
@@ -7,27 +7,42 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
-pub mod canonical;
 pub mod captures;
 pub mod compiler;
 pub mod diagnostics;
 pub mod evaluator;
 pub mod explanation;
-pub mod hexadecimal;
+pub mod field;
+pub mod language;
 pub mod lint;
-pub mod lists;
-pub mod log_limit;
-pub mod names;
+pub mod model;
 pub mod notation;
 pub mod packet;
-pub mod ranges;
-mod resolve;
-pub mod rule_test;
-pub mod ruleset;
-mod syntax;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod walker;
 
-pub use resolve::{Loaded, MAX_RULE_NAME_LEN, load};
-pub use syntax::FieldName;
+pub use self::{
+    field::FieldName,
+    language::{Loaded, MAX_RULE_NAME_LEN, load},
+};
+
+#[doc(hidden)]
+pub use self::{
+    field as ranges,
+    language::{self as rule_test, canonical, lists},
+    model as log_limit,
+    text::{self as names, hexadecimal},
+};
+
+#[doc(hidden)]
+pub mod ruleset {
+    pub use crate::{
+        field::{
+            AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC,
+            MAX_VLAN, VlanSet,
+        },
+        model::{Matches, Mode, Parser, Place, Policy, Rule, RuleId, Ruleset, Settings, Verdict},
+    };
+}

@@ -3,7 +3,7 @@
 use firewall_ebpf::headers::{ethertype, protocol};
 
 use super::values::Values;
-use crate::ruleset::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};
+use crate::field::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};
 
 macro_rules! axes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {

@@ -7,10 +7,10 @@ use super::{
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
     describe::describe,
-    diff::{Area, Change, Compare, Contradiction, Undecided},
     interfaces::Interfaces,
     overlaps::Overlaps,
     region::{Point, Region},
+    report::{Area, Change, Compare, Contradiction, Undecided},
     search::Search,
     section::{Decider, Section},
     twins::twins,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     evaluator::{Action, judge},
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
 };
 
 /// The old side and the new one.

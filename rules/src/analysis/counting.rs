@@ -9,30 +9,18 @@ use super::{
     axis::{Axis, Packets, kinds},
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
-    diff::{Contradiction, Undecided},
     interfaces::Interfaces,
     overlaps::Overlaps,
     region::{Point, Region},
+    report::{Contradiction, CountChange, Undecided},
     search::Search,
     section::{Decider, Section},
     witness::Witness,
 };
 use crate::{
     evaluator::{Outcome, judge},
-    ruleset::{RuleId, Ruleset, Verdict},
+    model::{RuleId, Ruleset, Verdict},
 };
-
-/// A name under which other packets are counted than before, without deciding over them in one of the
-/// rule sets at least.
-#[derive(Clone, Debug)]
-pub struct CountChange {
-    /// The name.
-    pub name: String,
-    /// A packet that was counted and is no longer.
-    pub lost: Option<Witness>,
-    /// A packet that is counted and was not.
-    pub gained: Option<Witness>,
-}
 
 /// The rules of one name that only count in one rule set at least.
 pub(super) struct Counting<'a> {

@@ -8,8 +8,8 @@ use super::{
     values::Values,
 };
 use crate::{
-    ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Matches, VlanSet},
+    field::{AddressSet, RangeSet, Value, VlanSet},
+    model::Matches,
 };
 
 /// The number of a set of values in a [`Pool`].

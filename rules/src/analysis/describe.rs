@@ -7,12 +7,10 @@ use super::{
     interfaces::Interfaces,
     region::Region,
     values::{Values, common, without},
-    witness::Mac,
 };
 use crate::{
-    canonical::prefix,
-    names::{ethertype_name, icmp_type_name, protocol_name},
-    ruleset::Family,
+    field::{Family, Mac, ethertype_name, icmp_type_name, protocol_name},
+    text::prefix,
 };
 
 /// The values that packets of a region have in one field.

@@ -7,7 +7,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::budget::{Budget, Exhausted};
-use crate::ruleset::{InterfaceMatch, InterfacePattern, Ruleset};
+use crate::{
+    field::{InterfaceMatch, InterfacePattern},
+    model::Ruleset,
+};
 
 /// Classes of interface names.
 #[derive(Clone, Debug)]
@@ -233,7 +236,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{Matches, Mode, Parser, Place, Policy, Rule, Settings, Verdict};
+    use crate::model::{Matches, Mode, Parser, Place, Policy, Rule, Settings, Verdict};
 
     fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
         let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();

@@ -6,7 +6,7 @@
 //! upper-layer header, so that within a kind every combination of values can exist. Work is
 //! bounded by a [`Budget`]; what it does not suffice for is said.
 //!
-//! This module knows [`crate::ruleset::Ruleset`], the evaluator, which checks each packet that is
+//! This module knows [`crate::model::Ruleset`], the evaluator, which checks each packet that is
 //! shown, and the notation in which it is shown, and nothing of images.
 
 mod axis;
@@ -20,20 +20,23 @@ mod frame;
 mod interfaces;
 mod overlaps;
 mod region;
+mod report;
 mod search;
 mod section;
 mod shadow;
 mod twins;
 mod values;
 mod witness;
+mod written;
 
 pub use self::{
     axis::Packets,
     budget::Budget,
-    counting::CountChange,
     describe::FieldValues,
-    diff::{Area, Change, Compare, Contradiction, Diff, Undecided, diff},
+    diff::diff,
+    report::{Area, Change, Compare, Contradiction, CountChange, Diff, Undecided},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Fragment, Ip, Mac, Witness, in_words},
+    witness::{Fragment, Ip, Witness},
+    written::in_words,
 };

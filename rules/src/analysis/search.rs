@@ -12,7 +12,7 @@ use super::{
     cube::{Cube, Pool},
     region::{Partial, Point, Region, Relations},
     values::{Values, common},
-    witness::{Mac, USUAL_TTL},
+    witness::{USUAL_DST_MAC, USUAL_SRC_MAC, USUAL_TTL},
 };
 
 /// The packets that are tried in each region before it is divided.
@@ -256,8 +256,8 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
     let known: [Option<u128>; 2] = match axis {
         Axis::Interface | Axis::Proto => [None, None],
         Axis::Vlan => [Some(super::axis::ABSENT), None],
-        Axis::SrcMac => [Some(Mac::USUAL_SRC.0.into()), None],
-        Axis::DstMac => [Some(Mac::USUAL_DST.0.into()), None],
+        Axis::SrcMac => [Some(USUAL_SRC_MAC.0.into()), None],
+        Axis::DstMac => [Some(USUAL_DST_MAC.0.into()), None],
         // The least that headers need, but for ICMP and ICMPv6, of which some messages are longer.
         Axis::Length => match values.ranges().first() {
             Some((24, _)) => [Some(28), None],

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     evaluator::{Action, Outcome},
-    ruleset::{RuleId, Ruleset, Verdict},
+    model::{RuleId, Ruleset, Verdict},
 };
 
 /// What can decide over a packet.

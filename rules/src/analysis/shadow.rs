@@ -11,7 +11,7 @@ use super::{
     region::Region,
     search::Search,
 };
-use crate::ruleset::{RuleId, Ruleset, Verdict};
+use crate::model::{RuleId, Ruleset, Verdict};
 
 /// The most rules of which those are left out, one by one, that are not needed to explain why a
 /// rule is not reached.

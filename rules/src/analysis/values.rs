@@ -1,6 +1,6 @@
 //! How the values of two sets lie to each other.
 
-use crate::ranges::RangeSet;
+use crate::field::RangeSet;
 
 /// The values of one field, numbers of whatever type as `u128`.
 pub(super) type Values = RangeSet<u128>;
@@ -108,9 +108,8 @@ pub(super) fn without(one: &Values, other: &Values) -> Values {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     fn values(most: usize) -> impl Strategy<Value = Values> {
         let edge = prop_oneof![0..40_u128, (u128::MAX - 5)..=u128::MAX];

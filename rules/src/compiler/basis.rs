@@ -2,13 +2,12 @@
 //! that they make.
 
 use super::{
-    InterfaceIndex, Target,
+    address::{Depths, Side},
     classes::{Identities, SetId},
     rules::Rules,
-    side::Side,
-    trie::Depths,
+    target::{InterfaceIndex, Target},
 };
-use crate::ruleset::RuleId;
+use crate::model::RuleId;
 
 /// What is kept of a full build for as long as updates follow.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Basis {
 
 impl SectionBasis {
     /// The basis of a section of these rules.
-    pub(super) fn new<A: crate::ranges::Value>(
+    pub(super) fn new<A: crate::field::Value>(
         rules: &Rules<'_>,
         src: Side<'_, A>,
         dst: Side<'_, A>,
@@ -73,7 +72,7 @@ impl SectionBasis {
 }
 
 impl SideBasis {
-    fn new<A: crate::ranges::Value>(side: Side<'_, A>) -> Self {
+    fn new<A: crate::field::Value>(side: Side<'_, A>) -> Self {
         Self {
             named: side.named,
             identities: side.classes.into_identities(),

@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasher, Hash, Hasher},
 };
 
-use crate::ranges::{RangeSet, Value};
+use crate::field::{RangeSet, Value};
 
 /// The number of a class in its field, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

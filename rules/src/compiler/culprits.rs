@@ -2,15 +2,18 @@
 
 use std::{cmp::Reverse, hash::Hash};
 
+use firewall_ebpf::image::MAX_WALK;
+
 use super::{
-    CompileError,
+    address::Side,
     classes::{ClassId, Spread},
+    error::CompileError,
+    kind::PacketKind,
     rules::Rules,
-    side::Side,
     stage::{Stage, Table},
     view::{RuleView, View},
 };
-use crate::ranges::{RangeSet, Value};
+use crate::field::{RangeSet, Value};
 
 /// How many rules are named.
 const NAMED: usize = 3;
@@ -60,8 +63,25 @@ pub(super) fn largest(
     listed(named)
 }
 
+/// The error that the rules `members` of a section need too many steps.
+pub(super) fn too_much_work(
+    packets: PacketKind,
+    rules: &Rules<'_>,
+    members: &[usize],
+    needed: usize,
+) -> CompileError {
+    CompileError::TooMuchWork {
+        packets,
+        rules: members.len(),
+        counting: members.iter().filter(|rule| rules.counts(**rule)).count(),
+        names: first(rules, members),
+        needed,
+        allowed: MAX_WALK as usize,
+    }
+}
+
 /// The names of the first of some rules.
-pub(super) fn first(rules: &Rules<'_>, members: &[usize]) -> String {
+fn first(rules: &Rules<'_>, members: &[usize]) -> String {
     listed(
         members
             .iter()

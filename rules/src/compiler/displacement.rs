@@ -7,7 +7,7 @@ use firewall_ebpf::{
     image::{EMPTY, Pair, Section},
 };
 
-use super::{CompileError, writer::Writer};
+use super::{error::CompileError, writer::Writer};
 
 /// How full a table is.
 #[derive(Clone, Copy, Debug)]

@@ -1,17 +1,6 @@
 //! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
 
-use firewall_ebpf::image::Section;
-
-use super::{
-    CompileError,
-    address::Address,
-    cost,
-    search::{self, Form},
-    side::Side,
-    stage::Table,
-    view::Kind,
-    writer::Writer,
-};
+use super::{address::Form, cost, kind::PacketKind};
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +15,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionPlan {
     /// Which packets.
-    pub packets: Kind,
+    pub packets: PacketKind,
     /// The rules that can match them.
     pub rules: usize,
     /// The tables, in the order in which a packet meets them.
@@ -354,66 +343,5 @@ impl Turn {
             Part::Leaves { .. } => Self::Items,
             Part::Rows { .. } => Self::Rows,
         }
-    }
-}
-
-/// The parts of a section as it is compiled.
-#[derive(Debug, Default)]
-pub(super) struct Parts(Vec<Part>);
-
-impl Parts {
-    pub(super) fn push(&mut self, part: Part) {
-        self.0.push(part);
-    }
-
-    /// Writes the tries of both addresses.
-    ///
-    /// # Errors
-    ///
-    /// [`CompileError::TooLarge`].
-    pub(super) fn tries<'a, A: Address>(
-        &mut self,
-        src: &mut Side<'a, A>,
-        dst: &mut Side<'a, A>,
-        section: &mut Section,
-        writer: &mut Writer,
-    ) -> Result<(), CompileError> {
-        for (at, (field, side)) in [("src", src), ("dst", dst)].into_iter().enumerate() {
-            writer.begin(if at == 0 {
-                Table::Source
-            } else {
-                Table::Destination
-            });
-            let start = writer.len();
-            let (trie, form) = search::write(&side.classes.intervals, &mut side.depths, writer)?;
-            let root = if at == 0 {
-                &mut section.src
-            } else {
-                &mut section.dst
-            };
-            *root = trie.root;
-            let part = Part::Address {
-                field,
-                form,
-                classes: side.classes.len(),
-                intervals: side.classes.intervals.len(),
-                bytes: writer.len() - start,
-                loads: trie.loads,
-                chain: trie.chain,
-                nodes: trie.nodes,
-            };
-            self.0.insert(at, part);
-        }
-        Ok(())
-    }
-
-    /// Puts the small fields behind the addresses.
-    pub(super) fn insert_upper(&mut self, part: Part) {
-        self.0.insert(2, part);
-    }
-
-    /// All parts.
-    pub(super) fn finish(self) -> Vec<Part> {
-        self.0
     }
 }

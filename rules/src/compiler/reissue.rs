@@ -53,7 +53,10 @@ pub fn is_same(image: &[u8], other: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        compiler::{InterfaceIndex, Target, compile},
+        compiler::{
+            build::compile,
+            target::{InterfaceIndex, Target},
+        },
         diagnostics::Source,
     };
 
@@ -63,7 +66,7 @@ mod tests {
             [[rule]]\nname = \"a\"\naction = \"pass\"\nsrc = \"192.0.2.0/24\"\n";
         let source = std::sync::Arc::new(Source::new("rules.toml", text.as_bytes().to_vec()));
         let no_list = |_: &str| Err::<Source, std::io::Error>(std::io::ErrorKind::NotFound.into());
-        let loaded = crate::load(&source, no_list);
+        let loaded = crate::language::load(&source, no_list);
         let ruleset = loaded.map_err(|_| "the rules have errors").unwrap().ruleset;
         let interfaces = [(InterfaceIndex(1), "eth0".to_owned())];
         let compiled = |metadata: &[u8]| {

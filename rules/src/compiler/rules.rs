@@ -2,8 +2,8 @@
 
 use firewall_ebpf::image::{COUNT, DROP, LOGS, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
 
-use super::CompileError;
-use crate::ruleset::{Rule, RuleId, Ruleset, Verdict};
+use super::error::CompileError;
+use crate::model::{Rule, RuleId, Ruleset, Verdict};
 
 /// The rules of a section, by their place in it.
 pub(super) struct Rules<'a> {

@@ -5,22 +5,19 @@ use std::hash::Hash;
 use firewall_ebpf::image::Section;
 
 use super::{
-    CompileError,
-    address::Address,
+    address::{Address, Side},
     basis::SectionBasis,
-    cells::Cells,
     culprits,
-    grid::Grid,
-    pairs,
-    plan::{Part, Parts, SectionPlan},
+    decide::{Cells, Grid, Parts, pairs},
+    error::CompileError,
+    l4::{Upper, reduction as upper},
+    plan::{Part, SectionPlan},
     rules::Rules,
-    side::Side,
     stage::Table,
-    upper,
     view::View,
     writer::Writer,
 };
-use crate::{ranges::Value, ruleset::Ruleset};
+use crate::{field::Value, model::Ruleset};
 
 /// Writes a section, whose head has its place at `offset`; what it is made of, and what updates
 /// need of it.
@@ -108,7 +105,7 @@ fn write<A: Address>(
 fn grid<A: Value + Hash>(
     rules: &Rules<'_>,
     (src, dst): (&Side<'_, A>, &Side<'_, A>),
-    upper: &upper::Upper,
+    upper: &Upper,
     writer: &mut Writer,
 ) -> Option<Grid> {
     writer.begin(Table::Grid);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::view::Kind;
+use super::kind::PacketKind;
 
 /// A step of the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Stage {
     /// The tables for one kind of packet.
     Table {
         /// Which packets.
-        packets: Kind,
+        packets: PacketKind,
         /// The rules that can match them.
         rules: usize,
         /// Which table.

@@ -1,46 +1,21 @@
 //! What the rules look like to packets of one kind: rules that cannot match are left out, and
 //! what every packet of the kind satisfies is left open.
 
-use std::fmt;
-
 use firewall_ebpf::{
     headers::ethertype,
     image::{FIELDS, FRAGMENT, Field, TRAFFICS, UNTAGGED, WITH_FLAGS},
 };
 
-use super::InterfaceIndex;
+use super::{kind::PacketKind, target::InterfaceIndex};
 use crate::{
-    ranges::{RangeSet, Value},
-    ruleset::{
-        AddressSet, Family, IcmpSet, InterfaceMatch, MAX_DSCP, Matches, RuleId, Ruleset, VlanSet,
-    },
+    field::{AddressSet, Family, IcmpSet, InterfaceMatch, MAX_DSCP, RangeSet, Value, VlanSet},
+    model::{Matches, RuleId, Ruleset},
 };
-
-/// A kind of packet, with a section of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-    /// Every other EtherType.
-    Other,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ipv4 => "IPv4",
-            Self::Ipv6 => "IPv6",
-            Self::Other => "other",
-        })
-    }
-}
 
 /// The rules as packets of one kind see them, whose addresses are of type `A`.
 pub(super) struct View<'a, A> {
     /// The kind of packet.
-    pub(super) kind: Kind,
+    pub(super) kind: PacketKind,
     /// The rules that can match, in order of precedence.
     pub(super) rules: Vec<RuleView<'a, A>>,
 }
@@ -63,7 +38,7 @@ pub(super) fn ipv4<'a>(
     view(
         ruleset,
         interfaces,
-        Kind::Ipv4,
+        PacketKind::Ipv4,
         |set| &set.v4,
         |set| &set.v4,
     )
@@ -77,7 +52,7 @@ pub(super) fn ipv6<'a>(
     view(
         ruleset,
         interfaces,
-        Kind::Ipv6,
+        PacketKind::Ipv6,
         |set| &set.v6,
         |set| &set.v6,
     )
@@ -91,7 +66,7 @@ pub(super) fn other<'a>(
     view(
         ruleset,
         interfaces,
-        Kind::Other,
+        PacketKind::Other,
         |set| &set.v4,
         |set| &set.v4,
     )
@@ -100,7 +75,7 @@ pub(super) fn other<'a>(
 fn view<'a, A: Value>(
     ruleset: &'a Ruleset,
     interfaces: &[(InterfaceIndex, String)],
-    kind: Kind,
+    kind: PacketKind,
     addresses: impl Fn(&'a AddressSet) -> &'a RangeSet<A>,
     messages: impl Fn(&'a IcmpSet) -> &'a RangeSet<u16>,
 ) -> View<'a, A> {
@@ -189,11 +164,11 @@ fn vlans(set: &VlanSet) -> Option<RangeSet<u64>> {
 }
 
 /// The EtherTypes that match among those of the kind; `None` when all of them do.
-fn ethertypes(matches: &Matches, kind: Kind) -> Option<RangeSet<u64>> {
+fn ethertypes(matches: &Matches, kind: PacketKind) -> Option<RangeSet<u64>> {
     let types = matches.ethertype.as_ref()?;
     match kind {
-        Kind::Ipv4 | Kind::Ipv6 => None,
-        Kind::Other => {
+        PacketKind::Ipv4 | PacketKind::Ipv6 => None,
+        PacketKind::Other => {
             let others = other_ethertypes();
             let matching = types.intersection(&others);
             (matching != others).then(|| widen(&matching))
@@ -245,7 +220,7 @@ fn some_of<T: Value + Into<u64>>(set: &RangeSet<T>) -> Option<RangeSet<u64>> {
 }
 
 /// Whether packets of the kind can have every field that the rule names.
-fn is_possible(matches: &Matches, kind: Kind) -> bool {
+fn is_possible(matches: &Matches, kind: PacketKind) -> bool {
     let Matches {
         interface: _,
         family,
@@ -270,9 +245,9 @@ fn is_possible(matches: &Matches, kind: Kind) -> bool {
         types.is_none_or(|types| types.contains(number))
     };
     match kind {
-        Kind::Ipv4 => *family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
-        Kind::Ipv6 => *family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
-        Kind::Other => {
+        PacketKind::Ipv4 => *family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
+        PacketKind::Ipv6 => *family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
+        PacketKind::Other => {
             family.is_none()
                 && src.is_none()
                 && dst.is_none()

@@ -3,9 +3,9 @@
 use firewall_ebpf::image::{Header, Section};
 
 use super::{
-    CompileError,
+    error::CompileError,
+    kind::PacketKind,
     stage::{Stage, Table},
-    view::Kind,
 };
 
 /// An image under construction.
@@ -14,7 +14,7 @@ pub(super) struct Writer {
     limit: usize,
     stage: Stage,
     /// The packets and the number of rules of the section.
-    section: (Kind, usize),
+    section: (PacketKind, usize),
     tell: Box<dyn FnMut(Stage)>,
 }
 
@@ -26,7 +26,7 @@ impl Writer {
             bytes: Vec::new(),
             limit: limit.min(1 << 31),
             stage: Stage::Frame,
-            section: (Kind::Other, 0),
+            section: (PacketKind::Other, 0),
             tell: Box::new(|_| ()),
         }
     }
@@ -40,7 +40,7 @@ impl Writer {
     }
 
     /// From now on a section with so many rules is written.
-    pub(super) fn begin_section(&mut self, packets: Kind, rules: usize) {
+    pub(super) fn begin_section(&mut self, packets: PacketKind, rules: usize) {
         self.section = (packets, rules);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Diagnostic, Label};
+use super::diagnostic::{Diagnostic, Label};
 
 /// The most characters of a source line that are shown; of a longer one, those around the label.
 const WINDOW: usize = 120;
@@ -116,7 +116,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::diagnostics::{Code, Source};
+    use crate::diagnostics::{code::Code, source::Source};
 
     fn rendered(text: impl Into<Vec<u8>>, span: std::ops::Range<usize>) -> String {
         let source = Arc::new(Source::new("test", text));

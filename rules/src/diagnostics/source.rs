@@ -5,7 +5,7 @@
 
 use std::{fmt, iter, num::NonZeroU32, sync::OnceLock};
 
-use crate::ruleset::Place;
+use crate::model::Place;
 
 /// A file as it was read: a name for messages and its bytes.
 pub struct Source {
@@ -89,7 +89,7 @@ impl Source {
     }
 
     /// The bytes of the line that holds `offset`, without its end, and the offset of the first.
-    pub(super) fn line(&self, offset: usize) -> (usize, &[u8]) {
+    pub(crate) fn line(&self, offset: usize) -> (usize, &[u8]) {
         let (_, start) = self.line_at(offset);
         let rest = self.bytes.get(start..).unwrap_or_default();
         let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::abi::Reason;
 
-use crate::ruleset::Family;
+use crate::field::Family;
 
 /// The fields of a well-formed frame; `None` when the frame lacks the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

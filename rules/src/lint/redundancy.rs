@@ -3,13 +3,10 @@
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
-    diagnostics::{Code, Report, Source, Span, quoted},
-    lists,
-    syntax::{
-        Field, FieldName, File, Members, Operand, Term,
-        address::{self, AddressRange},
-        number,
-    },
+    diagnostics::{Code, Report, Source, Span},
+    field::{AddressRange, FieldName, address},
+    language::{Field, File, Members, Operand, Term, lists},
+    text::{number, quoted},
 };
 
 /// The most redundant members of one set that are told one by one.

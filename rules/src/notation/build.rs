@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use pnet_base::MacAddr;
+
 use super::{
     bodies,
     options::{Options, Size},
@@ -9,10 +11,9 @@ use super::{
     words::Fault,
 };
 use crate::{
-    diagnostics::quoted,
-    names::icmp_type_number,
-    packet::{Damage, Fragment, MacAddr, Packet, protocol, tcp_flags},
-    ruleset::Family,
+    field::{Family, icmp_type_number},
+    packet::{Damage, Fragment, Packet, protocol, tcp_flags},
+    text::quoted,
 };
 
 /// The payload of the smallest Ethernet frame.

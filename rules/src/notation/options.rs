@@ -1,15 +1,17 @@
 //! What follows the addresses of a packet.
 
+use pnet_base::MacAddr;
+
 use super::{
     subject::{Ip, Subject},
     words::{Fault, Word, Words},
 };
 use crate::{
-    diagnostics::quoted,
-    names::{self, icmp_type_number, icmp_types},
-    packet::{Extension, Fragment, MacAddr, Tag, protocol},
-    ruleset::{Family, InterfacePattern, MAX_DSCP, MAX_VLAN},
-    syntax::mac,
+    field::{
+        self, Family, InterfacePattern, MAX_DSCP, MAX_VLAN, icmp_type_number, icmp_types, mac,
+    },
+    packet::{Extension, Fragment, Tag, protocol},
+    text::quoted,
 };
 
 /// The words that every packet takes.
@@ -220,7 +222,7 @@ fn unknown(word: Word<'_>, subject: &Subject<'_>) -> Fault {
     let mut words = known(subject);
     if let Subject::Ip(ip) = subject {
         match ip.protocol {
-            protocol::TCP => words.extend(names::tcp_flags().chain([NULL])),
+            protocol::TCP => words.extend(field::tcp_flags().chain([NULL])),
             protocol::ICMP | protocol::ICMPV6 => words.extend(icmp_types(ip.family())),
             _ => {}
         }
@@ -245,13 +247,13 @@ fn tag(word: Word<'_>) -> Result<Tag, Fault> {
 }
 
 fn dscp(word: Word<'_>) -> Result<u8, Fault> {
-    match names::dscp_number(word.text) {
+    match field::dscp_number(word.text) {
         Some(number) => Ok(number),
         None => word
             .number("a code point", MAX_DSCP.into())
             // The number is bounded.
             .map(|number| number as u8)
-            .map_err(|fault| fault.suggest(word.text, names::dscps())),
+            .map_err(|fault| fault.suggest(word.text, field::dscps())),
     }
 }
 
@@ -286,7 +288,7 @@ fn flags(word: Word<'_>, subject: &Subject<'_>) -> Result<u8, Fault> {
         let (first, behind) = words.split(',');
         let name = first.unwrap_or(words);
         rest = first.map(|_| behind);
-        flags |= names::tcp_flag(name.text).ok_or_else(|| {
+        flags |= field::tcp_flag(name.text).ok_or_else(|| {
             let fault = unknown(name, subject);
             if name.text.starts_with('!') {
                 fault.help("flags that are not named are clear")

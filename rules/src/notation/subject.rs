@@ -4,11 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::words::{Fault, Word, Words};
 use crate::{
-    diagnostics::quoted,
-    names::{self, family_name},
+    field::{self, Family, family_name},
     packet::protocol,
-    ruleset::Family,
-    syntax::number,
+    text::{number, quoted},
 };
 
 /// What a packet is.
@@ -58,10 +56,10 @@ impl<'t> Subject<'t> {
             "arp" => arp(words),
             "ethertype" => {
                 let word = words.expect("an EtherType")?;
-                let number = names::ethertype_number(word.text).map_or_else(
+                let number = field::ethertype_number(word.text).map_or_else(
                     || {
                         word.half("EtherType")
-                            .map_err(|fault| fault.suggest(word.text, names::ethertypes()))
+                            .map_err(|fault| fault.suggest(word.text, field::ethertypes()))
                     },
                     Ok,
                 )?;
@@ -113,10 +111,10 @@ fn bytes(words: &mut Words<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 fn ip<'t>(name: Word<'t>, words: &mut Words<'t>) -> Result<Ip<'t>, Fault> {
-    let protocol = names::protocol_number(name.text)
+    let protocol = field::protocol_number(name.text)
         .or_else(|| number::single(name.text).ok())
         .ok_or_else(|| {
-            let known = names::protocols().chain(["arp", "ethertype", "hex"]);
+            let known = field::protocols().chain(["arp", "ethertype", "hex"]);
             let mut fault = name.is_no("protocol").suggest(name.text, known);
             fault.help.get_or_insert_with(|| {
                 "write `tcp 192.0.2.1:4444 > 192.0.2.2:22`, or a protocol by its number".to_owned()

@@ -2,11 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{
-    diagnostics::quoted,
-    names::nearest,
-    syntax::number::{self, NumberError},
-};
+use crate::text::{NumberError, nearest, number, quoted};
 
 /// What is wrong with a packet in the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Frames that are wrong on purpose.
 
-use super::{Layout, upper::write};
+use super::{layout::Layout, upper::write};
 
 /// One thing wrong with a frame. What has no place in the frame is left undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

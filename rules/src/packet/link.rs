@@ -1,11 +1,12 @@
 //! The Ethernet header and VLAN tags.
 
+use pnet_base::MacAddr;
 use pnet_packet::{
     ethernet::{EtherType, EtherTypes, MutableEthernetPacket},
     vlan::{ClassOfService, MutableVlanPacket},
 };
 
-use super::{MacAddr, view};
+use super::layout::view;
 
 /// The length of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -47,11 +48,11 @@ impl Tag {
 
 /// The link layer of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) src: MacAddr,
-    pub(super) dst: MacAddr,
+pub(crate) struct Link {
+    pub(crate) src: MacAddr,
+    pub(crate) dst: MacAddr,
     /// The outermost first.
-    pub(super) tags: Vec<Tag>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 impl Default for Link {
@@ -67,7 +68,7 @@ impl Default for Link {
 
 impl Link {
     /// The Ethernet header and the tags, announcing `ethertype` behind them.
-    pub(super) fn header(&self, ethertype: EtherType) -> Vec<u8> {
+    pub(crate) fn header(&self, ethertype: EtherType) -> Vec<u8> {
         let mut bytes = vec![0; ETHERNET];
         let outermost = self
             .tags
@@ -91,6 +92,6 @@ impl Link {
 }
 
 /// The EtherTypes of the network layers that can be built.
-pub(super) const IPV4: EtherType = EtherTypes::Ipv4;
-pub(super) const IPV6: EtherType = EtherTypes::Ipv6;
-pub(super) const ARP: EtherType = EtherTypes::Arp;
+pub(crate) const IPV4: EtherType = EtherTypes::Ipv4;
+pub(crate) const IPV6: EtherType = EtherTypes::Ipv6;
+pub(crate) const ARP: EtherType = EtherTypes::Arp;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use pnet_base::MacAddr;
 use pnet_packet::{
     arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket},
     ethernet::EtherType,
@@ -10,7 +11,7 @@ use pnet_packet::{
     ipv6::{MutableFragmentPacket, MutableIpv6Packet, MutableRoutingPacket},
 };
 
-use super::{MacAddr, link, protocol, view};
+use super::{layout::view, link, protocol};
 
 const IPV4: usize = 20;
 const IPV6: usize = 40;
@@ -123,7 +124,7 @@ fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// The network layer of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Network {
+pub(crate) enum Network {
     Ipv4(Ipv4),
     Ipv6(Ipv6),
     Arp(Arp),
@@ -131,7 +132,7 @@ pub(super) enum Network {
 }
 
 impl Network {
-    pub(super) const fn ethertype(&self) -> EtherType {
+    pub(crate) const fn ethertype(&self) -> EtherType {
         match self {
             Self::Ipv4(_) => link::IPV4,
             Self::Ipv6(_) => link::IPV6,
@@ -141,7 +142,7 @@ impl Network {
     }
 
     /// Whether the upper-layer header is in another fragment.
-    pub(super) fn is_later_fragment(&self) -> bool {
+    pub(crate) fn is_later_fragment(&self) -> bool {
         match self {
             Self::Ipv4(ip) => ip.fragment.is_some_and(|fragment| fragment.offset != 0),
             Self::Ipv6(ip) => ip.extensions.iter().any(|extension| {
@@ -152,7 +153,7 @@ impl Network {
     }
 
     /// The header or headers in front of `len` octets of protocol `upper`.
-    pub(super) fn header(&self, upper: u8, len: usize, mac: MacAddr) -> Vec<u8> {
+    pub(crate) fn header(&self, upper: u8, len: usize, mac: MacAddr) -> Vec<u8> {
         match self {
             Self::Ipv4(ip) => ip.header(upper, len),
             Self::Ipv6(ip) => ip.header(upper, len),
@@ -163,18 +164,18 @@ impl Network {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ipv4 {
-    pub(super) src: Ipv4Addr,
-    pub(super) dst: Ipv4Addr,
-    pub(super) ttl: u8,
-    pub(super) dscp: u8,
-    pub(super) fragment: Option<Fragment>,
+pub(crate) struct Ipv4 {
+    pub(crate) src: Ipv4Addr,
+    pub(crate) dst: Ipv4Addr,
+    pub(crate) ttl: u8,
+    pub(crate) dscp: u8,
+    pub(crate) fragment: Option<Fragment>,
     /// A multiple of four octets.
     options: Vec<u8>,
 }
 
 impl Ipv4 {
-    pub(super) const fn new(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
+    pub(crate) const fn new(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
         Self {
             src,
             dst,
@@ -185,7 +186,7 @@ impl Ipv4 {
         }
     }
 
-    pub(super) fn add_options(&mut self, options: &[u8]) {
+    pub(crate) fn add_options(&mut self, options: &[u8]) {
         self.options.extend_from_slice(options);
         self.options.truncate(MAX_OPTIONS);
         self.options
@@ -222,16 +223,16 @@ impl Ipv4 {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ipv6 {
-    pub(super) src: Ipv6Addr,
-    pub(super) dst: Ipv6Addr,
-    pub(super) hop_limit: u8,
-    pub(super) dscp: u8,
-    pub(super) extensions: Vec<Extension>,
+pub(crate) struct Ipv6 {
+    pub(crate) src: Ipv6Addr,
+    pub(crate) dst: Ipv6Addr,
+    pub(crate) hop_limit: u8,
+    pub(crate) dscp: u8,
+    pub(crate) extensions: Vec<Extension>,
 }
 
 impl Ipv6 {
-    pub(super) const fn new(src: Ipv6Addr, dst: Ipv6Addr) -> Self {
+    pub(crate) const fn new(src: Ipv6Addr, dst: Ipv6Addr) -> Self {
         Self {
             src,
             dst,
@@ -268,9 +269,9 @@ impl Ipv6 {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Arp {
-    pub(super) src: Ipv4Addr,
-    pub(super) dst: Ipv4Addr,
+pub(crate) struct Arp {
+    pub(crate) src: Ipv4Addr,
+    pub(crate) dst: Ipv4Addr,
 }
 
 impl Arp {

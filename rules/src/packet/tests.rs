@@ -1,5 +1,7 @@
 //! The frames are read back twice: by pnet, and by hand with nothing of the builder's.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use pnet_packet::{
     Packet as _, arp::ArpPacket, ethernet::EthernetPacket, icmp, icmpv6, ip::IpNextHeaderProtocols,
     ipv4, ipv4::Ipv4Packet, ipv6::Ipv6Packet, tcp, tcp::TcpPacket, udp, udp::UdpPacket,

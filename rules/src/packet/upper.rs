@@ -9,7 +9,7 @@ use pnet_packet::{
     util,
 };
 
-use super::{network::Network, protocol, view};
+use super::{layout::view, network::Network, protocol};
 
 /// The bits of the TCP flags byte.
 pub mod tcp_flags {

@@ -1,6 +1,6 @@
 //! Damage to frames, mostly where the headers are.
 
-use super::Random;
+use super::random::Random;
 
 /// How many bytes from its start a frame is mostly damaged in.
 const HEADERS: usize = 80;

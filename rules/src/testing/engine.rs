@@ -10,11 +10,11 @@ use firewall_ebpf::{
     image::{Header, Memory},
 };
 
-use super::{INTERFACES, Probe, Random};
+use super::{probes::Probe, random::Random, rulesets::INTERFACES};
 use crate::{
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
     evaluator::{Evaluation, Outcome},
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
     walker::{Decided, walk},
 };
 

@@ -4,7 +4,7 @@
 //! [`crate::packet`] writes what hosts send: it keeps packets right and knows what its headers
 //! mean. Here each field is a number of its own, so that packets can be as wrong as they like.
 
-use super::Random;
+use super::random::Random;
 
 /// What a frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

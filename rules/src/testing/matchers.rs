@@ -21,11 +21,11 @@ mod vlan;
 
 use firewall_ebpf::abi::Reason;
 
-use super::Probe;
+use super::probes::Probe;
 use crate::{
     evaluator::{Action, Evaluation, Outcome},
-    ruleset::RuleId,
-    syntax::FieldName,
+    field::FieldName,
+    model::RuleId,
 };
 
 /// A rule of one field, and packets for it.
@@ -200,7 +200,7 @@ const fn operators(field: FieldName) -> &'static [Operator] {
 }
 
 /// Whether a packet of this kind can be that to a rule of the field.
-const fn can_be(field: FieldName, kind: Kind, aspect: Aspect) -> bool {
+pub(super) const fn can_be(field: FieldName, kind: Kind, aspect: Aspect) -> bool {
     let is_ip = matches!(kind, Kind::Ipv4 | Kind::Ipv6);
     let (can_have, can_lack) = match field {
         FieldName::Interface | FieldName::Vlan => (true, true),

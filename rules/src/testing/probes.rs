@@ -1,11 +1,16 @@
 //! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
 //! them, and one beside.
 
-use super::{Extension, INTERFACES, Layer3, Random, Recipe, damage, recipe};
+use super::{
+    damage::damage,
+    frames::{Extension, Layer3, Recipe, recipe},
+    random::Random,
+    rulesets::INTERFACES,
+};
 use crate::{
-    hexadecimal,
-    ranges::RangeSet,
-    ruleset::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, Matches, Ruleset},
+    field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
+    model::{Matches, Ruleset},
+    text::hexadecimal,
 };
 
 /// A frame and where it arrives.
@@ -86,7 +91,7 @@ impl Aim<'_> {
         let (family, ethertype) = self.family_and_ethertype();
         if let Some(family) = family {
             while recipe.layer3.family() != Some(family) {
-                recipe.layer3 = super::recipe(self.random).layer3;
+                recipe.layer3 = super::frames::recipe(self.random).layer3;
             }
         } else if let Some(ethertype) = ethertype {
             recipe.layer3 = Layer3::Other { ethertype };
@@ -216,7 +221,7 @@ impl Aim<'_> {
     /// A number in or near the set of the rule aimed at, else of another rule, else any.
     fn number<T>(&mut self, set: impl Fn(&Matches) -> Option<&RangeSet<T>>) -> T
     where
-        T: Copy + Default + TryFrom<u128> + Into<u128> + crate::ranges::Value,
+        T: Copy + Default + TryFrom<u128> + Into<u128> + crate::field::Value,
     {
         let mut chosen = set(self.aimed).filter(|_| self.random.percent(96));
         if chosen.is_none() && self.random.percent(80) {

@@ -3,16 +3,15 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
-    Random,
+    random::Random,
     shapes::{Profile, Shape},
 };
 use crate::{
-    log_limit::LogLimit,
-    ranges::{RangeSet, Value},
-    ruleset::{
+    field::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
-        Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict, VlanSet,
+        RangeSet, Value, VlanSet,
     },
+    model::{LogLimit, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
 };
 
 /// The interfaces that random rule sets and random packets are about: index and name.

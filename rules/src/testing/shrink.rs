@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Matches, Rule, Ruleset},
+    field::{AddressSet, RangeSet, Value},
+    model::{Matches, Rule, Ruleset},
 };
 
 /// Takes away rules, fields and ranges for as long as the rest still shows the fault.
@@ -127,8 +127,8 @@ fn subsets<T: Value>(set: &RangeSet<T>) -> Vec<RangeSet<T>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Random, Shape, ruleset};
     use super::*;
+    use crate::testing::{random::Random, rulesets::ruleset, shapes::Shape};
 
     #[test]
     fn what_is_left_is_only_what_the_fault_needs() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rules::{
-    compiler::{CompileError, Compiled, Image, Obstacle, Part as Planned, compile, search::Form},
+    compiler::{CompileError, Compiled, Form, Image, Obstacle, Part as Planned, compile},
     evaluator::evaluate,
     ranges::{RangeSet, Value},
     ruleset::{AddressSet, Matches, Ruleset, Verdict},

@@ -1,11 +1,10 @@
 //! `src` and `dst`.
 
 use super::{
-    super::Layer3,
     Kind, Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::{field::FieldName, testing::frames::Layer3};
 
 /// 192.0.2.0.
 const V4: u128 = 0xc000_0200;

@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// Beside the code point is that congestion was experienced.
 fn put(draft: &mut Draft, code_point: u128) {

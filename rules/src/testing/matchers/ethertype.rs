@@ -1,11 +1,10 @@
 //! `ethertype`. That of ARP is not here: without a rule that decides it would have no policy.
 
 use super::{
-    super::Layer3,
     Kind, Matcher, Operator,
     subject::{Draft, Subject, none, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::{field::FieldName, testing::frames::Layer3};
 
 /// Of IP packets the kind is the value.
 fn put(draft: &mut Draft, value: u128) {

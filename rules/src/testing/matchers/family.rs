@@ -4,7 +4,7 @@ use super::{
     Kind, Matcher, Operator,
     subject::{Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 pub(super) fn matchers() -> Vec<Matcher> {
     let subject = Subject {

@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 const WHOLE: u128 = 0;
 const FIRST: u128 = 1;

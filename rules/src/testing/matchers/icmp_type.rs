@@ -4,7 +4,7 @@ use super::{
     Kind, Matcher, Operator,
     subject::{Draft, ICMP, ICMPV6, Subject, TCP, dressed, of_kind, plain},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 fn put(draft: &mut Draft, message: u128) {
     draft.recipe.upper.icmp = message as u16;

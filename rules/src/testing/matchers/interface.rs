@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// An interface that is none of those that images are made for.
 const UNKNOWN: u128 = 4;

@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// Fills the packet up to the length, which is more than that of all headers.
 fn put(draft: &mut Draft, length: u128) {

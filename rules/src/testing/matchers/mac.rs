@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, none, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 const VENDOR: u128 = 0x001b_2100_0000;
 const LAST: u128 = 0xffff_ffff_ffff;

@@ -4,7 +4,7 @@ use super::{
     Kind, Matcher, Operator,
     subject::{Draft, GRE, ICMP, ICMPV6, Subject, UDP, dressed, of_kind, plain},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// The protocols that have ports.
 const PROTOCOLS: [u8; 5] = [6, 17, 33, 132, 136];

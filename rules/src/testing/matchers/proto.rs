@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// Those of the numbers that are no extension headers of IPv6.
 fn put(draft: &mut Draft, number: u128) {

@@ -1,10 +1,13 @@
 //! A field as the subject of rules: how packets get its values, and how they lack it.
 
-use super::{
-    super::{Extension, Layer3, Probe, Recipe, Upper},
-    Aspect, Kind, Matcher, Operator, Packet,
+use super::{Aspect, Kind, Matcher, Operator, Packet};
+use crate::{
+    field::FieldName,
+    testing::{
+        frames::{Extension, Layer3, Recipe, Upper},
+        probes::Probe,
+    },
 };
-use crate::syntax::FieldName;
 
 /// The interface on which packets arrive.
 const ETH0: u32 = 2;

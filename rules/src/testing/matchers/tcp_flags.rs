@@ -4,7 +4,7 @@ use super::{
     Kind, Matcher, Operator,
     subject::{Draft, ICMP, ICMPV6, Subject, TCP, UDP, dressed, of_kind, plain},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 const FIN: u128 = 1;
 const SYN: u128 = 2;

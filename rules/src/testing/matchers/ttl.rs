@@ -4,7 +4,7 @@ use super::{
     Matcher, Operator,
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 fn put(draft: &mut Draft, hops: u128) {
     draft.recipe.hop_limit = hops as u8;

@@ -4,7 +4,7 @@ use super::{
     Kind, Matcher, Operator,
     subject::{Draft, Subject, UDP, plain},
 };
-use crate::syntax::FieldName;
+use crate::field::FieldName;
 
 /// Stands for no tag.
 const UNTAGGED: u128 = 0xffff;

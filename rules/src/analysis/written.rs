@@ -1,0 +1,150 @@
+//! Packets that show something, written in the notation for packets.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use firewall_ebpf::headers::ethertype;
+
+use super::{
+    frame::frame,
+    witness::{Fragment, Ip, Witness},
+};
+use crate::{
+    evaluator::{Fields, decode},
+    field::{icmp_type_name, protocol_name, tcp_flags},
+    notation,
+    text::hexadecimal,
+};
+
+/// An ARP packet whose addresses do not matter.
+const USUAL_ARP: &str = "arp 192.0.2.9 > 192.0.2.1";
+
+/// In the notation for packets. What the notation would make otherwise is said; a packet that it
+/// cannot describe is shown as the bytes of a frame.
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = match &self.ip {
+            None if self.ethertype == ethertype::ARP => USUAL_ARP.to_owned(),
+            None => format!("ethertype 0x{:04x}", self.ethertype),
+            Some(ip) => ip.to_string(),
+        };
+        if let Some(vlan) = self.vlan {
+            text += &format!(" vlan {vlan}");
+        }
+        text += &self.unusual(&read(&text).unwrap_or_default());
+        if read(&text) != Some(self.fields()) {
+            text = format!("hex {}", hexadecimal::digits(&frame(self)));
+        }
+        write!(f, "{text} interface {}", self.interface)
+    }
+}
+
+/// A frame of `length` bytes that begins with `start` and arrived on `interface`, in the notation
+/// for packets; what the notation cannot describe, and what the parser cannot read, as bytes.
+///
+/// Bytes that are not there are taken to be 0.
+#[must_use]
+pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
+    let mut frame = start.to_vec();
+    frame.resize(length.max(start.len()), 0);
+    let words = Witness::of_frame(&frame, interface).map(|witness| {
+        let words = witness.to_string();
+        match (arp_ends(&frame), words.strip_prefix(USUAL_ARP)) {
+            (Some((sender, target)), Some(rest)) if witness.ethertype == ethertype::ARP => {
+                format!("arp {sender} > {target}{rest}")
+            }
+            _ => words,
+        }
+    });
+    words.unwrap_or_else(|| format!("hex {} interface {interface}", hexadecimal::digits(start)))
+}
+
+/// The protocol addresses of sender and target in an ARP packet behind VLAN tags (RFC 826).
+fn arp_ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let mut rest = frame.get(12..)?;
+    while let [0x81 | 0x88 | 0x91, 0x00 | 0xa8, _, _, behind @ ..] = rest {
+        rest = behind;
+    }
+    let address = |at: usize| rest.get(at..)?.first_chunk::<4>().copied();
+    Some((address(16)?.into(), address(26)?.into()))
+}
+
+/// What the notation makes of a text.
+fn read(text: &str) -> Option<Fields> {
+    decode(&notation::read(text).ok()?.frame).ok()
+}
+
+impl Witness {
+    /// The words for what is another than the notation has `made` of the packet without them.
+    fn unusual(&self, made: &Fields) -> String {
+        let wanted = self.fields();
+        let mut words = String::new();
+        if made.src_mac != wanted.src_mac {
+            words += &format!(" src_mac {}", self.src_mac);
+        }
+        if made.dst_mac != wanted.dst_mac {
+            words += &format!(" dst_mac {}", self.dst_mac);
+        }
+        if let Some(ip) = &self.ip {
+            if made.hop_limit != wanted.hop_limit {
+                words += &format!(" ttl {}", ip.ttl);
+            }
+            if made.length != wanted.length {
+                words += &format!(" length {}", ip.length);
+            }
+        }
+        words
+    }
+}
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match protocol_name(self.protocol) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "{}", self.protocol)?,
+        }
+        match self.ports {
+            Some((sport, dport)) => {
+                let end = |address: IpAddr, port: u16| SocketAddr::from((address, port));
+                write!(f, " {} > {}", end(self.src, sport), end(self.dst, dport))?;
+            }
+            None => write!(f, " {} > {}", self.src, self.dst)?,
+        }
+        if let Some(flags) = self.tcp_flags {
+            write!(f, " {}", flag_names(flags))?;
+        }
+        if let Some((kind, code)) = self.icmp {
+            match icmp_type_name(self.family(), kind) {
+                Some(name) => write!(f, " {name}")?,
+                None => write!(f, " {kind}")?,
+            }
+            if code != 0 {
+                write!(f, "/{code}")?;
+            }
+        }
+        match self.fragment {
+            Fragment::Whole => {}
+            Fragment::First => f.write_str(" fragment 0+")?,
+            Fragment::Later => f.write_str(" fragment 1480")?,
+        }
+        if self.dscp != 0 {
+            write!(f, " dscp {}", self.dscp)?;
+        }
+        Ok(())
+    }
+}
+
+/// The names of the flags that are set; `null` for none.
+fn flag_names(flags: u8) -> String {
+    let set = (0..)
+        .zip(tcp_flags())
+        .filter(|(bit, _)| flags & 1 << bit != 0);
+    let names: Vec<&str> = set.map(|(_, name)| name).collect();
+    if names.is_empty() {
+        "null".to_owned()
+    } else {
+        names.join(",")
+    }
+}

@@ -1,0 +1,97 @@
+//! Lookups: from the classes of a small field to tables of the image that take its values there.
+
+use firewall_ebpf::image::{FIELD_PAGES, NO_PROTOCOL, PAGE};
+
+use crate::compiler::{
+    address::{Depths, Trie, trie},
+    classes::Classes,
+    error::CompileError,
+    pages::pages,
+    writer::Writer,
+};
+
+/// Writes the lookup of protocols and TCP flags.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn protocol(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie, CompileError> {
+    writer.align(8)?;
+    let root = writer.offset();
+    let keys = by_value(classes, NO_PROTOCOL as usize);
+    writer.u16s(keys.into_iter().chain([classes.outside.0 as u16]))?;
+    Ok(Trie {
+        root,
+        loads: 1,
+        chain: 1,
+        nodes: 1,
+    })
+}
+
+/// Writes the lookup of a field with `count` values, which every packet of the section has.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn direct(
+    classes: &Classes<u16>,
+    count: u32,
+    writer: &mut Writer,
+) -> Result<Trie, CompileError> {
+    writer.align(8)?;
+    let root = writer.offset();
+    writer.u16s(by_value(classes, count as usize))?;
+    Ok(Trie {
+        root,
+        loads: 1,
+        chain: 1,
+        nodes: 1,
+    })
+}
+
+/// Writes the lookup of a field of 16 bits, which packets may lack.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie, CompileError> {
+    writer.align(8)?;
+    let root = writer.offset();
+    let values = by_value(classes, 1 << 16);
+    let absent = vec![classes.outside.0 as u16; PAGE as usize];
+    let (numbers, pages) = pages(values.chunks(PAGE as usize).chain([absent.as_slice()]));
+    let gap = FIELD_PAGES as usize / 2 - numbers.len();
+    writer.u16s(numbers.into_iter().chain(std::iter::repeat_n(0, gap)))?;
+    writer.u16s(pages.concat())?;
+    Ok(Trie {
+        root,
+        loads: 2,
+        chain: 2,
+        nodes: 1,
+    })
+}
+
+/// Writes the lookup of interfaces or MAC addresses.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn searched<K: trie::Key>(
+    classes: &Classes<K>,
+    writer: &mut Writer,
+) -> Result<Trie, CompileError> {
+    trie::write(&classes.intervals, &mut Depths::default(), writer)
+}
+
+/// The class of each of the first `count` values; a field of 16 bits has fewer classes than
+/// values, and those that lack the field share a class with values or have the only one more.
+fn by_value(classes: &Classes<u16>, count: usize) -> Vec<u16> {
+    let starts = classes.intervals.iter();
+    let ends = starts.clone().skip(1).map(|(first, _)| usize::from(*first));
+    let values = starts
+        .zip(ends.chain([1 << 16]))
+        .flat_map(|((first, class), end)| {
+            std::iter::repeat_n(class.0 as u16, end - usize::from(*first))
+        });
+    values.take(count).collect()
+}

@@ -1,0 +1,205 @@
+//! Compiled rule sets, and how one is made from the one before.
+
+use std::{mem::offset_of, sync::Arc};
+
+use firewall_ebpf::image::{Header, Memory as _, SECTION_IPV4, SECTION_IPV6, Section};
+
+use super::{differences::Differences, patch::Patch};
+use crate::{
+    compiler::{
+        address::{Address, Depths, Move},
+        basis::Basis,
+        build::{build, finish},
+        error::CompileError,
+        image::Image,
+        obstacle::Obstacle,
+        plan::{Part, SectionPlan},
+        stage::Stage,
+        target::Target,
+        writer::Writer,
+    },
+    model::Ruleset,
+};
+
+/// The bytes by which updates may enlarge any image.
+const GROWTH: usize = 1 << 16;
+
+/// The share of the image by which updates may enlarge it when that is more: one in so many.
+const GROWTH_IN: usize = 4;
+
+/// The bytes that a root may need until it takes its place: its pages and their numbers.
+const ROOT: usize = (1 << 18) + (1 << 10);
+
+/// A compiled rule set that updates can follow.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    image: Image,
+    ruleset: Arc<Ruleset>,
+    basis: Arc<Basis>,
+    /// By section and side.
+    depths: [[Depths; 2]; 2],
+    updates: u32,
+}
+
+impl Compiled {
+    /// Compiles a rule set as a whole, and tells of each stage when it begins.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`] when the tables would exceed a limit.
+    ///
+    /// # Panics
+    ///
+    /// When `target.slots` has another length than the rules.
+    pub fn new(
+        ruleset: Arc<Ruleset>,
+        target: &Target<'_>,
+        tell: impl FnMut(Stage) + 'static,
+    ) -> Result<Self, CompileError> {
+        let (image, basis) = build(&ruleset, target, tell)?;
+        let depths = basis
+            .sections
+            .each_ref()
+            .map(|section| section.sides.each_ref().map(|side| side.depths));
+        Ok(Self {
+            image,
+            ruleset,
+            basis: Arc::new(basis),
+            depths,
+            updates: 0,
+        })
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The rule set that the image is made from.
+    #[must_use]
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
+    }
+
+    /// The updates since the last full build.
+    #[must_use]
+    pub fn updates(&self) -> u32 {
+        self.updates
+    }
+
+    /// Makes the image of another rule set from this one, which stays as it is. The new image leads
+    /// every packet to the same rules as that of a full build does.
+    ///
+    /// # Errors
+    ///
+    /// [`Obstacle`] when the rule sets differ too much.
+    pub fn update(&self, ruleset: Arc<Ruleset>, target: &Target<'_>) -> Result<Self, Obstacle> {
+        if !self.basis.fits(target) {
+            return Err(Obstacle::Target);
+        }
+        let differences = Differences::between(&self.ruleset, &ruleset)?;
+        let old = self.image.bytes();
+        let metadata = old.u32(offset_of!(Header, metadata) as u32) as usize;
+        let full = self.basis.bytes;
+        let most = full + GROWTH.max(full / GROWTH_IN);
+        let spare = (most + target.metadata.len()).saturating_sub(metadata);
+        let limit = target.max_bytes.min(most + ROOT);
+        let mut writer = Writer::resume(&old[..metadata], spare, limit);
+        let mut plan = self.image.plan().clone();
+        let mut depths = self.depths;
+        let [ipv4, ipv6, _other] = plan.sections.as_mut_slice() else {
+            return Err(Obstacle::NoSuchNode);
+        };
+        let mut update = Update {
+            old,
+            basis: &self.basis,
+            differences: &differences,
+            writer: &mut writer,
+        };
+        update.section::<u32>(0, SECTION_IPV4, &mut depths[0], ipv4)?;
+        update.section::<u128>(1, SECTION_IPV6, &mut depths[1], ipv6)?;
+        if writer.len() > most {
+            return Err(Obstacle::Growth);
+        }
+        writer.set_limit(target.max_bytes);
+        let image = finish(&ruleset, target, plan, writer).map_err(|_| Obstacle::Growth)?;
+        Ok(Self {
+            image,
+            ruleset,
+            basis: Arc::clone(&self.basis),
+            depths,
+            updates: self.updates + 1,
+        })
+    }
+}
+
+/// An update of one image.
+struct Update<'a> {
+    old: &'a [u8],
+    basis: &'a Basis,
+    differences: &'a Differences,
+    writer: &'a mut Writer,
+}
+
+impl Update<'_> {
+    /// Updates the section with this index, whose head is at `offset`.
+    fn section<A: Address>(
+        &mut self,
+        index: usize,
+        offset: u32,
+        depths: &mut [Depths; 2],
+        plan: &mut SectionPlan,
+    ) -> Result<(), Obstacle> {
+        let basis = &self.basis.sections[index];
+        let roots = [offset_of!(Section, src), offset_of!(Section, dst)];
+        for (side, root) in roots.into_iter().enumerate() {
+            let moves = self.differences.moves::<A>(basis, side)?;
+            if moves.is_empty() {
+                continue;
+            }
+            let place = offset + root as u32;
+            let before = self.old.u32(place);
+            let length = self.writer.len();
+            let mut patch = Patch {
+                writer: self.writer,
+                identities: &basis.sides[side].identities,
+                depths: &mut depths[side],
+            };
+            let trie = patch.root(before, &moves)?;
+            self.writer.overwrite(place, &[trie.root]);
+            if let Some(Part::Address {
+                intervals,
+                bytes,
+                loads,
+                ..
+            }) = plan.parts.get_mut(side)
+            {
+                let new = self.writer.written();
+                *intervals += intervals_that_start(&moves, new, trie.root);
+                *intervals -= intervals_that_start(&moves, self.old, before);
+                *bytes += new.len() - length;
+                *loads = trie.loads;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The intervals of a trie that start where moves begin or behind their ends; all others start
+/// where they did before.
+fn intervals_that_start<A: Address>(moves: &[Move<A>], image: &[u8], root: u32) -> usize {
+    let mut counted = None;
+    let mut starts = 0;
+    let bounds = moves
+        .iter()
+        .flat_map(|moved| [Some(moved.first), moved.last.next()]);
+    for bound in bounds.flatten() {
+        if let Some(before) = bound.previous()
+            && counted.replace(bound) != Some(bound)
+        {
+            starts += usize::from(before.class(image, root) != bound.class(image, root));
+        }
+    }
+    starts
+}

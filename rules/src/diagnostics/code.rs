@@ -1,0 +1,125 @@
+//! The kinds of findings, and how grave they are.
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The rules can be loaded, but may not do what was meant.
+    Warning,
+    /// Nothing is loaded.
+    Error,
+}
+
+impl Severity {
+    /// The word that stands before a message.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal, $severity:ident;)*) => {
+        /// The kind of a finding.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The name of the code, which never changes once released.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            /// How grave findings of this kind are.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self {
+                    $(Self::$variant => Severity::$severity,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The rule file is not UTF-8.
+    NotUtf8 = "not-utf-8", Error;
+    /// The rule file is not TOML.
+    Toml = "toml-syntax", Error;
+    /// A key is given twice.
+    DuplicateKey = "duplicate-key", Error;
+    /// A key that the language does not have.
+    UnknownKey = "unknown-key", Error;
+    /// A required key is absent.
+    MissingKey = "missing-key", Error;
+    /// A value of the wrong TOML type.
+    WrongType = "wrong-type", Error;
+    /// A name that cannot be one.
+    InvalidName = "invalid-name", Error;
+    /// A name that another rule has.
+    DuplicateName = "duplicate-name", Error;
+    /// A value that its key does not take.
+    InvalidValue = "invalid-value", Error;
+    /// A list without values.
+    EmptyList = "empty-list", Error;
+    /// A set without members.
+    EmptySet = "empty-set", Error;
+    /// A set of both addresses and ports.
+    MixedSet = "mixed-set", Error;
+    /// A reference to a set that is not defined.
+    UnknownSet = "unknown-set", Error;
+    /// A reference to a set whose members its key does not take.
+    WrongSet = "wrong-set", Error;
+    /// A list file that could not be read.
+    UnreadableFile = "unreadable-file", Error;
+    /// An ICMP type number without a hint whether ICMP or ICMPv6 is meant.
+    AmbiguousIcmpType = "ambiguous-icmp-type", Error;
+    /// Fields that no packet has together.
+    Contradiction = "contradiction", Error;
+    /// A packet of a test that cannot be read.
+    InvalidPacket = "invalid-packet", Error;
+    /// A reference to a rule that is not defined.
+    UnknownRule = "unknown-rule", Error;
+    /// A test with another outcome than it expects.
+    FailedTest = "failed-test", Error;
+    /// A set that no rule uses.
+    UnusedSet = "unused-set", Warning;
+    /// A rule that no packet can match.
+    NeverMatches = "never-matches", Warning;
+    /// A rule before which others take all of its packets.
+    Unreached = "unreached-rule", Warning;
+    /// A member of a set or field that another member has.
+    RedundantMember = "redundant-member", Warning;
+    /// A rule that drops what a link does not work without.
+    DropsNeighbours = "drops-neighbours", Warning;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::quoted;
+
+    #[test]
+    fn codes_have_distinct_names() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn quoted_text_cannot_reach_the_terminal() {
+        assert_eq!(quoted("a\u{1b}[2Jb"), "`a\\u{1b}[2Jb`");
+        assert_eq!(quoted(&"x".repeat(100)), format!("`{}…`", "x".repeat(72)));
+    }
+}

@@ -1,0 +1,64 @@
+//! The findings about one rule file as they are made.
+
+use std::sync::Arc;
+
+use super::{
+    code::{Code, Severity},
+    diagnostic::Diagnostic,
+    source::{Source, Span},
+};
+
+/// The findings about one rule file as they are made.
+#[derive(Debug)]
+pub(crate) struct Report {
+    source: Arc<Source>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// A report about `source`, without findings.
+    pub(crate) fn new(source: &Arc<Source>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// Adds a finding about the rule file, to be elaborated by the caller.
+    pub(crate) fn add(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let diagnostic = Diagnostic::new(code, &self.source, span, message);
+        self.diagnostics.push_mut(diagnostic)
+    }
+
+    /// Adds findings about another file.
+    pub(crate) fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        self.diagnostics.extend(diagnostics);
+    }
+
+    /// Whether a finding so far is an error.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity() == Severity::Error)
+    }
+
+    /// The findings: those about the rule file by place, then those about other files as added.
+    pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.diagnostics;
+        diagnostics.sort_by_key(|diagnostic| {
+            let foreign = !Arc::ptr_eq(&diagnostic.primary.source, &self.source);
+            let at = if foreign {
+                0
+            } else {
+                diagnostic.primary.span.start
+            };
+            (foreign, at)
+        });
+        diagnostics
+    }
+}

@@ -1,0 +1,104 @@
+//! The verdict on a frame or its fields: a scan over the rules, and what holds after them.
+
+use std::net::IpAddr;
+
+use firewall_ebpf::abi::Reason;
+
+use super::{
+    decode::{Fields, decode},
+    mismatch::matches,
+    outcome::{Action, Evaluation, Outcome},
+};
+use crate::{
+    field::Family,
+    model::{Parser, Ruleset, Verdict},
+};
+
+/// Evaluates a frame, from the Ethernet header on, that arrived on the interface of this name.
+///
+/// Without a name the interface is one that the rule set was not compiled for, and no rule that
+/// gives an interface matches.
+#[must_use]
+pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Evaluation {
+    match decode(frame) {
+        Ok(fields) => judge(ruleset, &fields, interface),
+        Err(reason) => Evaluation {
+            outcome: Outcome::Reason(reason),
+            action: of_unreadable(&ruleset.settings.parser, reason),
+            counted: Vec::new(),
+        },
+    }
+}
+
+/// What is done with a frame that could not be decoded.
+fn of_unreadable(parser: &Parser, reason: Reason) -> Action {
+    match reason {
+        Reason::Malformed => parser.malformed.into(),
+        Reason::Truncated => parser.truncated.into(),
+        Reason::TooManyHeaders => parser.too_many_headers.into(),
+        Reason::TooManyTags => parser.too_many_tags.into(),
+        // No fault of a frame.
+        Reason::Policy
+        | Reason::Neighbour
+        | Reason::NoImage
+        | Reason::BadImage
+        | Reason::UnknownEthertype
+        | Reason::Banned => Action::Drop,
+    }
+}
+
+/// Evaluates the fields of a well-formed frame, like [`evaluate`].
+#[must_use]
+pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Evaluation {
+    let mut counted = Vec::new();
+    for (id, rule) in ruleset.iter() {
+        if !matches(&rule.matches, fields, interface) {
+            continue;
+        }
+        let action = match rule.verdict {
+            Verdict::Pass => Action::Pass,
+            Verdict::Drop => Action::Drop,
+            Verdict::Count => {
+                counted.push(id);
+                continue;
+            }
+        };
+        return Evaluation {
+            outcome: Outcome::Rule(id),
+            action,
+            counted,
+        };
+    }
+    let settings = &ruleset.settings;
+    let (reason, action) = if is_neighbour(fields) {
+        (Reason::Neighbour, Action::Pass)
+    } else if fields.family.is_none() {
+        let verdict = settings.parser.unknown_ethertype;
+        (Reason::UnknownEthertype, verdict.into())
+    } else {
+        (Reason::Policy, settings.policy.into())
+    };
+    Evaluation {
+        outcome: Outcome::Reason(reason),
+        action,
+        counted,
+    }
+}
+
+/// Address resolution; the five messages of neighbour discovery, whole and from this link (RFC
+/// 4861, section 4; RFC 6980); multicast listener queries from this link (RFC 2710).
+fn is_neighbour(fields: &Fields) -> bool {
+    const ARP: u16 = 0x0806;
+    let whole = fields.is_fragment == Some(false);
+    match (fields.family, fields.src, fields.icmp) {
+        (None, _, _) => fields.ethertype == ARP,
+        (Some(Family::Ipv6), Some(IpAddr::V6(src)), Some(message)) if whole => {
+            match (message.to_be_bytes(), fields.hop_limit) {
+                ([130, _], Some(1)) => src.is_unicast_link_local(),
+                ([133..=137, _], Some(255)) => true,
+                (_, _) => false,
+            }
+        }
+        (Some(_), _, _) => false,
+    }
+}

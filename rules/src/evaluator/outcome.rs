@@ -1,0 +1,43 @@
+//! What becomes of a packet.
+
+use firewall_ebpf::abi::Reason;
+
+use crate::model::{Policy, RuleId};
+
+/// What becomes of a packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What decided.
+    pub outcome: Outcome,
+    /// What was decided.
+    pub action: Action,
+    /// The `count` rules that matched before the decision, in order of precedence.
+    pub counted: Vec<RuleId>,
+}
+
+/// What decided over a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The first matching rule that does not only count.
+    Rule(RuleId),
+    /// No rule: the packet reached the end of the rules, or none was looked at.
+    Reason(Reason),
+}
+
+/// What is done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is handed to the kernel.
+    Pass,
+    /// It is dropped.
+    Drop,
+}
+
+impl From<Policy> for Action {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Pass => Self::Pass,
+            Policy::Drop => Self::Drop,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Code points for differentiated services: their bound, names and numbers.
+
+use super::table::number;
+
+/// The largest code point for differentiated services.
+pub const MAX_DSCP: u8 = (1 << 6) - 1;
+
+/// Code points for differentiated services (RFC 2474, 2597, 3246, 5865, 8622).
+const DSCPS: &[(&str, u8)] = &[
+    ("cs0", 0),
+    ("be", 0),
+    ("le", 1),
+    ("cs1", 8),
+    ("af11", 10),
+    ("af12", 12),
+    ("af13", 14),
+    ("cs2", 16),
+    ("af21", 18),
+    ("af22", 20),
+    ("af23", 22),
+    ("cs3", 24),
+    ("af31", 26),
+    ("af32", 28),
+    ("af33", 30),
+    ("cs4", 32),
+    ("af41", 34),
+    ("af42", 36),
+    ("af43", 38),
+    ("cs5", 40),
+    ("va", 44),
+    ("voice-admit", 44),
+    ("ef", 46),
+    ("cs6", 48),
+    ("cs7", 56),
+];
+
+/// The code point for differentiated services called `name`.
+#[must_use]
+pub fn dscp_number(name: &str) -> Option<u8> {
+    number(DSCPS, name)
+}
+
+/// The names of all code points that have one.
+pub fn dscps() -> impl Iterator<Item = &'static str> + Clone {
+    DSCPS.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,35 @@
+//! The match fields: their names, the values and sets of values that they hold, and the text form of each.
+//!
+//! This module knows single fields. It knows neither rules nor rule files.
+
+pub(crate) mod address;
+mod dscp;
+mod ethertype;
+mod family;
+mod icmp;
+mod interface;
+pub(crate) mod mac;
+mod name;
+mod protocol;
+mod ranges;
+mod table;
+mod tcp_flags;
+#[cfg(test)]
+mod tests;
+mod vlan;
+
+pub(crate) use self::address::{AddressError, AddressRange, Ranges};
+pub use self::{
+    address::AddressSet,
+    dscp::{MAX_DSCP, dscp_number, dscps},
+    ethertype::{ethertype_name, ethertype_number, ethertypes},
+    family::{Family, family_name},
+    icmp::{IcmpSet, icmp_type_name, icmp_type_number, icmp_types},
+    interface::{InterfaceMatch, InterfacePattern},
+    mac::{MAX_MAC, Mac},
+    name::FieldName,
+    protocol::{protocol_name, protocol_number, protocols},
+    ranges::{RangeSet, Value},
+    tcp_flags::{tcp_flag, tcp_flags},
+    vlan::{MAX_VLAN, VlanSet},
+};

@@ -1,0 +1,402 @@
+//! Rule sets as text in one form: what the compiler made of a rule file, as a rule file.
+//!
+//! Sets are written where they are used, values as ascending ranges, defaults are spelled out, the
+//! packets of tests are the bytes of their frames. The text says the same as the file, so that the
+//! same image is compiled from it and the same tests hold, and it is its own form.
+
+use std::{
+    cmp::Reverse,
+    fmt::Write as _,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use firewall_ebpf::headers::protocol;
+
+use super::rule_test::{RuleTest, word};
+use crate::{
+    evaluator::Outcome,
+    field::{
+        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet, VlanSet,
+        icmp_type_number, icmp_types, tcp_flags,
+    },
+    model::{Matches, Mode, Parser, Policy, Rule, Ruleset, Verdict},
+    text::{hexadecimal, prefix, span},
+};
+
+/// The rule set and its tests as a rule file.
+#[must_use]
+pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
+    let settings = &ruleset.settings;
+    let mut text = String::from("[firewall]\n");
+    let interfaces = settings.interfaces.iter().map(InterfacePattern::as_str);
+    list(&mut text, "interfaces", interfaces.map(str::to_owned));
+    one(
+        &mut text,
+        "mode",
+        match settings.mode {
+            Mode::Native => "native",
+            Mode::Generic => "generic",
+            Mode::Auto => "auto",
+        },
+    );
+    one(&mut text, "policy", policy(settings.policy));
+    text.push_str("\n[parser]\n");
+    let Parser {
+        malformed,
+        truncated,
+        too_many_headers,
+        too_many_tags,
+        unknown_ethertype,
+    } = settings.parser;
+    for (key, verdict) in [
+        ("malformed", malformed),
+        ("truncated", truncated),
+        ("too_many_headers", too_many_headers),
+        ("too_many_tags", too_many_tags),
+        ("unknown_ethertype", unknown_ethertype),
+    ] {
+        one(&mut text, key, policy(verdict));
+    }
+    for rule in &ruleset.rules {
+        text.push('\n');
+        write_rule(&mut text, rule);
+    }
+    for test in tests {
+        text.push('\n');
+        write_test(&mut text, test, ruleset);
+    }
+    text
+}
+
+const fn policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Pass => "pass",
+        Policy::Drop => "drop",
+    }
+}
+
+fn write_rule(text: &mut String, rule: &Rule) {
+    text.push_str("[[rule]]\n");
+    one(text, "name", &rule.name);
+    one(
+        text,
+        "action",
+        match rule.verdict {
+            Verdict::Pass => "pass",
+            Verdict::Drop => "drop",
+            Verdict::Count => "count",
+        },
+    );
+    if let Some(limit) = rule.log {
+        let burst = limit.burst;
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
+    }
+    let Matches {
+        interface,
+        family,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        tcp_flags,
+        icmp,
+        ethertype,
+        vlan,
+        src_mac,
+        dst_mac,
+        length,
+        ttl,
+        dscp,
+        fragment,
+    } = &rule.matches;
+    if let Some(interface) = interface {
+        list(text, "interface", patterns(interface));
+    }
+    if let Some(family) = family {
+        one(
+            text,
+            "family",
+            match family {
+                Family::Ipv4 => "ipv4",
+                Family::Ipv6 => "ipv6",
+            },
+        );
+    }
+    let hexadecimal = |number: u16| format!("0x{number:04x}");
+    numbers(text, "ethertype", ethertype.as_ref(), hexadecimal);
+    if let Some(tags) = vlan {
+        list(text, "vlan", vlans(tags));
+    }
+    numbers(text, "src_mac", src_mac.as_ref(), mac);
+    numbers(text, "dst_mac", dst_mac.as_ref(), mac);
+    for (key, set) in [("src", src), ("dst", dst)] {
+        if let Some(set) = set {
+            list(text, key, addresses(set));
+        }
+    }
+    numbers(text, "proto", proto.as_ref(), |number| number.to_string());
+    numbers(text, "sport", sport.as_ref(), |number| number.to_string());
+    numbers(text, "dport", dport.as_ref(), |number| number.to_string());
+    if let Some(values) = tcp_flags {
+        list(text, "tcp_flags", flags(values));
+    }
+    if let Some(messages) = icmp {
+        list(text, "icmp_type", icmp_terms(messages, &rule.matches));
+    }
+    numbers(text, "length", length.as_ref(), |number| number.to_string());
+    numbers(text, "ttl", ttl.as_ref(), |number| number.to_string());
+    numbers(text, "dscp", dscp.as_ref(), |number| number.to_string());
+    if let Some(fragment) = fragment {
+        let _ = writeln!(text, "fragment = {fragment}");
+    }
+}
+
+fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
+    text.push_str("[[test]]\n");
+    one(text, "name", &test.name);
+    let packets = test.packets.iter().map(|packet| {
+        let digits = hexadecimal::digits(&packet.frame);
+        match &packet.interface {
+            Some(interface) => format!("hex {digits} interface {interface}"),
+            // Without a word for it, it arrives on none again.
+            None => format!("hex {digits}"),
+        }
+    });
+    list(text, "packet", packets);
+    one(text, "expect", word(test.expected.action));
+    match test.expected.by {
+        None => {}
+        Some(Outcome::Reason(reason)) => one(text, "reason", reason.name()),
+        Some(Outcome::Rule(id)) => {
+            let rule = ruleset.rules.get(id.0 as usize);
+            one(text, "rule", rule.map_or("", |rule| &rule.name));
+        }
+    }
+}
+
+fn one(text: &mut String, key: &str, value: &str) {
+    let _ = writeln!(text, "{key} = {}", string(value));
+}
+
+fn list(text: &mut String, key: &str, values: impl IntoIterator<Item = String>) {
+    let values: Vec<String> = values.into_iter().map(|value| string(&value)).collect();
+    let _ = writeln!(text, "{key} = [{}]", values.join(", "));
+}
+
+/// A basic string of TOML.
+fn string(value: &str) -> String {
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            _ if character.is_control() => {
+                let _ = write!(text, "\\u{:04x}", u32::from(character));
+            }
+            _ => text.push(character),
+        }
+    }
+    text.push('"');
+    text
+}
+
+fn patterns(of: &InterfaceMatch) -> Vec<String> {
+    let positives = of
+        .positives
+        .iter()
+        .map(|pattern| pattern.as_str().to_owned());
+    positives
+        .chain(of.negatives.iter().map(|pattern| format!("!{pattern}")))
+        .collect()
+}
+
+/// The ranges of a field; of one that takes nothing, everything taken away.
+fn numbers<T: crate::field::Value>(
+    text: &mut String,
+    key: &str,
+    set: Option<&RangeSet<T>>,
+    word: impl Fn(T) -> String,
+) {
+    let Some(set) = set else { return };
+    if set.is_empty() {
+        let zero = word(T::MIN);
+        list(text, key, [zero.clone(), format!("!{zero}")]);
+        return;
+    }
+    list(
+        text,
+        key,
+        set.ranges().iter().map(|range| span(*range, &word)),
+    );
+}
+
+fn mac(number: u64) -> String {
+    crate::field::Mac(number).to_string()
+}
+
+fn vlans(set: &VlanSet) -> Vec<String> {
+    let none = set.untagged.then(|| "none".to_owned());
+    let ids = set
+        .ids
+        .ranges()
+        .iter()
+        .map(|range| span(*range, |id| id.to_string()));
+    let words: Vec<String> = none.into_iter().chain(ids).collect();
+    if words.is_empty() {
+        vec!["none".to_owned(), "!none".to_owned()]
+    } else {
+        words
+    }
+}
+
+fn addresses(set: &AddressSet) -> Vec<String> {
+    let v4 = set.v4.ranges().iter().map(|&(first, last)| {
+        prefix(first.into(), last.into(), 32, |number| {
+            Ipv4Addr::from(number as u32).to_string()
+        })
+    });
+    let v6 = set.v6.ranges().iter().map(|&(first, last)| {
+        prefix(first, last, 128, |number| {
+            Ipv6Addr::from(number).to_string()
+        })
+    });
+    let words: Vec<String> = v4.chain(v6).collect();
+    if words.is_empty() {
+        vec!["0.0.0.0".to_owned(), "!0.0.0.0".to_owned()]
+    } else {
+        words
+    }
+}
+
+/// Conditions that these values of the flags byte fit, and no others: the fewest flags first.
+fn flags(values: &RangeSet<u8>) -> Vec<String> {
+    let mut conditions: Vec<(u8, u8)> = (0..=u8::MAX)
+        .flat_map(|named| (0..=u8::MAX).map(move |set| (named, set)))
+        .filter(|(named, set)| *named != 0 && set & !named == 0)
+        .collect();
+    conditions.sort_by_key(|(named, set)| (named.count_ones(), *named, Reverse(*set)));
+    let fitting = |(named, set): (u8, u8)| (0..=u8::MAX).filter(move |value| value & named == set);
+    let mut words = Vec::new();
+    let mut told = [false; 256];
+    for condition in conditions {
+        let is_new = fitting(condition).any(|value| !told[usize::from(value)]);
+        if is_new && fitting(condition).all(|value| values.contains(value)) {
+            fitting(condition).for_each(|value| told[usize::from(value)] = true);
+            words.push(condition_word(condition));
+        }
+    }
+    words
+}
+
+fn condition_word((named, set): (u8, u8)) -> String {
+    let flags = (0..)
+        .zip(tcp_flags())
+        .filter(|(bit, _)| named & 1 << bit != 0);
+    let words = flags.map(|(bit, name)| {
+        let sign = if set & 1 << bit == 0 { "!" } else { "" };
+        format!("{sign}{name}")
+    });
+    words.collect::<Vec<_>>().join(",")
+}
+
+/// The messages by number where the rule says of which family they are, and else by name.
+fn icmp_terms(messages: &IcmpSet, matches: &Matches) -> Vec<String> {
+    let carries = |number| {
+        matches
+            .proto
+            .as_ref()
+            .is_none_or(|set| set.contains(number))
+    };
+    let of_types = matches
+        .ethertype
+        .as_ref()
+        .and_then(|types| match types.ranges() {
+            [(0x0800, 0x0800)] => Some(Family::Ipv4),
+            [(0x86dd, 0x86dd)] => Some(Family::Ipv6),
+            _ => None,
+        });
+    let family = match (carries(protocol::ICMP), carries(protocol::ICMPV6)) {
+        (true, false) => Some(Family::Ipv4),
+        (false, true) => Some(Family::Ipv6),
+        _ => matches.family.or(of_types),
+    };
+    let words = match family {
+        Some(Family::Ipv4) => message_numbers(&messages.v4),
+        Some(Family::Ipv6) => message_numbers(&messages.v6),
+        None => {
+            let others = IcmpSet {
+                v4: messages.v4.complement(),
+                v6: messages.v6.complement(),
+            };
+            let named = message_names(messages, "");
+            named
+                .or_else(|| message_names(&others, "!"))
+                .unwrap_or_default()
+        }
+    };
+    if words.is_empty() {
+        let name = if family.is_some() {
+            "0"
+        } else {
+            "echo-request"
+        };
+        return vec![name.to_owned(), format!("!{name}")];
+    }
+    words
+}
+
+fn message_numbers(set: &RangeSet<u16>) -> Vec<String> {
+    let mut words = Vec::new();
+    for kind in 0..=u8::MAX {
+        let all = (u16::from(kind) << 8, u16::from(kind) << 8 | 0xff);
+        let codes = set.intersection(&RangeSet::from_ranges(vec![all]));
+        words.extend(codes.ranges().iter().map(|range| {
+            if *range == all {
+                return kind.to_string();
+            }
+            let codes = span((range.0 & 0xff, range.1 & 0xff), |code| code.to_string());
+            format!("{kind}/{codes}")
+        }));
+    }
+    words
+}
+
+/// Names that stand for just these messages; `None` when there are none.
+fn message_names(messages: &IcmpSet, sign: &str) -> Option<Vec<String>> {
+    let mut names: Vec<&str> = icmp_types(Family::Ipv4)
+        .chain(icmp_types(Family::Ipv6))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let (mut v4, mut v6, mut words) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        let of = |family| icmp_type_number(family, name).map(|number| u16::from(number) << 8);
+        let (of_v4, of_v6) = (of(Family::Ipv4), of(Family::Ipv6));
+        let told = |code: u16| {
+            of_v4.is_none_or(|kind| messages.v4.contains(kind | code))
+                && of_v6.is_none_or(|kind| messages.v6.contains(kind | code))
+        };
+        let codes = RangeSet::from_ranges(
+            (0..=0xff)
+                .filter(|code| told(*code))
+                .map(|code| (code, code))
+                .collect(),
+        );
+        for &(first, last) in codes.ranges() {
+            v4.extend(of_v4.map(|kind| (kind | first, kind | last)));
+            v6.extend(of_v6.map(|kind| (kind | first, kind | last)));
+            words.push(if (first, last) == (0, 0xff) {
+                format!("{sign}{name}")
+            } else {
+                format!(
+                    "{sign}{name}/{}",
+                    span((first, last), |code: u16| code.to_string())
+                )
+            });
+        }
+    }
+    let is_all =
+        RangeSet::from_ranges(v4) == messages.v4 && RangeSet::from_ranges(v6) == messages.v6;
+    is_all.then_some(words)
+}

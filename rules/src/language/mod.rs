@@ -1,0 +1,15 @@
+//! The rule language: from the text of a rule file to a rule set, and back.
+//!
+//! This module owns rule files: their syntax, their meaning, the list files and tests in them. It does not judge packets.
+
+pub mod canonical;
+pub mod lists;
+pub(crate) mod resolve;
+mod rule_test;
+pub(crate) mod syntax;
+
+pub(crate) use self::syntax::{Field, File, Members, Operand, Term};
+pub use self::{
+    resolve::{Loaded, MAX_RULE_NAME_LEN, load},
+    rule_test::{Expected, RuleTest, TestPacket, decider, word},
+};

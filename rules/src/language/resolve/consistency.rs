@@ -1,0 +1,351 @@
+//! What the fields of one rule say together.
+//!
+//! This module owns the comparison of fields. What can never be meant is an error; what matches
+//! nothing, perhaps only because of what a list happens to hold, is a warning.
+
+use firewall_ebpf::headers::{ethertype, protocol};
+
+use super::fields;
+use crate::{
+    diagnostics::{Code, Diagnostic, Report, Span},
+    field::{
+        AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, family_name,
+    },
+    language::syntax::{Field, Operand, Rule},
+    model::{Matches, Settings},
+    text::quoted,
+};
+
+/// Reports what is wrong with the fields of a rule, each of which is right by itself.
+pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, report: &mut Report) {
+    check_protocols(rule, matches, report);
+    check_layers(rule, report);
+    check_ethertypes(rule, matches, report);
+    if !warn_of_empty(rule, matches, settings, report) {
+        warn_of_families(rule, matches, report);
+        warn_of_lengths(rule, matches, report);
+    }
+}
+
+/// Warns of a rule that drops frames of every kind.
+pub(super) fn warn_of_dropped_neighbours(name: Span, report: &mut Report) {
+    report
+        .add(
+            Code::DropsNeighbours,
+            name,
+            "the rule drops ARP and neighbour discovery too, without which no address of the link \
+             is reached",
+        )
+        .help(
+            "`policy = \"drop\"` drops the rest and lets these pass; or give the rule a `family`",
+        );
+}
+
+/// What a packet must be for a field to be there.
+struct Carrier {
+    field: FieldName,
+    /// What protocols of other kinds lack.
+    part: &'static str,
+    carries: fn(u8) -> bool,
+    help: &'static str,
+}
+
+const HELP_PORTS: &str = "the protocols with ports are `tcp`, `udp`, `udplite`, `sctp` and `dccp`";
+
+const CARRIERS: &[Carrier] = &[
+    Carrier {
+        field: FieldName::Sport,
+        part: "ports",
+        carries: protocol::has_ports,
+        help: HELP_PORTS,
+    },
+    Carrier {
+        field: FieldName::Dport,
+        part: "ports",
+        carries: protocol::has_ports,
+        help: HELP_PORTS,
+    },
+    Carrier {
+        field: FieldName::TcpFlags,
+        part: "TCP flags",
+        carries: |number| number == protocol::TCP,
+        help: "only `tcp` has TCP flags",
+    },
+    Carrier {
+        field: FieldName::IcmpType,
+        part: "ICMP type",
+        carries: |number| matches!(number, protocol::ICMP | protocol::ICMPV6),
+        help: "only `icmp` and `icmpv6` have ICMP types",
+    },
+];
+
+/// Reports protocols that lack what another field is about.
+fn check_protocols(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(protocols)) = (rule.field(FieldName::Proto), &matches.proto) else {
+        return;
+    };
+    for carrier in CARRIERS {
+        let Some(carried) = rule.field(carrier.field) else {
+            continue;
+        };
+        let lacks = |first: u8, last: u8| !(first..=last).any(carrier.carries);
+        let mut complain = |span: Span, what: &str| {
+            let key = carrier.field.as_str();
+            report
+                .add(
+                    Code::Contradiction,
+                    span,
+                    format!("{what} has no {}", carrier.part),
+                )
+                .note_at(carried.span, format!("`{key}` is given here"))
+                .help(carrier.help);
+        };
+        let mut is_named = false;
+        for term in &field.terms {
+            if let (false, Operand::Literal(text)) = term.split()
+                && let Ok((first, last)) = fields::protocol(text)
+                && lacks(first, last)
+            {
+                is_named = true;
+                complain(term.span, &quoted(text));
+            }
+        }
+        let mut ranges = protocols.ranges().iter();
+        if !is_named && !protocols.is_empty() && ranges.all(|(first, last)| lacks(*first, *last)) {
+            complain(field.span, "what `proto` leaves");
+        }
+    }
+}
+
+/// Reports an ICMP type together with what ICMP messages do not have.
+fn check_layers(rule: &Rule<'_>, report: &mut Report) {
+    let Some(icmp) = rule.field(FieldName::IcmpType) else {
+        return;
+    };
+    for name in [FieldName::Sport, FieldName::Dport, FieldName::TcpFlags] {
+        if let Some(other) = rule.field(name) {
+            let message = format!("no packet has both an ICMP type and `{}`", name.as_str());
+            report
+                .add(Code::Contradiction, icmp.span, message)
+                .note_at(other.span, format!("`{}` is given here", name.as_str()));
+        }
+    }
+}
+
+/// The fields that only IP packets have.
+const OF_IP: &[FieldName] = &[
+    FieldName::Family,
+    FieldName::Src,
+    FieldName::Dst,
+    FieldName::Proto,
+    FieldName::Sport,
+    FieldName::Dport,
+    FieldName::TcpFlags,
+    FieldName::IcmpType,
+    FieldName::Length,
+    FieldName::Ttl,
+    FieldName::Dscp,
+    FieldName::Fragment,
+];
+
+/// Reports EtherTypes other than those of IP together with what only IP packets have.
+fn check_ethertypes(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(types)) = (rule.field(FieldName::Ethertype), &matches.ethertype) else {
+        return;
+    };
+    let Some(other) = OF_IP.iter().find_map(|name| rule.field(*name)) else {
+        return;
+    };
+    let key = other.name.as_str();
+    let mut complain = |span: Span, what: &str| {
+        report
+            .add(
+                Code::Contradiction,
+                span,
+                format!("no packet has both {what} and `{key}`"),
+            )
+            .note_at(other.span, format!("`{key}` is given here"))
+            .help("only `ipv4` and `ipv6` packets have it");
+    };
+    let lacks = |(first, last): (u16, u16)| {
+        let is_within = |number| (first..=last).contains(&number);
+        !is_within(ethertype::IPV4) && !is_within(ethertype::IPV6)
+    };
+    let mut is_named = false;
+    for term in &field.terms {
+        if let (false, Operand::Literal(text)) = term.split()
+            && let Ok(range) = fields::ethertype(text)
+            && lacks(range)
+        {
+            is_named = true;
+            complain(term.span, &format!("the EtherType {}", quoted(text)));
+        }
+    }
+    if !is_named && !types.is_empty() && types.ranges().iter().copied().all(lacks) {
+        complain(field.span, "an EtherType that this leaves");
+    }
+}
+
+/// Warns of fields that take nothing, and says whether there was one.
+fn warn_of_empty(
+    rule: &Rule<'_>,
+    matches: &Matches,
+    settings: &Settings,
+    report: &mut Report,
+) -> bool {
+    let is_empty = |name| match name {
+        FieldName::Src => matches.src.as_deref().is_some_and(no_addresses),
+        FieldName::Dst => matches.dst.as_deref().is_some_and(no_addresses),
+        FieldName::Proto => matches.proto.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Sport => matches.sport.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Dport => matches.dport.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::IcmpType => matches.icmp.as_ref().is_some_and(no_messages),
+        FieldName::Interface => {
+            let interface = matches.interface.as_ref();
+            interface.is_some_and(|interface| is_elsewhere(interface, settings))
+        }
+        FieldName::Ethertype => matches.ethertype.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Vlan => matches.vlan.as_ref().is_some_and(VlanSet::is_empty),
+        FieldName::SrcMac => matches.src_mac.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::DstMac => matches.dst_mac.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Length => matches.length.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Ttl => matches.ttl.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Dscp => matches.dscp.as_ref().is_some_and(RangeSet::is_empty),
+        FieldName::Family | FieldName::TcpFlags | FieldName::Fragment => false,
+    };
+    let mut found = false;
+    for field in rule.fields.iter().filter(|field| is_empty(field.name)) {
+        found = true;
+        let fault = match field.name {
+            FieldName::Interface => "this leaves no interface that the firewall is attached to",
+            FieldName::Family
+            | FieldName::Src
+            | FieldName::Dst
+            | FieldName::Proto
+            | FieldName::Sport
+            | FieldName::Dport
+            | FieldName::TcpFlags
+            | FieldName::IcmpType
+            | FieldName::Ethertype
+            | FieldName::Vlan
+            | FieldName::SrcMac
+            | FieldName::DstMac
+            | FieldName::Length
+            | FieldName::Ttl
+            | FieldName::Dscp
+            | FieldName::Fragment => "the negated values leave nothing",
+        };
+        never(rule, field, report).label(fault);
+    }
+    found
+}
+
+fn no_addresses(set: &AddressSet) -> bool {
+    set.v4.is_empty() && set.v6.is_empty()
+}
+
+fn no_messages(set: &IcmpSet) -> bool {
+    set.v4.is_empty() && set.v6.is_empty()
+}
+
+/// Whether the match is of interfaces by name, to none of which the firewall is attached.
+fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
+    let attached = |name: &str| settings.interfaces.iter().any(|p| p.matches(name));
+    let reachable = |name: &str| attached(name) && interface.matches(name);
+    let names = &interface.positives;
+    !settings.interfaces.is_empty()
+        && !names.is_empty()
+        && !names
+            .iter()
+            .any(|name| name.is_glob() || reachable(name.as_str()))
+}
+
+/// Warns of two fields of which each leaves only the family that the other excludes.
+fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let only = |name| match name {
+        FieldName::Family => matches.family,
+        FieldName::Src => matches.src.as_deref().and_then(family_of_addresses),
+        FieldName::Dst => matches.dst.as_deref().and_then(family_of_addresses),
+        FieldName::Proto => matches.proto.as_ref().and_then(family_of_protocols),
+        FieldName::IcmpType => matches
+            .icmp
+            .as_ref()
+            .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
+        FieldName::Ethertype => matches.ethertype.as_ref().and_then(fields::family_of_types),
+        FieldName::Interface
+        | FieldName::Vlan
+        | FieldName::SrcMac
+        | FieldName::DstMac
+        | FieldName::Sport
+        | FieldName::Dport
+        | FieldName::TcpFlags
+        | FieldName::Length
+        | FieldName::Ttl
+        | FieldName::Dscp
+        | FieldName::Fragment => None,
+    };
+    let mut fields = rule
+        .fields
+        .iter()
+        .filter_map(|field| Some((field, only(field.name)?)));
+    let Some((first, family)) = fields.next() else {
+        return;
+    };
+    if let Some((second, other)) = fields.find(|(_, other)| *other != family) {
+        let only = |family| format!("this matches {} only", family_name(family));
+        let warning = never(rule, second, report);
+        warning.label(only(other)).note_at(first.span, only(family));
+        if [first.name, second.name].contains(&FieldName::Proto) {
+            // The number of the other protocol can stand in a packet; no host would read it.
+            warning.message = format!("{} matches no packet that makes sense", subject(rule));
+            warning.help("`icmp` is carried by IPv4 and `icmpv6` by IPv6");
+        }
+    }
+}
+
+/// Warns of lengths that are all shorter than an IP header.
+fn warn_of_lengths(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+    let (Some(field), Some(lengths)) = (rule.field(FieldName::Length), &matches.length) else {
+        return;
+    };
+    let (family, shortest) = match matches.family {
+        Some(Family::Ipv6) => ("IPv6", 40),
+        Some(Family::Ipv4) => ("IPv4", 20),
+        None => ("IP", 20),
+    };
+    if lengths.ranges().iter().all(|(_, last)| *last < shortest) {
+        let fault = format!("no {family} packet is shorter than {shortest} bytes");
+        never(rule, field, report).label(fault);
+    }
+}
+
+fn family_of_addresses(set: &AddressSet) -> Option<Family> {
+    only_family(set.v4.is_empty(), set.v6.is_empty())
+}
+
+/// ICMP is carried by IPv4 only and ICMPv6 by IPv6 only.
+fn family_of_protocols(protocols: &RangeSet<u8>) -> Option<Family> {
+    let is_only = |number| protocols.ranges() == [(number, number)];
+    only_family(is_only(protocol::ICMPV6), is_only(protocol::ICMP))
+}
+
+const fn only_family(no_v4: bool, no_v6: bool) -> Option<Family> {
+    match (no_v4, no_v6) {
+        (false, true) => Some(Family::Ipv4),
+        (true, false) => Some(Family::Ipv6),
+        (false, false) | (true, true) => None,
+    }
+}
+
+/// Warns that a rule matches nothing because of a field.
+fn never<'r>(rule: &Rule<'_>, field: &Field<'_>, report: &'r mut Report) -> &'r mut Diagnostic {
+    let message = format!("{} can never match", subject(rule));
+    report.add(Code::NeverMatches, field.span, message)
+}
+
+fn subject(rule: &Rule<'_>) -> String {
+    match rule.name {
+        Some(name) => format!("the rule {}", quoted(name.value)),
+        None => "the rule".to_owned(),
+    }
+}

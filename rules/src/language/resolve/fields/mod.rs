@@ -1,0 +1,21 @@
+//! The match fields of rules.
+//!
+//! This module owns what each field takes and how its values make a set. It does not compare
+//! fields with each other, but for the ICMP type, whose numbers mean nothing without a family.
+
+mod family;
+mod icmp;
+mod interface;
+mod link;
+mod named;
+mod network;
+mod protocol;
+mod rule;
+mod tcp_flags;
+mod terms;
+
+pub(super) use self::{
+    link::{ethertype, family_of_types},
+    protocol::protocol,
+    rule::Fields,
+};

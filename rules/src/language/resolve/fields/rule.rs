@@ -1,0 +1,152 @@
+//! All fields of one rule.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    family::family,
+    icmp,
+    interface::interface,
+    link, network,
+    protocol::protocols,
+    tcp_flags::tcp_flags,
+    terms::{combine, has_positive},
+};
+use crate::{
+    diagnostics::Report,
+    field::{AddressSet, FieldName, RangeSet, Ranges},
+    language::{
+        resolve::{
+            literal::{address, port},
+            sets::Sets,
+        },
+        syntax::{Field, Operand, Rule},
+    },
+    model::Matches,
+};
+
+/// What the fields of all rules share.
+pub(crate) struct Fields<'a> {
+    sets: Sets<'a>,
+    /// The address sets of fields by their terms as written. A field that names the same sets as
+    /// another shares its set, however large they are.
+    known: HashMap<Vec<&'a str>, Arc<AddressSet>>,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(sets: Sets<'a>) -> Self {
+        Self {
+            sets,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn into_sets(self) -> Sets<'a> {
+        self.sets
+    }
+
+    /// What the fields of a rule match; `None` when one is wrong, which is reported.
+    pub(crate) fn resolve(&mut self, rule: &'a Rule<'a>, report: &mut Report) -> Option<Matches> {
+        let mut matches = Matches::default();
+        let mut is_whole = !rule.is_partial;
+        for field in &rule.fields {
+            is_whole &= match field.name {
+                FieldName::Interface => store(&mut matches.interface, interface(field, report)),
+                FieldName::Family => store(&mut matches.family, family(field, report)),
+                FieldName::Src => store(&mut matches.src, self.addresses(field, report)),
+                FieldName::Dst => store(&mut matches.dst, self.addresses(field, report)),
+                FieldName::Proto => store(&mut matches.proto, protocols(field, report)),
+                FieldName::Sport => store(&mut matches.sport, self.ports(field, report)),
+                FieldName::Dport => store(&mut matches.dport, self.ports(field, report)),
+                FieldName::TcpFlags => store(&mut matches.tcp_flags, tcp_flags(field, report)),
+                FieldName::Ethertype => store(&mut matches.ethertype, link::types(field, report)),
+                FieldName::Vlan => store(&mut matches.vlan, link::vlans(field, report)),
+                FieldName::SrcMac => store(&mut matches.src_mac, link::addresses(field, report)),
+                FieldName::DstMac => store(&mut matches.dst_mac, link::addresses(field, report)),
+                FieldName::Length => store(&mut matches.length, network::lengths(field, report)),
+                FieldName::Ttl => store(&mut matches.ttl, network::ttls(field, report)),
+                FieldName::Dscp => store(&mut matches.dscp, network::dscps(field, report)),
+                FieldName::Fragment => store(&mut matches.fragment, network::fragment(field)),
+                FieldName::IcmpType => {
+                    // A field that is wrong may have been meant to say which family it is.
+                    let families = if is_whole {
+                        icmp::families(&matches)
+                    } else {
+                        None
+                    };
+                    store(&mut matches.icmp, icmp::messages(field, families, report))
+                }
+            };
+        }
+        is_whole.then_some(matches)
+    }
+
+    fn addresses(&mut self, field: &'a Field<'a>, report: &mut Report) -> Option<Arc<AddressSet>> {
+        if let [term] = field.terms.as_slice()
+            && let (false, Operand::Set(name)) = term.split()
+        {
+            return self.sets.addresses(name, field, term, report).cloned();
+        }
+        let key: Vec<_> = field.terms.iter().map(|term| term.text.as_ref()).collect();
+        if let Some(set) = self.known.get(&key) {
+            return Some(Arc::clone(set));
+        }
+        let (mut positive, mut negative) = (Ranges::default(), Ranges::default());
+        let mut is_whole = true;
+        for term in &field.terms {
+            let (negated, operand) = term.split();
+            let side = if negated {
+                &mut negative
+            } else {
+                &mut positive
+            };
+            is_whole &= match operand {
+                Operand::Literal(text) => address(term, text, report)
+                    .map(|range| side.push(range))
+                    .is_some(),
+                Operand::Set(name) => self
+                    .sets
+                    .addresses(name, field, term, report)
+                    .map(|set| side.extend(set))
+                    .is_some(),
+            };
+        }
+        let any = has_positive(field);
+        let set = is_whole.then(|| AddressSet {
+            v4: combine(positive.v4, negative.v4, any),
+            v6: combine(positive.v6, negative.v6, any),
+        })?;
+        let set = Arc::new(set);
+        self.known.insert(key, Arc::clone(&set));
+        Some(set)
+    }
+
+    fn ports(&mut self, field: &Field<'_>, report: &mut Report) -> Option<RangeSet<u16>> {
+        let (mut positive, mut negative) = (Vec::new(), Vec::new());
+        let mut is_whole = true;
+        for term in &field.terms {
+            let (negated, operand) = term.split();
+            let side = if negated {
+                &mut negative
+            } else {
+                &mut positive
+            };
+            is_whole &= match operand {
+                Operand::Literal(text) => port(term, text, report)
+                    .map(|range| side.push(range))
+                    .is_some(),
+                Operand::Set(name) => self
+                    .sets
+                    .ports(name, field, term, report)
+                    .map(|set| side.extend_from_slice(set.ranges()))
+                    .is_some(),
+            };
+        }
+        is_whole.then(|| combine(positive, negative, has_positive(field)))
+    }
+}
+
+/// Keeps what a field was resolved to, and says whether it was.
+fn store<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    *slot = value;
+    slot.is_some()
+}

@@ -1,0 +1,53 @@
+//! Literals of more than one field, and how a wrong one is reported.
+
+use crate::{
+    diagnostics::{Code, Diagnostic, Report},
+    field::{AddressError, AddressRange, address},
+    language::syntax::Term,
+    text::{NumberError, number, quoted},
+};
+
+/// Reads `text`, which is `term` less its operators, as addresses.
+pub(super) fn address(term: &Term<'_>, text: &str, report: &mut Report) -> Option<AddressRange> {
+    address::parse(text.as_bytes())
+        .map_err(|error: AddressError| {
+            let diagnostic = invalid("address", term, text, &error.to_string(), report);
+            diagnostic.help = error.help();
+        })
+        .ok()
+}
+
+/// Reads `text`, which is `term` less its operators, as ports.
+pub(super) fn port(term: &Term<'_>, text: &str, report: &mut Report) -> Option<(u16, u16)> {
+    number::range(text)
+        .map_err(|error| {
+            let diagnostic = invalid("port", term, text, number_fault(error), report);
+            if error == NumberError::TooLarge {
+                diagnostic.help("the largest port is 65535");
+            }
+        })
+        .ok()
+}
+
+/// Reports that `text`, which is `term` less its operators, is no `what`.
+pub(super) fn invalid<'r>(
+    what: &str,
+    term: &Term<'_>,
+    text: &str,
+    fault: &str,
+    report: &'r mut Report,
+) -> &'r mut Diagnostic {
+    let message = format!("invalid {what} {}", quoted(text));
+    report
+        .add(Code::InvalidValue, term.span, message)
+        .label(fault)
+}
+
+/// What is wrong with a text that was to be a number or a range.
+pub(super) const fn number_fault(error: NumberError) -> &'static str {
+    match error {
+        NumberError::NotANumber => "expected a number or a range",
+        NumberError::TooLarge => "the number is too large",
+        NumberError::Backwards => "the range ends before it starts",
+    }
+}

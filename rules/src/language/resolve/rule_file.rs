@@ -1,0 +1,146 @@
+//! The order in which a rule file is resolved.
+
+use std::{collections::HashMap, fmt::Display, sync::Arc};
+
+use super::{
+    choice::choice, consistency, fields::Fields, files::ListReader, loaded::Loaded, log,
+    name::rule_name, rule_tests, sets::Sets, settings::settings,
+};
+use crate::{
+    diagnostics::{Diagnostic, Report, Source},
+    language::{
+        rule_test::RuleTest,
+        syntax::{self, At},
+    },
+    model::{Matches, Rule, Ruleset, Verdict},
+};
+
+/// Reads a rule file.
+///
+/// The list files and captures that it names are asked of `list`, each once, by the name that
+/// stands in the rule file; a relative one is meant relative to the rule file. The [`Source`] handed back is
+/// best given the name under which the user finds the file.
+///
+/// # Errors
+///
+/// Everything that is wrong with the rule file and its list files, by place, and the warnings.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use rules::diagnostics::{Source, render};
+///
+/// let source = Arc::new(Source::new("rules.toml", r#"
+/// [firewall]
+/// interfaces = ["eth0"]
+/// [sets]
+/// bad = { file = "bad.txt" }
+/// [[rule]]
+/// name = "blocklist"
+/// action = "drop"
+/// src = "@bad"
+/// "#));
+/// let list = |name: &str| Ok::<_, std::io::Error>(Source::new(name, "192.0.2.0/24\n"));
+/// let loaded = rules::load(&source, list).unwrap();
+/// assert_eq!(loaded.ruleset.rules[0].name, "blocklist");
+///
+/// let broken = Arc::new(Source::new("rules.toml", "[firewal]\n"));
+/// let errors = rules::load(&broken, list).unwrap_err();
+/// eprint!("{}", render(&errors[0]));
+/// ```
+pub fn load<E: Display>(
+    source: &Arc<Source>,
+    mut list: impl FnMut(&str) -> Result<Source, E>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut report = Report::new(source);
+    let Some(tree) = syntax::tree(source, &mut report) else {
+        return Err(report.into_diagnostics());
+    };
+    let file = syntax::file(&tree, &mut report);
+    let mut list = |name: &str| list(name).map(Arc::new).map_err(|error| error.to_string());
+    resolve(&file, source, &mut list, report)
+}
+
+/// Finds out what is meant by what is written in a rule file, of which `report` has the faults so
+/// far.
+pub(crate) fn resolve(
+    file: &syntax::File<'_>,
+    source: &Arc<Source>,
+    list: &mut ListReader<'_>,
+    mut report: Report,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let (ruleset, tests) = meaning(file, source, list, &mut report);
+    let failed = report.has_errors();
+    let diagnostics = report.into_diagnostics();
+    if failed {
+        return Err(diagnostics);
+    }
+    Ok(Loaded {
+        ruleset,
+        tests,
+        warnings: diagnostics,
+    })
+}
+
+fn meaning(
+    file: &syntax::File<'_>,
+    source: &Arc<Source>,
+    list: &mut ListReader<'_>,
+    report: &mut Report,
+) -> (Ruleset, Vec<RuleTest>) {
+    let settings = settings(&file.settings, &file.parser, report);
+    let sets = Sets::resolve(&file.sets, list, report);
+    let mut fields = Fields::new(sets);
+    let mut names = HashMap::new();
+    let mut rules = Vec::with_capacity(file.rules.len());
+    let mut drop_all = Vec::new();
+    let mut logging = Vec::new();
+    for written in &file.rules {
+        let name = rule_name(written.name, &mut names, report);
+        let verdict = verdict(written.action, report);
+        let log = written
+            .log
+            .as_ref()
+            .and_then(|written| log::limit(written, report));
+        let matches = fields.resolve(written, report);
+        if let Some(matches) = &matches {
+            consistency::check(written, matches, &settings, report);
+        }
+        if let (Some(name), Some(verdict), Some(matches)) = (name, verdict, matches) {
+            if verdict == Verdict::Drop && matches == Matches::default() {
+                drop_all.push(name.span);
+            }
+            if log.is_some() {
+                logging.push(name.span);
+            }
+            rules.push(Rule {
+                name: name.value.to_owned(),
+                verdict,
+                matches,
+                log,
+                place: source.place(name.span.start),
+            });
+        }
+    }
+    log::check_number(&logging, report);
+    // A rule that could not be read may have been meant to use a set, or to have more fields.
+    if !report.has_errors() {
+        for name in drop_all {
+            consistency::warn_of_dropped_neighbours(name, report);
+        }
+        fields.into_sets().warn_of_unused(report);
+    }
+    let ruleset = Ruleset { settings, rules };
+    let tests = rule_tests::resolve(file, &ruleset, source, list, report);
+    (ruleset, tests)
+}
+
+pub(crate) fn verdict(word: Option<At<&str>>, report: &mut Report) -> Option<Verdict> {
+    let verdicts = [
+        ("pass", Verdict::Pass),
+        ("drop", Verdict::Drop),
+        ("count", Verdict::Count),
+    ];
+    choice("action", word?, &verdicts, report)
+}

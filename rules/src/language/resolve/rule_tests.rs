@@ -1,0 +1,316 @@
+//! The meaning of `[[test]]`: packets as frames, and what must become of them.
+//!
+//! This module owns what the keys of a test take. It does not judge packets.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use firewall_ebpf::abi::Reason;
+
+use super::{choice::choice, files::ListReader, name::name_fault};
+use crate::{
+    captures::{self, Frame},
+    diagnostics::{Code, Report, Source, Span},
+    evaluator::{Action, Outcome},
+    field::InterfacePattern,
+    language::{
+        rule_test::{Expected, RuleTest, TestPacket, word},
+        syntax::{At, File, Packets, Term, Test},
+    },
+    model::{RuleId, Ruleset, Verdict},
+    notation,
+    text::{nearest, number, quoted},
+};
+
+/// The reasons that a test can expect.
+const REASONS: &[Reason] = &[
+    Reason::Policy,
+    Reason::Neighbour,
+    Reason::Malformed,
+    Reason::Truncated,
+    Reason::TooManyHeaders,
+    Reason::TooManyTags,
+    Reason::UnknownEthertype,
+];
+
+/// Reads the tests of a rule file; `ruleset` has its rules, unless some could not be read.
+pub(super) fn resolve<'a>(
+    file: &'a File<'a>,
+    ruleset: &Ruleset,
+    source: &Arc<Source>,
+    list: &mut ListReader<'_>,
+    report: &mut Report,
+) -> Vec<RuleTest> {
+    let mut tests = Tests {
+        ruleset,
+        rules: (0..)
+            .map(RuleId)
+            .zip(&ruleset.rules)
+            .map(|(id, rule)| (rule.name.as_str(), id))
+            .collect(),
+        rules_are_known: ruleset.rules.len() == file.rules.len(),
+        source,
+        list,
+        captures: HashMap::new(),
+        report,
+    };
+    let written = file.tests.iter();
+    written.filter_map(|test| tests.one(test)).collect()
+}
+
+/// What all tests are read with.
+struct Tests<'r, 'a, 'l, 's> {
+    ruleset: &'r Ruleset,
+    rules: HashMap<&'r str, RuleId>,
+    /// Whether no rule is missing because of its faults.
+    rules_are_known: bool,
+    source: &'s Arc<Source>,
+    list: &'s mut ListReader<'l>,
+    /// The frames of each capture that was read, or nothing when it cannot be.
+    captures: HashMap<&'a str, Option<Vec<Frame>>>,
+    report: &'s mut Report,
+}
+
+impl<'a> Tests<'_, 'a, '_, '_> {
+    fn one(&mut self, test: &'a Test<'a>) -> Option<RuleTest> {
+        let name = self.name(test.name);
+        let action = test.expect.and_then(|word| {
+            let actions = [("pass", Action::Pass), ("drop", Action::Drop)];
+            choice("expect", word, &actions, self.report)
+        });
+        let by = self.by(test, action);
+        let interface = self.interface_of(test);
+        let on = interface.as_ref().and_then(Option::as_deref);
+        let packets = match &test.packets {
+            Some(Packets::Written(terms)) => self.written(terms, on),
+            Some(Packets::Captured { file, index }) => self.captured(*file, index.as_ref(), on),
+            None => None,
+        };
+        let (name, action, _) = (name?, action?, interface?);
+        Some(RuleTest {
+            name: name.value.to_owned(),
+            place: self.source.place(name.span.start),
+            packets: packets?,
+            expected: Expected {
+                action,
+                by: by?,
+                span: test.expect?.span,
+            },
+            source: Arc::clone(self.source),
+        })
+    }
+
+    fn name(&mut self, name: Option<At<&'a str>>) -> Option<At<&'a str>> {
+        let name = name?;
+        if let Some(fault) = name_fault(name.value) {
+            let message = format!("invalid test name {}", quoted(name.value));
+            self.report
+                .add(Code::InvalidName, name.span, message)
+                .label(fault);
+            return None;
+        }
+        Some(name)
+    }
+
+    /// What must decide, if it matters; `None` when that is wrong.
+    fn by(&mut self, test: &Test<'_>, action: Option<Action>) -> Option<Option<Outcome>> {
+        match (test.rule, test.reason) {
+            (None, None) => Some(None),
+            (Some(rule), None) => self.rule(rule, action).map(Some),
+            (None, Some(reason)) => self.reason(reason, action).map(Some),
+            (Some(_), Some(reason)) => {
+                let message = "a packet is judged by a rule or for a reason, not both";
+                self.report.add(Code::Contradiction, reason.span, message);
+                None
+            }
+        }
+    }
+
+    fn rule(&mut self, name: At<&str>, action: Option<Action>) -> Option<Outcome> {
+        let Some(&id) = self.rules.get(name.value) else {
+            // The rule may be one that could not be read.
+            if self.rules_are_known {
+                let message = format!("unknown rule {}", quoted(name.value));
+                let meant = nearest(name.value, self.rules.keys().copied());
+                let diagnostic = self.report.add(Code::UnknownRule, name.span, message);
+                if let Some(meant) = meant {
+                    diagnostic.help(format!("did you mean `{meant}`?"));
+                }
+            }
+            return None;
+        };
+        let rule = self.ruleset.iter().find(|(known, _)| *known == id);
+        let decides = match rule?.1.verdict {
+            Verdict::Pass => Some(Action::Pass),
+            Verdict::Drop => Some(Action::Drop),
+            Verdict::Count => None,
+        };
+        self.check_action(name, decides, action, "the rule")?;
+        Some(Outcome::Rule(id))
+    }
+
+    fn reason(&mut self, name: At<&str>, action: Option<Action>) -> Option<Outcome> {
+        let reasons: Vec<_> = REASONS
+            .iter()
+            .map(|reason| (reason.name(), *reason))
+            .collect();
+        let reason = choice("reason", name, &reasons, self.report)?;
+        let decides = self.ruleset.settings.verdict_for(reason).into();
+        self.check_action(name, Some(decides), action, "the reason")?;
+        Some(Outcome::Reason(reason))
+    }
+
+    /// Reports when what is called `name` never decides as the test expects.
+    fn check_action(
+        &mut self,
+        name: At<&str>,
+        decides: Option<Action>,
+        expected: Option<Action>,
+        what: &str,
+    ) -> Option<()> {
+        let quoted = quoted(name.value);
+        let message = match (decides, expected) {
+            (None, _) => format!("{what} {quoted} only counts, and decides over no packet"),
+            (Some(decides), Some(expected)) if decides != expected => format!(
+                "the test expects `{}`, but {what} {quoted} stands for `{}`",
+                word(expected),
+                word(decides)
+            ),
+            (Some(_), _) => return Some(()),
+        };
+        self.report.add(Code::Contradiction, name.span, message);
+        None
+    }
+
+    /// The interface of all packets of a test that do not name their own; `None` when it is wrong.
+    fn interface_of(&mut self, test: &Test<'_>) -> Option<Option<String>> {
+        match test.interface {
+            Some(name) => self.interface(name.value, name.span).map(Some),
+            None => Some(self.ruleset.settings.usual_interface().map(str::to_owned)),
+        }
+    }
+
+    fn interface(&mut self, name: &str, span: Span) -> Option<String> {
+        let patterns = &self.ruleset.settings.interfaces;
+        match InterfacePattern::parse(name) {
+            Some(pattern) if !pattern.is_glob() => {}
+            Some(_) | None => {
+                let message = format!("{} is no name of an interface", quoted(name));
+                self.report.add(Code::InvalidValue, span, message);
+                return None;
+            }
+        }
+        // Without patterns there is an error already.
+        if !patterns.is_empty() && !patterns.iter().any(|pattern| pattern.matches(name)) {
+            let message = format!("packets on {} are not filtered", quoted(name));
+            self.report
+                .add(Code::Contradiction, span, message)
+                .help("name an interface that `interfaces` of `[firewall]` fits");
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    fn written(&mut self, terms: &[Term<'_>], interface: Option<&str>) -> Option<Vec<TestPacket>> {
+        let packets: Vec<_> = terms
+            .iter()
+            .filter_map(|term| self.notation(term, interface))
+            .collect();
+        (packets.len() == terms.len()).then_some(packets)
+    }
+
+    fn notation(&mut self, term: &Term<'_>, interface: Option<&str>) -> Option<TestPacket> {
+        match notation::read(&term.text) {
+            Ok(packet) => {
+                let interface = match &packet.interface {
+                    Some(own) => Some(self.interface(own, term.span)?),
+                    None => interface.map(str::to_owned),
+                };
+                Some(TestPacket {
+                    frame: packet.frame,
+                    interface,
+                    origin: quoted(&term.text),
+                    span: term.span,
+                })
+            }
+            Err(fault) => {
+                let span = self.source.inside(term.span, &term.text, fault.at);
+                let diagnostic = self.report.add(Code::InvalidPacket, span, fault.message);
+                diagnostic.help = fault.help;
+                None
+            }
+        }
+    }
+
+    fn captured(
+        &mut self,
+        file: At<&'a str>,
+        index: Option<&Term<'_>>,
+        interface: Option<&str>,
+    ) -> Option<Vec<TestPacket>> {
+        let wanted = match index.map(|index| number::single::<usize>(&index.text)) {
+            None => None,
+            Some(Ok(wanted)) => Some(wanted),
+            Some(Err(_)) => {
+                let message = "`index` is the number of a packet, counted from 1";
+                self.report.add(Code::InvalidValue, index?.span, message);
+                return None;
+            }
+        };
+        self.read_capture(file);
+        let frames = self.captures.get(file.value)?.as_ref()?;
+        let chosen: Vec<_> = frames
+            .iter()
+            .filter(|frame| wanted.is_none_or(|wanted| wanted == frame.number))
+            .collect();
+        if chosen.is_empty() {
+            let span = index.map_or(file.span, |index| index.span);
+            let count = frames.len();
+            let message = format!(
+                "the capture {} has no such packet, but {count}",
+                quoted(file.value)
+            );
+            self.report.add(Code::InvalidValue, span, message);
+            return None;
+        }
+        if let Some(frame) = chosen.iter().find(|frame| !frame.is_whole()) {
+            let message = format!(
+                "packet {} of {} was captured in part: {} bytes of {}",
+                frame.number,
+                quoted(file.value),
+                frame.bytes.len(),
+                frame.length
+            );
+            self.report
+                .add(Code::InvalidPacket, file.span, message)
+                .help("capture whole packets, as `tcpdump -s 0` does");
+            return None;
+        }
+        let packets = chosen.into_iter().map(|frame| TestPacket {
+            frame: frame.bytes.clone(),
+            interface: interface.map(str::to_owned),
+            origin: format!("packet {} of {}", frame.number, quoted(file.value)),
+            span: file.span,
+        });
+        Some(packets.collect())
+    }
+
+    /// Reads a capture, if it is not read yet, and reports why not.
+    fn read_capture(&mut self, file: At<&'a str>) {
+        let Entry::Vacant(place) = self.captures.entry(file.value) else {
+            return;
+        };
+        let frames = (self.list)(file.value).and_then(|capture| {
+            captures::frames(capture.bytes())
+                .and_then(Iterator::collect)
+                .map_err(|error| error.to_string())
+        });
+        let frames = frames.map_err(|error| {
+            let message = format!("cannot read the capture {}: {error}", quoted(file.value));
+            self.report.add(Code::UnreadableFile, file.span, message);
+        });
+        place.insert(frames.ok());
+    }
+}

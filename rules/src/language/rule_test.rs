@@ -1,0 +1,117 @@
+//! Tests in rule files: packets, and what must become of them.
+//!
+//! This module owns what a test is and how its failure is told. It does not judge packets, and
+//! the compiler never sees it.
+
+use std::sync::Arc;
+
+use crate::{
+    diagnostics::{Code, Diagnostic, Source, Span},
+    evaluator::{Action, Evaluation, Outcome},
+    model::{Place, RuleId, Ruleset},
+};
+
+/// A table `[[test]]`.
+#[derive(Clone, Debug)]
+pub struct RuleTest {
+    /// Its name.
+    pub name: String,
+    /// Where it stands in its file.
+    pub place: Place,
+    /// Its packets, of which each must have the same outcome; never empty.
+    pub packets: Vec<TestPacket>,
+    /// What must become of each.
+    pub expected: Expected,
+    pub(crate) source: Arc<Source>,
+}
+
+/// A packet of a test.
+#[derive(Clone, Debug)]
+pub struct TestPacket {
+    /// The frame, from the Ethernet header on.
+    pub frame: Vec<u8>,
+    /// The interface on which it arrives. Without one it is none that a rule names.
+    pub interface: Option<String>,
+    /// The packet as a reader finds it: as written, or by its number in a capture.
+    pub origin: String,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+/// What must become of the packets of a test.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// What must be done with them.
+    pub action: Action,
+    /// What must decide, if it matters.
+    pub by: Option<Outcome>,
+    /// Where that stands.
+    pub(crate) span: Span,
+}
+
+impl Expected {
+    /// Whether a packet has become what must become of it.
+    #[must_use]
+    pub fn is_met(&self, found: &Evaluation) -> bool {
+        self.action == found.action && self.by.is_none_or(|by| by == found.outcome)
+    }
+}
+
+impl RuleTest {
+    /// The failure of a packet of this test: what was expected, and what was found.
+    #[must_use]
+    pub fn failure(
+        &self,
+        packet: &TestPacket,
+        found: &Evaluation,
+        ruleset: &Ruleset,
+    ) -> Diagnostic {
+        let by = match self.expected.by {
+            Some(by) => format!(" by {}", decider(by, ruleset)),
+            None => String::new(),
+        };
+        let message = format!(
+            "the test `{}` fails: expected {}{by}, found {} by {}",
+            self.name,
+            word(self.expected.action),
+            word(found.action),
+            decider(found.outcome, ruleset),
+        );
+        let mut failure =
+            Diagnostic::new(Code::FailedTest, &self.source, self.expected.span, message);
+        failure.label("expected here");
+        failure.note_at(packet.span, format!("the packet is {}", packet.origin));
+        if let Outcome::Rule(id) = found.outcome
+            && let Some(span) = rule(id, ruleset).map(|rule| self.source.span_at(rule.place))
+        {
+            failure.note_at(span, "it was decided by this rule");
+        }
+        failure.help("`firewall explain` shows which rules a packet meets, and why not the others");
+        failure
+    }
+}
+
+/// What decided, in words.
+#[must_use]
+pub fn decider(outcome: Outcome, ruleset: &Ruleset) -> String {
+    match outcome {
+        Outcome::Rule(id) => match rule(id, ruleset) {
+            Some(rule) => format!("the rule `{}`", rule.name),
+            None => format!("a rule that there is not, number {}", id.0),
+        },
+        Outcome::Reason(reason) => format!("the reason `{}`", reason.name()),
+    }
+}
+
+/// The word for an action.
+#[must_use]
+pub const fn word(action: Action) -> &'static str {
+    match action {
+        Action::Pass => "pass",
+        Action::Drop => "drop",
+    }
+}
+
+fn rule(id: RuleId, ruleset: &Ruleset) -> Option<&crate::model::Rule> {
+    ruleset.rules.get(usize::try_from(id.0).ok()?)
+}

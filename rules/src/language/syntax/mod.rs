@@ -1,0 +1,16 @@
+//! The shape of a rule file: from TOML to tables with known keys, and values as written.
+//!
+//! This module owns the keys, their TOML types, and the text forms of addresses and numbers. It
+//! does not know what sets hold, nor which values a field takes.
+
+mod read;
+mod table;
+mod toml;
+mod tree;
+
+pub(super) use self::tree::{At, Log, Packets, Parser, Set, Settings, Test};
+pub(crate) use self::{
+    read::file,
+    toml::tree,
+    tree::{Field, File, Members, Operand, Rule, Term},
+};

@@ -1,0 +1,264 @@
+//! From a TOML tree to the tables of a rule file.
+//!
+//! This module owns the keys and which of them a table must have.
+
+use std::str;
+
+use toml::{Spanned, de::DeTable};
+
+use super::{
+    table::{Entry, Table},
+    tree::{Field, File, Log, Members, Packets, Parser, Rule, Set, Settings, Test},
+};
+use crate::{
+    diagnostics::{Code, Report},
+    field::FieldName,
+};
+
+/// The keys of a rule.
+const RULE_KEYS: [&str; 3 + FieldName::ALL.len()] = {
+    let mut keys = ["name"; 3 + FieldName::ALL.len()];
+    keys[1] = "action";
+    keys[2] = "log";
+    let mut field = 0;
+    while field < FieldName::ALL.len() {
+        keys[3 + field] = FieldName::ALL[field].as_str();
+        field += 1;
+    }
+    keys
+};
+
+/// The keys of `[parser]`.
+const PARSER_KEYS: &[&str] = &[
+    "malformed",
+    "truncated",
+    "too_many_headers",
+    "too_many_tags",
+    "unknown_ethertype",
+];
+
+/// Reads the tables of a rule file, reporting every key and type that is wrong.
+pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> File<'a> {
+    let root = Table {
+        entries: tree.get_ref(),
+        span: tree.span().into(),
+        what: "the rule file",
+    };
+    root.check_keys(&["firewall", "parser", "sets", "rule", "test"], report);
+    let settings = match root.entry("firewall") {
+        Some(entry) => entry.table("`[firewall]`", "`[firewall]`", report),
+        None => {
+            report
+                .add(
+                    Code::MissingKey,
+                    root.span,
+                    "the rule file has no table `[firewall]`",
+                )
+                .help("begin with `[firewall]` and `interfaces = [\"eth0\"]`");
+            None
+        }
+    };
+    let parser = root
+        .entry("parser")
+        .and_then(|entry| entry.table("`[parser]`", "`[parser]`", report));
+    let sets = root
+        .entry("sets")
+        .and_then(|entry| entry.table("`[sets]`", "`[sets]`", report));
+    let rules = root.entry("rule").map_or_else(Vec::new, |entry| {
+        entry.tables("a rule", "`[[rule]]` above each rule", report)
+    });
+    let tests = root.entry("test").map_or_else(Vec::new, |entry| {
+        entry.tables("a test", "`[[test]]` above each test", report)
+    });
+    File {
+        settings: settings.map_or_else(Settings::default, |table| read_settings(table, report)),
+        parser: parser.map_or_else(Parser::default, |table| read_parser(table, report)),
+        sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
+        rules: rules
+            .into_iter()
+            .map(|table| read_rule(table, report))
+            .collect(),
+        tests: tests
+            .into_iter()
+            .map(|table| read_test(table, report))
+            .collect(),
+    }
+}
+
+fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> Settings<'a> {
+    table.check_keys(&["interfaces", "mode", "policy"], report);
+    Settings {
+        interfaces: table
+            .required("interfaces", report)
+            .and_then(|entry| entry.array(report)),
+        mode: table.entry("mode").and_then(|entry| entry.text(report)),
+        policy: table.entry("policy").and_then(|entry| entry.text(report)),
+    }
+}
+
+fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> Parser<'a> {
+    table.check_keys(PARSER_KEYS, report);
+    let mut text = |key| table.entry(key).and_then(|entry| entry.text(report));
+    Parser {
+        malformed: text("malformed"),
+        truncated: text("truncated"),
+        too_many_headers: text("too_many_headers"),
+        too_many_tags: text("too_many_tags"),
+        unknown_ethertype: text("unknown_ethertype"),
+    }
+}
+
+fn read_sets<'a>(table: Table<'a>, report: &mut Report) -> Vec<Set<'a>> {
+    let mut sets: Vec<_> = table
+        .iter()
+        .map(|entry| Set {
+            name: entry.key,
+            members: read_members(entry, report),
+        })
+        .collect();
+    sets.sort_by_key(|set| set.name.span.start);
+    sets
+}
+
+fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>> {
+    let value = entry.value.get_ref();
+    if let Some(items) = value.as_array() {
+        if items.is_empty() {
+            let message = format!("the set `{}` is empty", entry.key.value);
+            report.add(Code::EmptySet, entry.value.span().into(), message);
+            return None;
+        }
+        return entry.array(report).map(Members::Inline);
+    }
+    if value.is_table() {
+        let table = entry.table("a set", "", report)?;
+        table.check_keys(&["file"], report);
+        let file = table.required("file", report)?;
+        return file.text(report).map(Members::File);
+    }
+    entry
+        .wrong_type(entry.value, "an array or a file", report)
+        .help("write the members between `[` and `]`, or `{ file = \"...\" }`");
+    None
+}
+
+fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
+    table.check_keys(&RULE_KEYS, report);
+    let mut fields = Vec::new();
+    let mut is_partial = false;
+    for &name in FieldName::ALL {
+        let Some(entry) = table.entry(name.as_str()) else {
+            continue;
+        };
+        let terms = if name == FieldName::Fragment {
+            entry.flag(report)
+        } else {
+            entry.terms(report)
+        };
+        match terms {
+            Some(terms) => fields.push(Field {
+                name,
+                span: entry.value.span().into(),
+                terms,
+            }),
+            None => is_partial = true,
+        }
+    }
+    Rule {
+        name: table
+            .required("name", report)
+            .and_then(|entry| entry.text(report)),
+        action: table
+            .required("action", report)
+            .and_then(|entry| entry.text(report)),
+        log: table.entry("log").and_then(|entry| read_log(entry, report)),
+        fields,
+        is_partial,
+    }
+}
+
+fn read_log<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Log<'a>> {
+    let value = entry.value.get_ref();
+    if let Some(flag) = value.as_bool() {
+        return Some(Log::Flag(flag));
+    }
+    if !value.is_table() {
+        entry
+            .wrong_type(entry.value, "`true`, `false` or a limit", report)
+            .help("write `log = true`, or `log = { rate = \"10/second\", burst = 50 }`");
+        return None;
+    }
+    let table = entry.table("a log", "", report)?;
+    table.check_keys(&["rate", "burst"], report);
+    let mut term = |key| table.entry(key).map(|entry| entry.single(report));
+    let (rate, burst) = (term("rate"), term("burst"));
+    Some(Log::Limit {
+        rate: rate.map_or(Some(None), |rate| rate.map(Some))?,
+        burst: burst.map_or(Some(None), |burst| burst.map(Some))?,
+    })
+}
+
+fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
+    const KEYS: &[&str] = &[
+        "name",
+        "packet",
+        "pcap",
+        "index",
+        "expect",
+        "rule",
+        "reason",
+        "interface",
+    ];
+    table.check_keys(KEYS, report);
+    let name = table.required("name", report);
+    let expect = table.required("expect", report);
+    let mut text = |entry: Option<Entry<'a>>| entry.and_then(|entry| entry.text(report));
+    Test {
+        name: text(name),
+        expect: text(expect),
+        rule: text(table.entry("rule")),
+        reason: text(table.entry("reason")),
+        interface: text(table.entry("interface")),
+        packets: read_packets(table, report),
+    }
+}
+
+fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<Packets<'a>> {
+    let index = table.entry("index");
+    match (table.entry("packet"), table.entry("pcap")) {
+        (None, Some(file)) => {
+            let file = file.text(report);
+            // A number is one term.
+            let index = index.map(|entry| entry.terms(report)?.pop());
+            match (file, index) {
+                (Some(file), None) => Some(Packets::Captured { file, index: None }),
+                (Some(file), Some(Some(index))) => Some(Packets::Captured {
+                    file,
+                    index: Some(index),
+                }),
+                (None, _) | (_, Some(None)) => None,
+            }
+        }
+        (Some(packet), None) => {
+            if let Some(index) = index {
+                let message = "`index` is for packets of `pcap`";
+                report.add(Code::Contradiction, index.key.span, message);
+            }
+            packet.terms(report).map(Packets::Written)
+        }
+        (Some(_), Some(file)) => {
+            let message = "a test has packets from `packet` or from `pcap`, not from both";
+            report.add(Code::Contradiction, file.key.span, message);
+            None
+        }
+        (None, None) => {
+            report
+                .add(Code::MissingKey, table.span, "a test has no packet")
+                .help(
+                    "add `packet = \"tcp 203.0.113.9:4444 > 192.0.2.1:22 syn\"`, or \
+                     `pcap = \"file.pcap\"`",
+                );
+            None
+        }
+    }
+}

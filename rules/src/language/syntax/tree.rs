@@ -1,0 +1,162 @@
+//! A rule file as written: every value with its place.
+
+use std::{borrow::Cow, str};
+
+use crate::{diagnostics::Span, field::FieldName};
+
+/// A value with its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<T> {
+    pub(crate) span: Span,
+    pub(crate) value: T,
+}
+
+/// A rule file as written.
+#[derive(Debug)]
+pub(crate) struct File<'a> {
+    pub(crate) settings: Settings<'a>,
+    pub(crate) parser: Parser<'a>,
+    /// In the order of the file.
+    pub(crate) sets: Vec<Set<'a>>,
+    /// In the order of the file.
+    pub(crate) rules: Vec<Rule<'a>>,
+    /// In the order of the file.
+    pub(crate) tests: Vec<Test<'a>>,
+}
+
+/// The table `[firewall]`; what is `None` is not given, or reported.
+#[derive(Debug, Default)]
+pub(crate) struct Settings<'a> {
+    pub(crate) interfaces: Option<Vec<Term<'a>>>,
+    pub(crate) mode: Option<At<&'a str>>,
+    pub(crate) policy: Option<At<&'a str>>,
+}
+
+/// The table `[parser]`, like [`Settings`].
+#[derive(Debug, Default)]
+pub(crate) struct Parser<'a> {
+    pub(crate) malformed: Option<At<&'a str>>,
+    pub(crate) truncated: Option<At<&'a str>>,
+    pub(crate) too_many_headers: Option<At<&'a str>>,
+    pub(crate) too_many_tags: Option<At<&'a str>>,
+    pub(crate) unknown_ethertype: Option<At<&'a str>>,
+}
+
+/// An entry of `[sets]`.
+#[derive(Debug)]
+pub(crate) struct Set<'a> {
+    pub(crate) name: At<&'a str>,
+    /// `None` when they are not readable, which is reported.
+    pub(crate) members: Option<Members<'a>>,
+}
+
+/// Where the members of a set are.
+#[derive(Debug)]
+pub(crate) enum Members<'a> {
+    /// In the rule file.
+    Inline(Vec<Term<'a>>),
+    /// In the list file of this name.
+    File(At<&'a str>),
+}
+
+/// A table `[[rule]]`.
+#[derive(Debug)]
+pub(crate) struct Rule<'a> {
+    /// `None` when it is missing or no string, which is reported.
+    pub(crate) name: Option<At<&'a str>>,
+    /// Like [`Self::name`].
+    pub(crate) action: Option<At<&'a str>>,
+    /// `None` when it is not given, or not readable, which is reported.
+    pub(crate) log: Option<Log<'a>>,
+    /// Ordered like [`FieldName::ALL`].
+    pub(crate) fields: Vec<Field<'a>>,
+    /// Whether a field could not be read, which is reported.
+    pub(crate) is_partial: bool,
+}
+
+/// What a rule says of its log.
+#[derive(Debug)]
+pub(crate) enum Log<'a> {
+    /// Whether there is one.
+    Flag(bool),
+    /// There is one, with limits as far as they are given.
+    Limit {
+        rate: Option<Term<'a>>,
+        burst: Option<Term<'a>>,
+    },
+}
+
+impl<'a> Rule<'a> {
+    /// The field called `name`, if the rule has it.
+    pub(crate) fn field(&self, name: FieldName) -> Option<&Field<'a>> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// A match field of a rule.
+#[derive(Debug)]
+pub(crate) struct Field<'a> {
+    pub(crate) name: FieldName,
+    /// The whole value.
+    pub(crate) span: Span,
+    /// The value, or the elements of the list; never empty.
+    pub(crate) terms: Vec<Term<'a>>,
+}
+
+/// One string or number as written.
+#[derive(Debug)]
+pub(crate) struct Term<'a> {
+    pub(crate) span: Span,
+    /// The string, the number in decimal, or `true` or `false`.
+    pub(crate) text: Cow<'a, str>,
+    pub(crate) is_number: bool,
+}
+
+/// A table `[[test]]`; what is `None` is not given, or reported.
+#[derive(Debug)]
+pub(crate) struct Test<'a> {
+    pub(crate) name: Option<At<&'a str>>,
+    pub(crate) packets: Option<Packets<'a>>,
+    pub(crate) expect: Option<At<&'a str>>,
+    pub(crate) rule: Option<At<&'a str>>,
+    pub(crate) reason: Option<At<&'a str>>,
+    pub(crate) interface: Option<At<&'a str>>,
+}
+
+/// Where the packets of a test are.
+#[derive(Debug)]
+pub(crate) enum Packets<'a> {
+    /// In the rule file, in the notation.
+    Written(Vec<Term<'a>>),
+    /// In a capture file.
+    Captured {
+        /// Its name.
+        file: At<&'a str>,
+        /// The number of the only one that is meant.
+        index: Option<Term<'a>>,
+    },
+}
+
+/// What a term of a match field stands for, when `!` and `@` have their usual meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operand<'t> {
+    /// The value written.
+    Literal(&'t str),
+    /// The members of the set of this name.
+    Set(&'t str),
+}
+
+impl Term<'_> {
+    /// Whether the term is negated, and what follows the negation.
+    pub(crate) fn split(&self) -> (bool, Operand<'_>) {
+        let (negated, rest) = match self.text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, self.text.as_ref()),
+        };
+        let operand = match rest.strip_prefix('@') {
+            Some(name) => Operand::Set(name),
+            None => Operand::Literal(rest),
+        };
+        (negated, operand)
+    }
+}

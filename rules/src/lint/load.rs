@@ -1,0 +1,130 @@
+//! Reads a rule file with all warnings, and warns of rules that no packet reaches.
+
+use std::{collections::HashMap, fmt::Display, sync::Arc};
+
+use super::redundancy;
+use crate::{
+    analysis::{Budget, Unreached, unreached},
+    diagnostics::{Code, Diagnostic, Report, Source, Span},
+    language::{Loaded, resolve, syntax},
+    model::{RuleId, Ruleset},
+    text::quoted,
+};
+
+/// A rule file that can be used, with everything that there is to warn of.
+#[derive(Clone, Debug)]
+pub struct Linted {
+    /// What [`crate::load`] makes of it, with more warnings.
+    pub loaded: Loaded,
+    /// The number of rules of which the budget did not suffice to say whether a packet reaches them.
+    pub undecided: usize,
+}
+
+/// The most rules that are named as those that take the packets of another.
+const MOST_NAMED: usize = 4;
+
+/// Reads a rule file as [`crate::load`] does, and finds all that there is to warn of, as far as the
+/// budget goes. What takes work is looked for in a file without errors, after a call of `begin`.
+///
+/// # Errors
+///
+/// Those of [`crate::load`].
+pub fn load<E: Display>(
+    source: &Arc<Source>,
+    mut list: impl FnMut(&str) -> Result<Source, E>,
+    budget: &mut Budget,
+    begin: impl FnOnce(),
+) -> Result<Linted, Vec<Diagnostic>> {
+    let mut report = Report::new(source);
+    let Some(tree) = syntax::tree(source, &mut report) else {
+        return Err(report.into_diagnostics());
+    };
+    let file = syntax::file(&tree, &mut report);
+    let mut lists = HashMap::new();
+    let mut list = |name: &str| {
+        let list = list(name).map_err(|error| error.to_string())?;
+        let list = Arc::new(list);
+        lists.insert(name.to_owned(), Arc::clone(&list));
+        Ok(list)
+    };
+    let mut loaded = resolve::resolve(&file, source, &mut list, report)?;
+    begin();
+    let mut report = Report::new(source);
+    let undecided = warn(&file, &loaded, budget, &mut report);
+    redundancy::warn(&file, &lists, &mut report);
+    report.extend(loaded.warnings);
+    loaded.warnings = report.into_diagnostics();
+    Ok(Linted { loaded, undecided })
+}
+
+/// Warns of rules that no packet reaches; returns of how many it was not found out.
+fn warn(
+    file: &syntax::File<'_>,
+    loaded: &Loaded,
+    budget: &mut Budget,
+    report: &mut Report,
+) -> usize {
+    let Loaded {
+        ruleset, warnings, ..
+    } = loaded;
+    let reach = unreached(ruleset, budget);
+    let names: Vec<Span> = file.rules.iter().map(name).collect();
+    for found in &reach.unreached {
+        // Where a single field leaves nothing, that was told at the field.
+        let rule = file.rules.get(found.rule.0 as usize);
+        let mut fields = rule.iter().flat_map(|rule| &rule.fields);
+        let is_told = fields.any(|field| {
+            warnings
+                .iter()
+                .any(|of| of.code == Code::NeverMatches && of.primary.span == field.span)
+        });
+        if !is_told {
+            tell(found, ruleset, &names, report);
+        }
+    }
+    reach.undecided.len()
+}
+
+fn name(rule: &syntax::Rule<'_>) -> Span {
+    rule.name.map_or(Span::from(0..0), |name| name.span)
+}
+
+fn tell(found: &Unreached, ruleset: &Ruleset, names: &[Span], report: &mut Report) {
+    let called = |id: RuleId| {
+        let rule = ruleset.rules.get(id.0 as usize);
+        quoted(rule.map_or("", |rule| rule.name.as_str()))
+    };
+    let span = |id: RuleId| {
+        names
+            .get(id.0 as usize)
+            .copied()
+            .unwrap_or(Span::from(0..0))
+    };
+    let rule = called(found.rule);
+    if found.by.is_empty() {
+        let message = format!("the rule {rule} can never match");
+        report
+            .add(Code::NeverMatches, span(found.rule), message)
+            .label("no packet has all of its fields");
+        return;
+    }
+    let message = format!("no packet reaches the rule {rule}");
+    let warning = report.add(Code::Unreached, span(found.rule), message);
+    for (at, id) in found.by.iter().take(MOST_NAMED).enumerate() {
+        let note = match (at, found.by.len()) {
+            (0, 1) => format!("{} takes all of its packets before", called(*id)),
+            (0, _) => format!("{} takes some of its packets before", called(*id)),
+            _ => format!("{} takes others", called(*id)),
+        };
+        warning.note_at(span(*id), note);
+    }
+    if let more @ 1.. = found.by.len().saturating_sub(MOST_NAMED) {
+        let rules = if more == 1 {
+            "rule takes"
+        } else {
+            "rules take"
+        };
+        warning.note(format!("{more} more {rules} the others"));
+    }
+    warning.help("move it up, or take it out");
+}
