@@ -56,7 +56,7 @@ impl Package {
         Ok(Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
-            roots: roots(&root.join(folder))?,
+            roots: roots(&root.join(folder), &manifest)?,
             dependencies,
         })
     }
@@ -78,8 +78,8 @@ fn manifest(folder: &Path) -> Result<Table> {
         .with_context(|| format!("{} cannot be parsed", path.display()))
 }
 
-/// Finds the roots where Cargo finds them itself.
-fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Finds the roots where Cargo finds them itself, and those of binaries that the manifest names.
+fn roots(folder: &Path, manifest: &Table) -> Result<Vec<PathBuf>> {
     let mut roots: Vec<PathBuf> = ["src/lib.rs", "src/main.rs"]
         .iter()
         .map(PathBuf::from)
@@ -99,6 +99,17 @@ fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
         }
         found.sort();
         roots.append(&mut found);
+    }
+    let named = manifest.get("bin").and_then(Value::as_array);
+    for path in named
+        .into_iter()
+        .flatten()
+        .filter_map(|bin| bin.get("path"))
+    {
+        let path = PathBuf::from(path.as_str().context("a path is no string")?);
+        if path.starts_with("src") && !roots.contains(&path) {
+            roots.push(path);
+        }
     }
     Ok(roots)
 }

@@ -28,10 +28,10 @@ pub const BAN_BOARD: &str = "BAN_BOARD";
 /// The per-CPU array of [`Counter`], indexed by the number of a ban's reason.
 pub const BAN_COUNTERS: &str = "BAN_COUNTERS";
 
-/// The hash map of counter slots to [`crate::events::Watch`]es.
+/// The hash map of counter slots to [`crate::packet_log::Watch`]es.
 pub const WATCHES: &str = "WATCHES";
 
-/// The ring buffer of [`crate::events::Event`]s.
+/// The ring buffer of [`crate::packet_log::Event`]s.
 pub const EVENTS: &str = "EVENTS";
 
 /// The read-only global that holds the byte length of the image maps, a power of two.
@@ -80,9 +80,9 @@ pub enum Reason {
     Malformed = 2,
     /// The frame ends inside a header.
     Truncated = 3,
-    /// More IPv6 extension headers than [`crate::headers::MAX_EXTENSIONS`].
+    /// More IPv6 extension headers than [`crate::parse::MAX_EXTENSIONS`].
     TooManyHeaders = 4,
-    /// More VLAN tags than [`crate::headers::MAX_TAGS`].
+    /// More VLAN tags than [`crate::parse::MAX_TAGS`].
     TooManyTags = 5,
     /// The program found no image in force.
     NoImage = 6,

@@ -9,11 +9,10 @@
 
 pub mod abi;
 pub mod bans;
-pub mod details;
-pub mod events;
+pub mod field;
 pub mod hash;
-pub mod headers;
 pub mod image;
 pub mod packet;
-pub mod search;
+pub mod packet_log;
+pub mod parse;
 pub mod walk;

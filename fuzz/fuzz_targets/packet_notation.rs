@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use firewall_ebpf::headers::parse;
+use firewall_ebpf::parse::parse;
 use libfuzzer_sys::fuzz_target;
 use rules::{evaluator::decode, notation::read};
 

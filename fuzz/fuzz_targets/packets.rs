@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use firewall_ebpf::headers::parse;
+use firewall_ebpf::parse::parse;
 use libfuzzer_sys::fuzz_target;
 use rules::{
     evaluator::{decode, evaluate},

@@ -8,8 +8,8 @@ use std::mem::offset_of;
 
 use firewall_ebpf::{
     abi::Reason,
-    headers,
     image::{Header, LOGS, Memory as _},
+    parse::parse,
     walk::{Counts, Judgement, judge},
 };
 
@@ -42,7 +42,7 @@ pub enum Decided {
 #[must_use]
 pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     let mut marked = Slots(Vec::new());
-    let judgement = match headers::parse(frame) {
+    let judgement = match parse(frame) {
         Ok(headers) => judge(image, frame, &headers, || interface, &mut marked),
         Err(reason) => Judgement::NoRule(reason),
     };

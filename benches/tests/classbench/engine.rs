@@ -6,8 +6,8 @@ use std::{error::Error, mem::offset_of, sync::Arc};
 use benches::rulesets::{Decision, Verdict};
 use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
-    headers::parse,
     image::{Header, Memory as _},
+    parse::parse,
     walk::{Counts, Judgement, judge},
 };
 use rules::{

@@ -10,8 +10,8 @@ use benches::{
     tuple::Tuple,
 };
 use firewall_ebpf::{
-    headers::parse,
     image::Memory,
+    parse::parse,
     walk::{Counts, judge},
 };
 use rules::compiler::{Image, PacketKind};

@@ -1,6 +1,6 @@
 //! How the words of an image are reached, in the kernel and in user space.
 
-use super::HEAD_MASK;
+use super::section::HEAD_MASK;
 
 /// Access to the words of an image.
 ///

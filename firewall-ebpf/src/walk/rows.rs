@@ -1,8 +1,12 @@
-//! Rows: rules that count, and those that fit no pair.
+//! Walks over rows: counts, and finds rules that fit no pair.
 
 use core::mem::offset_of;
 
-use super::{BAD_IMAGE, Counts, Found, entry};
+use super::{
+    counts::Counts,
+    entry::{BAD_IMAGE, entry},
+    found::Found,
+};
 use crate::image::{COUNT, MAX_WALK, Memory, Section};
 
 /// Counts in the rules of the rows that count and come before the item found, and returns the
@@ -12,7 +16,7 @@ pub(super) fn walk_rows<M: Memory + ?Sized, C: Counts>(
     image: &M,
     section: M::Head,
     found: &Found,
-    upper: u32,
+    l4: u32,
     counts: &mut C,
 ) -> u32 {
     let best = found.item;
@@ -27,12 +31,12 @@ pub(super) fn walk_rows<M: Memory + ?Sized, C: Counts>(
     };
     let src = row(offset_of!(Section, src_rows), found.src_row);
     let dst = row(offset_of!(Section, dst_rows), found.dst_row);
-    let upper = row(offset_of!(Section, upper_rows), upper);
+    let l4 = row(offset_of!(Section, l4_rows), l4);
     let meet = |word: u32| {
         let at = word.wrapping_mul(8);
         image.u64(src.wrapping_add(at))
             & image.u64(dst.wrapping_add(at))
-            & image.u64(upper.wrapping_add(at))
+            & image.u64(l4.wrapping_add(at))
     };
     let summaries = image.field(section, offset_of!(Section, summaries));
     let items = image.field(section, offset_of!(Section, items));

@@ -6,7 +6,7 @@ use std::io;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use firewall_ebpf::events::{Event, RING_BYTES, SNAP_LEN, WATCHES, Watch};
+use firewall_ebpf::packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES, Watch};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::kernel::{

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use firewall_ebpf::events::Watch;
+use firewall_ebpf::packet_log::Watch;
 
 use crate::{
     generation::{

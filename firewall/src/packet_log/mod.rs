@@ -1,6 +1,6 @@
 //! Packets that rules log: how many, by which names, and to whom they are told.
 //!
-//! The program in the kernel decides which packets are told (`firewall_ebpf::events`). This module
+//! The program in the kernel decides which packets are told (`firewall_ebpf::packet_log`). This module
 //! sets the limits for it, reads what it tells, and hands that to the log and to those who listen.
 
 pub(crate) mod limits;
@@ -13,8 +13,8 @@ use std::{
 };
 
 use firewall_ebpf::{
-    events::Event,
     image::{COUNT, DROP},
+    packet_log::Event,
 };
 use nix::net::if_::if_indextoname;
 use rules::{analysis, ruleset::Verdict};
@@ -174,7 +174,7 @@ mod in_digits {
 
 #[cfg(test)]
 mod tests {
-    use firewall_ebpf::events::SNAP_LEN;
+    use firewall_ebpf::packet_log::SNAP_LEN;
 
     use super::*;
 

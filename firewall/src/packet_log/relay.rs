@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use firewall_ebpf::events::Event;
+use firewall_ebpf::packet_log::Event;
 use tokio::{
     sync::{broadcast, watch},
     task::{self, JoinHandle},

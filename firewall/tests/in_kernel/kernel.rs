@@ -18,7 +18,7 @@ use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use benches::{features::Feature, network::Namespace};
 use firewall_ebpf::{
     abi::BLOCK,
-    events::{Event, MAX_LOGGING, SNAP_LEN, Watch},
+    packet_log::{Event, MAX_LOGGING, SNAP_LEN, Watch},
 };
 use rules::testing::{INTERFACES, Probe};
 

@@ -1,6 +1,6 @@
 //! What packets differ in, as numbers.
 
-use firewall_ebpf::headers::{ethertype, protocol};
+use firewall_ebpf::parse::{ethertype, protocol};
 
 use super::values::Values;
 use crate::field::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};

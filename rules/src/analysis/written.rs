@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use firewall_ebpf::headers::ethertype;
+use firewall_ebpf::parse::ethertype;
 
 use super::{
     frame::frame,

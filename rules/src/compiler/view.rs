@@ -2,8 +2,8 @@
 //! what every packet of the kind satisfies is left open.
 
 use firewall_ebpf::{
-    headers::ethertype,
-    image::{FIELDS, FRAGMENT, Field, TRAFFICS, UNTAGGED, WITH_FLAGS},
+    field::{FIELDS, FRAGMENT, Field, TRAFFICS, UNTAGGED, WITH_FLAGS},
+    parse::ethertype,
 };
 
 use super::{kind::PacketKind, target::InterfaceIndex};

@@ -1,6 +1,6 @@
 //! EtherTypes: their names and numbers.
 
-use firewall_ebpf::headers::ethertype;
+use firewall_ebpf::parse::ethertype;
 
 use super::table::{name, number};
 

@@ -1,6 +1,6 @@
 //! Protocols: their names and numbers.
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::parse::protocol;
 
 use super::table::{name, number};
 

@@ -10,7 +10,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::parse::protocol;
 
 use super::rule_test::{RuleTest, word};
 use crate::{

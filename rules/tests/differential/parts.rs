@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, mem::offset_of};
 
-use firewall_ebpf::image::{
-    BLOCK, Field, HashNode, LEAF, Memory, NODE_HASH, NODE_KIND, NODE_PAGES, NODE_PAIR,
-    NODE_UNIFORM, PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step,
-    tree_level,
+use firewall_ebpf::{
+    field::Field,
+    image::{
+        BLOCK, HashNode, LEAF, Memory, NODE_HASH, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM,
+        PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
+    },
 };
 use rules::compiler::{Image, Part as Planned};
 

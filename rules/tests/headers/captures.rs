@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use firewall_ebpf::headers::parse;
+use firewall_ebpf::parse::parse;
 use rules::{
     captures::{self, CaptureError},
     testing::{Random, damage},

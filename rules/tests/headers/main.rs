@@ -9,9 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::{
     abi::Reason,
-    details,
-    headers::{Headers, parse, present},
-    image::{FRAGMENT, UNTAGGED},
+    field::{FRAGMENT, UNTAGGED},
+    parse::{Headers, details, parse, present},
 };
 use rules::{
     evaluator::{Fields, decode},

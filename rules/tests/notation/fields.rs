@@ -1,6 +1,6 @@
 //! From the notation to a frame, and back to what the packet parser and the evaluator read in it.
 
-use firewall_ebpf::headers::{parse, present};
+use firewall_ebpf::parse::{parse, present};
 use rules::{
     FieldName,
     evaluator::{Fields, decode},

@@ -217,7 +217,11 @@ mod tests {
     #[test]
     fn what_is_of_no_part_is_of_the_one_before() {
         let file = |name: &str| format!("/x/firewall-ebpf/src/{name}");
-        let (main, search, image) = (file("main.rs"), file("search.rs"), file("kernel/image.rs"));
+        let (main, search, image) = (
+            file("program/xdp.rs"),
+            file("walk/search.rs"),
+            file("program/image.rs"),
+        );
         let code = Code {
             functions: vec![100..200, 300..400],
             parts: parts(vec![

@@ -35,14 +35,31 @@ impl Part {
     pub(super) fn of(file: &str) -> Option<Self> {
         let (_, file) = file.rsplit_once(SOURCE)?;
         Some(match file {
-            "headers.rs" | "packet.rs" | "kernel/frame.rs" => Self::Headers,
-            "bans.rs" | "kernel/bans.rs" => Self::Bans,
-            "search.rs" => Self::Search,
-            "details.rs" | "walk/upper.rs" => Self::SmallFields,
-            "walk.rs" | "walk/pairs.rs" | "walk/rows.rs" => Self::Decision,
-            "abi.rs" | "kernel/counters.rs" => Self::Counting,
-            "events.rs" | "kernel/events.rs" => Self::Telling,
-            "hash.rs" | "image.rs" | "image/memory.rs" | "kernel/image.rs" => return None,
+            "packet.rs" | "program/frame.rs" => Self::Headers,
+            "bans.rs" | "program/bans.rs" => Self::Bans,
+            "walk/search.rs"
+            | "walk/search_tree.rs"
+            | "walk/trie.rs"
+            | "walk/uniform.rs"
+            | "walk/multibit.rs"
+            | "walk/hash.rs" => Self::Search,
+            "parse/details.rs" | "walk/reduction.rs" | "walk/lookup.rs" => Self::SmallFields,
+            "walk/classify.rs"
+            | "walk/counts.rs"
+            | "walk/direct_table.rs"
+            | "walk/entry.rs"
+            | "walk/fields.rs"
+            | "walk/found.rs"
+            | "walk/grid.rs"
+            | "walk/leaves.rs"
+            | "walk/pairs.rs"
+            | "walk/records.rs"
+            | "walk/rows.rs" => Self::Decision,
+            "abi.rs" | "program/counters.rs" => Self::Counting,
+            "packet_log.rs" | "program/packet_log.rs" => Self::Telling,
+            "field.rs" | "hash.rs" | "walk/branchless.rs" | "program/image.rs" => return None,
+            _ if file.starts_with("parse/") => Self::Headers,
+            _ if file.starts_with("image/") => return None,
             _ => Self::Rest,
         })
     }
@@ -57,10 +74,13 @@ mod tests {
     #[test]
     fn files_are_of_parts() {
         assert_eq!(
-            Part::of("/a/firewall-ebpf/src/walk/upper.rs"),
+            Part::of("/a/firewall-ebpf/src/walk/reduction.rs"),
             Some(Part::SmallFields)
         );
-        assert_eq!(Part::of("/a/firewall-ebpf/src/main.rs"), Some(Part::Rest));
+        assert_eq!(
+            Part::of("/a/firewall-ebpf/src/program/xdp.rs"),
+            Some(Part::Rest)
+        );
         assert_eq!(Part::of("/a/firewall-ebpf/src/hash.rs"), None);
         assert_eq!(Part::of("/a/core/src/cmp.rs"), None);
     }
@@ -69,11 +89,12 @@ mod tests {
     #[test]
     fn every_file_of_the_source_has_a_part() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firewall-ebpf/src");
-        for folder in ["", "image", "walk", "kernel"].map(|folder| source.join(folder)) {
+        for folder in ["", "image", "parse", "walk", "program"].map(|folder| source.join(folder)) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_str().unwrap();
-                if name == "main.rs" || name == "lib.rs" || name == "kernel.rs" || path.is_dir() {
+                let is_rest = ["main.rs", "xdp.rs", "map_flags.rs"].contains(&name);
+                if is_rest || name == "lib.rs" || name == "mod.rs" || path.is_dir() {
                     continue;
                 }
                 let path = format!("/{SOURCE}{}", path.strip_prefix(&source).unwrap().display());

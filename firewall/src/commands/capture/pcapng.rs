@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
 };
 
-use firewall_ebpf::events::SNAP_LEN;
+use firewall_ebpf::packet_log::SNAP_LEN;
 use nix::sys::utsname::uname;
 use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use firewall_ebpf::{
     hash::ipv6_key,
     image::Memory as _,
-    search::{find_ipv4, find_ipv6},
+    walk::{find_ipv4, find_ipv6},
 };
 
 use super::trie;

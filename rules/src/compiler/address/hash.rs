@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firewall_ebpf::{
     hash::spread,
     image::{HashNode, LEAF, NODE_HASH, NODE_KIND},
-    search::{hash_node, hash_slot},
+    walk::{hash_node, hash_slot},
 };
 
 use super::{

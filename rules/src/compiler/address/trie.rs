@@ -349,7 +349,7 @@ pub(super) fn search_levels(bounds: Vec<u16>, levels: u32) -> Vec<Vec<u16>> {
 mod tests {
     use super::*;
     use crate::{compiler::address::side::Side, field::RangeSet};
-    use firewall_ebpf::search::find;
+    use firewall_ebpf::walk::find;
     use proptest::prelude::*;
 
     /// Every value beside a bound must be found in the class that holds it.

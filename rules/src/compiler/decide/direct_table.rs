@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{DIRECT, MAX_COUNTS, MODE_CELLS, NO_MATCH, Section};
+use firewall_ebpf::image::{DIRECT, MAX_COUNTS, MODE_DIRECT_TABLE, NO_MATCH, Section};
 
 use crate::{
     compiler::{
@@ -91,10 +91,10 @@ impl Cells {
             words.push(writer.offset());
             writer.u32s(list.iter().copied())?;
         }
-        section.mode = MODE_CELLS;
+        section.mode = MODE_DIRECT_TABLE;
         section.dst_classes = self.dst_classes as u32;
-        section.upper_classes = self.upper_classes as u32;
-        section.cells = writer.offset();
+        section.l4_classes = self.upper_classes as u32;
+        section.direct_table = writer.offset();
         writer.u32s(self.cells.iter().map(|list| words[*list]))?;
         let lengths = self.lists.iter().map(Vec::len);
         let longest = lengths.filter(|length| *length > 1).max().unwrap_or(0);

@@ -50,7 +50,7 @@ pub(super) fn write(
             writer.u64s(row)?;
         }
     }
-    [section.src_rows, section.dst_rows, section.upper_rows] = offsets;
+    [section.src_rows, section.dst_rows, section.l4_rows] = offsets;
     section.stride = ((words + summaries) * 8) as u32;
     section.summaries = summaries as u32;
     section.items = writer.offset();

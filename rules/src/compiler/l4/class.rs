@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, hash::Hash};
 
-use firewall_ebpf::image::{FIELDS, Step};
+use firewall_ebpf::{field::FIELDS, image::Step};
 
 use crate::compiler::bit_vectors::Rows;
 

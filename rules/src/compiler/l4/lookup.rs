@@ -1,6 +1,9 @@
 //! Lookups: from the classes of a small field to tables of the image that take its values there.
 
-use firewall_ebpf::image::{FIELD_PAGES, NO_PROTOCOL, PAGE};
+use firewall_ebpf::{
+    field::NO_PROTOCOL,
+    image::{FIELD_PAGES, PAGE},
+};
 
 use crate::compiler::{
     address::{Depths, Trie, trie},

@@ -9,7 +9,10 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{FIELDS, Field, MAX_SIGNATURES, Step, TRAFFICS, TTLS};
+use firewall_ebpf::{
+    field::{FIELDS, Field, TRAFFICS, TTLS},
+    image::{MAX_SIGNATURES, Step},
+};
 
 use super::{
     class::{SignatureId, Upper},

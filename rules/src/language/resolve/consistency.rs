@@ -3,7 +3,7 @@
 //! This module owns the comparison of fields. What can never be meant is an error; what matches
 //! nothing, perhaps only because of what a list happens to hold, is a warning.
 
-use firewall_ebpf::headers::{ethertype, protocol};
+use firewall_ebpf::parse::{ethertype, protocol};
 
 use super::fields;
 use crate::{

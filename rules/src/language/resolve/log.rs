@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use firewall_ebpf::events::MAX_LOGGING;
+use firewall_ebpf::packet_log::MAX_LOGGING;
 
 use crate::{
     diagnostics::{Code, Report, Span, suggest},

@@ -3,7 +3,7 @@
 //! This module owns how ICMP and ICMPv6 messages are written. The two number their messages
 //! differently, so that a name is looked up in both and a number needs one to be chosen.
 
-use firewall_ebpf::headers::protocol;
+use firewall_ebpf::parse::protocol;
 
 use super::{
     link::family_of_types,

@@ -1,6 +1,6 @@
 //! The fields `ethertype`, `vlan`, `src_mac` and `dst_mac`: what is in front of the IP header.
 
-use firewall_ebpf::headers::ethertype;
+use firewall_ebpf::parse::ethertype;
 
 use super::{
     named::Named,

@@ -1,13 +1,17 @@
 //! The fields of a frame that few rules name, each read when a rule set asks for it.
 //!
-//! This module owns what they mean on the wire, for frames that [`crate::headers`] has read to
+//! This module owns what they mean on the wire, for frames that [`parse`](super::parse) has read to
 //! the end: what is read here again cannot be missing. All of it is read from the frame, although
 //! the parser has met some before: what outlives the parser costs every packet a place on the
 //! stack, and the verifier a path for each of its values that it tells apart.
 
+use super::{
+    ethertype,
+    headers::{Headers, present},
+    protocol,
+};
 use crate::{
-    headers::{Headers, ethertype, present, protocol},
-    image::{FRAGMENT, UNTAGGED},
+    field::{FRAGMENT, UNTAGGED},
     packet::Packet,
 };
 

@@ -1,21 +1,27 @@
 //! The XDP program: a verdict table over the library. The only place where a judgement becomes
 //! an action of the kernel.
 
-#![no_std]
-#![no_main]
-#![feature(asm_experimental_arch)]
-
-mod kernel;
+#![forbid(unsafe_code)]
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::Reason,
-    headers,
     image::{DROP, Header, LOGS, Memory as _, PASS},
+    parse::parse,
     walk::{Judgement, judge},
 };
-use kernel::{Counters, Frame, Image, LateFrame, ban_of, events::decided, frame_len};
+
+use super::{
+    bans::ban_of,
+    counters::Counters,
+    frame::{Frame, LateFrame, frame_len},
+    image::Image,
+    packet_log::decided,
+};
+
+/// The target of messages, whichever module they come from.
+const TARGET: &str = "firewall_xdp";
 
 /// Judges one packet, in one buffer or several (Linux 5.18).
 #[xdp(frags)]
@@ -40,7 +46,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
-    let parsed = headers::parse(&Frame::<FRAGS>::new(ctx, &image));
+    let parsed = parse(&Frame::<FRAGS>::new(ctx, &image));
     // Before the length is measured: a number that is kept across the call doubles the
     // verifier's work on Linux 7.3.
     let ban = parsed.as_ref().ok().and_then(ban_of);
@@ -98,6 +104,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,
+                target: TARGET,
                 "interface {}: a frame of {} bytes counts as reason {}",
                 ctx.ingress_ifindex(),
                 length(),
@@ -106,6 +113,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
         }
         Reason::NoImage | Reason::BadImage => warn!(
             ctx,
+            target: TARGET,
             "interface {}: a frame of {} bytes met no usable image, reason {}",
             ctx.ingress_ifindex(),
             length(),

@@ -1,18 +1,21 @@
-//! The upper-layer class: the classes of the small fields, fused into one.
+//! Fuses the classes of the narrow fields into one, the L4 class.
 
 use core::mem::offset_of;
 
+use super::{
+    lookup::{direct, paged},
+    trie::find,
+};
 use crate::{
-    details,
-    headers::{Headers, present},
-    image::{DETAILS, FIELD_PAGES, Field, Memory, NO_PAGE, PAGE, Section, Step},
+    field::{DETAILS, Field},
+    image::{Memory, Section, Step},
     packet::Packet,
-    search::find,
+    parse::{Headers, details, present},
 };
 
-/// The class of the small fields together.
+/// The class of the narrow fields together.
 #[inline(always)]
-pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
+pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     image: &M,
     section: M::Head,
     used: u32,
@@ -50,8 +53,7 @@ pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     let no_ports = !headers.bit(present::PORTS) & 1;
     let no_message = !headers.bit(present::ICMP) & 1;
     step(Field::Protocol, &|lookup| {
-        let key = u32::from(headers.key);
-        u32::from(image.u16(lookup.wrapping_add(key * 2)))
+        direct(image, lookup, headers.key.into())
     });
     step(Field::Sport, &|lookup| {
         paged(image, lookup, headers.sport, no_ports)
@@ -68,7 +70,6 @@ pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     if used & DETAILS == 0 {
         return fused;
     }
-    let direct = |lookup: u32, value: u32| u32::from(image.u16(lookup.wrapping_add(value * 2)));
     step(Field::Vlan, &|lookup| {
         paged(image, lookup, details::vlan(packet), 0)
     });
@@ -79,21 +80,10 @@ pub(super) fn upper_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         paged(image, lookup, details::length(packet, headers), 0)
     });
     step(Field::Ttl, &|lookup| {
-        direct(lookup, details::ttl(packet, headers).into())
+        direct(image, lookup, details::ttl(packet, headers).into())
     });
     step(Field::Traffic, &|lookup| {
-        direct(lookup, details::traffic(packet, headers))
+        direct(image, lookup, details::traffic(packet, headers))
     });
     fused
-}
-
-/// The class of a value of 16 bits, or with `absent` = 1 that of packets without it.
-#[inline(always)]
-fn paged<M: Memory + ?Sized>(image: &M, lookup: u32, value: u16, absent: u32) -> u32 {
-    let value = u32::from(value);
-    let high = (value >> 8) | (absent * NO_PAGE);
-    let page = u32::from(image.u16(lookup.wrapping_add(high * 2)));
-    let index = page.wrapping_mul(PAGE).wrapping_add(value & (PAGE - 1));
-    let pages = lookup.wrapping_add(FIELD_PAGES);
-    u32::from(image.u16(pages.wrapping_add(index.wrapping_mul(2))))
 }

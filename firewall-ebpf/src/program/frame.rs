@@ -4,15 +4,15 @@ use core::arch::asm;
 
 use aya_ebpf::{helpers::bpf_xdp_get_buff_len, programs::XdpContext};
 use firewall_ebpf::{
-    headers::{MAX_EXTENSIONS, MAX_TAGS},
     packet::{PLAIN, PLAIN_LEN, Packet},
+    parse::{MAX_EXTENSIONS, MAX_TAGS},
 };
 
 use super::image::{Image, opaque};
 
 /// Bounds an offset into a frame for the verifier, which follows none beyond 2^16
 /// (`MAX_PACKET_OFF`, `kernel/bpf/verifier.c`). The parser stays far below: tags, the IPv6 header
-/// and [`headers::MAX_EXTENSIONS`](firewall_ebpf::headers::MAX_EXTENSIONS) extension headers of at
+/// and [`MAX_EXTENSIONS`](firewall_ebpf::parse::MAX_EXTENSIONS) extension headers of at
 /// most 2,048 bytes each.
 const OFFSET_MASK: u32 = 0x7fff;
 
@@ -32,7 +32,7 @@ macro_rules! load_word {
 
 /// The length of a frame in bytes: of all its buffers, if the program was loaded for several.
 #[inline(always)]
-pub(crate) fn frame_len<const FRAGS: bool>(ctx: &XdpContext) -> u64 {
+pub(super) fn frame_len<const FRAGS: bool>(ctx: &XdpContext) -> u64 {
     if FRAGS {
         // SAFETY: the context that the program was called with.
         unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
@@ -45,7 +45,7 @@ pub(crate) fn frame_len<const FRAGS: bool>(ctx: &XdpContext) -> u64 {
 ///
 /// `FRAGS` says whether the program was loaded for frames in several buffers
 /// (`BPF_F_XDP_HAS_FRAGS`, Linux 5.18). Else there is but the first one.
-pub(crate) struct Frame<'a, const FRAGS: bool> {
+pub(super) struct Frame<'a, const FRAGS: bool> {
     ctx: &'a XdpContext,
     start: usize,
     end: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Frame<'a, const FRAGS: bool> {
 
 impl<'a, const FRAGS: bool> Frame<'a, FRAGS> {
     #[inline(always)]
-    pub(crate) fn new(ctx: &'a XdpContext, image: &Image) -> Self {
+    pub(super) fn new(ctx: &'a XdpContext, image: &Image) -> Self {
         Self {
             ctx,
             start: ctx.data(),
@@ -149,14 +149,14 @@ impl<const FRAGS: bool> Packet for Frame<'_, FRAGS> {
 ///
 /// Its bounds are taken from the context anew at each load: what the verifier knows of those that
 /// the parser has compared with differs between the paths through it, and would keep them apart.
-pub(crate) struct LateFrame<'a, const FRAGS: bool> {
+pub(super) struct LateFrame<'a, const FRAGS: bool> {
     ctx: &'a XdpContext,
     image: &'a Image,
 }
 
 impl<'a, const FRAGS: bool> LateFrame<'a, FRAGS> {
     #[inline(always)]
-    pub(crate) fn new(ctx: &'a XdpContext, image: &'a Image) -> Self {
+    pub(super) fn new(ctx: &'a XdpContext, image: &'a Image) -> Self {
         Self { ctx, image }
     }
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::XdpContext};
 use firewall_ebpf::{
     abi::{BLOCK, Counter, CounterBlock, Reason},
-    headers::{Headers, present},
+    parse::{Headers, present},
 };
 
 use super::{bans::BAN_COUNTERS, frame::frame_len};
@@ -12,7 +12,7 @@ use super::{bans::BAN_COUNTERS, frame::frame_len};
 static COUNTERS: PerCpuArray<CounterBlock, 4> = PerCpuArray::new();
 
 /// The counters of this CPU.
-pub(crate) struct Counters<'a, const FRAGS: bool> {
+pub(super) struct Counters<'a, const FRAGS: bool> {
     pub(super) ctx: &'a XdpContext,
     pub(super) bytes: u64,
 }
@@ -21,7 +21,7 @@ impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
     /// Counters for a frame in one buffer. To be made before the parser runs: bounds of the frame
     /// that are needed after it keep its paths apart for the verifier.
     #[inline(always)]
-    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
+    pub(super) fn new(ctx: &'a XdpContext) -> Self {
         Self {
             ctx,
             bytes: frame_len::<false>(ctx),
@@ -32,7 +32,7 @@ impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
     /// much as an address search, so that it is not asked about a frame whose IP packet ends in the
     /// first buffer.
     #[inline(always)]
-    pub(crate) fn measure(&mut self, headers: Result<&Headers, Reason>) {
+    pub(super) fn measure(&mut self, headers: Result<&Headers, Reason>) {
         let ctx = self.ctx;
         if FRAGS {
             let in_first = headers.is_ok_and(|headers| headers.has(present::IN_FIRST_BUFFER));
@@ -49,13 +49,13 @@ impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
     /// Adds the packet to `slot`. A slot beyond the map is not counted; user space makes the map
     /// at least as long as the image's highest slot.
     #[inline(always)]
-    pub(crate) fn add(&self, slot: u32) {
+    pub(super) fn add(&self, slot: u32) {
         add_to_slot(slot, self.bytes);
     }
 
     /// Adds the packet to those dropped for a ban with this reason.
     #[inline(always)]
-    pub(crate) fn add_banned(&self, reason: u32) {
+    pub(super) fn add_banned(&self, reason: u32) {
         add_to(BAN_COUNTERS.get_ptr_mut(reason), self.bytes);
     }
 }

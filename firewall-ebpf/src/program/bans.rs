@@ -9,10 +9,10 @@ use aya_ebpf::{
 use firewall_ebpf::{
     abi::Counter,
     bans::{self, Ban, FILTER_LINES, Family, Key, LINE_WORDS, Line, REASONS},
-    headers::{Headers, present},
+    parse::{Headers, present},
 };
 
-use super::MMAPABLE;
+use super::map_flags::MMAPABLE;
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[btf_map]
@@ -27,7 +27,7 @@ pub(super) static BAN_COUNTERS: PerCpuArray<Counter, { REASONS as usize }> = Per
 
 /// The reason of the ban that the source of an IP packet is under.
 #[inline(always)]
-pub(crate) fn ban_of(headers: &Headers) -> Option<u32> {
+pub(super) fn ban_of(headers: &Headers) -> Option<u32> {
     // A call costs as much as the rest of the question.
     if !bans::any(&Bans) {
         return None;

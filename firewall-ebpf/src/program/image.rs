@@ -13,7 +13,7 @@ use firewall_ebpf::{
     image::{HEAD_MASK, Header, Memory},
 };
 
-use super::MMAPABLE;
+use super::map_flags::MMAPABLE;
 
 type ImageMap = Array<[u8; MIN_IMAGE_SIZE as usize], 1, MMAPABLE>;
 
@@ -44,7 +44,7 @@ pub(super) fn opaque(image: *const u8, mut value: u64) -> u64 {
 
 /// The image in force when the packet arrived; it stays whole until the program ends, even when
 /// another one takes its place meanwhile (the map is freed after an RCU grace period).
-pub(crate) struct Image {
+pub(super) struct Image {
     pub(super) start: *const u8,
     /// For words of 8, 4, 2 and 1 bytes: what keeps an offset aligned and inside the map value.
     masks: [u64; 4],
@@ -76,7 +76,7 @@ macro_rules! load_image {
 
 impl Image {
     #[inline(always)]
-    pub(crate) fn in_force() -> Option<Self> {
+    pub(super) fn in_force() -> Option<Self> {
         let zero = 0_u32;
         let key = core::ptr::from_ref(&zero).cast::<c_void>();
         let images = (&raw const IMAGES).cast_mut().cast::<c_void>();

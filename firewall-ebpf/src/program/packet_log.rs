@@ -15,8 +15,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    events::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, Watch},
     image::{COUNT, LOGS},
+    packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, Watch},
     walk::Counts,
 };
 
@@ -35,7 +35,7 @@ static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 
 /// Tells of a packet that a rule which logs has decided, and returns the action.
 #[inline(always)]
-pub(crate) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) {
+pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) {
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
         tell(ctx, slot, what);

@@ -1,0 +1,72 @@
+//! The narrow fields that classes are made of, and the keys by which an image knows their values.
+//!
+//! The parser makes these keys and the image is indexed by them. This module knows neither.
+
+/// The number of narrow fields.
+pub const FIELDS: usize = 12;
+
+/// A narrow field, and its place among the steps of a section.
+#[repr(usize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// The protocol number, or [`WITH_FLAGS`] and the TCP flags, or [`NO_PROTOCOL`].
+    Protocol = 0,
+    /// The source port.
+    Sport = 1,
+    /// The destination port.
+    Dport = 2,
+    /// The ICMP message, `type << 8 | code`.
+    Icmp = 3,
+    /// The index of the receiving interface.
+    Interface = 4,
+    /// The source MAC address.
+    SrcMac = 5,
+    /// The destination MAC address.
+    DstMac = 6,
+    /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
+    Vlan = 7,
+    /// The EtherType after all VLAN tags.
+    Ethertype = 8,
+    /// The length of the IP packet, at most 65,535.
+    Length = 9,
+    /// The IPv4 time to live or the IPv6 hop limit.
+    Ttl = 10,
+    /// The code point for differentiated services, and [`FRAGMENT`].
+    Traffic = 11,
+}
+
+impl Field {
+    /// Every field, in the order of the steps: the longest searches first, where the verifier has
+    /// the fewest paths.
+    pub const ALL: [Self; FIELDS] = [
+        Self::SrcMac,
+        Self::DstMac,
+        Self::Protocol,
+        Self::Sport,
+        Self::Dport,
+        Self::Icmp,
+        Self::Interface,
+        Self::Vlan,
+        Self::Ethertype,
+        Self::Length,
+        Self::Ttl,
+        Self::Traffic,
+    ];
+}
+
+/// The bits of the fields that few rules name: [`Field::SrcMac`] and those after it.
+pub const DETAILS: u32 = !0 << Field::SrcMac as u32;
+
+/// [`Field::Protocol`]: the bit of TCP packets whose flags are known; the flags are the low byte.
+pub const WITH_FLAGS: u32 = 1 << 8;
+/// [`Field::Protocol`]: the packet is not IP.
+pub const NO_PROTOCOL: u32 = 1 << 9;
+
+/// [`Field::Vlan`]: the frame has no tag. All identifiers are smaller.
+pub const UNTAGGED: u16 = 1 << 12;
+/// [`Field::Traffic`]: the bit of fragments, above those of the code point.
+pub const FRAGMENT: u32 = 1 << 6;
+/// The number of values of [`Field::Ttl`].
+pub const TTLS: u32 = 1 << 8;
+/// The number of values of [`Field::Traffic`].
+pub const TRAFFICS: u32 = FRAGMENT << 1;
