@@ -38,6 +38,11 @@ impl Term {
     }
 }
 
+/// Checks the text of a length of time.
+pub(crate) fn term_text(text: &str) -> Result<String, String> {
+    Term::parse(text).map(|_| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,9 +77,4 @@ mod tests {
             assert_eq!(seconds(text), expected, "{text}");
         }
     }
-}
-
-/// Checks the text of a length of time.
-pub(crate) fn term_text(text: &str) -> Result<String, String> {
-    Term::parse(text).map(|_| text.to_owned())
 }

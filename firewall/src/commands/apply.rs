@@ -13,7 +13,7 @@ use crate::{
     commands::reach::{Reached, lock_or_answer},
     config::Config,
     control::protocol::Request,
-    daemon::{self, privileges},
+    daemon::{privileges, request, run},
     error::Error,
     filter::takeover::Found,
     generation::in_force,
@@ -73,17 +73,17 @@ pub(crate) fn apply(
         Reached::Lock(lock) => {
             host::lift_memory_limit();
             let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
-            let first = daemon::Change {
+            let first = request::ApplyRequest {
                 file,
                 budget: terms.max_memory.unwrap_or(Budget::DEFAULT),
                 wait: terms.wait,
                 confirm: terms.confirm,
-                asked: daemon::Asked {
+                requester: request::Requester {
                     caller,
                     force: terms.force,
                 },
             };
-            let beginning = daemon::Beginning {
+            let startup = run::Startup {
                 lock,
                 found: Found::open(&config.pins)?,
                 first,
@@ -92,7 +92,7 @@ pub(crate) fn apply(
             };
             info::note_program_names();
             privileges::reduce()?;
-            on_threads(daemon::run(config, beginning))
+            on_threads(run::run(config, startup))
         }
     }
 }

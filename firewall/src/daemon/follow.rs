@@ -11,15 +11,14 @@ use tokio::{task, time::Instant};
 
 use crate::{
     daemon::{
-        Daemon, Demand, Means,
+        apply::FileOptions,
+        state::Daemon,
+        switch::{Current, occupied_by},
         trigger::{Cause, Occasion},
     },
     doctor::Examined,
     error::Error,
-    filter::{
-        plan::{self, Occupied, ProgramStep, Wanted},
-        takeover::Found,
-    },
+    filter::plan::{self, Occupied, ProgramStep, Wanted},
     generation::confirmation::Condition,
     interfaces::{
         link_events::Touched,
@@ -47,12 +46,12 @@ impl Daemon {
     /// What is no error when `file` is brought into force by somebody who can read an error: a
     /// name that was there before, and an interface that could not be filtered before. A process
     /// that takes over the very file that is in force, after a crash, goes on with what it finds.
-    pub(super) fn accepted(&self, file: &RuleFile, found: Option<&Found>) -> Accepted {
-        if found.is_some_and(|found| found.is_of(&file.sha256)) {
-            return Accepted::anything();
-        }
-        let filter = self.filter.as_ref();
-        let names = filter.map_or_else(Vec::new, |filter| filter.metadata().patterns());
+    pub(super) fn accepted(&self, file: &RuleFile) -> Accepted {
+        let names = match &self.current {
+            Current::Left(left) if left.is_of(&file.sha256) => return Accepted::anything(),
+            Current::Left(_) => Vec::new(),
+            Current::Running(filter) => filter.metadata().patterns(),
+        };
         let refused = self.refusals.iter().map(|refusal| refusal.index).collect();
         Accepted::before(&names, refused)
     }
@@ -86,7 +85,7 @@ impl Daemon {
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
         let occasion = Occasion::now(Cause::Interfaces);
-        let Some(filter) = &self.filter else {
+        let Some(filter) = self.filter() else {
             return Ok(());
         };
         let accepted = Accepted::anything();
@@ -102,12 +101,12 @@ impl Daemon {
         let mut again = file.clone();
         (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
         let progress = Progress::told_to(log_progress);
-        let demand = Demand {
+        let options = FileOptions {
             budget: self.budget,
             condition: self.confirm_by.map(Condition::Until),
-            asked: None,
+            requester: None,
         };
-        match self.switch(again, None, &accepted, demand, progress).await {
+        match self.apply_file(again, &accepted, options, progress).await {
             Ok(outcome) => {
                 outcome.log(occasion, &self.file);
                 Ok(())
@@ -135,7 +134,7 @@ impl Daemon {
 
     /// Takes the steps that concern links alone.
     async fn relink(&mut self, selection: Selection) -> Result<(), Error> {
-        let Some(filter) = &mut self.filter else {
+        let Current::Running(filter) = &mut self.current else {
             return Ok(());
         };
         let Some(mode) = filter.metadata().mode() else {
@@ -169,7 +168,7 @@ impl Daemon {
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
         };
-        let plan = plan::plan(&present, &wanted).map_err(super::occupied_by)?;
+        let plan = plan::plan(&present, &wanted).map_err(occupied_by)?;
         debug_assert_eq!(plan.program, ProgramStep::Keep);
         if !plan.keeps_links() {
             task::block_in_place(|| filter.relink(&plan))?;
@@ -187,10 +186,10 @@ impl Daemon {
         resting: &BTreeSet<InterfaceIndex>,
     ) {
         self.known = names(&selection);
-        let refused = self
-            .filter
-            .as_mut()
-            .map_or_else(Vec::new, |filter| filter.refused());
+        let refused = match &mut self.current {
+            Current::Running(filter) => filter.refused(),
+            Current::Left(_) => Vec::new(),
+        };
         let mut reasons: Vec<(InterfaceIndex, String, Reason)> = Vec::new();
         for (interface, error) in selection.refused {
             reasons.push((interface.index, interface.name, error.into()));
@@ -265,20 +264,4 @@ pub(super) fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
 fn names_interfaces(file: &RuleFile) -> bool {
     let mut rules = file.ruleset.rules.iter();
     rules.any(|rule| rule.matches.interface.is_some())
-}
-
-impl Means {
-    /// The same with what the kernel says of the interfaces now, less those that have gone or
-    /// changed their names since they were selected: of these an event tells.
-    pub(super) async fn at_present(&self) -> Result<Self, Error> {
-        let mut interfaces = list::list().await?;
-        interfaces.retain(|now| {
-            let mut selected = self.interfaces.iter();
-            selected.any(|selected| (selected.index, &selected.name) == (now.index, &now.name))
-        });
-        Ok(Self {
-            interfaces,
-            ..self.clone()
-        })
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
     filter::transaction::Timing,
     generation::{
         deadline::Deadline,
-        pinned::Again,
+        loadable::Ready,
         succession::{Succession, Terms},
     },
     kernel::generation::Generation,
@@ -44,11 +44,14 @@ pub(super) struct Outcome {
     pub(super) times: Times,
 }
 
-/// What the stages before the kernel found, and how long they took.
+/// What the stages before the kernel found, and how long they took. A generation that comes back has none.
+#[derive(Default)]
 pub(super) struct Stages {
     warnings: Vec<Diagnostic>,
     read: Duration,
     parse: Duration,
+    compile: Duration,
+    incremental: bool,
 }
 
 impl Stages {
@@ -58,60 +61,43 @@ impl Stages {
             warnings: std::mem::take(&mut file.warnings),
             read: file.read,
             parse: file.parse,
+            ..Self::default()
+        }
+    }
+
+    /// The same after the file was compiled to `candidate`.
+    pub(super) fn compiled(self, candidate: &Candidate) -> Self {
+        Self {
+            compile: candidate.compile,
+            incremental: candidate.is_incremental(),
+            ..self
         }
     }
 }
 
 impl Outcome {
-    /// What came of bringing a candidate into force.
+    /// The outcome of bringing a generation into force: its number was `was` before, if it came back.
     pub(super) fn new(
-        candidate: &Candidate,
+        ready: Ready<'_>,
+        was: Option<Generation>,
         changes: Option<Changes>,
         stages: Stages,
         (terms, timing): (Terms, Timing),
     ) -> Self {
         Self {
-            generation: candidate.metadata.generation,
-            again: None,
-            succession: terms.succession,
-            confirm_by: timing.confirm_by,
-            rules: candidate.ruleset().rules.len(),
-            image: candidate.image().bytes().len(),
-            changes,
-            warnings: stages.warnings,
-            times: Times {
-                read_ms: stages.read.into(),
-                parse_ms: stages.parse.into(),
-                compile_ms: candidate.compile.into(),
-                incremental: candidate.is_incremental(),
-                load_ms: timing.load.into(),
-                switch_ms: timing.switch.into(),
-            },
-        }
-    }
-
-    /// What came of bringing generation `generation` back.
-    pub(super) fn again(
-        again: &Again,
-        generation: Generation,
-        changes: Option<Changes>,
-        (terms, timing): (Terms, Timing),
-    ) -> Self {
-        let ready = again.ready();
-        Self {
             generation: ready.metadata.generation,
-            again: Some(generation),
+            again: was,
             succession: terms.succession,
             confirm_by: timing.confirm_by,
             rules: ready.metadata.rules.len(),
             image: ready.image.len(),
             changes,
-            warnings: Vec::new(),
+            warnings: stages.warnings,
             times: Times {
-                read_ms: Duration::ZERO.into(),
-                parse_ms: Duration::ZERO.into(),
-                compile_ms: Duration::ZERO.into(),
-                incremental: false,
+                read_ms: stages.read.into(),
+                parse_ms: stages.parse.into(),
+                compile_ms: stages.compile.into(),
+                incremental: stages.incremental,
                 load_ms: timing.load.into(),
                 switch_ms: timing.switch.into(),
             },

@@ -1,0 +1,139 @@
+//! What the daemon decides, without I/O and without a clock: facts in, decision out.
+
+use crate::generation::{
+    confirmation::Condition,
+    deadline::Deadline,
+    succession::{Succession, Terms},
+};
+
+/// A generation that comes back for good in place of one that was given up.
+pub(super) const BACK: Terms = Terms {
+    succession: Succession::Abandons,
+    condition: None,
+};
+
+/// What a daemon does first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// It brings its rule file into force.
+    Apply,
+    /// What is loaded waits for its confirmation: it comes into force again, until then.
+    Resume(Terms),
+    /// The time of what is loaded is over: the previous generation comes back.
+    Return(Terms),
+    /// The same, and there is no previous generation.
+    Unload,
+}
+
+/// Decides what to do first: `confirm_by` is the deadline of what is loaded, if it must be confirmed, and
+/// `has_passed` says whether that is over.
+pub(super) fn opening(
+    confirm_by: Option<Deadline>,
+    has_passed: bool,
+    has_previous: bool,
+) -> Opening {
+    match confirm_by {
+        None => Opening::Apply,
+        Some(deadline) if !has_passed => Opening::Resume(Terms {
+            succession: Succession::Renews,
+            condition: Some(Condition::Until(deadline)),
+        }),
+        Some(_) if has_previous => Opening::Return(BACK),
+        Some(_) => Opening::Unload,
+    }
+}
+
+/// What becomes of the generation in force when a rule file follows it: `is_requested` unless the rules in force
+/// are only compiled again, `is_same` when both classify and count every packet alike.
+pub(super) fn succession(
+    is_requested: bool,
+    is_same: bool,
+    condition: Option<Condition>,
+) -> Succession {
+    // What changes nothing leaves the way back as it was.
+    if !is_requested || is_same && condition.is_none() {
+        Succession::Renews
+    } else {
+        Succession::Follows
+    }
+}
+
+/// On which terms the previous generation comes back at a command: rules that wait for their
+/// confirmation are given up, others can be had back by the same command.
+pub(super) fn rollback(is_waiting: bool) -> Terms {
+    if is_waiting {
+        BACK
+    } else {
+        Terms {
+            succession: Succession::Follows,
+            condition: None,
+        }
+    }
+}
+
+/// What happens when the time to confirm is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// The previous generation comes back.
+    Return,
+    /// There is none: everything is unloaded.
+    Unload,
+}
+
+/// Decides what happens when the time to confirm is over.
+pub(super) fn expiry(has_previous: bool) -> Expiry {
+    if has_previous {
+        Expiry::Return
+    } else {
+        Expiry::Unload
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn deadline() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
+    }
+
+    #[test]
+    fn a_daemon_applies_its_file_unless_what_is_loaded_waits() {
+        let deadline = deadline();
+        assert_eq!(opening(None, false, true), Opening::Apply);
+        assert_eq!(
+            opening(Some(deadline), false, true),
+            Opening::Resume(Terms {
+                succession: Succession::Renews,
+                condition: Some(Condition::Until(deadline)),
+            })
+        );
+        assert_eq!(opening(Some(deadline), true, true), Opening::Return(BACK));
+        assert_eq!(opening(Some(deadline), true, false), Opening::Unload);
+    }
+
+    #[test]
+    fn only_a_requested_change_becomes_the_way_back() {
+        let within = Some(Condition::Within(Duration::from_secs(1)));
+        for (is_requested, is_same, condition, expected) in [
+            (true, false, None, Succession::Follows),
+            (true, true, None, Succession::Renews),
+            // Rules that must be confirmed can always be given up.
+            (true, true, within, Succession::Follows),
+            (false, false, None, Succession::Renews),
+            (false, false, within, Succession::Renews),
+        ] {
+            assert_eq!(succession(is_requested, is_same, condition), expected);
+        }
+    }
+
+    #[test]
+    fn rules_that_wait_are_given_up_by_a_rollback() {
+        assert_eq!(rollback(true).succession, Succession::Abandons);
+        assert_eq!(rollback(false).succession, Succession::Follows);
+        assert_eq!(expiry(true), Expiry::Return);
+        assert_eq!(expiry(false), Expiry::Unload);
+    }
+}

@@ -1,0 +1,29 @@
+//! What the daemon is asked for.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{candidate::budget::Budget, lockout::caller::Caller};
+
+/// A request to bring a rule file into force.
+#[derive(Clone, Debug)]
+pub(crate) struct ApplyRequest {
+    /// The rule file.
+    pub(crate) file: PathBuf,
+    /// Whether to wait for names of interfaces that are not there.
+    pub(crate) wait: bool,
+    /// The largest memory for an image map.
+    pub(crate) budget: Budget,
+    /// The time within which the rules must be confirmed, if they must.
+    pub(crate) confirm: Option<Duration>,
+    /// Who asks for it.
+    pub(crate) requester: Requester,
+}
+
+/// Who asks for a change of rules, and whether a lockout is accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Requester {
+    /// The SSH session of the requester.
+    pub(crate) caller: Option<Caller>,
+    /// Whether the rules are wanted even if they lock somebody out.
+    pub(crate) force: bool,
+}

@@ -1,0 +1,282 @@
+//! The life of the daemon: start, events, end.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    task,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    bans::desk::Desk,
+    config::Config,
+    control::{
+        in_force::InForce,
+        lock::Lock,
+        protocol::{Answer, Request},
+        server::{self, Server},
+        service::Order,
+    },
+    daemon::{
+        request::{ApplyRequest, Requester},
+        sd_notify,
+        state::Daemon,
+        switch::Current,
+        trigger::{Cause, Occasion},
+    },
+    error::Error,
+    filter::{takeover::Found, unload},
+    generation::{confirmation::ConfirmationError, deadline::Deadline},
+    interfaces::link_events::LinkEvents,
+    kernel::{generation::Generation, max_bans::MaxBans, program::Object},
+    logging::lines::Fields,
+    packet_log::relay::Teller,
+};
+
+/// How long the end waits until the packets that were logged before it are told.
+const LAST_PACKETS: Duration = Duration::from_secs(1);
+
+/// What a daemon starts with.
+pub(crate) struct Startup {
+    /// The right to be the daemon.
+    pub(crate) lock: Lock,
+    /// What an earlier process left.
+    pub(crate) found: Found,
+    /// The first rule file.
+    pub(crate) first: ApplyRequest,
+    /// The most bans, where it was said.
+    pub(crate) max_bans: Option<MaxBans>,
+    /// The programs.
+    pub(crate) object: Object,
+}
+
+/// Brings the first rules into force, serves signals and requests until told to end, and unloads.
+///
+/// # Errors
+///
+/// When the first rules cannot be brought into force, in which case nothing stays that was not
+/// there before; or when something could not be unloaded at the end.
+pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> {
+    let occasion = Occasion::now(Cause::Start);
+    let Startup {
+        lock,
+        found,
+        first,
+        max_bans,
+        object,
+    } = startup;
+    let in_force = watch::Sender::new(None);
+    let bans = Desk::new();
+    let relay = Teller::new();
+    let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), relay.clone())?;
+    let mut daemon = Daemon {
+        config: config.clone(),
+        object,
+        file: first.file.clone(),
+        budget: first.budget,
+        max_bans,
+        bans,
+        relay,
+        relaying: None,
+        current: Current::Left(Box::new(found)),
+        rules: None,
+        previous: None,
+        confirm_by: None,
+        known: Vec::new(),
+        refusals: Vec::new(),
+        compile_again: None,
+        ending: events.ending.clone(),
+        in_force,
+    };
+    let end = match daemon.open(first).await {
+        Ok(outcome) => {
+            daemon.report(&outcome, occasion);
+            sd_notify::ready();
+            daemon.serve(&mut events).await
+        }
+        Err(error) => {
+            drop(lock);
+            drop(events.orders);
+            events.server.end().await;
+            return Err(error);
+        }
+    };
+    sd_notify::stopping();
+    let ended = daemon.end(lock, end.cause()).await;
+    let outcome = match end {
+        End::Told => Ok(()),
+        End::Asked(order) => {
+            let message = match &ended {
+                Ok(message) => Answer::Done {
+                    message: message.clone(),
+                },
+                Err(error) => Answer::Failed {
+                    message: error.report(),
+                },
+            };
+            // A client that has gone away misses its answer.
+            let _ = order.answer.send(message);
+            Ok(())
+        }
+        End::Expired(generation) => Err(ConfirmationError::Expired(generation).into()),
+    };
+    drop(events.orders);
+    events.server.end().await;
+    ended.and(outcome)
+}
+
+/// Why a daemon ends.
+enum End {
+    /// A signal told it to.
+    Told,
+    /// A client did with this order, which is answered once everything is unloaded.
+    Asked(Order),
+    /// The first rules, these, were not confirmed in time.
+    Expired(Generation),
+}
+
+impl End {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Told => Cause::Signal,
+            Self::Asked(order) => order.cause(),
+            Self::Expired(_) => Cause::Timeout,
+        }
+    }
+}
+
+impl Order {
+    fn cause(&self) -> Cause {
+        Cause::Socket { uid: self.user }
+    }
+}
+
+/// What the daemon reacts to.
+struct Events {
+    hangup: Signal,
+    links: LinkEvents,
+    orders: mpsc::Receiver<Order>,
+    ending: watch::Receiver<bool>,
+    server: Server,
+}
+
+impl Events {
+    fn receive(
+        config: &Config,
+        in_force: watch::Receiver<Option<InForce>>,
+        bans: Desk,
+        relay: Teller,
+    ) -> Result<Self, Error> {
+        let receive = |kind| signal(kind).map_err(Error::Signals);
+        let hangup = receive(SignalKind::hangup())?;
+        let mut terminate = receive(SignalKind::terminate())?;
+        let mut interrupt = receive(SignalKind::interrupt())?;
+        let (end, ending) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            end.send_replace(true);
+            // The channel stays open, for `wait_for` to tell the end from a defect.
+            end.closed().await;
+        });
+        let links = LinkEvents::receive().map_err(Error::LinkEvents)?;
+        let listener = server::listen(&config.run).map_err(Error::Socket)?;
+        let (sender, orders) = mpsc::channel(1);
+        Ok(Self {
+            hangup,
+            links,
+            orders,
+            ending,
+            server: Server::begin(listener, sender, in_force, bans, relay),
+        })
+    }
+}
+
+impl Daemon {
+    /// Serves until the end.
+    async fn serve(&mut self, events: &mut Events) -> End {
+        loop {
+            tokio::select! {
+                _ = events.ending.wait_for(|&ending| ending) => return End::Told,
+                // Also what a vanishing terminal sends: it never confirms anything.
+                Some(()) = events.hangup.recv() => {
+                    self.reload(Requester::default(), Occasion::now(Cause::Signal)).await;
+                }
+                () = Deadline::wait(self.confirm_by) => {
+                    if let Some(expired) = self.expire().await {
+                        return End::Expired(expired);
+                    }
+                }
+                touched = events.links.wait(self.retry()) => {
+                    let begin = Instant::now();
+                    self.follow(&touched).await;
+                    events.links.handled(begin.elapsed());
+                }
+                Some(order) = events.orders.recv() => {
+                    let occasion = Occasion::now(order.cause());
+                    let answer = match order.request {
+                        Request::Unload => return End::Asked(order),
+                        Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
+                            let request = ApplyRequest {
+                                file,
+                                wait,
+                                budget: max_memory.unwrap_or(self.budget),
+                                confirm: confirm_ms.map(Duration::from_millis),
+                                requester: Requester { caller, force },
+                            };
+                            self.apply(request, occasion).await
+                        }
+                        Request::Reload { force, caller } => {
+                            self.reload(Requester { caller, force }, occasion).await
+                        }
+                        Request::Confirm => self.confirm(occasion),
+                        Request::Rollback { .. } if self.is_first() => return End::Asked(order),
+                        Request::Rollback { force, caller } => {
+                            self.roll_back(Requester { caller, force }, occasion).await
+                        }
+                        Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
+                        Request::Ban { bans } => self.bans.ban(&bans).await,
+                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await,
+                        Request::Capture(_) => Answer::Failed {
+                            message: "error: a capture is no order".to_owned(),
+                        },
+                    };
+                    // A client that has gone away misses its answer.
+                    let _ = order.answer.send(answer);
+                }
+            }
+        }
+    }
+
+    /// Unloads everything and gives the instance up.
+    async fn end(self, lock: Lock, cause: Cause) -> Result<String, Error> {
+        #[derive(Serialize)]
+        struct Unloaded<'a> {
+            interfaces: &'a [String],
+            #[serde(flatten)]
+            cause: Cause,
+        }
+        drop(self.current);
+        self.bans.close();
+        let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
+        self.relay.end();
+        if let Some(relaying) = self.relaying {
+            // A listener to the log that does not listen holds nothing up.
+            let _ = timeout(LAST_PACKETS, relaying).await;
+        }
+        drop(lock);
+        let interfaces = unloaded?;
+        let message = unload::describe(interfaces.as_deref());
+        let fields = Fields::of(&Unloaded {
+            interfaces: interfaces.as_deref().unwrap_or_default(),
+            cause,
+        });
+        tracing::info!(event = "unloaded", fields = fields.as_value(), "{message}");
+        Ok(message)
+    }
+}

@@ -1,0 +1,348 @@
+//! The one way into force: start, reload, takeover and rollback differ in what is there before
+//! ([`Current`]) and in what is to come ([`Next`]), and in nothing else.
+
+use std::collections::BTreeSet;
+
+use rules::{
+    compiler::{self, InterfaceIndex},
+    ruleset::{Mode, Ruleset},
+};
+use tokio::task;
+
+use crate::{
+    candidate::{
+        budget::Budget,
+        changes::{Before, Changes},
+        compile::Candidate,
+    },
+    control::in_force::InForce,
+    daemon::{
+        decisions, follow,
+        outcome::{Outcome, Stages},
+        request::Requester,
+        state::{Daemon, KnownRules},
+    },
+    doctor::Examined,
+    error::Error,
+    filter::{
+        error::FilterError,
+        plan::{self, Occupied, Plan, Present, Target, Wanted},
+        takeover::Found,
+        transaction::{Filter, Timing},
+    },
+    generation::{
+        confirmation::Condition,
+        loadable::Ready,
+        metadata::Metadata,
+        pinned::{self, Again},
+        succession::{Succession, Terms},
+    },
+    interfaces::{
+        list::{self, Interface},
+        selection::Selection,
+    },
+    kernel::{generation::Generation, images::Image, info, max_bans::MaxBans},
+    logging::progress::Progress,
+    rule_file::load::RuleFile,
+};
+
+/// What long work in the kernel is at.
+const LOADING: &str = "loading the image and, if needed, the program";
+
+/// What is in the kernel before a switch.
+pub(super) enum Current {
+    /// What an earlier process left; nothing, if all its parts are empty.
+    Left(Box<Found>),
+    /// What this process brought into force.
+    Running(Box<Filter>),
+}
+
+impl Current {
+    /// The metadata of the generation in force.
+    pub(super) fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Self::Left(left) => left.in_force.as_ref().map(|pinned| &pinned.metadata),
+            Self::Running(filter) => Some(filter.metadata()),
+        }
+    }
+
+    /// The image in force.
+    pub(super) fn image(&self) -> Option<&Image> {
+        match self {
+            Self::Left(left) => left.in_force.as_ref().map(|pinned| &pinned.image),
+            Self::Running(filter) => Some(filter.image()),
+        }
+    }
+
+    /// The number of the generation that follows.
+    pub(super) fn next_generation(&self) -> Generation {
+        match self {
+            Self::Left(left) => left.next_generation(),
+            Self::Running(filter) => filter.metadata().generation.next(),
+        }
+    }
+
+    /// What is attached, and how large the maps are.
+    fn present(&self) -> Result<Present, Error> {
+        Ok(match self {
+            Self::Left(left) => left.present()?,
+            Self::Running(filter) => filter.present()?,
+        })
+    }
+}
+
+/// What is to come into force.
+pub(super) enum Next {
+    /// A rule file that was compiled.
+    File {
+        /// The result.
+        candidate: Box<Candidate>,
+        /// The file, without its warnings.
+        source: Box<RuleFile>,
+        /// How long the stages before took.
+        stages: Stages,
+    },
+    /// A generation whose image is in the kernel.
+    Pinned {
+        /// The generation under its new number.
+        again: Box<Again>,
+        /// The number that it had.
+        was: Generation,
+    },
+}
+
+impl Next {
+    /// What the kernel is given.
+    pub(super) fn loadable(&self) -> Ready<'_> {
+        match self {
+            Self::File { candidate, .. } => candidate.ready(),
+            Self::Pinned { again, .. } => again.ready(),
+        }
+    }
+
+    fn metadata(&self) -> &Metadata {
+        self.loadable().metadata
+    }
+
+    /// The number that a generation had that comes back, and the stages that a rule file went through.
+    fn origin(&mut self) -> (Option<Generation>, Stages) {
+        match self {
+            Self::File { stages, .. } => (None, std::mem::take(stages)),
+            Self::Pinned { was, .. } => (Some(*was), Stages::default()),
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match self {
+            Self::File { candidate, .. } => candidate.ruleset().settings.mode,
+            Self::Pinned { again, .. } => again.mode,
+        }
+    }
+
+    /// The rules; unknown of an image, which does not have them.
+    fn ruleset(&self) -> Option<&Ruleset> {
+        match self {
+            Self::File { candidate, .. } => Some(candidate.ruleset()),
+            Self::Pinned { .. } => None,
+        }
+    }
+}
+
+/// What rules come into force for and with.
+pub(super) struct Targets {
+    /// The interfaces, with those that wait or are refused.
+    pub(super) selection: Selection,
+    /// Those of them that may refuse.
+    pub(super) optional: BTreeSet<InterfaceIndex>,
+    /// The largest memory for an image map.
+    pub(super) budget: Budget,
+    /// On which condition, if on any.
+    pub(super) condition: Option<Condition>,
+    /// What becomes of the generation in force; `None` leaves it to what the rules change.
+    pub(super) succession: Option<Succession>,
+    /// Who asks for the change; `None` when nobody does.
+    pub(super) requester: Option<Requester>,
+    /// Where the progress of long work is reported.
+    pub(super) progress: Progress,
+}
+
+impl Targets {
+    /// The interfaces as the kernel describes them now, less those that have gone or changed their
+    /// names since they were selected: an event follows for these.
+    async fn at_present(&self) -> Result<Vec<Interface>, Error> {
+        let mut interfaces = list::list().await?;
+        interfaces.retain(|now| {
+            let mut selected = self.selection.interfaces.iter();
+            selected.any(|selected| (selected.index, &selected.name) == (now.index, &now.name))
+        });
+        Ok(interfaces)
+    }
+}
+
+impl Daemon {
+    /// Brings `next` into force. When that fails, what was in force stays.
+    pub(super) async fn switch(
+        &mut self,
+        mut next: Next,
+        targets: Targets,
+    ) -> Result<Outcome, Error> {
+        let changes = self.changes(&next);
+        let present = self.current.present()?;
+        let plan = plan(&present, &next, &targets.at_present().await?, &targets)?;
+        self.guard(&next, &present, &targets).await?;
+        self.relay.expect(next.metadata());
+        targets.progress.at(LOADING);
+        let examined = examine(&plan, next.ruleset()).await;
+        let terms = self.terms(&next, &targets);
+        let timing = task::block_in_place(|| self.commit(&next.loadable(), &plan, terms))
+            .map_err(|error| explained(error, &examined))?;
+        let (was, stages) = next.origin();
+        let outcome = Outcome::new(next.loadable(), was, changes, stages, (terms, timing));
+        self.budget = targets.budget;
+        self.follow_rules(next, &targets.selection, &outcome);
+        self.record(targets.selection, plan.occupied, &BTreeSet::new())
+            .await;
+        Ok(outcome)
+    }
+
+    /// What `next` changes against the rules in force, if there are any.
+    fn changes(&self, next: &Next) -> Option<Changes> {
+        let names = |metadata: &Metadata| -> Vec<String> {
+            let rules = metadata.rules.iter();
+            rules.map(|rule| rule.name.clone()).collect()
+        };
+        let before = names(self.current.metadata()?);
+        Some(match next.ruleset() {
+            Some(after) => {
+                let known = self.rules.as_ref();
+                let before = Before {
+                    names: before.iter().map(String::as_str).collect(),
+                    ruleset: known.map(|known| &**known.compiled.ruleset()),
+                };
+                Changes::between(&before, after)
+            }
+            None => Changes::of_names(&before, &names(next.metadata())),
+        })
+    }
+
+    fn terms(&self, next: &Next, targets: &Targets) -> Terms {
+        let condition = targets.condition;
+        let by_rules = || {
+            let is_same = self.is_same(next.loadable().image);
+            decisions::succession(targets.requester.is_some(), is_same, condition)
+        };
+        Terms {
+            succession: targets.succession.unwrap_or_else(by_rules),
+            condition,
+        }
+    }
+
+    /// Whether the image in force classifies and counts every packet as `image` does.
+    fn is_same(&self, image: &[u8]) -> bool {
+        match &self.rules {
+            Some(known) => compiler::is_same(known.compiled.image().bytes(), image),
+            None => {
+                let in_force = self.current.image();
+                in_force.is_some_and(|in_force| pinned::judges_as(in_force, image))
+            }
+        }
+    }
+
+    /// Takes the steps in the kernel. The first success of a process opens what outlives programs, too.
+    fn commit(
+        &mut self,
+        next: &Ready<'_>,
+        plan: &Plan,
+        terms: Terms,
+    ) -> Result<Timing, FilterError> {
+        let left = match &mut self.current {
+            Current::Running(filter) => return filter.change(&self.object, next, plan, terms),
+            Current::Left(left) => std::mem::take(&mut **left),
+        };
+        let pins = self.config.pins.clone();
+        let most = self.max_bans.unwrap_or(MaxBans::DEFAULT);
+        let (filter, timing) = Filter::start(pins, &self.object, left, next, plan, terms, most)?;
+        self.current = Current::Running(Box::new(filter));
+        self.bans.open(&self.config.pins, self.max_bans);
+        self.relaying = self.relay.open(&self.config.pins);
+        Ok(timing)
+    }
+
+    /// From now on `next` is in force.
+    fn follow_rules(&mut self, next: Next, selection: &Selection, outcome: &Outcome) {
+        self.file = next.metadata().file.clone();
+        let rules = match next {
+            Next::File {
+                candidate, source, ..
+            } => Some(KnownRules {
+                compiled: candidate.compiled,
+                interfaces: follow::names(selection),
+                source: *source,
+            }),
+            Next::Pinned { .. } => self.previous.clone(),
+        };
+        let before = std::mem::replace(&mut self.rules, rules);
+        self.previous = outcome.succession.previous(before, self.previous.take());
+        self.confirm_by = outcome.confirm_by;
+        if let Some(filter) = self.filter() {
+            self.relay.follow(filter.metadata(), filter.previous());
+        }
+        self.in_force.send_replace(Some(InForce {
+            generation: outcome.generation,
+            times: outcome.times,
+            unattached: Vec::new(),
+        }));
+    }
+}
+
+fn plan(
+    present: &Present,
+    next: &Next,
+    interfaces: &[Interface],
+    targets: &Targets,
+) -> Result<Plan, Error> {
+    let interfaces: Vec<&Interface> = interfaces.iter().collect();
+    let loadable = next.loadable();
+    let wanted = Wanted {
+        size: loadable.size,
+        most: targets.budget.largest_map(),
+        capacity: loadable.assignment.capacity,
+        mode: next.mode(),
+        interfaces: &interfaces,
+        optional: &targets.optional,
+    };
+    plan::plan(present, &wanted).map_err(occupied_by)
+}
+
+/// Examines the interfaces that are to be attached to, and warns of what is not as it should be.
+async fn examine(plan: &Plan, ruleset: Option<&Ruleset>) -> Examined {
+    let targets: Vec<&Target> = plan.targets().collect();
+    let Some(target) = targets.first() else {
+        return Examined::default();
+    };
+    let names: Vec<&str> = targets.iter().map(|target| &*target.name).collect();
+    let examined = Examined::of(&names).await;
+    let mut rules = ruleset.into_iter().flat_map(|ruleset| &ruleset.rules);
+    let ask_for_tags = rules.any(|rule| rule.matches.vlan.is_some());
+    examined.log_warnings(target.modes, ask_for_tags);
+    examined
+}
+
+/// The error with what was found about the interface.
+fn explained(error: FilterError, examined: &Examined) -> Error {
+    let obstacles = error
+        .unsuitable()
+        .and_then(|interface| examined.obstacles(interface));
+    match obstacles {
+        Some(obstacles) => Error::Unsuitable { error, obstacles },
+        None => Error::Filter(error),
+    }
+}
+
+/// The error of an interface that has a program of somebody else.
+pub(super) fn occupied_by(occupied: Occupied) -> Error {
+    Error::Occupied {
+        program: info::program_words(occupied.program),
+        occupied,
+    }
+}
