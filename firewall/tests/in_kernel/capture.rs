@@ -506,6 +506,28 @@ fn a_capture_goes_on_through_reloads_and_ends_with_the_daemon() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_daemon_that_takes_over_waiting_rules_relays_what_they_log() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("silent", 4));
+    let daemon = machine.apply(&file);
+    let file = machine.write_rules("pass", &rules());
+    let said = machine.run(["apply", "--confirm", "1h", file.to_str().unwrap()]);
+    assert!(said.status.success(), "{said:?}");
+    daemon.kill();
+
+    let _daemon = machine.apply(&file);
+    assert_eq!(machine.status()["waiting"]["generation"], 3);
+    let capture = Capture::begin(&machine, 1, &["--count", "6"]);
+    send_all(&machine);
+    let left = capture.finish();
+    left.assert_ended("6 packets captured, 0 lost\n");
+    wait_until("the packets are logged", || {
+        machine.log().matches("rule `drops` drop: ").count() == 2
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_daemon_that_is_killed_breaks_a_capture_off() {
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("drop", &rules()));
