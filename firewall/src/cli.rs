@@ -15,8 +15,7 @@ use crate::{
         diff,
         explain::{Packets, Question, Rules},
     },
-    config::Config,
-    control::lock,
+    config::{Config, RunFiles},
     kernel::{max_bans::MaxBans, pins::Pins},
     logging::lines,
 };
@@ -411,7 +410,7 @@ fn resolve(arguments: Arguments) -> std::io::Result<(Config, Command)> {
     let places = arguments.places;
     let config = Config {
         pins: Pins::new(&places.bpffs, &places.instance),
-        run: lock::Places::new(&places.run_dir, &places.instance),
+        run: RunFiles::new(&places.run_dir, &places.instance),
         bpffs: places.bpffs,
         instance: places.instance,
         log: arguments.log,

@@ -1,8 +1,8 @@
 //! What every command needs to know of its surroundings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::{control::lock, kernel::pins::Pins, logging::lines};
+use crate::{kernel::pins::Pins, logging::lines};
 
 /// What every command needs to know.
 #[derive(Clone, Debug)]
@@ -14,7 +14,29 @@ pub(crate) struct Config {
     /// The pins of the instance.
     pub(crate) pins: Pins,
     /// The control socket and the lock of the instance.
-    pub(crate) run: lock::Places,
+    pub(crate) run: RunFiles,
     /// What is logged, and how.
     pub(crate) log: lines::Options,
+}
+
+/// The files of an instance in the run folder.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFiles {
+    /// The run folder.
+    pub(crate) folder: PathBuf,
+    /// The lock.
+    pub(crate) lock: PathBuf,
+    /// The control socket.
+    pub(crate) socket: PathBuf,
+}
+
+impl RunFiles {
+    /// The files of `instance` in `folder`.
+    pub(crate) fn new(folder: &Path, instance: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            lock: folder.join(format!("{instance}.lock")),
+            socket: folder.join(format!("{instance}.sock")),
+        }
+    }
 }

@@ -18,7 +18,6 @@ use crate::{
         register::{Banned, Register},
         term::Term,
     },
-    control::protocol::Answer,
     kernel::{bans::BanMapsError, max_bans::MaxBans, pins::Pins},
     text::{causes::Causes, format::grouped},
 };
@@ -60,6 +59,20 @@ pub(crate) struct Refused {
     /// Whether it was to be taken back, but is not there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) missing: bool,
+}
+
+/// Why a request for bans is not carried out at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DeskError {
+    /// The bans could not be taken over.
+    #[error("{0}")]
+    Broken(String),
+    /// The daemon starts.
+    #[error("the daemon has not brought its first rules into force yet")]
+    NotReady,
+    /// The daemon ends.
+    #[error("the daemon ends")]
+    Ending,
 }
 
 /// How long a request waits for a daemon that begins.
@@ -139,7 +152,7 @@ impl Desk {
     }
 
     /// Bans.
-    pub(crate) async fn ban(&self, asked: &[Asked]) -> Answer {
+    pub(crate) async fn ban(&self, asked: &[Asked]) -> Result<Outcome, DeskError> {
         self.serve(asked, |register, asked, outcome| {
             match ban(register, asked)? {
                 Banned::Anew => outcome.added += 1,
@@ -151,7 +164,7 @@ impl Desk {
     }
 
     /// Takes bans back.
-    pub(crate) async fn unban(&self, prefixes: &[String]) -> Answer {
+    pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<Outcome, DeskError> {
         self.serve(prefixes, |register, prefix, outcome| {
             let prefix = Prefix::parse(prefix).map_err(|error| (error.to_string(), false))?;
             register
@@ -167,26 +180,17 @@ impl Desk {
         &self,
         items: &[T],
         mut one: impl FnMut(&Register, &T, &mut Outcome) -> Result<(), (String, bool)>,
-    ) -> Answer {
+    ) -> Result<Outcome, DeskError> {
         let mut state = self.state.subscribe();
         let opened = state.wait_for(|state| !matches!(state, State::Closed));
         let register = match timeout(PATIENCE, opened).await {
             Ok(Ok(state)) => match &*state {
                 State::Open(register) => Arc::clone(register),
-                State::Broken(message) => {
-                    return Answer::Failed {
-                        message: format!("error: {message}"),
-                    };
-                }
-                State::Closed | State::Ended => return Answer::Ending,
+                State::Broken(message) => return Err(DeskError::Broken(message.clone())),
+                State::Closed | State::Ended => return Err(DeskError::Ending),
             },
-            Ok(Err(_)) => return Answer::Ending,
-            Err(_elapsed) => {
-                return Answer::Failed {
-                    message: "error: the daemon has not brought its first rules into force yet"
-                        .into(),
-                };
-            }
+            Ok(Err(_)) => return Err(DeskError::Ending),
+            Err(_elapsed) => return Err(DeskError::NotReady),
         };
         let mut outcome = Outcome::default();
         // Making room in a full map takes a while.
@@ -204,7 +208,7 @@ impl Desk {
         if register.wants_filter() || outcome.added > 0 {
             self.work.notify_one();
         }
-        Answer::Bans(outcome)
+        Ok(outcome)
     }
 }
 

@@ -17,7 +17,6 @@ use rules::{
 
 use crate::{
     candidate::compile::Candidate,
-    filter::undo::Undo,
     generation::classifier::{Judge, NOWHERE},
     interfaces::list::Interface,
     kernel::{
@@ -25,6 +24,7 @@ use crate::{
         program::Object,
         slot::Slot,
         trial::{LOOPBACK, Run, Trial, TrialError},
+        undo::Undo,
     },
     text::format::counted,
 };

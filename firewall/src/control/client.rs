@@ -8,9 +8,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::control::{
-    lock::Places,
-    protocol::{Answer, Line, PATIENCE, Request, read_line},
+use crate::{
+    config::RunFiles,
+    control::protocol::{Answer, Line, PATIENCE, Request, read_line},
 };
 
 /// The longest answer in bytes, with its line feed.
@@ -43,7 +43,7 @@ pub(crate) enum ControlError {
 /// Asks the daemon of an instance. A ping is given up after [`PATIENCE`]; what is to be carried
 /// out takes as long as it takes.
 pub(crate) async fn ask(
-    places: &Places,
+    places: &RunFiles,
     instance: &str,
     request: &Request,
 ) -> Result<Answer, ControlError> {
@@ -58,7 +58,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects.
-    pub(crate) async fn connect(places: &Places, instance: &str) -> Result<Self, ControlError> {
+    pub(crate) async fn connect(places: &RunFiles, instance: &str) -> Result<Self, ControlError> {
         let socket = places.socket.clone();
         match UnixStream::connect(&socket).await {
             Ok(stream) => Ok(Self {

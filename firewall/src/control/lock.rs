@@ -10,25 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The files of an instance in the run folder.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
-    folder: PathBuf,
-    lock: PathBuf,
-    /// The control socket.
-    pub(crate) socket: PathBuf,
-}
-
-impl Places {
-    /// The files of `instance` in `folder`.
-    pub(crate) fn new(folder: &Path, instance: &str) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            lock: folder.join(format!("{instance}.lock")),
-            socket: folder.join(format!("{instance}.sock")),
-        }
-    }
-}
+use crate::config::RunFiles;
 
 /// Why the run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +56,12 @@ impl LockError {
 /// The right to be the daemon, given up when dropped.
 pub(crate) struct Lock {
     _file: File,
-    places: Places,
+    places: RunFiles,
 }
 
 impl Lock {
     /// Takes the right; `None` when another process has it.
-    pub(crate) fn acquire(places: &Places) -> Result<Option<Self>, LockError> {
+    pub(crate) fn acquire(places: &RunFiles) -> Result<Option<Self>, LockError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -127,7 +109,7 @@ impl Drop for Lock {
 }
 
 /// The process that has the right, as far as its file tells.
-pub(crate) fn holder(places: &Places) -> Option<u32> {
+pub(crate) fn holder(places: &RunFiles) -> Option<u32> {
     fs::read_to_string(&places.lock).ok()?.trim().parse().ok()
 }
 
@@ -164,7 +146,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("run");
         fs::create_dir(&folder).unwrap();
-        let places = Places::new(&folder, "default");
+        let places = RunFiles::new(&folder, "default");
         let acquire = |mode| {
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
             Lock::acquire(&places).map(|lock| std::mem::forget(lock.unwrap()))
@@ -184,7 +166,7 @@ mod tests {
     fn there_is_one_holder_at_a_time_and_nothing_is_left() {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("run");
-        let places = Places::new(&folder, "default");
+        let places = RunFiles::new(&folder, "default");
         let lock = Lock::acquire(&places).unwrap().unwrap();
         assert_eq!(holder(&places), Some(std::process::id()));
         assert!(Lock::acquire(&places).unwrap().is_none());

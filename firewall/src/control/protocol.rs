@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::{
-    bans::desk::{Asked, Outcome},
+    bans::desk::{Asked, DeskError, Outcome},
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
     interfaces::unattached::Unattached,
@@ -117,6 +117,18 @@ pub(crate) enum Answer {
     },
     /// It was not begun, or does not go on, since the daemon ends: another may be asked, or take its place.
     Ending,
+}
+
+impl From<Result<Outcome, DeskError>> for Answer {
+    fn from(result: Result<Outcome, DeskError>) -> Self {
+        match result {
+            Ok(outcome) => Self::Bans(outcome),
+            Err(DeskError::Ending) => Self::Ending,
+            Err(error @ (DeskError::Broken(_) | DeskError::NotReady)) => Self::Failed {
+                message: format!("error: {error}"),
+            },
+        }
+    }
 }
 
 impl Answer {

@@ -40,11 +40,11 @@ use tokio::{
 
 use crate::{
     bans::desk::Desk,
+    config::RunFiles,
     control::{
         captures::{self, MAX_CAPTURES},
         connections::{Connection, Connections},
         in_force::InForce,
-        lock::Places,
         protocol::{Answer, PATIENCE, Request, read_line},
         service::{Order, Service},
     },
@@ -62,7 +62,7 @@ const MAX_ORDERS: usize = 16;
 
 /// Makes the socket, in place of one that a killed daemon left. The caller has the instance's
 /// lock.
-pub(crate) fn listen(places: &Places) -> io::Result<UnixListener> {
+pub(crate) fn listen(places: &RunFiles) -> io::Result<UnixListener> {
     match std::fs::remove_file(&places.socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -204,11 +204,11 @@ async fn converse(
             Ok(Request::Ping) => Answer::alive(service.in_force.borrow().as_ref()),
             Ok(Request::Ban { bans: asked }) => {
                 goes_on = true;
-                service.bans.ban(&asked).await
+                service.bans.ban(&asked).await.into()
             }
             Ok(Request::Unban { prefixes }) => {
                 goes_on = true;
-                service.bans.unban(&prefixes).await
+                service.bans.unban(&prefixes).await.into()
             }
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
@@ -267,7 +267,7 @@ mod tests {
 
     struct Served {
         _folder: tempfile::TempDir,
-        places: Places,
+        places: RunFiles,
         orders: mpsc::Receiver<Order>,
         server: Server,
     }
@@ -285,7 +285,7 @@ mod tests {
 
     fn served() -> Served {
         let folder = tempfile::tempdir().unwrap();
-        let places = Places::new(folder.path(), "test");
+        let places = RunFiles::new(folder.path(), "test");
         let (sender, orders) = mpsc::channel(1);
         let (_, in_force) = watch::channel(Some(IN_FORCE));
         let listener = listen(&places).unwrap();

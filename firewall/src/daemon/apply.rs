@@ -15,11 +15,12 @@ use crate::{
     },
     control::protocol::Answer,
     daemon::{
+        current::Current,
         outcome::{Failure, Outcome, Stages},
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
-        switch::{Current, Next, Targets},
+        switch::{Next, Targets},
         trigger::Occasion,
     },
     error::Error,

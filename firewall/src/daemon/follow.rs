@@ -12,8 +12,9 @@ use tokio::{task, time::Instant};
 use crate::{
     daemon::{
         apply::FileOptions,
+        current::Current,
         state::Daemon,
-        switch::{Current, occupied_by},
+        switch::occupied_by,
         trigger::{Cause, Occasion},
     },
     doctor::Examined,
@@ -95,7 +96,7 @@ impl Daemon {
         let Some(file) = file.filter(|file| names_interfaces(file)) else {
             return self.relink(selection).await;
         };
-        if self.known == names(&selection) {
+        if self.known == selection.names() {
             return self.relink(selection).await;
         }
         let mut again = file.clone();
@@ -185,7 +186,7 @@ impl Daemon {
         occupied: Vec<Occupied>,
         resting: &BTreeSet<InterfaceIndex>,
     ) {
-        self.known = names(&selection);
+        self.known = selection.names();
         let refused = match &mut self.current {
             Current::Running(filter) => filter.refused(),
             Current::Left(_) => Vec::new(),
@@ -251,13 +252,6 @@ impl Daemon {
             is_new
         });
     }
-}
-
-pub(super) fn names(selection: &Selection) -> Vec<(InterfaceIndex, String)> {
-    let interfaces = selection.interfaces.iter();
-    interfaces
-        .map(|interface| (interface.index, interface.name.clone()))
-        .collect()
 }
 
 /// Whether the image depends on the indexes of interfaces.

@@ -4,6 +4,7 @@
 //! force; [`switch`] is the one way into force for all of them; [`decisions`] decides without I/O.
 
 mod apply;
+mod current;
 mod decisions;
 mod follow;
 mod guard;

@@ -9,11 +9,12 @@ use tokio::task;
 use crate::{
     control::protocol::Answer,
     daemon::{
+        current::Current,
         decisions::{self, Expiry, Opening},
         outcome::Outcome,
         request::{ApplyRequest, Requester},
         state::Daemon,
-        switch::{Current, Next, Targets},
+        switch::{Next, Targets},
         trigger::{Cause, Occasion},
     },
     error::Error,

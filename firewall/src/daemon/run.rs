@@ -21,10 +21,10 @@ use crate::{
         service::Order,
     },
     daemon::{
+        current::Current,
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
-        switch::Current,
         trigger::{Cause, Occasion},
     },
     error::Error,
@@ -240,8 +240,8 @@ impl Daemon {
                             self.roll_back(Requester { caller, force }, occasion).await
                         }
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
-                        Request::Ban { bans } => self.bans.ban(&bans).await,
-                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await,
+                        Request::Ban { bans } => self.bans.ban(&bans).await.into(),
+                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await.into(),
                         Request::Capture(_) => Answer::Failed {
                             message: "error: a capture is no order".to_owned(),
                         },

@@ -14,7 +14,7 @@ use crate::{
     candidate::budget::Budget,
     config::Config,
     control::in_force::InForce,
-    daemon::switch::Current,
+    daemon::current::Current,
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,

@@ -17,7 +17,8 @@ use crate::{
     },
     control::in_force::InForce,
     daemon::{
-        decisions, follow,
+        current::Current,
+        decisions,
         outcome::{Outcome, Stages},
         request::Requester,
         state::{Daemon, KnownRules},
@@ -27,7 +28,6 @@ use crate::{
     filter::{
         error::FilterError,
         plan::{self, Occupied, Plan, Present, Target, Wanted},
-        takeover::Found,
         transaction::{Filter, Timing},
     },
     generation::{
@@ -41,55 +41,13 @@ use crate::{
         list::{self, Interface},
         selection::Selection,
     },
-    kernel::{generation::Generation, images::Image, info, max_bans::MaxBans},
+    kernel::{generation::Generation, info, max_bans::MaxBans},
     logging::progress::Progress,
     rule_file::load::RuleFile,
 };
 
 /// What long work in the kernel is at.
 const LOADING: &str = "loading the image and, if needed, the program";
-
-/// What is in the kernel before a switch.
-pub(super) enum Current {
-    /// What an earlier process left; nothing, if all its parts are empty.
-    Left(Box<Found>),
-    /// What this process brought into force.
-    Running(Box<Filter>),
-}
-
-impl Current {
-    /// The metadata of the generation in force.
-    pub(super) fn metadata(&self) -> Option<&Metadata> {
-        match self {
-            Self::Left(left) => left.in_force.as_ref().map(|pinned| &pinned.metadata),
-            Self::Running(filter) => Some(filter.metadata()),
-        }
-    }
-
-    /// The image in force.
-    pub(super) fn image(&self) -> Option<&Image> {
-        match self {
-            Self::Left(left) => left.in_force.as_ref().map(|pinned| &pinned.image),
-            Self::Running(filter) => Some(filter.image()),
-        }
-    }
-
-    /// The number of the generation that follows.
-    pub(super) fn next_generation(&self) -> Generation {
-        match self {
-            Self::Left(left) => left.next_generation(),
-            Self::Running(filter) => filter.metadata().generation.next(),
-        }
-    }
-
-    /// What is attached, and how large the maps are.
-    fn present(&self) -> Result<Present, Error> {
-        Ok(match self {
-            Self::Left(left) => left.present()?,
-            Self::Running(filter) => filter.present()?,
-        })
-    }
-}
 
 /// What is to come into force.
 pub(super) enum Next {
@@ -276,7 +234,7 @@ impl Daemon {
                 candidate, source, ..
             } => Some(KnownRules {
                 compiled: candidate.compiled,
-                interfaces: follow::names(selection),
+                interfaces: selection.names(),
                 source: *source,
             }),
             Next::Pinned { .. } => self.previous.clone(),

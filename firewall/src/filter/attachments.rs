@@ -8,13 +8,11 @@ use std::{
 use rules::compiler::InterfaceIndex;
 
 use crate::{
-    filter::{
-        plan::{LinkStep, PresentLink, Target},
-        undo::Undo,
-    },
+    filter::plan::{LinkStep, PresentLink, Target},
     kernel::{
         link::{AttachError, AttachMode, Link},
         pins::{self, PinError, Pins},
+        undo::Undo,
     },
 };
 

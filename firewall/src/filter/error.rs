@@ -2,6 +2,7 @@
 
 use crate::{
     filter::attachments::AttachmentError,
+    generation::succession::SuccessionError,
     kernel::{
         bans::BanMapsError, counters::CountersError, events::EventsError, images::ImageError,
         pins::PinError, program::LoadError,
@@ -32,6 +33,15 @@ pub(crate) enum FilterError {
     /// The maps of logged packets.
     #[error(transparent)]
     Events(#[from] EventsError),
+}
+
+impl From<SuccessionError> for FilterError {
+    fn from(error: SuccessionError) -> Self {
+        match error {
+            SuccessionError::Image(error) => error.into(),
+            SuccessionError::Pin(error) => error.into(),
+        }
+    }
 }
 
 impl FilterError {

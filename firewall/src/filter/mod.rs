@@ -5,5 +5,4 @@ pub(crate) mod error;
 pub(crate) mod plan;
 pub(crate) mod takeover;
 pub(crate) mod transaction;
-pub(crate) mod undo;
 pub(crate) mod unload;

@@ -22,7 +22,6 @@ use crate::{
         error::FilterError,
         plan::{Plan, Present, ProgramStep, Target},
         takeover::{Counted, Found},
-        undo::Undo,
     },
     generation::{
         deadline::Deadline,
@@ -41,6 +40,7 @@ use crate::{
         pins::{self, Object, PinError, Pins},
         program::{self, Program, Setting},
         slot::Slot,
+        undo::Undo,
     },
     packet_log::limits,
 };

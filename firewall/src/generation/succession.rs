@@ -9,13 +9,13 @@
 use std::error::Error;
 
 use crate::{
-    filter::{error::FilterError, undo::Undo},
     generation::{confirmation::Condition, deadline::Deadline, metadata::Metadata},
     kernel::{
         generation::Generation,
-        images::Image,
+        images::{Image, ImageError},
         note::Note,
-        pins::{self, Kept, Pins},
+        pins::{self, Kept, PinError, Pins},
+        undo::Undo,
     },
 };
 
@@ -50,6 +50,17 @@ pub(crate) struct Terms {
     pub(crate) condition: Option<Condition>,
 }
 
+/// Why an image cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SuccessionError {
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Its pin.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
 /// Keeps images while one generation follows another.
 pub(crate) struct Keeper<'a> {
     /// Where they are pinned.
@@ -67,7 +78,7 @@ impl Keeper<'_> {
         &self,
         generation: Generation,
         undo: &mut Undo,
-    ) -> Result<Option<Deadline>, FilterError> {
+    ) -> Result<Option<Deadline>, SuccessionError> {
         // A change to the same number that was interrupted would come true.
         for kept in Kept::ALL {
             pins::unpin(&self.pins.kept(kept, generation))?;

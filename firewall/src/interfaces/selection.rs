@@ -24,6 +24,14 @@ impl Selection {
         let indexes = self.interfaces.iter().map(|interface| interface.index);
         indexes.filter(|&index| accepted.refusal(index)).collect()
     }
+
+    /// The indexes and names of the interfaces.
+    pub(crate) fn names(&self) -> Vec<(InterfaceIndex, String)> {
+        let interfaces = self.interfaces.iter();
+        interfaces
+            .map(|interface| (interface.index, interface.name.clone()))
+            .collect()
+    }
 }
 
 /// What is no error, though it is not as the rule file says.

@@ -25,4 +25,5 @@ pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod syscall;
 pub(crate) mod trial;
+pub(crate) mod undo;
 pub(crate) mod verifier;
