@@ -12,12 +12,12 @@ use crate::bans::{error::BansError, prefix::Prefix};
 
 /// Addresses that are not to be banned, and what each is.
 pub(crate) struct Guard {
-    kept: BTreeMap<IpAddr, Kept>,
+    kept: BTreeMap<IpAddr, Protected>,
 }
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
+enum Protected {
     /// An address of this machine.
     Own,
     /// The peer of the SSH session in which the command is called.
@@ -37,9 +37,9 @@ impl Guard {
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ];
-        let own = own.chain(loopback).map(|address| (address, Kept::Own));
+        let own = own.chain(loopback).map(|address| (address, Protected::Own));
         let peers = ssh_peers().into_iter();
-        let peers = peers.map(|address| (address, Kept::SshPeer));
+        let peers = peers.map(|address| (address, Protected::SshPeer));
         Ok(Self {
             kept: own.chain(peers).collect(),
         })
@@ -58,8 +58,8 @@ impl Guard {
             }
         };
         let what = match kept {
-            Kept::Own => "an address of this machine",
-            Kept::SshPeer => "where your SSH session comes from",
+            Protected::Own => "an address of this machine",
+            Protected::SshPeer => "where your SSH session comes from",
         };
         Some(if prefix == Prefix::of(*address) {
             format!("`{prefix}` is {what}: `--force` bans it")
@@ -125,9 +125,12 @@ mod tests {
     #[test]
     fn what_covers_a_kept_address_is_objected_to() {
         let guard = Guard {
-            kept: [("198.51.100.2", Kept::SshPeer), ("2001:db8::1", Kept::Own)]
-                .map(|(address, kept)| (address.parse().unwrap(), kept))
-                .into(),
+            kept: [
+                ("198.51.100.2", Protected::SshPeer),
+                ("2001:db8::1", Protected::Own),
+            ]
+            .map(|(address, kept)| (address.parse().unwrap(), kept))
+            .into(),
         };
         let objects = |prefix| guard.objection(Prefix::parse(prefix).unwrap()).is_some();
         for prefix in [

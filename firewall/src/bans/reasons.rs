@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use firewall_ebpf::bans::REASONS;
 
-use crate::bans::board::{Board, MAX_REASON};
+use crate::bans::prefilter::{MAX_REASON, Prefilter};
 
 /// The reasons by their texts. Number 0 is that of bans without one.
 pub(crate) struct Reasons {
@@ -41,7 +41,7 @@ pub(crate) enum Number {
 
 impl Reasons {
     /// The reasons that a board has, without bans.
-    pub(crate) fn read(board: Board<'_>) -> Self {
+    pub(crate) fn read(board: Prefilter<'_>) -> Self {
         let numbers = (1..REASONS).filter_map(|number| {
             let text = board.reason(number);
             (!text.is_empty()).then_some((text, number))
@@ -106,7 +106,7 @@ mod tests {
         let words: Vec<AtomicU64> = (0..MaxBans::of_map(1).board_lines() * 8)
             .map(|_| AtomicU64::new(0))
             .collect();
-        let board = Board::new(&words);
+        let board = Prefilter::new(&words);
         board.set_reason(7, "old");
         let mut reasons = Reasons::read(board);
         assert_eq!(reasons.number(""), Ok(Number::Known(0)));

@@ -19,7 +19,7 @@ use crate::text::format::grouped;
 const SHOWN: usize = 5;
 
 /// The rules that were there before: their names in order, and what they said as far as known.
-pub(crate) struct Before<'a> {
+pub(crate) struct RulesBefore<'a> {
     /// The names.
     pub(crate) names: Vec<&'a str>,
     /// The rule set, when this process put it in force.
@@ -55,7 +55,7 @@ struct Moved {
 
 /// Changes as the fields of an event. What is not known, or was never there, is left out.
 #[derive(Serialize)]
-pub(crate) struct Fields<'a> {
+pub(crate) struct ChangeFields<'a> {
     rules_added: &'a [String],
     rules_added_left_out: usize,
     rules_removed: &'a [String],
@@ -78,7 +78,7 @@ struct KnownFields<'a> {
 
 impl Changes {
     /// The changes from `before` to `after`.
-    pub(crate) fn between(before: &Before<'_>, after: &Ruleset) -> Self {
+    pub(crate) fn between(before: &RulesBefore<'_>, after: &Ruleset) -> Self {
         let names: Vec<&str> = after.rules.iter().map(|rule| rule.name.as_str()).collect();
         Self {
             known: before.ruleset.map(|before| Known::between(before, after)),
@@ -110,10 +110,10 @@ impl Changes {
 
 impl Changes {
     /// What an event has of them.
-    pub(crate) fn fields(&self) -> Fields<'_> {
+    pub(crate) fn fields(&self) -> ChangeFields<'_> {
         let (added, added_left_out) = shown(&self.added);
         let (removed, removed_left_out) = shown(&self.removed);
-        Fields {
+        ChangeFields {
             rules_added: added,
             rules_added_left_out: added_left_out,
             rules_removed: removed,
@@ -335,7 +335,7 @@ mod tests {
     }
 
     fn changes(before: &Ruleset, after: &Ruleset) -> String {
-        let before = Before {
+        let before = RulesBefore {
             names: before.rules.iter().map(|rule| rule.name.as_str()).collect(),
             ruleset: Some(before),
         };
@@ -445,7 +445,7 @@ mod tests {
             changes(&before, &after),
             "changed `list` (2 addresses more), `other` (2 addresses more)"
         );
-        let before = Before {
+        let before = RulesBefore {
             names: vec!["list", "other"],
             ruleset: Some(&before),
         };

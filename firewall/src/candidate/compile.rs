@@ -16,8 +16,8 @@ use rules::{
 use crate::{
     candidate::budget::Budget,
     generation::{
-        classifier::{Judge, NOWHERE},
-        loadable::Ready,
+        classifier::{Classifier, NOWHERE},
+        loadable::Loadable,
         metadata::{Metadata, MetadataError},
         slots::{self, Assignment, TooManyRules},
     },
@@ -52,8 +52,8 @@ impl Candidate {
     }
 
     /// What the kernel is given.
-    pub(crate) fn ready(&self) -> Ready<'_> {
-        Ready {
+    pub(crate) fn loadable(&self) -> Loadable<'_> {
+        Loadable {
             metadata: &self.metadata,
             assignment: &self.assignment,
             image: self.image().bytes(),
@@ -66,9 +66,9 @@ impl Candidate {
         self.compiled.image()
     }
 
-    /// The candidate as the judge of frames.
-    pub(crate) fn judge(&self) -> Judge<'_> {
-        Judge::new(self.image().bytes(), self.assignment.slots.iter().copied())
+    /// The candidate as a classifier of frames.
+    pub(crate) fn classifier(&self) -> Classifier<'_> {
+        Classifier::new(self.image().bytes(), self.assignment.slots.iter().copied())
     }
 
     /// The number of the interface called `name`, or of none.

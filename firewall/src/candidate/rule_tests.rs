@@ -17,11 +17,11 @@ use rules::{
 
 use crate::{
     candidate::compile::Candidate,
-    generation::classifier::{Judge, NOWHERE},
+    generation::classifier::{Classifier, NOWHERE},
     interfaces::list::Interface,
     kernel::{
-        pins::{self, Object as Pinned, Pins},
-        program::Object,
+        pins::{self, PinnedObject as Pinned, Pins},
+        program::ObjectFile,
         slot::Slot,
         trial::{LOOPBACK, Run, Trial, TrialError},
         undo::Undo,
@@ -127,13 +127,13 @@ pub(crate) fn named(tests: &[RuleTest]) -> impl Iterator<Item = &str> {
 ///
 /// [`TestsError::Failed`] with every failure.
 pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
-    let judge = candidate.judge();
+    let classifier = candidate.classifier();
     let mut failures = Vec::new();
     let mut failed = 0;
     for test in &*candidate.tests {
         let before = failures.len();
         for packet in &test.packets {
-            let found = judge.judge(&packet.frame, interface(candidate, packet));
+            let found = classifier.classify(&packet.frame, interface(candidate, packet));
             if !test.expected.is_met(&found) {
                 failures.push(test.failure(packet, &found, candidate.ruleset()));
             }
@@ -157,7 +157,7 @@ pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
 /// Packets that no kernel takes, or whose interface is not there, are left out.
 pub(crate) fn run_in_kernel(
     candidate: &Candidate,
-    object: &Object,
+    object: &ObjectFile,
     pins: &Pins,
 ) -> Result<(), TestsError> {
     let mut undo = Undo::default();
@@ -181,8 +181,8 @@ pub(crate) fn run_in_kernel(
         &pin,
     );
     drop(undo);
-    let mut comparison = Comparison {
-        judge: candidate.judge(),
+    let mut comparison = TestRun {
+        classifier: candidate.classifier(),
         trial: trial?,
         counts: BTreeMap::new(),
         packets: 0,
@@ -218,8 +218,8 @@ fn interface(candidate: &Candidate, packet: &TestPacket) -> InterfaceIndex {
 }
 
 /// The program in the kernel beside the walker.
-struct Comparison<'a> {
-    judge: Judge<'a>,
+struct TestRun<'a> {
+    classifier: Classifier<'a>,
     trial: Trial,
     /// What the walker has counted so far.
     counts: BTreeMap<Slot, u64>,
@@ -227,7 +227,7 @@ struct Comparison<'a> {
     packets: usize,
 }
 
-impl Comparison<'_> {
+impl TestRun<'_> {
     fn check(
         &mut self,
         test: &RuleTest,
@@ -237,7 +237,7 @@ impl Comparison<'_> {
         let Some(Run { action, interface }) = self.trial.run(&packet.frame, interface)? else {
             return Ok(());
         };
-        let walk = self.judge.walk(&packet.frame, interface);
+        let walk = self.classifier.walk(&packet.frame, interface);
         let decided = match walk.decided {
             Decided::Rule(slot) => slot,
             Decided::Reason(reason) => reason.slot(),

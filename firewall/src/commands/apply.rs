@@ -15,9 +15,9 @@ use crate::{
     control::protocol::Request,
     daemon::{privileges, request, run},
     error::Error,
-    filter::takeover::Found,
+    filter::takeover::Takeover,
     generation::in_force,
-    kernel::{host, info, max_bans::MaxBans, program::Object},
+    kernel::{host, info, max_bans::MaxBans, program::ObjectFile},
     lockout::caller::Caller,
     logging::lines::tell,
     runtime::on_threads,
@@ -72,7 +72,7 @@ pub(crate) fn apply(
         }
         Reached::Lock(lock) => {
             host::lift_memory_limit();
-            let object = object.map_or(Ok(Object::BuiltIn), Object::read)?;
+            let object = object.map_or(Ok(ObjectFile::BuiltIn), ObjectFile::read)?;
             let first = request::ApplyRequest {
                 file,
                 budget: terms.max_memory.unwrap_or(Budget::DEFAULT),
@@ -85,7 +85,7 @@ pub(crate) fn apply(
             };
             let startup = run::Startup {
                 lock,
-                found: Found::open(&config.pins)?,
+                found: Takeover::open(&config.pins)?,
                 first,
                 max_bans: terms.max_bans,
                 object,

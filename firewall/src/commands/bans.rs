@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::{
     bans::{
-        board::Board,
         error::BansError,
+        prefilter::Prefilter,
         prefix::{Prefix, halves},
-        register::Looked,
+        table::Looked,
     },
     config::Config,
     error::Error,
@@ -85,7 +85,7 @@ pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
     let counters = BanCounters::open(pins)?;
     let rows = (0..REASONS).map(|number| {
         Ok(ReasonRow {
-            reason: Board::new(board.words()).reason(number),
+            reason: Prefilter::new(board.words()).reason(number),
             bans: 0,
             count: counters.read(number)?,
         })
@@ -98,7 +98,7 @@ pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
 pub(crate) fn count(pins: &Pins) -> Result<(u64, u32), BansError> {
     let board = BoardMap::open(pins)?;
     let most = BanMap::open(pins)?.most().bans();
-    Ok((Board::new(board.words()).count(), most))
+    Ok((Prefilter::new(board.words()).count(), most))
 }
 
 /// The ban that an address is under at this moment.
@@ -107,14 +107,14 @@ pub(crate) fn ban_of(pins: &Pins, address: IpAddr) -> Result<Option<Entry>, Bans
     let map = BanMap::open(pins)?;
     let clock = Clock::read()?;
     let table = Looked {
-        board: Board::new(board.words()),
+        board: Prefilter::new(board.words()),
         map: &map,
         now: clock.boot,
     };
     let (family, high, low) = halves(address);
     let found = bans::find(&table, family, high, low);
     Ok(found.map(|(key, ban)| {
-        let reason = Board::new(board.words()).reason(ban.reason as u32);
+        let reason = Prefilter::new(board.words()).reason(ban.reason as u32);
         Entry::new(Prefix::of_key(&key), &ban, reason, &clock)
     }))
 }

@@ -17,7 +17,7 @@ use crate::{
         counters::{Count, Counters},
         events::{EventsError, Watches},
         generation::Generation,
-        pins::Object,
+        pins::PinnedObject,
         slot::Slot,
     },
     text::format::{Alignment, Table, grouped},
@@ -91,7 +91,7 @@ pub(crate) async fn run(config: &Config, json: bool, watch: Option<Duration>) ->
 fn snapshot(config: &Config) -> Result<Snapshot, Error> {
     loop {
         let loaded = in_force::read(config)?;
-        let counters = Counters::open(&config.pins.object(Object::Counters))?;
+        let counters = Counters::open(&config.pins.object(PinnedObject::Counters))?;
         let mut snapshot = Snapshot::read(config, &loaded, &counters)?;
         snapshot.bans = bans(config)?;
         if in_force::read(config)?.metadata.generation == snapshot.generation {

@@ -22,7 +22,7 @@ use crate::{
         confirmation,
         in_force::{self, Loaded},
         metadata::Metadata,
-        pinned::{Earlier, EarlierError},
+        pinned::{Pinned, PinnedError},
     },
     interfaces::{
         list::{self, Interface},
@@ -32,7 +32,7 @@ use crate::{
         generation::Generation,
         info::{self, MapFacts, ProgramFacts},
         link::AttachMode,
-        pins::Object,
+        pins::PinnedObject,
     },
     text::format::{Alignment, Table, bytes, counted, grouped, utc},
 };
@@ -193,7 +193,7 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     };
     let links = attachments::inspect(&attachments::open(&config.pins)?)?;
     let interfaces = list::list().await?;
-    let program = info::program(&config.pins.object(Object::Program))?;
+    let program = info::program(&config.pins.object(PinnedObject::Program))?;
     let maps = program.maps.iter().copied().chain([loaded.image]);
     let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
     let Some(maps) = maps else {
@@ -201,8 +201,8 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     };
     let in_force = &loaded.metadata;
     let deadline =
-        Earlier::unconfirmed(&config.pins, in_force.generation).map_err(EarlierError::from)?;
-    let previous = match Earlier::previous(&config.pins, in_force.generation)? {
+        Pinned::unconfirmed(&config.pins, in_force.generation).map_err(PinnedError::from)?;
+    let previous = match Pinned::previous(&config.pins, in_force.generation)? {
         Some(earlier) => match Previous::new(&earlier)? {
             Some(previous) => Some(previous),
             None => return Ok(None),
@@ -237,7 +237,7 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
 
 impl Previous {
     /// `None` when the kernel has freed it meanwhile.
-    fn new(earlier: &Earlier) -> Result<Option<Self>, Error> {
+    fn new(earlier: &Pinned) -> Result<Option<Self>, Error> {
         let Metadata {
             generation,
             file,
@@ -245,7 +245,7 @@ impl Previous {
             rules,
             ..
         } = &earlier.metadata;
-        let id = earlier.image.id().map_err(EarlierError::from)?;
+        let id = earlier.image.id().map_err(PinnedError::from)?;
         Ok(info::map(id)?.map(|map| Self {
             generation: *generation,
             loaded_at: utc(earlier.metadata.loaded_at()),
@@ -450,7 +450,7 @@ impl Waiting {
     fn to_text(&self, is_served: bool) -> String {
         if is_served {
             let left = Duration::try_from_secs_f64(self.seconds_left).unwrap_or(Duration::ZERO);
-            let waiting = confirmation::Waiting {
+            let waiting = confirmation::AwaitingConfirmation {
                 generation: self.generation,
                 previous: self.returns_to,
                 left,

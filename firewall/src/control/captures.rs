@@ -22,10 +22,10 @@ use tokio::{
 use crate::{
     control::{
         connections::Connection,
-        protocol::{Answer, Chosen, Line, PATIENCE},
+        protocol::{Answer, CaptureFilter, CaptureLine, PATIENCE},
         service::Service,
     },
-    packet_log::Told,
+    packet_log::LoggedPacket,
 };
 
 /// The most captures at a time.
@@ -36,7 +36,7 @@ const STALLED: Duration = Duration::from_secs(60);
 
 /// Serves a capture until the client goes, the daemon ends, or the client reads nothing for too long.
 pub(super) async fn serve(
-    chosen: Chosen,
+    chosen: CaptureFilter,
     service: &Service,
     connection: &Connection,
     reader: impl AsyncBufRead + Unpin,
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     writer.shutdown().await
 }
 
-async fn begin(chosen: &Chosen, service: &Service) -> Answer {
+async fn begin(chosen: &CaptureFilter, service: &Service) -> Answer {
     let mut in_force = service.in_force.clone();
     let first = async { in_force.wait_for(Option::is_some).await.is_ok() };
     match timeout(PATIENCE, first).await {
@@ -86,14 +86,14 @@ async fn begin(chosen: &Chosen, service: &Service) -> Answer {
 
 /// Where a capture goes.
 struct Stream<'a, W> {
-    chosen: &'a Chosen,
+    chosen: &'a CaptureFilter,
     writer: &'a mut W,
 }
 
 impl<W: AsyncWrite + Unpin> Stream<'_, W> {
     async fn run(
         &mut self,
-        mut told: Receiver<Arc<Told>>,
+        mut told: Receiver<Arc<LoggedPacket>>,
         mut ending: watch::Receiver<bool>,
         mut reader: impl AsyncBufRead + Unpin,
     ) -> io::Result<()> {
@@ -121,7 +121,7 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
         self.line(&Answer::Ending).await
     }
 
-    async fn packet(&mut self, packet: &Told) -> io::Result<()> {
+    async fn packet(&mut self, packet: &LoggedPacket) -> io::Result<()> {
         if self.chosen.takes(&packet.rule) {
             self.line(packet).await?;
         }
@@ -129,7 +129,7 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
     }
 
     async fn lost(&mut self, lost: u64) -> io::Result<()> {
-        self.line(&Line::Lost { lost }).await
+        self.line(&CaptureLine::Lost { lost }).await
     }
 
     async fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
@@ -170,8 +170,8 @@ mod tests {
         Names::listing(rules)
     }
 
-    fn packet(rule: &str, number: u64) -> Arc<Told> {
-        Arc::new(Told {
+    fn packet(rule: &str, number: u64) -> Arc<LoggedPacket> {
+        Arc::new(LoggedPacket {
             time_ns: number,
             rule: rule.into(),
             verdict: "drop".into(),
@@ -183,8 +183,8 @@ mod tests {
         })
     }
 
-    fn chosen(rules: &[&str]) -> Chosen {
-        Chosen {
+    fn chosen(rules: &[&str]) -> CaptureFilter {
+        CaptureFilter {
             rules: rules.iter().map(|&rule| rule.to_owned()).collect(),
         }
     }
@@ -222,7 +222,7 @@ mod tests {
     fn a_misspelt_key_does_not_capture_everything() {
         let read = serde_json::from_str::<Request>;
         let request = read(r#"{"command":"capture"}"#).unwrap();
-        assert_eq!(request, Request::Capture(Chosen::default()));
+        assert_eq!(request, Request::Capture(CaptureFilter::default()));
         let error = read(r#"{"command":"capture","rule":["ssh"]}"#).unwrap_err();
         assert!(
             error.to_string().contains("unknown field `rule`"),
@@ -232,16 +232,22 @@ mod tests {
 
     #[test]
     fn lines_are_told_apart() {
-        let line = |text| serde_json::from_str::<Line>(text).unwrap();
-        assert_eq!(line(r#"{"lost":7}"#), Line::Lost { lost: 7 });
-        assert_eq!(line(r#"{"answer":"ending"}"#), Line::Ends(Answer::Ending));
+        let line = |text| serde_json::from_str::<CaptureLine>(text).unwrap();
+        assert_eq!(line(r#"{"lost":7}"#), CaptureLine::Lost { lost: 7 });
+        assert_eq!(
+            line(r#"{"answer":"ending"}"#),
+            CaptureLine::Ends(Answer::Ending)
+        );
         let packet = packet("ssh", 1);
         let text = serde_json::to_string(&*packet).unwrap();
-        assert_eq!(line(&text), Line::Packet(Told::clone(&packet)));
+        assert_eq!(
+            line(&text),
+            CaptureLine::Packet(LoggedPacket::clone(&packet))
+        );
     }
 
     struct Streamed {
-        told: broadcast::Sender<Arc<Told>>,
+        told: broadcast::Sender<Arc<LoggedPacket>>,
         ending: watch::Sender<bool>,
         client: BufReader<DuplexStream>,
         task: tokio::task::JoinHandle<io::Result<()>>,
@@ -270,7 +276,7 @@ mod tests {
     }
 
     impl Streamed {
-        async fn line(&mut self) -> Line {
+        async fn line(&mut self) -> CaptureLine {
             let mut line = String::new();
             self.client.read_line(&mut line).await.unwrap();
             serde_json::from_str(&line).unwrap()
@@ -285,10 +291,10 @@ mod tests {
         }
         streamed.ending.send_replace(true);
         for number in [0, 2] {
-            let expected = Line::Packet(Told::clone(&packet("ssh", number)));
+            let expected = CaptureLine::Packet(LoggedPacket::clone(&packet("ssh", number)));
             assert_eq!(streamed.line().await, expected);
         }
-        assert_eq!(streamed.line().await, Line::Ends(Answer::Ending));
+        assert_eq!(streamed.line().await, CaptureLine::Ends(Answer::Ending));
         streamed.task.await.unwrap().unwrap();
     }
 
@@ -304,9 +310,9 @@ mod tests {
         let (mut came, mut missed) = (0, 0);
         loop {
             match streamed.line().await {
-                Line::Packet(_) => came += 1,
-                Line::Lost { lost } => missed += lost,
-                Line::Ends(_) => break,
+                CaptureLine::Packet(_) => came += 1,
+                CaptureLine::Lost { lost } => missed += lost,
+                CaptureLine::Ends(_) => break,
             }
         }
         assert_eq!(came + missed, SENT);

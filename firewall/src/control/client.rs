@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     config::RunFiles,
-    control::protocol::{Answer, Line, PATIENCE, Request, read_line},
+    control::protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
 };
 
 /// The longest answer in bytes, with its line feed.
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// What a line of a capture says.
-    pub(crate) fn understood(&self, line: &str) -> Result<Line, ControlError> {
+    pub(crate) fn understood(&self, line: &str) -> Result<CaptureLine, ControlError> {
         serde_json::from_str(line).map_err(|error| self.failed(error.into()))
     }
 

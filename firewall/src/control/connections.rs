@@ -22,10 +22,10 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// The connections that may have to give way.
 #[derive(Default)]
-pub(super) struct Connections(Arc<Waiting>);
+pub(super) struct Connections(Arc<Pending>);
 
 #[derive(Default)]
-struct Waiting {
+struct Pending {
     list: Mutex<List>,
     /// That one is done, or kept.
     left: Notify,
@@ -34,11 +34,11 @@ struct Waiting {
 #[derive(Default)]
 struct List {
     /// By number; the lowest has waited longest.
-    connections: BTreeMap<u64, Entry>,
+    connections: BTreeMap<u64, PendingConnection>,
     next: u64,
 }
 
-struct Entry {
+struct PendingConnection {
     since: Instant,
     /// Its task, from the moment that there is one.
     task: Option<AbortHandle>,
@@ -99,7 +99,7 @@ impl List {
         }
         let number = self.next;
         self.next += 1;
-        let entry = Entry {
+        let entry = PendingConnection {
             since: Instant::now(),
             task: None,
         };
@@ -108,7 +108,7 @@ impl List {
     }
 }
 
-impl Waiting {
+impl Pending {
     fn list(&self) -> MutexGuard<'_, List> {
         // Nothing that holds it can panic half way.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
@@ -118,7 +118,7 @@ impl Waiting {
 /// A connection, from the side of its task.
 pub(super) struct Connection {
     number: u64,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Pending>,
 }
 
 impl Connection {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::{
-    bans::desk::{Asked, DeskError, Outcome},
+    bans::service::{BanOutcome, BanRequest, BanServiceError},
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
     interfaces::unattached::Unattached,
     kernel::generation::Generation,
     lockout::caller::Caller,
-    packet_log::{Names, Told},
+    packet_log::{LoggedPacket, Names},
     text::format::counted,
 };
 
@@ -70,7 +70,7 @@ pub(crate) enum Request {
     /// Ban these.
     Ban {
         /// The bans.
-        bans: Vec<Asked>,
+        bans: Vec<BanRequest>,
     },
     /// Take the bans of these prefixes back.
     Unban {
@@ -78,7 +78,7 @@ pub(crate) enum Request {
         prefixes: Vec<String>,
     },
     /// Show packets that these rules log, as they come.
-    Capture(Chosen),
+    Capture(CaptureFilter),
 }
 
 /// What the daemon answers.
@@ -109,7 +109,7 @@ pub(crate) enum Answer {
         message: String,
     },
     /// What became of bans.
-    Bans(Outcome),
+    Bans(BanOutcome),
     /// Packets follow, each in a line.
     Capturing {
         /// The rules that log, of those that were asked for.
@@ -119,12 +119,12 @@ pub(crate) enum Answer {
     Ending,
 }
 
-impl From<Result<Outcome, DeskError>> for Answer {
-    fn from(result: Result<Outcome, DeskError>) -> Self {
+impl From<Result<BanOutcome, BanServiceError>> for Answer {
+    fn from(result: Result<BanOutcome, BanServiceError>) -> Self {
         match result {
             Ok(outcome) => Self::Bans(outcome),
-            Err(DeskError::Ending) => Self::Ending,
-            Err(error @ (DeskError::Broken(_) | DeskError::NotReady)) => Self::Failed {
+            Err(BanServiceError::Ending) => Self::Ending,
+            Err(error @ (BanServiceError::Broken(_) | BanServiceError::NotReady)) => Self::Failed {
                 message: format!("error: {error}"),
             },
         }
@@ -149,7 +149,7 @@ const MOST_NAMED: usize = 20;
 /// Which rules are captured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Chosen {
+pub(crate) struct CaptureFilter {
     /// Their names; none for all that log.
     #[serde(default)]
     pub(crate) rules: BTreeSet<String>,
@@ -158,9 +158,9 @@ pub(crate) struct Chosen {
 /// A line of a capture, behind the answer that it begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Line {
+pub(crate) enum CaptureLine {
     /// A packet.
-    Packet(Told),
+    Packet(LoggedPacket),
     /// Packets that the client was too slow for.
     Lost {
         /// How many, of all rules that log.
@@ -170,7 +170,7 @@ pub(crate) enum Line {
     Ends(Answer),
 }
 
-impl Chosen {
+impl CaptureFilter {
     /// The rules that are captured by this choice and log at present.
     ///
     /// # Errors

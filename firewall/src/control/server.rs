@@ -39,7 +39,7 @@ use tokio::{
 };
 
 use crate::{
-    bans::desk::Desk,
+    bans::service::BanService,
     config::RunFiles,
     control::{
         captures::{self, MAX_CAPTURES},
@@ -48,7 +48,7 @@ use crate::{
         protocol::{Answer, PATIENCE, Request, read_line},
         service::{Order, Service},
     },
-    packet_log::relay::Teller,
+    packet_log::relay::Relay,
 };
 
 /// The longest request in bytes, with its line feed.
@@ -88,8 +88,8 @@ impl Server {
         listener: UnixListener,
         orders: mpsc::Sender<Order>,
         in_force: watch::Receiver<Option<InForce>>,
-        bans: Desk,
-        teller: Teller,
+        bans: BanService,
+        teller: Relay,
     ) -> Self {
         let (open, closed) = mpsc::channel(1);
         let ending = watch::Sender::new(false);
@@ -260,7 +260,7 @@ mod tests {
         control::{
             client::{Client, ControlError, MAX_ANSWER, ask},
             in_force::{InForce, Times},
-            protocol::{Chosen, Line},
+            protocol::{CaptureFilter, CaptureLine},
         },
         kernel::generation::Generation,
     };
@@ -289,7 +289,7 @@ mod tests {
         let (sender, orders) = mpsc::channel(1);
         let (_, in_force) = watch::channel(Some(IN_FORCE));
         let listener = listen(&places).unwrap();
-        let server = Server::begin(listener, sender, in_force, Desk::new(), Teller::new());
+        let server = Server::begin(listener, sender, in_force, BanService::new(), Relay::new());
         Served {
             _folder: folder,
             places,
@@ -359,7 +359,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn there_are_only_so_many_captures_and_they_end_with_the_server() {
         let served = served();
-        let request = Request::Capture(Chosen::default());
+        let request = Request::Capture(CaptureFilter::default());
         let begun = Answer::Capturing { rules: Vec::new() };
         let mut captures = Vec::new();
         for _ in 0..MAX_CAPTURES {
@@ -381,7 +381,7 @@ mod tests {
                 break;
             }
         }
-        let named = Request::Capture(Chosen {
+        let named = Request::Capture(CaptureFilter {
             rules: ["ssh".to_owned()].into(),
         });
         drop(captures.pop());
@@ -401,7 +401,7 @@ mod tests {
             let line = client.receive_line().await.unwrap().unwrap();
             assert_eq!(
                 client.understood(&line).unwrap(),
-                Line::Ends(Answer::Ending)
+                CaptureLine::Ends(Answer::Ending)
             );
             assert_eq!(client.receive_line().await.unwrap(), None);
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::{
-    bans::desk::Desk,
+    bans::service::BanService,
     control::{
         in_force::InForce,
         protocol::{Answer, Request},
     },
-    packet_log::relay::Teller,
+    packet_log::relay::Relay,
 };
 
 /// A request that is to be carried out, and where its answer goes.
@@ -29,8 +29,8 @@ pub(super) struct Service {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) places: Arc<Semaphore>,
     pub(super) in_force: watch::Receiver<Option<InForce>>,
-    pub(super) bans: Desk,
-    pub(super) teller: Teller,
+    pub(super) bans: BanService,
+    pub(super) teller: Relay,
     pub(super) captures: Arc<Semaphore>,
     pub(super) ending: watch::Receiver<bool>,
     /// Held by each connection.

@@ -21,11 +21,11 @@ use crate::{
         sd_notify,
         state::Daemon,
         switch::{Next, Targets},
-        trigger::Occasion,
+        trigger::Trigger,
     },
     error::Error,
     filter::transaction::Filter,
-    generation::confirmation::{Condition, Waiting},
+    generation::confirmation::{AwaitingConfirmation, Condition},
     interfaces::selection::Accepted,
     logging::progress::{Progress, log_progress},
     rule_file::load::{self, RuleFile},
@@ -36,7 +36,7 @@ const TESTING: &str = "running the tests of the rule file";
 
 impl Daemon {
     /// Brings the file in force into force again.
-    pub(super) async fn reload(&mut self, requester: Requester, occasion: Occasion) -> Answer {
+    pub(super) async fn reload(&mut self, requester: Requester, occasion: Trigger) -> Answer {
         let request = ApplyRequest {
             file: self.file.clone(),
             wait: false,
@@ -48,7 +48,7 @@ impl Daemon {
     }
 
     /// Brings a file into force, and logs the outcome.
-    pub(super) async fn apply(&mut self, request: ApplyRequest, occasion: Occasion) -> Answer {
+    pub(super) async fn apply(&mut self, request: ApplyRequest, occasion: Trigger) -> Answer {
         sd_notify::reloading();
         let file = request.file.clone();
         let changed = self.bring_into_force(request).await;
@@ -62,7 +62,7 @@ impl Daemon {
         &self,
         changed: Result<Outcome, Error>,
         file: Option<&Path>,
-        occasion: Occasion,
+        occasion: Trigger,
     ) -> Answer {
         match changed {
             Ok(outcome) => Answer::Done {
@@ -85,12 +85,12 @@ impl Daemon {
     }
 
     /// Logs what has come into force, and on which condition; the same for all who ask for it.
-    pub(super) fn report(&self, outcome: &Outcome, occasion: Occasion) -> String {
+    pub(super) fn report(&self, outcome: &Outcome, occasion: Trigger) -> String {
         outcome.log(occasion, &self.file);
         sd_notify::status(&outcome.in_short());
         let mut report = outcome.to_string();
         if let Some(deadline) = self.confirm_by {
-            let waiting = Waiting {
+            let waiting = AwaitingConfirmation {
                 generation: outcome.generation,
                 previous: self
                     .filter()

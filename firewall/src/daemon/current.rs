@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    filter::{plan::Present, takeover::Found, transaction::Filter},
+    filter::{plan::Present, takeover::Takeover, transaction::Filter},
     generation::metadata::Metadata,
     kernel::{generation::Generation, images::Image},
 };
@@ -10,7 +10,7 @@ use crate::{
 /// What is in the kernel before a switch.
 pub(super) enum Current {
     /// What an earlier process left; nothing, if all its parts are empty.
-    Left(Box<Found>),
+    Left(Box<Takeover>),
     /// What this process brought into force.
     Running(Box<Filter>),
 }

@@ -3,11 +3,11 @@
 use crate::generation::{
     confirmation::Condition,
     deadline::Deadline,
-    succession::{Succession, Terms},
+    succession::{CommitTerms, Succession},
 };
 
 /// A generation that comes back for good in place of one that was given up.
-pub(super) const BACK: Terms = Terms {
+pub(super) const BACK: CommitTerms = CommitTerms {
     succession: Succession::Abandons,
     condition: None,
 };
@@ -18,9 +18,9 @@ pub(super) enum Opening {
     /// It brings its rule file into force.
     Apply,
     /// What is loaded waits for its confirmation: it comes into force again, until then.
-    Resume(Terms),
+    Resume(CommitTerms),
     /// The time of what is loaded is over: the previous generation comes back.
-    Return(Terms),
+    Return(CommitTerms),
     /// The same, and there is no previous generation.
     Unload,
 }
@@ -34,7 +34,7 @@ pub(super) fn opening(
 ) -> Opening {
     match confirm_by {
         None => Opening::Apply,
-        Some(deadline) if !has_passed => Opening::Resume(Terms {
+        Some(deadline) if !has_passed => Opening::Resume(CommitTerms {
             succession: Succession::Renews,
             condition: Some(Condition::Until(deadline)),
         }),
@@ -60,11 +60,11 @@ pub(super) fn succession(
 
 /// On which terms the previous generation comes back at a command: rules that wait for their
 /// confirmation are given up, others can be had back by the same command.
-pub(super) fn rollback(is_waiting: bool) -> Terms {
+pub(super) fn rollback(is_waiting: bool) -> CommitTerms {
     if is_waiting {
         BACK
     } else {
-        Terms {
+        CommitTerms {
             succession: Succession::Follows,
             condition: None,
         }
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(opening(None, false, true), Opening::Apply);
         assert_eq!(
             opening(Some(deadline), false, true),
-            Opening::Resume(Terms {
+            Opening::Resume(CommitTerms {
                 succession: Succession::Renews,
                 condition: Some(Condition::Until(deadline)),
             })

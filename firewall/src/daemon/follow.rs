@@ -15,7 +15,7 @@ use crate::{
         current::Current,
         state::Daemon,
         switch::occupied_by,
-        trigger::{Cause, Occasion},
+        trigger::{Cause, Trigger},
     },
     doctor::Examined,
     error::Error,
@@ -85,7 +85,7 @@ impl Daemon {
     }
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
-        let occasion = Occasion::now(Cause::Interfaces);
+        let occasion = Trigger::now(Cause::Interfaces);
         let Some(filter) = self.filter() else {
             return Ok(());
         };

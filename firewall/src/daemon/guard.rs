@@ -9,9 +9,9 @@ use crate::{
     },
     error::Error,
     filter::plan::Present,
-    generation::classifier::Judge,
+    generation::classifier::Classifier,
     kernel::images::{Image, ImageError},
-    lockout::{self, InForce},
+    lockout::{self, RulesInForce},
 };
 
 impl Daemon {
@@ -40,8 +40,8 @@ impl Daemon {
         }
         let image = self.current.image().map(bytes).transpose();
         let image = image.map_err(|error| Error::Earlier(error.into()))?;
-        let in_force = image.as_deref().map(|image| InForce {
-            judge: Judge::new(image, []),
+        let in_force = image.as_deref().map(|image| RulesInForce {
+            classifier: Classifier::new(image, []),
             interfaces: filtered(present),
         });
         match lockout::check(&lifelines, &candidate, in_force.as_ref()) {
@@ -55,12 +55,12 @@ impl Daemon {
 }
 
 /// What is to come into force, as the lifelines are checked against it.
-fn candidate(next: &Next) -> lockout::Candidate<'_> {
+fn candidate(next: &Next) -> lockout::Proposed<'_> {
     match next {
         Next::File { candidate, .. } => {
             let rules = candidate.ruleset().rules.iter();
-            lockout::Candidate {
-                judge: candidate.judge(),
+            lockout::Proposed {
+                classifier: candidate.classifier(),
                 rules: rules
                     .map(|rule| (rule.name.as_str(), Some(rule.place.line.get())))
                     .collect(),
@@ -69,8 +69,8 @@ fn candidate(next: &Next) -> lockout::Candidate<'_> {
         }
         Next::Pinned { again, .. } => {
             let rules = again.metadata.rules.iter();
-            lockout::Candidate {
-                judge: again.judge(),
+            lockout::Proposed {
+                classifier: again.classifier(),
                 rules: rules.map(|rule| (rule.name.as_str(), None)).collect(),
                 file: again.metadata.file.clone(),
             }

@@ -11,13 +11,13 @@ use crate::{
         compile::Candidate,
     },
     control::in_force::{Milliseconds, Times},
-    daemon::trigger::{Cause, Occasion},
+    daemon::trigger::{Cause, Trigger},
     error::Error,
     filter::transaction::Timing,
     generation::{
         deadline::Deadline,
-        loadable::Ready,
-        succession::{Succession, Terms},
+        loadable::Loadable,
+        succession::{CommitTerms, Succession},
     },
     kernel::generation::Generation,
     logging::lines::Fields,
@@ -78,11 +78,11 @@ impl Stages {
 impl Outcome {
     /// The outcome of bringing a generation into force: its number was `was` before, if it came back.
     pub(super) fn new(
-        ready: Ready<'_>,
+        ready: Loadable<'_>,
         was: Option<Generation>,
         changes: Option<Changes>,
         stages: Stages,
-        (terms, timing): (Terms, Timing),
+        (terms, timing): (CommitTerms, Timing),
     ) -> Self {
         Self {
             generation: ready.metadata.generation,
@@ -111,16 +111,16 @@ impl Outcome {
     }
 
     /// Logs that rules of `file` are in force.
-    pub(super) fn log(&self, occasion: Occasion, file: &Path) {
+    pub(super) fn log(&self, occasion: Trigger, file: &Path) {
         #[derive(Serialize)]
-        struct InForce<'a> {
+        struct InForceEvent<'a> {
             generation: Generation,
             #[serde(skip_serializing_if = "Option::is_none")]
             again: Option<Generation>,
             file: String,
             rules: usize,
             #[serde(flatten)]
-            changes: Option<changes::Fields<'a>>,
+            changes: Option<changes::ChangeFields<'a>>,
             image_bytes: usize,
             #[serde(flatten)]
             times: Times,
@@ -128,7 +128,7 @@ impl Outcome {
             #[serde(flatten)]
             cause: Cause,
         }
-        let fields = Fields::of(&InForce {
+        let fields = Fields::of(&InForceEvent {
             generation: self.generation,
             again: self.again,
             file: file.display().to_string(),
@@ -183,9 +183,9 @@ pub(super) struct Failure<'a> {
 
 impl Failure<'_> {
     /// Logs it, with what is wrong with the file.
-    pub(super) fn log(&self, occasion: Occasion) {
+    pub(super) fn log(&self, occasion: Trigger) {
         #[derive(Serialize)]
-        struct Failed {
+        struct FailedEvent {
             error: String,
             #[serde(skip_serializing_if = "Option::is_none")]
             help: Option<String>,
@@ -199,7 +199,7 @@ impl Failure<'_> {
         }
         let diagnostics = self.error.diagnostics();
         load::log(diagnostics);
-        let fields = Fields::of(&Failed {
+        let fields = Fields::of(&FailedEvent {
             error: Causes(self.error).to_string(),
             help: self.error.help(),
             file: self.file.map(|file| file.display().to_string()),

@@ -15,15 +15,15 @@ use crate::{
         request::{ApplyRequest, Requester},
         state::Daemon,
         switch::{Next, Targets},
-        trigger::{Cause, Occasion},
+        trigger::{Cause, Trigger},
     },
     error::Error,
     filter::{transaction::Filter, unload},
     generation::{
         confirmation::{self, ConfirmationError},
         deadline::Deadline,
-        pinned::{Again, Earlier},
-        succession::Terms,
+        pinned::{Pinned, Revived},
+        succession::CommitTerms,
     },
     interfaces::selection::Accepted,
     kernel::{generation::Generation, slot::Slot},
@@ -95,7 +95,7 @@ impl Daemon {
     }
 
     /// Keeps what is in force and waits for this.
-    pub(super) fn confirm(&mut self, occasion: Occasion) -> Answer {
+    pub(super) fn confirm(&mut self, occasion: Trigger) -> Answer {
         #[derive(Serialize)]
         struct Confirmed {
             generation: Generation,
@@ -122,7 +122,7 @@ impl Daemon {
     }
 
     /// Brings back what was in force before, because somebody asked for it.
-    pub(super) async fn roll_back(&mut self, requester: Requester, occasion: Occasion) -> Answer {
+    pub(super) async fn roll_back(&mut self, requester: Requester, occasion: Trigger) -> Answer {
         // The rules in force may lock out the requester when they wait for their confirmation.
         let is_waiting = self.confirm_by.is_some();
         let requester = (!is_waiting).then_some(requester);
@@ -135,7 +135,7 @@ impl Daemon {
     /// What is in force was not confirmed in time: brings back what was before, if anything was.
     /// Else returns the generation that is to be unloaded.
     pub(super) async fn expire(&mut self) -> Option<Generation> {
-        let occasion = Occasion::now(Cause::Timeout);
+        let occasion = Trigger::now(Cause::Timeout);
         let generation = self.generation()?;
         let number = generation.number();
         let has_previous = self.filter().and_then(Filter::previous).is_some();
@@ -174,7 +174,7 @@ impl Daemon {
 
     async fn bring_back(
         &mut self,
-        terms: Terms,
+        terms: CommitTerms,
         requester: Option<Requester>,
     ) -> Result<Outcome, Error> {
         let Some(in_force) = self.filter().map(Filter::metadata) else {
@@ -182,7 +182,7 @@ impl Daemon {
         };
         let number = in_force.generation;
         let earlier =
-            Earlier::previous(&self.config.pins, number)?.ok_or(Error::NoPrevious(number))?;
+            Pinned::previous(&self.config.pins, number)?.ok_or(Error::NoPrevious(number))?;
         let held = in_force.rules.iter().map(|rule| rule.slot);
         let again = earlier.again(number.next(), held)?;
         let was = earlier.metadata.generation;
@@ -193,9 +193,9 @@ impl Daemon {
     /// there.
     async fn revive(
         &mut self,
-        again: Again,
+        again: Revived,
         was: Generation,
-        terms: Terms,
+        terms: CommitTerms,
         requester: Option<Requester>,
     ) -> Result<Outcome, Error> {
         let accepted = Accepted::anything();

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    bans::desk::Desk,
+    bans::service::BanService,
     config::Config,
     control::{
         in_force::InForce,
@@ -25,15 +25,15 @@ use crate::{
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
-        trigger::{Cause, Occasion},
+        trigger::{Cause, Trigger},
     },
     error::Error,
-    filter::{takeover::Found, unload},
+    filter::{takeover::Takeover, unload},
     generation::{confirmation::ConfirmationError, deadline::Deadline},
     interfaces::link_events::LinkEvents,
-    kernel::{generation::Generation, max_bans::MaxBans, program::Object},
+    kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
     logging::lines::Fields,
-    packet_log::relay::Teller,
+    packet_log::relay::Relay,
 };
 
 /// How long the end waits until the packets that were logged before it are told.
@@ -44,13 +44,13 @@ pub(crate) struct Startup {
     /// The right to be the daemon.
     pub(crate) lock: Lock,
     /// What an earlier process left.
-    pub(crate) found: Found,
+    pub(crate) found: Takeover,
     /// The first rule file.
     pub(crate) first: ApplyRequest,
     /// The most bans, where it was said.
     pub(crate) max_bans: Option<MaxBans>,
     /// The programs.
-    pub(crate) object: Object,
+    pub(crate) object: ObjectFile,
 }
 
 /// Brings the first rules into force, serves signals and requests until told to end, and unloads.
@@ -60,7 +60,7 @@ pub(crate) struct Startup {
 /// When the first rules cannot be brought into force, in which case nothing stays that was not
 /// there before; or when something could not be unloaded at the end.
 pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> {
-    let occasion = Occasion::now(Cause::Start);
+    let occasion = Trigger::now(Cause::Start);
     let Startup {
         lock,
         found,
@@ -69,8 +69,8 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         object,
     } = startup;
     let in_force = watch::Sender::new(None);
-    let bans = Desk::new();
-    let relay = Teller::new();
+    let bans = BanService::new();
+    let relay = Relay::new();
     let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), relay.clone())?;
     let mut daemon = Daemon {
         config: config.clone(),
@@ -107,8 +107,8 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
     sd_notify::stopping();
     let ended = daemon.end(lock, end.cause()).await;
     let outcome = match end {
-        End::Told => Ok(()),
-        End::Asked(order) => {
+        Ending::Told => Ok(()),
+        Ending::Asked(order) => {
             let message = match &ended {
                 Ok(message) => Answer::Done {
                     message: message.clone(),
@@ -121,7 +121,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
             let _ = order.answer.send(message);
             Ok(())
         }
-        End::Expired(generation) => Err(ConfirmationError::Expired(generation).into()),
+        Ending::Expired(generation) => Err(ConfirmationError::Expired(generation).into()),
     };
     drop(events.orders);
     events.server.end().await;
@@ -129,7 +129,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
 }
 
 /// Why a daemon ends.
-enum End {
+enum Ending {
     /// A signal told it to.
     Told,
     /// A client did with this order, which is answered once everything is unloaded.
@@ -138,7 +138,7 @@ enum End {
     Expired(Generation),
 }
 
-impl End {
+impl Ending {
     fn cause(&self) -> Cause {
         match self {
             Self::Told => Cause::Signal,
@@ -167,8 +167,8 @@ impl Events {
     fn receive(
         config: &Config,
         in_force: watch::Receiver<Option<InForce>>,
-        bans: Desk,
-        relay: Teller,
+        bans: BanService,
+        relay: Relay,
     ) -> Result<Self, Error> {
         let receive = |kind| signal(kind).map_err(Error::Signals);
         let hangup = receive(SignalKind::hangup())?;
@@ -199,17 +199,17 @@ impl Events {
 
 impl Daemon {
     /// Serves until the end.
-    async fn serve(&mut self, events: &mut Events) -> End {
+    async fn serve(&mut self, events: &mut Events) -> Ending {
         loop {
             tokio::select! {
-                _ = events.ending.wait_for(|&ending| ending) => return End::Told,
+                _ = events.ending.wait_for(|&ending| ending) => return Ending::Told,
                 // Also what a vanishing terminal sends: it never confirms anything.
                 Some(()) = events.hangup.recv() => {
-                    self.reload(Requester::default(), Occasion::now(Cause::Signal)).await;
+                    self.reload(Requester::default(), Trigger::now(Cause::Signal)).await;
                 }
                 () = Deadline::wait(self.confirm_by) => {
                     if let Some(expired) = self.expire().await {
-                        return End::Expired(expired);
+                        return Ending::Expired(expired);
                     }
                 }
                 touched = events.links.wait(self.retry()) => {
@@ -218,9 +218,9 @@ impl Daemon {
                     events.links.handled(begin.elapsed());
                 }
                 Some(order) = events.orders.recv() => {
-                    let occasion = Occasion::now(order.cause());
+                    let occasion = Trigger::now(order.cause());
                     let answer = match order.request {
-                        Request::Unload => return End::Asked(order),
+                        Request::Unload => return Ending::Asked(order),
                         Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
                             let request = ApplyRequest {
                                 file,
@@ -235,7 +235,7 @@ impl Daemon {
                             self.reload(Requester { caller, force }, occasion).await
                         }
                         Request::Confirm => self.confirm(occasion),
-                        Request::Rollback { .. } if self.is_first() => return End::Asked(order),
+                        Request::Rollback { .. } if self.is_first() => return Ending::Asked(order),
                         Request::Rollback { force, caller } => {
                             self.roll_back(Requester { caller, force }, occasion).await
                         }

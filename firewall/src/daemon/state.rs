@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    bans::desk::Desk,
+    bans::service::BanService,
     candidate::budget::Budget,
     config::Config,
     control::in_force::InForce,
@@ -19,22 +19,22 @@ use crate::{
     filter::transaction::Filter,
     generation::deadline::Deadline,
     interfaces::unattached::Refusal,
-    kernel::{generation::Generation, max_bans::MaxBans, program::Object},
-    packet_log::relay::Teller,
+    kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
+    packet_log::relay::Relay,
     rule_file::load::RuleFile,
 };
 
 /// The daemon.
 pub(super) struct Daemon {
     pub(super) config: Config,
-    pub(super) object: Object,
+    pub(super) object: ObjectFile,
     /// The rule file in force, or the one that is to be.
     pub(super) file: PathBuf,
     pub(super) budget: Budget,
     pub(super) max_bans: Option<MaxBans>,
-    pub(super) bans: Desk,
+    pub(super) bans: BanService,
     /// Relays packets that rules log.
-    pub(super) relay: Teller,
+    pub(super) relay: Relay,
     /// Its task, once there is something to relay.
     pub(super) relaying: Option<JoinHandle<()>>,
     /// What is in the kernel.

@@ -12,7 +12,7 @@ use tokio::task;
 use crate::{
     candidate::{
         budget::Budget,
-        changes::{Before, Changes},
+        changes::{Changes, RulesBefore},
         compile::Candidate,
     },
     control::in_force::InForce,
@@ -27,15 +27,15 @@ use crate::{
     error::Error,
     filter::{
         error::FilterError,
-        plan::{self, Occupied, Plan, Present, Target, Wanted},
+        plan::{self, AttachTarget, Occupied, Plan, Present, Wanted},
         transaction::{Filter, Timing},
     },
     generation::{
         confirmation::Condition,
-        loadable::Ready,
+        loadable::Loadable,
         metadata::Metadata,
-        pinned::{self, Again},
-        succession::{Succession, Terms},
+        pinned::{self, Revived},
+        succession::{CommitTerms, Succession},
     },
     interfaces::{
         list::{self, Interface},
@@ -63,7 +63,7 @@ pub(super) enum Next {
     /// A generation whose image is in the kernel.
     Pinned {
         /// The generation under its new number.
-        again: Box<Again>,
+        again: Box<Revived>,
         /// The number that it had.
         was: Generation,
     },
@@ -71,10 +71,10 @@ pub(super) enum Next {
 
 impl Next {
     /// What the kernel is given.
-    pub(super) fn loadable(&self) -> Ready<'_> {
+    pub(super) fn loadable(&self) -> Loadable<'_> {
         match self {
-            Self::File { candidate, .. } => candidate.ready(),
-            Self::Pinned { again, .. } => again.ready(),
+            Self::File { candidate, .. } => candidate.loadable(),
+            Self::Pinned { again, .. } => again.loadable(),
         }
     }
 
@@ -173,7 +173,7 @@ impl Daemon {
         Some(match next.ruleset() {
             Some(after) => {
                 let known = self.rules.as_ref();
-                let before = Before {
+                let before = RulesBefore {
                     names: before.iter().map(String::as_str).collect(),
                     ruleset: known.map(|known| &**known.compiled.ruleset()),
                 };
@@ -183,13 +183,13 @@ impl Daemon {
         })
     }
 
-    fn terms(&self, next: &Next, targets: &Targets) -> Terms {
+    fn terms(&self, next: &Next, targets: &Targets) -> CommitTerms {
         let condition = targets.condition;
         let by_rules = || {
             let is_same = self.is_same(next.loadable().image);
             decisions::succession(targets.requester.is_some(), is_same, condition)
         };
-        Terms {
+        CommitTerms {
             succession: targets.succession.unwrap_or_else(by_rules),
             condition,
         }
@@ -201,7 +201,7 @@ impl Daemon {
             Some(known) => compiler::is_same(known.compiled.image().bytes(), image),
             None => {
                 let in_force = self.current.image();
-                in_force.is_some_and(|in_force| pinned::judges_as(in_force, image))
+                in_force.is_some_and(|in_force| pinned::classifies_as(in_force, image))
             }
         }
     }
@@ -209,9 +209,9 @@ impl Daemon {
     /// Takes the steps in the kernel. The first success of a process opens what outlives programs, too.
     fn commit(
         &mut self,
-        next: &Ready<'_>,
+        next: &Loadable<'_>,
         plan: &Plan,
-        terms: Terms,
+        terms: CommitTerms,
     ) -> Result<Timing, FilterError> {
         let left = match &mut self.current {
             Current::Running(filter) => return filter.change(&self.object, next, plan, terms),
@@ -274,7 +274,7 @@ fn plan(
 
 /// Examines the interfaces that are to be attached to, and warns of what is not as it should be.
 async fn examine(plan: &Plan, ruleset: Option<&Ruleset>) -> Examined {
-    let targets: Vec<&Target> = plan.targets().collect();
+    let targets: Vec<&AttachTarget> = plan.targets().collect();
     let Some(target) = targets.first() else {
         return Examined::default();
     };

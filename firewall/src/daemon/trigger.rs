@@ -24,14 +24,14 @@ pub(crate) enum Cause {
 
 /// Why something is done, and since when.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Occasion {
+pub(crate) struct Trigger {
     /// Why.
     pub(crate) cause: Cause,
     /// Since when.
     pub(crate) since: Instant,
 }
 
-impl Occasion {
+impl Trigger {
     /// One of this moment.
     pub(crate) fn now(cause: Cause) -> Self {
         Self {

@@ -35,7 +35,7 @@ pub(crate) struct Facts {
     pub(crate) offloads: BTreeMap<String, bool>,
     pub(crate) splits_headers: Option<bool>,
     pub(crate) xdp: Option<XdpFeatures>,
-    pub(crate) programs: Vec<Program>,
+    pub(crate) programs: Vec<AttachedProgram>,
     /// The bridge, bond or other interface that it is a port of: name and kind.
     pub(crate) upper: Option<(String, Option<String>)>,
     /// The ports of it, or the interface on top of which it is.
@@ -50,7 +50,7 @@ pub(crate) struct Facts {
 
 /// An XDP program on the interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Program {
+pub(crate) struct AttachedProgram {
     pub(crate) attached: Attached,
     /// Its name, if this process may ask for it.
     pub(crate) name: Option<String>,
@@ -157,7 +157,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
             .map(|interface| interface.programs)
             .unwrap_or_default()
             .into_iter()
-            .map(|attached| Program {
+            .map(|attached| AttachedProgram {
                 attached,
                 name: info::program_name(attached.program),
                 link: info::link_of(attached.program, index.0),

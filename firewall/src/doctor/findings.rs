@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    doctor::facts::{Facts, Peer, Program},
+    doctor::facts::{AttachedProgram, Facts, Peer},
     kernel::link::AttachMode,
     text::format::counted,
 };
@@ -446,12 +446,12 @@ fn programs(facts: &Facts) -> Vec<Finding> {
             .into_iter()
             .collect();
     }
-    let of_one = |program: &Program| program_on(facts, program);
+    let of_one = |program: &AttachedProgram| program_on(facts, program);
     facts.programs.iter().filter_map(of_one).collect()
 }
 
-fn program_on(facts: &Facts, program: &Program) -> Option<Finding> {
-    let Program {
+fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
+    let AttachedProgram {
         attached,
         name,
         link,
@@ -643,7 +643,7 @@ mod tests {
 
     #[test]
     fn programs_are_told_with_how_they_are_detached() {
-        let program = |name: Option<&str>, link, mode| Program {
+        let program = |name: Option<&str>, link, mode| AttachedProgram {
             attached: Attached { mode, program: 7 },
             name: name.map(str::to_owned),
             link,

@@ -57,7 +57,7 @@ pub(crate) fn xdp_features(interface: InterfaceIndex) -> io::Result<Option<XdpFe
     let Some(family) = family(&socket, "netdev")? else {
         return Ok(None);
     };
-    let index = Attribute::new(NETDEV_A_DEV_IFINDEX, interface.0.to_ne_bytes().to_vec());
+    let index = NetlinkAttribute::new(NETDEV_A_DEV_IFINDEX, interface.0.to_ne_bytes().to_vec());
     let answer = ask(&socket, family, NETDEV_CMD_DEV_GET, 1, vec![index])?;
     let features = attribute(&answer, NETDEV_A_DEV_XDP_FEATURES);
     Ok(features
@@ -71,13 +71,13 @@ pub(crate) fn splits_headers(interface: InterfaceIndex) -> io::Result<Option<boo
     let Some(family) = family(&socket, "ethtool")? else {
         return Ok(None);
     };
-    let index = Attribute::new(
+    let index = NetlinkAttribute::new(
         ETHTOOL_A_HEADER_DEV_INDEX,
         interface.0.to_ne_bytes().to_vec(),
     );
     let mut header = vec![0; index.buffer_len()];
     index.emit(&mut header);
-    let header = Attribute::new(ETHTOOL_A_RINGS_HEADER | NLA_F_NESTED, header);
+    let header = NetlinkAttribute::new(ETHTOOL_A_RINGS_HEADER | NLA_F_NESTED, header);
     match ask(&socket, family, ETHTOOL_MSG_RINGS_GET, 1, vec![header]) {
         Ok(answer) => Ok(attribute(&answer, ETHTOOL_A_RINGS_TCP_DATA_SPLIT)
             .and_then(|value| parse_u8(value).ok())
@@ -98,7 +98,7 @@ fn connect() -> io::Result<Socket> {
 /// The number of a family; `None` when the kernel has none of that name.
 fn family(socket: &Socket, name: &str) -> io::Result<Option<u16>> {
     let name = [name.as_bytes(), b"\0"].concat();
-    let name = Attribute::new(CTRL_ATTR_FAMILY_NAME, name);
+    let name = NetlinkAttribute::new(CTRL_ATTR_FAMILY_NAME, name);
     match ask(socket, CONTROL, CTRL_CMD_GETFAMILY, 1, vec![name]) {
         Ok(answer) => {
             Ok(attribute(&answer, CTRL_ATTR_FAMILY_ID).and_then(|value| parse_u16(value).ok()))
@@ -113,7 +113,7 @@ fn ask(
     family: u16,
     command: u8,
     version: u8,
-    attributes: Vec<Attribute>,
+    attributes: Vec<NetlinkAttribute>,
 ) -> io::Result<Generic> {
     let mut question = NetlinkMessage::from(Generic {
         family,
@@ -150,22 +150,22 @@ struct Generic {
     family: u16,
     command: u8,
     version: u8,
-    attributes: Vec<Attribute>,
+    attributes: Vec<NetlinkAttribute>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Attribute {
+struct NetlinkAttribute {
     kind: u16,
     value: Vec<u8>,
 }
 
-impl Attribute {
+impl NetlinkAttribute {
     fn new(kind: u16, value: Vec<u8>) -> Self {
         Self { kind, value }
     }
 }
 
-impl Nla for Attribute {
+impl Nla for NetlinkAttribute {
     fn value_len(&self) -> usize {
         self.value.len()
     }
@@ -205,10 +205,13 @@ impl NetlinkDeserializable for Generic {
         let (&[command, version, _, _], attributes) = payload
             .split_first_chunk::<HEADER>()
             .ok_or_else(|| DecodeError::from("no generic header"))?;
-        let attributes: Result<Vec<Attribute>, DecodeError> = NlasIterator::new(attributes)
+        let attributes: Result<Vec<NetlinkAttribute>, DecodeError> = NlasIterator::new(attributes)
             .map(|attribute| {
                 let attribute = attribute?;
-                Ok(Attribute::new(attribute.kind(), attribute.value().to_vec()))
+                Ok(NetlinkAttribute::new(
+                    attribute.kind(),
+                    attribute.value().to_vec(),
+                ))
             })
             .collect();
         Ok(Self {

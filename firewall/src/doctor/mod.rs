@@ -25,7 +25,7 @@ const WARNINGS: u8 = 1;
 const ERRORS: u8 = 2;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct DoctorReport<'a> {
     interface: &'a str,
     severity: Severity,
     findings: &'a [Finding],
@@ -118,7 +118,7 @@ async fn report(interface: &str, json: bool) -> Result<Severity, Error> {
     let worst = findings.iter().map(|finding| finding.severity).max();
     let severity = worst.unwrap_or(Severity::Ok);
     let text = if json {
-        let report = Report {
+        let report = DoctorReport {
             interface,
             severity,
             findings: &findings,

@@ -16,10 +16,10 @@ use crate::{
     daemon::privileges::PrivilegesError,
     error::{capture::CaptureError, explain::ExplainError},
     filter::{
-        attachments::AttachmentError, error::FilterError, plan::Occupied, takeover::FoundError,
+        attachments::AttachmentError, error::FilterError, plan::Occupied, takeover::TakeoverError,
         unload::UnloadError,
     },
-    generation::{confirmation::ConfirmationError, in_force::LoadedError, pinned::EarlierError},
+    generation::{confirmation::ConfirmationError, in_force::LoadedError, pinned::PinnedError},
     interfaces::list::InterfaceError,
     kernel::{
         counters::CountersError, events::EventsError, generation::Generation, host::HostError,
@@ -65,7 +65,7 @@ pub(crate) enum Error {
     },
     /// What is pinned cannot be taken over.
     #[error(transparent)]
-    Found(#[from] FoundError),
+    Found(#[from] TakeoverError),
     /// What is loaded cannot be read.
     #[error(transparent)]
     Loaded(#[from] LoadedError),
@@ -158,7 +158,7 @@ pub(crate) enum Error {
     Confirmation(#[from] ConfirmationError),
     /// An earlier generation.
     #[error(transparent)]
-    Earlier(#[from] EarlierError),
+    Earlier(#[from] PinnedError),
     /// The rules would lock somebody out.
     #[error(transparent)]
     Lockout(#[from] LockoutError),

@@ -8,7 +8,7 @@ use std::{
 use rules::compiler::InterfaceIndex;
 
 use crate::{
-    filter::plan::{LinkStep, PresentLink, Target},
+    filter::plan::{AttachTarget, LinkStep, PresentLink},
     kernel::{
         link::{AttachError, AttachMode, Link},
         pins::{self, PinError, Pins},
@@ -46,7 +46,7 @@ pub(crate) struct Established {
     /// Those that are not: [`release`] detaches them.
     pub(crate) leaving: Vec<Attachment>,
     /// The interfaces that refused, of those that may, or were gone.
-    pub(crate) refused: Vec<(Target, AttachError)>,
+    pub(crate) refused: Vec<(AttachTarget, AttachError)>,
 }
 
 /// The programs that links are given, or given back.
@@ -143,7 +143,7 @@ impl Established {
     /// Takes note of a link, or of a refusal that is no error.
     fn note(
         &mut self,
-        target: &Target,
+        target: &AttachTarget,
         attached: Result<Attachment, AttachmentError>,
     ) -> Result<(), AttachmentError> {
         match attached {
@@ -233,7 +233,7 @@ fn replace(
 }
 
 fn attach(
-    target: &Target,
+    target: &AttachTarget,
     pins: &Pins,
     programs: &Programs<'_>,
     undo: &mut Undo,
@@ -263,7 +263,7 @@ fn attach(
 }
 
 fn attach_in_some_mode(
-    target: &Target,
+    target: &AttachTarget,
     programs: &Programs<'_>,
 ) -> Result<(Link, AttachMode), AttachError> {
     let mut modes = target.modes.iter().copied().peekable();

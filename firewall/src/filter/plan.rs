@@ -64,7 +64,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The interfaces that are attached to.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &AttachTarget> {
         self.links.iter().filter_map(|step| match step {
             LinkStep::Attach(target) | LinkStep::Reattach { target, .. } => Some(target),
             LinkStep::Forget { .. }
@@ -113,7 +113,7 @@ pub(crate) enum LinkStep {
         name: String,
     },
     /// It is made.
-    Attach(Target),
+    Attach(AttachTarget),
     /// It is made anew in another mode; in between the interface is not filtered.
     Reattach {
         /// The name under which the present one is pinned.
@@ -121,7 +121,7 @@ pub(crate) enum LinkStep {
         /// The mode of the present one.
         from: AttachMode,
         /// The new one.
-        target: Target,
+        target: AttachTarget,
     },
     /// It is removed.
     Detach {
@@ -145,7 +145,7 @@ impl LinkStep {
 
 /// An interface to attach to, and in which modes to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct AttachTarget {
     /// The interface's name.
     pub(crate) name: String,
     /// The interface.
@@ -180,7 +180,7 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
     let mut kept: Vec<(&PresentLink, &Interface)> = Vec::new();
     for interface in wanted.interfaces {
         let required = !wanted.optional.contains(&interface.index);
-        let target = Target {
+        let target = AttachTarget {
             name: interface.name.clone(),
             index: interface.index,
             modes,
@@ -221,7 +221,7 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
                 name,
                 from,
                 // It is filtered, and stays so.
-                target: Target {
+                target: AttachTarget {
                     required: true,
                     ..target
                 },
@@ -403,8 +403,8 @@ mod tests {
         plan(present, &wanted)
     }
 
-    fn target(index: u32, modes: &'static [AttachMode]) -> Target {
-        Target {
+    fn target(index: u32, modes: &'static [AttachMode]) -> AttachTarget {
+        AttachTarget {
             name: format!("eth{index}"),
             index: InterfaceIndex(index),
             modes,
@@ -538,7 +538,7 @@ mod tests {
         let mut new = interface(2, &[]);
         new.name = "eth1".into();
         let plan = planned(&before, &[new], Mode::Native, 1 << 16, 64).unwrap();
-        let attach = Target {
+        let attach = AttachTarget {
             name: "eth1".into(),
             ..target(2, &[AttachMode::Native])
         };

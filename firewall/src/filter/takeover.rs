@@ -17,26 +17,26 @@ use crate::{
     generation::{
         deadline::Deadline,
         metadata::MetadataError,
-        pinned::{Earlier, EarlierError},
+        pinned::{Pinned, PinnedError},
     },
     kernel::{
         counters::{Count, Counters, CountersError},
         generation::Generation,
         images::{ImageError, Images},
-        pins::{self, Object, PinError, Pins},
+        pins::{self, PinError, PinnedObject, Pins},
         slot::Slot,
     },
 };
 
 /// What is pinned.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct Takeover {
     /// The links.
     pub(crate) attachments: Vec<Attachment>,
     /// The generation in force.
-    pub(crate) in_force: Option<Earlier>,
+    pub(crate) in_force: Option<Pinned>,
     /// The generation before it, if it is kept.
-    pub(crate) previous: Option<Earlier>,
+    pub(crate) previous: Option<Pinned>,
     /// Until when the generation in force must be confirmed, if it still must.
     pub(crate) confirm_by: Option<Deadline>,
     /// The SHA-256 of the rule files of all generations found, in hexadecimal.
@@ -52,10 +52,10 @@ pub(crate) struct Found {
 
 /// Why what is pinned cannot be taken over.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FoundError {
+pub(crate) enum TakeoverError {
     /// An image's metadata.
     #[error("cannot take over what is loaded")]
-    Earlier(#[from] EarlierError),
+    Pinned(#[from] PinnedError),
     /// The image.
     #[error("cannot take over what is loaded")]
     Image(#[from] ImageError),
@@ -70,18 +70,18 @@ pub(crate) enum FoundError {
     Pin(#[from] PinError),
 }
 
-impl FoundError {
+impl TakeoverError {
     /// What the user can do.
     pub(crate) fn help(&self) -> &'static str {
         match self {
-            Self::Earlier(
-                EarlierError::Metadata(MetadataError::OtherVersion { .. })
-                | EarlierError::Image(ImageError::Layout { .. }),
+            Self::Pinned(
+                PinnedError::Metadata(MetadataError::OtherVersion { .. })
+                | PinnedError::Image(ImageError::Layout { .. }),
             ) => {
                 "it goes on filtering; use the version of this program that loaded it, or remove \
                  it with `firewall unload`: filtering stops until the next `firewall apply`"
             }
-            Self::Earlier(_)
+            Self::Pinned(_)
             | Self::Image(_)
             | Self::Counters(_)
             | Self::Attachment(_)
@@ -93,17 +93,17 @@ impl FoundError {
     }
 }
 
-impl Found {
+impl Takeover {
     /// Opens what is pinned; all parts are empty when nothing is.
-    pub(crate) fn open(pins: &Pins) -> Result<Self, FoundError> {
+    pub(crate) fn open(pins: &Pins) -> Result<Self, TakeoverError> {
         let mut found = Self {
             attachments: attachments::open(pins)?,
-            counters: counters(&pins.object(Object::Counters))?,
+            counters: counters(&pins.object(PinnedObject::Counters))?,
             ..Self::default()
         };
-        if let Some(in_force) = found.add_images(&pins.object(Object::Images))? {
-            found.previous = Earlier::previous(pins, in_force.metadata.generation)?;
-            found.confirm_by = Earlier::unconfirmed(pins, in_force.metadata.generation)?;
+        if let Some(in_force) = found.add_images(&pins.object(PinnedObject::Images))? {
+            found.previous = Pinned::previous(pins, in_force.metadata.generation)?;
+            found.confirm_by = Pinned::unconfirmed(pins, in_force.metadata.generation)?;
             found.in_force = Some(in_force);
         }
         if let Some(previous) = &found.previous {
@@ -113,25 +113,25 @@ impl Found {
         for (generation, object) in pins.interrupted()? {
             let path = pins.next(generation, object);
             match object {
-                Object::Images => {
+                PinnedObject::Images => {
                     found.add_images(&path)?;
                 }
-                Object::Counters => found.interrupted.extend(counters(&path)?),
-                Object::Program => {}
+                PinnedObject::Counters => found.interrupted.extend(counters(&path)?),
+                PinnedObject::Program => {}
             }
             found.generation = found.generation.max(Some(generation));
         }
         Ok(found)
     }
 
-    fn add_images(&mut self, path: &Path) -> Result<Option<Earlier>, FoundError> {
+    fn add_images(&mut self, path: &Path) -> Result<Option<Pinned>, TakeoverError> {
         if pins::open(path)?.is_none() {
             return Ok(None);
         }
         let Some(image) = Images::open(path)?.in_force()? else {
             return Ok(None);
         };
-        let earlier = Earlier::of(image)?;
+        let earlier = Pinned::of(image)?;
         self.slots.extend(earlier.metadata.slots());
         self.files.push(earlier.metadata.sha256.clone());
         self.generation = self.generation.max(Some(earlier.metadata.generation));
@@ -191,7 +191,7 @@ impl Found {
     }
 }
 
-fn counters(path: &Path) -> Result<Option<Counters>, FoundError> {
+fn counters(path: &Path) -> Result<Option<Counters>, TakeoverError> {
     Ok(match pins::open(path)? {
         Some(_) => Some(Counters::open(path)?),
         None => None,

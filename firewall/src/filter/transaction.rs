@@ -20,15 +20,15 @@ use crate::{
     filter::{
         attachments::{self, Attachment, Established, Programs},
         error::FilterError,
-        plan::{Plan, Present, ProgramStep, Target},
-        takeover::{Counted, Found},
+        plan::{AttachTarget, Plan, Present, ProgramStep},
+        takeover::{Counted, Takeover},
     },
     generation::{
         deadline::Deadline,
-        loadable::Ready,
+        loadable::Loadable,
         metadata::Metadata,
-        pinned::Earlier,
-        succession::{Keeper, Succession, Terms},
+        pinned::Pinned,
+        succession::{CommitTerms, Keeper, Succession},
     },
     kernel::{
         self,
@@ -37,7 +37,7 @@ use crate::{
         images::{Image, Images},
         link::AttachError,
         max_bans::MaxBans,
-        pins::{self, Object, PinError, Pins},
+        pins::{self, PinError, PinnedObject, Pins},
         program::{self, Program, Setting},
         slot::Slot,
         undo::Undo,
@@ -64,7 +64,7 @@ pub(crate) struct Filter {
     size: ImageSize,
     counters: Counters,
     attachments: Vec<Attachment>,
-    refused: Vec<(Target, AttachError)>,
+    refused: Vec<(AttachTarget, AttachError)>,
     image: Image,
     metadata: Metadata,
     /// What the generation before, if it is kept, tells of itself.
@@ -76,17 +76,17 @@ impl Filter {
     /// Brings the first rules of this process into force, in place of what was found.
     pub(crate) fn start(
         pins: Pins,
-        object: &program::Object,
-        found: Found,
-        ready: &Ready<'_>,
+        object: &program::ObjectFile,
+        found: Takeover,
+        ready: &Loadable<'_>,
         plan: &Plan,
-        terms: Terms,
+        terms: CommitTerms,
         max_bans: MaxBans,
     ) -> Result<(Self, Timing), FilterError> {
-        let before = Before {
+        let before = TakenOver {
             attachments: &found.attachments,
             counted: found.counted(),
-            image: found.in_force.as_ref().map(Earlier::as_before),
+            image: found.in_force.as_ref().map(Pinned::as_before),
         };
         let replaced = replace(&pins, object, &before, ready, plan, terms, max_bans)?;
         let previous = found.previous.map(|previous| previous.metadata);
@@ -111,10 +111,10 @@ impl Filter {
     /// Brings other rules into force. When it fails, those before stay in force.
     pub(crate) fn change(
         &mut self,
-        object: &program::Object,
-        ready: &Ready<'_>,
+        object: &program::ObjectFile,
+        ready: &Loadable<'_>,
         plan: &Plan,
-        terms: Terms,
+        terms: CommitTerms,
     ) -> Result<Timing, FilterError> {
         let changed = match plan.program {
             ProgramStep::Keep => self.switch(ready, plan, terms),
@@ -159,7 +159,7 @@ impl Filter {
     }
 
     /// The interfaces that refused when links were last made.
-    pub(crate) fn refused(&mut self) -> Vec<(Target, AttachError)> {
+    pub(crate) fn refused(&mut self) -> Vec<(AttachTarget, AttachError)> {
         std::mem::take(&mut self.refused)
     }
 
@@ -212,7 +212,7 @@ impl Filter {
     }
 
     /// From now on `ready` is in force.
-    fn follow(&mut self, ready: &Ready<'_>, succession: Succession) {
+    fn follow(&mut self, ready: &Loadable<'_>, succession: Succession) {
         let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
         self.previous = succession.previous(Some(before), self.previous.take());
         self.settle();
@@ -226,9 +226,9 @@ impl Filter {
     /// The program stays: a new image takes the place of the one in force.
     fn switch(
         &mut self,
-        ready: &Ready<'_>,
+        ready: &Loadable<'_>,
         plan: &Plan,
-        terms: Terms,
+        terms: CommitTerms,
     ) -> Result<Timing, FilterError> {
         let begin = Instant::now();
         let mut undo = Undo::default();
@@ -273,12 +273,12 @@ impl Filter {
 
     fn replace(
         &mut self,
-        object: &program::Object,
-        ready: &Ready<'_>,
+        object: &program::ObjectFile,
+        ready: &Loadable<'_>,
         plan: &Plan,
-        terms: Terms,
+        terms: CommitTerms,
     ) -> Result<Timing, FilterError> {
-        let before = Before {
+        let before = TakenOver {
             attachments: &self.attachments,
             counted: vec![Counted {
                 counters: &self.counters,
@@ -309,7 +309,7 @@ impl Filter {
 }
 
 /// What a new program takes over.
-struct Before<'a> {
+struct TakenOver<'a> {
     attachments: &'a [Attachment],
     counted: Vec<Counted<'a>>,
     image: Option<(&'a Image, &'a Metadata)>,
@@ -321,7 +321,7 @@ struct Parts {
     image: Image,
     counters: Counters,
     attachments: Vec<Attachment>,
-    refused: Vec<(Target, AttachError)>,
+    refused: Vec<(AttachTarget, AttachError)>,
 }
 
 struct Replaced {
@@ -332,11 +332,11 @@ struct Replaced {
 /// Loads a new program with new images, and lets it take over every link.
 fn replace(
     pins: &Pins,
-    object: &program::Object,
-    before: &Before<'_>,
-    ready: &Ready<'_>,
+    object: &program::ObjectFile,
+    before: &TakenOver<'_>,
+    ready: &Loadable<'_>,
     plan: &Plan,
-    terms: Terms,
+    terms: CommitTerms,
     max_bans: MaxBans,
 ) -> Result<Replaced, FilterError> {
     let begin = Instant::now();
@@ -349,7 +349,7 @@ fn replace(
     }
     let interrupted = pins.interrupted()?;
     let next = |object| pins.next(ready.metadata.generation, object);
-    for object in Object::ALL {
+    for object in PinnedObject::ALL {
         let pin = next(object);
         undo.push("remove a pin", move || pins::unpin(&pin));
     }
@@ -364,9 +364,9 @@ fn replace(
     limits::prepare(pins, ready)?;
 
     let (counters_pin, capacity, kept) = match plan.program {
-        ProgramStep::LoadWithCounters(capacity) => (next(Object::Counters), capacity, None),
+        ProgramStep::LoadWithCounters(capacity) => (next(PinnedObject::Counters), capacity, None),
         ProgramStep::Keep | ProgramStep::Load => {
-            let pin = pins.object(Object::Counters);
+            let pin = pins.object(PinnedObject::Counters);
             let mut counters = Counters::open(&pin)?;
             counters.zero(&ready.assignment.fresh)?;
             (pin, counters.capacity(), Some(counters))
@@ -374,7 +374,7 @@ fn replace(
     };
     let image = Image::create(plan.size, ready.image)?;
     let mut images = Images::create(c"IMAGES", &image)?;
-    images.pin(&next(Object::Images))?;
+    images.pin(&next(PinnedObject::Images))?;
     let keeper = Keeper {
         pins,
         terms,
@@ -383,14 +383,14 @@ fn replace(
     let program = Program::load(
         object,
         &Setting {
-            images: &next(Object::Images),
+            images: &next(PinnedObject::Images),
             size: plan.size,
             counters: Some(&counters_pin),
             capacity,
             shared: Some(pins),
         },
     )?;
-    program.pin(&next(Object::Program))?;
+    program.pin(&next(PinnedObject::Program))?;
     let counters_are_new = kept.is_none();
     let mut counters = match kept {
         Some(counters) => counters,
@@ -412,8 +412,8 @@ fn replace(
         images.put_in_force(&image)?;
         carry(&before.counted, ready, &mut counters)?;
     }
-    for object in Object::ALL {
-        if object != Object::Counters || counters_are_new {
+    for object in PinnedObject::ALL {
+        if object != PinnedObject::Counters || counters_are_new {
             take_place(&next(object), object, pins, &old, &mut undo)?;
         }
     }
@@ -452,17 +452,17 @@ impl Old {
     fn open(pins: &Pins) -> Result<Self, PinError> {
         let open = |object| Ok(pins::open(&pins.object(object))?.map(Arc::new));
         Ok(Self {
-            program: open(Object::Program)?,
-            images: open(Object::Images)?,
-            counters: open(Object::Counters)?,
+            program: open(PinnedObject::Program)?,
+            images: open(PinnedObject::Images)?,
+            counters: open(PinnedObject::Counters)?,
         })
     }
 
-    fn object(&self, object: Object) -> Option<&Arc<OwnedFd>> {
+    fn object(&self, object: PinnedObject) -> Option<&Arc<OwnedFd>> {
         match object {
-            Object::Program => self.program.as_ref(),
-            Object::Images => self.images.as_ref(),
-            Object::Counters => self.counters.as_ref(),
+            PinnedObject::Program => self.program.as_ref(),
+            PinnedObject::Images => self.images.as_ref(),
+            PinnedObject::Counters => self.counters.as_ref(),
         }
     }
 }
@@ -470,7 +470,7 @@ impl Old {
 /// Gives the next object the name of the one in force.
 fn take_place(
     next: &Path,
-    object: Object,
+    object: PinnedObject,
     pins: &Pins,
     old: &Old,
     undo: &mut Undo,
@@ -488,7 +488,7 @@ fn take_place(
 /// Carries the counts of the reasons, and of the rules that keep their slots, into new counters.
 fn carry(
     counted: &[Counted<'_>],
-    ready: &Ready<'_>,
+    ready: &Loadable<'_>,
     counters: &mut Counters,
 ) -> Result<(), CountersError> {
     let reasons = (0..FIRST_RULE_SLOT).map(Slot::new);

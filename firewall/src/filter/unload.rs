@@ -3,7 +3,7 @@
 use crate::kernel::{
     images::Images,
     link::{AttachError, Link},
-    pins::{self, Object, PinError, Pins, Shared},
+    pins::{self, PinError, PinnedObject, Pins, Shared},
 };
 
 /// Why something may be left.
@@ -43,13 +43,13 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
         );
         note(pins::unpin(&path).map_err(Into::into));
     }
-    let in_force = Object::ALL.map(|object| (object, pins.object(object)));
+    let in_force = PinnedObject::ALL.map(|object| (object, pins.object(object)));
     let interrupted = pins
         .interrupted()?
         .into_iter()
         .map(|(generation, object)| (object, pins.next(generation, object)));
     for (object, path) in in_force.into_iter().chain(interrupted) {
-        if object == Object::Images {
+        if object == PinnedObject::Images {
             clear(&path);
         }
         note(pins::unpin(&path).map_err(Into::into));

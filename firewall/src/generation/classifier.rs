@@ -1,4 +1,4 @@
-//! A compiled rule set as the judge of frames, in user space.
+//! A compiled rule set as a classifier of frames, in user space.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,13 @@ use crate::kernel::slot::Slot;
 pub(crate) const NOWHERE: InterfaceIndex = InterfaceIndex(0);
 
 /// An image that judges frames.
-pub(crate) struct Judge<'a> {
+pub(crate) struct Classifier<'a> {
     image: &'a [u8],
     rules: HashMap<u32, RuleId>,
 }
 
-impl<'a> Judge<'a> {
-    /// The judge with this image, whose rules are counted in `slots`, in rule order.
+impl<'a> Classifier<'a> {
+    /// The classifier with this image, whose rules are counted in `slots`, in rule order.
     pub(crate) fn new(image: &'a [u8], slots: impl IntoIterator<Item = Slot>) -> Self {
         let slots = slots.into_iter().map(Slot::number);
         Self {
@@ -36,7 +36,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What the image says of a frame that arrives on `interface`, by rules.
-    pub(crate) fn judge(&self, frame: &[u8], interface: InterfaceIndex) -> Evaluation {
+    pub(crate) fn classify(&self, frame: &[u8], interface: InterfaceIndex) -> Evaluation {
         let walk = self.walk(frame, interface);
         Evaluation {
             outcome: match walk.decided {

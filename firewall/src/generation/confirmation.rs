@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    generation::{deadline::Deadline, pinned::Earlier},
+    generation::{deadline::Deadline, pinned::Pinned},
     kernel::{
         generation::Generation,
         images::ImageError,
@@ -78,7 +78,7 @@ impl ConfirmationError {
 ///
 /// When it does not wait for that, or the mark cannot be removed.
 pub(crate) fn confirm(pins: &Pins, generation: Generation) -> Result<String, ConfirmationError> {
-    if Earlier::unconfirmed(pins, generation)?.is_none() {
+    if Pinned::unconfirmed(pins, generation)?.is_none() {
         return Err(ConfirmationError::NotWaiting(generation));
     }
     pins::unpin(&pins.kept(Kept::Unconfirmed, generation))?;
@@ -87,7 +87,7 @@ pub(crate) fn confirm(pins: &Pins, generation: Generation) -> Result<String, Con
 
 /// Rules that wait.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct AwaitingConfirmation {
     /// Their generation.
     pub(crate) generation: Generation,
     /// The one that comes back otherwise; `None` when there is none, and everything is unloaded.
@@ -96,7 +96,7 @@ pub(crate) struct Waiting {
     pub(crate) left: Duration,
 }
 
-impl Waiting {
+impl AwaitingConfirmation {
     /// Logs it.
     pub(crate) fn log(&self) {
         tracing::warn!(
@@ -109,7 +109,7 @@ impl Waiting {
     }
 }
 
-impl fmt::Display for Waiting {
+impl fmt::Display for AwaitingConfirmation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             generation,

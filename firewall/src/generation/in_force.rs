@@ -6,7 +6,7 @@ use crate::{
     kernel::{
         host::{self, HostError},
         images::{Description, Image, ImageError, Images},
-        pins::{self, Object, PinError},
+        pins::{self, PinError, PinnedObject},
     },
 };
 
@@ -78,7 +78,7 @@ pub(crate) fn read_whole(config: &Config) -> Result<(Loaded, Vec<u8>), LoadedErr
 fn open(config: &Config) -> Result<(Loaded, Image), LoadedError> {
     require_access(config)?;
     let nothing = || LoadedError::Nothing(config.instance.clone());
-    let path = config.pins.object(Object::Images);
+    let path = config.pins.object(PinnedObject::Images);
     if pins::open(&path)?.is_none() {
         return Err(nothing());
     }

@@ -7,7 +7,7 @@ use crate::{
 
 /// A generation that can be brought into force.
 #[derive(Clone, Copy)]
-pub(crate) struct Ready<'a> {
+pub(crate) struct Loadable<'a> {
     /// What its image tells of itself.
     pub(crate) metadata: &'a Metadata,
     /// Where its rules are counted.

@@ -5,9 +5,9 @@ use rules::{compiler, ruleset::Mode};
 
 use crate::{
     generation::{
-        classifier::Judge,
+        classifier::Classifier,
         deadline::Deadline,
-        loadable::Ready,
+        loadable::Loadable,
         metadata::{Metadata, MetadataError},
         slots::Assignment,
     },
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A generation in the kernel.
-pub(crate) struct Earlier {
+pub(crate) struct Pinned {
     /// Its image.
     pub(crate) image: Image,
     /// What the image tells of itself.
@@ -31,7 +31,7 @@ pub(crate) struct Earlier {
 
 /// Why a generation in the kernel cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EarlierError {
+pub(crate) enum PinnedError {
     /// The image.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -43,18 +43,15 @@ pub(crate) enum EarlierError {
     Damaged(Generation),
 }
 
-impl Earlier {
+impl Pinned {
     /// Reads what an image tells of itself.
-    pub(crate) fn of(image: Image) -> Result<Self, EarlierError> {
+    pub(crate) fn of(image: Image) -> Result<Self, PinnedError> {
         let metadata = Metadata::from_bytes(&image.describe()?.metadata)?;
         Ok(Self { image, metadata })
     }
 
     /// The generation before the one in force, if it is kept.
-    pub(crate) fn previous(
-        pins: &Pins,
-        in_force: Generation,
-    ) -> Result<Option<Self>, EarlierError> {
+    pub(crate) fn previous(pins: &Pins, in_force: Generation) -> Result<Option<Self>, PinnedError> {
         let image = Image::open(&pins.kept(Kept::Previous, in_force))?;
         image.map(Self::of).transpose()
     }
@@ -74,7 +71,7 @@ impl Earlier {
     }
 
     /// The bytes of the image.
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>, EarlierError> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, PinnedError> {
         let length = self.image.describe()?.length;
         Ok(self.image.bytes(length)?)
     }
@@ -84,12 +81,12 @@ impl Earlier {
         &self,
         generation: Generation,
         held: impl IntoIterator<Item = Slot>,
-    ) -> Result<Again, EarlierError> {
-        let damaged = || EarlierError::Damaged(self.metadata.generation);
+    ) -> Result<Revived, PinnedError> {
+        let damaged = || PinnedError::Damaged(self.metadata.generation);
         let metadata = self.metadata.again(generation);
         let image = compiler::reissue(&self.bytes()?, &metadata.to_bytes()?).ok_or_else(damaged)?;
         let slots = metadata.rules.iter().map(|rule| rule.slot).collect();
-        Ok(Again {
+        Ok(Revived {
             size: ImageSize::for_length(image.len()).ok_or_else(damaged)?,
             assignment: Assignment::back(slots, held).ok_or_else(damaged)?,
             mode: metadata.mode().ok_or_else(damaged)?,
@@ -101,14 +98,14 @@ impl Earlier {
 
 /// Whether the image in the kernel judges and counts every packet as `other` does. One that cannot
 /// be read does not.
-pub(crate) fn judges_as(image: &Image, other: &[u8]) -> bool {
+pub(crate) fn classifies_as(image: &Image, other: &[u8]) -> bool {
     let description = image.describe();
     let bytes = description.and_then(|description| image.bytes(description.length));
     bytes.is_ok_and(|bytes| compiler::is_same(&bytes, other))
 }
 
 /// An earlier generation that is to come into force once more.
-pub(crate) struct Again {
+pub(crate) struct Revived {
     /// What its image tells of itself.
     pub(crate) metadata: Metadata,
     /// The mode that it asks for.
@@ -118,10 +115,10 @@ pub(crate) struct Again {
     size: ImageSize,
 }
 
-impl Again {
+impl Revived {
     /// What the kernel is given.
-    pub(crate) fn ready(&self) -> Ready<'_> {
-        Ready {
+    pub(crate) fn loadable(&self) -> Loadable<'_> {
+        Loadable {
             metadata: &self.metadata,
             assignment: &self.assignment,
             image: &self.image,
@@ -129,8 +126,8 @@ impl Again {
         }
     }
 
-    /// The generation as the judge of frames.
-    pub(crate) fn judge(&self) -> Judge<'_> {
-        Judge::new(&self.image, self.assignment.slots.iter().copied())
+    /// The generation as a classifier of frames.
+    pub(crate) fn classifier(&self) -> Classifier<'_> {
+        Classifier::new(&self.image, self.assignment.slots.iter().copied())
     }
 }

@@ -43,7 +43,7 @@ impl Succession {
 
 /// On which terms a generation comes into force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct CommitTerms {
     /// What becomes of the one before.
     pub(crate) succession: Succession,
     /// On which condition, if on any.
@@ -66,7 +66,7 @@ pub(crate) struct Keeper<'a> {
     /// Where they are pinned.
     pub(crate) pins: &'a Pins,
     /// On which terms the next one comes into force.
-    pub(crate) terms: Terms,
+    pub(crate) terms: CommitTerms,
     /// The image of the generation before, and what it tells of itself.
     pub(crate) before: Option<(&'a Image, &'a Metadata)>,
 }

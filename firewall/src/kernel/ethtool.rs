@@ -131,17 +131,17 @@ impl Ethtool {
     /// Has the kernel answer into the block that holds the question.
     fn ask(&self, block: &mut [u32]) -> io::Result<()> {
         #[repr(C)]
-        struct Request {
+        struct EthtoolRequest {
             name: [libc::c_char; libc::IFNAMSIZ],
             data: *mut u32,
             rest: [usize; 2],
         }
-        let mut request = Request {
+        let mut request = EthtoolRequest {
             name: self.name,
             data: block.as_mut_ptr(),
             rest: [0; 2],
         };
-        // SAFETY: the kernel reads a `struct ifreq`, of which `Request` has the beginning and at
+        // SAFETY: the kernel reads a `struct ifreq`, of which `EthtoolRequest` has the beginning and at
         // least the size, and writes at `data` no more than what the command and the lengths in
         // the block say, for which the callers have made room.
         let answer = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };

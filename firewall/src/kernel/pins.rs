@@ -67,7 +67,7 @@ impl PinError {
 
 /// What is pinned once for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Object {
+pub(crate) enum PinnedObject {
     /// The array of images.
     Images,
     /// The counters.
@@ -76,7 +76,7 @@ pub(crate) enum Object {
     Program,
 }
 
-impl Object {
+impl PinnedObject {
     /// Every object, in the order in which new ones take their places: readers find the slots of
     /// the old image in the new counters, but not the other way round.
     pub(crate) const ALL: [Self; 3] = [Self::Counters, Self::Images, Self::Program];
@@ -174,12 +174,12 @@ impl Pins {
     }
 
     /// The pin of an object in force.
-    pub(crate) fn object(&self, object: Object) -> PathBuf {
+    pub(crate) fn object(&self, object: PinnedObject) -> PathBuf {
         self.folder.join(object.name())
     }
 
     /// The pin of an object that is to be in force with this generation.
-    pub(crate) fn next(&self, generation: Generation, object: Object) -> PathBuf {
+    pub(crate) fn next(&self, generation: Generation, object: PinnedObject) -> PathBuf {
         let object = object.name();
         self.folder
             .join(format!("{NEXT_PREFIX}{generation}-{object}"))
@@ -216,7 +216,7 @@ impl Pins {
     }
 
     /// What changes that were interrupted have left, by generation.
-    pub(crate) fn interrupted(&self) -> Result<Vec<(Generation, Object)>, PinError> {
+    pub(crate) fn interrupted(&self) -> Result<Vec<(Generation, PinnedObject)>, PinError> {
         let names = self.names()?;
         let mut left: Vec<_> = names.iter().filter_map(|name| interrupted(name)).collect();
         left.sort_by_key(|&(generation, _)| generation);
@@ -311,9 +311,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), PinError> {
     fs::rename(from, to).map_err(PinError::new("rename", from))
 }
 
-fn interrupted(name: &str) -> Option<(Generation, Object)> {
+fn interrupted(name: &str) -> Option<(Generation, PinnedObject)> {
     let (generation, object) = name.strip_prefix(NEXT_PREFIX)?.split_once('-')?;
-    let object = Object::ALL
+    let object = PinnedObject::ALL
         .into_iter()
         .find(|known| known.name() == object)?;
     Some((Generation::new(generation.parse().ok()?), object))
@@ -350,12 +350,12 @@ mod tests {
     #[test]
     fn interrupted_changes_are_told_by_their_pins() {
         let pins = Pins::new(Path::new("/"), "default");
-        let pin = pins.next(Generation::new(7), Object::Counters);
+        let pin = pins.next(Generation::new(7), PinnedObject::Counters);
         let name = pin.file_name().unwrap().to_str().unwrap();
         assert_eq!(name, "next-7-counters");
         assert_eq!(
             interrupted(name),
-            Some((Generation::new(7), Object::Counters))
+            Some((Generation::new(7), PinnedObject::Counters))
         );
         for other in [
             "counters",

@@ -89,14 +89,14 @@ impl LoadError {
 }
 
 /// An object file.
-pub(crate) enum Object {
+pub(crate) enum ObjectFile {
     /// The one built with this crate.
     BuiltIn,
     /// Another one.
     Other(Vec<u8>),
 }
 
-impl Object {
+impl ObjectFile {
     /// Reads another object file than the one built in.
     pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
         std::fs::read(path)
@@ -141,7 +141,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Creates the maps that do not exist, and has the kernel verify and translate the program.
-    pub(crate) fn load(object: &Object, setting: &Setting<'_>) -> Result<Self, LoadError> {
+    pub(crate) fn load(object: &ObjectFile, setting: &Setting<'_>) -> Result<Self, LoadError> {
         let mut ebpf = verified(object, setting)?;
         let fd = xdp(&mut ebpf)?
             .fd()
@@ -169,7 +169,7 @@ impl Program {
 }
 
 /// Creates the maps that do not exist, and has the kernel verify and translate the program.
-pub(super) fn verified(object: &Object, setting: &Setting<'_>) -> Result<Ebpf, LoadError> {
+pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebpf, LoadError> {
     let mut loader = EbpfLoader::new();
     let size = setting.size.bytes();
     let level = logs::level();

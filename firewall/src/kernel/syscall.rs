@@ -81,7 +81,7 @@ pub(super) fn lookup_batch<K: Plain, V: Plain>(
     let room = keys.len().min(values.len());
     let begin = *bucket;
     let mut next = 0_u32;
-    let mut attr = Batch {
+    let mut attr = BatchAttribute {
         in_batch: begin
             .as_ref()
             .map_or(0, |begin| ptr::from_ref(begin).expose_provenance() as u64),
@@ -135,7 +135,7 @@ pub(super) fn await_programs() -> io::Result<()> {
 /// Pins the map, program or link to `path`, which must not exist.
 pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = Object {
+    let mut attr = ObjectKind {
         pathname: path.as_ptr().expose_provenance() as u64,
         bpf_fd: object.as_raw_fd(),
         file_flags: 0,
@@ -146,7 +146,7 @@ pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 /// Opens the map, program or link pinned to `path`.
 pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = Object {
+    let mut attr = ObjectKind {
         pathname: path.as_ptr().expose_provenance() as u64,
         bpf_fd: 0,
         file_flags: 0,
@@ -265,7 +265,7 @@ struct Element {
 }
 
 #[repr(C)]
-struct Batch {
+struct BatchAttribute {
     in_batch: u64,
     out_batch: u64,
     keys: u64,
@@ -277,7 +277,7 @@ struct Batch {
 }
 
 #[repr(C)]
-struct Object {
+struct ObjectKind {
     pathname: u64,
     bpf_fd: RawFd,
     file_flags: u32,
@@ -336,14 +336,14 @@ struct LinkInfo {
 ///
 /// The type is `repr(C)`, has no padding bytes, and lays its fields out as the member of the
 /// union does; addresses in it are valid for the command it is used with.
-unsafe trait Attribute {}
+unsafe trait BpfAttribute {}
 
 macro_rules! attributes {
     ($($name:ident: $size:literal),+ $(,)?) => {
         $(
             const _: () = assert!(size_of::<$name>() == $size);
             // SAFETY: `repr(C)` of fixed-width fields whose sizes sum up to the size asserted.
-            unsafe impl Attribute for $name {}
+            unsafe impl BpfAttribute for $name {}
         )+
     };
 }
@@ -351,8 +351,8 @@ macro_rules! attributes {
 attributes! {
     MapCreate: 44,
     Element: 32,
-    Batch: 56,
-    Object: 16,
+    BatchAttribute: 56,
+    ObjectKind: 16,
     LinkCreate: 16,
     LinkUpdate: 16,
     Info: 16,
@@ -360,7 +360,7 @@ attributes! {
     One: 4,
 }
 
-fn bpf<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long> {
+fn bpf<A: BpfAttribute>(command: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long> {
     // SAFETY: the kernel reads and writes `size_of::<A>()` bytes at `attr`; the functions above
     // keep what its addresses point to alive over the call.
     let answer = unsafe {
@@ -378,7 +378,7 @@ fn bpf<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<libc::c_long>
     }
 }
 
-fn new_fd<A: Attribute>(command: bpf_cmd, attr: &mut A) -> io::Result<OwnedFd> {
+fn new_fd<A: BpfAttribute>(command: bpf_cmd, attr: &mut A) -> io::Result<OwnedFd> {
     let answer = bpf(command, attr)?;
     let fd = RawFd::try_from(answer).map_err(io::Error::other)?;
     // SAFETY: these commands answer with a file descriptor made for the caller.

@@ -15,7 +15,7 @@ use crate::kernel::{
     image_size::ImageSize,
     images::{Image, ImageError, Images},
     pins::{self, PinError},
-    program::{self, LoadError, Object, Setting},
+    program::{self, LoadError, ObjectFile, Setting},
     slot::{Capacity, Slot},
 };
 
@@ -83,7 +83,7 @@ pub(crate) struct Run {
 impl Trial {
     /// Loads the program with the image `bytes`. It is pinned to `pin` for that time only.
     pub(crate) fn load(
-        object: &Object,
+        object: &ObjectFile,
         bytes: &[u8],
         size: ImageSize,
         capacity: Capacity,

@@ -279,23 +279,23 @@ fn mac(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lockout::surroundings::Link;
+    use crate::lockout::surroundings::LinkFacts;
 
-    fn link(name: &str) -> Link {
-        Link {
+    fn link(name: &str) -> LinkFacts {
+        LinkFacts {
             name: name.into(),
             mac: vec![2, 0, 0, 0, 0, 1],
-            ..Link::default()
+            ..LinkFacts::default()
         }
     }
 
     /// A VLAN in a VLAN on a bridge, of whose ports two are filtered.
     fn stack() -> Surroundings {
-        let port = |name| Link {
+        let port = |name| LinkFacts {
             master: Some(4),
             ..link(name)
         };
-        let above = |below, name, tag: &str| Link {
+        let above = |below, name, tag: &str| LinkFacts {
             below: Some(below),
             tag: Some(tag.into()),
             ..link(name)

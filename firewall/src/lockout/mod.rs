@@ -22,7 +22,7 @@ use rules::{
 
 pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
 use crate::{
-    generation::classifier::Judge,
+    generation::classifier::Classifier,
     interfaces::list::Interface,
     lockout::{lifelines::Lifelines, surroundings::Surroundings},
 };
@@ -55,20 +55,20 @@ pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) ->
     lifelines.found
 }
 
-/// Rules that are to come into force, as the judge of packets.
-pub(crate) struct Candidate<'a> {
-    /// The judge.
-    pub(crate) judge: Judge<'a>,
+/// Rules that are to come into force, as a classifier of packets.
+pub(crate) struct Proposed<'a> {
+    /// The classifier.
+    pub(crate) classifier: Classifier<'a>,
     /// The names of the rules, and their lines in the rule file as far as known.
     pub(crate) rules: Vec<(&'a str, Option<u32>)>,
     /// The rule file.
     pub(crate) file: PathBuf,
 }
 
-/// The rules in force, as the judge of packets.
-pub(crate) struct InForce<'a> {
-    /// The judge.
-    pub(crate) judge: Judge<'a>,
+/// The rules in force, as a classifier of packets.
+pub(crate) struct RulesInForce<'a> {
+    /// The classifier.
+    pub(crate) classifier: Classifier<'a>,
     /// The interfaces that they filter.
     pub(crate) interfaces: Vec<InterfaceIndex>,
 }
@@ -99,16 +99,18 @@ impl LockoutError {
 /// [`LockoutError`] with one of each kind.
 pub(crate) fn check(
     lifelines: &[Lifeline],
-    candidate: &Candidate<'_>,
-    in_force: Option<&InForce<'_>>,
+    candidate: &Proposed<'_>,
+    in_force: Option<&RulesInForce<'_>>,
 ) -> Result<(), LockoutError> {
     let mut cuts: Vec<Cut> = Vec::new();
     for lifeline in lifelines {
-        let after = candidate.judge.judge(&lifeline.frame, lifeline.interface);
+        let after = candidate
+            .classifier
+            .classify(&lifeline.frame, lifeline.interface);
         let was_dropped = in_force.is_some_and(|in_force| {
             in_force.interfaces.contains(&lifeline.interface)
                 && in_force
-                    .judge
+                    .classifier
                     .walk(&lifeline.frame, lifeline.interface)
                     .action
                     == Action::Drop
@@ -133,7 +135,7 @@ pub(crate) fn check(
     }
 }
 
-impl Candidate<'_> {
+impl Proposed<'_> {
     fn decider(&self, outcome: Outcome) -> String {
         match outcome {
             Outcome::Rule(RuleId(id)) => match self.rules.get(id as usize) {

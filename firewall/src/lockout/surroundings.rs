@@ -19,7 +19,7 @@ use crate::interfaces::list::ListError;
 /// The network around.
 pub(super) struct Surroundings {
     /// The interfaces, by number.
-    pub(super) links: BTreeMap<u32, Link>,
+    pub(super) links: BTreeMap<u32, LinkFacts>,
     /// The addresses of this machine.
     pub(super) addresses: Vec<Address>,
     /// The gateways, each once.
@@ -29,7 +29,7 @@ pub(super) struct Surroundings {
 
 /// An interface.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Link {
+pub(super) struct LinkFacts {
     /// Its name.
     pub(super) name: String,
     /// Its hardware address.
@@ -98,7 +98,7 @@ impl Surroundings {
     /// Surroundings in which no neighbour is known.
     #[cfg(test)]
     pub(super) fn of(
-        links: BTreeMap<u32, Link>,
+        links: BTreeMap<u32, LinkFacts>,
         addresses: Vec<Address>,
         gateways: Vec<Hop>,
     ) -> Self {
@@ -151,8 +151,8 @@ async fn with_netlink<T>(
     answer
 }
 
-fn link(message: LinkMessage) -> (u32, Link) {
-    let mut link = Link::default();
+fn link(message: LinkMessage) -> (u32, LinkFacts) {
+    let mut link = LinkFacts::default();
     let (mut lower, mut is_stacked) = (None, false);
     for attribute in message.attributes {
         if let LinkAttribute::IfName(name) = attribute {

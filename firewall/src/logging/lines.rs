@@ -74,20 +74,20 @@ enum Format {
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug)]
-struct Output {
+struct LogOutput {
     format: Format,
     /// Whether they begin with the priority that the journal takes off them (`sd-daemon(3)`).
     has_priority: bool,
 }
 
 /// That of this process, once the log has begun.
-static OUTPUT: OnceLock<Output> = OnceLock::new();
+static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 
 /// From now on events are written to stderr.
 pub(crate) fn begin(options: &Options) {
     let format = options.log_format;
     let stderr = io::stderr();
-    let output = *OUTPUT.get_or_init(|| Output {
+    let output = *OUTPUT.get_or_init(|| LogOutput {
         format,
         has_priority: format == Format::Text && is_journal(&stderr),
     });
@@ -255,7 +255,7 @@ struct MessageAndError;
 
 impl<'writer> FormatFields<'writer> for MessageAndError {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut chosen = Chosen {
+        let mut chosen = ChosenFields {
             written: DefaultVisitor::new(writer, true),
             message: String::new(),
         };
@@ -264,18 +264,18 @@ impl<'writer> FormatFields<'writer> for MessageAndError {
     }
 }
 
-struct Chosen<'writer> {
+struct ChosenFields<'writer> {
     written: DefaultVisitor<'writer>,
     message: String,
 }
 
-impl Chosen<'_> {
+impl ChosenFields<'_> {
     fn is_told_already(&self, error: &str) -> bool {
         self.message.contains(error)
     }
 }
 
-impl Visit for Chosen<'_> {
+impl Visit for ChosenFields<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
         if field.name() == "error" && !self.is_told_already(&value.to_string()) {
             self.written.record_error(field, value);
@@ -395,7 +395,7 @@ impl Visit for All {
 
 fn json_line(level: Level, event: &str, message: &str, fields: &Map<String, Value>) -> String {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct JsonLine<'a> {
         time: String,
         level: &'a str,
         event: &'a str,
@@ -406,7 +406,7 @@ fn json_line(level: Level, event: &str, message: &str, fields: &Map<String, Valu
     let mut time = String::new();
     // Writing to a string has no failure.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
-    let line = Line {
+    let line = JsonLine {
         time,
         level: match level {
             Level::ERROR => "error",

@@ -10,7 +10,7 @@ use firewall_ebpf::packet_log::Watch;
 
 use crate::{
     generation::{
-        loadable::Ready,
+        loadable::Loadable,
         metadata::{LogEntry, Metadata},
     },
     kernel::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Before the switch: makes watches for rules that have none.
-pub(crate) fn prepare(pins: &Pins, ready: &Ready<'_>) -> Result<(), EventsError> {
+pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsError> {
     let mut watches = Watches::open(pins)?;
     let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
     for (slot, limit) in logging(ready.metadata) {

@@ -27,7 +27,7 @@ use crate::{
 
 /// A packet that a rule matched, as users meet it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct LoggedPacket {
     /// When, in nanoseconds since 1970.
     pub(crate) time_ns: u64,
     /// The name of the rule.
@@ -113,7 +113,7 @@ impl Names {
     }
 }
 
-impl Told {
+impl LoggedPacket {
     /// What the rule does.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         [Verdict::Pass, Verdict::Drop, Verdict::Count]
@@ -196,15 +196,15 @@ mod tests {
             captured: SNAP_LEN,
             bytes: *frame.first_chunk().unwrap(),
         };
-        let told = Told::new(&event, &names);
+        let told = LoggedPacket::new(&event, &names);
         assert_eq!((told.rule.as_str(), told.verdict.as_str()), ("ssh", "drop"));
         assert_eq!(told.interface, format!("#{}", u32::MAX));
         assert_eq!(told.length as usize, frame.len());
         let words = "tcp 203.0.113.9:4444 > 192.0.2.1:22 syn length 1040";
         assert!(told.packet.starts_with(words), "{}", told.packet);
         let line = serde_json::to_string(&told).unwrap();
-        assert_eq!(serde_json::from_str::<Told>(&line).unwrap(), told);
-        let other = Told::new(&Event { slot: 41, ..event }, &names);
+        assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), told);
+        let other = LoggedPacket::new(&Event { slot: 41, ..event }, &names);
         assert_eq!(other.rule, "#41");
     }
 }

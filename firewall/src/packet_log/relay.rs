@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     generation::metadata::Metadata,
     kernel::{events::Ring, pins::Pins},
-    packet_log::{Names, Told},
+    packet_log::{LoggedPacket, Names},
 };
 
 /// How many packets a listener may be behind.
@@ -22,13 +22,13 @@ const TURN: usize = 32;
 
 /// The teller. Clones are the same one.
 #[derive(Clone)]
-pub(crate) struct Teller {
+pub(crate) struct Relay {
     names: Arc<watch::Sender<Arc<Names>>>,
-    told: broadcast::Sender<Arc<Told>>,
+    told: broadcast::Sender<Arc<LoggedPacket>>,
     ended: Arc<watch::Sender<bool>>,
 }
 
-impl Teller {
+impl Relay {
     /// A teller that has nothing to tell yet.
     pub(crate) fn new() -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Teller {
     }
 
     /// What is told from now on.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<LoggedPacket>> {
         self.told.subscribe()
     }
 
@@ -112,7 +112,7 @@ impl Teller {
     }
 
     fn hand_on(&self, event: &Event) {
-        let told = Told::new(event, &self.names());
+        let told = LoggedPacket::new(event, &self.names());
         tracing::info!(
             event = "packet",
             rule = told.rule,

@@ -197,7 +197,7 @@ pub(crate) fn tell(diagnostics: &[Diagnostic]) {
 /// What an event has of a diagnostic.
 fn fields(diagnostic: &Diagnostic) -> Fields {
     #[derive(Serialize)]
-    struct Found<'a> {
+    struct DiagnosticFields<'a> {
         file: &'a str,
         line: u32,
         column: u32,
@@ -207,7 +207,7 @@ fn fields(diagnostic: &Diagnostic) -> Fields {
         help: Option<&'a str>,
     }
     let place = diagnostic.place();
-    Fields::of(&Found {
+    Fields::of(&DiagnosticFields {
         file: diagnostic.file(),
         line: place.line.get(),
         column: place.column.get(),

@@ -9,10 +9,10 @@ use std::{
 
 use crate::{
     bans::{
-        desk::{Asked, Outcome},
         error::BansError,
         guard::Guard,
         prefix::Prefix,
+        service::{BanOutcome, BanRequest},
     },
     commands::ban::input::Line,
     config::Config,
@@ -72,7 +72,7 @@ pub(crate) async fn ban(config: &Config, options: Ban) -> Result<(), Error> {
             return Err(objection);
         }
         let term = line.term.or(options.term.as_deref());
-        Ok(Some(Asked {
+        Ok(Some(BanRequest {
             prefix: line.prefix.to_owned(),
             term: term.map(str::to_owned),
             reason: line.reason.unwrap_or(&options.reason).to_owned(),
@@ -112,7 +112,7 @@ struct Errand<'a> {
     /// When the daemon was asked last.
     asked: Instant,
     ignores_missing: bool,
-    done: Outcome,
+    done: BanOutcome,
     all: u64,
     refused: u64,
     /// Where those were written that the daemon has not answered yet: it works while the next are
@@ -135,7 +135,7 @@ impl<'a> Errand<'a> {
             asked: Instant::now(),
             client: Client::connect(&config.run, &config.instance).await?,
             ignores_missing,
-            done: Outcome::default(),
+            done: BanOutcome::default(),
             all: 0,
             refused: 0,
             unanswered: None,
@@ -254,7 +254,7 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn finish(self, done: impl Fn(&Outcome) -> String) -> Result<(), Error> {
+    fn finish(self, done: impl Fn(&BanOutcome) -> String) -> Result<(), Error> {
         if self.refused > MOST_TOLD {
             let more = grouped(self.refused - MOST_TOLD);
             tell("ban_refused", &format!("and {more} more"));

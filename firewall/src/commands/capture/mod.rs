@@ -30,7 +30,7 @@ use crate::{
     config::Config,
     control::{
         client::Client,
-        protocol::{Answer, Chosen, Line, Request, names_in_words},
+        protocol::{Answer, CaptureFilter, CaptureLine, Request, names_in_words},
     },
     error::{Error, capture::CaptureError},
     logging::lines::tell,
@@ -102,7 +102,7 @@ pub(crate) async fn run(config: &Config, options: Options) -> Result<(), Error> 
     }
     let mut client = Client::connect(&config.run, &config.instance).await?;
     let rules = options.rules.into_iter().collect();
-    let request = Request::Capture(Chosen { rules });
+    let request = Request::Capture(CaptureFilter { rules });
     let rules = match client.ask(&request).await? {
         Answer::Capturing { rules } => rules,
         Answer::Failed { message } => return Err(Error::Answered(message)),
@@ -160,8 +160,8 @@ async fn read(mut client: Client, to_output: mpsc::Sender<Received>) -> Result<E
             return Ok(End::BrokenOff);
         };
         match client.understood(&text)? {
-            Line::Ends(_) => return Ok(End::Daemon),
-            line @ (Line::Packet(_) | Line::Lost { .. }) => {
+            CaptureLine::Ends(_) => return Ok(End::Daemon),
+            line @ (CaptureLine::Packet(_) | CaptureLine::Lost { .. }) => {
                 if to_output.send(Received { text, line }).await.is_err() {
                     return Ok(End::Written);
                 }
@@ -175,7 +175,7 @@ struct Received {
     /// As it came, with its line feed.
     text: String,
     /// What it says.
-    line: Line,
+    line: CaptureLine,
 }
 
 async fn elapsed(time: Option<Duration>) {

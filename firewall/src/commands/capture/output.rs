@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     commands::capture::{CaptureError, Form, Received, Tally, Target, pcapng::Writer},
-    control::protocol::Line,
+    control::protocol::CaptureLine,
     error::Error,
     logging::lines::tell,
-    packet_log::Told,
+    packet_log::LoggedPacket,
     text::format::grouped,
 };
 
@@ -53,7 +53,7 @@ impl Output {
         let mut packets = 0;
         while let Some(line) = lines.blocking_recv() {
             match &line.line {
-                Line::Packet(packet) => {
+                CaptureLine::Packet(packet) => {
                     sink.packet(packet, &line.text)?;
                     packets += 1;
                     self.tally.packets.store(packets, Ordering::Relaxed);
@@ -61,11 +61,11 @@ impl Output {
                         break;
                     }
                 }
-                Line::Lost { lost } => {
+                CaptureLine::Lost { lost } => {
                     self.tally.lost.fetch_add(*lost, Ordering::Relaxed);
                     sink.lost(*lost, &line.text)?;
                 }
-                Line::Ends(_) => break,
+                CaptureLine::Ends(_) => break,
             }
         }
         Ok(())
@@ -94,7 +94,7 @@ impl Sink {
         })
     }
 
-    fn packet(&mut self, packet: &Told, text: &str) -> io::Result<()> {
+    fn packet(&mut self, packet: &LoggedPacket, text: &str) -> io::Result<()> {
         match self {
             Self::Text(out, zone) => write(out, &in_words(packet, zone)),
             Self::Json(out) => write(out, text),
@@ -125,10 +125,10 @@ fn write(out: &mut io::Stdout, line: &str) -> io::Result<()> {
 }
 
 /// A packet in a line: when, which rule, what it does, where, how long, and what.
-fn in_words(packet: &Told, zone: &TimeZone) -> String {
+fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
     let time = Timestamp::from_nanosecond(packet.time_ns.into()).unwrap_or_default();
     let time = time.to_zoned(zone.clone());
-    let Told {
+    let LoggedPacket {
         rule,
         verdict,
         interface,
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_packet_is_a_line_in_local_time() {
-        let packet = Told {
+        let packet = LoggedPacket {
             time_ns: 1_709_251_199_999_900_000,
             rule: "ssh from elsewhere".into(),
             verdict: "drop".into(),

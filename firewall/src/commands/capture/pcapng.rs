@@ -17,7 +17,7 @@ use pcap_parser::{
 };
 use rules::ruleset::Verdict;
 
-use crate::packet_log::Told;
+use crate::packet_log::LoggedPacket;
 
 /// Times are counted in 10^-9 of a second.
 const NANOSECONDS: u8 = 9;
@@ -81,7 +81,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a packet, behind its interface when that is a new one, and has it there to be read.
-    pub(super) fn packet(&mut self, packet: &Told) -> io::Result<()> {
+    pub(super) fn packet(&mut self, packet: &LoggedPacket) -> io::Result<()> {
         let interface = self.interface(&packet.interface)?;
         let comment = format!(
             "rule `{}`, {}, queue {}",
@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
 
-    fn packet(verdict: &str, interface: &str, frame: &[u8], length: u32) -> Told {
-        Told {
+    fn packet(verdict: &str, interface: &str, frame: &[u8], length: u32) -> LoggedPacket {
+        LoggedPacket {
             time_ns: 1_800_000_000_123_456_789,
             rule: "größer".into(),
             verdict: verdict.into(),
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    fn written(packets: &[Told]) -> Vec<u8> {
+    fn written(packets: &[LoggedPacket]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = Writer::begin(&mut bytes).unwrap();
         for packet in packets {
@@ -278,7 +278,7 @@ mod tests {
         let frames_written: Vec<Vec<u8>> = (0..=SNAP_LEN as usize)
             .map(|length| (0..length).map(|byte| byte as u8).collect())
             .collect();
-        let packets: Vec<Told> = frames_written
+        let packets: Vec<LoggedPacket> = frames_written
             .iter()
             .map(|frame| packet("drop", "eth0", frame, 9000))
             .collect();

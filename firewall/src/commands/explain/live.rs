@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     error::Error,
     generation::{
-        classifier::{Judge, NOWHERE},
+        classifier::{Classifier, NOWHERE},
         in_force,
         metadata::Metadata,
     },
@@ -32,7 +32,7 @@ pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec
     let packets = on_usual_interface(packets, linked.first().map(String::as_str));
     let interfaces = list::list().await?;
     let file = unchanged(&metadata).await?;
-    let judge = Judge::new(&image, metadata.rules.iter().map(|rule| rule.slot));
+    let classifier = Classifier::new(&image, metadata.rules.iter().map(|rule| rule.slot));
     let bans = packets.iter().map(|packet| {
         let source = decode(&packet.frame).ok().and_then(|fields| fields.src);
         match source {
@@ -46,7 +46,7 @@ pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec
             return Shown::banned(packet, ban);
         }
         let index = index_of(&interfaces, packet.interface.as_deref()).unwrap_or(NOWHERE);
-        let verdict = judge.judge(&packet.frame, index);
+        let verdict = classifier.classify(&packet.frame, index);
         match &file {
             Some(file) => {
                 let path = metadata.file.display().to_string();

@@ -105,10 +105,10 @@ async fn by_file(path: &Path, packets: Vec<Packet>) -> Result<Vec<Shown>, Error>
     let usual = file.ruleset.settings.usual_interface().map(str::to_owned);
     let packets = on_usual_interface(packets, usual.as_deref());
     let candidate = compile(file, &packets, progress).await?;
-    let judge = candidate.judge();
+    let classifier = candidate.classifier();
     let shown = packets.into_iter().map(|packet| {
         let index = candidate.interface(packet.interface.as_deref());
-        let verdict = judge.judge(&packet.frame, index);
+        let verdict = classifier.classify(&packet.frame, index);
         let file = candidate.metadata.file.display().to_string();
         Shown::explained(candidate.ruleset(), &file, packet, verdict, true)
     });

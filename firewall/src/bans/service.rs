@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     bans::{
         prefix::Prefix,
-        register::{Banned, Register},
+        table::{BanTable, Banned},
         term::Term,
     },
     kernel::{bans::BanMapsError, max_bans::MaxBans, pins::Pins},
@@ -25,7 +25,7 @@ use crate::{
 /// A ban that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct BanRequest {
     /// The address or prefix.
     pub(crate) prefix: String,
     /// How long; for good without it.
@@ -38,7 +38,7 @@ pub(crate) struct Asked {
 
 /// What became of bans that were asked for, or to be taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Outcome {
+pub(crate) struct BanOutcome {
     /// How many are new.
     pub(crate) added: u64,
     /// How many have taken the place of one of the same prefix.
@@ -63,7 +63,7 @@ pub(crate) struct Refused {
 
 /// Why a request for bans is not carried out at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DeskError {
+pub(crate) enum BanServiceError {
     /// The bans could not be taken over.
     #[error("{0}")]
     Broken(String),
@@ -83,27 +83,27 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The desk. Clones are the same one.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    state: Arc<watch::Sender<State>>,
+pub(crate) struct BanService {
+    state: Arc<watch::Sender<ServiceState>>,
     /// That there is something to do for the house.
     work: Arc<Notify>,
 }
 
-enum State {
+enum ServiceState {
     /// The daemon begins.
     Closed,
-    Open(Arc<Register>),
+    Open(Arc<BanTable>),
     /// The bans could not be taken over.
     Broken(String),
     /// The daemon ends.
     Ended,
 }
 
-impl Desk {
+impl BanService {
     /// A desk that has everybody wait until it is opened.
     pub(crate) fn new() -> Self {
         Self {
-            state: Arc::new(watch::Sender::new(State::Closed)),
+            state: Arc::new(watch::Sender::new(ServiceState::Closed)),
             work: Arc::default(),
         }
     }
@@ -111,7 +111,7 @@ impl Desk {
     /// Takes over the bans of an instance, and begins to serve. When that fails, it is told to
     /// whoever asks; the bans that there are go on.
     pub(crate) fn open(&self, pins: &Pins, wanted: Option<MaxBans>) {
-        match Register::open(pins) {
+        match BanTable::open(pins) {
             Ok(register) => {
                 let (count, most) = register.count();
                 if count > 0 {
@@ -134,25 +134,25 @@ impl Desk {
                 let register = Arc::new(register);
                 let house = Arc::downgrade(&register);
                 task::spawn(keep_house(house, Arc::clone(&self.work)));
-                self.state.send_replace(State::Open(register));
+                self.state.send_replace(ServiceState::Open(register));
             }
             Err(error) => {
                 let error = Causes(&error);
                 let message = format!("the bans cannot be changed: {error}");
                 tracing::error!(event = "bans_unavailable", %error, "{message}");
-                self.state.send_replace(State::Broken(message));
+                self.state.send_replace(ServiceState::Broken(message));
             }
         }
     }
 
     /// Serves nobody any more.
     pub(crate) fn close(&self) {
-        self.state.send_replace(State::Ended);
+        self.state.send_replace(ServiceState::Ended);
         self.work.notify_one();
     }
 
     /// Bans.
-    pub(crate) async fn ban(&self, asked: &[Asked]) -> Result<Outcome, DeskError> {
+    pub(crate) async fn ban(&self, asked: &[BanRequest]) -> Result<BanOutcome, BanServiceError> {
         self.serve(asked, |register, asked, outcome| {
             match ban(register, asked)? {
                 Banned::Anew => outcome.added += 1,
@@ -164,7 +164,7 @@ impl Desk {
     }
 
     /// Takes bans back.
-    pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<Outcome, DeskError> {
+    pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<BanOutcome, BanServiceError> {
         self.serve(prefixes, |register, prefix, outcome| {
             let prefix = Prefix::parse(prefix).map_err(|error| (error.to_string(), false))?;
             register
@@ -179,20 +179,22 @@ impl Desk {
     async fn serve<T>(
         &self,
         items: &[T],
-        mut one: impl FnMut(&Register, &T, &mut Outcome) -> Result<(), (String, bool)>,
-    ) -> Result<Outcome, DeskError> {
+        mut one: impl FnMut(&BanTable, &T, &mut BanOutcome) -> Result<(), (String, bool)>,
+    ) -> Result<BanOutcome, BanServiceError> {
         let mut state = self.state.subscribe();
-        let opened = state.wait_for(|state| !matches!(state, State::Closed));
+        let opened = state.wait_for(|state| !matches!(state, ServiceState::Closed));
         let register = match timeout(PATIENCE, opened).await {
             Ok(Ok(state)) => match &*state {
-                State::Open(register) => Arc::clone(register),
-                State::Broken(message) => return Err(DeskError::Broken(message.clone())),
-                State::Closed | State::Ended => return Err(DeskError::Ending),
+                ServiceState::Open(register) => Arc::clone(register),
+                ServiceState::Broken(message) => {
+                    return Err(BanServiceError::Broken(message.clone()));
+                }
+                ServiceState::Closed | ServiceState::Ended => return Err(BanServiceError::Ending),
             },
-            Ok(Err(_)) => return Err(DeskError::Ending),
-            Err(_elapsed) => return Err(DeskError::NotReady),
+            Ok(Err(_)) => return Err(BanServiceError::Ending),
+            Err(_elapsed) => return Err(BanServiceError::NotReady),
         };
-        let mut outcome = Outcome::default();
+        let mut outcome = BanOutcome::default();
         // Making room in a full map takes a while.
         task::block_in_place(|| {
             for (item, asked) in items.iter().enumerate() {
@@ -212,7 +214,7 @@ impl Desk {
     }
 }
 
-fn ban(register: &Register, asked: &Asked) -> Result<Banned, (String, bool)> {
+fn ban(register: &BanTable, asked: &BanRequest) -> Result<Banned, (String, bool)> {
     let prefix = Prefix::parse(&asked.prefix).map_err(|error| (error.to_string(), false))?;
     let term = match &asked.term {
         Some(term) => Term::parse(term).map_err(|message| (message, false))?,
@@ -224,7 +226,7 @@ fn ban(register: &Register, asked: &Asked) -> Result<Banned, (String, bool)> {
 }
 
 /// Does what becomes due, for as long as there is somebody who asks.
-async fn keep_house(house: Weak<Register>, work: Arc<Notify>) {
+async fn keep_house(house: Weak<BanTable>, work: Arc<Notify>) {
     loop {
         let Some(register) = house.upgrade() else {
             return;

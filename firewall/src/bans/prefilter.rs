@@ -18,13 +18,13 @@ pub(crate) const MAX_REASON: usize = LINE_WORDS as usize * 8;
 
 /// The words of a board.
 #[derive(Clone, Copy)]
-pub(crate) struct Board<'a>(&'a [AtomicU64]);
+pub(crate) struct Prefilter<'a>(&'a [AtomicU64]);
 
 /// Where a filter lies, as the head says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filter(u64);
+pub(crate) struct Bloom(u64);
 
-impl Filter {
+impl Bloom {
     fn new(first: u32, lines: u32) -> Self {
         Self(u64::from(first) | u64::from(lines - 1) << 32)
     }
@@ -43,7 +43,7 @@ impl Filter {
     }
 }
 
-impl<'a> Board<'a> {
+impl<'a> Prefilter<'a> {
     /// The board of these words.
     pub(crate) fn new(words: &'a [AtomicU64]) -> Self {
         Self(words)
@@ -53,7 +53,7 @@ impl<'a> Board<'a> {
     pub(crate) fn begin(self, seed: u64) {
         if self.head(HEAD_FILTER) == 0 {
             self.set_head(HEAD_SEED, seed);
-            let filter = Filter::new(FILTER_LINES, FEWEST_LINES.min(self.room()));
+            let filter = Bloom::new(FILTER_LINES, FEWEST_LINES.min(self.room()));
             self.put_in_force(filter);
         }
     }
@@ -97,20 +97,20 @@ impl<'a> Board<'a> {
     }
 
     /// The filter in force.
-    pub(crate) fn filter(self) -> Filter {
-        Filter(self.head(HEAD_FILTER))
+    pub(crate) fn filter(self) -> Bloom {
+        Bloom(self.head(HEAD_FILTER))
     }
 
     /// A cleared filter for so many bans, or as many as there is room for. No program may read
     /// what was in force before the present one.
-    pub(crate) fn next_filter(self, bans: u32) -> Filter {
+    pub(crate) fn next_filter(self, bans: u32) -> Bloom {
         let room = self.room();
         let first = if self.filter().first() < FILTER_LINES + room {
             FILTER_LINES + room
         } else {
             FILTER_LINES
         };
-        let filter = Filter::new(first, filter_lines(bans).min(room));
+        let filter = Bloom::new(first, filter_lines(bans).min(room));
         let begin = first as usize * LINE_WORDS as usize;
         let length = filter.lines() as usize * LINE_WORDS as usize;
         for word in self.0.iter().skip(begin).take(length) {
@@ -120,7 +120,7 @@ impl<'a> Board<'a> {
     }
 
     /// Has a filter let the key pass.
-    pub(crate) fn add(self, filter: Filter, key: &Key) {
+    pub(crate) fn add(self, filter: Bloom, key: &Key) {
         let place = Place::new(filter.0, key.hash(self.head(HEAD_SEED)));
         let index = place.line as usize * LINE_WORDS as usize + place.word as usize;
         if let Some(word) = self.0.get(index) {
@@ -129,7 +129,7 @@ impl<'a> Board<'a> {
     }
 
     /// Puts a filter in force.
-    pub(crate) fn put_in_force(self, filter: Filter) {
+    pub(crate) fn put_in_force(self, filter: Bloom) {
         self.set_head(HEAD_FILTER, filter.0);
     }
 
@@ -190,7 +190,7 @@ mod tests {
     use crate::kernel::max_bans::MaxBans;
 
     struct InMemory<'a> {
-        board: Board<'a>,
+        board: Prefilter<'a>,
         bans: &'a HashMap<Key, Ban>,
         asked: std::cell::Cell<u32>,
     }
@@ -241,7 +241,7 @@ mod tests {
         let mut random = Random::new(11);
         for round in 0..400 {
             let words = words(MaxBans::of_map(300));
-            let board = Board::new(&words);
+            let board = Prefilter::new(&words);
             board.begin(random.number());
             let mut bans = HashMap::new();
             let mut written: Vec<(Family, u8, u128, u64)> = Vec::new();
@@ -317,7 +317,7 @@ mod tests {
         const BANS: u32 = 1 << 17;
         let mut random = Random::new(5);
         let words = words(MaxBans::of_map(BANS));
-        let board = Board::new(&words);
+        let board = Prefilter::new(&words);
         board.begin(random.number());
         let bans = HashMap::new();
         let filter = board.next_filter(BANS);
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn filters_take_turns_and_reasons_keep_their_texts() {
         let words = words(MaxBans::of_map(1));
-        let board = Board::new(&words);
+        let board = Prefilter::new(&words);
         board.begin(1);
         let key = Key::new(Family::V6, 1, 2, 128);
         let first = board.filter();

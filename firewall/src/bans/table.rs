@@ -15,7 +15,7 @@ use firewall_ebpf::bans::{Ban, FOREVER, Key, Table, find};
 
 use crate::{
     bans::{
-        board::{Board, Filter},
+        prefilter::{Bloom, Prefilter},
         prefix::Prefix,
         reasons::{Number, ReasonError, Reasons},
         term::Term,
@@ -28,16 +28,16 @@ use crate::{
 };
 
 /// The bans of an instance, to be changed by this process alone.
-pub(crate) struct Register {
+pub(crate) struct BanTable {
     board: BoardMap,
     reader: BanReader,
-    state: Mutex<State>,
+    state: Mutex<TableState>,
     /// Held by whoever goes through all bans; when, and how long that took.
     sweeping: Mutex<Sweeps>,
 }
 
 /// What is known of the bans.
-struct State {
+struct TableState {
     map: BanMap,
     counters: BanCounters,
     reasons: Reasons,
@@ -47,9 +47,9 @@ struct State {
     lengths: HashMap<(u32, u32), u32>,
     /// No ban ends before.
     next_end: u64,
-    filter: Filter,
+    filter: Bloom,
     /// The filter that is being built.
-    building: Option<Filter>,
+    building: Option<Bloom>,
     /// How many are gone that the filter still has.
     gone: u32,
 }
@@ -106,13 +106,13 @@ const REST: u32 = 50;
 /// How many bans the filter may have that are gone.
 const MOST_GONE: u32 = 1024;
 
-impl Register {
+impl BanTable {
     /// Opens the bans of an instance, and takes over those that there are.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
         let board = BoardMap::open(pins)?;
-        let view = Board::new(board.words());
+        let view = Prefilter::new(board.words());
         view.begin(rand_seed());
-        let state = State {
+        let state = TableState {
             map: BanMap::open(pins)?,
             counters: BanCounters::open(pins)?,
             reasons: Reasons::read(view),
@@ -333,7 +333,7 @@ impl Register {
     }
 
     /// Has the program look the key up.
-    fn let_pass(&self, state: &mut State, key: &Key) {
+    fn let_pass(&self, state: &mut TableState, key: &Key) {
         let board = self.board();
         board.add(state.filter, key);
         if let Some(building) = state.building {
@@ -343,13 +343,13 @@ impl Register {
     }
 
     /// Has the program no longer look for the key's prefix length, if no ban has it.
-    fn stop_letting_pass(&self, state: &mut State, key: &Key) {
+    fn stop_letting_pass(&self, state: &mut TableState, key: &Key) {
         if !state.lengths.contains_key(&(key.word(), key.bit())) {
             self.board().set_length(key, false);
         }
     }
 
-    fn remove(&self, state: &mut State, key: &Key, ban: &Ban) -> Result<(), BanMapsError> {
+    fn remove(&self, state: &mut TableState, key: &Key, ban: &Ban) -> Result<(), BanMapsError> {
         state.map.remove(key)?;
         state.reasons.take(ban.reason);
         state.count = state.count.saturating_sub(1);
@@ -366,12 +366,12 @@ impl Register {
         Ok(())
     }
 
-    fn board(&self) -> Board<'_> {
-        Board::new(self.board.words())
+    fn board(&self) -> Prefilter<'_> {
+        Prefilter::new(self.board.words())
     }
 
     /// What is known; as it is also after a panic, since each change leaves it whole.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TableState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -380,7 +380,7 @@ impl Register {
     }
 }
 
-impl State {
+impl TableState {
     fn wants_filter(&self) -> bool {
         let is_small =
             self.count > self.filter.bans() && self.filter.bans() < self.map.most().bans();
@@ -396,7 +396,7 @@ fn rand_seed() -> u64 {
 
 /// The bans as the program sees them.
 pub(crate) struct Looked<'a> {
-    pub(crate) board: Board<'a>,
+    pub(crate) board: Prefilter<'a>,
     pub(crate) map: &'a BanMap,
     pub(crate) now: u64,
 }
