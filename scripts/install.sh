@@ -28,10 +28,11 @@ binary=$3
     exit 1
 }
 install -D -m 755 "$binary" "$root$prefix/sbin/firewall"
-install -d -m 755 "$units" "$doc" "$root/etc/firewall"
+install -d -m 755 "$units" "$doc/docs" "$root/etc/firewall"
 sed "s|/usr/local/sbin/|$prefix/sbin/|" contrib/systemd/firewall.service >"$units/firewall.service"
 chmod 644 "$units/firewall.service"
-install -m 644 README.md CHANGELOG.md docs/*.md contrib/systemd/notify-reload.conf "$doc"
+install -m 644 README.md CHANGELOG.md contrib/systemd/notify-reload.conf "$doc"
+install -m 644 docs/*.md "$doc/docs"
 (cd rules/samples && find . -type f) | while read -r sample; do
     install -D -m 644 "rules/samples/$sample" "$doc/examples/$sample"
 done

@@ -63,7 +63,7 @@ fn everything_is_installed_where_it_is_told_and_removed_again() {
                 0o644,
             ),
             ("etc/fail2ban/action.d/firewall.conf".into(), 0o644),
-            (format!("{doc}rules.md"), 0o644),
+            (format!("{doc}docs/rules.md"), 0o644),
             (format!("{doc}notify-reload.conf"), 0o644),
             (format!("{doc}examples/home.toml"), 0o644),
             (format!("{doc}examples/lists/demo-blocklist.txt"), 0o644),
