@@ -11,8 +11,8 @@ use libfuzzer_sys::fuzz_target;
 use rules::{
     evaluator::{decode, evaluate},
     ruleset::Ruleset,
-    testing::{Engine, INTERFACES, Probe, Random, Shape, ruleset},
 };
+use rules_testing::{Engine, INTERFACES, Probe, Random, Shape, ruleset};
 
 /// A rule set of each shape that is quickly made, and its image.
 static RULE_SETS: LazyLock<Vec<(Ruleset, Engine)>> = LazyLock::new(|| {

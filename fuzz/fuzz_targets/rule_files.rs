@@ -12,8 +12,8 @@ use rules::{
     diagnostics::{Source, render},
     evaluator::evaluate,
     load,
-    testing::{Engine, Random, probe},
 };
+use rules_testing::{Engine, Random, probe};
 
 /// Packets for each rule set.
 const PACKETS: usize = 8;

@@ -18,8 +18,6 @@ pub mod lint;
 pub mod model;
 pub mod notation;
 pub mod packet;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod text;
 pub mod walker;
 

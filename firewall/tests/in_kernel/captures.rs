@@ -4,11 +4,8 @@
 use std::fs;
 
 use benches::rulesets::published;
-use rules::{
-    captures::frames,
-    evaluator::evaluate,
-    testing::{Engine, Probe, Random, Shape, ruleset},
-};
+use rules::{captures::frames, evaluator::evaluate};
+use rules_testing::{Engine, Probe, Random, Shape, ruleset};
 
 use crate::{kernel::Kernel, test_run::Action};
 

@@ -8,8 +8,8 @@ use rules::{
     evaluator::{Evaluation, Outcome, evaluate},
     load,
     ruleset::{RuleId, Ruleset},
-    testing::{Random, probe},
 };
+use rules_testing::{Random, probe};
 
 use crate::{
     machine::{Count, Machine},

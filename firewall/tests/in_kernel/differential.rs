@@ -20,8 +20,8 @@ use rules::{
     compiler::CompileError,
     evaluator::{self, Evaluation, Outcome, evaluate},
     ruleset::RuleId,
-    testing::{Engine, Random, Shape, probe, ruleset},
 };
+use rules_testing::{Engine, Random, Shape, probe, ruleset};
 
 use crate::{
     kernel::{Kernel, Told, UNKNOWN},

@@ -20,7 +20,7 @@ use firewall_ebpf::{
     abi::BLOCK,
     packet_log::{Event, MAX_LOGGING, SNAP_LEN, Watch},
 };
-use rules::testing::{INTERFACES, Probe};
+use rules_testing::{INTERFACES, Probe};
 
 use crate::{
     machine::{Count, Machine, said},

@@ -4,14 +4,10 @@
 use std::sync::Arc;
 
 use firewall_ebpf::abi::{FIRST_RULE_SLOT, Reason};
-use rules::{
-    compiler::compile,
-    diagnostics::Source,
-    load,
-    testing::{
-        Setting,
-        matchers::{Aspect, Form, Kind, Matcher, Packet, table},
-    },
+use rules::{compiler::compile, diagnostics::Source, load};
+use rules_testing::{
+    Setting,
+    matchers::{Aspect, Form, Kind, Matcher, Packet, table},
 };
 
 use crate::{kernel::Kernel, machine::Count, test_run::Action};

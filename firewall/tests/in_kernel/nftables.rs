@@ -22,8 +22,8 @@ use rules::{
     hexadecimal,
     ranges::RangeSet,
     ruleset::{Matches, RuleId, Ruleset},
-    testing::{Engine, Probe, Random, Shape, probe, ruleset},
 };
+use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use self::script::{PASSED, REASONS, TOTAL, reason_counter, rule_counter, script};
 use crate::{

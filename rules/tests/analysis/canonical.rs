@@ -8,8 +8,8 @@ use rules::{
     diagnostics::{Source, render},
     rule_test::RuleTest,
     ruleset::{InterfacePattern, Ruleset},
-    testing::{INTERFACES, Random, Shape, ruleset},
 };
+use rules_testing::{INTERFACES, Random, Shape, ruleset};
 
 fn load(text: &str) -> Ruleset {
     load_all(text).ruleset

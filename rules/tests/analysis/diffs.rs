@@ -6,8 +6,8 @@ use rules::{
     analysis::{Budget, Compare, Decider, Diff, diff},
     evaluator::{Evaluation, Outcome, decode, evaluate, judge},
     ruleset::{Ruleset, Verdict},
-    testing::{Random, Shape, probe, ruleset},
 };
+use rules_testing::{Random, Shape, probe, ruleset};
 
 use crate::{edits::edited, frames::frame};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rules::{
     ranges::RangeSet,
     ruleset::{AddressSet, Family, Policy, Ruleset, Verdict},
-    testing::{Random, Shape, ruleset},
 };
+use rules_testing::{Random, Shape, ruleset};
 
 /// The rule set with one to three changes of the kinds that people make, and more in large ones.
 pub(crate) fn edited(random: &mut Random, before: &Ruleset, shape: Shape) -> Ruleset {

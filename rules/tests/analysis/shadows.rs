@@ -6,8 +6,8 @@ use rules::{
     analysis::{Budget, unreached},
     evaluator::{Outcome, decode, judge, matches},
     ruleset::{Family, RuleId, Ruleset, Verdict},
-    testing::{Random, Shape, probe, ruleset},
 };
+use rules_testing::{Random, Shape, probe, ruleset};
 
 /// How many random packets reach each rule.
 fn reached(random: &mut Random, rules: &Ruleset, packets: usize) -> BTreeMap<RuleId, usize> {

@@ -3,11 +3,8 @@
 
 use std::{collections::BTreeSet, env, fs};
 
-use rules::{
-    evaluator::evaluate,
-    testing::{Engine, Probe, Random, Shape, probe, ruleset},
-    walker::walk,
-};
+use rules::{evaluator::evaluate, walker::walk};
+use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::parts::{Part, parts};
 

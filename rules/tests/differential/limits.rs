@@ -9,8 +9,8 @@ use rules::{
     evaluator::evaluate,
     ranges::RangeSet,
     ruleset::{AddressSet, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
-    testing::{Engine, Layer3, Probe, Recipe, Upper},
 };
+use rules_testing::{Engine, Layer3, Probe, Recipe, Upper};
 
 use super::parts::{Part, parts};
 

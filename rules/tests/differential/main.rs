@@ -21,8 +21,8 @@ use rules::{
     evaluator::{Action, Evaluation, Outcome, evaluate},
     hexadecimal,
     ruleset::{Matches, Ruleset, Settings},
-    testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink},
 };
+use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink};
 
 use self::parts::{Part, parts};
 

@@ -11,8 +11,8 @@ use rules::{
     evaluator::evaluate,
     ranges::{RangeSet, Value},
     ruleset::{AddressSet, Matches, Ruleset, Verdict},
-    testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset},
 };
+use rules_testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset};
 
 use super::{
     Case,

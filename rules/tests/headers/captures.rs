@@ -9,10 +9,8 @@ use std::{
 };
 
 use firewall_ebpf::parse::parse;
-use rules::{
-    captures::{self, CaptureError},
-    testing::{Random, damage},
-};
+use rules::captures::{self, CaptureError};
+use rules_testing::{Random, damage};
 
 use super::agree;
 

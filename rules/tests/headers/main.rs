@@ -16,8 +16,8 @@ use rules::{
     evaluator::{Fields, decode},
     hexadecimal,
     ruleset::Family,
-    testing::{Random, damage, recipe},
 };
+use rules_testing::{Random, damage, recipe};
 
 /// Random frames in the default run, before and after damage; an interpreter takes milliseconds for
 /// each.

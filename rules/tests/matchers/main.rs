@@ -9,16 +9,10 @@
 
 use std::sync::Arc;
 
-use rules::{
-    compiler::compile,
-    diagnostics::Source,
-    evaluator::evaluate,
-    load,
-    ruleset::Ruleset,
-    testing::{
-        Engine, Setting,
-        matchers::{Form, Matcher, missing, table},
-    },
+use rules::{compiler::compile, diagnostics::Source, evaluator::evaluate, load, ruleset::Ruleset};
+use rules_testing::{
+    Engine, Setting,
+    matchers::{Form, Matcher, missing, table},
 };
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use rules::{evaluator::decode, notation::read, testing::Random};
+use rules::{evaluator::decode, notation::read};
+use rules_testing::Random;
 
 use crate::{dissector::accept, fields::agree};
 

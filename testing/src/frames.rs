@@ -1,7 +1,7 @@
 //! Frames from what they should hold: a [`Recipe`] becomes bytes with consistent lengths, unless
 //! it asks for others.
 //!
-//! [`crate::packet`] writes what hosts send: it keeps packets right and knows what its headers
+//! [`rules::packet`] writes what hosts send: it keeps packets right and knows what its headers
 //! mean. Here each field is a number of its own, so that packets can be as wrong as they like.
 
 use super::random::Random;

@@ -1,10 +1,11 @@
 //! `family`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 pub(super) fn matchers() -> Vec<Matcher> {
     let subject = Subject {

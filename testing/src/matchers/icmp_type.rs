@@ -1,10 +1,11 @@
 //! `icmp_type`. Values are `type << 8 | code`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, ICMP, ICMPV6, Subject, TCP, dressed, of_kind, plain},
 };
-use crate::field::FieldName;
 
 fn put(draft: &mut Draft, message: u128) {
     draft.recipe.upper.icmp = message as u16;

@@ -1,10 +1,11 @@
 //! `src_mac` and `dst_mac`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, none, of_kind},
 };
-use crate::field::FieldName;
 
 const VENDOR: u128 = 0x001b_2100_0000;
 const LAST: u128 = 0xffff_ffff_ffff;

@@ -1,16 +1,17 @@
 //! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
 //! them, and one beside.
 
+use rules::{
+    field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
+    model::{Matches, Ruleset},
+    text::hexadecimal,
+};
+
 use super::{
     damage::damage,
     frames::{Extension, Layer3, Recipe, recipe},
     random::Random,
     rulesets::INTERFACES,
-};
-use crate::{
-    field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
-    model::{Matches, Ruleset},
-    text::hexadecimal,
 };
 
 /// A frame and where it arrives.
@@ -221,7 +222,7 @@ impl Aim<'_> {
     /// A number in or near the set of the rule aimed at, else of another rule, else any.
     fn number<T>(&mut self, set: impl Fn(&Matches) -> Option<&RangeSet<T>>) -> T
     where
-        T: Copy + Default + TryFrom<u128> + Into<u128> + crate::field::Value,
+        T: Copy + Default + TryFrom<u128> + Into<u128> + rules::field::Value,
     {
         let mut chosen = set(self.aimed).filter(|_| self.random.percent(96));
         if chosen.is_none() && self.random.percent(80) {

@@ -1,10 +1,11 @@
 //! `fragment`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 const WHOLE: u128 = 0;
 const FIRST: u128 = 1;

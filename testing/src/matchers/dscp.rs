@@ -1,10 +1,11 @@
 //! `dscp`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 /// Beside the code point is that congestion was experienced.
 fn put(draft: &mut Draft, code_point: u128) {

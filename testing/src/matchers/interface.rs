@@ -1,10 +1,11 @@
 //! `interface`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, of_kind},
 };
-use crate::field::FieldName;
 
 /// An interface that is none of those that images are made for.
 const UNKNOWN: u128 = 4;

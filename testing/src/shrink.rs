@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
+use rules::{
     field::{AddressSet, RangeSet, Value},
     model::{Matches, Rule, Ruleset},
 };
@@ -128,7 +128,7 @@ fn subsets<T: Value>(set: &RangeSet<T>) -> Vec<RangeSet<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{random::Random, rulesets::ruleset, shapes::Shape};
+    use crate::{random::Random, rulesets::ruleset, shapes::Shape};
 
     #[test]
     fn what_is_left_is_only_what_the_fault_needs() {

@@ -1,10 +1,11 @@
 //! `proto`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 /// Those of the numbers that are no extension headers of IPv6.
 fn put(draft: &mut Draft, number: u128) {

@@ -9,14 +9,14 @@ use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE},
     image::{Header, Memory},
 };
-
-use super::{probes::Probe, random::Random, rulesets::INTERFACES};
-use crate::{
+use rules::{
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
     evaluator::{Evaluation, Outcome},
     model::{RuleId, Ruleset},
     walker::{Decided, walk},
 };
+
+use super::{probes::Probe, random::Random, rulesets::INTERFACES};
 
 /// A compiled rule set.
 pub struct Engine {

@@ -1,12 +1,11 @@
 //! A field as the subject of rules: how packets get its values, and how they lack it.
 
-use super::{Aspect, Kind, Matcher, Operator, Packet};
+use rules::field::FieldName;
+
+use super::matcher::{Aspect, Kind, Matcher, Operator, Packet, can_be};
 use crate::{
-    field::FieldName,
-    testing::{
-        frames::{Extension, Layer3, Recipe, Upper},
-        probes::Probe,
-    },
+    frames::{Extension, Layer3, Recipe, Upper},
+    probes::Probe,
 };
 
 /// The interface on which packets arrive.
@@ -82,7 +81,7 @@ impl Subject {
         misses: &[u128],
     ) -> Matcher {
         let kinds = Kind::ALL.iter();
-        let having = kinds.filter(|kind| super::can_be(self.field, **kind, Aspect::Match));
+        let having = kinds.filter(|kind| can_be(self.field, **kind, Aspect::Match));
         let values: Vec<_> = having.map(|kind| (*kind, hits, misses)).collect();
         self.rule(operator, rule, &values)
     }

@@ -1,10 +1,11 @@
 //! `length`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 /// Fills the packet up to the length, which is more than that of all headers.
 fn put(draft: &mut Draft, length: u128) {

@@ -1,10 +1,11 @@
 //! `ttl`.
 
+use rules::field::FieldName;
+
 use super::{
-    Matcher, Operator,
+    matcher::{Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::field::FieldName;
 
 fn put(draft: &mut Draft, hops: u128) {
     draft.recipe.hop_limit = hops as u8;

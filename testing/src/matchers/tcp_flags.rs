@@ -1,10 +1,11 @@
 //! `tcp_flags`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, ICMP, ICMPV6, Subject, TCP, UDP, dressed, of_kind, plain},
 };
-use crate::field::FieldName;
 
 const FIN: u128 = 1;
 const SYN: u128 = 2;

@@ -1,10 +1,12 @@
 //! `src` and `dst`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, Subject, not_ip, of_kind},
 };
-use crate::{field::FieldName, testing::frames::Layer3};
+use crate::frames::Layer3;
 
 /// 192.0.2.0.
 const V4: u128 = 0xc000_0200;

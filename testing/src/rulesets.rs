@@ -2,16 +2,17 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use super::{
-    random::Random,
-    shapes::{Profile, Shape},
-};
-use crate::{
+use rules::{
     field::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
         RangeSet, Value, VlanSet,
     },
     model::{LogLimit, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
+};
+
+use super::{
+    random::Random,
+    shapes::{Profile, Shape},
 };
 
 /// The interfaces that random rule sets and random packets are about: index and name.

@@ -1,10 +1,11 @@
 //! `sport` and `dport`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, GRE, ICMP, ICMPV6, Subject, UDP, dressed, of_kind, plain},
 };
-use crate::field::FieldName;
 
 /// The protocols that have ports.
 const PROTOCOLS: [u8; 5] = [6, 17, 33, 132, 136];

@@ -1,10 +1,12 @@
 //! `ethertype`. That of ARP is not here: without a rule that decides it would have no policy.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, Subject, none, of_kind},
 };
-use crate::{field::FieldName, testing::frames::Layer3};
+use crate::frames::Layer3;
 
 /// Of IP packets the kind is the value.
 fn put(draft: &mut Draft, value: u128) {

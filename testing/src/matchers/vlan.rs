@@ -1,10 +1,11 @@
 //! `vlan`.
 
+use rules::field::FieldName;
+
 use super::{
-    Kind, Matcher, Operator,
+    matcher::{Kind, Matcher, Operator},
     subject::{Draft, Subject, UDP, plain},
 };
-use crate::field::FieldName;
 
 /// Stands for no tag.
 const UNTAGGED: u128 = 0xffff;
