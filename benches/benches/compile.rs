@@ -15,9 +15,10 @@ use firewall_ebpf::abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE};
 use rules::{
     compiler::{Compiled, InterfaceIndex, Target, compile},
     diagnostics::{Diagnostic, Source, render},
-    lists, load,
-    ranges::RangeSet,
-    ruleset::{self, AddressSet, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings},
+    field::{AddressSet, RangeSet},
+    language::lists,
+    load,
+    model::{self, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings},
 };
 
 const INTERFACE: &str = "fw-test0";
@@ -161,7 +162,7 @@ fn with_list(set: AddressSet) -> Ruleset {
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),
-            verdict: ruleset::Verdict::Drop,
+            verdict: model::Verdict::Drop,
             matches: Matches {
                 src: Some(Arc::new(set)),
                 ..Matches::default()

@@ -10,7 +10,7 @@ use firewall_ebpf::parse::parse;
 use libfuzzer_sys::fuzz_target;
 use rules::{
     evaluator::{decode, evaluate},
-    ruleset::Ruleset,
+    model::Ruleset,
 };
 use rules_testing::{Engine, INTERFACES, Probe, Random, Shape, ruleset};
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use rules::{
-    canonical,
     diagnostics::{Source, render},
     evaluator::evaluate,
+    language::canonical,
     load,
 };
 use rules_testing::{Engine, Random, probe};

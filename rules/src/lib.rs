@@ -25,22 +25,3 @@ pub use self::{
     field::FieldName,
     language::{Loaded, MAX_RULE_NAME_LEN, load},
 };
-
-#[doc(hidden)]
-pub use self::{
-    field as ranges,
-    language::{self as rule_test, canonical, lists},
-    model as log_limit,
-    text::{self as names, hexadecimal},
-};
-
-#[doc(hidden)]
-pub mod ruleset {
-    pub use crate::{
-        field::{
-            AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC,
-            MAX_VLAN, VlanSet,
-        },
-        model::{Matches, Mode, Parser, Place, Policy, Rule, RuleId, Ruleset, Settings, Verdict},
-    };
-}

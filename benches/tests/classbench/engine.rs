@@ -15,7 +15,7 @@ use rules::{
     diagnostics::{Source, render},
     evaluator::{Action, Evaluation, Outcome, evaluate},
     load,
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
 };
 
 /// A loaded and compiled rule file.

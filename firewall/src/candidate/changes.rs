@@ -8,8 +8,8 @@ use std::{
 };
 
 use rules::{
-    ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Rule, Ruleset},
+    field::{AddressSet, RangeSet, Value},
+    model::{Rule, Ruleset},
 };
 use serde::{Serialize, Serializer};
 
@@ -304,7 +304,10 @@ fn listed<T>(what: &str, all: &[T], in_words: impl Fn(&T) -> String) -> Option<S
 mod tests {
     use std::num::NonZeroU32;
 
-    use rules::ruleset::{Family, Matches, Mode, Parser, Place, Policy, Settings, Verdict};
+    use rules::{
+        field::Family,
+        model::{Matches, Mode, Parser, Place, Policy, Settings, Verdict},
+    };
     use serde_json::json;
 
     use super::*;

@@ -9,8 +9,8 @@ use std::{
 use firewall_ebpf::abi::MAX_IMAGE_SIZE;
 use rules::{
     compiler::{CompileError, Compiled, Image, InterfaceIndex, Stage, Target},
-    rule_test::RuleTest,
-    ruleset::Ruleset,
+    language::RuleTest,
+    model::Ruleset,
 };
 
 use crate::{

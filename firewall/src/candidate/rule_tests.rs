@@ -11,7 +11,7 @@ use std::{
 use rules::{
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
-    rule_test::{RuleTest, TestPacket, word},
+    language::{RuleTest, TestPacket, word},
     walker::{Decided, Walk},
 };
 

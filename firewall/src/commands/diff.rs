@@ -16,7 +16,7 @@ use rules::{
         Witness,
     },
     evaluator::Action,
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
 };
 use serde_json::{Value, json};
 use tokio::task;

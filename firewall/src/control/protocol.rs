@@ -196,7 +196,7 @@ impl CaptureFilter {
                 }
                 None => {
                     let all = names.in_force().map(|(name, _)| name);
-                    let meant = rules::names::nearest(wanted, all);
+                    let meant = rules::text::nearest(wanted, all);
                     let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
                     return Err(format!(
                         "error: there is no rule `{wanted}` in force\nhelp: {}{}",

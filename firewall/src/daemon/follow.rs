@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
+use rules::{compiler::InterfaceIndex, field::InterfacePattern};
 use tokio::{task, time::Instant};
 
 use crate::{

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rules::{
     compiler::{self, InterfaceIndex},
-    ruleset::{Mode, Ruleset},
+    model::{Mode, Ruleset},
 };
 use tokio::task;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rules::{compiler::InterfaceIndex, ruleset::Mode};
+use rules::{compiler::InterfaceIndex, model::Mode};
 
 use crate::{
     interfaces::list::Interface,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rules::{
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome},
-    ruleset::RuleId,
+    model::RuleId,
     walker::{Decided, Walk, walk},
 };
 

@@ -10,7 +10,10 @@ use std::{
 };
 
 use firewall_ebpf::abi;
-use rules::ruleset::{InterfacePattern, Mode, Policy, Ruleset, Verdict};
+use rules::{
+    field::InterfacePattern,
+    model::{Mode, Policy, Ruleset, Verdict},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{generation::Generation, slot::Slot};

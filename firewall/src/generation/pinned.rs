@@ -1,7 +1,7 @@
 //! A generation whose image is in the kernel, and how it comes into force once more: whole, as it
 //! was compiled, under a number of its own, with the counters that its rules had.
 
-use rules::{compiler, ruleset::Mode};
+use rules::{compiler, model::Mode};
 
 use crate::{
     generation::{

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use rules::{compiler::InterfaceIndex, ruleset::InterfacePattern};
+use rules::{compiler::InterfaceIndex, field::InterfacePattern};
 
 use crate::interfaces::list::{Interface, InterfaceError};
 

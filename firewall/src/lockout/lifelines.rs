@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use rules::{compiler::InterfaceIndex, hexadecimal, notation};
+use rules::{compiler::InterfaceIndex, notation, text::hexadecimal};
 
 use crate::{
     interfaces::list::Interface,

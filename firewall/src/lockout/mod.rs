@@ -17,7 +17,7 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::InterfaceIndex,
     evaluator::{Action, Outcome},
-    ruleset::RuleId,
+    model::RuleId,
 };
 
 pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};

@@ -17,7 +17,7 @@ use firewall_ebpf::{
     packet_log::Event,
 };
 use nix::net::if_::if_indextoname;
-use rules::{analysis, ruleset::Verdict};
+use rules::{analysis, model::Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -159,7 +159,7 @@ fn since_1970(since_start: u64) -> u64 {
 mod in_digits {
     //! Bytes as a text of hexadecimal digits.
 
-    use rules::hexadecimal;
+    use rules::text::hexadecimal;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {

@@ -10,10 +10,10 @@ use std::{
 use rules::{
     Loaded, analysis,
     diagnostics::{self, Diagnostic, Severity, Source},
-    hexadecimal,
+    language::RuleTest,
     lint::{self, Linted},
-    rule_test::RuleTest,
-    ruleset::Ruleset,
+    model::Ruleset,
+    text::hexadecimal,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};

@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 use pcap_parser::{Block, PcapBlockOwned, PcapNGReader, traits::PcapReaderIterator as _};
-use rules::{captures::frames, hexadecimal};
+use rules::{captures::frames, text::hexadecimal};
 use serde_json::Value;
 
 use crate::{

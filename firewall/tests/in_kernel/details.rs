@@ -7,7 +7,7 @@ use rules::{
     diagnostics::Source,
     evaluator::{Evaluation, Outcome, evaluate},
     load,
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
 };
 use rules_testing::{Random, probe};
 

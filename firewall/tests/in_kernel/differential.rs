@@ -19,7 +19,7 @@ use firewall_ebpf::{
 use rules::{
     compiler::CompileError,
     evaluator::{self, Evaluation, Outcome, evaluate},
-    ruleset::RuleId,
+    model::RuleId,
 };
 use rules_testing::{Engine, Random, Shape, probe, ruleset};
 

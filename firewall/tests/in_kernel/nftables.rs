@@ -19,9 +19,9 @@ use benches::{network::Network, traffic::Sender};
 use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Fields, decode, evaluate},
-    hexadecimal,
-    ranges::RangeSet,
-    ruleset::{Matches, RuleId, Ruleset},
+    field::RangeSet,
+    model::{Matches, RuleId, Ruleset},
+    text::hexadecimal,
 };
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 

@@ -19,7 +19,7 @@ use rules::{
     diagnostics::Source,
     evaluator::{self, Evaluation, Outcome, evaluate},
     load,
-    ruleset::{RuleId, Ruleset},
+    model::{RuleId, Ruleset},
 };
 
 use crate::{

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rules::{
-    Loaded, canonical,
+    Loaded,
     compiler::{Target, compile},
     diagnostics::{Source, render},
-    rule_test::RuleTest,
-    ruleset::{InterfacePattern, Ruleset},
+    field::InterfacePattern,
+    language::{RuleTest, canonical},
+    model::Ruleset,
 };
 use rules_testing::{INTERFACES, Random, Shape, ruleset};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use rules::{
     analysis::{Budget, Compare, Decider, Diff, diff},
     evaluator::{Evaluation, Outcome, decode, evaluate, judge},
-    ruleset::{Ruleset, Verdict},
+    model::{Ruleset, Verdict},
 };
 use rules_testing::{Random, Shape, probe, ruleset};
 

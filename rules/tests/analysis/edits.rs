@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rules::{
-    ranges::RangeSet,
-    ruleset::{AddressSet, Family, Policy, Ruleset, Verdict},
+    field::{AddressSet, Family, RangeSet},
+    model::{Policy, Ruleset, Verdict},
 };
 use rules_testing::{Random, Shape, ruleset};
 

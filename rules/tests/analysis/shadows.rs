@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rules::{
     analysis::{Budget, unreached},
     evaluator::{Outcome, decode, judge, matches},
-    ruleset::{Family, RuleId, Ruleset, Verdict},
+    field::Family,
+    model::{RuleId, Ruleset, Verdict},
 };
 use rules_testing::{Random, Shape, probe, ruleset};
 

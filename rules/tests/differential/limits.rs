@@ -7,8 +7,8 @@ use firewall_ebpf::image::MAX_WALK;
 use rules::{
     compiler::CompileError,
     evaluator::evaluate,
-    ranges::RangeSet,
-    ruleset::{AddressSet, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
+    field::{AddressSet, RangeSet},
+    model::{Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
 };
 use rules_testing::{Engine, Layer3, Probe, Recipe, Upper};
 

@@ -19,8 +19,8 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::CompileError,
     evaluator::{Action, Evaluation, Outcome, evaluate},
-    hexadecimal,
-    ruleset::{Matches, Ruleset, Settings},
+    model::{Matches, Ruleset, Settings},
+    text::hexadecimal,
 };
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink};
 

@@ -9,8 +9,8 @@ use std::{
 use rules::{
     compiler::{CompileError, Compiled, Form, Image, Obstacle, Part as Planned, compile},
     evaluator::evaluate,
-    ranges::{RangeSet, Value},
-    ruleset::{AddressSet, Matches, Ruleset, Verdict},
+    field::{AddressSet, RangeSet, Value},
+    model::{Matches, Ruleset, Verdict},
 };
 use rules_testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset};
 

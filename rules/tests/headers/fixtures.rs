@@ -8,7 +8,7 @@ mod ipv6;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::abi::Reason;
-use rules::{evaluator::Fields, hexadecimal, ruleset::Family};
+use rules::{evaluator::Fields, field::Family, text::hexadecimal};
 
 /// A frame and what it holds.
 #[derive(Clone)]

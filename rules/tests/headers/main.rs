@@ -14,8 +14,8 @@ use firewall_ebpf::{
 };
 use rules::{
     evaluator::{Fields, decode},
-    hexadecimal,
-    ruleset::Family,
+    field::Family,
+    text::hexadecimal,
 };
 use rules_testing::{Random, damage, recipe};
 

@@ -3,9 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use rules::{
-    log_limit::{LogLimit, Per},
-    ranges::RangeSet,
-    ruleset::{Family, IcmpSet, Matches, Mode, Policy, Verdict},
+    field::{Family, IcmpSet, RangeSet},
+    model::{LogLimit, Matches, Mode, Per, Policy, Verdict},
 };
 
 use crate::support::{load_clean, load_with, matches};

@@ -6,7 +6,11 @@ use std::{
 };
 
 use proptest::prelude::*;
-use rules::{diagnostics::Source, lists, ranges::RangeSet, ruleset::AddressSet};
+use rules::{
+    diagnostics::Source,
+    field::{AddressSet, RangeSet},
+    language::lists,
+};
 
 fn parse(bytes: impl Into<Vec<u8>>) -> Option<AddressSet> {
     lists::parse(&Arc::new(Source::new("list", bytes))).ok()

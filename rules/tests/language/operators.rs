@@ -52,7 +52,7 @@ fn terms_without_sets() -> impl Strategy<Value = Vec<Term>> {
 }
 
 /// What one rule with `fields` matches, be it nothing.
-fn resolved(fields: &str) -> rules::ruleset::Matches {
+fn resolved(fields: &str) -> rules::model::Matches {
     let text = format!(
         "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"pass\"\n{fields}\n"
     );

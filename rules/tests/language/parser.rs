@@ -1,6 +1,6 @@
 //! The verdicts over frames that rules cannot judge.
 
-use rules::ruleset::{Parser, Policy};
+use rules::model::{Parser, Policy};
 
 use crate::support::load_clean;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rules::{
     diagnostics::{Source, render},
     evaluator::{Action, evaluate},
+    language::RuleTest,
     load, notation,
-    rule_test::RuleTest,
 };
 
 use crate::support::{load_with, report};

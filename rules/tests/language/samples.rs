@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use rules::{
     diagnostics::Source,
     load,
-    ruleset::{Mode, Policy, Ruleset, Verdict},
+    model::{Mode, Policy, Ruleset, Verdict},
 };
 
 fn sample(name: &str) -> Ruleset {

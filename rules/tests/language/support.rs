@@ -6,7 +6,7 @@ use rules::{
     Loaded,
     diagnostics::{Diagnostic, Source, render},
     load,
-    ruleset::{Matches, Ruleset},
+    model::{Matches, Ruleset},
 };
 
 /// Loads a rule file, with list files by name.

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use rules::{compiler::compile, diagnostics::Source, evaluator::evaluate, load, ruleset::Ruleset};
+use rules::{compiler::compile, diagnostics::Source, evaluator::evaluate, load, model::Ruleset};
 use rules_testing::{
     Engine, Setting,
     matchers::{Form, Matcher, missing, table},

@@ -13,7 +13,7 @@ use rules::{
     compiler::{CompileError, Compiled, Image, PacketKind, Stage, Table, Target, compile},
     diagnostics::{Source, render},
     load,
-    ruleset::Ruleset,
+    model::Ruleset,
 };
 
 fn ruleset(rules: &str) -> Ruleset {

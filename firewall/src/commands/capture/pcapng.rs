@@ -15,7 +15,7 @@ use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,
     OptionCode, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec,
 };
-use rules::ruleset::Verdict;
+use rules::model::Verdict;
 
 use crate::packet_log::LoggedPacket;
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{analysis, canonical, diagnostics::Diagnostic};
+use rules::{analysis, diagnostics::Diagnostic, language::canonical};
 use tokio::task;
 
 use crate::{

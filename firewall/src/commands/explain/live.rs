@@ -3,7 +3,7 @@
 
 use rules::{
     evaluator::{Evaluation, Outcome, decode},
-    ruleset::Ruleset,
+    model::Ruleset,
 };
 use tokio::task;
 
@@ -84,7 +84,7 @@ pub(super) fn rule_name(metadata: &Metadata, evaluation: &Evaluation) -> Option<
 
 /// The names of the rules that counted.
 pub(super) fn counted(ruleset: &Ruleset, evaluation: &Evaluation) -> Vec<String> {
-    let rule = |id: &rules::ruleset::RuleId| ruleset.rules.get(id.0 as usize);
+    let rule = |id: &rules::model::RuleId| ruleset.rules.get(id.0 as usize);
     evaluation
         .counted
         .iter()

@@ -16,8 +16,8 @@ use rules::{
     captures::{self, Frame},
     compiler::InterfaceIndex,
     diagnostics::{Code, Diagnostic, Source},
+    field::InterfacePattern,
     notation,
-    ruleset::InterfacePattern,
 };
 use tokio::task;
 

@@ -7,8 +7,8 @@ use rules::{
     FieldName,
     evaluator::{Action, Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
-    rule_test::word,
-    ruleset::{Rule, RuleId, Ruleset},
+    language::word,
+    model::{Rule, RuleId, Ruleset},
 };
 use serde::{Serialize, Serializer};
 

@@ -8,8 +8,8 @@ use std::fmt::{self, Display, Write as _};
 
 use firewall_ebpf::abi::Reason;
 use rules::{
-    ranges::{RangeSet, Value},
-    ruleset::{Family, Matches, Policy, RuleId, Ruleset, Verdict},
+    field::{Family, RangeSet, Value},
+    model::{Matches, Policy, RuleId, Ruleset, Verdict},
 };
 
 /// The counter of all packets.
@@ -201,11 +201,11 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
     Some(text.0)
 }
 
-fn v4(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u32> {
+fn v4(set: &std::sync::Arc<rules::field::AddressSet>) -> RangeSet<u32> {
     set.v4.clone()
 }
 
-fn v6(set: &std::sync::Arc<rules::ruleset::AddressSet>) -> RangeSet<u128> {
+fn v6(set: &std::sync::Arc<rules::field::AddressSet>) -> RangeSet<u128> {
     set.v6.clone()
 }
 
