@@ -1,4 +1,4 @@
-# One command for each thing; `make help` lists them.
+# One target for each task; `make help` lists them.
 
 .PHONY: help setup build install uninstall test demo vm-test soak fuzz miri bench bench-quick lint clean
 .DEFAULT_GOAL := help
@@ -6,20 +6,20 @@
 CARGO := scripts/cargo.sh
 
 help:
-	@echo 'make demo     see packets passed and dropped on a test network, in under a minute (root)'
-	@echo 'make test     run every test; as root also those that load programs into the kernel'
-	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 for one'
-	@echo 'make soak     hold evaluator, user space and kernel against each other for hours; PACKETS=N SEED=N (root)'
-	@echo 'make fuzz     fuzz each of the readers, guided by coverage; SECONDS=60 for each'
-	@echo 'make miri     interpret the parser and the walker, to find undefined behaviour, in some minutes'
-	@echo 'make bench    measure what packets cost, beside other firewalls, in some ten minutes (root)'
+	@echo 'make demo     show packets passed and dropped on a test network, in under a minute (root)'
+	@echo 'make test     run every test; as root, also the tests that load programs into the kernel'
+	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 selects one'
+	@echo 'make soak     run a billion packets through the kernel and the reference evaluator and compare; PACKETS=N SEED=N (root)'
+	@echo 'make fuzz     fuzz the readers of packets and rule files, guided by coverage; SECONDS=60 for each'
+	@echo 'make miri     run the parser and the walker under Miri, to find undefined behavior; takes minutes'
+	@echo 'make bench    measure the cost of packets, compared with other firewalls, in about ten minutes (root)'
 	@echo 'make bench-quick  the same with less, in under three minutes (root)'
 	@echo 'make build    build target/release/firewall'
-	@echo 'make install  copy it with its systemd unit, examples and fail2ban action; PREFIX=/usr/local DESTDIR='
-	@echo 'make uninstall  remove what install copied'
-	@echo 'make setup    install what the others need and is missing; each calls it itself'
-	@echo 'make lint     check formatting, lints, and what the dependencies may be'
-	@echo 'make clean    remove what was built'
+	@echo 'make install  install it with its systemd unit, examples and fail2ban action; PREFIX=/usr/local DESTDIR='
+	@echo 'make uninstall  remove the installed files; rule files stay'
+	@echo 'make setup    install missing tools; every other target does this for itself'
+	@echo 'make lint     check formatting, lints, and the licenses and sources of dependencies'
+	@echo 'make clean    remove build results'
 
 setup:
 	@scripts/setup.sh build test lint
@@ -28,7 +28,7 @@ build:
 	@scripts/setup.sh build
 	$(CARGO) build --release --locked -p firewall
 
-# Nothing is built here, so that root need not build.
+# Builds nothing, so that root need not build.
 install: PREFIX ?= /usr/local
 install: BINARY ?= $${CARGO_TARGET_DIR:-target}/release/firewall
 install:
@@ -76,7 +76,7 @@ miri:
 	@scripts/setup.sh build miri
 	@scripts/miri.sh
 
-# The results of a whole run are kept with the source; those of a quick one are not.
+# The results of a full run are kept with the source; those of a quick run are not.
 bench: RESULTS := benches/results
 bench-quick: RESULTS := $${CARGO_TARGET_DIR:-target}/bench-quick
 bench-quick: QUICK := --quick

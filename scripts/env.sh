@@ -15,14 +15,14 @@ fi
 PATH="$PWD/.tools/bin:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$PATH"
 export PATH
 
-# The name under which rustup has the pinned version: that of the version, unless setup.sh found it
-# under another.
+# The name that rustup uses for the pinned version: the version itself, unless setup.sh found it under
+# another name.
 toolchain=$version
 if [ -r .tools/toolchain ]; then
     toolchain=$(cat .tools/toolchain)
 fi
 export RUSTUP_TOOLCHAIN="$toolchain"
-# What is installed is decided by setup.sh, not by whichever command happens to be the first.
+# setup.sh decides what is installed, not the first command that needs it.
 export RUSTUP_AUTO_INSTALL=0
 
 # Runs a command as the user to whom the tree belongs.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh PREFIX DESTDIR BINARY: copies the command, its unit, examples and the action for fail2ban.
+# install.sh PREFIX DESTDIR BINARY: installs the command, its unit, documentation, examples and the
+# action for fail2ban.
 # install.sh --remove PREFIX DESTDIR: removes them; rule files in /etc/firewall stay.
 set -eu
 cd "$(dirname "$0")/.."

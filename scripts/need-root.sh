@@ -1,5 +1,5 @@
 #!/bin/sh
-# need-root.sh TARGET REASON: fails, and says what to do, unless the caller is root.
+# need-root.sh TARGET REASON: unless the caller is root, fails with the command to run instead.
 set -eu
 if [ "$(id -u)" != 0 ]; then
     echo "make $1: $2" >&2

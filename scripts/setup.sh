@@ -1,16 +1,16 @@
 #!/bin/sh
-# setup.sh PURPOSE...: makes sure that what the purposes need is there, and installs what is not.
+# setup.sh PURPOSE...: installs the tools that the purposes need and that are missing.
 #
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
 #   bench  the firewalls that `firewall` is compared with, and perf
-#   vm     QEMU, and the commands that wire its machines and make their disks
+#   vm     QEMU, and the commands that connect its machines and create their disks
 #   lint   clippy, rustfmt and cargo-deny
 #   fuzz   a nightly Rust and cargo-fuzz
 #   miri   a nightly Rust with Miri, and the source of the standard library, which it interprets
 #
-# It may be run any number of times. It changes nothing outside the tree but through rustup and
-# apt-get, and says so before it does.
+# It may be run any number of times. Outside the tree it changes only what rustup and apt-get install,
+# and prints that first.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh

@@ -1,7 +1,8 @@
 #!/bin/sh
-# soak.sh PACKETS [SEED]: evaluator, user space and kernel on that many random packets, with one
-# process for each core, from that seed on. Each says how far it is and its next seed; the least of
-# these is where a later run goes on. The output of a process that fails names the seed.
+# soak.sh PACKETS [SEED]: runs that many random packets through the evaluator, the walker in user
+# space and the kernel, and compares the results, with one process per core, starting at that seed.
+# Each process prints its progress and its next seed; a later run continues at the smallest of these.
+# The output of a process that fails names the seed.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -22,7 +23,7 @@ while [ "$core" -lt "$cores" ]; do
     processes="$processes $!"
     core=$((core + 1))
 done
-# Interrupted, it leaves none behind.
+# An interrupt stops all processes.
 trap 'kill $processes 2>/dev/null; exit 130' INT TERM
 status=0
 for process in $processes; do

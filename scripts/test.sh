@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests of the workspace; as root also those marked `#[ignore = "needs root"]`. The exit
+# Runs the tests of the workspace; as root, also those marked `#[ignore = "needs root"]`. The exit
 # status is that of cargo.
 set -eu
 cd "$(dirname "$0")/.."
