@@ -46,8 +46,9 @@ fn check(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_examples_of_the_readme_have_no_fault() {
+fn the_examples_of_the_readme_and_the_first_steps_have_no_fault() {
     check("README.md");
+    check("docs/getting-started.md");
 }
 
 #[test]
