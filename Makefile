@@ -51,7 +51,7 @@ test:
 
 # The kernels are in vm-tests/kernels.toml. KERNEL and SCENARIO take several names, PROFILE one of cargo.
 # With OPTIONAL=1 a kernel that cannot be fetched is no failure; with RENEW=1 vm-tests/ledger.toml is
-# written anew; TIMEOUT is in seconds, for each machine.
+# rewritten; TIMEOUT is in seconds, for each machine.
 vm-test: PROFILE ?= release
 vm-test:
 	@scripts/setup.sh build vm
