@@ -1,10 +1,10 @@
-//! What every command needs to know of its surroundings.
+//! Which firewall of the machine a command is about, and where it lives.
 
 use std::path::{Path, PathBuf};
 
-use crate::{kernel::pins::Pins, logging::lines};
+use crate::kernel::pins::Pins;
 
-/// What every command needs to know.
+/// Which firewall of the machine a command is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// A path in a BPF file system.
@@ -15,8 +15,18 @@ pub(crate) struct Config {
     pub(crate) pins: Pins,
     /// The control socket and the lock of the instance.
     pub(crate) run: RunFiles,
-    /// What is logged, and how.
-    pub(crate) log: lines::Options,
+}
+
+impl Config {
+    /// The firewall called `instance`, with its pins under `bpffs` and its socket in `run_dir`.
+    pub(crate) fn new(bpffs: PathBuf, run_dir: &Path, instance: String) -> Self {
+        Self {
+            pins: Pins::new(&bpffs, &instance),
+            run: RunFiles::new(run_dir, &instance),
+            bpffs,
+            instance,
+        }
+    }
 }
 
 /// The files of an instance in the run folder.
@@ -24,7 +34,7 @@ pub(crate) struct Config {
 pub(crate) struct RunFiles {
     /// The run folder.
     pub(crate) folder: PathBuf,
-    /// The lock.
+    /// The file that the daemon has locked.
     pub(crate) lock: PathBuf,
     /// The control socket.
     pub(crate) socket: PathBuf,

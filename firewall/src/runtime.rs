@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// Does work on as many threads as there are CPUs.
 pub(crate) fn on_threads<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = Runtime::new().map_err(Error::Runtime)?;
+    let runtime = Runtime::new().map_err(Error::system("cannot start threads"))?;
     let outcome = runtime.block_on(work);
     // A compilation that was given up must not hold the process.
     runtime.shutdown_background();

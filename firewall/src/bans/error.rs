@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{kernel::bans::BanMapsError, text::format::grouped};
+use crate::{error::UserError, kernel::bans::BanMapsError, text::format::grouped};
 
 /// Why bans cannot be changed or shown.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +26,8 @@ pub(crate) enum BansError {
     Maps(#[from] BanMapsError),
 }
 
-impl BansError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for BansError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Maps(error) => error.help(),
             Self::Refused { .. } | Self::Input(_) | Self::Addresses(_) => None,

@@ -15,6 +15,7 @@ use rules::{
 
 use crate::{
     candidate::budget::Budget,
+    error::{ExitStatus, UserError},
     generation::{
         classifier::{Classifier, NOWHERE},
         loadable::Loadable,
@@ -99,9 +100,12 @@ pub(crate) enum CandidateError {
     Metadata(#[from] MetadataError),
 }
 
-impl CandidateError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for CandidateError {
+    fn exit_status(&self) -> ExitStatus {
+        ExitStatus::BadRules
+    }
+
+    fn help(&self) -> Option<String> {
         match self {
             Self::Compile(CompileError::TooLarge { allowed, .. })
                 if *allowed < MAX_IMAGE_SIZE as usize =>

@@ -17,6 +17,7 @@ use rules::{
 
 use crate::{
     candidate::compile::Candidate,
+    error::{ExitStatus, UserError},
     generation::classifier::{Classifier, NOWHERE},
     interfaces::list::Interface,
     kernel::{
@@ -37,7 +38,7 @@ const FIRST_ABSENT: u32 = 1 << 31;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TestsError {
     /// Tests fail.
-    #[error("`{}` has {}", path.display(), in_words(*failed, *tests))]
+    #[error("`{}`: {}", path.display(), in_words(*failed, *tests))]
     Failed {
         /// The rule file.
         path: PathBuf,
@@ -53,8 +54,8 @@ pub(crate) enum TestsError {
     Trial(#[from] TrialError),
     /// The program and its copy in user space say different things.
     #[error(
-        "the program in the kernel and its copy in user space disagree over the test `{test}`, \
-         {packet}: {kernel} in the kernel, {walk:?} in user space: this is a defect of this software"
+        "internal error: the program in the kernel and its copy in user space disagree on the test `{test}`, \
+         {packet}: {kernel} in the kernel, {walk:?} in user space"
     )]
     Disagreement {
         /// The name of the test.
@@ -68,30 +69,35 @@ pub(crate) enum TestsError {
     },
 }
 
-impl TestsError {
-    /// The diagnostics.
-    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+impl UserError for TestsError {
+    fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Failed { failures, .. } => failures,
             Self::Trial(_) | Self::Disagreement { .. } => &[],
         }
     }
 
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Failed { .. } => None,
             Self::Trial(error) => error.help(),
             Self::Disagreement { .. } => {
-                Some("nothing was changed; report it with the rule file".into())
+                Some("nothing was changed; please report this, with the rule file".into())
             }
+        }
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Failed { .. } => ExitStatus::BadRules,
+            Self::Trial(_) | Self::Disagreement { .. } => ExitStatus::Refused,
         }
     }
 }
 
 /// How many tests fail, in words.
 fn in_words(failed: usize, tests: usize) -> String {
-    format!("{failed} failed of {}", counted(tests, "test"))
+    format!("{failed} of {tests} tests failed")
 }
 
 /// `interfaces`, and those of `named` that are not among them, under numbers that no interface

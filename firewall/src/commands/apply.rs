@@ -1,16 +1,16 @@
-//! The commands that need an instance's lock or its daemon: `apply`, `reload`, `confirm`,
-//! `rollback`, `unload`.
+//! `firewall apply`: becomes the daemon of an instance, or hands a rule file to the one that runs.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
+use clap::Args;
 use tokio::runtime;
 
 use crate::{
     candidate::budget::Budget,
-    commands::reach::{Reached, lock_or_answer},
+    commands::{
+        args::{ForceArgs, MemoryArgs},
+        orders::{Reached, lock_or_answer},
+    },
     config::Config,
     control::protocol::Request,
     daemon::{privileges, request, run},
@@ -23,71 +23,90 @@ use crate::{
     runtime::on_threads,
 };
 
-/// On which terms rules are brought into force.
-pub(crate) struct Terms {
-    /// The most bans; `None` leaves it to what is there, or is usual.
-    pub(crate) max_bans: Option<MaxBans>,
-    /// The most memory for an image map; `None` leaves it to the daemon that runs.
-    pub(crate) max_memory: Option<Budget>,
-    /// Whether to wait for names of interfaces that are not there.
-    pub(crate) wait: bool,
-    /// Within which time they must be confirmed, if at all.
-    pub(crate) confirm: Option<Duration>,
-    /// Whether they are wanted even if they lock somebody out.
-    pub(crate) force: bool,
+/// Load the rules, attach to the interfaces, and run until stopped
+///
+/// SIGHUP reloads the file; SIGTERM and SIGINT unload everything. If a daemon is already running, the
+/// file is handed to it and the command returns.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// Rule file
+    file: PathBuf,
+    /// Roll back automatically unless `firewall confirm` is run within this time, such as 60s or
+    /// 5min
+    #[arg(long, value_name = "TIME", value_parser = confirmation)]
+    confirm: Option<Duration>,
+    #[command(flatten)]
+    force: ForceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
+    /// Wait for named interfaces that do not exist yet instead of failing
+    ///
+    /// They are attached to when they appear. Interfaces that match a glob, or that existed before,
+    /// are waited for in any case.
+    #[arg(long)]
+    wait: bool,
+    /// Maximum number of bans, which reserve about 20 bytes of memory each; it holds from the first
+    /// load until `unload` [default: 1000000]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "FIREWALL_MAX_BANS",
+        hide_env_values = true,
+        value_parser = MaxBans::parse
+    )]
+    max_bans: Option<MaxBans>,
+    /// Load another object file than the one built in; for development
+    #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
+    object: Option<PathBuf>,
 }
 
 /// Brings a rule file into force: as the daemon, or by the daemon that runs.
-pub(crate) fn apply(
-    config: &Config,
-    file: PathBuf,
-    terms: Terms,
-    object: Option<&Path>,
-) -> Result<(), Error> {
+pub(crate) fn run(config: &Config, args: ApplyArgs) -> Result<(), Error> {
+    let file = std::path::absolute(&args.file)
+        .map_err(Error::system("cannot find the current directory"))?;
     in_force::require_access(config)?;
     let caller = Caller::of_this_process();
+    let force = args.force.force;
     let request = Request::Apply {
         file: file.clone(),
-        max_memory: terms.max_memory,
-        confirm_ms: terms.confirm.map(milliseconds),
-        force: terms.force,
+        max_memory: args.memory.max_memory,
+        confirm_ms: args.confirm.map(milliseconds),
+        force,
         caller,
-        wait: terms.wait,
+        wait: args.wait,
     };
     // One thread, which may give up privileges for all that follow.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Error::Runtime)?;
+        .map_err(Error::system("cannot start threads"))?;
     let reached = runtime.block_on(lock_or_answer(config, &request))?;
     drop(runtime);
     match reached {
         Reached::Daemon(message) => {
             tell("done", &message);
-            if terms.max_bans.is_some() {
-                let message = "`--max-bans` changes nothing while rules are loaded";
+            if args.max_bans.is_some() {
+                let message = "`--max-bans` has no effect while rules are loaded";
                 tell("max_bans_ignored", message);
             }
             Ok(())
         }
         Reached::Lock(lock) => {
             host::lift_memory_limit();
+            let object = args.object.as_deref();
             let object = object.map_or(Ok(ObjectFile::BuiltIn), ObjectFile::read)?;
             let first = request::ApplyRequest {
                 file,
-                budget: terms.max_memory.unwrap_or(Budget::DEFAULT),
-                wait: terms.wait,
-                confirm: terms.confirm,
-                requester: request::Requester {
-                    caller,
-                    force: terms.force,
-                },
+                budget: args.memory.max_memory.unwrap_or(Budget::DEFAULT),
+                wait: args.wait,
+                confirm: args.confirm,
+                requester: request::Requester { caller, force },
             };
             let startup = run::Startup {
                 lock,
                 found: Takeover::open(&config.pins)?,
                 first,
-                max_bans: terms.max_bans,
+                max_bans: args.max_bans,
                 object,
             };
             info::note_program_names();
@@ -99,4 +118,28 @@ pub(crate) fn apply(
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Reads the time to confirm. Nobody can confirm within less than a second, or waits for longer than
+/// a day.
+fn confirmation(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    match humantime::parse_duration(text) {
+        Ok(duration) if allowed.contains(&duration) => Ok(duration),
+        Ok(_) | Err(_) => Err("expected a time from 1s to 1day, such as `60s` or `5min`".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_to_confirm_has_a_unit() {
+        assert_eq!(confirmation("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(confirmation("5min"), Ok(Duration::from_secs(300)));
+        for bad in ["60", "0s", "2days", "soon"] {
+            assert!(confirmation(bad).is_err(), "{bad}");
+        }
+    }
 }

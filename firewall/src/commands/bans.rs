@@ -1,4 +1,4 @@
-//! The bans as everybody sees them who may read the pins, daemon or not.
+//! `firewall bans`: the bans as read from the pins, with or without a daemon.
 
 use std::{
     io::{self, Write as _},
@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use clap::Args;
 use firewall_ebpf::bans::{self, Ban, FOREVER, REASONS};
 use serde::Serialize;
 
@@ -26,6 +27,14 @@ use crate::{
     },
     text::format::{Alignment, Table, grouped, utc},
 };
+
+/// Show who is banned, until when and why, and what was dropped for each reason
+#[derive(Debug, Args)]
+pub(crate) struct BansArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// All bans, and what was dropped.
 #[derive(Serialize)]
@@ -64,12 +73,12 @@ fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok
 }
 
 /// Prints the bans.
-pub(crate) fn run(config: &Config, json: bool) -> Result<(), Error> {
+pub(crate) fn run(config: &Config, args: BansArgs) -> Result<(), Error> {
     // What is pinned must be of this version.
     in_force::read(config)?;
     let listing = Listing::read(&config.pins)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if json {
+    if args.json {
         serde_json::to_writer(&mut out, &listing).map_err(|error| Error::Output(error.into()))?;
         writeln!(out).map_err(Error::Output)?;
     } else {

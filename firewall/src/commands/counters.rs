@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use firewall_ebpf::abi::Reason;
 use serde::Serialize;
 
@@ -22,6 +23,30 @@ use crate::{
     },
     text::format::{Alignment, Table, grouped},
 };
+
+/// Show how many packets each rule decided
+#[derive(Debug, Args)]
+pub(crate) struct CountersArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Print repeatedly, with rates
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "1",
+        value_parser = interval
+    )]
+    pub(crate) watch: Option<Duration>,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) | Err(_) => Err("expected seconds, from 0.1 to 86400".into()),
+    }
+}
 
 /// The counters at one time.
 #[derive(Clone, Debug, Serialize)]
@@ -68,8 +93,9 @@ struct Rate {
     bytes_per_second: f64,
 }
 
-/// Prints the counters once, or again and again.
-pub(crate) async fn run(config: &Config, json: bool, watch: Option<Duration>) -> Result<(), Error> {
+/// Prints the counters once, or repeatedly.
+pub(crate) async fn run(config: &Config, args: CountersArgs) -> Result<(), Error> {
+    let CountersArgs { json, watch } = args;
     let mut before = snapshot(config)?;
     print(&before, json, false)?;
     let Some(interval) = watch else {

@@ -1,14 +1,8 @@
-//! `firewall diff`: which packets two rule files judge differently.
+//! `firewall diff`: which packets get different verdicts from two rule files.
 
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{collections::HashSet, fmt::Write as _, path::PathBuf};
 
+use clap::Args;
 use firewall_ebpf::abi::Reason;
 use rules::{
     analysis::{
@@ -22,36 +16,37 @@ use serde_json::{Value, json};
 use tokio::task;
 
 use crate::{
-    error::Error,
+    commands::{args::AnalysisArgs, output},
+    error::{Error, ExitStatus, UserError},
     logging::{
         lines::{tell, tell_progress},
         progress::Progress,
     },
-    rule_file::load::{self, SourceError},
+    rule_file::load,
     text::format::{counted, grouped},
 };
 
-/// What is compared and how it is shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    /// The rule file before.
-    pub(crate) old: PathBuf,
-    /// The rule file after.
-    pub(crate) new: PathBuf,
-    /// What counts as a difference.
-    pub(crate) compare: Compare,
-    /// Whether as JSON.
-    pub(crate) json: bool,
-    /// The most steps.
-    pub(crate) budget: u64,
+/// Show which packets get different verdicts from two rule files; needs no privileges
+///
+/// Each change is shown with the packets that it affects and an example. Packets are assumed to
+/// arrive on the interfaces of either file. The exit status is 0 if every packet has the same verdict,
+/// 1 if not, 3 if a file cannot be used, and 5 if not everything was decided within the budget.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// Old rule file
+    old: PathBuf,
+    /// New rule file
+    new: PathBuf,
+    /// Also show changes in counting: packets that get the same verdict from another rule, and
+    /// those that match rules which only count
+    #[arg(long)]
+    counting: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    analysis: AnalysisArgs,
 }
-
-/// The exit status when there is a difference, as that of `diff`.
-const DIFFERENT: u8 = 1;
-/// The exit status when the files cannot be compared, as that of `diff`.
-const FAILED: u8 = 2;
-/// The exit status when the budget was spent before everything was decided.
-const UNDECIDED: u8 = 3;
 
 /// The most regions of one change that are printed.
 const MOST_AREAS: usize = 4;
@@ -59,64 +54,44 @@ const MOST_AREAS: usize = 4;
 /// The most names of rules that are printed in one line.
 const MOST_NAMES: usize = 5;
 
-/// Compares two rule files; says itself what is wrong.
-pub(crate) async fn run(options: Options) -> ExitCode {
-    match compare(options).await {
-        Ok(status) => ExitCode::from(status),
-        // Whoever read the output has seen enough.
-        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::from(DIFFERENT)
-        }
-        Err(error) => {
-            error.tell();
-            ExitCode::from(FAILED)
-        }
+/// Compares two rule files.
+pub(crate) async fn run(args: DiffArgs) -> Result<ExitStatus, Error> {
+    task::spawn_blocking(move || compare(&args)).await?
+}
+
+impl UserError for analysis::Contradiction {
+    fn exit_status(&self) -> ExitStatus {
+        ExitStatus::Undecided
     }
 }
 
-async fn compare(options: Options) -> Result<u8, Error> {
-    task::spawn_blocking(move || {
-        let old = load(&options.old)?;
-        let new = load(&options.new)?;
-        let progress = Progress::told_to(tell_progress);
-        progress.at("comparing the rules".to_owned());
-        let mut budget = Budget::new(options.budget);
-        let diff = analysis::diff(&old, &new, options.compare, &mut budget)?;
-        let comparison = Comparison {
-            options: &options,
-            old: &old,
-            new: &new,
-            diff: &diff,
-            steps: budget.spent(),
-        };
-        let text = if options.json {
-            format!("{:#}\n", comparison.to_json())
-        } else {
-            comparison.to_text()
-        };
-        io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(Error::Output)?;
-        tell("done", &comparison.summary());
-        Ok(comparison.status())
-    })
-    .await?
-}
-
-/// Reads a rule file; its errors, but no warnings, go to stderr.
-fn load(path: &Path) -> Result<Arc<Ruleset>, Error> {
+fn compare(args: &DiffArgs) -> Result<ExitStatus, Error> {
     let progress = Progress::told_to(tell_progress);
-    match load::load(path, &progress) {
-        Ok(file) => Ok(file.ruleset),
-        Err(SourceError::Invalid { path, diagnostics }) => {
-            load::tell(&diagnostics);
-            Err(Error::Checked {
-                path,
-                found: load::counted(&diagnostics),
-            })
-        }
-        Err(error) => Err(error.into()),
-    }
+    let old = load::load(&args.old, &progress)?.ruleset;
+    let new = load::load(&args.new, &progress)?.ruleset;
+    progress.at("comparing the rules".to_owned());
+    let compare = if args.counting {
+        Compare::Deciders
+    } else {
+        Compare::Verdicts
+    };
+    let mut budget = Budget::new(args.analysis.budget);
+    let diff = analysis::diff(&old, &new, compare, &mut budget)?;
+    let comparison = Comparison {
+        args,
+        old: &old,
+        new: &new,
+        diff: &diff,
+        steps: budget.spent(),
+    };
+    let text = if args.json {
+        format!("{:#}\n", comparison.to_json())
+    } else {
+        comparison.to_text()
+    };
+    output::print_result(&text)?;
+    tell("done", &comparison.summary());
+    Ok(comparison.status())
 }
 
 /// Why a frame cannot be judged, as far as `[parser]` says what becomes of it.
@@ -129,7 +104,7 @@ const UNREADABLE: [Reason; 4] = [
 
 /// What there is to print.
 struct Comparison<'a> {
-    options: &'a Options,
+    args: &'a DiffArgs,
     old: &'a Ruleset,
     new: &'a Ruleset,
     diff: &'a Diff,
@@ -137,13 +112,13 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn status(&self) -> u8 {
+    fn status(&self) -> ExitStatus {
         if !self.diff.undecided.is_empty() {
-            UNDECIDED
+            ExitStatus::Undecided
         } else if self.diff.changes_verdicts() || self.changed_settings() {
-            DIFFERENT
+            ExitStatus::Refused
         } else {
-            0
+            ExitStatus::Done
         }
     }
 
@@ -166,20 +141,21 @@ impl Comparison<'_> {
     }
 
     fn summary(&self) -> String {
-        let Options { old, new, .. } = self.options;
+        let DiffArgs { old, new, .. } = self.args;
         let verdicts = self.verdicts().count();
         let found = match (verdicts, self.diff.undecided.is_empty()) {
             (0, true) if self.changed_parser().next().is_some() => {
-                "judge every packet alike that can be judged, and differ in `[parser]`".to_owned()
+                "give every packet that can be parsed the same verdict, and differ in `[parser]`"
+                    .to_owned()
             }
             (0, true) if self.changed_interfaces() => {
-                "attach to other interfaces, and judge every packet alike".to_owned()
+                "give every packet the same verdict, and attach to different interfaces".to_owned()
             }
-            (0, true) => "judge every packet alike".to_owned(),
-            (0, false) => "may differ: the budget was spent before all was decided".to_owned(),
+            (0, true) => "give every packet the same verdict".to_owned(),
+            (0, false) => "may differ: the budget ran out before everything was decided".to_owned(),
             (count, true) => format!("differ in {}", counted(count, "change")),
             (count, false) => format!(
-                "differ in {} at least: the budget was spent before all was decided",
+                "differ in at least {}: the budget ran out before everything was decided",
                 counted(count, "change")
             ),
         };
@@ -224,7 +200,10 @@ impl Comparison<'_> {
             .peekable();
         if elsewhere.peek().is_some() {
             gap(&mut text);
-            line(&mut text, format_args!("the same verdict from elsewhere:"));
+            line(
+                &mut text,
+                format_args!("the same verdict from another rule:"),
+            );
         }
         for change in elsewhere {
             let such = change.areas.first().map(|area| area.witness.to_string());
@@ -250,7 +229,7 @@ impl Comparison<'_> {
             gap(&mut text);
             line(
                 &mut text,
-                format_args!("not decided; all else is as said above:"),
+                format_args!("not decided; everything else is shown above:"),
             );
         }
         for undecided in &self.diff.undecided {
@@ -277,7 +256,7 @@ impl Comparison<'_> {
             if let Some(except) = self.except(area) {
                 line(
                     text,
-                    format_args!("    but for what is taken before by {except}"),
+                    format_args!("    except those decided earlier by {except}"),
                 );
             }
             let witness = &area.witness;
@@ -374,7 +353,7 @@ impl Comparison<'_> {
             .iter()
             .map(|undecided| self.undecided(undecided));
         json!({
-            "same": self.status() == 0,
+            "same": self.status() == ExitStatus::Done,
             "decided": self.diff.undecided.is_empty(),
             "steps": self.steps,
             "interfaces": { "old": interfaces[0], "new": interfaces[1] },

@@ -1,13 +1,22 @@
-//! One file for each command of the command line: it reads or orders, prints and returns.
+//! One file or folder for each command: its options, and what it does with them.
+
+mod args;
+mod ban_input;
+mod orders;
+mod output;
 
 pub(crate) mod apply;
 pub(crate) mod ban;
 pub(crate) mod bans;
 pub(crate) mod capture;
 pub(crate) mod check;
+pub(crate) mod confirm;
 pub(crate) mod counters;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod explain;
-pub(crate) mod orders;
-pub(crate) mod reach;
+pub(crate) mod reload;
+pub(crate) mod rollback;
 pub(crate) mod status;
+pub(crate) mod unban;
+pub(crate) mod unload;

@@ -1,68 +1,75 @@
-//! Commands that are orders to the daemon.
+//! Orders to the daemon of an instance, or the right to take its place.
+
+use std::time::{Duration, Instant};
 
 use crate::{
-    commands::reach::{Reached, lock_or_answer},
     config::Config,
     control::{
-        client,
+        client::{self, ControlError},
+        lock::Lock,
         protocol::{Answer, Request},
     },
     error::Error,
-    filter::unload,
-    generation::{confirmation, in_force},
-    lockout::caller::Caller,
     logging::lines::tell,
 };
 
-/// Has the daemon read its rule file again.
-pub(crate) async fn reload(config: &Config, force: bool) -> Result<(), Error> {
-    let caller = Caller::of_this_process();
-    have_done(config, &Request::Reload { force, caller }).await
+/// How long a daemon that begins or ends may leave its lock taken and its socket silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) enum Reached {
+    /// There was no daemon: this process may be it.
+    Lock(Lock),
+    /// There was one, and this is its answer.
+    Daemon(String),
 }
 
-/// Has the daemon bring back what was in force before.
-pub(crate) async fn rollback(config: &Config, force: bool) -> Result<(), Error> {
-    let caller = Caller::of_this_process();
-    have_done(config, &Request::Rollback { force, caller }).await
-}
-
-/// Keeps what waits for it: by the daemon, or in its place.
-pub(crate) async fn confirm(config: &Config) -> Result<(), Error> {
-    let loaded = in_force::read(config)?;
-    match lock_or_answer(config, &Request::Confirm).await? {
-        Reached::Daemon(message) => tell("done", &message),
-        Reached::Lock(lock) => {
-            let confirmed = confirmation::confirm(&config.pins, loaded.metadata.generation);
-            drop(lock);
-            tell("done", &confirmed?);
+/// Takes the instance's lock, or has its daemon answer. A daemon that begins, ends or dies
+/// meanwhile answers nothing; then it is tried again.
+pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, Error> {
+    let begin = Instant::now();
+    loop {
+        if let Some(lock) = Lock::acquire(&config.run)? {
+            return Ok(Reached::Lock(lock));
+        }
+        match client::ask(&config.run, &config.instance, request).await {
+            Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
+            Ok(Answer::Failed { message, status }) => {
+                return Err(Error::Answered {
+                    report: message,
+                    status,
+                });
+            }
+            Ok(
+                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+            )
+            | Err(_)
+                if begin.elapsed() < PATIENCE =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(
+                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+            )
+            | Err(_) => {
+                return Err(ControlError::hangs(&config.instance, &config.run).into());
+            }
         }
     }
-    Ok(())
 }
 
-async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
+/// Has the daemon carry out an order, and reports what it did.
+pub(super) async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
     match client::ask(&config.run, &config.instance, request).await? {
         Answer::Done { message } => {
             tell("done", &message);
             Ok(())
         }
-        Answer::Failed { message } => Err(Error::Answered(message)),
+        Answer::Failed { message, status } => Err(Error::Answered {
+            report: message,
+            status,
+        }),
         Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. } => {
             Err(Error::Ending)
         }
     }
-}
-
-/// Unloads: by the daemon, or in its place.
-pub(crate) async fn unload(config: &Config) -> Result<(), Error> {
-    in_force::require_access(config)?;
-    match lock_or_answer(config, &Request::Unload).await? {
-        Reached::Daemon(message) => tell("done", &message),
-        Reached::Lock(lock) => {
-            let unloaded = unload::unload(&config.pins)?;
-            drop(lock);
-            tell("done", &unload::describe(unloaded.as_deref()));
-        }
-    }
-    Ok(())
 }

@@ -1,14 +1,12 @@
-//! `firewall status`: what is loaded, as the kernel and the image in force tell.
+//! `firewall status`: what is loaded, as read from the kernel and the image in force.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    commands::bans,
+    commands::{bans, output},
     config::Config,
     control::{
         client,
@@ -37,20 +35,28 @@ use crate::{
     text::format::{Alignment, Table, bytes, counted, grouped, utc},
 };
 
+/// Show what is loaded
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Serialize)]
 struct Status {
     instance: String,
     generation: Generation,
     loaded_at: String,
     version: String,
-    daemon: Option<Daemon>,
+    daemon: Option<DaemonStatus>,
     /// What waits for its confirmation.
     waiting: Option<Waiting>,
     /// What `firewall rollback` returns to.
     previous: Option<Previous>,
     rules: Rules,
-    interfaces: Vec<Attached>,
-    program: Program,
+    interfaces: Vec<InterfaceStatus>,
+    program: ProgramStatus,
     bans: Bans,
     maps: Vec<MapFacts>,
 }
@@ -62,7 +68,7 @@ struct Bans {
 }
 
 #[derive(Serialize)]
-struct Daemon {
+struct DaemonStatus {
     pid: u32,
     /// What it has brought into force; `None` while it begins.
     generation: Option<Generation>,
@@ -103,7 +109,7 @@ struct Rules {
 }
 
 #[derive(Serialize)]
-struct Attached {
+struct InterfaceStatus {
     name: String,
     /// `None` when the interface is gone or the program was detached by somebody else.
     index: Option<u32>,
@@ -132,7 +138,7 @@ enum State {
 }
 
 #[derive(Serialize)]
-struct Program {
+struct ProgramStatus {
     id: u32,
     tag: String,
     verified_instructions: Option<u32>,
@@ -143,16 +149,14 @@ struct Program {
 }
 
 /// Prints the status.
-pub(crate) async fn run(config: &Config, json: bool) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, args: StatusArgs) -> Result<(), Error> {
     let status = collect(config).await?;
-    let text = if json {
-        serde_json::to_string_pretty(&status).map_err(|error| Error::Output(error.into()))? + "\n"
+    let text = if args.json {
+        output::json(&status)?
     } else {
         status.to_text()
     };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Error::Output)
+    output::print(&text)
 }
 
 /// Reads the status; again when maps were freed meanwhile, since another generation came into force.
@@ -175,7 +179,7 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
             unattached: its,
         }) => {
             unattached = its;
-            Some(Daemon {
+            Some(DaemonStatus {
                 pid,
                 generation,
                 times,
@@ -227,11 +231,11 @@ async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
         rules: Rules::new(&loaded),
         interfaces: links
             .iter()
-            .map(|link| Attached::new(link, &interfaces))
-            .chain(unattached.into_iter().map(Attached::from))
+            .map(|link| InterfaceStatus::new(link, &interfaces))
+            .chain(unattached.into_iter().map(InterfaceStatus::from))
             .collect(),
         maps,
-        program: Program::new(program),
+        program: ProgramStatus::new(program),
     }))
 }
 
@@ -278,7 +282,7 @@ impl Rules {
     }
 }
 
-impl Attached {
+impl InterfaceStatus {
     fn new(link: &PresentLink, interfaces: &[Interface]) -> Self {
         // Indexes are of one network namespace: another one may have another interface under the
         // same index, which does not run the program.
@@ -307,7 +311,7 @@ impl Attached {
     }
 }
 
-impl From<Unattached> for Attached {
+impl From<Unattached> for InterfaceStatus {
     fn from(unattached: Unattached) -> Self {
         let Unattached { name, error, help } = unattached;
         Self {
@@ -325,7 +329,7 @@ impl From<Unattached> for Attached {
     }
 }
 
-impl Program {
+impl ProgramStatus {
     fn new(facts: ProgramFacts) -> Self {
         Self {
             id: facts.id,
@@ -344,7 +348,7 @@ impl Status {
         let mut lines = vec![
             format!("instance    {}", self.instance),
             match &self.daemon {
-                Some(Daemon {
+                Some(DaemonStatus {
                     pid,
                     generation,
                     capabilities,
@@ -353,7 +357,7 @@ impl Status {
                     let state = if generation.is_some() {
                         "running"
                     } else {
-                        "beginning"
+                        "starting"
                     };
                     format!(
                         "daemon      {state}, process {pid}, with {}",
@@ -414,7 +418,7 @@ impl Status {
                     .mode
                     .map_or_else(String::new, |mode| mode.to_string()),
                 State::Elsewhere => "yes, in another network namespace".to_owned(),
-                State::Gone => "no: removed or detached by somebody else".to_owned(),
+                State::Gone => "no: removed or detached by another program".to_owned(),
                 State::Waiting => "no: waiting for it to appear".to_owned(),
                 State::Refused => format!("no: {}", interface.error.as_deref().unwrap_or("?")),
             };
@@ -457,12 +461,12 @@ impl Waiting {
             };
             waiting.to_string()
         } else {
-            "for `firewall confirm`; no daemon runs that would return to what was before".to_owned()
+            "for `firewall confirm`; no daemon is running that would roll back".to_owned()
         }
     }
 }
 
-impl Program {
+impl ProgramStatus {
     fn to_text(&self) -> String {
         let verified = self
             .verified_instructions

@@ -46,11 +46,9 @@ pub(super) async fn serve(
     // Before the answer: what comes after it is not missed.
     let told = service.teller.listen();
     let answer = match &place {
-        Err(_) => Answer::Failed {
-            message: format!(
-                "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
-            ),
-        },
+        Err(_) => Answer::refused(format!(
+            "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
+        )),
         Ok(_) => begin(&chosen, service).await,
     };
     send(&mut writer, &answer, PATIENCE).await?;
@@ -73,14 +71,14 @@ async fn begin(chosen: &CaptureFilter, service: &Service) -> Answer {
         Ok(true) => {}
         Ok(false) => return Answer::Ending,
         Err(_elapsed) => {
-            return Answer::Failed {
-                message: "error: no rules are in force yet\nhelp: try again later".to_owned(),
-            };
+            return Answer::refused(
+                "error: no rules are in force yet\nhelp: try again later".to_owned(),
+            );
         }
     }
     match chosen.among(&service.teller.names()) {
         Ok(rules) => Answer::Capturing { rules },
-        Err(message) => Answer::Failed { message },
+        Err(message) => Answer::refused(message),
     }
 }
 

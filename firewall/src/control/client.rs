@@ -10,7 +10,11 @@ use tokio::{
 
 use crate::{
     config::RunFiles,
-    control::protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
+    control::{
+        lock,
+        protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
+    },
+    error::UserError,
 };
 
 /// The longest answer in bytes, with its line feed.
@@ -20,12 +24,32 @@ pub(crate) const MAX_ANSWER: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
     /// No daemon listens.
-    #[error("no daemon runs for instance `{instance}`")]
+    #[error("no daemon is running for instance `{instance}`")]
     NoDaemon {
         /// The instance.
         instance: String,
+    },
+    /// This user may not connect to the socket.
+    #[error("no permission to connect to the daemon at `{}`", socket.display())]
+    Forbidden {
+        /// Where it listens, if it runs.
+        socket: PathBuf,
+    },
+    /// The socket cannot be connected to.
+    #[error("cannot connect to the daemon at `{}`", socket.display())]
+    NoConnection {
+        /// Where it listens.
+        socket: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Another process has the instance, and does not answer.
+    #[error("another process has instance `{instance}`{} but does not answer", process(*.holder))]
+    Hangs {
+        /// The instance.
+        instance: String,
+        /// The process.
+        holder: Option<u32>,
     },
     /// The daemon does not take orders from this user; this is what it says.
     #[error("{0}")]
@@ -38,6 +62,68 @@ pub(crate) enum ControlError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl ControlError {
+    /// Another process has the instance that lives in `places`, and does not answer.
+    pub(crate) fn hangs(instance: &str, places: &RunFiles) -> Self {
+        Self::Hangs {
+            instance: instance.to_owned(),
+            holder: lock::holder(places),
+        }
+    }
+
+    fn of_connecting(error: io::Error, socket: PathBuf, instance: &str) -> Self {
+        let kind = error.kind();
+        if matches!(
+            kind,
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        ) {
+            Self::NoDaemon {
+                instance: instance.to_owned(),
+            }
+        } else if kind == io::ErrorKind::PermissionDenied {
+            Self::Forbidden { socket }
+        } else {
+            Self::NoConnection {
+                socket,
+                source: error,
+            }
+        }
+    }
+}
+
+impl UserError for ControlError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoDaemon { .. } => {
+                Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
+            }
+            Self::Forbidden { .. } => Some("run it as root, for example with `sudo`".into()),
+            Self::Hangs {
+                holder: Some(pid), ..
+            } => Some(format!(
+                "wait, or kill it with `kill -KILL {pid}`; what is loaded stays in force"
+            )),
+            Self::Hangs { holder: None, .. } => Some("wait, and try again".into()),
+            Self::NoConnection { .. } | Self::Refused(_) | Self::NoAnswer { .. } => None,
+        }
+    }
+
+    fn finished_report(&self) -> Option<&str> {
+        match self {
+            Self::Refused(report) => Some(report),
+            Self::NoDaemon { .. }
+            | Self::Forbidden { .. }
+            | Self::NoConnection { .. }
+            | Self::Hangs { .. }
+            | Self::NoAnswer { .. } => None,
+        }
+    }
+}
+
+fn process(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
 /// Asks the daemon of an instance. A ping is given up after [`PATIENCE`]; what is to be carried
@@ -65,10 +151,7 @@ impl Client {
                 stream: BufReader::new(stream),
                 socket,
             }),
-            Err(source) => Err(ControlError::NoDaemon {
-                instance: instance.to_owned(),
-                source,
-            }),
+            Err(error) => Err(ControlError::of_connecting(error, socket, instance)),
         }
     }
 
@@ -102,7 +185,7 @@ impl Client {
         };
         // Who is refused may find the other end closed already, and the reason before its end.
         match timeout(PATIENCE, self.receive()).await {
-            Ok(Ok(Answer::Failed { message })) => Err(ControlError::Refused(message)),
+            Ok(Ok(Answer::Failed { message, .. })) => Err(ControlError::Refused(message)),
             Ok(_) | Err(_) => Err(self.failed(error)),
         }
     }
@@ -143,5 +226,32 @@ impl Client {
             socket: self.socket.clone(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_nobody_can_be_asked_is_said_without_numbers_of_errors() {
+        let message = |errno| {
+            let error = io::Error::from_raw_os_error(errno);
+            let error = ControlError::of_connecting(error, "/run/x.sock".into(), "x");
+            crate::error::Error::from(error).report()
+        };
+        let none = "error: no daemon is running for instance `x`\n\
+                    help: `firewall apply FILE` starts one; what is loaded stays in force";
+        assert_eq!(message(libc::ENOENT), none);
+        assert_eq!(message(libc::ECONNREFUSED), none);
+        assert_eq!(
+            message(libc::EACCES),
+            "error: no permission to connect to the daemon at `/run/x.sock`\n\
+             help: run it as root, for example with `sudo`"
+        );
+        assert_eq!(
+            message(libc::ENOTDIR),
+            "error: cannot connect to the daemon at `/run/x.sock`: Not a directory"
+        );
     }
 }

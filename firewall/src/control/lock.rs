@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::RunFiles;
+use crate::{config::RunFiles, error::UserError};
 
 /// Why the run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +40,10 @@ impl LockError {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
+}
 
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for LockError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::File { .. } => None,
             Self::Shared { path, .. } => Some(format!(

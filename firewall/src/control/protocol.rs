@@ -9,6 +9,7 @@ use crate::{
     bans::service::{BanOutcome, BanRequest, BanServiceError},
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
+    error::{Error, ExitStatus},
     interfaces::unattached::Unattached,
     kernel::generation::Generation,
     lockout::caller::Caller,
@@ -107,6 +108,9 @@ pub(crate) enum Answer {
     Failed {
         /// Why, with help if there is any.
         message: String,
+        /// The exit status that a client ends with.
+        #[serde(default, skip_serializing_if = "ExitStatus::is_default")]
+        status: ExitStatus,
     },
     /// What became of bans.
     Bans(BanOutcome),
@@ -124,14 +128,30 @@ impl From<Result<BanOutcome, BanServiceError>> for Answer {
         match result {
             Ok(outcome) => Self::Bans(outcome),
             Err(BanServiceError::Ending) => Self::Ending,
-            Err(error @ (BanServiceError::Broken(_) | BanServiceError::NotReady)) => Self::Failed {
-                message: format!("error: {error}"),
-            },
+            Err(error @ (BanServiceError::Broken(_) | BanServiceError::NotReady)) => {
+                Self::refused(format!("error: {error}"))
+            }
         }
     }
 }
 
 impl Answer {
+    /// That something was not done, with the whole report.
+    pub(crate) fn refused(report: String) -> Self {
+        Self::Failed {
+            message: report,
+            status: ExitStatus::Refused,
+        }
+    }
+
+    /// That something failed.
+    pub(crate) fn failed(error: &Error) -> Self {
+        Self::Failed {
+            message: error.report(),
+            status: error.exit_status(),
+        }
+    }
+
     /// The sign of life of this process, which has brought `in_force` into force.
     pub(crate) fn alive(in_force: Option<&InForce>) -> Self {
         Self::Alive {

@@ -180,9 +180,9 @@ fn refuse(stream: &UnixStream, user: u32) {
         uid = user,
         "user {user} was refused at the control socket"
     );
-    let answer = Answer::Failed {
-        message: format!("error: the daemon takes orders of root alone, not of user {user}"),
-    };
+    let answer = Answer::refused(format!(
+        "error: the daemon takes orders from root only, not from user {user}"
+    ));
     if let Ok(line) = serde_json::to_string(&answer) {
         // The line fits the buffer of a new connection; whoever is gone misses it.
         let _ = stream.try_write((line + "\n").as_bytes());
@@ -214,9 +214,7 @@ async fn converse(
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
             Ok(request) => carry_out(request, user, service, connection).await,
-            Err(error) => Answer::Failed {
-                message: format!("the request was not understood: {error}"),
-            },
+            Err(error) => Answer::refused(format!("the request was not understood: {error}")),
         };
         let answer = serde_json::to_string(&answer)? + "\n";
         timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
@@ -236,9 +234,9 @@ async fn carry_out(
     connection: &Connection,
 ) -> Answer {
     let Ok(_place) = service.places.try_acquire() else {
-        return Answer::Failed {
-            message: format!("error: {MAX_ORDERS} orders wait already\nhelp: ask again later"),
-        };
+        return Answer::refused(format!(
+            "error: {MAX_ORDERS} orders wait already\nhelp: ask again later"
+        ));
     };
     connection.keep();
     let (answer, answered) = oneshot::channel();
@@ -368,7 +366,7 @@ mod tests {
             captures.push(client);
         }
         let refused = ask(&served.places, "test", &request).await.unwrap();
-        let Answer::Failed { message } = refused else {
+        let Answer::Failed { message, .. } = refused else {
             panic!("{refused:?}");
         };
         assert!(message.starts_with("error: there are 16 captures already"));
@@ -388,12 +386,12 @@ mod tests {
         let refused = loop {
             let answer = ask(&served.places, "test", &named).await.unwrap();
             let full = |message: &str| message.contains("already");
-            if !matches!(&answer, Answer::Failed { message } if full(message)) {
+            if !matches!(&answer, Answer::Failed { message, .. } if full(message)) {
                 break answer;
             }
         };
         assert!(
-            matches!(&refused, Answer::Failed { message } if message.contains("`ssh`")),
+            matches!(&refused, Answer::Failed { message, .. } if message.contains("`ssh`")),
             "{refused:?}"
         );
         served.server.end().await;

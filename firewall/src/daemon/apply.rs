@@ -27,7 +27,10 @@ use crate::{
     filter::transaction::Filter,
     generation::confirmation::{AwaitingConfirmation, Condition},
     interfaces::selection::Accepted,
-    logging::progress::{Progress, log_progress},
+    logging::{
+        diagnostics,
+        progress::{Progress, log_progress},
+    },
     rule_file::load::{self, RuleFile},
 };
 
@@ -66,7 +69,7 @@ impl Daemon {
     ) -> Answer {
         match changed {
             Ok(outcome) => Answer::Done {
-                message: load::render(&outcome.warnings) + &self.report(&outcome, occasion),
+                message: diagnostics::render(&outcome.warnings) + &self.report(&outcome, occasion),
             },
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {
@@ -77,9 +80,7 @@ impl Daemon {
                 };
                 failure.log(occasion);
                 sd_notify::status(&failure.to_string());
-                Answer::Failed {
-                    message: error.report(),
-                }
+                Answer::failed(&error)
             }
         }
     }
@@ -112,7 +113,7 @@ impl Daemon {
         self.require_confirmed()?;
         let progress = Progress::told_to(log_progress);
         let file = self.load(request.file, progress.clone()).await?;
-        load::log(&file.warnings);
+        diagnostics::log(&file.warnings);
         let accepted = self.accepted(&file).with_absent(request.wait);
         let options = FileOptions {
             budget: request.budget,

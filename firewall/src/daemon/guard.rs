@@ -9,7 +9,7 @@ use crate::{
     },
     error::Error,
     filter::plan::Present,
-    generation::classifier::Classifier,
+    generation::{classifier::Classifier, pinned::PinnedError},
     kernel::images::{Image, ImageError},
     lockout::{self, RulesInForce},
 };
@@ -39,7 +39,7 @@ impl Daemon {
             return Ok(());
         }
         let image = self.current.image().map(bytes).transpose();
-        let image = image.map_err(|error| Error::Earlier(error.into()))?;
+        let image = image.map_err(PinnedError::from)?;
         let in_force = image.as_deref().map(|image| RulesInForce {
             classifier: Classifier::new(image, []),
             interfaces: filtered(present),

@@ -20,8 +20,8 @@ use crate::{
         succession::{CommitTerms, Succession},
     },
     kernel::generation::Generation,
-    logging::lines::Fields,
-    rule_file::load::{self, RuleFile},
+    logging::{diagnostics, lines::Fields},
+    rule_file::load::RuleFile,
     text::{
         causes::Causes,
         format::{bytes, counted},
@@ -198,7 +198,7 @@ impl Failure<'_> {
             cause: Cause,
         }
         let diagnostics = self.error.diagnostics();
-        load::log(diagnostics);
+        diagnostics::log(diagnostics);
         let fields = Fields::of(&FailedEvent {
             error: Causes(self.error).to_string(),
             help: self.error.help(),

@@ -15,6 +15,8 @@ use rustix::{
     },
 };
 
+use crate::error::UserError;
+
 /// The capabilities that the daemon keeps, as far as it has them.
 const KEPT: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::NET_ADMIN)
@@ -38,6 +40,8 @@ pub(crate) enum PrivilegesError {
     #[error("cannot give up capabilities of {0} threads at once")]
     Late(usize),
 }
+
+impl UserError for PrivilegesError {}
 
 /// Gives up all capabilities but those that the daemon keeps, for this process and what it may ever
 /// execute. Every thread that it starts afterwards has the same.

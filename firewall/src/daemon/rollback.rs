@@ -22,7 +22,7 @@ use crate::{
     generation::{
         confirmation::{self, ConfirmationError},
         deadline::Deadline,
-        pinned::{Pinned, Revived},
+        pinned::{Pinned, PinnedError, Revived},
         succession::CommitTerms,
     },
     interfaces::selection::Accepted,
@@ -115,9 +115,7 @@ impl Daemon {
                 tracing::info!(event = "confirmed", fields = fields.as_value(), "{message}");
                 Answer::Done { message }
             }
-            Err(error) => Answer::Failed {
-                message: Error::from(error).report(),
-            },
+            Err(error) => Answer::failed(&Error::from(error)),
         }
     }
 
@@ -182,7 +180,7 @@ impl Daemon {
         };
         let number = in_force.generation;
         let earlier =
-            Pinned::previous(&self.config.pins, number)?.ok_or(Error::NoPrevious(number))?;
+            Pinned::previous(&self.config.pins, number)?.ok_or(PinnedError::NoPrevious(number))?;
         let held = in_force.rules.iter().map(|rule| rule.slot);
         let again = earlier.again(number.next(), held)?;
         let was = earlier.metadata.generation;

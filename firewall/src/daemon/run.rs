@@ -113,9 +113,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
                 Ok(message) => Answer::Done {
                     message: message.clone(),
                 },
-                Err(error) => Answer::Failed {
-                    message: error.report(),
-                },
+                Err(error) => Answer::failed(error),
             };
             // A client that has gone away misses its answer.
             let _ = order.answer.send(message);
@@ -170,7 +168,7 @@ impl Events {
         bans: BanService,
         relay: Relay,
     ) -> Result<Self, Error> {
-        let receive = |kind| signal(kind).map_err(Error::Signals);
+        let receive = |kind| signal(kind).map_err(Error::system("cannot receive signals"));
         let hangup = receive(SignalKind::hangup())?;
         let mut terminate = receive(SignalKind::terminate())?;
         let mut interrupt = receive(SignalKind::interrupt())?;
@@ -184,8 +182,10 @@ impl Events {
             // The channel stays open, for `wait_for` to tell the end from a defect.
             end.closed().await;
         });
-        let links = LinkEvents::receive().map_err(Error::LinkEvents)?;
-        let listener = server::listen(&config.run).map_err(Error::Socket)?;
+        let links = LinkEvents::receive()
+            .map_err(Error::system("cannot follow changes of network interfaces"))?;
+        let listener = server::listen(&config.run)
+            .map_err(Error::system("cannot listen on the control socket"))?;
         let (sender, orders) = mpsc::channel(1);
         Ok(Self {
             hangup,
@@ -242,9 +242,7 @@ impl Daemon {
                         Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await.into(),
                         Request::Unban { prefixes } => self.bans.unban(&prefixes).await.into(),
-                        Request::Capture(_) => Answer::Failed {
-                            message: "error: a capture is no order".to_owned(),
-                        },
+                        Request::Capture(_) => Answer::refused("error: a capture is no order".to_owned()),
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);

@@ -26,7 +26,7 @@ use crate::{
     doctor::Examined,
     error::Error,
     filter::{
-        error::FilterError,
+        error::{FilterError, OccupiedError, UnsuitableError},
         plan::{self, AttachTarget, Occupied, Plan, Present, Wanted},
         transaction::{Filter, Timing},
     },
@@ -292,15 +292,16 @@ fn explained(error: FilterError, examined: &Examined) -> Error {
         .unsuitable()
         .and_then(|interface| examined.obstacles(interface));
     match obstacles {
-        Some(obstacles) => Error::Unsuitable { error, obstacles },
-        None => Error::Filter(error),
+        Some(obstacles) => UnsuitableError { error, obstacles }.into(),
+        None => error.into(),
     }
 }
 
 /// The error of an interface that has a program of somebody else.
 pub(super) fn occupied_by(occupied: Occupied) -> Error {
-    Error::Occupied {
+    OccupiedError {
         program: info::program_words(occupied.program),
         occupied,
     }
+    .into()
 }

@@ -8,6 +8,7 @@ use std::{
 use rules::compiler::InterfaceIndex;
 
 use crate::{
+    error::UserError,
     filter::plan::{AttachTarget, LinkStep, PresentLink},
     kernel::{
         link::{AttachError, AttachMode, Link},
@@ -38,6 +39,8 @@ pub(crate) enum AttachmentError {
     #[error("there is no link called `{0}`")]
     NoLink(String),
 }
+
+impl UserError for AttachmentError {}
 
 /// What came of the steps of a plan.
 pub(crate) struct Established {

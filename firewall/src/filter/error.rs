@@ -1,10 +1,11 @@
 //! Why a filter cannot be changed.
 
 use crate::{
-    filter::attachments::AttachmentError,
+    error::UserError,
+    filter::{attachments::AttachmentError, plan::Occupied},
     generation::succession::SuccessionError,
     kernel::{
-        bans::BanMapsError, counters::CountersError, events::EventsError, images::ImageError,
+        bans::BanMapsError, counters::CountersError, events::EventsError, images::ImageError, link,
         pins::PinError, program::LoadError,
     },
 };
@@ -58,9 +59,10 @@ impl FilterError {
             | Self::Events(_) => None,
         }
     }
+}
 
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for FilterError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Load(error) => error.help(),
             Self::Attachment(AttachmentError::Attach(error)) => error.help(),
@@ -71,5 +73,38 @@ impl FilterError {
             | Self::Events(_) => None,
             Self::Bans(error) => error.help(),
         }
+    }
+}
+
+/// An interface that has another program.
+#[derive(Debug, thiserror::Error)]
+#[error("{occupied}: {program}")]
+pub(crate) struct OccupiedError {
+    /// The interface and the kernel's number for the program.
+    pub(crate) occupied: Occupied,
+    /// What the program is called.
+    pub(crate) program: String,
+}
+
+impl UserError for OccupiedError {
+    fn help(&self) -> Option<String> {
+        Some(link::occupied_help(&self.occupied.interface))
+    }
+}
+
+/// A filter that an interface refuses as it is set, with the settings that are in the way.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct UnsuitableError {
+    /// What the kernel said.
+    #[source]
+    pub(crate) error: FilterError,
+    /// What is in the way, and how to fix it.
+    pub(crate) obstacles: String,
+}
+
+impl UserError for UnsuitableError {
+    fn help(&self) -> Option<String> {
+        Some(self.obstacles.clone())
     }
 }

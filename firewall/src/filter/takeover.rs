@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    error::UserError,
     filter::{
         attachments::{self, Attachment, AttachmentError},
         plan::Present,
@@ -70,10 +71,9 @@ pub(crate) enum TakeoverError {
     Pin(#[from] PinError),
 }
 
-impl TakeoverError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> &'static str {
-        match self {
+impl UserError for TakeoverError {
+    fn help(&self) -> Option<String> {
+        let help = match self {
             Self::Pinned(
                 PinnedError::Metadata(MetadataError::OtherVersion { .. })
                 | PinnedError::Image(ImageError::Layout { .. }),
@@ -89,7 +89,8 @@ impl TakeoverError {
                 "it goes on filtering; `firewall unload` removes it, and filtering stops until the \
                  next `firewall apply`"
             }
-        }
+        };
+        Some(help.into())
     }
 }
 

@@ -1,9 +1,12 @@
 //! Taking everything of an instance out of the kernel, whoever put it there.
 
-use crate::kernel::{
-    images::Images,
-    link::{AttachError, Link},
-    pins::{self, PinError, PinnedObject, Pins, Shared},
+use crate::{
+    error::UserError,
+    kernel::{
+        images::Images,
+        link::{AttachError, Link},
+        pins::{self, PinError, PinnedObject, Pins, Shared},
+    },
 };
 
 /// Why something may be left.
@@ -16,6 +19,8 @@ pub(crate) enum UnloadError {
     #[error("not everything could be unloaded")]
     Pin(#[from] PinError),
 }
+
+impl UserError for UnloadError {}
 
 /// Detaches every link, takes the image out of force, and removes the pins, upon which the kernel
 /// frees program and maps. Goes on after an error, and reports the first.

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    error::UserError,
     generation::{deadline::Deadline, pinned::Pinned},
     kernel::{
         generation::Generation,
@@ -58,9 +59,8 @@ pub(crate) enum ConfirmationError {
     Pin(#[from] PinError),
 }
 
-impl ConfirmationError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for ConfirmationError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Waiting { .. } => Some(
                 "`firewall confirm` keeps it, `firewall rollback` returns to what was before"

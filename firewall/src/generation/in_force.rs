@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    error::UserError,
     generation::metadata::{Metadata, MetadataError},
     kernel::{
         host::{self, HostError},
@@ -40,9 +41,8 @@ pub(crate) enum LoadedError {
     Metadata(#[from] MetadataError),
 }
 
-impl LoadedError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for LoadedError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Nothing(_) => Some(
                 "`firewall apply FILE` loads rules; `--instance` names another instance".into(),
@@ -59,8 +59,8 @@ impl LoadedError {
 
 /// Checks that what is pinned can be opened.
 pub(crate) fn require_access(config: &Config) -> Result<(), HostError> {
-    host::require_bpffs(&config.bpffs)?;
-    host::require_privileges()
+    host::require_privileges()?;
+    host::require_bpffs(&config.bpffs)
 }
 
 /// Reads what is loaded.

@@ -4,6 +4,7 @@
 use rules::{compiler, model::Mode};
 
 use crate::{
+    error::UserError,
     generation::{
         classifier::Classifier,
         deadline::Deadline,
@@ -41,7 +42,12 @@ pub(crate) enum PinnedError {
     /// Something in it is not as this version writes it.
     #[error("the image of generation {0} is damaged")]
     Damaged(Generation),
+    /// There is none.
+    #[error("no generation before generation {0} is kept")]
+    NoPrevious(Generation),
 }
+
+impl UserError for PinnedError {}
 
 impl Pinned {
     /// Reads what an image tells of itself.

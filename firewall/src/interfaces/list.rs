@@ -4,7 +4,7 @@ use futures::TryStreamExt as _;
 use netlink_packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
 use rules::compiler::InterfaceIndex;
 
-use crate::kernel::link::AttachMode;
+use crate::{error::UserError, kernel::link::AttachMode};
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +82,8 @@ pub(crate) enum ListError {
     Request(#[from] rtnetlink::Error),
 }
 
-impl InterfaceError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for InterfaceError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::List(_) => None,
             Self::NotEthernet { .. } => Some(

@@ -132,6 +132,7 @@ pub(crate) fn select(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::UserError as _;
 
     fn interfaces(names: &[&str]) -> Vec<Interface> {
         (1..)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
+    error::UserError,
     interfaces::{link_events::Touched, list::InterfaceError},
     kernel::link::AttachError,
     text::causes::Causes,

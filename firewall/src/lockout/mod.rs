@@ -22,6 +22,7 @@ use rules::{
 
 pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
 use crate::{
+    error::UserError,
     generation::classifier::Classifier,
     interfaces::list::Interface,
     lockout::{lifelines::Lifelines, surroundings::Surroundings},
@@ -86,10 +87,12 @@ pub(crate) struct Cut {
 #[error("the rules would cut off {}", listed(.0))]
 pub(crate) struct LockoutError(Vec<Cut>);
 
-impl LockoutError {
-    /// What the user can do.
-    pub(crate) const HELP: &str = "`firewall explain FILE PACKET` shows why; `--force` brings the \
-                                   rules into force all the same";
+impl UserError for LockoutError {
+    fn help(&self) -> Option<String> {
+        let help = "`firewall explain FILE PACKET` shows why; `--force` brings the rules into \
+                    force anyway";
+        Some(help.into())
+    }
 }
 
 /// Finds the packets that `candidate` drops and `in_force` lets through.

@@ -18,7 +18,6 @@ use std::{
     sync::OnceLock,
 };
 
-use clap::{Args, ValueEnum};
 use nix::sys::stat::fstat;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -40,35 +39,12 @@ use tracing_subscriber::{
 
 use crate::text::causes::Causes;
 
-/// What is logged, and how.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Options {
-    /// How the log on stderr is written: in lines for people, or one JSON object a line
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORMAT",
-        env = "FIREWALL_LOG_FORMAT",
-        default_value = "text"
-    )]
-    log_format: Format,
-    /// What is logged: error, warn, info, debug, trace or off, or levels by module such as
-    /// `warn,firewall::control=debug`
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        env = "FIREWALL_LOG",
-        default_value = "info",
-        value_parser = levels
-    )]
-    log_level: String,
-}
-
 /// How lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// In lines for people.
     Text,
+    /// One JSON object a line.
     Json,
 }
 
@@ -83,16 +59,15 @@ struct LogOutput {
 /// That of this process, once the log has begun.
 static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 
-/// From now on events are written to stderr.
-pub(crate) fn begin(options: &Options) {
-    let format = options.log_format;
+/// From now on events are written to stderr, those that `levels` lets through.
+pub(crate) fn begin(format: Format, levels: &str) {
     let stderr = io::stderr();
     let output = *OUTPUT.get_or_init(|| LogOutput {
         format,
         has_priority: format == Format::Text && is_journal(&stderr),
     });
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&options.log_level))
+        .with_env_filter(EnvFilter::new(levels))
         .with_target(false)
         // Its report of a closed stderr would go to stderr, and panic.
         .log_internal_errors(false)
@@ -203,9 +178,9 @@ fn with_priority(text: &str, level: Level) -> String {
     })
 }
 
-/// Checks what is to be logged. A word that is no level would be the name of a module, of which
+/// Reads what is to be logged. A word that is no level would be the name of a module, of which
 /// there is none.
-fn levels(text: &str) -> Result<String, String> {
+pub(crate) fn levels(text: &str) -> Result<String, String> {
     const EXPECTED: &str = "expected error, warn, info, debug, trace or off, or levels by module \
                             such as `warn,firewall::control=debug`";
     let text = text.trim();

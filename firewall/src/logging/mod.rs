@@ -1,4 +1,5 @@
 //! What is written to stderr or the journal, as text or JSON.
 
+pub(crate) mod diagnostics;
 pub(crate) mod lines;
 pub(crate) mod progress;

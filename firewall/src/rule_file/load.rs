@@ -9,23 +9,18 @@ use std::{
 
 use rules::{
     Loaded, analysis,
-    diagnostics::{self, Diagnostic, Severity, Source},
+    diagnostics::{Diagnostic, Source},
     language::RuleTest,
     lint::{self, Linted},
     model::Ruleset,
     text::hexadecimal,
 };
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tracing::Level;
 
 use crate::{
-    logging::{
-        lines::{self, Fields},
-        progress::Progress,
-    },
+    error::{ExitStatus, UserError},
+    logging::{diagnostics::counted, progress::Progress},
     rule_file::files::{self, Folder},
-    text::format,
 };
 
 /// The most bytes of a rule file.
@@ -74,13 +69,16 @@ pub(crate) enum SourceError {
     },
 }
 
-impl SourceError {
-    /// The diagnostics.
-    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+impl UserError for SourceError {
+    fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Read { .. } => &[],
             Self::Invalid { diagnostics, .. } => diagnostics,
         }
+    }
+
+    fn exit_status(&self) -> ExitStatus {
+        ExitStatus::BadRules
     }
 }
 
@@ -164,97 +162,4 @@ fn load_by<T>(
         parse: begin.elapsed().saturating_sub(read_lists),
     };
     Ok((file, more))
-}
-
-/// Logs diagnostics, each as an event.
-pub(crate) fn log(diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        let (message, fields) = (in_one_line(diagnostic), fields(diagnostic));
-        let fields = fields.as_value();
-        match diagnostic.severity() {
-            Severity::Error => tracing::error!(event = "diagnostic", fields, "{message}"),
-            Severity::Warning => tracing::warn!(event = "diagnostic", fields, "{message}"),
-        }
-    }
-}
-
-/// Tells whoever called the command of diagnostics.
-pub(crate) fn tell(diagnostics: &[Diagnostic]) {
-    if !lines::is_json() {
-        lines::tell_error(&render(diagnostics));
-        return;
-    }
-    for diagnostic in diagnostics {
-        let level = match diagnostic.severity() {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARN,
-        };
-        let message = in_one_line(diagnostic);
-        lines::tell_event(level, "diagnostic", &message, &fields(diagnostic));
-    }
-}
-
-/// What an event has of a diagnostic.
-fn fields(diagnostic: &Diagnostic) -> Fields {
-    #[derive(Serialize)]
-    struct DiagnosticFields<'a> {
-        file: &'a str,
-        line: u32,
-        column: u32,
-        severity: &'a str,
-        code: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        help: Option<&'a str>,
-    }
-    let place = diagnostic.place();
-    Fields::of(&DiagnosticFields {
-        file: diagnostic.file(),
-        line: place.line.get(),
-        column: place.column.get(),
-        severity: diagnostic.severity().as_str(),
-        code: diagnostic.code.as_str(),
-        help: diagnostic.help.as_deref(),
-    })
-}
-
-/// Diagnostics as a reader at a terminal wants them.
-pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
-    let rendered: Vec<String> = diagnostics.iter().map(diagnostics::render).collect();
-    rendered.join("\n")
-}
-
-/// A diagnostic in one line, for a log.
-fn in_one_line(diagnostic: &Diagnostic) -> String {
-    let place = diagnostic.place();
-    let help = match &diagnostic.help {
-        Some(help) => format!("; help: {help}"),
-        None => String::new(),
-    };
-    format!(
-        "{}:{}:{}: {}: {}{help}",
-        diagnostic.file(),
-        place.line,
-        place.column,
-        diagnostic.severity().as_str(),
-        diagnostic.message,
-    )
-}
-
-/// How many errors and warnings there are, in words.
-pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity: Severity| {
-        let of_it = diagnostics.iter().filter(|d| d.severity() == severity);
-        Some(of_it.count())
-            .filter(|&count| count > 0)
-            .map(|count| format::counted(count, severity.as_str()))
-    };
-    let words: Vec<String> = [Severity::Error, Severity::Warning]
-        .into_iter()
-        .filter_map(count)
-        .collect();
-    if words.is_empty() {
-        "no errors".into()
-    } else {
-        words.join(" and ")
-    }
 }

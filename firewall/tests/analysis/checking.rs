@@ -45,7 +45,7 @@ fn rules_that_no_packet_reaches_are_named_with_those_before_them() {
 fn warnings_can_be_denied() {
     let said = check(SHADOWED, &["--deny-warnings"]);
     assert!(said.ends_with(
-        "error: `rules.toml` has 2 warnings\nhelp: `--deny-warnings` makes them errors\n--- exit status 1\n"
+        "error: `rules.toml` has 2 warnings\nhelp: `--deny-warnings` treats them as errors\n--- exit status 3\n"
     ), "{said}");
     let clean = check(
         "[[rule]]\nname = \"a\"\naction = \"pass\"\ndport = 1\n",

@@ -422,7 +422,7 @@ fn lines_that_are_wrong_are_told_and_the_others_are_banned() {
     assert_eq!(
         said.stderr,
         "line 3: `x` is no address and no prefix\nline 2: `203.0.113.3` is not banned\n\
-         took back 1\nerror: 2 of 3 refused\n"
+         removed 1\nerror: 2 of 3 refused\n"
     );
 }
 

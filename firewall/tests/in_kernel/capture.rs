@@ -406,7 +406,8 @@ fn what_cannot_be_captured_is_told_with_what_can() {
     let said = machine.run(["capture"]);
     assert_eq!(said.status.code(), Some(1));
     assert!(
-        said.stderr.contains("no daemon runs for instance `test`"),
+        said.stderr
+            .contains("no daemon is running for instance `test`"),
         "{said:?}"
     );
 
@@ -497,10 +498,10 @@ fn a_capture_goes_on_through_reloads_and_ends_with_the_daemon() {
             .collect()
     };
     let all = all.finish();
-    all.assert_ended("\nthe daemon ends\n4 packets captured, 0 lost\n");
+    all.assert_ended("\nthe daemon has stopped\n4 packets captured, 0 lost\n");
     assert_eq!(rules(&all), ["one", "two", "one", "two"]);
     let one = one.finish();
-    one.assert_ended("\nthe daemon ends\n2 packets captured, 0 lost\n");
+    one.assert_ended("\nthe daemon has stopped\n2 packets captured, 0 lost\n");
     assert_eq!(rules(&one), ["one", "one"]);
 }
 
@@ -537,7 +538,7 @@ fn a_daemon_that_is_killed_breaks_a_capture_off() {
     assert_eq!(left.status.code(), Some(1), "{left:?}");
     assert!(
         left.stderr
-            .contains("error: the daemon broke the capture off\n"),
+            .contains("error: the daemon broke off the capture\n"),
         "{left:?}"
     );
     let said = machine.run(["unload"]);

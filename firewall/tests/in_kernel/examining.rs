@@ -76,7 +76,7 @@ fn a_tunnel_cannot_be_filtered() {
     let machine = machine(&["tuntap add dev fw-tun mode tun"]);
     let said = doctor(&machine, "fw-tun");
     assert!(said.starts_with("error    ethernet "), "{said}");
-    assert!(said.ends_with("exit status 2"), "{said}");
+    assert!(said.ends_with("exit status 6"), "{said}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_user_without_privileges_learns_most() {
 fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     let machine = Machine::new();
     let said = machine.run(["doctor", "eth7"]);
-    assert_eq!(said.status.code(), Some(2));
+    assert_eq!(said.status.code(), Some(6));
     assert_eq!(
         said.stderr,
         "error: no interface is called `eth7`\nhelp: there are `lo`, `fw-host0`\n"

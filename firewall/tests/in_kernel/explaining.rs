@@ -160,7 +160,7 @@ fn every_packet_of_a_capture_is_explained() {
     assert_eq!(said.status.code(), Some(1));
     assert_eq!(
         said.stderr,
-        "error: the capture `two.pcap` has no such packet, but 2\n"
+        "error: the capture `two.pcap` has no such packet, only 2\n"
     );
 }
 

@@ -267,7 +267,7 @@ fn rules_that_name_interfaces_follow_their_names() {
     let reload = machine.run(["reload"]);
     assert_eq!(
         reload.status.code(),
-        Some(1),
+        Some(3),
         "the file was read: {reload:?}"
     );
 }

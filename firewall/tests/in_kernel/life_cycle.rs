@@ -107,7 +107,9 @@ fn what_a_killed_daemon_left_filters_and_counts_until_it_is_unloaded() {
     let reload = machine.run(["reload"]);
     assert_eq!(reload.status.code(), Some(1));
     assert!(
-        reload.stderr.contains("no daemon runs for instance `test`"),
+        reload
+            .stderr
+            .contains("no daemon is running for instance `test`"),
         "{reload:?}"
     );
     let objects = machine.objects();

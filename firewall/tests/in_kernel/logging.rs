@@ -322,7 +322,7 @@ fn what_commands_say_is_an_object_too_and_the_option_wins() {
     let path = bad.to_str().unwrap();
     // The first rules are the concern of whoever starts the daemon.
     let said = run(&["apply", path]);
-    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(said.status.code(), Some(3));
     let failed = events(&said.stderr);
     let names: Vec<_> = failed.iter().map(|event| &event["event"]).collect();
     assert_eq!(json!(names), json!(["diagnostic", "diagnostic", "failed"]));
@@ -416,7 +416,7 @@ fn the_journal_has_the_level_of_each_line_and_nobody_else() {
         "JOURNAL_STREAM",
         format!("{}:{}", status.dev(), status.ino()),
     );
-    assert_eq!(machine.spawn(command).wait().code(), Some(1));
+    assert_eq!(machine.spawn(command).wait().code(), Some(3));
     let log = machine.log().split_off(before);
     assert!(log.contains("<3>error: `"), "{log}");
     assert!(log.lines().all(|line| line.starts_with("<3>")), "{log}");

@@ -61,7 +61,7 @@ fn what_needs_more_than_the_budget_is_refused_and_the_daemon_keeps_its_budget() 
     assert!(apply(&["--max-memory", "100K"]).status.success());
     machine.write_rules("pass", &large_rule(40_000));
     let said = machine.run(["reload"]);
-    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert_eq!(said.status.code(), Some(3), "{said:?}");
     assert!(
         said.stderr.contains(
             "more than the 65536 allowed, for the source addresses of IPv4 packets; the most is \

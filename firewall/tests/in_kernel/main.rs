@@ -21,6 +21,7 @@ mod deaths;
 mod details;
 mod differential;
 mod examining;
+mod exit_status;
 mod explaining;
 mod fail2ban;
 mod installation;

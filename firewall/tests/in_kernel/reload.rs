@@ -123,7 +123,7 @@ fn a_bad_file_is_told_with_every_place_and_changes_nothing() {
         "[[rule]]\nname = \"a\"\naction = \"drop\"\nsrc = \"1.2.3\"\n",
     );
     let said = machine.run(["reload"]);
-    assert_eq!(said.status.code(), Some(1));
+    assert_eq!(said.status.code(), Some(3));
     for place in ["rules.toml:3:10", "rules.toml:7:7"] {
         assert!(said.stderr.contains(place), "{}", said.stderr);
         assert!(machine.log().contains(place), "{}", machine.log());

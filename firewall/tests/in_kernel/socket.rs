@@ -91,14 +91,31 @@ fn another_user_is_refused_even_where_the_socket_lets_him_in() {
     let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("dns", 53)));
     let binary = open_the_door(&machine);
     let socket = machine.run_folder().join("test.sock");
-    let reload = || as_nobody(&machine, &binary, &["reload"]);
     // He does not get in.
-    let said = reload();
-    assert!(!said.status.success());
-    assert!(said.stderr.contains("Permission denied"), "{said:?}");
+    let forbidden = format!(
+        "error: no permission to connect to the daemon at `{}`\n\
+         help: run it as root, for example with `sudo`\n",
+        socket.display()
+    );
+    for words in [
+        &["reload"] as &[_],
+        &["ban", "203.0.113.7"],
+        &["unban", "203.0.113.7"],
+        &["capture"],
+    ] {
+        let said = as_nobody(&machine, &binary, words);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert_eq!(said.stderr, forbidden, "{words:?}");
+    }
+    for words in [&["status"] as &[_], &["confirm"], &["counters"], &["bans"]] {
+        let said = as_nobody(&machine, &binary, words);
+        let missing = "error: not enough privilege: CAP_SYS_ADMIN and CAP_NET_ADMIN missing\n\
+                       help: run it as root, for example with `sudo`\n";
+        assert_eq!(said.stderr, missing, "{words:?}");
+    }
     // He gets in.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
-    let refusal = "error: the daemon takes orders of root alone, not of user 65534\n";
+    let refusal = "error: the daemon takes orders from root only, not from user 65534\n";
     for words in [
         &["reload"] as &[_],
         &["rollback"],

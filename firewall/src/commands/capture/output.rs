@@ -12,7 +12,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::mpsc;
 
 use crate::{
-    commands::capture::{CaptureError, Form, Received, Tally, Target, pcapng::Writer},
+    commands::capture::{
+        error::CaptureError,
+        form::{Form, Target},
+        lines::{Received, Tally},
+        pcapng::Writer,
+    },
     control::protocol::CaptureLine,
     error::Error,
     logging::lines::tell,

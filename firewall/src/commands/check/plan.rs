@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     candidate::{budget::Budget, compile::Candidate},
+    commands::output,
     error::Error,
     kernel::counters::Counters,
     text::format::{Alignment, Table, bytes, counted, grouped},
@@ -85,8 +86,7 @@ impl Tables {
 
     /// As JSON.
     pub(crate) fn to_json(&self) -> Result<String, Error> {
-        let json = serde_json::to_string_pretty(self);
-        Ok(json.map_err(|error| Error::Output(error.into()))? + "\n")
+        output::json(self)
     }
 
     /// As a reader at a terminal wants it.
@@ -108,8 +108,8 @@ impl Tables {
                 bytes((*allowed_bytes).into())
             ),
             format!(
-                "memory    {}, of which {} are counters; the generation before keeps {map} more, and \
-                 a reload needs as much again for a while",
+                "memory    {}, of which {} are counters; the previous generation keeps {map} more, and a \
+                 reload temporarily needs as much again",
                 bytes(u64::from(*map_bytes) + counters_bytes),
                 bytes(*counters_bytes)
             ),

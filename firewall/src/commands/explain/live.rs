@@ -1,16 +1,16 @@
 //! The rules in force, read from the pins: the image that judges packets at this moment, and the
 //! rule file it came from, if that is still what it was.
 
-use rules::{
-    evaluator::{Evaluation, Outcome, decode},
-    model::Ruleset,
-};
+use rules::evaluator::decode;
 use tokio::task;
 
 use crate::{
     commands::{
         bans::{self, Entry},
-        explain::{Packet, Shown, index_of, on_usual_interface},
+        explain::{
+            packets::{Packet, index_of, on_usual_interface},
+            report::Shown,
+        },
     },
     config::Config,
     error::Error,
@@ -69,26 +69,4 @@ async fn unchanged(metadata: &Metadata) -> Result<Option<RuleFile>, Error> {
             && names.eq(metadata.rules.iter().map(|rule| rule.name.as_str()))
     };
     Ok(loaded.ok().filter(is_same))
-}
-
-/// The name of the rule that decided, by the metadata of the image.
-pub(super) fn rule_name(metadata: &Metadata, evaluation: &Evaluation) -> Option<String> {
-    match evaluation.outcome {
-        Outcome::Rule(id) => {
-            let rule = metadata.rules.get(usize::try_from(id.0).ok()?)?;
-            Some(rule.name.clone())
-        }
-        Outcome::Reason(_) => None,
-    }
-}
-
-/// The names of the rules that counted.
-pub(super) fn counted(ruleset: &Ruleset, evaluation: &Evaluation) -> Vec<String> {
-    let rule = |id: &rules::model::RuleId| ruleset.rules.get(id.0 as usize);
-    evaluation
-        .counted
-        .iter()
-        .filter_map(rule)
-        .map(|rule| rule.name.clone())
-        .collect()
 }

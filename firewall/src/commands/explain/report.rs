@@ -13,11 +13,7 @@ use rules::{
 use serde::{Serialize, Serializer};
 
 use crate::{
-    commands::{
-        bans::Entry,
-        explain::{Packet, live},
-    },
-    error::Error,
+    commands::{bans::Entry, explain::packets::Packet},
     generation::metadata::{Metadata, verdict_name},
     text::format::{Alignment, Table, counted},
 };
@@ -129,7 +125,7 @@ impl Shown {
 
     /// What is told of a packet by an image whose rule file has changed.
     pub(super) fn judged(metadata: &Metadata, packet: Packet, verdict: &Evaluation) -> Self {
-        let rule = live::rule_name(metadata, verdict).map(|name| Named {
+        let rule = rule_name(metadata, verdict).map(|name| Named {
             name,
             line: None,
             column: None,
@@ -265,7 +261,7 @@ impl Verdict {
                 Outcome::Reason(_) => None,
             },
             reason: reason(evaluation),
-            counted: live::counted(ruleset, evaluation),
+            counted: counted_rules(ruleset, evaluation),
             logged: matched(evaluation)
                 .filter_map(|id| ruleset.rules.get(id.0 as usize))
                 .filter(|rule| rule.log.is_some())
@@ -294,11 +290,6 @@ impl Named {
 }
 
 impl Report {
-    pub(super) fn to_json(&self) -> Result<String, Error> {
-        let json = serde_json::to_string_pretty(self).map_err(|error| Error::Output(error.into()));
-        Ok(json? + "\n")
-    }
-
     pub(super) fn to_text(&self) -> String {
         let packets: Vec<String> = self.packets.iter().map(Shown::to_text).collect();
         packets.join("\n")
@@ -391,4 +382,26 @@ fn rules_as_text(rules: &[Met]) -> String {
         table.row([met.rule.name.clone(), met.action.to_owned(), line, matches]);
     }
     text + "\n" + &table.to_string() + "\n"
+}
+
+/// The name of the rule that decided, by the metadata of the image.
+fn rule_name(metadata: &Metadata, evaluation: &Evaluation) -> Option<String> {
+    match evaluation.outcome {
+        Outcome::Rule(id) => {
+            let rule = metadata.rules.get(usize::try_from(id.0).ok()?)?;
+            Some(rule.name.clone())
+        }
+        Outcome::Reason(_) => None,
+    }
+}
+
+/// The names of the rules that counted.
+fn counted_rules(ruleset: &Ruleset, evaluation: &Evaluation) -> Vec<String> {
+    let rule = |id: &RuleId| ruleset.rules.get(id.0 as usize);
+    evaluation
+        .counted
+        .iter()
+        .filter_map(rule)
+        .map(|rule| rule.name.clone())
+        .collect()
 }

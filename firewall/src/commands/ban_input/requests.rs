@@ -1,6 +1,4 @@
-//! `firewall ban` and `firewall unban`: what the command line or stdin names, handed to the daemon.
-
-pub(crate) mod input;
+//! Bans on their way to the daemon, in batches.
 
 use std::{
     io::{self, BufRead as _, BufReader},
@@ -8,13 +6,7 @@ use std::{
 };
 
 use crate::{
-    bans::{
-        error::BansError,
-        guard::Guard,
-        prefix::Prefix,
-        service::{BanOutcome, BanRequest},
-    },
-    commands::ban::input::Line,
+    bans::{error::BansError, service::BanOutcome},
     config::Config,
     control::{
         client::Client,
@@ -25,88 +17,17 @@ use crate::{
     text::format::grouped,
 };
 
-/// What is to be banned.
-#[derive(Clone, Debug)]
-pub(crate) struct Ban {
-    /// Addresses and prefixes; `-` is stdin.
-    pub(crate) addresses: Vec<String>,
-    /// How long, where a line does not say it.
-    pub(crate) term: Option<String>,
-    /// Why, where a line does not say it.
-    pub(crate) reason: String,
-    /// Whether also what keeps the caller connected.
-    pub(crate) force: bool,
-}
-
-/// Which bans are to be taken back.
-#[derive(Clone, Debug)]
-pub(crate) struct Unban {
-    /// Addresses and prefixes; `-` is stdin.
-    pub(crate) addresses: Vec<String>,
-    /// Whether to be silent of those that are not banned.
-    pub(crate) if_banned: bool,
-}
-
 /// How many go to the daemon at a time: a line of the longest stays well below what it reads.
 const TOGETHER: usize = 250;
 
 /// How long a connection that is idle is trusted to be open: the daemon closes it after a while.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// How many refusals are told one by one.
-const MOST_TOLD: u64 = 20;
+/// How many refusals are reported one by one.
+const MAX_REPORTED: u64 = 20;
 
-/// Bans.
-pub(crate) async fn ban(config: &Config, options: Ban) -> Result<(), Error> {
-    let guard = if options.force {
-        None
-    } else {
-        Some(Guard::new()?)
-    };
-    let read = |text: &str| {
-        let Some(line) = Line::read(text) else {
-            return Ok(None);
-        };
-        let prefix = Prefix::parse(line.prefix).map_err(|error| error.to_string())?;
-        if let Some(objection) = guard.as_ref().and_then(|guard| guard.objection(prefix)) {
-            return Err(objection);
-        }
-        let term = line.term.or(options.term.as_deref());
-        Ok(Some(BanRequest {
-            prefix: line.prefix.to_owned(),
-            term: term.map(str::to_owned),
-            reason: line.reason.unwrap_or(&options.reason).to_owned(),
-        }))
-    };
-    let mut errand = Errand::begin(config, false).await?;
-    let request = |bans| Request::Ban { bans };
-    errand.run(&options.addresses, read, request).await?;
-    errand.finish(|outcome| {
-        let again = match outcome.renewed {
-            0 => String::new(),
-            renewed => format!(", {} of them again", grouped(renewed)),
-        };
-        format!("banned {}{again}", grouped(outcome.added + outcome.renewed))
-    })
-}
-
-/// Takes bans back.
-pub(crate) async fn unban(config: &Config, options: Unban) -> Result<(), Error> {
-    let read = |text: &str| {
-        let Some(line) = Line::read(text) else {
-            return Ok(None);
-        };
-        Prefix::parse(line.prefix).map_err(|error| error.to_string())?;
-        Ok(Some(line.prefix.to_owned()))
-    };
-    let mut errand = Errand::begin(config, options.if_banned).await?;
-    let request = |prefixes| Request::Unban { prefixes };
-    errand.run(&options.addresses, read, request).await?;
-    errand.finish(|outcome| format!("took back {}", grouped(outcome.removed)))
-}
-
-/// What is carried to the daemon, and what came of it.
-struct Errand<'a> {
+/// What is sent to the daemon, and what came of it.
+pub(in crate::commands) struct BanRequests<'a> {
     config: &'a Config,
     client: Client,
     /// When the daemon was asked last.
@@ -128,8 +49,12 @@ enum Origin {
     Line(usize),
 }
 
-impl<'a> Errand<'a> {
-    async fn begin(config: &'a Config, ignores_missing: bool) -> Result<Self, Error> {
+impl<'a> BanRequests<'a> {
+    /// Connects to the daemon; `ignores_missing` keeps quiet about what is not banned.
+    pub(in crate::commands) async fn begin(
+        config: &'a Config,
+        ignores_missing: bool,
+    ) -> Result<Self, Error> {
         Ok(Self {
             config,
             asked: Instant::now(),
@@ -142,8 +67,8 @@ impl<'a> Errand<'a> {
         })
     }
 
-    /// Takes everything there, as `read` reads it.
-    async fn run<T>(
+    /// Sends all of `addresses` and, for `-`, all lines of stdin, as `read` understands them.
+    pub(in crate::commands) async fn run<T>(
         &mut self,
         addresses: &[String],
         read: impl Fn(&str) -> Result<Option<T>, String>,
@@ -222,7 +147,12 @@ impl<'a> Errand<'a> {
         };
         let outcome = match self.client.receive().await? {
             Answer::Bans(outcome) => outcome,
-            Answer::Failed { message } => return Err(Error::Answered(message)),
+            Answer::Failed { message, status } => {
+                return Err(Error::Answered {
+                    report: message,
+                    status,
+                });
+            }
             Answer::Ending
             | Answer::Alive { .. }
             | Answer::Done { .. }
@@ -245,7 +175,7 @@ impl<'a> Errand<'a> {
 
     fn refuse(&mut self, origin: Origin, message: &str) {
         self.refused += 1;
-        if self.refused > MOST_TOLD {
+        if self.refused > MAX_REPORTED {
             return;
         }
         match origin {
@@ -254,9 +184,13 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn finish(self, done: impl Fn(&BanOutcome) -> String) -> Result<(), Error> {
-        if self.refused > MOST_TOLD {
-            let more = grouped(self.refused - MOST_TOLD);
+    /// Reports what was done, and what was refused.
+    pub(in crate::commands) fn finish(
+        self,
+        done: impl Fn(&BanOutcome) -> String,
+    ) -> Result<(), Error> {
+        if self.refused > MAX_REPORTED {
+            let more = grouped(self.refused - MAX_REPORTED);
             tell("ban_refused", &format!("and {more} more"));
         }
         if self.refused < self.all || self.all == 0 {

@@ -2,10 +2,12 @@
 
 use std::{io, path::PathBuf};
 
+use crate::error::UserError;
+
 /// Why packets cannot be captured.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CaptureError {
-    /// A capture file is no text.
+pub(super) enum CaptureError {
+    /// A capture file is not text.
     #[error("a capture file is not written to a terminal")]
     Terminal,
     /// The file cannot be written.
@@ -16,21 +18,21 @@ pub(crate) enum CaptureError {
         /// Why.
         source: io::Error,
     },
-    /// The connection was closed in the midst of it.
-    #[error("the daemon broke the capture off")]
+    /// The connection was closed in the middle of it.
+    #[error("the daemon broke off the capture")]
     BrokenOff,
 }
 
-impl CaptureError {
-    /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+impl UserError for CaptureError {
+    fn help(&self) -> Option<String> {
         match self {
             Self::Terminal => Some(
-                "name a file, or read it as in `firewall capture --write - | tcpdump -r -`".into(),
+                "name a file, or pipe it as in `firewall capture --write - | tcpdump -r -`".into(),
             ),
             Self::File { .. } => None,
             Self::BrokenOff => Some(
-                "it was killed, or the packets were not read for a minute; `firewall status` tells"
+                "it was killed, or the packets were not read for a minute; `firewall status` shows \
+                 which"
                     .into(),
             ),
         }

@@ -5,19 +5,19 @@ use crate::bans::term::Term;
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
+pub(in crate::commands) struct Line<'a> {
     /// The address or prefix, unread.
-    pub(crate) prefix: &'a str,
+    pub(in crate::commands) prefix: &'a str,
     /// How long, if the line says it.
-    pub(crate) term: Option<&'a str>,
+    pub(in crate::commands) term: Option<&'a str>,
     /// Why, if the line says it.
-    pub(crate) reason: Option<&'a str>,
+    pub(in crate::commands) reason: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
     /// Reads a line; `None` when it is empty or holds a comment only. The second word is a length
     /// of time if it can be one, or `-`, which says nothing of it; else it begins the reason.
-    pub(crate) fn read(line: &'a str) -> Option<Self> {
+    pub(in crate::commands) fn read(line: &'a str) -> Option<Self> {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {
             return None;

@@ -1,0 +1,37 @@
+//! Options that several commands have.
+
+use clap::Args;
+use rules::analysis;
+
+use crate::candidate::budget::Budget;
+
+/// How much memory the rules may take.
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    /// Maximum memory for the map of the rules, such as 64MiB; rules that need more are refused
+    /// [default: 256MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FIREWALL_MAX_MEMORY",
+        hide_env_values = true,
+        value_parser = Budget::parse
+    )]
+    pub(crate) max_memory: Option<Budget>,
+}
+
+/// Whether rules come into force even if they lock somebody out.
+#[derive(Debug, Args)]
+pub(crate) struct ForceArgs {
+    /// Apply the rules even if they drop packets of SSH sessions, gateways or DHCP
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// How much work an analysis may be.
+#[derive(Debug, Args)]
+pub(crate) struct AnalysisArgs {
+    /// Maximum number of steps of the analysis; a machine does about ten million a second
+    #[arg(long, value_name = "STEPS", default_value_t = analysis::Budget::DEFAULT)]
+    pub(crate) budget: u64,
+}

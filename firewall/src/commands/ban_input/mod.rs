@@ -1,0 +1,7 @@
+//! What `firewall ban` and `firewall unban` read from the command line or stdin, and how it goes to
+//! the daemon.
+
+mod line;
+mod requests;
+
+pub(super) use self::{line::Line, requests::BanRequests};

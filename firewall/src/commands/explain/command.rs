@@ -1,0 +1,193 @@
+//! Explains packets by a rule file or by the rules in force.
+//!
+//! The verdict is the walker's; the reasons are the reference evaluator's. If they do not agree, both
+//! are shown, as a defect.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tokio::task;
+
+use crate::{
+    candidate::{
+        budget::Budget,
+        compile::{self, Candidate, Predecessor},
+        rule_tests,
+    },
+    commands::{
+        explain::{
+            error::ExplainError,
+            live,
+            packets::{self, Packet, PacketSource, on_usual_interface},
+            report::{Report, Shown},
+        },
+        output::{json, print},
+    },
+    config::Config,
+    error::Error,
+    interfaces::list,
+    kernel::generation::Generation,
+    logging::{lines::tell_progress, progress::Progress},
+    rule_file::load::{self, RuleFile},
+};
+
+/// Explain the verdict on a packet
+///
+/// The packet is written as in `tcp 203.0.113.9:4444 > 192.0.2.1:22 syn`; docs/packets.md describes
+/// the notation. Needs no privileges, except for `--live`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The rule file, unless `--live` is given, and the packet, unless `--pcap` is given
+    #[arg(value_names = ["FILE", "PACKET"], num_args = 0..=2)]
+    operands: Vec<String>,
+    /// Explain each packet of a capture file
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Only the packet with this number, counted from 1
+    #[arg(long, value_name = "NUMBER", requires = "pcap")]
+    index: Option<usize>,
+    /// Use the rules in force
+    #[arg(long)]
+    live: bool,
+    /// Interface on which packets arrive that do not name one
+    /// [default: the first that the rules name]
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The rules that decide about the packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RuleSource {
+    /// Those of a file.
+    File(PathBuf),
+    /// Those in force.
+    Live,
+}
+
+/// Explains packets.
+pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error> {
+    let as_json = args.json;
+    let interface = args.interface.clone();
+    let (rules, source) = args.sources()?;
+    let packets = packets::read(source, interface.as_deref())?;
+    let shown = match &rules {
+        RuleSource::File(path) => by_file(path, packets).await?,
+        RuleSource::Live => live::explain(config, packets).await?,
+    };
+    let disagree = shown.iter().any(Shown::is_defect);
+    let report = Report { packets: shown };
+    print(&if as_json {
+        json(&report)?
+    } else {
+        report.to_text()
+    })?;
+    if disagree {
+        return Err(ExplainError::Disagreement.into());
+    }
+    Ok(())
+}
+
+impl ExplainArgs {
+    /// Which operand is what: a rule file unless `--live`, and a packet unless `--pcap`.
+    fn sources(self) -> Result<(RuleSource, PacketSource), ExplainError> {
+        let mut operands = self.operands.into_iter();
+        let rules = if self.live {
+            RuleSource::Live
+        } else {
+            let file = operands.next().ok_or(ExplainError::NoRules)?;
+            RuleSource::File(file.into())
+        };
+        let packets = match self.pcap {
+            Some(file) => PacketSource::Captured(file, self.index),
+            None => PacketSource::Written(operands.next().ok_or(ExplainError::NoPackets)?),
+        };
+        match operands.next() {
+            None => Ok((rules, packets)),
+            Some(operand) => Err(ExplainError::Surplus(operand)),
+        }
+    }
+}
+
+async fn by_file(path: &Path, packets: Vec<Packet>) -> Result<Vec<Shown>, Error> {
+    let progress = Progress::told_to(tell_progress);
+    let (place, at) = (path.to_owned(), progress.clone());
+    let file = task::spawn_blocking(move || load::load(&place, &at)).await??;
+    let usual = file.ruleset.settings.usual_interface().map(str::to_owned);
+    let packets = on_usual_interface(packets, usual.as_deref());
+    let candidate = compile(file, &packets, progress).await?;
+    let classifier = candidate.classifier();
+    let shown = packets.into_iter().map(|packet| {
+        let index = candidate.interface(packet.interface.as_deref());
+        let verdict = classifier.classify(&packet.frame, index);
+        let file = candidate.metadata.file.display().to_string();
+        Shown::explained(candidate.ruleset(), &file, packet, verdict, true)
+    });
+    Ok(shown.collect())
+}
+
+/// Compiles a rule file for the interfaces that packets arrive on.
+async fn compile(
+    file: RuleFile,
+    packets: &[Packet],
+    progress: Progress,
+) -> Result<Candidate, Error> {
+    let named = packets
+        .iter()
+        .filter_map(|packet| packet.interface.as_deref());
+    let interfaces = rule_tests::with_absent(list::list().await?, named);
+    let compile = move || {
+        let (before, budget) = (Predecessor::default(), Budget::DEFAULT);
+        compile::compile(
+            &file,
+            &interfaces,
+            Generation::FIRST,
+            &before,
+            budget,
+            &progress,
+        )
+    };
+    Ok(task::spawn_blocking(compile).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_explained_is_named_once() {
+        let asked = |words: &[&str], live, pcap: Option<&str>| {
+            let args = ExplainArgs {
+                operands: words.iter().map(|word| (*word).to_owned()).collect(),
+                pcap: pcap.map(PathBuf::from),
+                index: None,
+                live,
+                interface: None,
+                json: false,
+            };
+            args.sources().map_err(|error| error.to_string())
+        };
+        let file = RuleSource::File("f".into());
+        let written = PacketSource::Written("p".into());
+        let captured = PacketSource::Captured("c".into(), None);
+        assert_eq!(
+            asked(&["f", "p"], false, None),
+            Ok((file.clone(), written.clone()))
+        );
+        assert_eq!(
+            asked(&["f"], false, Some("c")),
+            Ok((file, captured.clone()))
+        );
+        assert_eq!(asked(&["p"], true, None), Ok((RuleSource::Live, written)));
+        assert_eq!(
+            asked(&[], true, Some("c")),
+            Ok((RuleSource::Live, captured))
+        );
+        assert!(asked(&["f"], false, None).is_err());
+        assert!(asked(&["f", "p"], true, None).is_err());
+        assert!(asked(&["f", "p"], false, Some("c")).is_err());
+        assert!(asked(&[], false, None).is_err());
+    }
+}

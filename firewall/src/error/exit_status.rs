@@ -1,0 +1,49 @@
+//! The exit statuses of all commands, in one table; `docs/exit-status.md` shows it to users.
+
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+/// How a command ended, as its exit status says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExitStatus {
+    /// It did what it was asked to do.
+    Done,
+    /// It was refused, or failed. For `diff` the verdicts differ; for `doctor` there are warnings.
+    #[default]
+    Refused,
+    /// The command line is wrong.
+    Usage,
+    /// The rules cannot be used: their file, a list that it names, or their tests.
+    BadRules,
+    /// `diff` could not decide whether the verdicts are the same.
+    Undecided,
+    /// `doctor` found what keeps the interface from being filtered, or no such interface.
+    Unfit,
+}
+
+impl ExitStatus {
+    /// Whether it is the status of whatever has none of its own.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The number. 2 is what clap uses, too, and 4 is reserved for "nothing changed".
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::BadRules => 3,
+            Self::Undecided => 5,
+            Self::Unfit => 6,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.number())
+    }
+}
