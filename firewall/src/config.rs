@@ -41,6 +41,11 @@ pub(crate) struct RunFiles {
 }
 
 impl RunFiles {
+    /// The file that says that a process of this program made the run folder.
+    pub(crate) fn marker(&self) -> PathBuf {
+        self.folder.join(".made-by-firewall")
+    }
+
     /// The files of `instance` in `folder`.
     pub(crate) fn new(folder: &Path, instance: &str) -> Self {
         Self {

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     control::{
         client::{self, ControlError},
-        lock::Lock,
+        lock::{Acquired, Lock, LockError},
         protocol::{Answer, Request},
     },
     error::Error,
@@ -15,6 +15,9 @@ use crate::{
 
 /// How long a daemon that begins or ends may leave its lock taken and its socket silent.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a daemon that ends may still hold what is pinned.
+const ENDING: Duration = Duration::from_secs(1);
 
 pub(super) enum Reached {
     /// There was no daemon: this process may be it.
@@ -27,9 +30,17 @@ pub(super) enum Reached {
 /// meanwhile answers nothing; then it is tried again.
 pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, Error> {
     let begin = Instant::now();
+    let is_apply = matches!(request, Request::Apply { .. });
     loop {
-        if let Some(lock) = Lock::acquire(&config.run)? {
-            return Ok(Reached::Lock(lock));
+        match Lock::acquire(&config.run, &config.pins, is_apply) {
+            Ok(Acquired::Lock(lock)) => return Ok(Reached::Lock(lock)),
+            Ok(Acquired::RunFolderBusy) => {}
+            // One that ends has both locks for a moment more.
+            Err(LockError::StateBusy { .. }) if begin.elapsed() < ENDING => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         }
         match client::ask(&config.run, &config.instance, request).await {
             Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),

@@ -171,7 +171,7 @@ async fn collect(config: &Config) -> Result<Status, Error> {
 async fn collect_once(config: &Config) -> Result<Option<Status>, Error> {
     let loaded = in_force::read(config)?;
     let mut unattached = Vec::new();
-    let daemon = match client::ask(&config.run, &config.instance, &Request::Ping).await {
+    let daemon = match client::ask(&config.run, &config.instance, &Request::Ping {}).await {
         Ok(Answer::Alive {
             pid,
             generation,

@@ -159,15 +159,15 @@ impl Client {
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
         self.send(request).await?;
         match request {
-            Request::Ping => match timeout(PATIENCE, self.receive()).await {
+            Request::Ping {} => match timeout(PATIENCE, self.receive()).await {
                 Ok(answer) => answer,
                 Err(elapsed) => Err(self.failed(elapsed.into())),
             },
             Request::Apply { .. }
             | Request::Reload { .. }
-            | Request::Confirm
+            | Request::Confirm {}
             | Request::Rollback { .. }
-            | Request::Unload
+            | Request::Unload {}
             | Request::Ban { .. }
             | Request::Unban { .. }
             | Request::Capture(_) => self.receive().await,

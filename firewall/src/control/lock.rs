@@ -10,7 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{config::RunFiles, error::UserError};
+use crate::{
+    config::RunFiles,
+    error::UserError,
+    kernel::pins::{self, FolderLock, PinError, Pins},
+};
 
 /// Why the run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,15 @@ pub(crate) enum LockError {
         /// Why.
         source: io::Error,
     },
+    /// A daemon with another run folder, or in another container, has what is pinned.
+    #[error("another daemon{} has what this instance has loaded", process(*.holder))]
+    StateBusy {
+        /// Its process, if it is one of this PID namespace.
+        holder: Option<u32>,
+    },
+    /// The folder of the pins.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// Others could put their files in the place of ours.
     #[error("`{}` is not for root alone: user {owner} has it, with mode {mode:04o}", path.display())]
     Shared {
@@ -45,7 +58,12 @@ impl LockError {
 impl UserError for LockError {
     fn help(&self) -> Option<String> {
         match self {
-            Self::File { .. } => None,
+            Self::File { .. } | Self::Pin(_) => None,
+            Self::StateBusy { .. } => Some(
+                "it has another run folder: use the same `--run-dir` and network namespace, or name another \
+                 instance with `--instance`"
+                    .into(),
+            ),
             Self::Shared { path, .. } => Some(format!(
                 "`chown root {0} && chmod go-w {0}`, or name another folder with `--run-dir`",
                 path.display()
@@ -57,61 +75,128 @@ impl UserError for LockError {
 /// The right to be the daemon, given up when dropped.
 pub(crate) struct Lock {
     _file: File,
+    /// The lock on the folder of the pins, which is where the state is.
+    _state: Option<File>,
     places: RunFiles,
+    pins: Pins,
+}
+
+/// The outcome of an attempt to become the daemon.
+pub(crate) enum Acquired {
+    /// This process may be the daemon.
+    Lock(Lock),
+    /// Another process has the run folder.
+    RunFolderBusy,
 }
 
 impl Lock {
-    /// Takes the right; `None` when another process has it.
-    pub(crate) fn acquire(places: &RunFiles) -> Result<Option<Self>, LockError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&places.folder)
-            .map_err(LockError::new(&places.folder))?;
-        require_unshared(&places.folder)?;
-        let failed = || LockError::new(&places.lock);
+    /// Takes the right to be the daemon of the instance with these files and pins. With `make_folder` the folder
+    /// of the pins is made if it is not there: without one there is no state that others could write.
+    ///
+    /// # Errors
+    ///
+    /// When the run folder cannot be used, or a process with another run folder has the state.
+    pub(crate) fn acquire(
+        places: &RunFiles,
+        pins: &Pins,
+        make_folder: bool,
+    ) -> Result<Acquired, LockError> {
+        let Some(file) = lock_run_folder(places)? else {
+            return Ok(Acquired::RunFolderBusy);
+        };
+        // Dropped on an error, it removes what was made.
+        let mut lock = Self {
+            _file: file,
+            _state: None,
+            places: places.clone(),
+            pins: pins.clone(),
+        };
         loop {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&places.lock)
-                .map_err(failed())?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(failed()(error)),
+            match pins.lock_folder()? {
+                FolderLock::Taken(folder) => {
+                    lock._state = Some(folder);
+                    return Ok(Acquired::Lock(lock));
+                }
+                FolderLock::Busy(holder) => return Err(LockError::StateBusy { holder }),
+                FolderLock::NoFolder if make_folder => {
+                    pins.create_folder()?;
+                }
+                FolderLock::NoFolder => return Ok(Acquired::Lock(lock)),
             }
-            // The holder before may have removed the file since it was opened.
-            if !is_at(&file, &places.lock) {
-                continue;
-            }
-            file.set_len(0)
-                .and_then(|()| writeln!(file, "{}", std::process::id()))
-                .map_err(failed())?;
-            return Ok(Some(Self {
-                _file: file,
-                places: places.clone(),
-            }));
         }
+    }
+
+    /// Whether the run folder still has the lock and the socket; without them commands do not reach the daemon.
+    pub(crate) fn is_reachable(&self) -> bool {
+        pins::is_at(&self._file, &self.places.lock) && self.places.socket.exists()
+    }
+}
+
+/// Takes the lock in the run folder; `None` when another process has it.
+fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    if let Some(parent) = places.folder.parent() {
+        let made = builder.recursive(true).create(parent);
+        made.map_err(LockError::new(parent))?;
+    }
+    match builder.recursive(false).create(&places.folder) {
+        Ok(()) => {
+            File::create(places.marker()).map_err(LockError::new(&places.folder))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(LockError::new(&places.folder)(error)),
+    }
+    require_unshared(&places.folder)?;
+    let failed = || LockError::new(&places.lock);
+    loop {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&places.lock)
+            .map_err(failed())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed()(error)),
+        }
+        // The holder before may have removed the file since it was opened.
+        if !pins::is_at(&file, &places.lock) {
+            continue;
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed())?;
+        return Ok(Some(file));
     }
 }
 
 impl Drop for Lock {
-    /// Gives the right up and removes the files of the instance, and the folder when it was the
-    /// last. What cannot be removed misleads nobody: it is not locked.
+    /// Gives the right up and removes the files of the instance, and the folder when a process of this program
+    /// made it and no other instance is in it. What cannot be removed misleads nobody: it is not locked.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.places.socket);
         let _ = fs::remove_file(&self.places.lock);
-        let _ = fs::remove_dir(&self.places.folder);
+        let _ = self.pins.remove_folder();
+        if fs::remove_file(self.places.marker()).is_ok()
+            && fs::remove_dir(&self.places.folder).is_err()
+        {
+            // Another instance is in it, and removes it later.
+            let _ = File::create(self.places.marker());
+        }
     }
 }
 
 /// The process that has the right, as far as its file tells.
 pub(crate) fn holder(places: &RunFiles) -> Option<u32> {
     fs::read_to_string(&places.lock).ok()?.trim().parse().ok()
+}
+
+fn process(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" (process {holder})"))
 }
 
 /// Checks that nobody else can write to the folder.
@@ -129,13 +214,6 @@ fn require_unshared(folder: &Path) -> Result<(), LockError> {
     })
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
-        return false;
-    };
-    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -150,7 +228,7 @@ mod tests {
         let places = RunFiles::new(&folder, "default");
         let acquire = |mode| {
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
-            Lock::acquire(&places).map(|lock| std::mem::forget(lock.unwrap()))
+            acquire(&places, &folder.join("pins"), false).map(std::mem::forget)
         };
         for mode in [0o777, 0o720, 0o1777] {
             let error = acquire(mode).unwrap_err();
@@ -168,11 +246,49 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("run");
         let places = RunFiles::new(&folder, "default");
-        let lock = Lock::acquire(&places).unwrap().unwrap();
+        let bpffs = base.path().join("bpf");
+        let lock = acquire(&places, &bpffs, false).unwrap();
+        assert!(matches!(lock, Acquired::Lock(_)));
         assert_eq!(holder(&places), Some(std::process::id()));
-        assert!(Lock::acquire(&places).unwrap().is_none());
+        let other = acquire(&places, &bpffs, false).unwrap();
+        assert!(matches!(other, Acquired::RunFolderBusy));
         drop(lock);
         assert!(!folder.exists());
-        assert!(Lock::acquire(&places).unwrap().is_some());
+        let lock = acquire(&places, &bpffs, false).unwrap();
+        assert!(matches!(lock, Acquired::Lock(_)));
+    }
+
+    #[test]
+    fn one_process_writes_what_is_pinned_whatever_its_run_folder() {
+        let base = tempfile::tempdir().unwrap();
+        let bpffs = base.path().join("bpf");
+        let run = |name: &str| RunFiles::new(&base.path().join(name), "default");
+        let first = acquire(&run("one"), &bpffs, true).unwrap();
+        let Err(refused) = acquire(&run("two"), &bpffs, true) else {
+            panic!("there are two");
+        };
+        let LockError::StateBusy { holder } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(holder, Some(std::process::id()));
+        // Of the one that was refused nothing is left.
+        assert!(!base.path().join("two").exists());
+        drop(first);
+        assert!(!bpffs.join("firewall").exists());
+        acquire(&run("two"), &bpffs, true).unwrap();
+    }
+
+    #[test]
+    fn a_run_folder_of_somebody_else_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let places = RunFiles::new(&folder, "default");
+        drop(acquire(&places, &base.path().join("bpf"), false).unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    fn acquire(places: &RunFiles, bpffs: &Path, make: bool) -> Result<Acquired, LockError> {
+        Lock::acquire(places, &Pins::new(bpffs, "default"), make)
     }
 }

@@ -1,6 +1,8 @@
 //! What is said over the control socket: a request a line, an answer a line.
 
-use std::{collections::BTreeSet, fmt::Write as _, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet, fmt::Write as _, io, ops::RangeInclusive, path::PathBuf, time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
@@ -22,10 +24,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "lowercase")]
+#[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Request {
     /// A sign of life.
-    Ping,
+    Ping {},
     /// Bring this file into force.
     Apply {
         /// The rule file, absolute.
@@ -56,7 +58,7 @@ pub(crate) enum Request {
         caller: Option<Caller>,
     },
     /// Keep what is in force and waits for this.
-    Confirm,
+    Confirm {},
     /// Bring back what was in force before.
     Rollback {
         /// As for a file.
@@ -67,7 +69,7 @@ pub(crate) enum Request {
         caller: Option<Caller>,
     },
     /// Unload everything and end.
-    Unload,
+    Unload {},
     /// Ban these.
     Ban {
         /// The bans.
@@ -261,6 +263,54 @@ pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
     words
 }
 
+/// The times within which rules can be confirmed, in milliseconds: from a second to a day.
+const CONFIRM_MS: RangeInclusive<u64> = 1_000..=86_400_000;
+
+impl Request {
+    /// Reads a request as strictly as the command line reads its options.
+    ///
+    /// # Errors
+    ///
+    /// When it is not UTF-8, not a request, or has a key or a value that requests do not have.
+    pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
+        let not_understood = |why: String| format!("the request was not understood: {why}");
+        let text = std::str::from_utf8(line).map_err(|error| not_understood(error.to_string()))?;
+        let request =
+            serde_json::from_str(text).map_err(|error| not_understood(error.to_string()))?;
+        if let Self::Apply {
+            file, confirm_ms, ..
+        } = &request
+        {
+            if !file.is_absolute() {
+                return Err(format!("`{}` is not an absolute path", file.display()));
+            }
+            if let Some(time) = confirm_ms.filter(|time| !CONFIRM_MS.contains(time)) {
+                return Err(format!(
+                    "`confirm_ms` is {time}, and must be from 1000 to 86400000"
+                ));
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// Reads the bytes of a line of at most `limit` bytes, without its line feed.
+///
+/// # Errors
+///
+/// When it is longer, or ends without a line feed.
+pub(crate) async fn read_bytes(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    limit: u64,
+) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.take(limit).read_until(b'\n', &mut line).await?;
+    match line.pop() {
+        Some(b'\n') => Ok(line),
+        Some(_) | None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 /// Reads a line of at most `limit` bytes.
 ///
 /// # Errors
@@ -276,5 +326,40 @@ pub(crate) async fn read_line(
         Ok(line)
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_no_keys_and_values_but_those_documented() {
+        let read = |text: &str| Request::read(text.as_bytes());
+        assert_eq!(read(r#"{"command":"ping"}"#), Ok(Request::Ping {}));
+        for (bad, expected) in [
+            (r#"{"command":"ping","now":true}"#, "unknown field `now`"),
+            (
+                r#"{"command":"apply","file":"/r","confirm":60000}"#,
+                "unknown field `confirm`",
+            ),
+            (
+                r#"{"command":"apply","file":"r"}"#,
+                "`r` is not an absolute path",
+            ),
+            (
+                r#"{"command":"apply","file":"/r","confirm_ms":999}"#,
+                "`confirm_ms` is 999",
+            ),
+            (
+                r#"{"command":"unban","prefixes":[],"force":true}"#,
+                "unknown field `force`",
+            ),
+        ] {
+            let refused = read(bad).unwrap_err();
+            assert!(refused.contains(expected), "{bad}: {refused}");
+        }
+        assert!(Request::read(b"\xff").is_err());
+        assert!(read(r#"{"command":"apply","file":"/r","confirm_ms":60000}"#).is_ok());
     }
 }

@@ -45,7 +45,7 @@ use crate::{
         captures::{self, MAX_CAPTURES},
         connections::{Connection, Connections},
         in_force::InForce,
-        protocol::{Answer, PATIENCE, Request, read_line},
+        protocol::{Answer, PATIENCE, Request, read_bytes},
         service::{Order, Service},
     },
     packet_log::relay::Relay,
@@ -197,11 +197,11 @@ async fn converse(
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
-    let mut line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+    let mut line = timeout(PATIENCE, read_bytes(&mut reader, MAX_REQUEST)).await??;
     loop {
         let mut goes_on = false;
-        let answer = match serde_json::from_str(&line) {
-            Ok(Request::Ping) => Answer::alive(service.in_force.borrow().as_ref()),
+        let answer = match Request::read(&line) {
+            Ok(Request::Ping {}) => Answer::alive(service.in_force.borrow().as_ref()),
             Ok(Request::Ban { bans: asked }) => {
                 goes_on = true;
                 service.bans.ban(&asked).await.into()
@@ -214,14 +214,18 @@ async fn converse(
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
             Ok(request) => carry_out(request, user, service, connection).await,
-            Err(error) => Answer::refused(format!("the request was not understood: {error}")),
+            Err(message) => {
+                // What follows may be requests for bans, which would be lost without a word.
+                goes_on = true;
+                Answer::refused(message)
+            }
         };
         let answer = serde_json::to_string(&answer)? + "\n";
         timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
         if !goes_on || timeout(PATIENCE, reader.fill_buf()).await??.is_empty() {
             return writer.shutdown().await;
         }
-        line = timeout(PATIENCE, read_line(&mut reader, MAX_REQUEST)).await??;
+        line = timeout(PATIENCE, read_bytes(&mut reader, MAX_REQUEST)).await??;
     }
 }
 
@@ -258,7 +262,7 @@ mod tests {
         control::{
             client::{Client, ControlError, MAX_ANSWER, ask},
             in_force::{InForce, Times},
-            protocol::{CaptureFilter, CaptureLine},
+            protocol::{CaptureFilter, CaptureLine, read_line},
         },
         kernel::generation::Generation,
     };
@@ -303,7 +307,9 @@ mod tests {
         let reload = tokio::spawn(async move { ask(&places, "test", &RELOAD).await });
         let order = served.orders.recv().await.unwrap();
         assert_eq!(order.request, RELOAD);
-        let alive = ask(&served.places, "test", &Request::Ping).await.unwrap();
+        let alive = ask(&served.places, "test", &Request::Ping {})
+            .await
+            .unwrap();
         assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
         let done = Answer::Done {
             message: "2\nlines".into(),
@@ -337,17 +343,32 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn requests_after_a_bad_one_are_answered() {
+        let served = served();
+        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        stream
+            .write_all(b"{\"command\":\"format\"}\n\xff\n{\"command\":\"ping\"}\n")
+            .await
+            .unwrap();
+        let mut stream = BufReader::new(stream);
+        for expected in ["not understood", "invalid utf-8", "\"answer\":\"alive\""] {
+            let line = read_line(&mut stream, MAX_ANSWER).await.unwrap();
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn orders_that_are_not_begun_at_the_end_are_told_so() {
         let served = served();
         let places = served.places.clone();
-        let unload = tokio::spawn(async move { ask(&places, "test", &Request::Unload).await });
+        let unload = tokio::spawn(async move { ask(&places, "test", &Request::Unload {}).await });
         while served.orders.is_empty() {
             tokio::task::yield_now().await;
         }
         drop(served.orders);
         served.server.end().await;
         assert_eq!(unload.await.unwrap().unwrap(), Answer::Ending);
-        let late = ask(&served.places, "test", &Request::Ping).await;
+        let late = ask(&served.places, "test", &Request::Ping {}).await;
         assert!(
             matches!(late, Err(ControlError::NoDaemon { .. })),
             "{late:?}"

@@ -1,5 +1,7 @@
 //! What the daemon decides, without I/O and without a clock: facts in, decision out.
 
+use std::time::Duration;
+
 use crate::generation::{
     confirmation::Condition,
     deadline::Deadline,
@@ -89,10 +91,31 @@ pub(super) fn expiry(has_previous: bool) -> Expiry {
     }
 }
 
+/// How long to rest after failures in a row: a second after the first, twice as long after each that follows, at
+/// most a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BackOff {
+    failures: u32,
+}
+
+impl BackOff {
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// The rest after one more failure.
+    pub(super) fn fail(&mut self) -> Duration {
+        let seconds = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
+        self.failures = self.failures.saturating_add(1);
+        Duration::from_secs(seconds).min(Self::LONGEST)
+    }
+
+    /// Something worked.
+    pub(super) fn succeed(&mut self) {
+        self.failures = 0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn deadline() -> Deadline {
@@ -127,6 +150,18 @@ mod tests {
         ] {
             assert_eq!(succession(is_requested, is_same, condition), expected);
         }
+    }
+
+    #[test]
+    fn rests_double_up_to_a_minute_and_begin_again() {
+        let mut back_off = BackOff::default();
+        let rests: Vec<u64> = (0..8).map(|_| back_off.fail().as_secs()).collect();
+        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
+        for _ in 0..100 {
+            assert_eq!(back_off.fail(), BackOff::LONGEST);
+        }
+        back_off.succeed();
+        assert_eq!(back_off.fail(), Duration::from_secs(1));
     }
 
     #[test]

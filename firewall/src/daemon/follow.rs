@@ -33,15 +33,22 @@ use crate::{
     text::causes::Causes,
 };
 
-/// When rules that could not be compiled for other interfaces are compiled again, though nothing
-/// was heard of any.
-const PAUSE: Duration = Duration::from_secs(60);
-
 impl Daemon {
     /// When interfaces are looked at though nothing was heard of them.
     pub(super) fn retry(&self) -> Option<Instant> {
         let refusals = self.refusals.iter().map(Refusal::due);
-        refusals.chain(self.compile_again).min()
+        refusals
+            .chain(self.compile_again)
+            .min()
+            .max(self.resting_until)
+    }
+
+    /// How long nothing is followed, after a failure.
+    pub(super) fn rest(&self) -> Duration {
+        let until = self.resting_until;
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 
     /// What is no error when `file` is brought into force by somebody who can read an error: a
@@ -73,15 +80,22 @@ impl Daemon {
             refusal.note(touched);
         }
         self.compile_again = None;
-        if let Err(error) = self.follow_or_fail().await {
-            let error = Causes(&error);
-            tracing::error!(
-                event = "interfaces_not_followed",
-                %error,
-                "interfaces have changed, and not all are filtered as the rules say: {error}"
-            );
-            self.compile_again = Some(Instant::now() + PAUSE);
-        }
+        let Err(error) = self.follow_or_fail().await else {
+            self.back_off.succeed();
+            self.resting_until = None;
+            return;
+        };
+        let rest = self.back_off.fail();
+        let error = Causes(&error);
+        tracing::error!(
+            event = "interfaces_not_followed",
+            %error,
+            retry_seconds = rest.as_secs(),
+            "interfaces have changed, and not all are filtered as the rules say: {error}"
+        );
+        // Whatever was due, and events that the failure itself made, wait until then.
+        self.resting_until = Some(Instant::now() + rest);
+        self.compile_again = self.resting_until;
     }
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {

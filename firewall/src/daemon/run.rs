@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
     },
     daemon::{
         current::Current,
+        decisions::BackOff,
+        ownership::AUDIT,
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
@@ -73,6 +75,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
     let relay = Relay::new();
     let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), relay.clone())?;
     let mut daemon = Daemon {
+        lock,
         config: config.clone(),
         object,
         file: first.file.clone(),
@@ -87,6 +90,11 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         confirm_by: None,
         known: Vec::new(),
         refusals: Vec::new(),
+        audit_at: Instant::now() + AUDIT,
+        is_taken: false,
+        is_unreachable: false,
+        back_off: BackOff::default(),
+        resting_until: None,
         compile_again: None,
         ending: events.ending.clone(),
         in_force,
@@ -98,14 +106,14 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
             daemon.serve(&mut events).await
         }
         Err(error) => {
-            drop(lock);
+            drop(daemon);
             drop(events.orders);
             events.server.end().await;
             return Err(error);
         }
     };
     sd_notify::stopping();
-    let ended = daemon.end(lock, end.cause()).await;
+    let ended = daemon.end(end.cause()).await;
     let outcome = match end {
         Ending::Told => Ok(()),
         Ending::Asked(order) => {
@@ -212,15 +220,16 @@ impl Daemon {
                         return Ending::Expired(expired);
                     }
                 }
+                () = sleep_until(self.audit_at) => self.audit().await,
                 touched = events.links.wait(self.retry()) => {
                     let begin = Instant::now();
                     self.follow(&touched).await;
-                    events.links.handled(begin.elapsed());
+                    events.links.handled(begin.elapsed().max(self.rest()));
                 }
                 Some(order) = events.orders.recv() => {
                     let occasion = Trigger::now(order.cause());
                     let answer = match order.request {
-                        Request::Unload => return Ending::Asked(order),
+                        Request::Unload {} => return Ending::Asked(order),
                         Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
                             let request = ApplyRequest {
                                 file,
@@ -234,12 +243,12 @@ impl Daemon {
                         Request::Reload { force, caller } => {
                             self.reload(Requester { caller, force }, occasion).await
                         }
-                        Request::Confirm => self.confirm(occasion),
+                        Request::Confirm {} => self.confirm(occasion),
                         Request::Rollback { .. } if self.is_first() => return Ending::Asked(order),
                         Request::Rollback { force, caller } => {
                             self.roll_back(Requester { caller, force }, occasion).await
                         }
-                        Request::Ping => Answer::alive(self.in_force.borrow().as_ref()),
+                        Request::Ping {} => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await.into(),
                         Request::Unban { prefixes } => self.bans.unban(&prefixes).await.into(),
                         Request::Capture(_) => Answer::refused("error: a capture is no order".to_owned()),
@@ -252,22 +261,32 @@ impl Daemon {
     }
 
     /// Unloads everything and gives the instance up.
-    async fn end(self, lock: Lock, cause: Cause) -> Result<String, Error> {
+    async fn end(self, cause: Cause) -> Result<String, Error> {
         #[derive(Serialize)]
         struct Unloaded<'a> {
             interfaces: &'a [String],
             #[serde(flatten)]
             cause: Cause,
         }
+        let taken = self.require_own();
+        if let (Current::Running(filter), Err(_)) = (&self.current, &taken) {
+            // What is pinned belongs to another process by now; what this one attached does not.
+            filter.detach_held();
+        }
         drop(self.current);
         self.bans.close();
-        let unloaded = task::block_in_place(|| unload::unload(&self.config.pins));
+        let unloaded = match taken {
+            Ok(()) => {
+                task::block_in_place(|| unload::unload(&self.config.pins)).map_err(Error::from)
+            }
+            Err(error) => Err(error.into()),
+        };
         self.relay.end();
         if let Some(relaying) = self.relaying {
             // A listener to the log that does not listen holds nothing up.
             let _ = timeout(LAST_PACKETS, relaying).await;
         }
-        drop(lock);
+        drop(self.lock);
         let interfaces = unloaded?;
         let message = unload::describe(interfaces.as_deref());
         let fields = Fields::of(&Unloaded {

@@ -13,8 +13,8 @@ use crate::{
     bans::service::BanService,
     candidate::budget::Budget,
     config::Config,
-    control::in_force::InForce,
-    daemon::current::Current,
+    control::{in_force::InForce, lock::Lock},
+    daemon::{current::Current, decisions::BackOff},
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,
@@ -26,6 +26,8 @@ use crate::{
 
 /// The daemon.
 pub(super) struct Daemon {
+    /// The right to be the daemon.
+    pub(super) lock: Lock,
     pub(super) config: Config,
     pub(super) object: ObjectFile,
     /// The rule file in force, or the one that is to be.
@@ -49,6 +51,16 @@ pub(super) struct Daemon {
     pub(super) known: Vec<(InterfaceIndex, String)>,
     /// Those that are to be filtered and cannot be.
     pub(super) refusals: Vec<Refusal>,
+    /// When pins and links are compared with what this process holds.
+    pub(super) audit_at: Instant,
+    /// Whether another process has taken the place of what this one pinned.
+    pub(super) is_taken: bool,
+    /// Whether the run folder is gone.
+    pub(super) is_unreachable: bool,
+    /// How long following the interfaces rests after failures.
+    pub(super) back_off: BackOff,
+    /// Until when it rests.
+    pub(super) resting_until: Option<Instant>,
     /// When rules are compiled again that could not be compiled for the interfaces that there are.
     pub(super) compile_again: Option<Instant>,
     pub(super) ending: watch::Receiver<bool>,

@@ -24,7 +24,7 @@ use crate::{
         state::{Daemon, KnownRules},
     },
     doctor::Examined,
-    error::Error,
+    error::{Error, UserError},
     filter::{
         error::{FilterError, OccupiedError, UnsuitableError},
         plan::{self, AttachTarget, Occupied, Plan, Present, Wanted},
@@ -144,9 +144,11 @@ impl Daemon {
         mut next: Next,
         targets: Targets,
     ) -> Result<Outcome, Error> {
+        self.require_own()?;
         let changes = self.changes(&next);
         let present = self.current.present()?;
         let plan = plan(&present, &next, &targets.at_present().await?, &targets)?;
+        require_no_gap(&plan, targets.requester)?;
         self.guard(&next, &present, &targets).await?;
         self.relay.expect(next.metadata());
         targets.progress.at(LOADING);
@@ -250,6 +252,29 @@ impl Daemon {
             times: outcome.times,
             unattached: Vec::new(),
         }));
+    }
+}
+
+/// A change of the mode takes the program off an interface and attaches it in the other mode.
+#[derive(Debug, thiserror::Error)]
+#[error("`{interface}` is not filtered while its mode changes")]
+pub(crate) struct GapError {
+    interface: String,
+}
+
+impl UserError for GapError {
+    fn help(&self) -> Option<String> {
+        Some("`--force` changes the mode; packets pass the interface for about 10 ms".into())
+    }
+}
+
+/// Fails when packets would pass an interface unfiltered for a moment, unless the requester accepts that.
+fn require_no_gap(plan: &Plan, requester: Option<Requester>) -> Result<(), GapError> {
+    match (plan.reattached().next(), requester) {
+        (Some(interface), Some(requester)) if !requester.force => Err(GapError {
+            interface: interface.to_owned(),
+        }),
+        (Some(_) | None, Some(_) | None) => Ok(()),
     }
 }
 

@@ -63,6 +63,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The interfaces that are detached from and attached to again, in another mode.
+    pub(crate) fn reattached(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().filter_map(|step| match step {
+            LinkStep::Reattach { name, .. } => Some(name.as_str()),
+            LinkStep::Forget { .. }
+            | LinkStep::Rename { .. }
+            | LinkStep::Keep { .. }
+            | LinkStep::Attach(_)
+            | LinkStep::Detach { .. } => None,
+        })
+    }
+
     /// The interfaces that are attached to.
     pub(crate) fn targets(&self) -> impl Iterator<Item = &AttachTarget> {
         self.links.iter().filter_map(|step| match step {

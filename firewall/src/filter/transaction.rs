@@ -33,6 +33,7 @@ use crate::{
     kernel::{
         self,
         counters::{Count, Counters, CountersError},
+        held_pins::{Audit, HeldPins},
         image_size::ImageSize,
         images::{Image, Images},
         link::AttachError,
@@ -70,6 +71,7 @@ pub(crate) struct Filter {
     /// What the generation before, if it is kept, tells of itself.
     previous: Option<Metadata>,
     max_bans: MaxBans,
+    held: HeldPins,
 }
 
 impl Filter {
@@ -92,6 +94,7 @@ impl Filter {
         let previous = found.previous.map(|previous| previous.metadata);
         let in_force = found.in_force.map(|in_force| in_force.metadata);
         let filter = Self {
+            held: HeldPins::open(&pins),
             metadata: ready.metadata.clone(),
             previous: terms.succession.previous(in_force, previous),
             pins,
@@ -161,6 +164,43 @@ impl Filter {
     /// The interfaces that refused when links were last made.
     pub(crate) fn refused(&mut self) -> Vec<(AttachTarget, AttachError)> {
         std::mem::take(&mut self.refused)
+    }
+
+    /// Compares what is pinned with what this process holds; makes missing pins again.
+    ///
+    /// # Errors
+    ///
+    /// When a pin cannot be read or made.
+    pub(crate) fn audit(&self) -> Result<Audit, PinError> {
+        let links = self.attachments.iter();
+        self.held.audit(links.map(|attachment| {
+            let path = self.pins.link(&attachment.name);
+            (path, attachment.link.fd())
+        }))
+    }
+
+    /// The interfaces whose links were detached by others, or that are gone.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not describe a link.
+    pub(crate) fn detached(&self) -> Result<Vec<String>, FilterError> {
+        let links = attachments::inspect(&self.attachments)?;
+        let detached = links.into_iter().filter(|link| link.interface.is_none());
+        Ok(detached.map(|link| link.name).collect())
+    }
+
+    /// Detaches the links that this process holds, wherever their pins are.
+    pub(crate) fn detach_held(&self) {
+        for attachment in &self.attachments {
+            if let Err(error) = attachment.link.detach() {
+                tracing::debug!(
+                    event = "detach_failed",
+                    error = &error as &dyn std::error::Error,
+                    "a link stays"
+                );
+            }
+        }
     }
 
     fn take(&mut self, established: Established) {
@@ -303,6 +343,7 @@ impl Filter {
         self.counters = counters;
         self.attachments = attachments;
         self.refused = refused;
+        self.held = HeldPins::open(&self.pins);
         self.follow(ready, terms.succession);
         Ok(replaced.timing)
     }

@@ -227,6 +227,11 @@ impl Link {
             .map_err(Self::failed(&self.interface, "given another program"))
     }
 
+    /// The descriptor of the link.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Detaches the program at once, whoever else holds the link.
     pub(crate) fn detach(&self) -> Result<(), AttachError> {
         syscall::detach_link(self.fd.as_fd()).map_err(Self::failed(&self.interface, "detached"))

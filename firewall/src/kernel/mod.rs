@@ -10,6 +10,7 @@ pub(crate) mod counters;
 pub(crate) mod ethtool;
 pub(crate) mod events;
 pub(crate) mod generation;
+pub(crate) mod held_pins;
 pub(crate) mod host;
 pub(crate) mod image_size;
 pub(crate) mod images;

@@ -22,11 +22,11 @@
 //! in interface names `.` becomes `%2E` and `%` becomes `%25`.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
     io,
     os::{
-        fd::{BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
 };
@@ -282,6 +282,118 @@ impl Pins {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// The outcome of an attempt to lock the folder of an instance.
+#[derive(Debug)]
+pub(crate) enum FolderLock {
+    /// The lock is taken until the file is closed.
+    Taken(File),
+    /// Another process has it: this one, where `/proc/locks` lists it.
+    Busy(Option<u32>),
+    /// There is no folder, hence no state to lock.
+    NoFolder,
+}
+
+impl Pins {
+    /// Takes the lock on the folder of the instance (`flock(2)`), which is where the state is: it holds for every
+    /// process that sees this BPF file system, whatever run folder or network namespace it has.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be opened or locked.
+    pub(crate) fn lock_folder(&self) -> Result<FolderLock, PinError> {
+        let failed = || PinError::new("lock", &self.folder);
+        loop {
+            let folder = match File::open(&self.folder) {
+                Ok(folder) => folder,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(FolderLock::NoFolder);
+                }
+                Err(error) => return Err(failed()(error)),
+            };
+            match folder.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Ok(FolderLock::Busy(holder(&folder)));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed()(error)),
+            }
+            // The holder before may have removed the folder since it was opened.
+            if is_at(&folder, &self.folder) {
+                return Ok(FolderLock::Taken(folder));
+            }
+        }
+    }
+}
+
+/// Whether `file` is what `path` names.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
+        return false;
+    };
+    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
+}
+
+/// The process with a lock on `file`, as `/proc/locks` lists it (`proc_locks(5)`): the fields are number, `FLOCK`,
+/// kind, access, process, `MAJOR:MINOR:INODE`. A process of another PID namespace is listed as 0.
+fn holder(file: &File) -> Option<u32> {
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let process = locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        match fields[..] {
+            [_, "FLOCK", _, _, process, place, ..] if place.rsplit(':').next() == Some(&*inode) => {
+                process.parse().ok()
+            }
+            _ => None,
+        }
+    })?;
+    (process != 0).then_some(process)
+}
+
+/// What a pin holds, compared with an object that this process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PinState {
+    /// The same object.
+    Same,
+    /// Nothing is pinned.
+    Missing,
+    /// Another object, which somebody else has pinned.
+    Foreign,
+}
+
+/// Compares what is pinned to `path` with `held`.
+///
+/// # Errors
+///
+/// When the pin cannot be opened, or the kernel does not number the objects.
+pub(crate) fn state(path: &Path, held: BorrowedFd<'_>) -> Result<PinState, PinError> {
+    let Some(there) = open(path)? else {
+        return Ok(PinState::Missing);
+    };
+    let number = |object| object_number(object).map_err(PinError::new("compare", path));
+    if number(there.as_fd())? == number(held)? {
+        Ok(PinState::Same)
+    } else {
+        Ok(PinState::Foreign)
+    }
+}
+
+/// The kernel's number of a BPF object, with its kind: the line `map_id`, `prog_id` or `link_id` of
+/// `/proc/self/fdinfo` (`bpf_map_show_fdinfo` and its siblings in `kernel/bpf/syscall.c`, all in Linux 5.10).
+fn object_number(object: BorrowedFd<'_>) -> io::Result<String> {
+    let path = format!("/proc/self/fdinfo/{}", object.as_raw_fd());
+    let info = fs::read_to_string(path)?;
+    let mut lines = info.lines();
+    lines
+        .find(|line| {
+            ["map_id:", "prog_id:", "link_id:"]
+                .iter()
+                .any(|key| line.starts_with(key))
+        })
+        .map(str::to_owned)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Opens what is pinned to `path`; `None` when nothing is.

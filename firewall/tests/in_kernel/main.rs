@@ -38,6 +38,7 @@ mod many_reloads;
 mod matchers;
 mod neighbours;
 mod nftables;
+mod ownership;
 mod privileges;
 mod refusals;
 mod reload;
