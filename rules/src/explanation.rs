@@ -9,7 +9,7 @@ use firewall_ebpf::abi::Reason;
 
 use crate::{
     evaluator::{self, Evaluation, Fields},
-    field::{self, Family, FieldName, Mac},
+    field::{self, Family, FieldName, Form, Mac},
     model::{RuleId, Ruleset, Verdict},
 };
 
@@ -64,41 +64,39 @@ pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Expl
 /// The value of a field in a packet, as rules write it; `None` when the packet lacks the field.
 #[must_use]
 pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Option<String> {
-    match field {
-        FieldName::Interface => interface.map(str::to_owned),
-        FieldName::Family => fields.family.map(|family| {
+    match field.form() {
+        Form::Interface => interface.map(str::to_owned),
+        Form::Family => fields.family.map(|family| {
             match family {
                 Family::Ipv4 => "ipv4",
                 Family::Ipv6 => "ipv6",
             }
             .to_owned()
         }),
-        FieldName::Src => fields.src.as_ref().map(IpAddr::to_string),
-        FieldName::Dst => fields.dst.as_ref().map(IpAddr::to_string),
-        FieldName::Proto => fields
+        Form::Src => fields.src.as_ref().map(IpAddr::to_string),
+        Form::Dst => fields.dst.as_ref().map(IpAddr::to_string),
+        Form::Proto => fields
             .protocol
             .map(|number| named(number, field::protocol_name(number))),
-        FieldName::Sport => fields.sport.map(|port| port.to_string()),
-        FieldName::Dport => fields.dport.map(|port| port.to_string()),
-        FieldName::TcpFlags => fields.tcp_flags.map(tcp_flags),
-        FieldName::IcmpType => {
+        Form::Sport => fields.sport.map(|port| port.to_string()),
+        Form::Dport => fields.dport.map(|port| port.to_string()),
+        Form::TcpFlags => fields.tcp_flags.map(tcp_flags),
+        Form::Icmp => {
             let (message, family) = fields.icmp.zip(fields.family)?;
             let [kind, code] = message.to_be_bytes();
             let kind = named(kind, field::icmp_type_name(family, kind));
             Some(format!("{kind}/{code}"))
         }
-        FieldName::Ethertype => {
+        Form::Ethertype => {
             let number = fields.ethertype;
             let name = field::ethertype_name(number).map(str::to_owned);
             Some(name.unwrap_or_else(|| format!("{number:#06x}")))
         }
-        FieldName::Vlan => Some(fields.vlan.map_or("none".to_owned(), |id| id.to_string())),
-        FieldName::SrcMac => Some(Mac(fields.src_mac).to_string()),
-        FieldName::DstMac => Some(Mac(fields.dst_mac).to_string()),
-        FieldName::Length => fields.length.map(|bytes| bytes.to_string()),
-        FieldName::Ttl => fields.hop_limit.map(|hops| hops.to_string()),
-        FieldName::Dscp => fields.dscp.map(|point| point.to_string()),
-        FieldName::Fragment => fields.is_fragment.map(|is| is.to_string()),
+        Form::Vlan => Some(fields.vlan.map_or("none".to_owned(), |id| id.to_string())),
+        Form::SrcMac => Some(Mac(fields.src_mac).to_string()),
+        Form::DstMac => Some(Mac(fields.dst_mac).to_string()),
+        Form::Length(_) | Form::Number(_) => fields.number(field).map(|number| number.to_string()),
+        Form::Fragment => fields.is_fragment.map(|is| is.to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ use rules::{
         Witness,
     },
     evaluator::Action,
+    field::{FieldName, Form},
     model::{RuleId, Ruleset},
 };
 use serde_json::{Value, json};
@@ -393,7 +394,7 @@ impl Comparison<'_> {
 
 fn witness_json(witness: &Witness) -> Value {
     let fields = witness.fields();
-    json!({
+    let mut described = json!({
         "packet": witness.to_string(),
         "interface": witness.interface,
         "src_mac": witness.src_mac.to_string(),
@@ -408,11 +409,14 @@ fn witness_json(witness: &Witness) -> Value {
         "tcp_flags": fields.tcp_flags,
         "icmp_type": fields.icmp.map(|message| message >> 8),
         "icmp_code": fields.icmp.map(|message| message & 0xff),
-        "length": fields.length,
-        "ttl": fields.hop_limit,
-        "dscp": fields.dscp,
         "fragment": fields.is_fragment,
-    })
+    });
+    for field in FieldName::ALL {
+        if let Form::Length(_) | Form::Number(_) = field.form() {
+            described[field.as_str()] = json!(fields.number(*field));
+        }
+    }
+    described
 }
 
 fn decider_json(ruleset: &Ruleset, (decider, action): (Decider, Action)) -> Value {

@@ -3,14 +3,21 @@
 use firewall_ebpf::parse::{ethertype, protocol};
 
 use super::values::Values;
-use crate::field::{Family, MAX_DSCP, MAX_MAC, MAX_VLAN};
+use crate::field::{Family, FieldName, Form, MAX_MAC, MAX_VLAN, each_field};
 
 macro_rules! axes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
-        /// Something in which packets differ.
+    ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
+        /// Something in which packets differ: a match field.
+        ///
+        /// Interfaces are given by their classes, an ICMP message is `type << 8 | code`, the length
+        /// 65,535 stands for all lengths from there on, and fragments are one of [`WHOLE`],
+        /// [`FIRST`] and [`LATER`]. Packets that are compared are of one family.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Axis {
-            $($(#[$doc])* $variant,)*
+            $(
+                #[doc = concat!("`", $key, "`")]
+                $name,
+            )*
         }
 
         /// The number of axes.
@@ -18,51 +25,29 @@ macro_rules! axes {
 
         impl Axis {
             /// Every axis, in the order in which a region is described.
-            pub(super) const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+            pub(super) const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
 
-            /// The key of the field in a rule.
-            pub(super) const fn name(self) -> &'static str {
+            /// The field.
+            pub(super) const fn field(self) -> FieldName {
                 match self {
-                    $(Self::$variant => $name,)*
+                    $(Self::$name => FieldName::$name,)*
                 }
             }
         }
     };
 }
+each_field!(axes);
 
-axes! {
-    /// The class of the receiving interface.
-    Interface = "interface";
-    /// The EtherType behind all VLAN tags.
-    Ethertype = "ethertype";
-    /// The outermost VLAN tag.
-    Vlan = "vlan";
-    /// The source MAC address.
-    SrcMac = "src_mac";
-    /// The destination MAC address.
-    DstMac = "dst_mac";
-    /// The source address.
-    Src = "src";
-    /// The destination address.
-    Dst = "dst";
-    /// The upper-layer protocol.
-    Proto = "proto";
-    /// The source port.
-    Sport = "sport";
-    /// The destination port.
-    Dport = "dport";
-    /// The byte of TCP flags.
-    TcpFlags = "tcp_flags";
-    /// The ICMP message, as `type << 8 | code`.
-    Icmp = "icmp_type";
-    /// The length of the IP packet; 65,535 stands for all lengths from there on.
-    Length = "length";
-    /// The time to live or the hop limit.
-    Ttl = "ttl";
-    /// The code point for differentiated services.
-    Dscp = "dscp";
-    /// One of [`WHOLE`], [`FIRST`] and [`LATER`].
-    Fragment = "fragment";
+impl Axis {
+    /// The key of the field in a rule.
+    pub(super) const fn name(self) -> &'static str {
+        self.field().as_str()
+    }
+
+    /// The form of the field.
+    pub(super) const fn form(self) -> Form {
+        self.field().form()
+    }
 }
 
 /// The value of packets that lack the field; above all values of fields that can be lacking.
@@ -118,45 +103,45 @@ pub(super) type Kind = [Values; AXES];
 /// classes of interfaces. The kinds that people think of first come first.
 pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
     let Some(family) = packets.family() else {
-        return vec![kind(|axis| match axis {
-            Axis::Ethertype => other_ethertypes(),
-            Axis::Src | Axis::Dst => only(0),
-            Axis::Proto
-            | Axis::Sport
-            | Axis::Dport
-            | Axis::TcpFlags
-            | Axis::Icmp
-            | Axis::Length
-            | Axis::Ttl
-            | Axis::Dscp
-            | Axis::Fragment => only(ABSENT),
-            Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => link(axis, interfaces),
+        return vec![kind(|axis| match axis.form() {
+            Form::Ethertype => other_ethertypes(),
+            Form::Family | Form::Src | Form::Dst => only(0),
+            Form::Proto
+            | Form::Sport
+            | Form::Dport
+            | Form::TcpFlags
+            | Form::Icmp
+            | Form::Length(_)
+            | Form::Number(_)
+            | Form::Fragment => only(ABSENT),
+            Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => link(axis, interfaces),
         })];
     };
     let uppers = Upper::ALL.into_iter();
     let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
     forms
         .map(|(upper, fragment)| {
-            kind(|axis| match axis {
-                Axis::Ethertype => only(match family {
+            kind(|axis| match axis.form() {
+                Form::Family => only(0),
+                Form::Ethertype => only(match family {
                     Family::Ipv4 => ethertype::IPV4.into(),
                     Family::Ipv6 => ethertype::IPV6.into(),
                 }),
-                Axis::Src | Axis::Dst => match family {
+                Form::Src | Form::Dst => match family {
                     Family::Ipv4 => through(u32::MAX.into()),
                     Family::Ipv6 => through(u128::MAX),
                 },
-                Axis::Proto => upper.protocols(family),
-                Axis::Sport | Axis::Dport => having(upper.has_ports(), 0xffff),
-                Axis::TcpFlags => having(upper == Upper::Tcp, 0xff),
-                Axis::Icmp => having(upper == Upper::Icmp, 0xffff),
-                Axis::Length => {
-                    Values::from_ranges(vec![(upper.least_length(family, fragment), 0xffff)])
+                Form::Proto => upper.protocols(family),
+                Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
+                Form::TcpFlags => having(upper == Upper::Tcp, 0xff),
+                Form::Icmp => having(upper == Upper::Icmp, 0xffff),
+                Form::Length(number) => {
+                    let least = upper.least_length(family, fragment);
+                    Values::from_ranges(vec![(least, number.max.into())])
                 }
-                Axis::Ttl => through(0xff),
-                Axis::Dscp => through(MAX_DSCP.into()),
-                Axis::Fragment => Values::from_ranges(vec![fragment]),
-                Axis::Interface | Axis::Vlan | Axis::SrcMac | Axis::DstMac => {
+                Form::Number(number) => through(number.max.into()),
+                Form::Fragment => Values::from_ranges(vec![fragment]),
+                Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => {
                     link(axis, interfaces)
                 }
             })

@@ -8,7 +8,7 @@ use super::{
     values::Values,
 };
 use crate::{
-    field::{AddressSet, RangeSet, Value, VlanSet},
+    field::{AddressSet, FieldName, RangeSet, Value, VlanSet},
     model::Matches,
 };
 
@@ -68,35 +68,14 @@ impl Pool {
             family,
             src,
             dst,
-            proto,
-            sport,
-            dport,
-            tcp_flags,
             icmp,
-            ethertype,
             vlan,
-            src_mac,
-            dst_mac,
-            length,
-            ttl,
-            dscp,
             fragment,
+            ..
         } = matches;
-        let of_ip = [
-            family.is_some(),
-            src.is_some(),
-            dst.is_some(),
-            proto.is_some(),
-            sport.is_some(),
-            dport.is_some(),
-            tcp_flags.is_some(),
-            icmp.is_some(),
-            length.is_some(),
-            ttl.is_some(),
-            dscp.is_some(),
-            fragment.is_some(),
-        ];
-        if packets == Packets::Other && of_ip.contains(&true)
+        let mut fields = FieldName::ALL.iter();
+        if packets == Packets::Other
+            && fields.any(|field| field.form().is_of_ip() && matches.has(*field))
             || family.is_some_and(|family| packets.family() != Some(family))
         {
             return None;
@@ -123,21 +102,15 @@ impl Pool {
             });
         }
         let fields = [
-            (Axis::Proto, proto.as_ref().map(wide)),
-            (Axis::Sport, sport.as_ref().map(wide)),
-            (Axis::Dport, dport.as_ref().map(wide)),
-            (Axis::TcpFlags, tcp_flags.as_ref().map(wide)),
-            (Axis::Icmp, messages),
-            (Axis::Ethertype, ethertype.as_ref().map(wide)),
+            (Axis::IcmpType, messages),
             (Axis::Vlan, vlan.as_ref().map(tags)),
-            (Axis::SrcMac, src_mac.as_ref().map(wide)),
-            (Axis::DstMac, dst_mac.as_ref().map(wide)),
-            (Axis::Length, length.as_ref().map(wide)),
-            (Axis::Ttl, ttl.as_ref().map(wide)),
-            (Axis::Dscp, dscp.as_ref().map(wide)),
             (Axis::Fragment, fragment.map(fragments)),
         ];
-        for (axis, set) in fields {
+        let numbers = Axis::ALL.map(|axis| {
+            let numbers = matches.numbers(axis.field());
+            (axis, numbers.as_ref().map(wide))
+        });
+        for (axis, set) in fields.into_iter().chain(numbers) {
             if let Some(set) = set {
                 put(axis, self.intern(set))?;
             }
@@ -160,12 +133,12 @@ impl Pool {
             // Neighbour discovery, and multicast listener queries from link-local addresses.
             Packets::Ipv6 => vec![
                 cube(&[
-                    (Axis::Icmp, 133 << 8, 137 << 8 | 0xff),
+                    (Axis::IcmpType, 133 << 8, 137 << 8 | 0xff),
                     (Axis::Ttl, 255, 255),
                     (Axis::Fragment, WHOLE, WHOLE),
                 ]),
                 cube(&[
-                    (Axis::Icmp, 130 << 8, 130 << 8 | 0xff),
+                    (Axis::IcmpType, 130 << 8, 130 << 8 | 0xff),
                     (Axis::Ttl, 1, 1),
                     (Axis::Fragment, WHOLE, WHOLE),
                     (Axis::Src, 0xfe80 << 112, (0xfec0 << 112) - 1),

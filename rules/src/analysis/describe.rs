@@ -9,7 +9,7 @@ use super::{
     values::{Values, common, without},
 };
 use crate::{
-    field::{Family, Mac, ethertype_name, icmp_type_name, protocol_name},
+    field::{Family, Form, Mac, ethertype_name, icmp_type_name, protocol_name},
     text::prefix,
 };
 
@@ -75,27 +75,28 @@ fn is_implied(axis: Axis, packets: Packets) -> bool {
 fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces) -> Vec<String> {
     let ranges = values.ranges().iter();
     ranges
-        .flat_map(|&(first, last)| match axis {
-            Axis::Interface => {
+        .flat_map(|&(first, last)| match axis.form() {
+            Form::Interface => {
                 let classes = first as usize..=last as usize;
                 let names = classes.filter_map(|class| interfaces.name(class));
                 names.map(str::to_owned).collect()
             }
-            Axis::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
+            Form::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
             _ if first == ABSENT => vec!["none".to_owned()],
-            Axis::Src | Axis::Dst => vec![address(packets, first, last)],
-            Axis::Proto => vec![range(first, last, |number| {
+            Form::Family => Vec::new(),
+            Form::Src | Form::Dst => vec![address(packets, first, last)],
+            Form::Proto => vec![range(first, last, |number| {
                 let name = u8::try_from(number).ok().and_then(protocol_name);
                 name.map_or_else(|| number.to_string(), str::to_owned)
             })],
-            Axis::Icmp => messages(packets, first, last),
-            Axis::TcpFlags => vec![range(first, last, |number| format!("0x{number:02x}"))],
-            Axis::Ethertype => vec![range(first, last, |number| {
+            Form::Icmp => messages(packets, first, last),
+            Form::TcpFlags => vec![range(first, last, |number| format!("0x{number:02x}"))],
+            Form::Ethertype => vec![range(first, last, |number| {
                 let name = u16::try_from(number).ok().and_then(ethertype_name);
                 name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
             })],
-            Axis::SrcMac | Axis::DstMac => vec![macs(first, last)],
-            Axis::Sport | Axis::Dport | Axis::Vlan | Axis::Length | Axis::Ttl | Axis::Dscp => {
+            Form::SrcMac | Form::DstMac => vec![macs(first, last)],
+            Form::Sport | Form::Dport | Form::Vlan | Form::Length(_) | Form::Number(_) => {
                 vec![range(first, last, |number| number.to_string())]
             }
         })

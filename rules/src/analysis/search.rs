@@ -12,8 +12,9 @@ use super::{
     cube::{Cube, Pool},
     region::{Partial, Point, Region, Relations},
     values::{Values, common},
-    witness::{USUAL_DST_MAC, USUAL_SRC_MAC, USUAL_TTL},
+    witness::{USUAL_DST_MAC, USUAL_SRC_MAC},
 };
+use crate::field::Form;
 
 /// The packets that are tried in each region before it is divided.
 const TRIES: u64 = 8;
@@ -253,30 +254,29 @@ fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
 fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
     let values = region.values(axis);
-    let known: [Option<u128>; 2] = match axis {
-        Axis::Interface | Axis::Proto => [None, None],
-        Axis::Vlan => [Some(super::axis::ABSENT), None],
-        Axis::SrcMac => [Some(USUAL_SRC_MAC.0.into()), None],
-        Axis::DstMac => [Some(USUAL_DST_MAC.0.into()), None],
+    let known: [Option<u128>; 2] = match axis.form() {
+        Form::Interface | Form::Family | Form::Proto => [None, None],
+        Form::Vlan => [Some(super::axis::ABSENT), None],
+        Form::SrcMac => [Some(USUAL_SRC_MAC.0.into()), None],
+        Form::DstMac => [Some(USUAL_DST_MAC.0.into()), None],
         // The least that headers need, but for ICMP and ICMPv6, of which some messages are longer.
-        Axis::Length => match values.ranges().first() {
+        Form::Length(_) => match values.ranges().first() {
             Some((24, _)) => [Some(28), None],
             Some((44, _)) => [Some(48), None],
             Some(_) | None => [None, None],
         },
-        Axis::Dscp => [Some(0), None],
+        Form::Number(number) => [Some(number.usual.into()), None],
         // LLDP.
-        Axis::Ethertype => [Some(0x88cc), None],
+        Form::Ethertype => [Some(0x88cc), None],
         // 2001:db8::9 and 203.0.113.9, 2001:db8::1 and 192.0.2.1.
-        Axis::Src => [Some(0x2001_0db8 << 96 | 9), Some(0xcb00_7109)],
-        Axis::Dst => [Some(0x2001_0db8 << 96 | 1), Some(0xc000_0201)],
-        Axis::Sport => [Some(40_000), None],
-        Axis::Dport => [Some(80), None],
-        Axis::TcpFlags => [Some(SYN), None],
+        Form::Src => [Some(0x2001_0db8 << 96 | 9), Some(0xcb00_7109)],
+        Form::Dst => [Some(0x2001_0db8 << 96 | 1), Some(0xc000_0201)],
+        Form::Sport => [Some(40_000), None],
+        Form::Dport => [Some(80), None],
+        Form::TcpFlags => [Some(SYN), None],
         // Echo requests.
-        Axis::Icmp => [Some(0x0800), Some(0x8000)],
-        Axis::Ttl => [Some(USUAL_TTL.into()), None],
-        Axis::Fragment => [Some(super::axis::WHOLE), None],
+        Form::Icmp => [Some(0x0800), Some(0x8000)],
+        Form::Fragment => [Some(super::axis::WHOLE), None],
     };
     // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
     let fits = |value: &u128| {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
-    field::{Family, Mac},
+    field::{Family, Form, Mac},
 };
 
 /// A packet that can exist, as what the rules can see of it.
@@ -68,9 +68,6 @@ pub(super) const USUAL_SRC_MAC: Mac = Mac(0x0000_5e00_53fe);
 /// The destination MAC address when it does not matter.
 pub(super) const USUAL_DST_MAC: Mac = Mac(0x0000_5e00_53ff);
 
-/// The hops left of a packet that has come from no router.
-pub(super) const USUAL_TTL: u8 = 64;
-
 /// Which part of an IP packet a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {
@@ -110,7 +107,7 @@ impl Witness {
             },
             ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
             tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
-            icmp: has(Axis::Icmp).then(|| half(Axis::Icmp).to_be_bytes().into()),
+            icmp: has(Axis::IcmpType).then(|| half(Axis::IcmpType).to_be_bytes().into()),
         });
         Self {
             interface: interface.to_owned(),
@@ -196,26 +193,26 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
     };
     let has_upper = fields.sport.is_some() || fields.icmp.is_some();
     Some(Axis::ALL.map(|axis| {
-        match axis {
-            Axis::Interface => interface as u128,
-            Axis::Ethertype => fields.ethertype.into(),
-            Axis::Vlan => fields.vlan.map_or(ABSENT, u128::from),
-            Axis::SrcMac => fields.src_mac.into(),
-            Axis::DstMac => fields.dst_mac.into(),
-            Axis::Length => fields
+        match axis.form() {
+            Form::Interface => interface as u128,
+            Form::Family => 0,
+            Form::Ethertype => fields.ethertype.into(),
+            Form::Vlan => fields.vlan.map_or(ABSENT, u128::from),
+            Form::SrcMac => fields.src_mac.into(),
+            Form::DstMac => fields.dst_mac.into(),
+            Form::Length(number) => fields
                 .length
-                .map_or(ABSENT, |length| length.min(0xffff).into()),
-            Axis::Dscp => fields.dscp.map_or(ABSENT, u128::from),
-            Axis::Src => address(fields.src),
-            Axis::Dst => address(fields.dst),
-            Axis::Proto => fields.protocol.map_or(ABSENT, u128::from),
-            Axis::Sport => fields.sport.map_or(ABSENT, u128::from),
-            Axis::Dport => fields.dport.map_or(ABSENT, u128::from),
-            Axis::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
-            Axis::Icmp => fields.icmp.map_or(ABSENT, u128::from),
-            Axis::Ttl => fields.hop_limit.map_or(ABSENT, u128::from),
+                .map_or(ABSENT, |length| length.min(number.max.into()).into()),
+            Form::Number(_) => fields.number(axis.field()).map_or(ABSENT, u128::from),
+            Form::Src => address(fields.src),
+            Form::Dst => address(fields.dst),
+            Form::Proto => fields.protocol.map_or(ABSENT, u128::from),
+            Form::Sport => fields.sport.map_or(ABSENT, u128::from),
+            Form::Dport => fields.dport.map_or(ABSENT, u128::from),
+            Form::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
+            Form::Icmp => fields.icmp.map_or(ABSENT, u128::from),
             // Rules cannot tell which fragment it is but by what headers it has.
-            Axis::Fragment => match (fields.is_fragment, has_upper) {
+            Form::Fragment => match (fields.is_fragment, has_upper) {
                 (None, _) => ABSENT,
                 (Some(false), _) => WHOLE,
                 (Some(true), true) => FIRST,

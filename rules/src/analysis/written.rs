@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
-    field::{icmp_type_name, protocol_name, tcp_flags},
+    field::{FieldName, Form, icmp_type_name, protocol_name, tcp_flags},
     notation,
     text::hexadecimal,
 };
@@ -87,13 +87,17 @@ impl Witness {
         if made.dst_mac != wanted.dst_mac {
             words += &format!(" dst_mac {}", self.dst_mac);
         }
-        if let Some(ip) = &self.ip {
-            if made.hop_limit != wanted.hop_limit {
-                words += &format!(" ttl {}", ip.ttl);
+        for field in FieldName::ALL {
+            if let (Form::Number(_), Some(number)) = (field.form(), wanted.number(*field))
+                && made.number(*field) != Some(number)
+            {
+                words += &format!(" {} {number}", field.as_str());
             }
-            if made.length != wanted.length {
-                words += &format!(" length {}", ip.length);
-            }
+        }
+        if let Some(ip) = &self.ip
+            && made.length != wanted.length
+        {
+            words += &format!(" length {}", ip.length);
         }
         words
     }
@@ -128,9 +132,6 @@ impl fmt::Display for Ip {
             Fragment::Whole => {}
             Fragment::First => f.write_str(" fragment 0+")?,
             Fragment::Later => f.write_str(" fragment 1480")?,
-        }
-        if self.dscp != 0 {
-            write!(f, " dscp {}", self.dscp)?;
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ use firewall_ebpf::{
 
 use super::{kind::PacketKind, target::InterfaceIndex};
 use crate::{
-    field::{AddressSet, Family, IcmpSet, InterfaceMatch, MAX_DSCP, RangeSet, Value, VlanSet},
+    field::{
+        AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, MAX_DSCP, RangeSet, Value, VlanSet,
+    },
     model::{Matches, RuleId, Ruleset},
 };
 
@@ -221,45 +223,16 @@ fn some_of<T: Value + Into<u64>>(set: &RangeSet<T>) -> Option<RangeSet<u64>> {
 
 /// Whether packets of the kind can have every field that the rule names.
 fn is_possible(matches: &Matches, kind: PacketKind) -> bool {
-    let Matches {
-        interface: _,
-        family,
-        src,
-        dst,
-        proto,
-        sport,
-        dport,
-        tcp_flags,
-        icmp,
-        ethertype,
-        vlan: _,
-        src_mac: _,
-        dst_mac: _,
-        length,
-        ttl,
-        dscp,
-        fragment,
-    } = matches;
     let is_of = |number| {
-        let types = ethertype.as_ref();
+        let types = matches.ethertype.as_ref();
         types.is_none_or(|types| types.contains(number))
     };
     match kind {
-        PacketKind::Ipv4 => *family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
-        PacketKind::Ipv6 => *family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
+        PacketKind::Ipv4 => matches.family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
+        PacketKind::Ipv6 => matches.family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
         PacketKind::Other => {
-            family.is_none()
-                && src.is_none()
-                && dst.is_none()
-                && proto.is_none()
-                && sport.is_none()
-                && dport.is_none()
-                && tcp_flags.is_none()
-                && icmp.is_none()
-                && length.is_none()
-                && ttl.is_none()
-                && dscp.is_none()
-                && fragment.is_none()
+            let mut fields = FieldName::ALL.iter();
+            !fields.any(|field| field.form().is_of_ip() && matches.has(*field))
         }
     }
 }
@@ -281,4 +254,22 @@ fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> R
         .filter(|(_, name)| names.matches(name))
         .map(|(index, _)| (index.0.into(), index.0.into()));
     RangeSet::from_ranges(matching.collect())
+}
+
+/// The name of a narrow field in the rule language.
+pub(super) fn name(field: Field) -> &'static str {
+    match field {
+        Field::Protocol => "proto",
+        Field::Sport => "sport",
+        Field::Dport => "dport",
+        Field::Icmp => "icmp_type",
+        Field::Interface => "interface",
+        Field::Vlan => "vlan",
+        Field::Ethertype => "ethertype",
+        Field::Length => "length",
+        Field::Ttl => "ttl",
+        Field::Traffic => "dscp",
+        Field::SrcMac => "src_mac",
+        Field::DstMac => "dst_mac",
+    }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::abi::Reason;
 
-use crate::field::Family;
+use crate::field::{Family, FieldName};
 
 /// The fields of a well-formed frame; `None` when the frame lacks the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,32 @@ pub struct Fields {
     /// The ICMP message of an IPv4 packet or the ICMPv6 message of an IPv6 packet, as
     /// `type << 8 | code`.
     pub icmp: Option<u16>,
+}
+
+impl Fields {
+    /// The value of a field that is a number of the IP header; `None` of every other field.
+    #[must_use]
+    pub fn number(&self, field: FieldName) -> Option<u32> {
+        match field {
+            FieldName::Length => self.length,
+            FieldName::Ttl => self.hop_limit.map(u32::from),
+            FieldName::Dscp => self.dscp.map(u32::from),
+            FieldName::Interface
+            | FieldName::Family
+            | FieldName::Ethertype
+            | FieldName::Vlan
+            | FieldName::SrcMac
+            | FieldName::DstMac
+            | FieldName::Src
+            | FieldName::Dst
+            | FieldName::Proto
+            | FieldName::Sport
+            | FieldName::Dport
+            | FieldName::TcpFlags
+            | FieldName::IcmpType
+            | FieldName::Fragment => None,
+        }
+    }
 }
 
 const MOST_TAGS: usize = 4;

@@ -1,6 +1,6 @@
 //! Code points for differentiated services: their bound, names and numbers.
 
-use super::table::number;
+use super::number::Number;
 
 /// The largest code point for differentiated services.
 pub const MAX_DSCP: u8 = (1 << 6) - 1;
@@ -34,13 +34,11 @@ const DSCPS: &[(&str, u8)] = &[
     ("cs7", 56),
 ];
 
-/// The code point for differentiated services called `name`.
-#[must_use]
-pub fn dscp_number(name: &str) -> Option<u8> {
-    number(DSCPS, name)
-}
-
-/// The names of all code points that have one.
-pub fn dscps() -> impl Iterator<Item = &'static str> + Clone {
-    DSCPS.iter().map(|(name, _)| *name)
-}
+/// The code point for differentiated services.
+pub const DSCP: Number = Number {
+    what: "code point",
+    max: MAX_DSCP as u16,
+    largest: "the largest code point is 63",
+    names: DSCPS,
+    usual: 0,
+};

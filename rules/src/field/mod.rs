@@ -8,28 +8,38 @@ mod ethertype;
 mod family;
 mod icmp;
 mod interface;
+mod length;
 pub(crate) mod mac;
 mod name;
+mod number;
 mod protocol;
 mod ranges;
 mod table;
 mod tcp_flags;
 #[cfg(test)]
 mod tests;
+mod ttl;
 mod vlan;
+mod wanted;
 
-pub(crate) use self::address::{AddressError, AddressRange, Ranges};
 pub use self::{
     address::AddressSet,
-    dscp::{MAX_DSCP, dscp_number, dscps},
+    dscp::{DSCP, MAX_DSCP},
     ethertype::{ethertype_name, ethertype_number, ethertypes},
     family::{Family, family_name},
     icmp::{IcmpSet, icmp_type_name, icmp_type_number, icmp_types},
     interface::{InterfaceMatch, InterfacePattern},
     mac::{MAX_MAC, Mac},
-    name::FieldName,
+    name::{FieldName, Form},
+    number::Number,
     protocol::{protocol_name, protocol_number, protocols},
     ranges::{RangeSet, Value},
     tcp_flags::{tcp_flag, tcp_flags},
+    ttl::TTL,
     vlan::{MAX_VLAN, VlanSet},
+};
+pub(crate) use self::{
+    address::{AddressError, AddressRange, Ranges},
+    name::each_field,
+    wanted::Wanted,
 };

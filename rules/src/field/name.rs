@@ -1,47 +1,147 @@
-//! The names of the match fields.
+//! The table of the match fields: a row for each. What is the same for all fields is made from it.
 
-macro_rules! fields {
-    ($($variant:ident = $key:literal,)*) => {
+use super::{dscp::DSCP, length::LENGTH, number::Number, ttl::TTL};
+
+/// Calls a macro with the table of the match fields. A row has what a rule says of the field, the
+/// name of the field, its key in a rule file, its place in [`Matches`](crate::model::Matches), the
+/// type there, and its [`Form`].
+///
+/// Each row follows those that its meaning depends on.
+macro_rules! each_field {
+    ($then:ident) => {
+        $then! {
+            /// The receiving interface.
+            Interface = "interface", interface: InterfaceMatch, Form::Interface;
+            /// The address family.
+            Family = "family", family: Family, Form::Family;
+            /// The EtherType behind all VLAN tags.
+            Ethertype = "ethertype", ethertype: RangeSet<u16>, Form::Ethertype;
+            /// The outermost VLAN tag.
+            Vlan = "vlan", vlan: VlanSet, Form::Vlan;
+            /// The source MAC address as its number, at most [`MAX_MAC`](crate::field::MAX_MAC).
+            SrcMac = "src_mac", src_mac: RangeSet<u64>, Form::SrcMac;
+            /// The destination MAC address, like [`Self::src_mac`].
+            DstMac = "dst_mac", dst_mac: RangeSet<u64>, Form::DstMac;
+            /// The source address.
+            Src = "src", src: Arc<AddressSet>, Form::Src;
+            /// The destination address.
+            Dst = "dst", dst: Arc<AddressSet>, Form::Dst;
+            /// The upper-layer protocol number.
+            Proto = "proto", proto: RangeSet<u8>, Form::Proto;
+            /// The source port of TCP, UDP, UDP-Lite, SCTP and DCCP.
+            Sport = "sport", sport: RangeSet<u16>, Form::Sport;
+            /// The destination port of TCP, UDP, UDP-Lite, SCTP and DCCP.
+            Dport = "dport", dport: RangeSet<u16>, Form::Dport;
+            /// The values of the TCP flags byte (FIN = 1, ..., CWR = 128) that match.
+            TcpFlags = "tcp_flags", tcp_flags: RangeSet<u8>, Form::TcpFlags;
+            /// The ICMP and ICMPv6 messages that match.
+            IcmpType = "icmp_type", icmp: IcmpSet, Form::Icmp;
+            /// The length of the IP packet in bytes, its header included; [`u16::MAX`] stands for
+            /// every length from there on.
+            Length = "length", length: RangeSet<u16>, Form::Length(&LENGTH);
+            /// The IPv4 time to live or the IPv6 hop limit.
+            Ttl = "ttl", ttl: RangeSet<u8>, Form::Number(&TTL);
+            /// The code point for differentiated services, at most
+            /// [`MAX_DSCP`](crate::field::MAX_DSCP).
+            Dscp = "dscp", dscp: RangeSet<u8>, Form::Number(&DSCP);
+            /// Whether the IP packet is a fragment.
+            Fragment = "fragment", fragment: bool, Form::Fragment;
+        }
+    };
+}
+pub(crate) use each_field;
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
         /// The name of a match field.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum FieldName {
             $(
                 #[doc = concat!("`", $key, "`")]
-                $variant,
+                $name,
             )*
         }
 
         impl FieldName {
-            /// Every match field, each behind those that its meaning depends on.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            /// Every match field, each after those that its meaning depends on.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The key of the field.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $key,)*
+                    $(Self::$name => $key,)*
+                }
+            }
+
+            /// The form of the field.
+            #[must_use]
+            pub const fn form(self) -> Form {
+                match self {
+                    $(Self::$name => $form,)*
                 }
             }
         }
     };
 }
+each_field!(names);
 
-fields! {
-    Interface = "interface",
-    Family = "family",
-    Ethertype = "ethertype",
-    Vlan = "vlan",
-    SrcMac = "src_mac",
-    DstMac = "dst_mac",
-    Src = "src",
-    Dst = "dst",
-    Proto = "proto",
-    Sport = "sport",
-    Dport = "dport",
-    TcpFlags = "tcp_flags",
-    IcmpType = "icmp_type",
-    Length = "length",
-    Ttl = "ttl",
-    Dscp = "dscp",
-    Fragment = "fragment",
+/// What kind of values a field has: how they are read and written, and which packets have them.
+///
+/// A field that is no more than a number needs no form of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// Names of interfaces.
+    Interface,
+    /// One of the two families.
+    Family,
+    /// EtherTypes.
+    Ethertype,
+    /// VLAN identifiers, and their absence.
+    Vlan,
+    /// Source MAC addresses.
+    SrcMac,
+    /// Destination MAC addresses.
+    DstMac,
+    /// Source addresses.
+    Src,
+    /// Destination addresses.
+    Dst,
+    /// Protocols.
+    Proto,
+    /// Source ports.
+    Sport,
+    /// Destination ports.
+    Dport,
+    /// Conditions of TCP flags.
+    TcpFlags,
+    /// ICMP messages.
+    Icmp,
+    /// A number that every IP packet has, at least what its headers need.
+    Length(&'static Number),
+    /// A number that every IP packet has, whatever else it has.
+    Number(&'static Number),
+    /// Whether it is a fragment.
+    Fragment,
+}
+
+impl Form {
+    /// Whether only IP packets have the field.
+    #[must_use]
+    pub const fn is_of_ip(self) -> bool {
+        match self {
+            Self::Interface | Self::Ethertype | Self::Vlan | Self::SrcMac | Self::DstMac => false,
+            Self::Family
+            | Self::Src
+            | Self::Dst
+            | Self::Proto
+            | Self::Sport
+            | Self::Dport
+            | Self::TcpFlags
+            | Self::Icmp
+            | Self::Length(_)
+            | Self::Number(_)
+            | Self::Fragment => true,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Tests of the names of all fields.
 
 use crate::field::{
-    dscp::dscp_number,
+    dscp::DSCP,
     ethertype::{ethertype_name, ethertype_number},
     family::Family,
     icmp::{icmp_type_name, icmp_type_number},
@@ -28,12 +28,12 @@ fn names_and_numbers_agree() {
     }
     // RFC 2597: class and drop precedence.
     for (name, class, precedence) in [("af11", 1, 1), ("af23", 2, 3), ("af42", 4, 2)] {
-        assert_eq!(dscp_number(name), Some(class << 3 | precedence << 1));
+        assert_eq!(DSCP.named(name), Some(class << 3 | precedence << 1));
     }
     for (class, name) in (0..8).zip(["cs0", "cs1", "cs2", "cs3", "cs4", "cs5", "cs6", "cs7"]) {
-        assert_eq!(dscp_number(name), Some(class << 3));
+        assert_eq!(DSCP.named(name), Some(class << 3));
     }
-    assert_eq!(dscp_number("ef"), Some(0b10_1110));
+    assert_eq!(DSCP.named("ef"), Some(0b10_1110));
     assert_eq!(tcp_flag("fin"), Some(1));
     assert_eq!(tcp_flag("cwr"), Some(128));
     assert_eq!(tcp_flag("ns"), None);

@@ -16,8 +16,8 @@ use super::rule_test::{RuleTest, word};
 use crate::{
     evaluator::Outcome,
     field::{
-        AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet, VlanSet,
-        icmp_type_number, icmp_types, tcp_flags,
+        AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
+        VlanSet, icmp_type_number, icmp_types, tcp_flags,
     },
     model::{Matches, Mode, Parser, Policy, Rule, Ruleset, Verdict},
     text::{hexadecimal, prefix, span},
@@ -92,64 +92,64 @@ fn write_rule(text: &mut String, rule: &Rule) {
         // Writing to a text does not fail.
         let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
     }
-    let Matches {
-        interface,
-        family,
-        src,
-        dst,
-        proto,
-        sport,
-        dport,
-        tcp_flags,
-        icmp,
-        ethertype,
-        vlan,
-        src_mac,
-        dst_mac,
-        length,
-        ttl,
-        dscp,
-        fragment,
-    } = &rule.matches;
-    if let Some(interface) = interface {
-        list(text, "interface", patterns(interface));
+    for field in FieldName::ALL {
+        write_field(text, *field, &rule.matches);
     }
-    if let Some(family) = family {
-        one(
-            text,
-            "family",
-            match family {
-                Family::Ipv4 => "ipv4",
-                Family::Ipv6 => "ipv6",
-            },
-        );
-    }
-    let hexadecimal = |number: u16| format!("0x{number:04x}");
-    numbers(text, "ethertype", ethertype.as_ref(), hexadecimal);
-    if let Some(tags) = vlan {
-        list(text, "vlan", vlans(tags));
-    }
-    numbers(text, "src_mac", src_mac.as_ref(), mac);
-    numbers(text, "dst_mac", dst_mac.as_ref(), mac);
-    for (key, set) in [("src", src), ("dst", dst)] {
-        if let Some(set) = set {
-            list(text, key, addresses(set));
+}
+
+fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
+    let key = field.as_str();
+    match field.form() {
+        Form::Interface => {
+            if let Some(interface) = &matches.interface {
+                list(text, key, patterns(interface));
+            }
         }
-    }
-    numbers(text, "proto", proto.as_ref(), |number| number.to_string());
-    numbers(text, "sport", sport.as_ref(), |number| number.to_string());
-    numbers(text, "dport", dport.as_ref(), |number| number.to_string());
-    if let Some(values) = tcp_flags {
-        list(text, "tcp_flags", flags(values));
-    }
-    if let Some(messages) = icmp {
-        list(text, "icmp_type", icmp_terms(messages, &rule.matches));
-    }
-    numbers(text, "length", length.as_ref(), |number| number.to_string());
-    numbers(text, "ttl", ttl.as_ref(), |number| number.to_string());
-    numbers(text, "dscp", dscp.as_ref(), |number| number.to_string());
-    if let Some(fragment) = fragment {
-        let _ = writeln!(text, "fragment = {fragment}");
+        Form::Family => match matches.family {
+            Some(Family::Ipv4) => one(text, key, "ipv4"),
+            Some(Family::Ipv6) => one(text, key, "ipv6"),
+            None => {}
+        },
+        Form::Ethertype => numbers(text, key, matches.ethertype.as_ref(), |number| {
+            format!("0x{number:04x}")
+        }),
+        Form::Vlan => {
+            if let Some(tags) = &matches.vlan {
+                list(text, key, vlans(tags));
+            }
+        }
+        Form::SrcMac => numbers(text, key, matches.src_mac.as_ref(), mac),
+        Form::DstMac => numbers(text, key, matches.dst_mac.as_ref(), mac),
+        Form::Src => {
+            if let Some(set) = &matches.src {
+                list(text, key, addresses(set));
+            }
+        }
+        Form::Dst => {
+            if let Some(set) = &matches.dst {
+                list(text, key, addresses(set));
+            }
+        }
+        Form::TcpFlags => {
+            if let Some(values) = &matches.tcp_flags {
+                list(text, key, flags(values));
+            }
+        }
+        Form::Icmp => {
+            if let Some(messages) = &matches.icmp {
+                list(text, key, icmp_terms(messages, matches));
+            }
+        }
+        Form::Proto | Form::Sport | Form::Dport | Form::Length(_) | Form::Number(_) => {
+            let decimal = |number: u64| number.to_string();
+            numbers(text, key, matches.numbers(field).as_ref(), decimal);
+        }
+        Form::Fragment => {
+            if let Some(fragment) = matches.fragment {
+                // Writing to a text does not fail.
+                let _ = writeln!(text, "{key} = {fragment}");
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use crate::{
     diagnostics::{Code, Report, Source, Span},
-    field::{AddressRange, FieldName, address},
+    field::{AddressRange, Form, address},
     language::{Field, File, Members, Operand, Term, lists},
     text::{number, quoted},
 };
@@ -211,24 +211,21 @@ fn members_of(source: &Arc<Source>, report: &mut Report) -> Vec<Member> {
 
 /// Warns of the terms of a field that other terms, or sets that it names, have.
 fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Report) {
-    match field.name {
-        FieldName::Src
-        | FieldName::Dst
-        | FieldName::Sport
-        | FieldName::Dport
-        | FieldName::Proto
-        | FieldName::Length
-        | FieldName::Ttl
-        | FieldName::Vlan => {}
-        FieldName::Interface
-        | FieldName::Family
-        | FieldName::Ethertype
-        | FieldName::SrcMac
-        | FieldName::DstMac
-        | FieldName::TcpFlags
-        | FieldName::IcmpType
-        | FieldName::Dscp
-        | FieldName::Fragment => return,
+    // The fields whose values have no names, and are neither flags nor hexadecimal.
+    let is_plain = match field.name.form() {
+        Form::Src | Form::Dst | Form::Sport | Form::Dport | Form::Proto | Form::Vlan => true,
+        Form::Length(number) | Form::Number(number) => number.names.is_empty(),
+        Form::Interface
+        | Form::Family
+        | Form::Ethertype
+        | Form::SrcMac
+        | Form::DstMac
+        | Form::TcpFlags
+        | Form::Icmp
+        | Form::Fragment => false,
+    };
+    if !is_plain {
+        return;
     }
     for negated in [false, true] {
         let terms = field.terms.iter().filter(|term| term.split().0 == negated);

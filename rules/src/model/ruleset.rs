@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{log_limit::LogLimit, place::Place, settings::Settings};
-use crate::field::{AddressSet, Family, IcmpSet, InterfaceMatch, RangeSet, VlanSet};
+use crate::field::{
+    AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, Wanted, each_field,
+};
 
 /// A rule set: settings and rules in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,43 +53,57 @@ pub enum Verdict {
     Count,
 }
 
-/// The fields of one rule. A packet matches when every field that is given matches; `None` leaves
-/// the field open. A field that is given never matches a packet that lacks the field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matches {
-    /// The receiving interface.
-    pub interface: Option<InterfaceMatch>,
-    /// The address family.
-    pub family: Option<Family>,
-    /// The source address.
-    pub src: Option<Arc<AddressSet>>,
-    /// The destination address.
-    pub dst: Option<Arc<AddressSet>>,
-    /// The upper-layer protocol number.
-    pub proto: Option<RangeSet<u8>>,
-    /// The source port of TCP, UDP, UDP-Lite, SCTP and DCCP.
-    pub sport: Option<RangeSet<u16>>,
-    /// The destination port of TCP, UDP, UDP-Lite, SCTP and DCCP.
-    pub dport: Option<RangeSet<u16>>,
-    /// The values of the TCP flags byte (FIN = 1, ..., CWR = 128) that match.
-    pub tcp_flags: Option<RangeSet<u8>>,
-    /// The ICMP and ICMPv6 messages that match.
-    pub icmp: Option<IcmpSet>,
-    /// The EtherType behind all VLAN tags.
-    pub ethertype: Option<RangeSet<u16>>,
-    /// The outermost VLAN tag.
-    pub vlan: Option<VlanSet>,
-    /// The source MAC address as its number, at most [`MAX_MAC`](crate::field::MAX_MAC).
-    pub src_mac: Option<RangeSet<u64>>,
-    /// The destination MAC address, like [`Self::src_mac`].
-    pub dst_mac: Option<RangeSet<u64>>,
-    /// The length of the IP packet in bytes, its header included; [`u16::MAX`] stands for every
-    /// length from there on.
-    pub length: Option<RangeSet<u16>>,
-    /// The IPv4 time to live or the IPv6 hop limit.
-    pub ttl: Option<RangeSet<u8>>,
-    /// The code point for differentiated services, at most [`MAX_DSCP`](crate::field::MAX_DSCP).
-    pub dscp: Option<RangeSet<u8>>,
-    /// Whether the IP packet is a fragment.
-    pub fragment: Option<bool>,
+macro_rules! matches {
+    ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
+        /// The fields of one rule. A packet matches when every field that is given matches; `None`
+        /// leaves the field open. A field that is given never matches a packet that lacks the
+        /// field.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Matches {
+            $($(#[$doc])* pub $slot: Option<$type>,)*
+        }
+
+        impl Matches {
+            /// Whether the field is given.
+            #[must_use]
+            pub const fn has(&self, field: FieldName) -> bool {
+                match field {
+                    $(FieldName::$name => self.$slot.is_some(),)*
+                }
+            }
+
+            /// Whether the field is given so that it matches no packet, as far as the field alone
+            /// shows it.
+            pub(crate) fn is_empty(&self, field: FieldName) -> bool {
+                match field {
+                    $(FieldName::$name => self.$slot.as_ref().is_some_and(Wanted::is_empty),)*
+                }
+            }
+
+            /// Whether both say the same of a field.
+            pub(crate) fn agrees(&self, other: &Self, field: FieldName) -> bool {
+                match field {
+                    $(FieldName::$name => self.$slot == other.$slot,)*
+                }
+            }
+
+            /// The values that match, of a field that is given and whose values are numbers.
+            pub(crate) fn numbers(&self, field: FieldName) -> Option<RangeSet<u64>> {
+                match field {
+                    $(FieldName::$name => self.$slot.as_ref().and_then(Wanted::numbers),)*
+                }
+            }
+
+            /// Gives a field whose values are numbers; whether they are.
+            pub(crate) fn set_numbers(&mut self, field: FieldName, numbers: &RangeSet<u16>) -> bool {
+                match field {
+                    $(FieldName::$name => {
+                        self.$slot = Wanted::of_numbers(numbers);
+                        self.$slot.is_some()
+                    })*
+                }
+            }
+        }
+    };
 }
+each_field!(matches);

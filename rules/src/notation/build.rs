@@ -76,8 +76,7 @@ fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fau
     if let (Family::Ipv4, Some(fragment)) = (ip.family(), options.fragment) {
         packet = packet.fragment(fragment);
     }
-    let ttl = options.ttl.unwrap_or_else(|| default_ttl(ip, message));
-    packet = packet.ttl(ttl).dscp(options.dscp.unwrap_or(0));
+    packet = options.numbered(packet, default_ttl(ip, message));
     let mut body = match (ip.protocol, message) {
         (_, _) if is_later => vec![0; UNKNOWN_HEADER],
         (_, Some((kind, _))) => bodies::icmp(ip.src.address, ip.dst.address, kind),

@@ -12,15 +12,9 @@
 //!           | "hex" digits { digits }
 //! protocol  = name | number
 //! endpoint  = IPv4 [ ":" port ] | IPv6 | "[" IPv6 "]" [ ":" port ]
-//! option    = flag { "," flag } | "null"                                  of TCP
-//!           | type [ "/" code ]                                           of ICMP and ICMPv6
-//!           | "hop-by-hop" | "routing" | "destination" | "ah"             of IPv6, in order
-//!           | "fragment" offset [ "+" ]                                   of IP
-//!           | "ttl" number | "dscp" number | "length" bytes               of IP
-//!           | "payload" bytes
-//!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
-//!           | "truncate" bytes | "interface" name
 //! ```
+//!
+//! What an `option` is stands with the code that reads them.
 
 mod bodies;
 mod build;

@@ -1,4 +1,15 @@
 //! What follows the addresses of a packet.
+//!
+//! ```text
+//! option    = flag { "," flag } | "null"                                  of TCP
+//!           | type [ "/" code ]                                           of ICMP and ICMPv6
+//!           | "hop-by-hop" | "routing" | "destination" | "ah"             of IPv6, in order
+//!           | "fragment" offset [ "+" ]                                   of IP
+//!           | "ttl" number | "dscp" number | "length" bytes               of IP
+//!           | "payload" bytes
+//!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
+//!           | "truncate" bytes | "interface" name
+//! ```
 
 use pnet_base::MacAddr;
 
@@ -8,9 +19,10 @@ use super::{
 };
 use crate::{
     field::{
-        self, Family, InterfacePattern, MAX_DSCP, MAX_VLAN, icmp_type_number, icmp_types, mac,
+        self, DSCP, Family, InterfacePattern, MAX_VLAN, Number, TTL, icmp_type_number, icmp_types,
+        mac,
     },
-    packet::{Extension, Fragment, Tag, protocol},
+    packet::{Extension, Fragment, Packet, Tag, protocol},
     text::quoted,
 };
 
@@ -46,8 +58,8 @@ pub(super) struct Options<'t> {
     pub(super) tags: Vec<Tag>,
     pub(super) src_mac: Option<MacAddr>,
     pub(super) dst_mac: Option<MacAddr>,
-    pub(super) ttl: Option<u8>,
-    pub(super) dscp: Option<u8>,
+    ttl: Option<u8>,
+    dscp: Option<u8>,
     /// Of IPv6, fragment headers included.
     pub(super) extensions: Vec<Extension>,
     pub(super) fragment: Option<Fragment>,
@@ -99,8 +111,8 @@ impl<'t> Options<'t> {
             "vlan" => self.tags.push(tag(value("a VLAN")?)?),
             "src_mac" => self.src_mac = Some(mac(value("an address")?)?),
             "dst_mac" => self.dst_mac = Some(mac(value("an address")?)?),
-            "ttl" => self.ttl = Some(value("a number")?.number("a time to live", 255)? as u8),
-            "dscp" => self.dscp = Some(dscp(value("a code point")?)?),
+            "ttl" => self.ttl = Some(number(value("a number")?, &TTL)?),
+            "dscp" => self.dscp = Some(number(value("a code point")?, &DSCP)?),
             "payload" => self.size(Size::Payload, word, value("a number of bytes")?)?,
             "length" => self.size(Size::Length, word, value("a number of bytes")?)?,
             "truncate" => {
@@ -177,6 +189,13 @@ impl<'t> Options<'t> {
         Ok(())
     }
 
+    /// The packet with the numbers of its IP header, `ttl` unless other hops are asked for.
+    pub(super) fn numbered(&self, packet: Packet, ttl: u8) -> Packet {
+        packet
+            .ttl(self.ttl.unwrap_or(ttl))
+            .dscp(self.dscp.unwrap_or(0))
+    }
+
     /// Reads TCP flags or an ICMP message.
     fn upper(&mut self, word: Word<'t>, subject: &Subject<'t>) -> Result<(), Fault> {
         match subject {
@@ -246,15 +265,16 @@ fn tag(word: Word<'_>) -> Result<Tag, Fault> {
     })
 }
 
-fn dscp(word: Word<'_>) -> Result<u8, Fault> {
-    match field::dscp_number(word.text) {
-        Some(number) => Ok(number),
+/// The value of a field, by name or number.
+fn number(word: Word<'_>, number: &Number) -> Result<u8, Fault> {
+    let read = match number.named(word.text) {
+        Some(value) => Ok(value.into()),
         None => word
-            .number("a code point", MAX_DSCP.into())
-            // The number is bounded.
-            .map(|number| number as u8)
-            .map_err(|fault| fault.suggest(word.text, field::dscps())),
-    }
+            .number(&format!("a {}", number.what), number.max.into())
+            .map_err(|fault| fault.suggest(word.text, number.names())),
+    };
+    // The number is bounded.
+    read.map(|value| value as u8)
 }
 
 fn mac(word: Word<'_>) -> Result<MacAddr, Fault> {

@@ -26,7 +26,7 @@ use crate::{
         error::CompileError,
         rules::Rules,
         stage::Table,
-        view::View,
+        view::{View, name},
         writer::Writer,
     },
     field::{RangeSet, Value},
@@ -361,22 +361,4 @@ fn narrow<T: Value + TryFrom<u64>, A>(
     rules
         .map(|rule| rule.fields[field as usize].as_ref().map(of_rule))
         .collect()
-}
-
-/// The field's name in the rule language.
-fn name(field: Field) -> &'static str {
-    match field {
-        Field::Protocol => "proto",
-        Field::Sport => "sport",
-        Field::Dport => "dport",
-        Field::Icmp => "icmp_type",
-        Field::Interface => "interface",
-        Field::Vlan => "vlan",
-        Field::Ethertype => "ethertype",
-        Field::Length => "length",
-        Field::Ttl => "ttl",
-        Field::Traffic => "dscp",
-        Field::SrcMac => "src_mac",
-        Field::DstMac => "dst_mac",
-    }
 }

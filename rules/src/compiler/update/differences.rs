@@ -9,8 +9,8 @@ use crate::{
         classes::{SetId, number},
         obstacle::Obstacle,
     },
-    field::{AddressSet, RangeSet},
-    model::{Matches, Rule, RuleId, Ruleset},
+    field::{AddressSet, FieldName, RangeSet},
+    model::{Rule, RuleId, Ruleset},
 };
 
 /// The ranges that may differ whatever the size of the sets.
@@ -161,43 +161,13 @@ fn len(set: &AddressSet) -> usize {
 /// Whether two rules differ at most in the members of their address sets, as far as an image
 /// knows: names are what counter slots stand for.
 fn are_alike(old: &Rule, new: &Rule) -> bool {
-    let Matches {
-        interface,
-        family,
-        src: _,
-        dst: _,
-        proto,
-        sport,
-        dport,
-        tcp_flags,
-        icmp,
-        ethertype,
-        vlan,
-        src_mac,
-        dst_mac,
-        length,
-        ttl,
-        dscp,
-        fragment,
-    } = &old.matches;
-    let other = &new.matches;
+    let mut fields = FieldName::ALL.iter();
     old.verdict == new.verdict
         && old.log.is_some() == new.log.is_some()
-        && *interface == other.interface
-        && *family == other.family
-        && *proto == other.proto
-        && *sport == other.sport
-        && *dport == other.dport
-        && *tcp_flags == other.tcp_flags
-        && *icmp == other.icmp
-        && *ethertype == other.ethertype
-        && *vlan == other.vlan
-        && *src_mac == other.src_mac
-        && *dst_mac == other.dst_mac
-        && *length == other.length
-        && *ttl == other.ttl
-        && *dscp == other.dscp
-        && *fragment == other.fragment
+        && fields.all(|field| {
+            matches!(field, FieldName::Src | FieldName::Dst)
+                || old.matches.agrees(&new.matches, *field)
+        })
 }
 
 /// Whether both sets or neither are empty, and both or neither hold every address.

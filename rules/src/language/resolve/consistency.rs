@@ -8,9 +8,7 @@ use firewall_ebpf::parse::{ethertype, protocol};
 use super::fields;
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span},
-    field::{
-        AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, family_name,
-    },
+    field::{AddressSet, Family, FieldName, InterfaceMatch, RangeSet, family_name},
     language::syntax::{Field, Operand, Rule},
     model::{Matches, Settings},
     text::quoted,
@@ -132,28 +130,13 @@ fn check_layers(rule: &Rule<'_>, report: &mut Report) {
     }
 }
 
-/// The fields that only IP packets have.
-const OF_IP: &[FieldName] = &[
-    FieldName::Family,
-    FieldName::Src,
-    FieldName::Dst,
-    FieldName::Proto,
-    FieldName::Sport,
-    FieldName::Dport,
-    FieldName::TcpFlags,
-    FieldName::IcmpType,
-    FieldName::Length,
-    FieldName::Ttl,
-    FieldName::Dscp,
-    FieldName::Fragment,
-];
-
 /// Reports EtherTypes other than those of IP together with what only IP packets have.
 fn check_ethertypes(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(types)) = (rule.field(FieldName::Ethertype), &matches.ethertype) else {
         return;
     };
-    let Some(other) = OF_IP.iter().find_map(|name| rule.field(*name)) else {
+    let mut of_ip = FieldName::ALL.iter().filter(|name| name.form().is_of_ip());
+    let Some(other) = of_ip.find_map(|name| rule.field(*name)) else {
         return;
     };
     let key = other.name.as_str();
@@ -193,59 +176,23 @@ fn warn_of_empty(
     settings: &Settings,
     report: &mut Report,
 ) -> bool {
-    let is_empty = |name| match name {
-        FieldName::Src => matches.src.as_deref().is_some_and(no_addresses),
-        FieldName::Dst => matches.dst.as_deref().is_some_and(no_addresses),
-        FieldName::Proto => matches.proto.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Sport => matches.sport.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Dport => matches.dport.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::IcmpType => matches.icmp.as_ref().is_some_and(no_messages),
-        FieldName::Interface => {
-            let interface = matches.interface.as_ref();
-            interface.is_some_and(|interface| is_elsewhere(interface, settings))
-        }
-        FieldName::Ethertype => matches.ethertype.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Vlan => matches.vlan.as_ref().is_some_and(VlanSet::is_empty),
-        FieldName::SrcMac => matches.src_mac.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::DstMac => matches.dst_mac.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Length => matches.length.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Ttl => matches.ttl.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Dscp => matches.dscp.as_ref().is_some_and(RangeSet::is_empty),
-        FieldName::Family | FieldName::TcpFlags | FieldName::Fragment => false,
+    let is_elsewhere = |name| {
+        let interface = matches.interface.as_ref();
+        name == FieldName::Interface && interface.is_some_and(|it| is_elsewhere(it, settings))
     };
     let mut found = false;
-    for field in rule.fields.iter().filter(|field| is_empty(field.name)) {
-        found = true;
-        let fault = match field.name {
-            FieldName::Interface => "this leaves no interface that the firewall is attached to",
-            FieldName::Family
-            | FieldName::Src
-            | FieldName::Dst
-            | FieldName::Proto
-            | FieldName::Sport
-            | FieldName::Dport
-            | FieldName::TcpFlags
-            | FieldName::IcmpType
-            | FieldName::Ethertype
-            | FieldName::Vlan
-            | FieldName::SrcMac
-            | FieldName::DstMac
-            | FieldName::Length
-            | FieldName::Ttl
-            | FieldName::Dscp
-            | FieldName::Fragment => "the negated values leave nothing",
+    for field in &rule.fields {
+        let fault = if is_elsewhere(field.name) {
+            "this leaves no interface that the firewall is attached to"
+        } else if matches.is_empty(field.name) {
+            "the negated values leave nothing"
+        } else {
+            continue;
         };
+        found = true;
         never(rule, field, report).label(fault);
     }
     found
-}
-
-fn no_addresses(set: &AddressSet) -> bool {
-    set.v4.is_empty() && set.v6.is_empty()
-}
-
-fn no_messages(set: &IcmpSet) -> bool {
-    set.v4.is_empty() && set.v6.is_empty()
 }
 
 /// Whether the match is of interfaces by name, to none of which the firewall is attached.
@@ -262,27 +209,35 @@ fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
 
 /// Warns of two fields of which each leaves only the family that the other excludes.
 fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
-    let only = |name| match name {
-        FieldName::Family => matches.family,
-        FieldName::Src => matches.src.as_deref().and_then(family_of_addresses),
-        FieldName::Dst => matches.dst.as_deref().and_then(family_of_addresses),
-        FieldName::Proto => matches.proto.as_ref().and_then(family_of_protocols),
-        FieldName::IcmpType => matches
-            .icmp
-            .as_ref()
-            .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
-        FieldName::Ethertype => matches.ethertype.as_ref().and_then(fields::family_of_types),
-        FieldName::Interface
-        | FieldName::Vlan
-        | FieldName::SrcMac
-        | FieldName::DstMac
-        | FieldName::Sport
-        | FieldName::Dport
-        | FieldName::TcpFlags
-        | FieldName::Length
-        | FieldName::Ttl
-        | FieldName::Dscp
-        | FieldName::Fragment => None,
+    let families = [
+        (FieldName::Family, matches.family),
+        (
+            FieldName::Src,
+            matches.src.as_deref().and_then(family_of_addresses),
+        ),
+        (
+            FieldName::Dst,
+            matches.dst.as_deref().and_then(family_of_addresses),
+        ),
+        (
+            FieldName::Proto,
+            matches.proto.as_ref().and_then(family_of_protocols),
+        ),
+        (
+            FieldName::IcmpType,
+            matches
+                .icmp
+                .as_ref()
+                .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
+        ),
+        (
+            FieldName::Ethertype,
+            matches.ethertype.as_ref().and_then(fields::family_of_types),
+        ),
+    ];
+    let only = |name| {
+        let mut known = families.iter().filter(|(of, _)| *of == name);
+        known.find_map(|(_, family)| *family)
     };
     let mut fields = rule
         .fields

@@ -1,4 +1,4 @@
-//! Values that have names and numbers.
+//! Values that are numbers and may have names.
 
 use crate::{
     diagnostics::Report,
@@ -9,7 +9,7 @@ use crate::{
     text::{NumberError, nearest},
 };
 
-/// A kind of value that has names and numbers.
+/// A kind of value that is a number and may have a name.
 pub(super) struct Named {
     pub(super) what: &'static str,
     /// What to say of a number that is too large.
@@ -22,7 +22,7 @@ impl Named {
     pub(super) fn range<T>(
         &self,
         read: Result<(T, T), NumberError>,
-        names: impl Iterator<Item = &'static str>,
+        names: impl Iterator<Item = &'static str> + Clone,
         term: &Term<'_>,
         text: &str,
         report: &mut Report,
@@ -32,8 +32,12 @@ impl Named {
             Err(error) => error,
         };
         let fault = match error {
-            NumberError::NotANumber => "expected a name, a number or a range",
-            NumberError::TooLarge | NumberError::Backwards => number_fault(error),
+            NumberError::NotANumber if names.clone().next().is_some() => {
+                "expected a name, a number or a range"
+            }
+            NumberError::NotANumber | NumberError::TooLarge | NumberError::Backwards => {
+                number_fault(error)
+            }
         };
         let diagnostic = invalid(self.what, term, text, fault, report);
         match (error, nearest(text, names)) {

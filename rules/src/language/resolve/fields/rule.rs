@@ -6,14 +6,15 @@ use super::{
     family::family,
     icmp,
     interface::interface,
-    link, network,
+    link,
+    network::{self, numbers},
     protocol::protocols,
     tcp_flags::tcp_flags,
     terms::{combine, has_positive},
 };
 use crate::{
     diagnostics::Report,
-    field::{AddressSet, FieldName, RangeSet, Ranges},
+    field::{AddressSet, Form, RangeSet, Ranges},
     language::{
         resolve::{
             literal::{address, port},
@@ -49,24 +50,23 @@ impl<'a> Fields<'a> {
         let mut matches = Matches::default();
         let mut is_whole = !rule.is_partial;
         for field in &rule.fields {
-            is_whole &= match field.name {
-                FieldName::Interface => store(&mut matches.interface, interface(field, report)),
-                FieldName::Family => store(&mut matches.family, family(field, report)),
-                FieldName::Src => store(&mut matches.src, self.addresses(field, report)),
-                FieldName::Dst => store(&mut matches.dst, self.addresses(field, report)),
-                FieldName::Proto => store(&mut matches.proto, protocols(field, report)),
-                FieldName::Sport => store(&mut matches.sport, self.ports(field, report)),
-                FieldName::Dport => store(&mut matches.dport, self.ports(field, report)),
-                FieldName::TcpFlags => store(&mut matches.tcp_flags, tcp_flags(field, report)),
-                FieldName::Ethertype => store(&mut matches.ethertype, link::types(field, report)),
-                FieldName::Vlan => store(&mut matches.vlan, link::vlans(field, report)),
-                FieldName::SrcMac => store(&mut matches.src_mac, link::addresses(field, report)),
-                FieldName::DstMac => store(&mut matches.dst_mac, link::addresses(field, report)),
-                FieldName::Length => store(&mut matches.length, network::lengths(field, report)),
-                FieldName::Ttl => store(&mut matches.ttl, network::ttls(field, report)),
-                FieldName::Dscp => store(&mut matches.dscp, network::dscps(field, report)),
-                FieldName::Fragment => store(&mut matches.fragment, network::fragment(field)),
-                FieldName::IcmpType => {
+            is_whole &= match field.name.form() {
+                Form::Interface => store(&mut matches.interface, interface(field, report)),
+                Form::Family => store(&mut matches.family, family(field, report)),
+                Form::Src => store(&mut matches.src, self.addresses(field, report)),
+                Form::Dst => store(&mut matches.dst, self.addresses(field, report)),
+                Form::Proto => store(&mut matches.proto, protocols(field, report)),
+                Form::Sport => store(&mut matches.sport, self.ports(field, report)),
+                Form::Dport => store(&mut matches.dport, self.ports(field, report)),
+                Form::TcpFlags => store(&mut matches.tcp_flags, tcp_flags(field, report)),
+                Form::Ethertype => store(&mut matches.ethertype, link::types(field, report)),
+                Form::Vlan => store(&mut matches.vlan, link::vlans(field, report)),
+                Form::SrcMac => store(&mut matches.src_mac, link::addresses(field, report)),
+                Form::DstMac => store(&mut matches.dst_mac, link::addresses(field, report)),
+                Form::Length(number) | Form::Number(number) => numbers(number, field, report)
+                    .is_some_and(|numbers| matches.set_numbers(field.name, &numbers)),
+                Form::Fragment => store(&mut matches.fragment, network::fragment(field)),
+                Form::Icmp => {
                     // A field that is wrong may have been meant to say which family it is.
                     let families = if is_whole {
                         icmp::families(&matches)

@@ -1,0 +1,12 @@
+//! Lengths of IP packets.
+
+use super::number::Number;
+
+/// The length of an IP packet; what is usual depends on its headers.
+pub(super) const LENGTH: Number = Number {
+    what: "length",
+    max: u16::MAX,
+    largest: "65535 stands for every length from there on",
+    names: &[],
+    usual: 0,
+};

@@ -1,0 +1,12 @@
+//! Hops that a packet has left.
+
+use super::number::Number;
+
+/// The IPv4 time to live or the IPv6 hop limit.
+pub const TTL: Number = Number {
+    what: "time to live",
+    max: 255,
+    largest: "the largest time to live is 255",
+    names: &[],
+    usual: 64,
+};
