@@ -453,7 +453,7 @@ fn what_cannot_be_captured_is_told_with_what_can() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "error: a capture file is not written to a terminal\n\
-         help: name a file, or read it as in `firewall capture --write - | tcpdump -r -`\n"
+         help: name a file, or pipe it as in `firewall capture --write - | tcpdump -r -`\n"
     );
 }
 

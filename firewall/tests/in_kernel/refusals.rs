@@ -210,7 +210,8 @@ fn what_was_attached_before_a_failure_is_detached_again() {
     // Attached by index, `fw-host0` first.
     let said = apply(&machine, "\"fw-host*\"", "native");
     // In the words of the C library.
-    let refusal = io::Error::from_raw_os_error(libc::ENOSPC);
+    let refusal = io::Error::from_raw_os_error(libc::ENOSPC).to_string();
+    let refusal = refusal.strip_suffix(" (os error 28)").unwrap();
     let message = format!(
         "error: the driver of `fw-host1` refuses a native XDP program with its present settings: \
          {refusal}\nhelp: "
