@@ -27,6 +27,7 @@ setup:
 build:
 	@scripts/setup.sh build
 	$(CARGO) build --release --locked -p firewall
+	@scripts/check-release.sh $${CARGO_TARGET_DIR:-target}/release/firewall
 
 # Builds nothing, so that root need not build.
 install: PREFIX ?= /usr/local

@@ -4,4 +4,7 @@ set -eu
 top=$(dirname "$0")/..
 cd "$top"
 . scripts/env.sh
+case " $* " in
+*' --release '* | *' --profile release '*) without_paths ;;
+esac
 as_builder cargo "$@"

@@ -30,8 +30,25 @@ as_builder() {
     if [ -n "$builder" ]; then
         sudo -u "$builder" env HOME="$builder_home" PATH="$PATH" CARGO_HOME="$CARGO_HOME" \
             RUSTUP_HOME="$RUSTUP_HOME" RUSTUP_TOOLCHAIN="$RUSTUP_TOOLCHAIN" \
-            RUSTUP_AUTO_INSTALL="$RUSTUP_AUTO_INSTALL" "$@"
+            RUSTUP_AUTO_INSTALL="$RUSTUP_AUTO_INSTALL" \
+            ${CARGO_ENCODED_RUSTFLAGS:+CARGO_ENCODED_RUSTFLAGS="$CARGO_ENCODED_RUSTFLAGS"} "$@"
     else
         "$@"
     fi
+}
+
+# Makes what is built from here on name none of the folders of this machine. For release builds
+# alone: builds with and without it take turns in replacing each other's files.
+without_paths() {
+    cargo_home=${CARGO_HOME:-${HOME:-/root}/.cargo}
+    sysroot=$(as_builder rustc --print sysroot)
+    separator=$(printf '\037')
+    CARGO_ENCODED_RUSTFLAGS=
+    for flag in ${RUSTFLAGS:-} "--remap-path-prefix=$(pwd -P)=/firewall" \
+        "--remap-path-prefix=$cargo_home/registry/src=/cargo" \
+        "--remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust" \
+        "--remap-path-prefix=$(realpath "$sysroot")/lib/rustlib/src/rust=/rust"; do
+        CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS:+$CARGO_ENCODED_RUSTFLAGS$separator}$flag
+    done
+    export CARGO_ENCODED_RUSTFLAGS
 }

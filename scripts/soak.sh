@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
+without_paths
 
 packets=$1
 seed=${2:-0}

@@ -2,12 +2,16 @@
 //! embeds the object.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
+
+mod object;
 
 /// 32-bit arithmetic and jumps, known to every kernel since 5.1.
 const CPU: &str = "v3";
@@ -56,6 +60,12 @@ pub fn build(root: &Path, program: Program<'_>) -> Result<()> {
             println!("cargo:rerun-if-changed={}", path.display());
         }
     }
+    // A compiler that brings `core` for BPF with it, or else the one that runs this script.
+    let marked = fs::read_to_string(&rustc_marker).ok();
+    let compiler = match &marked {
+        Some(path) => path.trim().into(),
+        None => env::var_os("RUSTC").context("no RUSTC in the environment")?,
+    };
     let flags = [
         format!(
             "--cfg=bpf_target_arch=\"{}\"",
@@ -93,10 +103,9 @@ pub fn build(root: &Path, program: Program<'_>) -> Result<()> {
             cargo.env_remove(&name);
         }
     }
-    match fs::read_to_string(&rustc_marker) {
-        // A compiler that brings `core` for BPF with it.
-        Ok(path) => cargo.env("RUSTC", path.trim()),
-        Err(_) => cargo.args(["-Z", "build-std=core"]),
+    match marked {
+        Some(_) => cargo.env("RUSTC", &compiler),
+        None => cargo.args(["-Z", "build-std=core"]),
     };
     let status = cargo
         .status()
@@ -108,10 +117,40 @@ pub fn build(root: &Path, program: Program<'_>) -> Result<()> {
             program.binary
         );
     }
-    let object = target_dir.join(TARGET).join("release").join(program.binary);
-    fs::copy(&object, out.join(program.binary))
-        .with_context(|| format!("could not copy `{}`", object.display()))?;
+    let built = target_dir.join(TARGET).join("release").join(program.binary);
+    let bytes =
+        fs::read(&built).with_context(|| format!("could not read `{}`", built.display()))?;
+    let bytes = object::stripped(&bytes, &source_folders(root, &compiler)?)
+        .with_context(|| format!("could not strip `{}`", built.display()))?;
+    fs::write(out.join(program.binary), bytes)
+        .with_context(|| format!("could not write `{}`", program.binary))?;
     Ok(())
+}
+
+/// The folders in which sources are, on this machine.
+fn source_folders(root: &Path, compiler: &OsStr) -> Result<Vec<PathBuf>> {
+    let home = match env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => {
+            let home = env::var_os("HOME").context("no HOME in the environment")?;
+            Path::new(&home).join(".cargo")
+        }
+    };
+    let output = Command::new(compiler)
+        .args(["--print", "sysroot"])
+        .output()
+        .with_context(|| format!("could not start `{}`", compiler.display()))?;
+    let sysroot = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    let folders = [
+        root.to_owned(),
+        home.join("registry/src"),
+        sysroot.join("lib/rustlib/src/rust"),
+    ];
+    // The compiler takes some paths as they are and some with links resolved.
+    let resolved = folders
+        .iter()
+        .filter_map(|folder| folder.canonicalize().ok());
+    Ok(resolved.chain(folders.clone()).collect())
 }
 
 /// The linker that `make setup` installs, or else the one on the path.
