@@ -145,7 +145,11 @@ struct FileReader<'a> {
 
 impl FileReader<'_> {
     fn add(&mut self, path: &[String], line: usize, suffix: &str) {
-        for target in self.scope.resolve(self.module, path) {
+        self.add_targets(self.scope.resolve(self.module, path), line, suffix);
+    }
+
+    fn add_targets(&mut self, targets: Vec<Target>, line: usize, suffix: &str) {
+        for target in targets {
             match target {
                 Target::File(file, name) if file != self.file => {
                     self.imports
@@ -225,7 +229,8 @@ impl<'ast> Visit<'ast> for FileReader<'_> {
             return;
         }
         for leaf in leaves(item) {
-            self.add(&leaf.path, leaf.line, "");
+            let targets = self.scope.resolve_import(self.module, &leaf.path);
+            self.add_targets(targets, leaf.line, "");
         }
     }
 

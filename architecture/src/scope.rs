@@ -43,12 +43,17 @@ pub(crate) struct Module {
 /// What a name means in a module.
 #[derive(Clone)]
 enum Meaning {
-    /// An item of the module itself.
-    Item,
+    /// A type or trait of the module itself, which may hold names of its own.
+    Type,
+    /// Another item of the module itself.
+    Value,
     Module(ModuleIndex),
     /// What an import says.
     Import(Vec<String>),
 }
+
+/// How many imports a path may lead through.
+const MAX_DEPTH: usize = 32;
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +110,7 @@ impl Scope {
             .iter()
             .find_map(|meaning| match meaning {
                 Meaning::Module(inner) => Some(*inner),
-                Meaning::Item | Meaning::Import(_) => None,
+                Meaning::Type | Meaning::Value | Meaning::Import(_) => None,
             })
     }
 
@@ -117,99 +122,107 @@ impl Scope {
 
     /// Returns what a path in a module leads to: several targets where a name means several things.
     pub(crate) fn resolve(&self, module: ModuleIndex, path: &[String]) -> Vec<Target> {
-        let mut targets = self.start(module, path, &mut Vec::new());
-        targets.sort();
-        targets.dedup();
-        targets
+        unique(self.start(module, path, None, 0))
     }
 
+    /// Returns what an import in a module leads to.
+    pub(crate) fn resolve_import(&self, module: ModuleIndex, path: &[String]) -> Vec<Target> {
+        unique(self.start(module, path, Some(path), 0))
+    }
+
+    /// Resolves a path from the module that it stands in; that of an import does not begin with the
+    /// import itself.
     fn start(
         &self,
         module: ModuleIndex,
         path: &[String],
-        pending: &mut Vec<(ModuleIndex, String)>,
+        import: Option<&[String]>,
+        depth: usize,
     ) -> Vec<Target> {
         let Some((first, rest)) = path.split_first() else {
             return vec![Target::Module(module)];
         };
         match first.as_str() {
-            "crate" | "$crate" => return self.walk(self.modules[module].root, rest, pending),
-            "self" => return self.walk(module, rest, pending),
+            "crate" | "$crate" => return self.walk(self.modules[module].root, rest, depth),
+            "self" => return self.walk(module, rest, depth),
             "super" => {
                 let parent = self.modules[module].parent.unwrap_or(module);
                 return match rest.first() {
-                    Some(next) if next == "super" => self.start(parent, rest, pending),
-                    _ => self.walk(parent, rest, pending),
+                    Some(next) if next == "super" => self.start(parent, rest, None, depth),
+                    _ => self.walk(parent, rest, depth),
                 };
             }
             _ => {}
         }
-        let found = self.look_up(module, first, rest, pending);
-        if !found.is_empty() {
-            return found;
-        }
-        match &self.library {
-            Some((name, library)) if name == first => self.walk(*library, rest, pending),
-            _ => vec![Target::Outside(path.to_vec())],
+        let found = self.look_up(module, first, rest, import, depth);
+        match (found, &self.library) {
+            (Some(found), _) => found,
+            (None, Some((name, library))) if name == first => self.walk(*library, rest, depth),
+            (None, _) => vec![Target::Outside(path.to_vec())],
         }
     }
 
-    fn walk(
-        &self,
-        module: ModuleIndex,
-        path: &[String],
-        pending: &mut Vec<(ModuleIndex, String)>,
-    ) -> Vec<Target> {
+    /// Resolves the rest of a path from the module that its beginning names.
+    fn walk(&self, module: ModuleIndex, path: &[String], depth: usize) -> Vec<Target> {
         let Some((first, rest)) = path.split_first() else {
             return vec![Target::Module(module)];
         };
-        let found = self.look_up(module, first, rest, pending);
-        if found.is_empty() {
+        let here = &self.modules[module];
+        match self.look_up(module, first, rest, None, depth) {
+            Some(found) => found,
+            None if here.names.contains_key(first) => Vec::new(),
             // A macro generates it.
-            return vec![Target::File(self.modules[module].file, first.clone())];
+            None => vec![Target::File(here.file, first.clone())],
         }
-        found
     }
 
+    /// Returns what a name in a module leads to when `rest` follows it, if it is a name there that
+    /// something can follow.
     fn look_up(
         &self,
         module: ModuleIndex,
         name: &str,
         rest: &[String],
-        pending: &mut Vec<(ModuleIndex, String)>,
-    ) -> Vec<Target> {
-        let key = (module, name.to_owned());
-        if pending.contains(&key) {
-            return Vec::new();
+        import: Option<&[String]>,
+        depth: usize,
+    ) -> Option<Vec<Target>> {
+        // Modules may import everything from each other.
+        if depth > MAX_DEPTH {
+            return None;
         }
-        pending.push(key);
         let here = &self.modules[module];
-        let meanings = here.names.get(name).map(Vec::as_slice).unwrap_or_default();
-        let mut targets = Vec::new();
+        let Some(meanings) = here.names.get(name) else {
+            return here.globs.iter().find_map(|glob| {
+                self.start(module, glob, None, depth + 1)
+                    .into_iter()
+                    .find_map(|target| match target {
+                        Target::Module(inner) => self.look_up(inner, name, rest, None, depth + 1),
+                        Target::File(..) | Target::Outside(_) => None,
+                    })
+            });
+        };
+        let mut targets = None::<Vec<Target>>;
         for meaning in meanings {
-            match meaning {
-                // Nothing of a function is named by a path.
-                Meaning::Item if !rest.is_empty() && meanings.len() > 1 => {}
-                Meaning::Item => targets.push(Target::File(here.file, name.to_owned())),
-                Meaning::Module(inner) => targets.extend(self.walk(*inner, rest, pending)),
-                Meaning::Import(path) => {
-                    let path: Vec<String> = path.iter().chain(rest).cloned().collect();
-                    targets.extend(self.start(module, &path, pending));
+            let found = match meaning {
+                Meaning::Value if !rest.is_empty() => continue,
+                Meaning::Type | Meaning::Value => vec![Target::File(here.file, name.to_owned())],
+                Meaning::Module(inner) => self.walk(*inner, rest, depth + 1),
+                Meaning::Import(path) if import == Some(path) => continue,
+                Meaning::Import(import) => {
+                    let path: Vec<String> = import.iter().chain(rest).cloned().collect();
+                    self.start(module, &path, Some(import), depth + 1)
                 }
-            }
+            };
+            targets.get_or_insert_default().extend(found);
         }
-        if meanings.is_empty() {
-            for glob in &here.globs {
-                for target in self.start(module, glob, pending) {
-                    if let Target::Module(inner) = target {
-                        targets.extend(self.look_up(inner, name, rest, pending));
-                    }
-                }
-            }
-        }
-        pending.pop();
         targets
     }
+}
+
+fn unique(mut targets: Vec<Target>) -> Vec<Target> {
+    targets.sort();
+    targets.dedup();
+    targets
 }
 
 struct Reader<'a> {
@@ -265,30 +278,31 @@ impl Reader<'_> {
             if is_test(attributes(item)) {
                 continue;
             }
-            let name = match item {
-                Item::Mod(inner) => {
-                    self.inner(module, inner, folder)?;
-                    continue;
-                }
-                Item::Const(item) => Some(&item.ident),
-                Item::Enum(item) => Some(&item.ident),
-                Item::Fn(item) => Some(&item.sig.ident),
-                Item::Macro(item) => item.ident.as_ref(),
-                Item::Static(item) => Some(&item.ident),
-                Item::Struct(item) => Some(&item.ident),
-                Item::Trait(item) => Some(&item.ident),
-                Item::TraitAlias(item) => Some(&item.ident),
-                Item::Type(item) => Some(&item.ident),
-                Item::Union(item) => Some(&item.ident),
+            if let Item::Mod(inner) = item {
+                self.inner(module, inner, folder)?;
+                continue;
+            }
+            let (name, meaning) = match item {
+                Item::Enum(item) => (Some(&item.ident), Meaning::Type),
+                Item::Struct(item) => (Some(&item.ident), Meaning::Type),
+                Item::Trait(item) => (Some(&item.ident), Meaning::Type),
+                Item::TraitAlias(item) => (Some(&item.ident), Meaning::Type),
+                Item::Type(item) => (Some(&item.ident), Meaning::Type),
+                Item::Union(item) => (Some(&item.ident), Meaning::Type),
+                Item::Const(item) => (Some(&item.ident), Meaning::Value),
+                Item::Fn(item) => (Some(&item.sig.ident), Meaning::Value),
+                Item::Macro(item) => (item.ident.as_ref(), Meaning::Value),
+                Item::Static(item) => (Some(&item.ident), Meaning::Value),
                 Item::ExternCrate(_)
                 | Item::ForeignMod(_)
                 | Item::Impl(_)
+                | Item::Mod(_)
                 | Item::Use(_)
                 | Item::Verbatim(_)
-                | _ => None,
+                | _ => (None, Meaning::Value),
             };
             if let Some(name) = name {
-                self.name(module, &name.to_string(), Meaning::Item);
+                self.name(module, &name.to_string(), meaning);
             }
             let mut uses = Uses::default();
             uses.visit_item(item);

@@ -93,6 +93,45 @@ fn what_a_face_exports_is_imported_from_where_it_is_defined() {
 }
 
 #[test]
+fn a_name_for_a_module_and_a_function_is_both() {
+    let tree = Tree::new(&[
+        ("lib.rs", "mod room; mod out;"),
+        (
+            "room.rs",
+            "mod plan; mod user; pub(crate) use plan::{Plan, plan}; pub(crate) use crate::out::Out;",
+        ),
+        ("room/plan.rs", "pub struct Plan; pub fn plan() {}"),
+        // A path may lead through the same name twice, and an import begins with a crate of its name.
+        (
+            "room/user.rs",
+            "use super::plan::Plan; use crate::room::Out; use tokio::tokio;
+            fn f() { super::plan(); tokio::spawn(); }",
+        ),
+        (
+            "out.rs",
+            "pub use crate::room::plan::Plan; pub struct Out; pub use self::deep::*; mod deep { pub use super::*; }",
+        ),
+    ]);
+    assert_eq!(
+        tree.imports(),
+        [
+            ("out.rs", "room/plan.rs"),
+            ("room/user.rs", "out.rs"),
+            ("room/user.rs", "room/plan.rs"),
+        ]
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .into()
+    );
+    let outside: Vec<String> = tree
+        .read()
+        .files
+        .into_iter()
+        .flat_map(|file| file.outside.into_keys())
+        .collect();
+    assert_eq!(outside, ["tokio::tokio", "tokio::tokio::spawn"]);
+}
+
+#[test]
 fn a_module_with_code_is_no_face() {
     let tree = Tree::new(&[
         ("lib.rs", "mod room;"),
