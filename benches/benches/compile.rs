@@ -18,7 +18,7 @@ use rules::{
     field::{AddressSet, RangeSet},
     language::lists,
     load,
-    model::{self, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings},
+    model::{self, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings},
 };
 
 const INTERFACE: &str = "fw-test0";
@@ -157,12 +157,12 @@ fn with_list(set: AddressSet) -> Ruleset {
         settings: Settings {
             interfaces: Vec::new(),
             mode: Mode::Native,
-            policy: Policy::Pass,
-            parser: Parser::with_policy(Policy::Pass),
+            policy: model::Verdict::Pass,
+            parser: Parser::with_policy(model::Verdict::Pass),
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),
-            verdict: model::Verdict::Drop,
+            action: RuleAction::Drop,
             matches: Matches {
                 src: Some(Arc::new(set)),
                 ..Matches::default()

@@ -10,7 +10,7 @@ use firewall_ebpf::abi::Reason;
 use crate::{
     evaluator::{self, Evaluation, Fields},
     field::{self, Family, FieldName, Form, Mac},
-    model::{RuleId, Ruleset, Verdict},
+    model::{RuleAction, RuleId, Ruleset},
 };
 
 /// Why a frame is judged as it is.
@@ -50,7 +50,7 @@ pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Expl
                 continue;
             }
             rules.push(Meeting { rule: id, mismatch });
-            is_decided = mismatch.is_none() && rule.verdict != Verdict::Count;
+            is_decided = mismatch.is_none() && rule.action != RuleAction::Count;
         }
     }
     Explanation {

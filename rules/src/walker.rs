@@ -13,7 +13,7 @@ use firewall_ebpf::{
     walk::{Counts, Judgement, judge},
 };
 
-use crate::evaluator::Action;
+use crate::model::Verdict;
 
 /// What becomes of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Walk {
     /// What decided.
     pub decided: Decided,
     /// What was decided.
-    pub action: Action,
+    pub verdict: Verdict,
     /// The counter slots of the `count` rules that matched before, in order of precedence.
     pub counted: Vec<u32>,
     /// Those of all of these rules that log.
@@ -48,34 +48,34 @@ pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     };
     let mut slots = marked.0;
     let counts = slots.len();
-    let (decided, action) = match judgement {
+    let (decided, verdict) = match judgement {
         Judgement::Pass(slot) => {
             slots.push(slot);
-            (Decided::Rule(slot & !LOGS), Action::Pass)
+            (Decided::Rule(slot & !LOGS), Verdict::Pass)
         }
         Judgement::Drop(slot) => {
             slots.push(slot);
-            (Decided::Rule(slot & !LOGS), Action::Drop)
+            (Decided::Rule(slot & !LOGS), Verdict::Drop)
         }
-        Judgement::NoRule(reason) => (Decided::Reason(reason), action(image, reason)),
+        Judgement::NoRule(reason) => (Decided::Reason(reason), verdict_for(image, reason)),
     };
     let logs = |slot: &&u32| **slot & LOGS != 0;
     let number = |slot: &u32| slot & !LOGS;
     Walk {
         decided,
-        action,
+        verdict,
         counted: slots[..counts].iter().map(number).collect(),
         logged: slots.iter().filter(logs).map(number).collect(),
     }
 }
 
-/// What an image does with packets that are judged for a reason.
-fn action(image: &[u8], reason: Reason) -> Action {
+/// The verdict of an image on packets that no rule decides.
+fn verdict_for(image: &[u8], reason: Reason) -> Verdict {
     let drops = image.u32(offset_of!(Header, drops) as u32);
     if drops & (1 << reason.slot()) != 0 {
-        Action::Drop
+        Verdict::Drop
     } else {
-        Action::Pass
+        Verdict::Pass
     }
 }
 

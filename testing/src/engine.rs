@@ -96,7 +96,7 @@ impl Engine {
         }
         Ok(Evaluation {
             outcome,
-            action: walk.action,
+            verdict: walk.verdict,
             counted: counted?,
         })
     }

@@ -7,7 +7,7 @@ use rules::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
         RangeSet, Value, VlanSet,
     },
-    model::{LogLimit, Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
+    model::{LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings, Verdict},
 };
 
 use super::{
@@ -56,8 +56,8 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
     }
 }
 
-fn verdict(random: &mut Random) -> Policy {
-    random.pick([Policy::Pass, Policy::Drop])
+fn verdict(random: &mut Random) -> Verdict {
+    random.pick([Verdict::Pass, Verdict::Drop])
 }
 
 struct Maker<'a> {
@@ -73,14 +73,14 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self, line: u32) -> Rule {
-        let verdict = if self.random.percent(self.profile.count) {
-            Verdict::Count
+        let action = if self.random.percent(self.profile.count) {
+            RuleAction::Count
         } else {
-            self.random.pick([Verdict::Pass, Verdict::Drop])
+            self.random.pick([RuleAction::Pass, RuleAction::Drop])
         };
         Rule {
             name: format!("rule {line}"),
-            verdict,
+            action,
             log: line.is_multiple_of(5).then_some(LogLimit::USUAL),
             matches: self.matches(),
             place: Place {

@@ -13,9 +13,9 @@ use firewall_ebpf::{
 use rules::{
     compiler::{Image, InterfaceIndex, Target, compile},
     diagnostics::{Source, render},
-    evaluator::{Action, Evaluation, Outcome, evaluate},
+    evaluator::{Evaluation, Outcome, evaluate},
     load,
-    model::{RuleId, Ruleset},
+    model::{self, RuleId, Ruleset},
 };
 
 /// A loaded and compiled rule file.
@@ -63,7 +63,7 @@ impl Engine {
     pub(crate) fn evaluate(&self, frame: &[u8]) -> Decision {
         let Evaluation {
             outcome,
-            action,
+            verdict,
             counted,
         } = evaluate(&self.ruleset, frame, Some(INTERFACE));
         assert_eq!(counted, []);
@@ -74,9 +74,9 @@ impl Engine {
         };
         Decision {
             rule,
-            verdict: match action {
-                Action::Pass => Verdict::Pass,
-                Action::Drop => Verdict::Drop,
+            verdict: match verdict {
+                model::Verdict::Pass => Verdict::Pass,
+                model::Verdict::Drop => Verdict::Drop,
             },
         }
     }

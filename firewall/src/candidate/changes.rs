@@ -143,7 +143,7 @@ impl Known {
             let Some(old) = old.get(rule.name.as_str()) else {
                 continue;
             };
-            if old.verdict == rule.verdict && old.matches == rule.matches && old.log == rule.log {
+            if old.action == rule.action && old.matches == rule.matches && old.log == rule.log {
                 continue;
             }
             let sides = [
@@ -306,16 +306,16 @@ mod tests {
 
     use rules::{
         field::Family,
-        model::{Matches, Mode, Parser, Place, Policy, Settings, Verdict},
+        model::{Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
     };
     use serde_json::json;
 
     use super::*;
 
-    fn ruleset(rules: &[(&str, Verdict, Option<Family>)]) -> Ruleset {
-        let rules = rules.iter().map(|&(name, verdict, family)| Rule {
+    fn ruleset(rules: &[(&str, RuleAction, Option<Family>)]) -> Ruleset {
+        let rules = rules.iter().map(|&(name, action, family)| Rule {
             name: name.into(),
-            verdict,
+            action,
             matches: Matches {
                 family,
                 ..Matches::default()
@@ -330,8 +330,8 @@ mod tests {
             settings: Settings {
                 interfaces: Vec::new(),
                 mode: Mode::Native,
-                policy: Policy::Pass,
-                parser: Parser::with_policy(Policy::Pass),
+                policy: Verdict::Pass,
+                parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),
         }
@@ -348,18 +348,18 @@ mod tests {
     #[test]
     fn every_kind_of_change_is_told() {
         let before = ruleset(&[
-            ("a", Verdict::Pass, None),
-            ("b", Verdict::Pass, None),
-            ("c", Verdict::Drop, None),
-            ("d", Verdict::Drop, None),
+            ("a", RuleAction::Pass, None),
+            ("b", RuleAction::Pass, None),
+            ("c", RuleAction::Drop, None),
+            ("d", RuleAction::Drop, None),
         ]);
         let mut after = ruleset(&[
-            ("new", Verdict::Drop, None),
-            ("c", Verdict::Drop, None),
-            ("b", Verdict::Pass, Some(Family::Ipv6)),
-            ("a", Verdict::Drop, None),
+            ("new", RuleAction::Drop, None),
+            ("c", RuleAction::Drop, None),
+            ("b", RuleAction::Pass, Some(Family::Ipv6)),
+            ("a", RuleAction::Drop, None),
         ]);
-        after.settings.policy = Policy::Drop;
+        after.settings.policy = Verdict::Drop;
         assert_eq!(
             changes(&before, &after),
             "added `new`; removed `d`; changed `b`, `a`; order changed; settings changed"
@@ -372,7 +372,7 @@ mod tests {
         let names: Vec<String> = (0..7).map(|n| n.to_string()).collect();
         let rules: Vec<_> = names
             .iter()
-            .map(|name| (name.as_str(), Verdict::Pass, None))
+            .map(|name| (name.as_str(), RuleAction::Pass, None))
             .collect();
         assert_eq!(
             changes(&ruleset(&[]), &ruleset(&rules)),
@@ -392,7 +392,7 @@ mod tests {
 
     /// A rule set of one rule, with this set of sources.
     fn of_sources(v4: &[(u32, u32)], v6: &[(u128, u128)]) -> Ruleset {
-        let mut ruleset = ruleset(&[("list", Verdict::Drop, None)]);
+        let mut ruleset = ruleset(&[("list", RuleAction::Drop, None)]);
         ruleset.rules[0].matches.src = Some(Arc::new(AddressSet {
             v4: RangeSet::from_ranges(v4.to_vec()),
             v6: RangeSet::from_ranges(v6.to_vec()),

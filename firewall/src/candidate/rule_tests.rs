@@ -11,7 +11,7 @@ use std::{
 use rules::{
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
-    language::{RuleTest, TestPacket, word},
+    language::{RuleTest, TestPacket},
     walker::{Decided, Walk},
 };
 
@@ -240,7 +240,7 @@ impl TestRun<'_> {
         packet: &TestPacket,
         interface: InterfaceIndex,
     ) -> Result<(), TestsError> {
-        let Some(Run { action, interface }) = self.trial.run(&packet.frame, interface)? else {
+        let Some(Run { verdict, interface }) = self.trial.run(&packet.frame, interface)? else {
             return Ok(());
         };
         let walk = self.classifier.walk(&packet.frame, interface);
@@ -248,7 +248,7 @@ impl TestRun<'_> {
             Decided::Rule(slot) => slot,
             Decided::Reason(reason) => reason.slot(),
         };
-        let mut agrees = action == walk.action;
+        let mut agrees = verdict == walk.verdict;
         let slots = walk.counted.iter().copied().chain([decided]);
         for slot in slots.map(Slot::new) {
             let count = self.counts.entry(slot).or_default();
@@ -262,7 +262,7 @@ impl TestRun<'_> {
         Err(TestsError::Disagreement {
             test: test.name.clone(),
             packet: packet.origin.clone(),
-            kernel: word(action).to_owned(),
+            kernel: verdict.as_str().to_owned(),
             walk: Box::new(walk),
         })
     }

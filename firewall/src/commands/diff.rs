@@ -9,9 +9,8 @@ use rules::{
         self, Area, Budget, Change, Compare, CountChange, Decider, Diff, FieldValues, Undecided,
         Witness,
     },
-    evaluator::Action,
     field::{FieldName, Form},
-    model::{RuleId, Ruleset},
+    model::{RuleId, Ruleset, Verdict},
 };
 use serde_json::{Value, json};
 use tokio::task;
@@ -132,9 +131,8 @@ impl Comparison<'_> {
     }
 
     /// The reasons why a frame cannot be judged over which the verdict changes.
-    fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Action; 2])> {
-        let verdicts =
-            |reason| [self.old, self.new].map(|set| Action::from(set.settings.verdict_for(reason)));
+    fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Verdict; 2])> {
+        let verdicts = |reason| [self.old, self.new].map(|set| set.settings.verdict_for(reason));
         UNREADABLE
             .into_iter()
             .map(move |reason| (reason, verdicts(reason)))
@@ -184,7 +182,7 @@ impl Comparison<'_> {
             line(&mut text, format_args!("attached to {old} -> {new}"));
         }
         for (reason, verdicts) in self.changed_parser() {
-            let [old, new] = verdicts.map(verdict);
+            let [old, new] = verdicts.map(Verdict::as_str);
             line(
                 &mut text,
                 format_args!("`{}` frames: {old} -> {new}", reason.name()),
@@ -295,8 +293,8 @@ impl Comparison<'_> {
         ids.map(|(set, id)| name(set, id)).collect()
     }
 
-    fn decider(&self, ruleset: &Ruleset, (decider, action): (Decider, Action)) -> String {
-        format!("{} by {}", verdict(action), by(ruleset, decider))
+    fn decider(&self, ruleset: &Ruleset, (decider, verdict): (Decider, Verdict)) -> String {
+        format!("{} by {}", verdict.as_str(), by(ruleset, decider))
     }
 
     fn undecided(&self, undecided: &Undecided) -> String {
@@ -361,7 +359,7 @@ impl Comparison<'_> {
             "parser": self
                 .changed_parser()
                 .map(|(reason, verdicts)| {
-                    let [old, new] = verdicts.map(verdict);
+                    let [old, new] = verdicts.map(Verdict::as_str);
                     (reason.name().to_owned(), json!({ "old": old, "new": new }))
                 })
                 .collect::<serde_json::Map<_, _>>(),
@@ -419,14 +417,14 @@ fn witness_json(witness: &Witness) -> Value {
     described
 }
 
-fn decider_json(ruleset: &Ruleset, (decider, action): (Decider, Action)) -> Value {
+fn decider_json(ruleset: &Ruleset, (decider, verdict): (Decider, Verdict)) -> Value {
     let (kind, name) = match decider {
         Decider::Rule(id) => ("rule", Some(name(ruleset, id))),
         Decider::Neighbour => ("neighbour", None),
         Decider::Policy => ("policy", None),
         Decider::UnknownEthertype => ("unknown_ethertype", None),
     };
-    json!({ "by": kind, "rule": name, "verdict": verdict(action) })
+    json!({ "by": kind, "rule": name, "verdict": verdict.as_str() })
 }
 
 fn by(ruleset: &Ruleset, decider: Decider) -> String {
@@ -443,13 +441,6 @@ fn name(ruleset: &Ruleset, id: RuleId) -> &str {
         .rules
         .get(id.0 as usize)
         .map_or("", |rule| rule.name.as_str())
-}
-
-const fn verdict(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "pass",
-        Action::Drop => "drop",
-    }
 }
 
 /// The values of fields, behind the name of the family.

@@ -43,7 +43,7 @@ impl<'a> Classifier<'a> {
                 Decided::Rule(slot) => Outcome::Rule(self.rule(slot)),
                 Decided::Reason(reason) => Outcome::Reason(reason),
             },
-            action: walk.action,
+            verdict: walk.verdict,
             counted: walk.counted.iter().map(|slot| self.rule(*slot)).collect(),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use firewall_ebpf::abi;
 use rules::{
     field::InterfacePattern,
-    model::{Mode, Policy, Ruleset, Verdict},
+    model::{Mode, Ruleset},
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +99,7 @@ impl Metadata {
             .zip(slots)
             .map(|(rule, &slot)| RuleEntry {
                 name: rule.name.clone(),
-                action: verdict_name(rule.verdict).to_owned(),
+                action: rule.action.as_str().to_owned(),
                 slot,
                 log: rule.log.map(|limit| LogEntry {
                     interval_ns: limit.interval_ns(),
@@ -114,7 +114,7 @@ impl Metadata {
             file: file.to_owned(),
             sha256: sha256.to_owned(),
             mode: mode_name(ruleset.settings.mode).to_owned(),
-            policy: policy_name(ruleset.settings.policy).to_owned(),
+            policy: ruleset.settings.policy.as_str().to_owned(),
             interfaces: ruleset
                 .settings
                 .interfaces
@@ -186,22 +186,6 @@ fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The word for a verdict in rule files.
-pub(crate) fn verdict_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Drop => "drop",
-        Verdict::Count => "count",
-    }
-}
-
-fn policy_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Pass => "pass",
-        Policy::Drop => "drop",
-    }
 }
 
 fn mode_name(mode: Mode) -> &'static str {

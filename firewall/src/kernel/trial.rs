@@ -8,7 +8,7 @@ use aya::{
     programs::{ProgramError, TestRun as _, TestRunOptions},
 };
 use firewall_ebpf::abi;
-use rules::{compiler::InterfaceIndex, evaluator::Action};
+use rules::{compiler::InterfaceIndex, model::Verdict};
 
 use crate::kernel::{
     counters::{Counters, CountersError},
@@ -75,7 +75,7 @@ pub(crate) struct Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     /// What the program has the kernel do.
-    pub(crate) action: Action,
+    pub(crate) verdict: Verdict,
     /// The interface on which the frame arrived.
     pub(crate) interface: InterfaceIndex,
 }
@@ -124,7 +124,7 @@ impl Trial {
         }
         if self.takes_interfaces && interface != LOOPBACK {
             match self.test(frame, Some(&context(frame, interface))) {
-                Ok(action) => return Ok(Some(Run { action, interface })),
+                Ok(verdict) => return Ok(Some(Run { verdict, interface })),
                 Err(TrialError::Run(error)) if is_invalid(&error) => {
                     tracing::debug!(
                         event = "trials_on_loopback",
@@ -135,9 +135,9 @@ impl Trial {
                 Err(error) => return Err(error),
             }
         }
-        let action = self.test(frame, None)?;
+        let verdict = self.test(frame, None)?;
         let interface = LOOPBACK;
-        Ok(Some(Run { action, interface }))
+        Ok(Some(Run { verdict, interface }))
     }
 
     /// How many packets the program has counted in a slot.
@@ -145,7 +145,7 @@ impl Trial {
         Ok(self.counters.read_own(slot)?.packets)
     }
 
-    fn test(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Action, TrialError> {
+    fn test(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Verdict, TrialError> {
         // `enum xdp_action`, `include/uapi/linux/bpf.h`.
         const DROP: u32 = 1;
         const PASS: u32 = 2;
@@ -158,8 +158,8 @@ impl Trial {
             .test_run(options)
             .map_err(|error| TrialError::Run(Box::new(error)))?;
         match run.return_value {
-            DROP => Ok(Action::Drop),
-            PASS => Ok(Action::Pass),
+            DROP => Ok(Verdict::Drop),
+            PASS => Ok(Verdict::Pass),
             other => Err(TrialError::Action(other)),
         }
     }

@@ -16,17 +16,18 @@ use std::{fmt, path::PathBuf};
 use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::InterfaceIndex,
-    evaluator::{Action, Outcome},
-    model::RuleId,
+    evaluator::Outcome,
+    model::{RuleId, Verdict},
 };
 
-pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
 use crate::{
     error::UserError,
     generation::classifier::Classifier,
     interfaces::list::Interface,
     lockout::{lifelines::Lifelines, surroundings::Surroundings},
 };
+
+pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
 
 /// How many packets a message names.
 const SHOWN: usize = 3;
@@ -115,10 +116,10 @@ pub(crate) fn check(
                 && in_force
                     .classifier
                     .walk(&lifeline.frame, lifeline.interface)
-                    .action
-                    == Action::Drop
+                    .verdict
+                    == Verdict::Drop
         });
-        if after.action == Action::Drop && !was_dropped {
+        if after.verdict == Verdict::Drop && !was_dropped {
             let by = candidate.decider(after.outcome);
             // One packet of each says enough.
             let mut known = cuts.iter();

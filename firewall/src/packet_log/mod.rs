@@ -17,11 +17,11 @@ use firewall_ebpf::{
     packet_log::Event,
 };
 use nix::net::if_::if_indextoname;
-use rules::{analysis, model::Verdict};
+use rules::{analysis, model::RuleAction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    generation::metadata::{Metadata, verdict_name},
+    generation::metadata::Metadata,
     kernel::{clock, slot::Slot},
 };
 
@@ -115,10 +115,10 @@ impl Names {
 
 impl LoggedPacket {
     /// What the rule does.
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        [Verdict::Pass, Verdict::Drop, Verdict::Count]
+    pub(crate) fn action(&self) -> Option<RuleAction> {
+        RuleAction::ALL
             .into_iter()
-            .find(|verdict| verdict_name(*verdict) == self.verdict)
+            .find(|action| action.as_str() == self.verdict)
     }
 
     fn new(event: &Event, names: &Names) -> Self {
@@ -129,15 +129,15 @@ impl LoggedPacket {
             // What the library makes of an index that nobody has.
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| format!("#{}", event.interface));
-        let verdict = match event.what {
-            COUNT => Verdict::Count,
-            DROP => Verdict::Drop,
-            _ => Verdict::Pass,
+        let action = match event.what {
+            COUNT => RuleAction::Count,
+            DROP => RuleAction::Drop,
+            _ => RuleAction::Pass,
         };
         Self {
             time_ns: since_1970(event.time),
             rule: names.name(Slot::new(event.slot)),
-            verdict: verdict_name(verdict).to_owned(),
+            verdict: action.as_str().to_owned(),
             packet: analysis::in_words(frame, event.length as usize, &interface),
             interface,
             queue: event.queue,

@@ -41,7 +41,7 @@ fn evaluator_user_space_and_kernel_agree_on_captures() {
                     let what = || format!("{name}: {}", probe.hex());
                     assert_eq!(engine.judge(&probe).as_ref(), Ok(&wanted), "{}", what());
                     if let Some(action) = kernel.run(&probe) {
-                        assert_eq!(action, Action::from(wanted.action), "{}", what());
+                        assert_eq!(action, Action::from(wanted.verdict), "{}", what());
                         judged += 1;
                     }
                 }

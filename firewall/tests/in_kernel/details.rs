@@ -116,10 +116,10 @@ fn every_field_decides_in_the_kernel_as_it_does_in_the_evaluator() {
         }
         let Evaluation {
             outcome,
-            action,
+            verdict,
             counted,
         } = evaluate(&ruleset, &frame, Some(machine.interface()));
-        let wanted = Action::from(action);
+        let wanted = Action::from(verdict);
         assert_eq!(
             program.run(&frame).unwrap(),
             wanted,

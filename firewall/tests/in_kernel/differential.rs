@@ -18,8 +18,8 @@ use firewall_ebpf::{
 };
 use rules::{
     compiler::CompileError,
-    evaluator::{self, Evaluation, Outcome, evaluate},
-    model::RuleId,
+    evaluator::{Evaluation, Outcome, evaluate},
+    model::{RuleId, Verdict},
 };
 use rules_testing::{Engine, Random, Shape, probe, ruleset};
 
@@ -156,7 +156,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
         assert_eq!(engine.judge(&probe).as_ref(), Ok(&wanted), "{}", what());
         assert_eq!(
             action,
-            Action::from(wanted.action),
+            Action::from(wanted.verdict),
             "{wanted:?}: {}",
             what()
         );
@@ -166,9 +166,9 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
             .map(|rule| Told::of(&probe, slots[rule], COUNT))
             .collect();
         if let Outcome::Rule(rule) = wanted.outcome {
-            let what = match wanted.action {
-                evaluator::Action::Pass => PASS,
-                evaluator::Action::Drop => DROP,
+            let what = match wanted.verdict {
+                Verdict::Pass => PASS,
+                Verdict::Drop => DROP,
             };
             told.push(Told::of(&probe, slots[&rule], what));
         }

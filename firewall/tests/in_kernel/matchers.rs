@@ -53,7 +53,7 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
         }
         let run = |packet: &&Packet| {
             let action = kernel.run(&packet.probe)?;
-            let expected = Action::from(packet.expected(form).action);
+            let expected = Action::from(packet.expected(form).verdict);
             let what = || format!("{packet:?}: {}\n{text}", packet.probe.hex());
             assert_eq!(action, expected, "{}", what());
             Some(())

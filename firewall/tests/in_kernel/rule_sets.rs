@@ -17,9 +17,9 @@ use benches::{
 use rules::{
     compiler::{Target, compile},
     diagnostics::Source,
-    evaluator::{self, Evaluation, Outcome, evaluate},
+    evaluator::{Evaluation, Outcome, evaluate},
     load,
-    model::{RuleId, Ruleset},
+    model::{self, RuleId, Ruleset},
 };
 
 use crate::{
@@ -95,15 +95,15 @@ fn ruleset(text: &str) -> Ruleset {
 }
 
 fn is_same(decision: Decision, evaluation: &Evaluation) -> bool {
-    let action = match decision.verdict {
-        Verdict::Pass => evaluator::Action::Pass,
-        Verdict::Drop => evaluator::Action::Drop,
+    let verdict = match decision.verdict {
+        Verdict::Pass => model::Verdict::Pass,
+        Verdict::Drop => model::Verdict::Drop,
     };
     let rule = match evaluation.outcome {
         Outcome::Rule(RuleId(index)) => Some(index as usize),
         Outcome::Reason(_) => None,
     };
-    (decision.rule, action) == (rule, evaluation.action)
+    (decision.rule, verdict) == (rule, evaluation.verdict)
 }
 
 /// Whether the image of the IPv4 or IPv6 rules has a part of this name; the tests are there to

@@ -2,7 +2,7 @@
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use rules::evaluator;
+use rules::model::Verdict;
 
 use crate::machine::Machine;
 
@@ -41,11 +41,11 @@ pub(crate) fn action(number: u32) -> Action {
     }
 }
 
-impl From<evaluator::Action> for Action {
-    fn from(action: evaluator::Action) -> Self {
-        match action {
-            evaluator::Action::Pass => Self::Pass,
-            evaluator::Action::Drop => Self::Drop,
+impl From<Verdict> for Action {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Drop => Self::Drop,
         }
     }
 }

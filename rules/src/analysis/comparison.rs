@@ -17,8 +17,8 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    evaluator::{Action, judge},
-    model::{RuleId, Ruleset},
+    evaluator::judge,
+    model::{RuleId, Ruleset, Verdict},
 };
 
 /// The old side and the new one.
@@ -119,7 +119,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    fn decider(&self, side: usize, at: usize) -> (Decider, Action) {
+    fn decider(&self, side: usize, at: usize) -> (Decider, Verdict) {
         self.context.sections[side].deciders[at]
     }
 
@@ -328,8 +328,8 @@ impl<'a> Comparison<'a> {
         let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
         for side in [OLD, NEW] {
             let judged = judge(rulesets[side], &witness.fields(), Some(interface));
-            let (decider, action) = deciders[side];
-            if (judged.outcome, judged.action) != (decider.outcome(), action) {
+            let (decider, verdict) = deciders[side];
+            if (judged.outcome, judged.verdict) != (decider.outcome(), verdict) {
                 return Err(Contradiction(witness.to_string()));
             }
         }
@@ -429,12 +429,12 @@ fn identities<'c>(context: &'c Context<'_>, side: usize) -> Vec<(Cube, bool, Opt
     let section = &context.sections[side];
     let deciders = section.cubes.iter().zip(&section.deciders);
     deciders
-        .map(|(cube, (decider, action))| {
+        .map(|(cube, (decider, verdict))| {
             let name = match context.compare {
                 Compare::Verdicts => None,
                 Compare::Deciders => Some(context.name(side, *decider)),
             };
-            (*cube, *action == Action::Pass, name)
+            (*cube, *verdict == Verdict::Pass, name)
         })
         .collect()
 }

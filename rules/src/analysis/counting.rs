@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     evaluator::{Outcome, judge},
-    model::{RuleId, Ruleset, Verdict},
+    model::{RuleAction, RuleId, Ruleset},
 };
 
 /// The rules of one name that only count in one rule set at least.
@@ -38,7 +38,7 @@ pub(super) fn all<'a>(
     let [old, new] = rulesets;
     let counts = |id: RuleId, set: &Ruleset| {
         let rule = set.rules.get(id.0 as usize);
-        rule.is_some_and(|rule| rule.verdict == Verdict::Count)
+        rule.is_some_and(|rule| rule.action == RuleAction::Count)
     };
     let names = |set: &'a Ruleset| set.rules.iter().map(|rule| rule.name.as_str());
     let only_new = names(new).filter(|name| !named[0].contains_key(name));

@@ -236,7 +236,7 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Matches, Mode, Parser, Place, Policy, Rule, Settings, Verdict};
+    use crate::model::{Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict};
 
     fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
         let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();
@@ -246,7 +246,7 @@ mod tests {
         };
         let rules = named.iter().map(|name| Rule {
             name: (*name).to_owned(),
-            verdict: Verdict::Drop,
+            action: RuleAction::Drop,
             matches: Matches {
                 interface: Some(InterfaceMatch {
                     positives: vec![pattern(name)],
@@ -261,8 +261,8 @@ mod tests {
             settings: Settings {
                 interfaces: attached.iter().map(pattern).collect(),
                 mode: Mode::Native,
-                policy: Policy::Pass,
-                parser: Parser::with_policy(Policy::Pass),
+                policy: Verdict::Pass,
+                parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),
         };

@@ -9,8 +9,8 @@ use super::{
     witness::{self, Witness},
 };
 use crate::{
-    evaluator::{self, Action, Fields},
-    model::{RuleId, Ruleset},
+    evaluator::{self, Fields},
+    model::{RuleId, Ruleset, Verdict},
 };
 
 /// A name under which other packets are counted than before, without deciding over them in one of the
@@ -50,9 +50,9 @@ pub struct Diff {
 #[derive(Clone, Debug)]
 pub struct Change {
     /// What decided before, and how.
-    pub old: (Decider, Action),
+    pub old: (Decider, Verdict),
     /// What decides now, and how.
-    pub new: (Decider, Action),
+    pub new: (Decider, Verdict),
     /// Whether both rules are in both rule sets and have changed places.
     pub is_swap: bool,
     /// Which packets these are.

@@ -10,7 +10,7 @@ use super::{
     interfaces::Interfaces,
 };
 use crate::{
-    evaluator::{Action, Outcome},
+    evaluator::Outcome,
     model::{RuleId, Ruleset, Verdict},
 };
 
@@ -43,7 +43,7 @@ impl Decider {
 /// left; none takes the same packets as one before it.
 #[derive(Debug, Default)]
 pub(super) struct Section {
-    pub(super) deciders: Vec<(Decider, Action)>,
+    pub(super) deciders: Vec<(Decider, Verdict)>,
     pub(super) cubes: Vec<Cube>,
 }
 
@@ -56,35 +56,29 @@ impl Section {
     ) -> Self {
         let mut section = Self::default();
         let mut seen = HashSet::new();
-        let mut add = |cube: Cube, decider: Decider, action: Action| {
+        let mut add = |cube: Cube, decider: Decider, verdict: Verdict| {
             if seen.insert(cube) {
                 section.cubes.push(cube);
-                section.deciders.push((decider, action));
+                section.deciders.push((decider, verdict));
             }
         };
         for (id, rule) in ruleset.iter() {
-            let action = match rule.verdict {
-                Verdict::Pass => Action::Pass,
-                Verdict::Drop => Action::Drop,
-                Verdict::Count => continue,
+            let Some(verdict) = rule.action.verdict() else {
+                continue;
             };
             if let Some(cube) = pool.cube(&rule.matches, packets, interfaces) {
-                add(cube, Decider::Rule(id), action);
+                add(cube, Decider::Rule(id), verdict);
             }
         }
         for cube in pool.neighbours(packets) {
-            add(cube, Decider::Neighbour, Action::Pass);
+            add(cube, Decider::Neighbour, Verdict::Pass);
         }
         let (last, reason) = match packets {
             Packets::Ipv4 | Packets::Ipv6 => (Decider::Policy, Reason::Policy),
             Packets::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
         };
         let everything = [SetId::ALL; AXES];
-        add(
-            everything,
-            last,
-            ruleset.settings.verdict_for(reason).into(),
-        );
+        add(everything, last, ruleset.settings.verdict_for(reason));
         if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
             section.cubes.truncate(last + 1);
             section.deciders.truncate(last + 1);

@@ -11,7 +11,7 @@ use super::{
     region::Region,
     search::Search,
 };
-use crate::model::{RuleId, Ruleset, Verdict};
+use crate::model::{RuleAction, RuleId, Ruleset};
 
 /// The most rules of which those are left out, one by one, that are not needed to explain why a
 /// rule is not reached.
@@ -57,7 +57,7 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
             .filter(|rule| cubes[*rule].is_some())
             .collect();
         let cubes: Vec<Cube> = cubes.into_iter().flatten().collect();
-        let decides = |at: &usize| ruleset.rules[rules[*at]].verdict != Verdict::Count;
+        let decides = |at: &usize| ruleset.rules[rules[*at]].action != RuleAction::Count;
         let kinds = kinds(packets, interfaces.len())
             .into_iter()
             .map(Region::new);

@@ -9,7 +9,7 @@ use super::{
     basis::Basis, error::CompileError, image::Image, plan::Plan, section::compile_section,
     stage::Stage, target::Target, view, writer::Writer,
 };
-use crate::model::{Policy, Ruleset, Settings};
+use crate::model::{Ruleset, Settings, Verdict};
 
 /// Compiles a rule set.
 ///
@@ -83,6 +83,6 @@ pub(crate) fn finish(
 fn drops(settings: &Settings) -> u32 {
     Reason::ALL
         .into_iter()
-        .filter(|reason| settings.verdict_for(*reason) == Policy::Drop)
+        .filter(|reason| settings.verdict_for(*reason) == Verdict::Drop)
         .fold(0, |bits, reason| bits | 1 << reason.slot())
 }

@@ -3,7 +3,7 @@
 use firewall_ebpf::image::{COUNT, DROP, LOGS, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
 
 use super::error::CompileError;
-use crate::model::{Rule, RuleId, Ruleset, Verdict};
+use crate::model::{Rule, RuleAction, RuleId, Ruleset};
 
 /// The rules of a section, by their place in it.
 pub(super) struct Rules<'a> {
@@ -48,10 +48,10 @@ impl<'a> Rules<'a> {
 
     /// What a match does, as entries and items say it.
     pub(super) fn what(&self, rule: usize) -> u32 {
-        match self.rule(rule).verdict {
-            Verdict::Pass => PASS,
-            Verdict::Drop => DROP,
-            Verdict::Count => COUNT,
+        match self.rule(rule).action {
+            RuleAction::Pass => PASS,
+            RuleAction::Drop => DROP,
+            RuleAction::Count => COUNT,
         }
     }
 
@@ -94,6 +94,6 @@ impl<'a> Rules<'a> {
 
     /// Whether the rule counts and does not decide.
     pub(super) fn counts(&self, rule: usize) -> bool {
-        self.rule(rule).verdict == Verdict::Count
+        self.rule(rule).action == RuleAction::Count
     }
 }

@@ -7,11 +7,11 @@ use firewall_ebpf::abi::Reason;
 use super::{
     decode::{Fields, decode},
     mismatch::matches,
-    outcome::{Action, Evaluation, Outcome},
+    outcome::{Evaluation, Outcome},
 };
 use crate::{
     field::Family,
-    model::{Parser, Ruleset, Verdict},
+    model::{Parser, RuleAction, Ruleset, Verdict},
 };
 
 /// Evaluates a frame, from the Ethernet header on, that arrived on the interface of this name.
@@ -24,26 +24,26 @@ pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Eva
         Ok(fields) => judge(ruleset, &fields, interface),
         Err(reason) => Evaluation {
             outcome: Outcome::Reason(reason),
-            action: of_unreadable(&ruleset.settings.parser, reason),
+            verdict: of_unreadable(&ruleset.settings.parser, reason),
             counted: Vec::new(),
         },
     }
 }
 
 /// What is done with a frame that could not be decoded.
-fn of_unreadable(parser: &Parser, reason: Reason) -> Action {
+fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
     match reason {
-        Reason::Malformed => parser.malformed.into(),
-        Reason::Truncated => parser.truncated.into(),
-        Reason::TooManyHeaders => parser.too_many_headers.into(),
-        Reason::TooManyTags => parser.too_many_tags.into(),
+        Reason::Malformed => parser.malformed,
+        Reason::Truncated => parser.truncated,
+        Reason::TooManyHeaders => parser.too_many_headers,
+        Reason::TooManyTags => parser.too_many_tags,
         // No fault of a frame.
         Reason::Policy
         | Reason::Neighbour
         | Reason::NoImage
         | Reason::BadImage
         | Reason::UnknownEthertype
-        | Reason::Banned => Action::Drop,
+        | Reason::Banned => Verdict::Drop,
     }
 }
 
@@ -55,32 +55,31 @@ pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Eva
         if !matches(&rule.matches, fields, interface) {
             continue;
         }
-        let action = match rule.verdict {
-            Verdict::Pass => Action::Pass,
-            Verdict::Drop => Action::Drop,
-            Verdict::Count => {
+        let verdict = match rule.action {
+            RuleAction::Pass => Verdict::Pass,
+            RuleAction::Drop => Verdict::Drop,
+            RuleAction::Count => {
                 counted.push(id);
                 continue;
             }
         };
         return Evaluation {
             outcome: Outcome::Rule(id),
-            action,
+            verdict,
             counted,
         };
     }
     let settings = &ruleset.settings;
-    let (reason, action) = if is_neighbour(fields) {
-        (Reason::Neighbour, Action::Pass)
+    let (reason, verdict) = if is_neighbour(fields) {
+        (Reason::Neighbour, Verdict::Pass)
     } else if fields.family.is_none() {
-        let verdict = settings.parser.unknown_ethertype;
-        (Reason::UnknownEthertype, verdict.into())
+        (Reason::UnknownEthertype, settings.parser.unknown_ethertype)
     } else {
-        (Reason::Policy, settings.policy.into())
+        (Reason::Policy, settings.policy)
     };
     Evaluation {
         outcome: Outcome::Reason(reason),
-        action,
+        verdict,
         counted,
     }
 }

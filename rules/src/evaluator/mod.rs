@@ -15,5 +15,5 @@ pub use self::{
     decode::{Fields, decode},
     evaluate::{evaluate, judge},
     mismatch::{matches, mismatch},
-    outcome::{Action, Evaluation, Outcome},
+    outcome::{Evaluation, Outcome},
 };

@@ -2,7 +2,7 @@
 
 use firewall_ebpf::abi::Reason;
 
-use crate::model::{Policy, RuleId};
+use crate::model::{RuleId, Verdict};
 
 /// What becomes of a packet, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Evaluation {
     /// What decided.
     pub outcome: Outcome,
     /// What was decided.
-    pub action: Action,
+    pub verdict: Verdict,
     /// The `count` rules that matched before the decision, in order of precedence.
     pub counted: Vec<RuleId>,
 }
@@ -22,22 +22,4 @@ pub enum Outcome {
     Rule(RuleId),
     /// No rule: the packet reached the end of the rules, or none was looked at.
     Reason(Reason),
-}
-
-/// What is done with a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It is handed to the kernel.
-    Pass,
-    /// It is dropped.
-    Drop,
-}
-
-impl From<Policy> for Action {
-    fn from(policy: Policy) -> Self {
-        match policy {
-            Policy::Pass => Self::Pass,
-            Policy::Drop => Self::Drop,
-        }
-    }
 }

@@ -13,16 +13,16 @@ use crate::{
         decode::Fields,
         evaluate::{evaluate, judge},
         mismatch::matches,
-        outcome::{Action, Evaluation, Outcome},
+        outcome::{Evaluation, Outcome},
     },
     field::{AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet, VlanSet},
-    model::{Matches, Mode, Parser, Place, Policy, Rule, RuleId, Ruleset, Settings, Verdict},
+    model::{Matches, Mode, Parser, Place, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
 };
 
-fn ruleset(policy: Policy, rules: &[(Verdict, Matches)]) -> Ruleset {
-    let rules = (1..).zip(rules).map(|(line, (verdict, matches))| Rule {
+fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
+    let rules = (1..).zip(rules).map(|(line, (action, matches))| Rule {
         name: format!("rule {line}"),
-        verdict: *verdict,
+        action: *action,
         matches: matches.clone(),
         log: None,
         place: Place {
@@ -90,10 +90,10 @@ fn ethertype(ethertype: u16) -> Fields {
     }
 }
 
-fn decided(ruleset: &Ruleset, fields: &Fields) -> (Outcome, Action, Vec<u32>) {
+fn decided(ruleset: &Ruleset, fields: &Fields) -> (Outcome, Verdict, Vec<u32>) {
     let evaluation = judge(ruleset, fields, Some("eth0"));
     let counted = evaluation.counted.iter().map(|id| id.0).collect();
-    (evaluation.outcome, evaluation.action, counted)
+    (evaluation.outcome, evaluation.verdict, counted)
 }
 
 #[test]
@@ -103,32 +103,36 @@ fn the_first_match_wins_and_counts_before_it_are_kept() {
         ..Matches::default()
     };
     let rules = ruleset(
-        Policy::Drop,
+        Verdict::Drop,
         &[
-            (Verdict::Count, port(22)),
-            (Verdict::Count, port(23)),
-            (Verdict::Drop, port(23)),
-            (Verdict::Count, Matches::default()),
-            (Verdict::Pass, port(22)),
-            (Verdict::Drop, port(22)),
-            (Verdict::Count, Matches::default()),
+            (RuleAction::Count, port(22)),
+            (RuleAction::Count, port(23)),
+            (RuleAction::Drop, port(23)),
+            (RuleAction::Count, Matches::default()),
+            (RuleAction::Pass, port(22)),
+            (RuleAction::Drop, port(22)),
+            (RuleAction::Count, Matches::default()),
         ],
     );
     let rule = Outcome::Rule(RuleId(4));
-    assert_eq!(decided(&rules, &ssh()), (rule, Action::Pass, vec![0, 3]));
+    assert_eq!(decided(&rules, &ssh()), (rule, Verdict::Pass, vec![0, 3]));
     let policy = Outcome::Reason(Reason::Policy);
     let counted = vec![3, 6];
     assert_eq!(
         decided(&rules, &icmpv6(128)),
-        (policy, Action::Drop, counted)
+        (policy, Verdict::Drop, counted)
     );
 }
 
 #[test]
 fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
-    let rules = ruleset(Policy::Drop, &[]);
-    let neighbour = (Outcome::Reason(Reason::Neighbour), Action::Pass, Vec::new());
-    let policy = (Outcome::Reason(Reason::Policy), Action::Drop, Vec::new());
+    let rules = ruleset(Verdict::Drop, &[]);
+    let neighbour = (
+        Outcome::Reason(Reason::Neighbour),
+        Verdict::Pass,
+        Vec::new(),
+    );
+    let policy = (Outcome::Reason(Reason::Policy), Verdict::Drop, Vec::new());
     assert_eq!(decided(&rules, &ethertype(0x0806)), neighbour);
     let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
     for icmp_type in 0..=u8::MAX {
@@ -167,15 +171,15 @@ fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
 
 #[test]
 fn rules_come_before_the_exception_for_neighbours() {
-    let rules = ruleset(Policy::Pass, &[(Verdict::Drop, Matches::default())]);
-    let dropped = (Outcome::Rule(RuleId(0)), Action::Drop, Vec::new());
+    let rules = ruleset(Verdict::Pass, &[(RuleAction::Drop, Matches::default())]);
+    let dropped = (Outcome::Rule(RuleId(0)), Verdict::Drop, Vec::new());
     for fields in [ethertype(0x0806), icmpv6(135), ethertype(0x88cc), ssh()] {
         assert_eq!(decided(&rules, &fields), dropped);
     }
 }
 
 /// A parser that drops all and one that passes all, but for the class that `set` names.
-fn parsers(set: impl Fn(&mut Parser) -> &mut Policy) -> [(Parser, Action); 2] {
+fn parsers(set: impl Fn(&mut Parser) -> &mut Verdict) -> [(Parser, Verdict); 2] {
     let one = |others, own| {
         let mut parser = Parser {
             malformed: others,
@@ -185,17 +189,17 @@ fn parsers(set: impl Fn(&mut Parser) -> &mut Policy) -> [(Parser, Action); 2] {
             unknown_ethertype: others,
         };
         *set(&mut parser) = own;
-        (parser, own.into())
+        (parser, own)
     };
     [
-        one(Policy::Drop, Policy::Pass),
-        one(Policy::Pass, Policy::Drop),
+        one(Verdict::Drop, Verdict::Pass),
+        one(Verdict::Pass, Verdict::Drop),
     ]
 }
 
 #[test]
 fn frames_that_are_not_well_formed_have_the_verdict_of_their_class_before_any_rule() {
-    let mut rules = ruleset(Policy::Pass, &[(Verdict::Count, Matches::default())]);
+    let mut rules = ruleset(Verdict::Pass, &[(RuleAction::Count, Matches::default())]);
     let behind_macs = |bytes: &[u8]| [&[0; 12], bytes].concat();
     let ipv6 = [&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 72, 0, 64][..], &[0; 104]].concat();
     let cases = [
@@ -221,11 +225,11 @@ fn frames_that_are_not_well_formed_have_the_verdict_of_their_class_before_any_ru
         ),
     ];
     for (reason, frame, parsers) in cases {
-        for (parser, action) in parsers {
+        for (parser, verdict) in parsers {
             rules.settings.parser = parser;
             let expected = Evaluation {
                 outcome: Outcome::Reason(reason),
-                action,
+                verdict,
                 counted: Vec::new(),
             };
             assert_eq!(evaluate(&rules, &frame, None), expected);
@@ -240,19 +244,19 @@ fn other_ethertypes_have_a_verdict_of_their_own_behind_the_rules() {
         ..Matches::default()
     };
     let everything = Matches::default();
-    let rules = &[(Verdict::Pass, lldp), (Verdict::Count, everything)];
-    let mut rules = ruleset(Policy::Pass, rules);
-    for (parser, action) in parsers(|parser| &mut parser.unknown_ethertype) {
+    let rules = &[(RuleAction::Pass, lldp), (RuleAction::Count, everything)];
+    let mut rules = ruleset(Verdict::Pass, rules);
+    for (parser, verdict) in parsers(|parser| &mut parser.unknown_ethertype) {
         rules.settings.parser = parser;
         let unknown = Outcome::Reason(Reason::UnknownEthertype);
         // The least and the most length of IEEE 802.3, and what is no EtherType either.
         for number in [0, 1500, 1535, 0x8035, 0xffff] {
             let decided = decided(&rules, &ethertype(number));
-            assert_eq!(decided, (unknown, action, vec![1]));
+            assert_eq!(decided, (unknown, verdict, vec![1]));
         }
         let rule = Outcome::Rule(RuleId(0));
         let decided = decided(&rules, &ethertype(0x88cc));
-        assert_eq!(decided, (rule, Action::Pass, Vec::new()));
+        assert_eq!(decided, (rule, Verdict::Pass, Vec::new()));
     }
 }
 

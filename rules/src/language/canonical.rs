@@ -12,14 +12,14 @@ use std::{
 
 use firewall_ebpf::parse::protocol;
 
-use super::rule_test::{RuleTest, word};
+use super::rule_test::RuleTest;
 use crate::{
     evaluator::Outcome,
     field::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
         VlanSet, icmp_type_number, icmp_types, tcp_flags,
     },
-    model::{Matches, Mode, Parser, Policy, Rule, Ruleset, Verdict},
+    model::{Matches, Mode, Parser, Rule, Ruleset},
     text::{hexadecimal, prefix, span},
 };
 
@@ -39,7 +39,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
             Mode::Auto => "auto",
         },
     );
-    one(&mut text, "policy", policy(settings.policy));
+    one(&mut text, "policy", settings.policy.as_str());
     text.push_str("\n[parser]\n");
     let Parser {
         malformed,
@@ -55,7 +55,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
         ("too_many_tags", too_many_tags),
         ("unknown_ethertype", unknown_ethertype),
     ] {
-        one(&mut text, key, policy(verdict));
+        one(&mut text, key, verdict.as_str());
     }
     for rule in &ruleset.rules {
         text.push('\n');
@@ -68,25 +68,10 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     text
 }
 
-const fn policy(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Pass => "pass",
-        Policy::Drop => "drop",
-    }
-}
-
 fn write_rule(text: &mut String, rule: &Rule) {
     text.push_str("[[rule]]\n");
     one(text, "name", &rule.name);
-    one(
-        text,
-        "action",
-        match rule.verdict {
-            Verdict::Pass => "pass",
-            Verdict::Drop => "drop",
-            Verdict::Count => "count",
-        },
-    );
+    one(text, "action", rule.action.as_str());
     if let Some(limit) = rule.log {
         let burst = limit.burst;
         // Writing to a text does not fail.
@@ -165,7 +150,7 @@ fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
         }
     });
     list(text, "packet", packets);
-    one(text, "expect", word(test.expected.action));
+    one(text, "expect", test.expected.verdict.as_str());
     match test.expected.by {
         None => {}
         Some(Outcome::Reason(reason)) => one(text, "reason", reason.name()),

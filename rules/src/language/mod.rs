@@ -11,5 +11,5 @@ pub(crate) mod syntax;
 pub(crate) use self::syntax::{Field, File, Members, Operand, Term};
 pub use self::{
     resolve::{Loaded, MAX_RULE_NAME_LEN, load},
-    rule_test::{Expected, RuleTest, TestPacket, decider, word},
+    rule_test::{Expected, RuleTest, TestPacket, decider},
 };

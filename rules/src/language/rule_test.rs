@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::{
     diagnostics::{Code, Diagnostic, Source, Span},
-    evaluator::{Action, Evaluation, Outcome},
-    model::{Place, RuleId, Ruleset},
+    evaluator::{Evaluation, Outcome},
+    model::{Place, RuleId, Ruleset, Verdict},
 };
 
 /// A table `[[test]]`.
@@ -41,8 +41,8 @@ pub struct TestPacket {
 /// What must become of the packets of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// What must be done with them.
-    pub action: Action,
+    /// The verdict on them.
+    pub verdict: Verdict,
     /// What must decide, if it matters.
     pub by: Option<Outcome>,
     /// Where that stands.
@@ -53,7 +53,7 @@ impl Expected {
     /// Whether a packet has become what must become of it.
     #[must_use]
     pub fn is_met(&self, found: &Evaluation) -> bool {
-        self.action == found.action && self.by.is_none_or(|by| by == found.outcome)
+        self.verdict == found.verdict && self.by.is_none_or(|by| by == found.outcome)
     }
 }
 
@@ -73,8 +73,8 @@ impl RuleTest {
         let message = format!(
             "the test `{}` fails: expected {}{by}, found {} by {}",
             self.name,
-            word(self.expected.action),
-            word(found.action),
+            self.expected.verdict.as_str(),
+            found.verdict.as_str(),
             decider(found.outcome, ruleset),
         );
         let mut failure =
@@ -100,15 +100,6 @@ pub fn decider(outcome: Outcome, ruleset: &Ruleset) -> String {
             None => format!("a rule that there is not, number {}", id.0),
         },
         Outcome::Reason(reason) => format!("the reason `{}`", reason.name()),
-    }
-}
-
-/// The word for an action.
-#[must_use]
-pub const fn word(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "pass",
-        Action::Drop => "drop",
     }
 }
 

@@ -8,10 +8,12 @@ mod log_limit;
 mod place;
 mod ruleset;
 mod settings;
+mod verdict;
 
 pub use self::{
     log_limit::{LogLimit, Per},
     place::Place,
-    ruleset::{Matches, Rule, RuleId, Ruleset, Verdict},
-    settings::{Mode, Parser, Policy, Settings},
+    ruleset::{Matches, Rule, RuleId, Ruleset},
+    settings::{Mode, Parser, Settings},
+    verdict::{RuleAction, Verdict},
 };

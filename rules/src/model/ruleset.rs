@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{log_limit::LogLimit, place::Place, settings::Settings};
+use super::{log_limit::LogLimit, place::Place, settings::Settings, verdict::RuleAction};
 use crate::field::{
     AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, Wanted, each_field,
 };
@@ -33,24 +33,13 @@ pub struct Rule {
     /// The unique name under which counters are kept.
     pub name: String,
     /// What happens to a packet that matches.
-    pub verdict: Verdict,
+    pub action: RuleAction,
     /// Which packets match.
     pub matches: Matches,
     /// How many of the packets that match are logged; `None` when none are.
     pub log: Option<LogLimit>,
     /// Where the rule stands in its file.
     pub place: Place,
-}
-
-/// The verdict of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Hand the packet to the kernel.
-    Pass,
-    /// Drop the packet.
-    Drop,
-    /// Count the packet and go on to the next rule.
-    Count,
 }
 
 macro_rules! matches {

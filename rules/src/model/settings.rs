@@ -2,6 +2,7 @@
 
 use firewall_ebpf::abi::Reason;
 
+use super::verdict::Verdict;
 use crate::field::InterfacePattern;
 
 /// The settings of `[firewall]` and `[parser]`.
@@ -12,7 +13,7 @@ pub struct Settings {
     /// How to attach.
     pub mode: Mode,
     /// The verdict when no rule matches.
-    pub policy: Policy,
+    pub policy: Verdict,
     /// The verdicts over frames that cannot be judged by rules.
     pub parser: Parser,
 }
@@ -21,26 +22,26 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parser {
     /// A header contradicts itself or the frame.
-    pub malformed: Policy,
+    pub malformed: Verdict,
     /// The frame ends inside a header.
-    pub truncated: Policy,
+    pub truncated: Verdict,
     /// There are more IPv6 extension headers than are followed.
-    pub too_many_headers: Policy,
+    pub too_many_headers: Verdict,
     /// There are more VLAN tags than are followed.
-    pub too_many_tags: Policy,
+    pub too_many_tags: Verdict,
     /// The frame is neither IPv4, IPv6 nor ARP, and no rule matches.
-    pub unknown_ethertype: Policy,
+    pub unknown_ethertype: Verdict,
 }
 
 impl Parser {
     /// What holds for a file that has `policy` and no `[parser]`.
     #[must_use]
-    pub const fn with_policy(policy: Policy) -> Self {
+    pub const fn with_policy(policy: Verdict) -> Self {
         Self {
-            malformed: Policy::Drop,
-            truncated: Policy::Drop,
-            too_many_headers: Policy::Drop,
-            too_many_tags: Policy::Drop,
+            malformed: Verdict::Drop,
+            truncated: Verdict::Drop,
+            too_many_headers: Verdict::Drop,
+            too_many_tags: Verdict::Drop,
             unknown_ethertype: policy,
         }
     }
@@ -49,7 +50,7 @@ impl Parser {
 impl Settings {
     /// The verdict over packets that no rule decides, by what they are counted under.
     #[must_use]
-    pub const fn verdict_for(&self, reason: Reason) -> Policy {
+    pub const fn verdict_for(&self, reason: Reason) -> Verdict {
         match reason {
             Reason::Policy => self.policy,
             Reason::Malformed => self.parser.malformed,
@@ -57,8 +58,8 @@ impl Settings {
             Reason::TooManyHeaders => self.parser.too_many_headers,
             Reason::TooManyTags => self.parser.too_many_tags,
             Reason::UnknownEthertype => self.parser.unknown_ethertype,
-            Reason::Neighbour | Reason::NoImage => Policy::Pass,
-            Reason::BadImage | Reason::Banned => Policy::Drop,
+            Reason::Neighbour | Reason::NoImage => Verdict::Pass,
+            Reason::BadImage | Reason::Banned => Verdict::Drop,
         }
     }
 
@@ -80,13 +81,4 @@ pub enum Mode {
     Generic,
     /// Native where the driver can, else generic, saying so.
     Auto,
-}
-
-/// The verdict for packets that no rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Hand the packet to the kernel.
-    Pass,
-    /// Drop the packet.
-    Drop,
 }

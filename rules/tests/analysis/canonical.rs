@@ -50,7 +50,7 @@ fn same(before: &Ruleset, after: &Ruleset) -> bool {
     before.settings == after.settings
         && before.rules.len() == after.rules.len()
         && before.rules.iter().zip(&after.rules).all(|(one, other)| {
-            (&one.name, one.verdict, &one.matches) == (&other.name, other.verdict, &other.matches)
+            (&one.name, one.action, &one.matches) == (&other.name, other.action, &other.matches)
         })
 }
 
@@ -187,7 +187,7 @@ fn tests_in_one_form_are_the_same_and_their_own_form() {
     assert_eq!(before.tests.len(), after.tests.len());
     for (one, other) in before.tests.iter().zip(&after.tests) {
         assert_eq!(one.name, other.name);
-        assert_eq!(one.expected.action, other.expected.action);
+        assert_eq!(one.expected.verdict, other.expected.verdict);
         assert_eq!(one.expected.by, other.expected.by);
         let packets = |test: &RuleTest| -> Vec<_> {
             let packets = test.packets.iter();

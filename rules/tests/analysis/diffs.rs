@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use rules::{
     analysis::{Budget, Compare, Decider, Diff, diff},
     evaluator::{Evaluation, Outcome, decode, evaluate, judge},
-    model::{Ruleset, Verdict},
+    model::{RuleAction, Ruleset},
 };
 use rules_testing::{Random, Shape, probe, ruleset};
 
@@ -97,7 +97,7 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
             judge(old, &fields, Some(interface)),
             judge(new, &fields, Some(interface)),
         );
-        let differs = before.action != after.action;
+        let differs = before.verdict != after.verdict;
         let context = || format!("{fields:?} on {interface}: {before:?}, {after:?}");
         assert_eq!(
             verdicts.holds(old, new, &fields, interface),
@@ -147,7 +147,7 @@ fn check_counts(
 
 fn only_counts(ruleset: &Ruleset, name: &str) -> bool {
     let mut rules = ruleset.rules.iter();
-    rules.any(|rule| rule.name == name && rule.verdict == Verdict::Count)
+    rules.any(|rule| rule.name == name && rule.action == RuleAction::Count)
 }
 
 /// The names under which a packet is counted.
@@ -206,7 +206,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
             assert_eq!(decode(&frame), Ok(witness.fields()), "{witness}");
             for (ruleset, (decider, action)) in [(old, change.old), (new, change.new)] {
                 let judged = evaluate(ruleset, &frame, Some(&witness.interface));
-                assert_eq!(judged.action, action, "{witness}");
+                assert_eq!(judged.verdict, action, "{witness}");
                 match (decider, judged.outcome) {
                     (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),
                     (Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype, outcome) => {

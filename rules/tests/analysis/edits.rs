@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rules::{
     field::{AddressSet, Family, RangeSet},
-    model::{Policy, Ruleset, Verdict},
+    model::{RuleAction, Ruleset, Verdict},
 };
 use rules_testing::{Random, Shape, ruleset};
 
@@ -23,8 +23,8 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
     match random.below(9) {
         0 => {
             set.settings.policy = match set.settings.policy {
-                Policy::Pass => Policy::Drop,
-                Policy::Drop => Policy::Pass,
+                Verdict::Pass => Verdict::Drop,
+                Verdict::Drop => Verdict::Pass,
             };
         }
         1 => {
@@ -45,10 +45,10 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
             set.rules.insert(other.min(set.rules.len()), rule);
         }
         5 => {
-            set.rules[at].verdict = match set.rules[at].verdict {
-                Verdict::Pass => Verdict::Drop,
-                Verdict::Drop => Verdict::Pass,
-                Verdict::Count => random.pick([Verdict::Pass, Verdict::Drop]),
+            set.rules[at].action = match set.rules[at].action {
+                RuleAction::Pass => RuleAction::Drop,
+                RuleAction::Drop => RuleAction::Pass,
+                RuleAction::Count => random.pick([RuleAction::Pass, RuleAction::Drop]),
             };
         }
         6 => set.rules[at].name = format!("renamed {}", random.bits()),

@@ -6,7 +6,7 @@ use rules::{
     analysis::{Budget, unreached},
     evaluator::{Outcome, decode, judge, matches},
     field::Family,
-    model::{RuleId, Ruleset, Verdict},
+    model::{RuleAction, RuleId, Ruleset},
 };
 use rules_testing::{Random, Shape, probe, ruleset};
 
@@ -133,7 +133,7 @@ fn rules_that_only_count_take_nothing() {
     let mut random = Random::new(11);
     let mut rules = ruleset(&mut random, Shape::Wildcards);
     for rule in &mut rules.rules {
-        rule.verdict = Verdict::Count;
+        rule.action = RuleAction::Count;
     }
     let reach = unreached(&rules, &mut Budget::default());
     assert!(reach.unreached.iter().all(|of| of.by.is_empty()));

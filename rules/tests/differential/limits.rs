@@ -8,16 +8,16 @@ use rules::{
     compiler::CompileError,
     evaluator::evaluate,
     field::{AddressSet, RangeSet},
-    model::{Matches, Mode, Parser, Place, Policy, Rule, Ruleset, Settings, Verdict},
+    model::{Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings, Verdict},
 };
 use rules_testing::{Engine, Layer3, Probe, Recipe, Upper};
 
 use super::parts::{Part, parts};
 
-pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ruleset {
-    let rules = (1..).zip(rules).map(|(line, (verdict, matches))| Rule {
+pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) -> Ruleset {
+    let rules = (1..).zip(rules).map(|(line, (action, matches))| Rule {
         name: format!("rule {line}"),
-        verdict,
+        action,
         matches,
         log: None,
         place: Place {
@@ -29,8 +29,8 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (Verdict, Matches)>) -> Ru
         settings: Settings {
             interfaces: Vec::new(),
             mode: Mode::Auto,
-            policy: Policy::Drop,
-            parser: Parser::with_policy(Policy::Drop),
+            policy: Verdict::Drop,
+            parser: Parser::with_policy(Verdict::Drop),
         },
         rules: rules.collect(),
     }
@@ -81,9 +81,12 @@ fn every_port_is_found_among_as_many_ranges_as_there_can_be() {
         ..Matches::default()
     };
     for rules in [
-        vec![(Verdict::Pass, ports(0x8000))],
-        vec![(Verdict::Pass, ports(2)), (Verdict::Count, ports(3))],
-        vec![(Verdict::Pass, ports(400)), (Verdict::Drop, ports(401))],
+        vec![(RuleAction::Pass, ports(0x8000))],
+        vec![(RuleAction::Pass, ports(2)), (RuleAction::Count, ports(3))],
+        vec![
+            (RuleAction::Pass, ports(400)),
+            (RuleAction::Drop, ports(401)),
+        ],
     ] {
         let ruleset = ruleset(rules);
         let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
@@ -111,10 +114,10 @@ fn every_address_is_found_in_the_fullest_network() {
             ..Matches::default()
         }
     };
-    let alternate = vec![(Verdict::Pass, addresses(2))];
+    let alternate = vec![(RuleAction::Pass, addresses(2))];
     let three = vec![
-        (Verdict::Pass, addresses(2)),
-        (Verdict::Count, addresses(5)),
+        (RuleAction::Pass, addresses(2)),
+        (RuleAction::Count, addresses(5)),
     ];
     for (rules, part) in [(alternate, Part::Pair), (three, Part::Pages)] {
         let ruleset = ruleset(rules);
@@ -141,7 +144,7 @@ fn addresses_are_told_apart_by_more_rules_than_16_bits_can_number() {
             })),
             ..Matches::default()
         };
-        (Verdict::Count, matches)
+        (RuleAction::Count, matches)
     });
     let ruleset = ruleset(rules);
     let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");
@@ -155,9 +158,9 @@ fn counts_are_kept_however_many_rules_count_or_the_rules_are_refused() {
     let mut refused = 0;
     let longest = u64::from(MAX_WALK);
     for counting in (0..70).chain(longest - 60..longest + 2) {
-        let all = (0..counting).map(|_| (Verdict::Count, Matches::default()));
+        let all = (0..counting).map(|_| (RuleAction::Count, Matches::default()));
         for decided in [false, true] {
-            let last = decided.then(|| (Verdict::Pass, Matches::default()));
+            let last = decided.then(|| (RuleAction::Pass, Matches::default()));
             let ruleset = ruleset(all.clone().chain(last));
             match Engine::new(&ruleset, counting) {
                 Ok(engine) => agree(&ruleset, &engine, &udp(1, 53)),
@@ -183,14 +186,14 @@ fn a_match_is_found_wherever_among_many_rules_it_stands() {
         })),
         ..Matches::default()
     };
-    for (verdict, apart, part) in [
-        (Verdict::Count, 100, Part::LongRows),
-        (Verdict::Drop, 25, Part::Tables),
+    for (action, apart, part) in [
+        (RuleAction::Count, 100, Part::LongRows),
+        (RuleAction::Drop, 25, Part::Tables),
     ] {
         // The ports are there to make more combinations than a table of cells or a grid has.
         let rules = (0..8400_u32).map(|number| match number % apart {
-            0 => (verdict, port(number as u16 + 1)),
-            _ => (verdict, only(number)),
+            0 => (action, port(number as u16 + 1)),
+            _ => (action, only(number)),
         });
         let ruleset = ruleset(rules);
         let engine = Engine::new(&ruleset, 1).expect("the rules fit an image");

@@ -18,8 +18,8 @@ use std::{
 use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::CompileError,
-    evaluator::{Action, Evaluation, Outcome, evaluate},
-    model::{Matches, Ruleset, Settings},
+    evaluator::{Evaluation, Outcome, evaluate},
+    model::{Matches, Ruleset, Settings, Verdict},
     text::hexadecimal,
 };
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink};
@@ -192,7 +192,7 @@ fn list(ruleset: &Ruleset) -> String {
             interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
             src_mac, dst_mac, length, ttl, dscp, fragment
         );
-        let _ = writeln!(text, "{} {:?}{}", rule.name, rule.verdict, fields.concat());
+        let _ = writeln!(text, "{} {:?}{}", rule.name, rule.action, fields.concat());
     }
     text
 }
@@ -217,10 +217,10 @@ impl Tally {
     fn add(&mut self, evaluation: &Evaluation) {
         self.packets += 1;
         self.counts += evaluation.counted.len() as u64;
-        match (evaluation.outcome, evaluation.action) {
-            (Outcome::Rule(_), Action::Pass) => self.rule_passes += 1,
-            (Outcome::Rule(_), Action::Drop) => self.rule_drops += 1,
-            (Outcome::Reason(reason), Action::Pass | Action::Drop) => {
+        match (evaluation.outcome, evaluation.verdict) {
+            (Outcome::Rule(_), Verdict::Pass) => self.rule_passes += 1,
+            (Outcome::Rule(_), Verdict::Drop) => self.rule_drops += 1,
+            (Outcome::Reason(reason), Verdict::Pass | Verdict::Drop) => {
                 *self.reasons.entry(reason).or_default() += 1;
             }
         }

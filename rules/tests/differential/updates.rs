@@ -10,7 +10,7 @@ use rules::{
     compiler::{CompileError, Compiled, Form, Image, Obstacle, Part as Planned, compile},
     evaluator::evaluate,
     field::{AddressSet, RangeSet, Value},
-    model::{Matches, Ruleset, Verdict},
+    model::{Matches, RuleAction, Ruleset},
 };
 use rules_testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset};
 
@@ -306,7 +306,7 @@ fn what_is_no_longer_used_is_gone_after_the_next_full_build() {
             v6: RangeSet::empty(),
         };
         Arc::new(super::limits::ruleset([(
-            Verdict::Drop,
+            RuleAction::Drop,
             Matches {
                 src: Some(Arc::new(set)),
                 ..Matches::default()

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use rules::{
     field::{Family, IcmpSet, RangeSet},
-    model::{LogLimit, Matches, Mode, Per, Policy, Verdict},
+    model::{LogLimit, Matches, Mode, Per, RuleAction, Verdict},
 };
 
 use crate::support::{load_clean, load_with, matches};
@@ -478,7 +478,7 @@ fn settings_have_defaults() {
     assert_eq!(names, ["eth0", "wg*"]);
     assert_eq!(
         (settings.mode, settings.policy),
-        (Mode::Native, Policy::Pass)
+        (Mode::Native, Verdict::Pass)
     );
 
     for (word, mode) in [
@@ -493,7 +493,7 @@ fn settings_have_defaults() {
             mode
         );
     }
-    for (word, policy) in [("pass", Policy::Pass), ("drop", Policy::Drop)] {
+    for (word, policy) in [("pass", Verdict::Pass), ("drop", Verdict::Drop)] {
         assert_eq!(
             load_clean(&format!("{text}policy = \"{word}\""))
                 .settings
@@ -504,7 +504,7 @@ fn settings_have_defaults() {
 }
 
 #[test]
-fn rules_keep_their_order_names_verdicts_and_places() {
+fn rules_keep_their_order_names_actions_and_places() {
     let text = "[firewall]\ninterfaces = [\"eth0\"]\n\
         [[rule]]\naction = \"count\"\nname = \"zeta: ü & 'quotes'\"\n\
         [[rule]]\n\tname = \"alpha\"\naction = \"pass\"\n\
@@ -515,7 +515,7 @@ fn rules_keep_their_order_names_verdicts_and_places() {
         .map(|r| {
             (
                 r.name.as_str(),
-                r.verdict,
+                r.action,
                 r.place.line.get(),
                 r.place.column.get(),
             )
@@ -524,9 +524,9 @@ fn rules_keep_their_order_names_verdicts_and_places() {
     assert_eq!(
         seen,
         [
-            ("zeta: ü & 'quotes'", Verdict::Count, 5, 8),
-            ("alpha", Verdict::Pass, 7, 9),
-            ("mid", Verdict::Drop, 10, 8),
+            ("zeta: ü & 'quotes'", RuleAction::Count, 5, 8),
+            ("alpha", RuleAction::Pass, 7, 9),
+            ("mid", RuleAction::Drop, 10, 8),
         ]
     );
 }

@@ -1,11 +1,11 @@
 //! The verdicts over frames that rules cannot judge.
 
-use rules::model::{Parser, Policy};
+use rules::model::{Parser, Verdict};
 
 use crate::support::load_clean;
 
 /// The verdict over one class of frames.
-type Class = fn(&mut Parser) -> &mut Policy;
+type Class = fn(&mut Parser) -> &mut Verdict;
 
 fn parser(policy: &str, keys: &str) -> Parser {
     let text =
@@ -15,13 +15,13 @@ fn parser(policy: &str, keys: &str) -> Parser {
 
 #[test]
 fn what_cannot_be_read_is_dropped_and_other_ethertypes_have_the_policy() {
-    for (name, policy) in [("pass", Policy::Pass), ("drop", Policy::Drop)] {
+    for (name, policy) in [("pass", Verdict::Pass), ("drop", Verdict::Drop)] {
         let parser = parser(name, "");
         let expected = Parser {
-            malformed: Policy::Drop,
-            truncated: Policy::Drop,
-            too_many_headers: Policy::Drop,
-            too_many_tags: Policy::Drop,
+            malformed: Verdict::Drop,
+            truncated: Verdict::Drop,
+            too_many_headers: Verdict::Drop,
+            too_many_tags: Verdict::Drop,
             unknown_ethertype: policy,
         };
         assert_eq!(parser, expected);
@@ -34,7 +34,7 @@ fn what_cannot_be_read_is_dropped_and_other_ethertypes_have_the_policy() {
 
 #[test]
 fn each_key_sets_its_own_class() {
-    let default = Parser::with_policy(Policy::Drop);
+    let default = Parser::with_policy(Verdict::Drop);
     let cases: [(&str, Class); 5] = [
         ("malformed", |parser| &mut parser.malformed),
         ("truncated", |parser| &mut parser.truncated),
@@ -44,9 +44,9 @@ fn each_key_sets_its_own_class() {
     ];
     for (key, class) in cases {
         let mut expected = default;
-        *class(&mut expected) = Policy::Pass;
+        *class(&mut expected) = Verdict::Pass;
         assert_eq!(parser("drop", &format!("{key} = \"pass\"")), expected);
     }
     let dropped = parser("pass", "unknown_ethertype = \"drop\"");
-    assert_eq!(dropped.unknown_ethertype, Policy::Drop);
+    assert_eq!(dropped.unknown_ethertype, Verdict::Drop);
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use rules::{
     diagnostics::{Source, render},
-    evaluator::{Action, evaluate},
+    evaluator::evaluate,
     language::RuleTest,
-    load, notation,
+    load,
+    model::Verdict,
+    notation,
 };
 
 use crate::support::{load_with, report};
@@ -59,7 +61,7 @@ reason = "truncated"
         .collect();
     assert_eq!(interfaces, [Some("eth0"), Some("wan7"), Some("eth1")]);
     assert_eq!(tests[1].packets[0].frame, [0]);
-    assert_eq!(tests[0].expected.action, Action::Drop);
+    assert_eq!(tests[0].expected.verdict, Verdict::Drop);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use rules::{
     diagnostics::Source,
     load,
-    model::{Mode, Policy, Ruleset, Verdict},
+    model::{Mode, RuleAction, Ruleset, Verdict},
 };
 
 fn sample(name: &str) -> Ruleset {
@@ -19,8 +19,8 @@ fn sample(name: &str) -> Ruleset {
     loaded.ruleset
 }
 
-fn names(ruleset: &Ruleset, verdict: Verdict) -> Vec<&str> {
-    let rules = ruleset.rules.iter().filter(|rule| rule.verdict == verdict);
+fn names(ruleset: &Ruleset, action: RuleAction) -> Vec<&str> {
+    let rules = ruleset.rules.iter().filter(|rule| rule.action == action);
     rules.map(|rule| rule.name.as_str()).collect()
 }
 
@@ -28,9 +28,9 @@ fn names(ruleset: &Ruleset, verdict: Verdict) -> Vec<&str> {
 fn the_home_server_sample_opens_what_it_says() {
     let ruleset = sample("home.toml");
     assert_eq!(ruleset.settings.mode, Mode::Auto);
-    assert_eq!(ruleset.settings.policy, Policy::Pass);
+    assert_eq!(ruleset.settings.policy, Verdict::Pass);
     assert_eq!(
-        names(&ruleset, Verdict::Pass),
+        names(&ruleset, RuleAction::Pass),
         [
             "home network",
             "ssh from the office",
@@ -40,10 +40,10 @@ fn the_home_server_sample_opens_what_it_says() {
         ]
     );
     assert_eq!(
-        names(&ruleset, Verdict::Drop),
+        names(&ruleset, RuleAction::Drop),
         ["impossible sources", "new connections", "udp services"]
     );
-    assert_eq!(names(&ruleset, Verdict::Count), ["pings"]);
+    assert_eq!(names(&ruleset, RuleAction::Count), ["pings"]);
     let place = ruleset.rules[0].place;
     assert_eq!((place.line.get(), place.column.get()), (18, 10));
 }

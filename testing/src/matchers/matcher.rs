@@ -2,9 +2,9 @@
 
 use firewall_ebpf::abi::Reason;
 use rules::{
-    evaluator::{Action, Evaluation, Outcome},
+    evaluator::{Evaluation, Outcome},
     field::FieldName,
-    model::RuleId,
+    model::{RuleId, Verdict},
 };
 
 use crate::probes::Probe;
@@ -161,25 +161,25 @@ impl Packet {
         };
         let by_policy = |counted| Evaluation {
             outcome: Outcome::Reason(reason),
-            action: match form {
-                Form::Drops => Action::Pass,
-                Form::Passes | Form::Counts => Action::Drop,
+            verdict: match form {
+                Form::Drops => Verdict::Pass,
+                Form::Passes | Form::Counts => Verdict::Drop,
             },
             counted,
         };
-        let by_rule = |action| Evaluation {
+        let by_rule = |verdict| Evaluation {
             outcome: Outcome::Rule(RULE),
-            action,
+            verdict,
             counted: Vec::new(),
         };
         match (self.aspect, form) {
-            (Aspect::Match, Form::Drops) => by_rule(Action::Drop),
-            (Aspect::Match, Form::Passes) => by_rule(Action::Pass),
+            (Aspect::Match, Form::Drops) => by_rule(Verdict::Drop),
+            (Aspect::Match, Form::Passes) => by_rule(Verdict::Pass),
             (Aspect::Match, Form::Counts) => by_policy(vec![RULE]),
             (Aspect::Miss | Aspect::Absent, _) => by_policy(Vec::new()),
             (Aspect::Truncated, _) => Evaluation {
                 outcome: Outcome::Reason(Reason::Truncated),
-                action: Action::Drop,
+                verdict: Verdict::Drop,
                 counted: Vec::new(),
             },
         }

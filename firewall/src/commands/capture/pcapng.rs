@@ -15,7 +15,7 @@ use pcap_parser::{
     BOM_MAGIC, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, Linktype,
     OptionCode, PcapNGOption, SHB_MAGIC, SectionHeaderBlock, ToVec,
 };
-use rules::model::Verdict;
+use rules::model::RuleAction;
 
 use crate::packet_log::LoggedPacket;
 
@@ -92,11 +92,11 @@ impl<W: Write> Writer<W> {
             option(EPB_FLAGS, &INBOUND.to_le_bytes())?,
             option(EPB_QUEUE, &packet.queue.to_le_bytes())?,
         ];
-        let action = match packet.verdict() {
-            Some(Verdict::Drop) => Some(XDP_DROP),
-            Some(Verdict::Pass) => Some(XDP_PASS),
+        let action = match packet.action() {
+            Some(RuleAction::Drop) => Some(XDP_DROP),
+            Some(RuleAction::Pass) => Some(XDP_PASS),
             // What becomes of it is for another rule to say.
-            Some(Verdict::Count) | None => None,
+            Some(RuleAction::Count) | None => None,
         };
         if let Some(action) = action {
             let verdict = [&[XDP_VERDICT], &action.to_le_bytes()[..]].concat();

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use firewall_ebpf::abi::Reason;
 use rules::{
     FieldName,
-    evaluator::{Action, Evaluation, Fields, Outcome, decode},
+    evaluator::{Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
-    language::word,
-    model::{Rule, RuleId, Ruleset},
+    model::{Rule, RuleId, Ruleset, Verdict},
 };
 use serde::{Serialize, Serializer};
 
 use crate::{
     commands::{bans::Entry, explain::packets::Packet},
-    generation::metadata::{Metadata, verdict_name},
+    generation::metadata::Metadata,
     text::format::{Alignment, Table, counted},
 };
 
@@ -40,13 +39,13 @@ pub(crate) struct Shown {
     rules: Option<Vec<Met>>,
     /// The rules below that one that match, too.
     hidden: Vec<Named>,
-    verdict: Verdict,
+    verdict: Decision,
     /// The ban that its source is under, before any rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     ban: Option<Entry>,
     /// What the evaluator says, when that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    disagrees: Option<Verdict>,
+    disagrees: Option<Decision>,
     /// Whether a disagreement can have no other cause than a defect.
     #[serde(skip)]
     is_certain: bool,
@@ -89,7 +88,7 @@ struct Named {
 
 /// What becomes of a packet.
 #[derive(PartialEq, Eq, Serialize)]
-struct Verdict {
+struct Decision {
     action: &'static str,
     rule: Option<Named>,
     reason: Option<&'static str>,
@@ -111,7 +110,7 @@ impl Shown {
     ) -> Self {
         let interface = packet.interface.as_deref();
         let explanation = explanation::explain(ruleset, &packet.frame, interface);
-        let tell = |evaluation: &Evaluation| Verdict::by_rules(ruleset, file, evaluation);
+        let tell = |evaluation: &Evaluation| Decision::by_rules(ruleset, file, evaluation);
         let rules = met(ruleset, file, &explanation, interface);
         let hidden = explanation.hidden.iter();
         Self {
@@ -131,8 +130,8 @@ impl Shown {
             column: None,
             file: metadata.file.display().to_string(),
         });
-        let verdict = Verdict {
-            action: word(verdict.action),
+        let verdict = Decision {
+            action: verdict.verdict.as_str(),
             rule,
             reason: reason(verdict),
             counted: Vec::new(),
@@ -147,8 +146,8 @@ impl Shown {
 
     /// What is told of a packet whose source is banned.
     pub(super) fn banned(packet: Packet, ban: Entry) -> Self {
-        let verdict = Verdict {
-            action: word(Action::Drop),
+        let verdict = Decision {
+            action: Verdict::Drop.as_str(),
             rule: None,
             reason: Some(Reason::Banned.name()),
             counted: Vec::new(),
@@ -161,7 +160,7 @@ impl Shown {
         }
     }
 
-    fn seen(packet: Packet, verdict: Verdict) -> Self {
+    fn seen(packet: Packet, verdict: Decision) -> Self {
         let interface = packet.interface.as_deref();
         let fields = decode(&packet.frame)
             .map(|fields| values(&fields, interface))
@@ -212,7 +211,7 @@ fn met(
         let rule = rule(ruleset, meeting.rule)?;
         Some(Met {
             rule: named(ruleset, file, meeting.rule)?,
-            action: verdict_name(rule.verdict),
+            action: rule.action.as_str(),
             mismatch: meeting.mismatch.map(|field| Mismatch {
                 field: field.as_str(),
                 value: explanation::value(field, fields, interface),
@@ -252,10 +251,10 @@ fn reason(evaluation: &Evaluation) -> Option<&'static str> {
     }
 }
 
-impl Verdict {
+impl Decision {
     fn by_rules(ruleset: &Ruleset, file: &str, evaluation: &Evaluation) -> Self {
         Self {
-            action: word(evaluation.action),
+            action: evaluation.verdict.as_str(),
             rule: match evaluation.outcome {
                 Outcome::Rule(id) => named(ruleset, file, id),
                 Outcome::Reason(_) => None,

@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Write as _};
 use firewall_ebpf::abi::Reason;
 use rules::{
     field::{Family, RangeSet, Value},
-    model::{Matches, Policy, RuleId, Ruleset, Verdict},
+    model::{Matches, RuleAction, RuleId, Ruleset, Verdict},
 };
 
 /// The counter of all packets.
@@ -38,10 +38,10 @@ pub(super) const REASONS: [Reason; 3] =
 pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
     let mut rules = String::new();
     for (id, rule) in ruleset.iter() {
-        let verdict = match rule.verdict {
-            Verdict::Pass => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Count => "",
+        let verdict = match rule.action {
+            RuleAction::Pass => "accept",
+            RuleAction::Drop => "drop",
+            RuleAction::Count => "",
         };
         for kind in [Kind::V4, Kind::V6, Kind::Other] {
             if let Some(conditions) = conditions(&rule.matches, kind) {
@@ -76,10 +76,10 @@ counter name \"{PASSED}\"
     )
 }
 
-const fn verdict(policy: Policy) -> &'static str {
+const fn verdict(policy: Verdict) -> &'static str {
     match policy {
-        Policy::Pass => "accept",
-        Policy::Drop => "drop",
+        Verdict::Pass => "accept",
+        Verdict::Drop => "drop",
     }
 }
 

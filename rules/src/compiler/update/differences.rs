@@ -162,7 +162,7 @@ fn len(set: &AddressSet) -> usize {
 /// knows: names are what counter slots stand for.
 fn are_alike(old: &Rule, new: &Rule) -> bool {
     let mut fields = FieldName::ALL.iter();
-    old.verdict == new.verdict
+    old.action == new.action
         && old.log.is_some() == new.log.is_some()
         && fields.all(|field| {
             matches!(field, FieldName::Src | FieldName::Dst)

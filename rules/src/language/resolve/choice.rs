@@ -3,6 +3,7 @@
 use crate::{
     diagnostics::{Code, Report, suggest},
     language::syntax::At,
+    model::Verdict,
     text::quoted,
 };
 
@@ -24,4 +25,10 @@ pub(super) fn choice<T: Copy>(
         );
     }
     found.map(|(_, value)| *value)
+}
+
+/// The verdict that `word` stands for.
+pub(super) fn verdict(key: &str, word: At<&str>, report: &mut Report) -> Option<Verdict> {
+    let verdicts = Verdict::ALL.map(|verdict| (verdict.as_str(), verdict));
+    choice(key, word, &verdicts, report)
 }

@@ -12,7 +12,7 @@ use crate::{
         rule_test::RuleTest,
         syntax::{self, At},
     },
-    model::{Matches, Rule, Ruleset, Verdict},
+    model::{Matches, Rule, RuleAction, Ruleset},
 };
 
 /// Reads a rule file.
@@ -98,7 +98,7 @@ fn meaning(
     let mut logging = Vec::new();
     for written in &file.rules {
         let name = rule_name(written.name, &mut names, report);
-        let verdict = verdict(written.action, report);
+        let action = action(written.action, report);
         let log = written
             .log
             .as_ref()
@@ -107,8 +107,8 @@ fn meaning(
         if let Some(matches) = &matches {
             consistency::check(written, matches, &settings, report);
         }
-        if let (Some(name), Some(verdict), Some(matches)) = (name, verdict, matches) {
-            if verdict == Verdict::Drop && matches == Matches::default() {
+        if let (Some(name), Some(action), Some(matches)) = (name, action, matches) {
+            if action == RuleAction::Drop && matches == Matches::default() {
                 drop_all.push(name.span);
             }
             if log.is_some() {
@@ -116,7 +116,7 @@ fn meaning(
             }
             rules.push(Rule {
                 name: name.value.to_owned(),
-                verdict,
+                action,
                 matches,
                 log,
                 place: source.place(name.span.start),
@@ -136,11 +136,7 @@ fn meaning(
     (ruleset, tests)
 }
 
-pub(crate) fn verdict(word: Option<At<&str>>, report: &mut Report) -> Option<Verdict> {
-    let verdicts = [
-        ("pass", Verdict::Pass),
-        ("drop", Verdict::Drop),
-        ("count", Verdict::Count),
-    ];
-    choice("action", word?, &verdicts, report)
+fn action(word: Option<At<&str>>, report: &mut Report) -> Option<RuleAction> {
+    let actions = RuleAction::ALL.map(|action| (action.as_str(), action));
+    choice("action", word?, &actions, report)
 }

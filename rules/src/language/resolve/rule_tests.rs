@@ -9,14 +9,18 @@ use std::{
 
 use firewall_ebpf::abi::Reason;
 
-use super::{choice::choice, files::ListReader, name::name_fault};
+use super::{
+    choice::{choice, verdict},
+    files::ListReader,
+    name::name_fault,
+};
 use crate::{
     captures::{self, Frame},
     diagnostics::{Code, Report, Source, Span},
-    evaluator::{Action, Outcome},
+    evaluator::Outcome,
     field::InterfacePattern,
     language::{
-        rule_test::{Expected, RuleTest, TestPacket, word},
+        rule_test::{Expected, RuleTest, TestPacket},
         syntax::{At, File, Packets, Term, Test},
     },
     model::{RuleId, Ruleset, Verdict},
@@ -76,11 +80,10 @@ struct Tests<'r, 'a, 'l, 's> {
 impl<'a> Tests<'_, 'a, '_, '_> {
     fn one(&mut self, test: &'a Test<'a>) -> Option<RuleTest> {
         let name = self.name(test.name);
-        let action = test.expect.and_then(|word| {
-            let actions = [("pass", Action::Pass), ("drop", Action::Drop)];
-            choice("expect", word, &actions, self.report)
-        });
-        let by = self.by(test, action);
+        let expected = test
+            .expect
+            .and_then(|word| verdict("expect", word, self.report));
+        let by = self.by(test, expected);
         let interface = self.interface_of(test);
         let on = interface.as_ref().and_then(Option::as_deref);
         let packets = match &test.packets {
@@ -88,13 +91,13 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             Some(Packets::Captured { file, index }) => self.captured(*file, index.as_ref(), on),
             None => None,
         };
-        let (name, action, _) = (name?, action?, interface?);
+        let (name, expected, _) = (name?, expected?, interface?);
         Some(RuleTest {
             name: name.value.to_owned(),
             place: self.source.place(name.span.start),
             packets: packets?,
             expected: Expected {
-                action,
+                verdict: expected,
                 by: by?,
                 span: test.expect?.span,
             },
@@ -115,11 +118,11 @@ impl<'a> Tests<'_, 'a, '_, '_> {
     }
 
     /// What must decide, if it matters; `None` when that is wrong.
-    fn by(&mut self, test: &Test<'_>, action: Option<Action>) -> Option<Option<Outcome>> {
+    fn by(&mut self, test: &Test<'_>, expected: Option<Verdict>) -> Option<Option<Outcome>> {
         match (test.rule, test.reason) {
             (None, None) => Some(None),
-            (Some(rule), None) => self.rule(rule, action).map(Some),
-            (None, Some(reason)) => self.reason(reason, action).map(Some),
+            (Some(rule), None) => self.rule(rule, expected).map(Some),
+            (None, Some(reason)) => self.reason(reason, expected).map(Some),
             (Some(_), Some(reason)) => {
                 let message = "a packet is judged by a rule or for a reason, not both";
                 self.report.add(Code::Contradiction, reason.span, message);
@@ -128,7 +131,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         }
     }
 
-    fn rule(&mut self, name: At<&str>, action: Option<Action>) -> Option<Outcome> {
+    fn rule(&mut self, name: At<&str>, expected: Option<Verdict>) -> Option<Outcome> {
         let Some(&id) = self.rules.get(name.value) else {
             // The rule may be one that could not be read.
             if self.rules_are_known {
@@ -142,32 +145,28 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             return None;
         };
         let rule = self.ruleset.iter().find(|(known, _)| *known == id);
-        let decides = match rule?.1.verdict {
-            Verdict::Pass => Some(Action::Pass),
-            Verdict::Drop => Some(Action::Drop),
-            Verdict::Count => None,
-        };
-        self.check_action(name, decides, action, "the rule")?;
+        let decides = rule?.1.action.verdict();
+        self.check_verdict(name, decides, expected, "the rule")?;
         Some(Outcome::Rule(id))
     }
 
-    fn reason(&mut self, name: At<&str>, action: Option<Action>) -> Option<Outcome> {
+    fn reason(&mut self, name: At<&str>, expected: Option<Verdict>) -> Option<Outcome> {
         let reasons: Vec<_> = REASONS
             .iter()
             .map(|reason| (reason.name(), *reason))
             .collect();
         let reason = choice("reason", name, &reasons, self.report)?;
-        let decides = self.ruleset.settings.verdict_for(reason).into();
-        self.check_action(name, Some(decides), action, "the reason")?;
+        let decides = self.ruleset.settings.verdict_for(reason);
+        self.check_verdict(name, Some(decides), expected, "the reason")?;
         Some(Outcome::Reason(reason))
     }
 
     /// Reports when what is called `name` never decides as the test expects.
-    fn check_action(
+    fn check_verdict(
         &mut self,
         name: At<&str>,
-        decides: Option<Action>,
-        expected: Option<Action>,
+        decides: Option<Verdict>,
+        expected: Option<Verdict>,
         what: &str,
     ) -> Option<()> {
         let quoted = quoted(name.value);
@@ -175,8 +174,8 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             (None, _) => format!("{what} {quoted} only counts, and decides over no packet"),
             (Some(decides), Some(expected)) if decides != expected => format!(
                 "the test expects `{}`, but {what} {quoted} stands for `{}`",
-                word(expected),
-                word(decides)
+                expected.as_str(),
+                decides.as_str()
             ),
             (Some(_), _) => return Some(()),
         };

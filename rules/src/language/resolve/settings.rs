@@ -1,14 +1,15 @@
 //! The meaning of `[firewall]` and `[parser]`.
 
-use super::{choice::choice, interface::interface_pattern};
+use super::{
+    choice::{choice, verdict},
+    interface::interface_pattern,
+};
 use crate::{
     diagnostics::{Code, Report},
     field::InterfacePattern,
     language::syntax::{self, At, Term},
-    model::{Mode, Parser, Policy, Settings},
+    model::{Mode, Parser, Settings, Verdict},
 };
-
-const POLICIES: [(&str, Policy); 2] = [("pass", Policy::Pass), ("drop", Policy::Drop)];
 
 pub(super) fn settings(
     written: &syntax::Settings<'_>,
@@ -17,8 +18,8 @@ pub(super) fn settings(
 ) -> Settings {
     let policy = written
         .policy
-        .and_then(|word| choice("policy", word, &POLICIES, report))
-        .unwrap_or(Policy::Pass);
+        .and_then(|word| verdict("policy", word, report))
+        .unwrap_or(Verdict::Pass);
     let interfaces = written.interfaces.iter().flatten();
     Settings {
         interfaces: interfaces
@@ -40,18 +41,18 @@ pub(super) fn settings(
     }
 }
 
-pub(super) fn parser(written: &syntax::Parser<'_>, policy: Policy, report: &mut Report) -> Parser {
+fn parser(written: &syntax::Parser<'_>, policy: Verdict, report: &mut Report) -> Parser {
     let default = Parser::with_policy(policy);
-    let mut verdict = |word: Option<At<&str>>, default| {
-        word.and_then(|word| choice("verdict", word, &POLICIES, report))
+    let mut or_default = |word: Option<At<&str>>, default| {
+        word.and_then(|word| verdict("verdict", word, report))
             .unwrap_or(default)
     };
     Parser {
-        malformed: verdict(written.malformed, default.malformed),
-        truncated: verdict(written.truncated, default.truncated),
-        too_many_headers: verdict(written.too_many_headers, default.too_many_headers),
-        too_many_tags: verdict(written.too_many_tags, default.too_many_tags),
-        unknown_ethertype: verdict(written.unknown_ethertype, default.unknown_ethertype),
+        malformed: or_default(written.malformed, default.malformed),
+        truncated: or_default(written.truncated, default.truncated),
+        too_many_headers: or_default(written.too_many_headers, default.too_many_headers),
+        too_many_tags: or_default(written.too_many_tags, default.too_many_tags),
+        unknown_ethertype: or_default(written.unknown_ethertype, default.unknown_ethertype),
     }
 }
 
