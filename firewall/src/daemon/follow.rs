@@ -249,11 +249,11 @@ impl Daemon {
             .map(|refusal| refusal.unattached.clone());
         let mut unattached: Vec<Unattached> = refused.chain(waiting).collect();
         unattached.sort_by(|one, other| one.name.cmp(&other.name));
-        self.report(unattached);
+        self.publish(unattached);
     }
 
     /// Logs the interfaces that are newly unattached, and publishes all of them for `status`.
-    fn report(&self, unattached: Vec<Unattached>) {
+    fn publish(&self, unattached: Vec<Unattached>) {
         self.in_force.send_if_modified(|in_force| {
             let Some(in_force) = in_force else {
                 return false;
