@@ -28,7 +28,7 @@ pub const BAN_BOARD: &str = "BAN_BOARD";
 /// The per-CPU array of [`Counter`], indexed by the number of a ban's reason.
 pub const BAN_COUNTERS: &str = "BAN_COUNTERS";
 
-/// The hash map of counter slots to [`crate::packet_log::Watch`]es.
+/// The hash map of counter slots to [`crate::packet_log::LogLimiter`]s.
 pub const WATCHES: &str = "WATCHES";
 
 /// The ring buffer of [`crate::packet_log::Event`]s.
@@ -74,8 +74,8 @@ const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(
 pub enum Reason {
     /// No rule matched an IP packet: the policy decided.
     Policy = 0,
-    /// No rule matched an ARP packet or a neighbour discovery message: passed, whatever the policy.
-    Neighbour = 1,
+    /// No rule matched an ARP packet or a neighbor discovery message: passed, whatever the policy.
+    Neighbor = 1,
     /// A header contradicts itself or the frame.
     Malformed = 2,
     /// The frame ends inside a header.
@@ -98,7 +98,7 @@ impl Reason {
     /// Every reason, in slot order.
     pub const ALL: [Self; 10] = [
         Self::Policy,
-        Self::Neighbour,
+        Self::Neighbor,
         Self::Malformed,
         Self::Truncated,
         Self::TooManyHeaders,
@@ -120,7 +120,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
-            Self::Neighbour => "neighbour",
+            Self::Neighbor => "neighbor",
             Self::Malformed => "malformed",
             Self::Truncated => "truncated",
             Self::TooManyHeaders => "too_many_headers",

@@ -48,22 +48,22 @@ pub struct Event {
 /// events that come at the same moment on several, one more than is allowed may conform.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
+pub struct LogLimiter {
     /// The nanoseconds from one event to the next.
     pub interval: u64,
     /// How many nanoseconds early an event may come: a burst of `tolerance / interval + 1`.
     pub tolerance: u64,
     /// When the next event is due, like [`Event::time`]. Written by the program.
     pub due: u64,
-    /// Events that were told. Written by the program, like the next two.
-    pub told: u64,
-    /// Packets that came too early to be told.
-    pub limited: u64,
+    /// Events that were emitted. Written by the program, like the next two.
+    pub emitted: u64,
+    /// Packets that came too early to be emitted.
+    pub suppressed: u64,
     /// Events for which the ring buffer had no room.
     pub lost: u64,
 }
 
-impl Watch {
+impl LogLimiter {
     /// Whether an event at `now` conforms, and if so when the next one is due.
     #[inline(always)]
     #[must_use]
@@ -78,11 +78,11 @@ impl Watch {
 
 const _: () = assert!(SNAP_LEN.is_power_of_two() && RING_BYTES.is_power_of_two());
 const _: () = assert!(size_of::<Event>() == 32 + SNAP_LEN as usize && align_of::<Event>() == 8);
-const _: () = assert!(size_of::<Watch>() == 48 && align_of::<Watch>() == 8);
+const _: () = assert!(size_of::<LogLimiter>() == 48 && align_of::<LogLimiter>() == 8);
 
 #[cfg(test)]
 mod tests {
-    use super::Watch;
+    use super::LogLimiter;
 
     #[test]
     fn a_burst_is_told_and_then_one_an_interval() {
@@ -90,7 +90,7 @@ mod tests {
         let (interval, tolerance) = (100, 200);
         let mut due = 0;
         let mut told_at = |now| {
-            let next = Watch::admit(interval, tolerance, due, now);
+            let next = LogLimiter::admit(interval, tolerance, due, now);
             due = next.unwrap_or(due);
             next.is_some()
         };
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn no_clock_overflows() {
-        assert_eq!(Watch::admit(u64::MAX, 0, 0, 1), Some(u64::MAX));
-        assert_eq!(Watch::admit(1, u64::MAX, u64::MAX, 5), Some(u64::MAX));
+        assert_eq!(LogLimiter::admit(u64::MAX, 0, 0, 1), Some(u64::MAX));
+        assert_eq!(LogLimiter::admit(1, u64::MAX, u64::MAX, 5), Some(u64::MAX));
     }
 }

@@ -10,7 +10,7 @@ use firewall_ebpf::{
     abi::Reason,
     image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
-    walk::{Counts, Judgement, judge},
+    walk::{Counts, Classification, classify},
 };
 
 use crate::model::Verdict;
@@ -42,22 +42,22 @@ pub enum Decided {
 #[must_use]
 pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     let mut marked = Slots(Vec::new());
-    let judgement = match parse(frame) {
-        Ok(headers) => judge(image, frame, &headers, || interface, &mut marked),
-        Err(reason) => Judgement::NoRule(reason),
+    let classification = match parse(frame) {
+        Ok(headers) => classify(image, frame, &headers, || interface, &mut marked),
+        Err(reason) => Classification::NoRule(reason),
     };
     let mut slots = marked.0;
     let counts = slots.len();
-    let (decided, verdict) = match judgement {
-        Judgement::Pass(slot) => {
+    let (decided, verdict) = match classification {
+        Classification::Pass(slot) => {
             slots.push(slot);
             (Decided::Rule(slot.number()), Verdict::Pass)
         }
-        Judgement::Drop(slot) => {
+        Classification::Drop(slot) => {
             slots.push(slot);
             (Decided::Rule(slot.number()), Verdict::Drop)
         }
-        Judgement::NoRule(reason) => (Decided::Reason(reason), verdict_for(image, reason)),
+        Classification::NoRule(reason) => (Decided::Reason(reason), verdict_for(image, reason)),
     };
     let logs = |slot: &&RuleSlot| slot.logs();
     let number = |slot: &RuleSlot| slot.number();

@@ -11,7 +11,7 @@ pub enum Shape {
     Thousands,
     /// Prefixes of all lengths of one address, one inside the other.
     Nested,
-    /// Single addresses, many of them neighbours.
+    /// Single addresses, many of them neighbors.
     Singles,
     /// Everything but some addresses, ports, protocols and interfaces.
     Negatives,

@@ -33,7 +33,7 @@ const STEP: Duration = Duration::from_millis(1);
 const INSTANCE: &str = "bench";
 
 /// The reasons that stand for no rule having matched.
-const UNMATCHED: [&str; 3] = ["policy", "neighbour", "unknown_ethertype"];
+const UNMATCHED: [&str; 3] = ["policy", "neighbor", "unknown_ethertype"];
 
 /// `firewall apply` on the host of a testbed, ended with the value.
 pub(super) struct Daemon {

@@ -20,7 +20,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// That of `samples`, by linear interpolation between neighbours; all 0 when there are none.
+    /// That of `samples`, by linear interpolation between neighbors; all 0 when there are none.
     #[must_use]
     pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();

@@ -127,7 +127,7 @@ fn read(namespace: &Namespace, end: &End) -> Result<LinkMessage> {
 /// What an end must be from the beginning.
 ///
 /// With one queue, packets arrive in the order in which they were sent. Without ARP, the kernel
-/// neither looks for neighbours nor joins the multicast groups of its IPv6 addresses, which it
+/// neither looks for neighbors nor joins the multicast groups of its IPv6 addresses, which it
 /// would report on the link.
 fn shape<T>(builder: LinkMessageBuilder<T>, end: &End) -> LinkMessageBuilder<T> {
     builder
@@ -174,7 +174,7 @@ fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
                 .replace()
                 .execute()
                 .await
-                .with_context(|| format!("cannot add the neighbour `{address}`"))?;
+                .with_context(|| format!("cannot add the neighbor `{address}`"))?;
         }
         Ok(())
     })

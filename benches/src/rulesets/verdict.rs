@@ -10,7 +10,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict for a rule that comes without one, by its index from 0: of two neighbours, at
+    /// The verdict for a rule that comes without one, by its index from 0: of two neighbors, at
     /// an even index and behind it, one passes and one drops; a hash of the index says which.
     #[must_use]
     pub const fn of_index(index: usize) -> Self {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_have_different_verdicts() {
+    fn neighbors_have_different_verdicts() {
         for index in (0..1000).step_by(2) {
             assert_ne!(Verdict::of_index(index), Verdict::of_index(index + 1));
         }

@@ -8,7 +8,7 @@ use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
     image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
-    walk::{Counts, Judgement, judge},
+    walk::{Counts, Classification, classify},
 };
 use rules::{
     compiler::{Image, InterfaceIndex, Target, compile},
@@ -84,10 +84,10 @@ impl Engine {
     /// What the image makes of a frame.
     pub(crate) fn judge(&self, frame: &[u8]) -> Decision {
         let headers = parse(frame).unwrap_or_else(|reason| panic!("{reason:?}: {frame:x?}"));
-        match judge(self.image.bytes(), frame, &headers, || INDEX, &mut NoCounts) {
-            Judgement::Pass(slot) => by_rule(slot, Verdict::Pass),
-            Judgement::Drop(slot) => by_rule(slot, Verdict::Drop),
-            Judgement::NoRule(reason) => {
+        match classify(self.image.bytes(), frame, &headers, || INDEX, &mut NoCounts) {
+            Classification::Pass(slot) => by_rule(slot, Verdict::Pass),
+            Classification::Drop(slot) => by_rule(slot, Verdict::Drop),
+            Classification::NoRule(reason) => {
                 assert_eq!(reason, Reason::Policy, "{frame:x?}");
                 let drops = self.image.bytes().u32(offset_of!(Header, drops) as u32);
                 let drops = Drops::from_bits(drops);

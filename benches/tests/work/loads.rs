@@ -13,7 +13,7 @@ use benches::{
 use firewall_ebpf::{
     image::{Memory, RuleSlot},
     parse::parse,
-    walk::{Counts, judge},
+    walk::{Counts, classify},
 };
 use rules::compiler::{Image, PacketKind};
 
@@ -80,7 +80,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
             image: image.bytes(),
             loads: Cell::new(0),
         };
-        judge(
+        classify(
             &counting,
             frame.as_slice(),
             &parse(frame.as_slice()).unwrap(),

@@ -36,7 +36,7 @@ pub trait Memory {
         self.opaque(value.into()) as u32
     }
 
-    /// Two neighbouring words of 32 bits, of which the first lies `field` bytes behind `start`, at a
+    /// Two neighboring words of 32 bits, of which the first lies `field` bytes behind `start`, at a
     /// multiple of 8.
     #[inline(always)]
     fn two_u32(&self, start: u32, field: usize) -> (u32, u32) {

@@ -55,7 +55,7 @@ fn parse_any<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
         ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
         ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
         _ => {
-            headers.present |= headers.neighbour();
+            headers.present |= headers.neighbor();
             headers.key = NO_PROTOCOL as u16;
             return Ok(headers);
         }
@@ -69,6 +69,6 @@ fn parse_any<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
     headers.protocol = packet.opaque(u64::from(headers.protocol)) as u8;
     headers.key = headers.protocol.into();
     parse_l4(packet, &upper.opaque(packet), &mut headers)?;
-    headers.present |= headers.neighbour();
+    headers.present |= headers.neighbor();
     Ok(headers)
 }

@@ -55,14 +55,14 @@ pub mod present {
     /// The packet is a fragment: in IPv4 not the first or with more to follow, in IPv6 with a
     /// fragment header, even one that says that the packet is whole (RFC 6946).
     pub const FRAGMENT: u32 = 32;
-    /// A link does not work without the packet: address resolution, neighbour discovery, or a
+    /// A link does not work without the packet: address resolution, neighbor discovery, or a
     /// query of a multicast router to its own link.
     ///
-    /// A neighbour discovery message has the hop limit 255, which no router forwards (RFC 4861,
+    /// A neighbor discovery message has the hop limit 255, which no router forwards (RFC 4861,
     /// section 6.1), and is no fragment (RFC 6980). A query has the hop limit 1 and a link-local
     /// source (RFC 2710, section 3); without an answer to it a switch stops forwarding multicast,
-    /// and with it neighbour discovery.
-    pub const NEIGHBOUR: u32 = 64;
+    /// and with it neighbor discovery.
+    pub const NEIGHBOR: u32 = 64;
     /// The packet is IP and ends in the first buffer of its frame.
     pub const IN_FIRST_BUFFER: u32 = 128;
 }
@@ -109,14 +109,14 @@ impl Headers {
         }
     }
 
-    /// The bit [`present::NEIGHBOUR`] if the packet deserves it.
+    /// The bit [`present::NEIGHBOR`] if the packet deserves it.
     #[inline(always)]
-    pub(super) const fn neighbour(&self) -> u32 {
+    pub(super) const fn neighbor(&self) -> u32 {
         const LISTENER_QUERY: u16 = 130;
         const ROUTER_SOLICITATION: u16 = 133;
         const REDIRECT: u16 = 137;
         const LINK_LOCAL: u64 = 0xfe80 >> 6;
-        let is_neighbour = if self.has(present::IPV6 | present::ICMP) {
+        let is_neighbor = if self.has(present::IPV6 | present::ICMP) {
             !self.has(present::FRAGMENT)
                 && match self.icmp >> 8 {
                     LISTENER_QUERY => self.ttl == 1 && self.src_high >> 54 == LINK_LOCAL,
@@ -126,6 +126,6 @@ impl Headers {
         } else {
             self.ethertype == ethertype::ARP
         };
-        if is_neighbour { present::NEIGHBOUR } else { 0 }
+        if is_neighbor { present::NEIGHBOR } else { 0 }
     }
 }

@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use firewall_ebpf::{
     image::{COUNT, RuleSlot},
-    packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, Watch},
+    packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, LogLimiter},
     walk::Counts,
 };
 
@@ -27,7 +27,7 @@ use super::{
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[aya_ebpf::macros::btf_map]
-static WATCHES: HashMap<u32, Watch, { MOST_WATCHES as usize }, { BPF_F_NO_PREALLOC as usize }> =
+static WATCHES: HashMap<u32, LogLimiter, { MOST_WATCHES as usize }, { BPF_F_NO_PREALLOC as usize }> =
     HashMap::new();
 
 #[aya_ebpf::macros::btf_map]
@@ -114,9 +114,9 @@ fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
             (&raw const (*watch).due).read_volatile(),
         )
     };
-    let Some(next) = Watch::admit(interval, tolerance, due, now) else {
+    let Some(next) = LogLimiter::admit(interval, tolerance, due, now) else {
         // SAFETY: as above.
-        increment(unsafe { &raw mut (*watch).limited });
+        increment(unsafe { &raw mut (*watch).suppressed });
         return 0;
     };
     // SAFETY: as above.
@@ -141,7 +141,7 @@ fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
         } else {
             copy(ctx, bytes)
         };
-        increment(&raw mut (*watch).told);
+        increment(&raw mut (*watch).emitted);
     }
     entry.submit(0);
     0

@@ -11,7 +11,7 @@ use firewall_ebpf::{
     abi::Reason,
     image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
     parse::parse,
-    walk::{Judgement, judge},
+    walk::{Classification, classify},
 };
 
 use super::{
@@ -58,20 +58,20 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         counters.add(Reason::Banned.slot());
         return xdp_action::XDP_DROP;
     }
-    let judgement = match parsed {
-        Ok(headers) => judge(
+    let classification = match parsed {
+        Ok(headers) => classify(
             &image,
             &LateFrame::<FRAGS>::new(ctx, &image),
             &headers,
             || ctx.ingress_ifindex() as u32,
             &mut counters,
         ),
-        Err(reason) => Judgement::NoRule(reason),
+        Err(reason) => Classification::NoRule(reason),
     };
-    let (slot, action) = match judgement {
-        Judgement::Pass(slot) => (slot, xdp_action::XDP_PASS),
-        Judgement::Drop(slot) => (slot, xdp_action::XDP_DROP),
-        Judgement::NoRule(reason) => {
+    let (slot, action) = match classification {
+        Classification::Pass(slot) => (slot, xdp_action::XDP_PASS),
+        Classification::Drop(slot) => (slot, xdp_action::XDP_DROP),
+        Classification::NoRule(reason) => {
             note::<FRAGS>(ctx, reason);
             let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
             let action = if drops.has(reason) {
@@ -101,7 +101,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
     // Asking the kernel costs as much as an address search.
     let length = || frame_len::<FRAGS>(ctx);
     match reason {
-        Reason::Policy | Reason::Neighbour | Reason::UnknownEthertype | Reason::Banned => {}
+        Reason::Policy | Reason::Neighbor | Reason::UnknownEthertype | Reason::Banned => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

@@ -26,7 +26,7 @@ use crate::{
 
 /// What the image says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum Classification {
     /// The rule with this counter slot passes it.
     Pass(RuleSlot),
     /// The rule with this counter slot drops it.
@@ -38,13 +38,13 @@ pub enum Judgement {
 /// Judges a packet, whose `headers` are known, that arrived on the interface whose index `interface`
 /// says, which is asked when there are rules for interfaces.
 #[inline(always)]
-pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
+pub fn classify<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     image: &M,
     packet: &P,
     headers: &Headers,
     interface: impl Fn() -> u32,
     counts: &mut C,
-) -> Judgement {
+) -> Classification {
     let (section, src, dst) = if headers.has(present::IPV4) {
         let head = image.head(SECTION_IPV4);
         let (src, dst) = fields!(image, head, Section, src, dst);
@@ -95,13 +95,13 @@ pub fn judge<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
         walk_rows(image, section, &found, l4, counts)
     };
     match entry.what() {
-        NO_MATCH if entry != Entry::NO_MATCH => Judgement::NoRule(Reason::BadImage),
-        NO_MATCH if headers.has(present::NEIGHBOUR) => Judgement::NoRule(Reason::Neighbour),
+        NO_MATCH if entry != Entry::NO_MATCH => Classification::NoRule(Reason::BadImage),
+        NO_MATCH if headers.has(present::NEIGHBOR) => Classification::NoRule(Reason::Neighbor),
         NO_MATCH if headers.bit(present::IPV4) | headers.bit(present::IPV6) == 0 => {
-            Judgement::NoRule(Reason::UnknownEthertype)
+            Classification::NoRule(Reason::UnknownEthertype)
         }
-        NO_MATCH => Judgement::NoRule(Reason::Policy),
-        PASS => Judgement::Pass(entry.slot()),
-        _ => Judgement::Drop(entry.slot()),
+        NO_MATCH => Classification::NoRule(Reason::Policy),
+        PASS => Classification::Pass(entry.slot()),
+        _ => Classification::Drop(entry.slot()),
     }
 }

@@ -24,7 +24,7 @@ mod search_tree;
 mod trie;
 mod uniform;
 
-pub use classify::{Judgement, judge};
+pub use classify::{Classification, classify};
 pub use counts::Counts;
 pub use hash::{hash_node, hash_slot};
 pub use search::{find_ipv4, find_ipv6};

@@ -16,7 +16,7 @@ use crate::{
     generation::in_force::{self, Loaded},
     kernel::{
         counters::{Count, Counters},
-        events::{EventsError, Watches},
+        events::{EventsError, LogLimiters},
         generation::Generation,
         pins::PinnedObject,
         slot::Slot,
@@ -78,10 +78,10 @@ struct Row {
 /// What became of the packets of a rule that logs.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Log {
-    /// Those that were told.
-    told: u64,
+    /// Those that were emitted.
+    emitted: u64,
     /// Those that came faster than the rule logs.
-    limited: u64,
+    suppressed: u64,
     /// Those that came faster than the daemon reads.
     lost: u64,
 }
@@ -144,7 +144,7 @@ impl Snapshot {
     fn read(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
         let entries = &loaded.metadata.rules;
         let some_log = entries.iter().any(|rule| rule.log.is_some());
-        let watches = some_log.then(|| Watches::open(&config.pins)).transpose()?;
+        let watches = some_log.then(|| LogLimiters::open(&config.pins)).transpose()?;
         let rules = entries.iter().map(|rule| {
             let watches = watches.as_ref().filter(|_| rule.log.is_some());
             Ok(Row {
@@ -184,19 +184,19 @@ impl Snapshot {
 }
 
 impl Log {
-    fn read(watches: &Watches, slot: Slot) -> Result<Self, EventsError> {
-        // One that has none yet has told nothing.
-        let watch = watches.watch(slot)?.unwrap_or_default();
+    fn read(limiters: &LogLimiters, slot: Slot) -> Result<Self, EventsError> {
+        // One that has none yet has emitted nothing.
+        let limiter = limiters.watch(slot)?.unwrap_or_default();
         Ok(Self {
-            told: watch.told,
-            limited: watch.limited,
-            lost: watch.lost,
+            emitted: limiter.emitted,
+            suppressed: limiter.suppressed,
+            lost: limiter.lost,
         })
     }
 
     fn in_words(self) -> String {
-        let mut words = format!("{} told", grouped(self.told));
-        for (number, what) in [(self.limited, "limited"), (self.lost, "lost")] {
+        let mut words = format!("{} emitted", grouped(self.emitted));
+        for (number, what) in [(self.suppressed, "suppressed"), (self.lost, "lost")] {
             if number > 0 {
                 words = format!("{words}, {} {what}", grouped(number));
             }
@@ -349,20 +349,20 @@ mod tests {
     fn what_became_of_logged_packets_is_a_column_when_some_rule_logs() {
         let mut snapshot = snapshot(60);
         snapshot.rules[0].log = Some(Log {
-            told: 50,
-            limited: 1234,
+            emitted: 50,
+            suppressed: 1234,
             lost: 0,
         });
         let text = table(&snapshot).to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("BYTES  LOG"), "{text}");
         assert!(
-            lines[1].ends_with("6,000  50 told, 1,234 limited"),
+            lines[1].ends_with("6,000  50 emitted, 1,234 suppressed"),
             "{text}"
         );
         assert!(lines[2].ends_with(" 0"), "{text}");
         let json = serde_json::to_value(&snapshot.rules[0]).unwrap();
-        let expected = serde_json::json!({"told": 50, "limited": 1234, "lost": 0});
+        let expected = serde_json::json!({"emitted": 50, "suppressed": 1234, "lost": 0});
         assert_eq!(json["log"], expected);
         let json = serde_json::to_value(&snapshot.reasons[0]).unwrap();
         assert!(json.get("log").is_none(), "{json}");

@@ -279,8 +279,8 @@ impl Comparison<'_> {
         if more > 0 {
             words.push(counted(more, "more rule"));
         }
-        if area.excepts_neighbours() {
-            words.push("the exception for neighbours".to_owned());
+        if area.excepts_neighbors() {
+            words.push("the exception for neighbors".to_owned());
         }
         (!words.is_empty()).then(|| words.join(", "))
     }
@@ -383,7 +383,7 @@ impl Comparison<'_> {
             "except": {
                 "old": names(self.old, &area.except_old),
                 "new": names(self.new, &area.except_new),
-                "neighbours": area.excepts_neighbours(),
+                "neighbors": area.excepts_neighbors(),
             },
             "witness": witness_json(&area.witness),
         })
@@ -420,7 +420,7 @@ fn witness_json(witness: &Witness) -> Value {
 fn decider_json(ruleset: &Ruleset, (decider, verdict): (Decider, Verdict)) -> Value {
     let (kind, name) = match decider {
         Decider::Rule(id) => ("rule", Some(name(ruleset, id))),
-        Decider::Neighbour => ("neighbour", None),
+        Decider::Neighbor => ("neighbor", None),
         Decider::Policy => ("policy", None),
         Decider::UnknownEthertype => ("unknown_ethertype", None),
     };
@@ -430,7 +430,7 @@ fn decider_json(ruleset: &Ruleset, (decider, verdict): (Decider, Verdict)) -> Va
 fn by(ruleset: &Ruleset, decider: Decider) -> String {
     match decider {
         Decider::Rule(id) => format!("`{}`", name(ruleset, id)),
-        Decider::Neighbour => "the exception for neighbours".to_owned(),
+        Decider::Neighbor => "the exception for neighbors".to_owned(),
         Decider::Policy => "the policy".to_owned(),
         Decider::UnknownEthertype => "`unknown_ethertype`".to_owned(),
     }

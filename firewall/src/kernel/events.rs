@@ -6,7 +6,7 @@ use std::io;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use firewall_ebpf::packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES, Watch};
+use firewall_ebpf::packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES, LogLimiter};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::kernel::{
@@ -42,7 +42,7 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
             object: Shared::Watches,
             kind: bpf_map_type::BPF_MAP_TYPE_HASH,
             key: size_of::<u32>(),
-            value: size_of::<Watch>(),
+            value: size_of::<LogLimiter>(),
             entries: WATCHES,
             flags: BPF_F_NO_PREALLOC,
         },
@@ -58,12 +58,12 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
     Ok(shared::make(pins, &specs)?)
 }
 
-type WatchWords = [u64; size_of::<Watch>() / 8];
+type WatchWords = [u64; size_of::<LogLimiter>() / 8];
 
 /// The limiters of the events of rules, with their counters.
-pub(crate) struct Watches(HashMap<MapData, u32, WatchWords>);
+pub(crate) struct LogLimiters(HashMap<MapData, u32, WatchWords>);
 
-impl Watches {
+impl LogLimiters {
     /// Opens the map of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, EventsError> {
         let map = Map::HashMap(shared::open(pins, Shared::Watches)?);
@@ -71,14 +71,14 @@ impl Watches {
     }
 
     /// The limiter of a slot, if it has one.
-    pub(crate) fn watch(&self, slot: Slot) -> Result<Option<Watch>, EventsError> {
+    pub(crate) fn watch(&self, slot: Slot) -> Result<Option<LogLimiter>, EventsError> {
         match self.0.get(&slot.number(), 0) {
-            Ok([interval, tolerance, due, told, limited, lost]) => Ok(Some(Watch {
+            Ok([interval, tolerance, due, emitted, suppressed, lost]) => Ok(Some(LogLimiter {
                 interval,
                 tolerance,
                 due,
-                told,
-                limited,
+                emitted,
+                suppressed,
                 lost,
             })),
             Err(MapError::KeyNotFound) => Ok(None),
@@ -87,16 +87,16 @@ impl Watches {
     }
 
     /// Sets the limiter of a slot.
-    pub(crate) fn set(&mut self, slot: Slot, watch: &Watch) -> Result<(), EventsError> {
-        let &Watch {
+    pub(crate) fn set(&mut self, slot: Slot, watch: &LogLimiter) -> Result<(), EventsError> {
+        let &LogLimiter {
             interval,
             tolerance,
             due,
-            told,
-            limited,
+            emitted,
+            suppressed,
             lost,
         } = watch;
-        let words = [interval, tolerance, due, told, limited, lost];
+        let words = [interval, tolerance, due, emitted, suppressed, lost];
         self.0.insert(slot.number(), words, 0).map_err(failed)
     }
 

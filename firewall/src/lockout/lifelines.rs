@@ -57,7 +57,7 @@ impl<'a> Lifelines<'a> {
         let surroundings = self.surroundings;
         for hop in &surroundings.gateways {
             if let Some(gateway) = hop.gateway {
-                self.add_neighbour(&format!("the gateway `{gateway}`"), hop.interface, gateway);
+                self.add_neighbor(&format!("the gateway `{gateway}`"), hop.interface, gateway);
             }
         }
     }
@@ -117,44 +117,44 @@ impl<'a> Lifelines<'a> {
                 );
             }
             if gateway.is_none() {
-                self.add_neighbour(&what, interface, peer.ip());
+                self.add_neighbor(&what, interface, peer.ip());
             }
         }
     }
 
     /// Adds the packets by which a neighbor is discovered.
-    fn add_neighbour(&mut self, what: &str, interface: u32, neighbour: IpAddr) {
-        match neighbour {
+    fn add_neighbor(&mut self, what: &str, interface: u32, neighbor: IpAddr) {
+        match neighbor {
             IpAddr::V4(from) => {
                 if let Some(to) = self.own(interface, |ip| ip.is_ipv4()) {
-                    self.add(what, interface, neighbour, &format!("arp {from} > {to}"));
+                    self.add(what, interface, neighbor, &format!("arp {from} > {to}"));
                 }
             }
             IpAddr::V6(from) => {
                 let own = self.own(interface, is_link_local);
                 let own = own.or_else(|| self.own(interface, |ip| ip.is_ipv6()));
                 if let Some(IpAddr::V6(to)) = own {
-                    let packet = format!("icmpv6 {from} > {to} neighbour-advertisement");
-                    self.add(what, interface, neighbour, &packet);
+                    let packet = format!("icmpv6 {from} > {to} neighbor-advertisement");
+                    self.add(what, interface, neighbor, &packet);
                     let group = solicited(to);
-                    let packet = format!("icmpv6 {from} > {group} neighbour-solicitation");
-                    self.add(what, interface, neighbour, &packet);
+                    let packet = format!("icmpv6 {from} > {group} neighbor-solicitation");
+                    self.add(what, interface, neighbor, &packet);
                 }
                 if from.is_unicast_link_local() && what.starts_with("the gateway") {
                     let packet = format!("icmpv6 {from} > ff02::1 router-advertisement");
-                    self.add(what, interface, neighbour, &packet);
+                    self.add(what, interface, neighbor, &packet);
                 }
             }
         }
     }
 
-    /// Adds a packet that reaches an interface from a neighbour, on each interface that is filtered
+    /// Adds a packet that reaches an interface from a neighbor, on each interface that is filtered
     /// on the way there.
     fn add(&mut self, what: &str, interface: u32, from: IpAddr, packet: &str) {
         let surroundings = self.surroundings;
         for (index, tags) in self.ways(interface, String::new(), DEPTH) {
             let mut packet = packet.to_owned();
-            if let Some(mac) = surroundings.neighbour(interface, from).and_then(mac) {
+            if let Some(mac) = surroundings.neighbor(interface, from).and_then(mac) {
                 add_words(&mut packet, "src_mac", &mac);
             }
             let own = surroundings.links.get(&interface);
@@ -351,8 +351,8 @@ mod tests {
         let tags = " vlan 0x88a8/10 vlan 20 interface eth1";
         let expected = [
             format!("arp 192.0.2.1 > 192.0.2.7{own}{tags}"),
-            format!("icmpv6 fe80::1 > fe80::7 neighbour-advertisement{own}{tags}"),
-            format!("icmpv6 fe80::1 > ff02::1:ff00:7 neighbour-solicitation{tags}"),
+            format!("icmpv6 fe80::1 > fe80::7 neighbor-advertisement{own}{tags}"),
+            format!("icmpv6 fe80::1 > ff02::1:ff00:7 neighbor-solicitation{tags}"),
             format!("icmpv6 fe80::1 > ff02::1 router-advertisement{tags}"),
             format!("udp 192.0.2.1:67 > 192.0.2.7:68 payload 300{own}{tags}"),
             format!(

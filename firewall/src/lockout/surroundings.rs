@@ -24,7 +24,7 @@ pub(super) struct Surroundings {
     pub(super) addresses: Vec<Address>,
     /// The gateways, each once.
     pub(super) gateways: Vec<Hop>,
-    neighbours: BTreeMap<(u32, IpAddr), Vec<u8>>,
+    neighbors: BTreeMap<(u32, IpAddr), Vec<u8>>,
 }
 
 /// An interface.
@@ -60,7 +60,7 @@ pub(super) struct Address {
 pub(super) struct Hop {
     /// The interface.
     pub(super) interface: u32,
-    /// The gateway; `None` when the destination is a neighbour.
+    /// The gateway; `None` when the destination is a neighbor.
     pub(super) gateway: Option<IpAddr>,
 }
 
@@ -71,7 +71,7 @@ impl Surroundings {
             let links: Vec<LinkMessage> = netlink.link().get().execute().try_collect().await?;
             let addresses: Vec<AddressMessage> =
                 netlink.address().get().execute().try_collect().await?;
-            let neighbours: Vec<NeighbourMessage> =
+            let neighbors: Vec<NeighbourMessage> =
                 netlink.neighbours().get().execute().try_collect().await?;
             let ipv4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
             let mut routes: Vec<RouteMessage> =
@@ -89,7 +89,7 @@ impl Surroundings {
                 links: links.into_iter().map(link).collect(),
                 addresses: addresses.iter().filter_map(address).collect(),
                 gateways,
-                neighbours: neighbours.into_iter().filter_map(neighbour).collect(),
+                neighbors: neighbors.into_iter().filter_map(neighbor).collect(),
             })
         })
         .await
@@ -106,13 +106,13 @@ impl Surroundings {
             links,
             addresses,
             gateways,
-            neighbours: BTreeMap::new(),
+            neighbors: BTreeMap::new(),
         }
     }
 
     /// The hardware address of a neighbor, if it is known.
-    pub(super) fn neighbour(&self, interface: u32, address: IpAddr) -> Option<&[u8]> {
-        self.neighbours
+    pub(super) fn neighbor(&self, interface: u32, address: IpAddr) -> Option<&[u8]> {
+        self.neighbors
             .get(&(interface, address))
             .map(Vec::as_slice)
     }
@@ -215,7 +215,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
     })
 }
 
-fn neighbour(message: NeighbourMessage) -> Option<((u32, IpAddr), Vec<u8>)> {
+fn neighbor(message: NeighbourMessage) -> Option<((u32, IpAddr), Vec<u8>)> {
     let (mut address, mut mac) = (None, None);
     for attribute in message.attributes {
         if let NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) = attribute {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use firewall_ebpf::packet_log::Watch;
+use firewall_ebpf::packet_log::LogLimiter;
 
 use crate::{
     generation::{
@@ -14,7 +14,7 @@ use crate::{
         metadata::{LogEntry, Metadata},
     },
     kernel::{
-        events::{EventsError, Watches},
+        events::{EventsError, LogLimiters},
         pins::Pins,
         slot::Slot,
     },
@@ -22,11 +22,11 @@ use crate::{
 
 /// Before the switch: creates limiters for rules that have none.
 pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsError> {
-    let mut watches = Watches::open(pins)?;
+    let mut watches = LogLimiters::open(pins)?;
     let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
     for (slot, limit) in logging(ready.metadata) {
         if fresh.contains(&slot) || watches.watch(slot)?.is_none() {
-            watches.set(slot, &limited(Watch::default(), limit))?;
+            watches.set(slot, &limited(LogLimiter::default(), limit))?;
         }
     }
     Ok(())
@@ -50,7 +50,7 @@ fn try_settle(
     in_force: &Metadata,
     previous: Option<&Metadata>,
 ) -> Result<(), EventsError> {
-    let mut watches = Watches::open(pins)?;
+    let mut watches = LogLimiters::open(pins)?;
     let mut kept: BTreeSet<Slot> = previous
         .into_iter()
         .flat_map(logging)
@@ -79,8 +79,8 @@ fn logging(metadata: &Metadata) -> impl Iterator<Item = (Slot, LogEntry)> {
     rules.filter_map(|rule| Some((rule.slot, rule.log?)))
 }
 
-fn limited(watch: Watch, limit: LogEntry) -> Watch {
-    Watch {
+fn limited(watch: LogLimiter, limit: LogEntry) -> LogLimiter {
+    LogLimiter {
         interval: limit.interval_ns,
         tolerance: limit.tolerance_ns,
         ..watch

@@ -553,13 +553,13 @@ fn came_and_missed(lines: &[Value]) -> (u64, u64) {
     (came.count() as u64, missed.sum())
 }
 
-/// What became of the packets of a rule that logs: told, limited, lost.
+/// What became of the packets of a rule that logs: emitted, suppressed, lost.
 fn log_of(machine: &Machine, rule: &str) -> (u64, u64, u64) {
     let counters = json(&machine.run(["counters", "--json"]).stdout);
     let rows = counters["rules"].as_array().unwrap().clone();
     let row = rows.into_iter().find(|row| row["name"] == rule).unwrap();
     let number = |key: &str| row["log"][key].as_u64().unwrap();
-    (number("told"), number("limited"), number("lost"))
+    (number("emitted"), number("suppressed"), number("lost"))
 }
 
 #[test]
@@ -676,7 +676,7 @@ fn counters_tell_what_became_of_logged_packets() {
     let text = machine.run(["counters"]).stdout;
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].ends_with("  LOG"), "{text}");
-    assert!(lines[1].ends_with("  3 told, 7 limited"), "{text}");
+    assert!(lines[1].ends_with("  3 emitted, 7 suppressed"), "{text}");
     assert!(lines[2].ends_with(" 0"), "{text}");
     let counters = json(&machine.run(["counters", "--json"]).stdout);
     assert!(counters["rules"][1].get("log").is_none(), "{counters}");

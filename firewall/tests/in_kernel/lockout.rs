@@ -201,7 +201,7 @@ fn gateways_and_leases_count() {
     let drop = |fields: &str| format!("[[rule]]\nname = \"cut\"\naction = \"drop\"\n{fields}\n");
     let machine = Machine::new();
     let arp = drop("ethertype = \"arp\"");
-    let discovery = drop("icmp_type = \"neighbour-advertisement\"");
+    let discovery = drop("icmp_type = \"neighbor-advertisement\"");
     let dhcp = drop("proto = \"udp\"\ndport = 68");
     let _daemon = machine.apply(&machine.write_rules("pass", ""));
     // As long as nothing depends on it, it may be dropped.
@@ -223,7 +223,7 @@ fn gateways_and_leases_count() {
         (
             &discovery,
             "the gateway `2001:db8::2`",
-            "`icmpv6 2001:db8::2 > 2001:db8::1 neighbour-advertisement ",
+            "`icmpv6 2001:db8::2 > 2001:db8::1 neighbor-advertisement ",
         ),
         (
             &dhcp,
@@ -234,7 +234,7 @@ fn gateways_and_leases_count() {
         machine.write_rules("pass", rules);
         refused(&machine.run(["reload"]), &[what, packet, "the rule `cut`"]);
     }
-    // ARP and neighbour discovery pass whatever the policy is; DHCP does not.
+    // ARP and neighbor discovery pass whatever the policy is; DHCP does not.
     machine.write_rules("drop", "");
     let said = machine.run(["reload"]);
     refused(&said, &["DHCP, from which", "the policy"]);
@@ -253,7 +253,7 @@ fn a_session_over_a_bridge_counts_where_its_packets_arrive() {
         "ip link set fw-bridge up".into(),
         "ip address add 198.51.100.1/24 dev fw-bridge".into(),
         format!(
-            "ip neighbour add 198.51.100.2 lladdr {} dev fw-bridge",
+            "ip neighbor add 198.51.100.2 lladdr {} dev fw-bridge",
             peer.mac
         ),
     ] {
@@ -262,7 +262,7 @@ fn a_session_over_a_bridge_counts_where_its_packets_arrive() {
     for line in [
         format!("ip address add 198.51.100.2/24 dev {}", peer.interface),
         format!(
-            "ip neighbour add 198.51.100.1 lladdr {} dev {}",
+            "ip neighbor add 198.51.100.1 lladdr {} dev {}",
             host.mac, peer.interface
         ),
     ] {

@@ -36,7 +36,7 @@ mod machine;
 mod many_bans;
 mod many_reloads;
 mod matchers;
-mod neighbours;
+mod neighbors;
 mod nftables;
 mod ownership;
 mod privileges;

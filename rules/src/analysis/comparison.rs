@@ -17,7 +17,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    evaluator::judge,
+    evaluator::classify,
     model::{RuleId, Ruleset, Verdict},
 };
 
@@ -131,7 +131,7 @@ impl<'a> Comparison<'a> {
                 let rule = self.context.rulesets[side].rules.get(id.0 as usize);
                 rule.map(|rule| rule.name.as_str())
             }
-            Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype => None,
+            Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype => None,
         };
         let other = 1 - side;
         let alone = |side: usize| {
@@ -327,9 +327,9 @@ impl<'a> Comparison<'a> {
         let witness = Witness::new(packets, point, interface);
         let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
         for side in [OLD, NEW] {
-            let judged = judge(rulesets[side], &witness.fields(), Some(interface));
+            let classified = classify(rulesets[side], &witness.fields(), Some(interface));
             let (decider, verdict) = deciders[side];
-            if (judged.outcome, judged.verdict) != (decider.outcome(), verdict) {
+            if (classified.outcome, classified.verdict) != (decider.outcome(), verdict) {
                 return Err(Contradiction(witness.to_string()));
             }
         }
@@ -338,19 +338,19 @@ impl<'a> Comparison<'a> {
             let rules = except[side].iter().map(|at| self.decider(side, *at).0);
             let ids = rules.filter_map(|decider| match decider {
                 Decider::Rule(id) => Some(id),
-                Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype => None,
+                Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype => None,
             });
             ids.collect()
         });
         let fields = describe(&question.region, packets, &self.kinds, interfaces);
-        let neighbours = [OLD, NEW].into_iter().flat_map(|side| {
+        let neighbors = [OLD, NEW].into_iter().flat_map(|side| {
             let rules = except[side].iter().map(move |at| (side, *at));
-            rules.filter(|(side, at)| self.decider(*side, *at).0 == Decider::Neighbour)
+            rules.filter(|(side, at)| self.decider(*side, *at).0 == Decider::Neighbor)
         });
-        let neighbours = neighbours.map(|(side, at)| {
+        let neighbors = neighbors.map(|(side, at)| {
             Region::of_cube(&self.context.sections[side].cubes[at], self.context.pool)
         });
-        let neighbours = neighbours.collect();
+        let neighbors = neighbors.collect();
         let change = changes.entry((old.0, new.0)).or_insert_with(|| Change {
             old,
             new,
@@ -364,7 +364,7 @@ impl<'a> Comparison<'a> {
             except_new,
             witness,
             region: question.region,
-            neighbours,
+            neighbors,
         });
         Ok(())
     }
@@ -391,7 +391,7 @@ impl Context<'_> {
                 let rule = self.rulesets[side].rules.get(id.0 as usize);
                 Name::Rule(rule.map_or("", |rule| rule.name.as_str()))
             }
-            Decider::Neighbour => Name::Neighbour,
+            Decider::Neighbor => Name::Neighbor,
             Decider::Policy => Name::Policy,
             Decider::UnknownEthertype => Name::UnknownEthertype,
         }
@@ -419,7 +419,7 @@ impl Context<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Name<'a> {
     Rule(&'a str),
-    Neighbour,
+    Neighbor,
     Policy,
     UnknownEthertype,
 }

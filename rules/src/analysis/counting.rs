@@ -18,7 +18,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    evaluator::{Outcome, judge},
+    evaluator::{Outcome, classify},
     model::{RuleAction, RuleId, Ruleset},
 };
 
@@ -249,7 +249,7 @@ impl<'a> Questions<'a> {
         deciders.partition_point(|(decider, _)| match (decider, of.rules[side]) {
             (Decider::Rule(id), Some(rule)) => *id < rule,
             (Decider::Rule(_), None)
-            | (Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype, _) => false,
+            | (Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype, _) => false,
         })
     }
 
@@ -264,9 +264,9 @@ impl<'a> Questions<'a> {
         let interface = self.interfaces.name(class).unwrap_or_default();
         let witness = Witness::new(self.packets, point, interface);
         let is_counted = [0, 1].map(|side| {
-            let judged = judge(self.rulesets[side], &witness.fields(), Some(interface));
+            let classified = classify(self.rulesets[side], &witness.fields(), Some(interface));
             of.rules[side].is_some_and(|id| {
-                judged.outcome == Outcome::Rule(id) || judged.counted.contains(&id)
+                classified.outcome == Outcome::Rule(id) || classified.counted.contains(&id)
             })
         });
         if is_counted[side] && !is_counted[1 - side] {

@@ -119,7 +119,7 @@ impl Pool {
     }
 
     /// The packets that pass at the end whatever the policy.
-    pub(super) fn neighbours(&mut self, packets: Packets) -> Vec<Cube> {
+    pub(super) fn neighbors(&mut self, packets: Packets) -> Vec<Cube> {
         let mut cube = |fields: &[(Axis, u128, u128)]| {
             let mut cube = [SetId::ALL; AXES];
             for (axis, first, last) in fields {
@@ -130,7 +130,7 @@ impl Pool {
         };
         match packets {
             Packets::Ipv4 => Vec::new(),
-            // Neighbour discovery, and multicast listener queries from link-local addresses.
+            // Neighbor discovery, and multicast listener queries from link-local addresses.
             Packets::Ipv6 => vec![
                 cube(&[
                     (Axis::IcmpType, 133 << 8, 137 << 8 | 0xff),

@@ -74,8 +74,8 @@ pub struct Area {
     /// One of them.
     pub witness: Witness,
     pub(super) region: Region,
-    /// What of the region passes as [`Decider::Neighbour`] before.
-    pub(super) neighbours: Vec<Region>,
+    /// What of the region passes as [`Decider::Neighbor`] before.
+    pub(super) neighbors: Vec<Region>,
 }
 
 /// What was not found out.
@@ -140,12 +140,12 @@ impl Diff {
 impl Area {
     /// Whether packets that a link cannot work without are none of them, though the fields are.
     #[must_use]
-    pub fn excepts_neighbours(&self) -> bool {
-        !self.neighbours.is_empty()
+    pub fn excepts_neighbors(&self) -> bool {
+        !self.neighbors.is_empty()
     }
 
     fn has_in_region(&self, point: &Point) -> bool {
-        self.region.holds(point) && !self.neighbours.iter().any(|region| region.holds(point))
+        self.region.holds(point) && !self.neighbors.iter().any(|region| region.holds(point))
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Decider {
     /// A rule.
     Rule(RuleId),
     /// The exception for what a link does not work without.
-    Neighbour,
+    Neighbor,
     /// The policy.
     Policy,
     /// The verdict over EtherTypes that are not known.
@@ -32,7 +32,7 @@ impl Decider {
     pub(super) const fn outcome(self) -> Outcome {
         match self {
             Self::Rule(id) => Outcome::Rule(id),
-            Self::Neighbour => Outcome::Reason(Reason::Neighbour),
+            Self::Neighbor => Outcome::Reason(Reason::Neighbor),
             Self::Policy => Outcome::Reason(Reason::Policy),
             Self::UnknownEthertype => Outcome::Reason(Reason::UnknownEthertype),
         }
@@ -70,8 +70,8 @@ impl Section {
                 add(cube, Decider::Rule(id), verdict);
             }
         }
-        for cube in pool.neighbours(packets) {
-            add(cube, Decider::Neighbour, Verdict::Pass);
+        for cube in pool.neighbors(packets) {
+            add(cube, Decider::Neighbor, Verdict::Pass);
         }
         let (last, reason) = match packets {
             Packets::Ipv4 | Packets::Ipv6 => (Decider::Policy, Reason::Policy),

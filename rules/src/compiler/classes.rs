@@ -121,7 +121,7 @@ impl<'a, T: Value + Hash> Sets<'a, T> {
 #[derive(Debug)]
 pub(super) struct Classes<T> {
     /// The first value of each interval and its class; ascending from the smallest value of the
-    /// type, neighbours in different classes.
+    /// type, neighbors in different classes.
     pub(super) intervals: Vec<(T, ClassId)>,
     /// The class of values, and of packets without the field, that no set holds.
     pub(super) outside: ClassId,

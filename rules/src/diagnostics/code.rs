@@ -109,7 +109,7 @@ codes! {
     /// A list file without members.
     EmptyListFile = "empty-list-file", Warning;
     /// A rule that drops what a link does not work without.
-    DropsNeighbours = "drops-neighbours", Warning;
+    DropsNeighbors = "drops-neighbors", Warning;
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
 #[must_use]
 pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Evaluation {
     match decode(frame) {
-        Ok(fields) => judge(ruleset, &fields, interface),
+        Ok(fields) => classify(ruleset, &fields, interface),
         Err(reason) => Evaluation {
             outcome: Outcome::Reason(reason),
             verdict: of_unreadable(&ruleset.settings.parser, reason),
@@ -39,7 +39,7 @@ fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
         Reason::TooManyTags => parser.too_many_tags,
         // No fault of a frame.
         Reason::Policy
-        | Reason::Neighbour
+        | Reason::Neighbor
         | Reason::NoImage
         | Reason::BadImage
         | Reason::UnknownEthertype
@@ -49,7 +49,7 @@ fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
 
 /// Evaluates the fields of a well-formed frame, like [`evaluate`].
 #[must_use]
-pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Evaluation {
+pub fn classify(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Evaluation {
     let mut counted = Vec::new();
     for (id, rule) in ruleset.iter() {
         if !matches(&rule.matches, fields, interface) {
@@ -70,8 +70,8 @@ pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Eva
         };
     }
     let settings = &ruleset.settings;
-    let (reason, verdict) = if is_neighbour(fields) {
-        (Reason::Neighbour, Verdict::Pass)
+    let (reason, verdict) = if is_neighbor(fields) {
+        (Reason::Neighbor, Verdict::Pass)
     } else if fields.family.is_none() {
         (Reason::UnknownEthertype, settings.parser.unknown_ethertype)
     } else {
@@ -84,9 +84,9 @@ pub fn judge(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Eva
     }
 }
 
-/// Address resolution; the five messages of neighbour discovery, whole and from this link (RFC
+/// Address resolution; the five messages of neighbor discovery, whole and from this link (RFC
 /// 4861, section 4; RFC 6980); multicast listener queries from this link (RFC 2710).
-fn is_neighbour(fields: &Fields) -> bool {
+fn is_neighbor(fields: &Fields) -> bool {
     const ARP: u16 = 0x0806;
     let whole = fields.is_fragment == Some(false);
     match (fields.family, fields.src, fields.icmp) {

@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::{
     decode::{Fields, decode},
-    evaluate::{evaluate, judge},
+    evaluate::{evaluate, classify},
     mismatch::{matches, mismatch},
     outcome::{Evaluation, Outcome},
 };

@@ -11,7 +11,7 @@ use firewall_ebpf::abi::Reason;
 use crate::{
     evaluator::{
         decode::Fields,
-        evaluate::{evaluate, judge},
+        evaluate::{evaluate, classify},
         mismatch::matches,
         outcome::{Evaluation, Outcome},
     },
@@ -91,7 +91,7 @@ fn ethertype(ethertype: u16) -> Fields {
 }
 
 fn decided(ruleset: &Ruleset, fields: &Fields) -> (Outcome, Verdict, Vec<u32>) {
-    let evaluation = judge(ruleset, fields, Some("eth0"));
+    let evaluation = classify(ruleset, fields, Some("eth0"));
     let counted = evaluation.counted.iter().map(|id| id.0).collect();
     (evaluation.outcome, evaluation.verdict, counted)
 }
@@ -125,15 +125,15 @@ fn the_first_match_wins_and_counts_before_it_are_kept() {
 }
 
 #[test]
-fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
+fn only_packets_without_which_there_is_no_neighbor_escape_the_policy() {
     let rules = ruleset(Verdict::Drop, &[]);
-    let neighbour = (
-        Outcome::Reason(Reason::Neighbour),
+    let neighbor = (
+        Outcome::Reason(Reason::Neighbor),
         Verdict::Pass,
         Vec::new(),
     );
     let policy = (Outcome::Reason(Reason::Policy), Verdict::Drop, Vec::new());
-    assert_eq!(decided(&rules, &ethertype(0x0806)), neighbour);
+    assert_eq!(decided(&rules, &ethertype(0x0806)), neighbor);
     let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
     for icmp_type in 0..=u8::MAX {
         for (hop_limit, src) in [
@@ -149,8 +149,8 @@ fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
                 ..message
             };
             let expected = match (icmp_type, hop_limit) {
-                (133..=137, 255) => &neighbour,
-                (130, 1) if src.is_some() => &neighbour,
+                (133..=137, 255) => &neighbor,
+                (130, 1) if src.is_some() => &neighbor,
                 (_, _) => &policy,
             };
             assert_eq!(decided(&rules, &message), *expected, "{message:?}");
@@ -170,7 +170,7 @@ fn only_packets_without_which_there_is_no_neighbour_escape_the_policy() {
 }
 
 #[test]
-fn rules_come_before_the_exception_for_neighbours() {
+fn rules_come_before_the_exception_for_neighbors() {
     let rules = ruleset(Verdict::Pass, &[(RuleAction::Drop, Matches::default())]);
     let dropped = (Outcome::Rule(RuleId(0)), Verdict::Drop, Vec::new());
     for fields in [ethertype(0x0806), icmpv6(135), ethertype(0x88cc), ssh()] {

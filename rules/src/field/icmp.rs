@@ -46,9 +46,9 @@ const ICMPV6_TYPES: &[(&str, u8)] = &[
     ("router-solicitation", 133),
     ("router-advertisement", 134),
     ("neighbor-solicitation", 135),
-    ("neighbour-solicitation", 135),
+    ("neighbor-solicitation", 135),
     ("neighbor-advertisement", 136),
-    ("neighbour-advertisement", 136),
+    ("neighbor-advertisement", 136),
     ("redirect", 137),
     ("mld2-listener-report", 143),
 ];

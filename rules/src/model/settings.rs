@@ -58,7 +58,7 @@ impl Settings {
             Reason::TooManyHeaders => self.parser.too_many_headers,
             Reason::TooManyTags => self.parser.too_many_tags,
             Reason::UnknownEthertype => self.parser.unknown_ethertype,
-            Reason::Neighbour | Reason::NoImage => Verdict::Pass,
+            Reason::Neighbor | Reason::NoImage => Verdict::Pass,
             Reason::BadImage | Reason::Banned => Verdict::Drop,
         }
     }

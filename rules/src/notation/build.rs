@@ -168,7 +168,7 @@ fn echo_request(ip: &Ip<'_>) -> Option<(u8, u8)> {
     is_icmp.then_some((number, 0))
 }
 
-/// 64; for neighbour discovery 255 (RFC 4861, section 4), for multicast listeners 1 (RFC 3810,
+/// 64; for neighbor discovery 255 (RFC 4861, section 4), for multicast listeners 1 (RFC 3810,
 /// section 5).
 fn default_ttl(ip: &Ip<'_>, message: Option<(u8, u8)>) -> u8 {
     match (ip.family(), message) {

@@ -78,7 +78,7 @@ fn arp<'t>(words: &mut Words<'t>) -> Result<Subject<'t>, Fault> {
         (IpAddr::V4(_), Some(_)) => Err(end.word.fault("an ARP packet has no ports")),
         (IpAddr::V6(_), _) => {
             let fault = end.word.fault("ARP is for IPv4 addresses");
-            Err(fault.help("IPv6 asks by `icmpv6 ... neighbour-solicitation`"))
+            Err(fault.help("IPv6 asks by `icmpv6 ... neighbor-solicitation`"))
         }
     };
     Ok(Subject::Arp {

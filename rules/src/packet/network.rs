@@ -236,7 +236,7 @@ impl Ipv6 {
         Self {
             src,
             dst,
-            // Neighbour discovery is valid with this hop limit only (RFC 4861 section 7.1).
+            // Neighbor discovery is valid with this hop limit only (RFC 4861 section 7.1).
             hop_limit: 255,
             dscp: 0,
             extensions: Vec::new(),

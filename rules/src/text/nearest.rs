@@ -59,7 +59,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The least number of insertions, deletions, replacements and swaps of neighbours that turn `a`
+/// The least number of insertions, deletions, replacements and swaps of neighbors that turn `a`
 /// into `b`.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

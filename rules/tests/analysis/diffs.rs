@@ -209,7 +209,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
                 assert_eq!(judged.verdict, action, "{witness}");
                 match (decider, judged.outcome) {
                     (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),
-                    (Decider::Neighbour | Decider::Policy | Decider::UnknownEthertype, outcome) => {
+                    (Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype, outcome) => {
                         assert!(matches!(outcome, Outcome::Reason(_)), "{witness}");
                     }
                 }

@@ -243,7 +243,7 @@ impl Tally {
             Reason::TooManyTags,
         ];
         // Many rules leave nothing to the policy.
-        let few_rules = [Reason::Policy, Reason::Neighbour, Reason::UnknownEthertype];
+        let few_rules = [Reason::Policy, Reason::Neighbor, Reason::UnknownEthertype];
         let few_rules = few_rules.iter().filter(|_| shape == Shape::Few);
         for reason in every_rule_set.iter().chain(few_rules) {
             assert!(self.reasons.contains_key(reason), "{shape:?}: {self:?}");

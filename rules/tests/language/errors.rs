@@ -590,7 +590,7 @@ interface = "eth0"
 }
 
 #[test]
-fn a_rule_that_drops_everything_is_warned_of_for_the_sake_of_neighbours() {
+fn a_rule_that_drops_everything_is_warned_of_for_the_sake_of_neighbors() {
     insta::assert_snapshot!(report(
         r#"
 [firewall]

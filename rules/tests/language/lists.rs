@@ -299,7 +299,7 @@ fn a_byte_order_mark_at_the_start_of_any_line_is_ignored() {
 }
 
 #[test]
-fn neighbours_and_repetitions_become_one_range() {
+fn neighbors_and_repetitions_become_one_range() {
     let set = parse("192.0.2.1\n192.0.2.3\n192.0.2.2\n192.0.2.2\n").unwrap();
     assert_eq!(set.v4.ranges(), [(0xc000_0201, 0xc000_0203)]);
 }

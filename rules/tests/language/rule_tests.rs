@@ -278,3 +278,16 @@ expect = "pass"
     let errors = with_captures(tests).expect_err("every test is wrong");
     insta::assert_snapshot!(errors);
 }
+
+#[test]
+fn the_reason_neighbor_has_one_spelling() {
+    let text = |reason: &str| {
+        format!(
+            "{RULES}[[test]]\nname = \"arp\"\npacket = \"arp\"\nexpect = \"pass\"\nreason = \"{reason}\"\n"
+        )
+    };
+    assert!(load_with(&text("neighbor"), &[]).is_ok());
+    let refused = report(&text("neighbour"));
+    assert!(refused.contains("unknown reason `neighbour`"), "{refused}");
+    assert!(refused.contains("did you mean `neighbor`?"), "{refused}");
+}

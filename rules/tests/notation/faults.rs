@@ -38,7 +38,7 @@ fn every_fault_has_its_place() {
         "icmp 192.0.2.1 > 192.0.2.2 echo-requst",
         "icmp 192.0.2.1 > 192.0.2.2 8 0",
         "icmp 192.0.2.1 > 192.0.2.2 8/256",
-        "icmp 192.0.2.1 > 192.0.2.2 neighbour-solicitation",
+        "icmp 192.0.2.1 > 192.0.2.2 neighbor-solicitation",
         "udp 192.0.2.1:1 > 192.0.2.2:2 ttl",
         "udp 192.0.2.1:1 > 192.0.2.2:2 ttl 256",
         "udp 192.0.2.1:1 > 192.0.2.2:2 ttl 1 ttl 1",

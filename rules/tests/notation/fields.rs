@@ -60,7 +60,7 @@ fn every_word_is_read_back_as_a_field() {
         "icmp 192.0.2.1 > 192.0.2.2",
         "icmp 192.0.2.1 > 192.0.2.2 destination-unreachable/4",
         "icmp 192.0.2.1 > 192.0.2.2 200/7 payload 4",
-        "icmpv6 fe80::1 > ff02::1:ff00:2 neighbour-solicitation",
+        "icmpv6 fe80::1 > ff02::1:ff00:2 neighbor-solicitation",
         "icmpv6 fe80::1 > ff02::1 mld-listener-query hop-by-hop",
         "icmpv6 2001:db8::1 > 2001:db8::2 packet-too-big",
         "gre 192.0.2.1 > 192.0.2.2",

@@ -30,7 +30,7 @@ pub(super) fn reason_counter(reason: Reason) -> String {
 
 /// The reasons for which no rule decides over a frame that can be read.
 pub(super) const REASONS: [Reason; 3] =
-    [Reason::Policy, Reason::Neighbour, Reason::UnknownEthertype];
+    [Reason::Policy, Reason::Neighbor, Reason::UnknownEthertype];
 
 /// The script of a rule set for the packets that come in on a device without a tag.
 ///
@@ -64,7 +64,7 @@ pub(super) fn script(ruleset: &Ruleset, device: &str) -> String {
 {counters}chain rules {{
 type filter hook ingress device \"{device}\" priority 0; policy accept;
 counter name \"{TOTAL}\"
-{rules}{NEIGHBOURS}ether type {{ ip, ip6 }} counter name \"by_policy\" {policy}
+{rules}{NEIGHBORS}ether type {{ ip, ip6 }} counter name \"by_policy\" {policy}
 counter name \"by_unknown_ethertype\" {unknown}
 }}
 chain passed {{
@@ -84,11 +84,11 @@ const fn verdict(policy: Verdict) -> &'static str {
 }
 
 /// What a link cannot work without.
-const NEIGHBOURS: &str = "ether type arp counter name \"by_neighbour\" accept
+const NEIGHBORS: &str = "ether type arp counter name \"by_neighbor\" accept
 ether type ip6 meta l4proto 58 ip6 hoplimit 255 exthdr frag missing icmpv6 type 133-137 \
-counter name \"by_neighbour\" accept
+counter name \"by_neighbor\" accept
 ether type ip6 meta l4proto 58 ip6 hoplimit 1 exthdr frag missing icmpv6 type 130 \
-ip6 saddr fe80::/10 counter name \"by_neighbour\" accept
+ip6 saddr fe80::/10 counter name \"by_neighbor\" accept
 ";
 
 #[derive(Clone, Copy, PartialEq, Eq)]

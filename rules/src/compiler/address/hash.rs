@@ -155,7 +155,7 @@ struct Written<'a> {
 }
 
 /// Moves addresses of the hash table at `reference` to other classes. They are in its slots then,
-/// however many neighbours they have.
+/// however many neighbors they have.
 ///
 /// # Errors
 ///

@@ -26,12 +26,12 @@ pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, rep
 }
 
 /// Warns of a rule that drops frames of every kind.
-pub(super) fn warn_of_dropped_neighbours(name: Span, report: &mut Report) {
+pub(super) fn warn_of_dropped_neighbors(name: Span, report: &mut Report) {
     report
         .add(
-            Code::DropsNeighbours,
+            Code::DropsNeighbors,
             name,
-            "the rule drops ARP and neighbour discovery too, without which no address of the link \
+            "the rule drops ARP and neighbor discovery too, without which no address of the link \
              is reached",
         )
         .help(

@@ -131,7 +131,7 @@ fn meaning(
     // A rule that could not be read may have been meant to use a set, or to have more fields.
     if !report.has_errors() {
         for name in drop_all {
-            consistency::warn_of_dropped_neighbours(name, report);
+            consistency::warn_of_dropped_neighbors(name, report);
         }
         fields.into_sets().warn_of_unused(report);
     }

@@ -31,7 +31,7 @@ use crate::{
 /// The reasons that a test can expect.
 const REASONS: &[Reason] = &[
     Reason::Policy,
-    Reason::Neighbour,
+    Reason::Neighbor,
     Reason::Malformed,
     Reason::Truncated,
     Reason::TooManyHeaders,

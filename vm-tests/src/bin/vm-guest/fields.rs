@@ -184,7 +184,7 @@ fn cases(link: &Link) -> Result<Vec<Case>> {
         pass(
             "ARP",
             link.to_host(Packet::arp(link.peer.ipv4, link.host.ipv4)),
-            "neighbour",
+            "neighbor",
         ),
         drop(
             "EtherType",

@@ -24,7 +24,7 @@ const RUN: [&str; 12] = [
     "differential",
     "jumbo",
     "matchers",
-    "neighbours",
+    "neighbors",
     "privileges",
     "refusals",
     "rule_tests",

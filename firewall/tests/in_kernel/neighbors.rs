@@ -1,4 +1,4 @@
-//! Address resolution and neighbour discovery work under a policy that drops.
+//! Address resolution and neighbor discovery work under a policy that drops.
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -11,7 +11,7 @@ use crate::machine::Machine;
 
 const PORT: u16 = 4242;
 
-/// The only rule; what finds the neighbour has none.
+/// The only rule; what finds the neighbor has none.
 const RULES: &str = r#"
 [[rule]]
 name = "talk"
@@ -22,12 +22,12 @@ dport = 4242
 
 #[test]
 #[ignore = "needs root"]
-fn neighbours_find_each_other_under_a_policy_that_drops() {
+fn neighbors_find_each_other_under_a_policy_that_drops() {
     let machine = Machine::new();
     let _daemon = machine.apply(&machine.write_rules("drop", RULES));
     let (network, link) = (&machine.network, machine.network.link());
-    forget_neighbours(&machine, &network.host, &link.host);
-    forget_neighbours(&machine, &network.peer, &link.peer);
+    forget_neighbors(&machine, &network.host, &link.host);
+    forget_neighbors(&machine, &network.peer, &link.peer);
     let mut resolved = 0;
     for (host, peer) in [
         (IpAddr::V4(link.host.ipv4), IpAddr::V4(link.peer.ipv4)),
@@ -44,7 +44,7 @@ fn neighbours_find_each_other_under_a_policy_that_drops() {
         peer.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer, b"response");
         let counters = machine.counters();
-        let (packets, _) = counters["neighbour"];
+        let (packets, _) = counters["neighbor"];
         assert!(packets > resolved, "{counters:?}");
         resolved = packets;
     }
@@ -62,13 +62,13 @@ fn open(namespace: &Namespace, address: IpAddr) -> UdpSocket {
     socket
 }
 
-/// Has an end look for its neighbours, which a test network tells it of.
-fn forget_neighbours(machine: &Machine, namespace: &Namespace, end: &End) {
+/// Has an end look for its neighbors, which a test network tells it of.
+fn forget_neighbors(machine: &Machine, namespace: &Namespace, end: &End) {
     let interface = &end.interface;
-    // An address joins its group for neighbour solicitations when it is added.
+    // An address joins its group for neighbor solicitations when it is added.
     for arguments in [
         format!("link set {interface} arp on"),
-        format!("neighbour flush dev {interface} nud permanent"),
+        format!("neighbor flush dev {interface} nud permanent"),
         format!("address delete {}/64 dev {interface}", end.ipv6),
         format!("address add {}/64 dev {interface} nodad", end.ipv6),
     ] {
