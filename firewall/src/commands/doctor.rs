@@ -7,7 +7,7 @@ use crate::{
     commands::output,
     doctor::{
         facts,
-        findings::{self, Finding, Mend, Severity},
+        findings::{self, Finding, Fix, Severity},
     },
     error::{Error, ExitStatus},
 };
@@ -69,15 +69,15 @@ fn to_text(findings: &[Finding]) -> String {
             id,
             severity,
             message,
-            mend,
+            fix,
         } = finding;
         text.push_str(&format!("{severity:7}  {id:12}  {message}\n"));
-        let mend = match mend {
+        let fix = match fix {
             None => continue,
-            Some(Mend::Command(command)) => format!("run: {command}"),
-            Some(Mend::Advice(advice)) => advice.clone(),
+            Some(Fix::Command(command)) => format!("run: {command}"),
+            Some(Fix::Advice(advice)) => advice.clone(),
         };
-        text.push_str(&format!("{:23}{mend}\n", ""));
+        text.push_str(&format!("{:23}{fix}\n", ""));
     }
     text
 }

@@ -192,8 +192,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// Takes account of the interfaces that are not attached to, and tells what is new; `resting`
-    /// were not tried.
+    /// Records the interfaces that are not attached to, and reports new ones; `resting` were not
+    /// tried.
     pub(super) async fn record(
         &mut self,
         selection: Selection,
@@ -244,14 +244,14 @@ impl Daemon {
             .waiting
             .iter()
             .map(|name| Unattached::waiting(name));
-        let refused = self.refusals.iter().map(|refusal| refusal.told.clone());
+        let refused = self.refusals.iter().map(|refusal| refusal.unattached.clone());
         let mut unattached: Vec<Unattached> = refused.chain(waiting).collect();
         unattached.sort_by(|one, other| one.name.cmp(&other.name));
-        self.tell(unattached);
+        self.publish(unattached);
     }
 
-    /// Logs what was not so before, and makes it known to `status`.
-    fn tell(&self, unattached: Vec<Unattached>) {
+    /// Logs the interfaces that are newly unattached, and publishes all of them for `status`.
+    fn publish(&self, unattached: Vec<Unattached>) {
         self.in_force.send_if_modified(|in_force| {
             let Some(in_force) = in_force else {
                 return false;

@@ -1,20 +1,20 @@
-//! What is known about the interfaces that a program is to be attached to.
+//! Findings about the interfaces that a program is about to be attached to.
 
 use crate::{
     doctor::{
         facts,
-        findings::{self, Finding, Mend, Severity},
+        findings::{self, Finding, Fix, Severity},
     },
     kernel::link::AttachMode,
 };
 
-/// What there is to be known about interfaces that a program is to be attached to, by name.
+/// Findings about the interfaces that a program is about to be attached to, by interface name.
 #[derive(Debug, Default)]
 pub(crate) struct Examined(Vec<(String, Vec<Finding>)>);
 
 impl Examined {
-    /// Examines those of the interfaces that are there. What cannot be found out is left out: it
-    /// keeps nobody from attaching.
+    /// Examines those of the interfaces that exist. A failed examination yields no findings: it must
+    /// not prevent attaching.
     pub(crate) async fn of(interfaces: &[&str]) -> Self {
         match facts::gather_all(interfaces).await {
             Ok(all) => Self(
@@ -33,10 +33,10 @@ impl Examined {
         }
     }
 
-    /// Logs what is to be known about a program in one of the modes: the warnings, and what hides
-    /// tags from rules that ask for them, if there are such.
+    /// Logs the findings that matter in one of the modes: the warnings and, if rules match on VLAN
+    /// tags, the reason why tags are hidden from them.
     pub(crate) fn log_warnings(&self, modes: &[AttachMode], rules_ask_for_tags: bool) {
-        // Whether there is a native mode is told when the driver has answered.
+        // Missing native XDP is reported later, from the answer of the driver.
         let is_for = |finding: &&Finding| match finding.id {
             findings::NATIVE => false,
             findings::VLAN => rules_ask_for_tags && modes.contains(&AttachMode::Native),
@@ -45,9 +45,9 @@ impl Examined {
         };
         for (interface, findings) in &self.0 {
             for finding in findings.iter().filter(is_for) {
-                let (command, advice) = match &finding.mend {
-                    Some(Mend::Command(command)) => (Some(command.as_str()), None),
-                    Some(Mend::Advice(advice)) => (None, Some(advice.as_str())),
+                let (command, advice) = match &finding.fix {
+                    Some(Fix::Command(command)) => (Some(command.as_str()), None),
+                    Some(Fix::Advice(advice)) => (None, Some(advice.as_str())),
                     None => (None, None),
                 };
                 tracing::warn!(
@@ -62,7 +62,7 @@ impl Examined {
         }
     }
 
-    /// What keeps a native program off an interface, and what mends it.
+    /// The findings that prevent native XDP on an interface, with their fixes.
     pub(crate) fn obstacles(&self, interface: &str) -> Option<String> {
         let findings = self.0.iter().filter(|(name, _)| name == interface);
         let obstacles: Vec<String> = findings

@@ -1,4 +1,4 @@
-//! What can be learned about an interface without touching it.
+//! Facts about an interface, gathered without changing it.
 
 use std::{collections::BTreeMap, thread};
 
@@ -16,11 +16,11 @@ use crate::{
     },
 };
 
-/// An interface as it is.
+/// The observed state of an interface.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) name: String,
-    /// What kind of virtual interface it is, in the kernel's word; `None` for hardware and the
+    /// The kind of virtual interface, as the kernel names it; `None` for hardware and the
     /// loopback interface.
     pub(crate) kind: Option<String>,
     /// The name of the driver.
@@ -36,15 +36,15 @@ pub(crate) struct Facts {
     pub(crate) splits_headers: Option<bool>,
     pub(crate) xdp: Option<XdpFeatures>,
     pub(crate) programs: Vec<AttachedProgram>,
-    /// The bridge, bond or other interface that it is a port of: name and kind.
+    /// The name and kind of the bridge, bond or other interface that it is a port of.
     pub(crate) upper: Option<(String, Option<String>)>,
-    /// The ports of it, or the interface on top of which it is.
+    /// Its ports, or the interface below it.
     pub(crate) lowers: Vec<String>,
     /// The other end of a veth pair.
     pub(crate) peer: Option<Peer>,
-    /// How many CPUs there are.
+    /// The number of CPUs.
     pub(crate) cpus: u32,
-    /// Whether this kernel lets the program take frames in several buffers.
+    /// Whether this kernel supports frames in several buffers for the program.
     pub(crate) program_takes_frags: bool,
 }
 
@@ -52,26 +52,26 @@ pub(crate) struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttachedProgram {
     pub(crate) attached: Attached,
-    /// Its name, if this process may ask for it.
+    /// Its name, if this process has the privilege to query it.
     pub(crate) name: Option<String>,
-    /// The link that holds it, if this process may ask for it and there is one.
+    /// Its link, if it has one and this process has the privilege to query it.
     pub(crate) link: Option<u32>,
 }
 
 /// The other end of a veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// It is in a network namespace that this process may not look into.
+    /// In a network namespace that this process cannot inspect.
     Hidden,
-    /// What is known of it.
+    /// In a network namespace that this process can inspect.
     Seen {
         name: String,
         /// Whether it is in another network namespace.
         is_elsewhere: bool,
         mtu: u32,
-        /// How many queues it sends from, if this process may ask.
+        /// The number of transmit queues, if this process has the privilege to query it.
         tx: Option<u32>,
-        /// Whether it leaves VLAN tags beside the frame, if this process may ask.
+        /// Whether it keeps VLAN tags outside the frame, if this process has the privilege to query it.
         hides_tags: Option<bool>,
     },
 }
@@ -92,7 +92,7 @@ pub(crate) async fn gather(name: &str) -> Result<Facts, InterfaceError> {
     }
 }
 
-/// The facts about those of the interfaces that are there.
+/// The facts about those of the interfaces that exist.
 pub(crate) async fn gather_all(names: &[&str]) -> Result<Vec<Facts>, InterfaceError> {
     let links = links(None).await.map_err(InterfaceError::List)?;
     let mut all = Vec::new();
@@ -127,10 +127,10 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
                 .map(str::to_owned),
         );
     }
-    let told = ethtool.as_ref().and_then(|e| e.channels().ok());
-    // A veth tells its queues since Linux 5.13 (`veth_get_channels`), and before 5.15 they stay as
-    // they were made.
-    let queues_are_fixed = is_veth && ethtool.is_some() && told.is_none();
+    let reported = ethtool.as_ref().and_then(|e| e.channels().ok());
+    // A veth reports its queues since Linux 5.13 (`veth_get_channels`); before 5.15 they cannot
+    // change after its creation.
+    let queues_are_fixed = is_veth && ethtool.is_some() && reported.is_none();
     let peer = match below {
         Some(below) if is_veth => {
             Some(peer(below, elsewhere, by_index(below), queues_are_fixed).await)
@@ -146,7 +146,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
         is_up: link.header.flags.contains(LinkFlags::Up),
         has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
         mtu: mtu(link),
-        channels: told.or_else(|| queues_are_fixed.then(|| made_with(link))),
+        channels: reported.or_else(|| queues_are_fixed.then(|| made_with(link))),
         offloads: ethtool
             .as_ref()
             .and_then(|e| e.features().ok())
@@ -175,7 +175,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
     }
 }
 
-/// The other end of a veth pair: of index `index`, in the namespace `elsewhere` unless in this one.
+/// The other end of a veth pair: the interface `index` in the namespace `elsewhere`, or in this one.
 async fn peer(
     index: u32,
     elsewhere: Option<i32>,
@@ -212,7 +212,7 @@ async fn peer(
     }
 }
 
-/// The links of this network namespace, or of another that this one has a number for.
+/// The links of this network namespace, or of another that has an identifier in this one.
 async fn links(namespace: Option<i32>) -> Result<Vec<LinkMessage>, ListError> {
     let (connection, handle, _messages) = rtnetlink::new_connection().map_err(ListError::Socket)?;
     let connection = tokio::spawn(connection);
@@ -249,7 +249,7 @@ fn mtu(link: &LinkMessage) -> u32 {
     mtu.unwrap_or(0)
 }
 
-/// The queues that an interface was made with, of which none can be added.
+/// The queues of an interface whose number is fixed at its creation.
 fn made_with(link: &LinkMessage) -> Channels {
     let mut channels = Channels::default();
     for attribute in &link.attributes {

@@ -1,4 +1,4 @@
-//! What the facts about an interface mean for a firewall on it. It does no I/O.
+//! Derives findings, with their severity and fix, from the facts about an interface, without I/O.
 
 use std::fmt;
 
@@ -10,52 +10,52 @@ use crate::{
     text::format::counted,
 };
 
-/// Something that is to be known about an interface.
+/// A property of an interface that affects a firewall on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What it is about: a word that stays the same.
+    /// A stable identifier.
     pub(crate) id: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub(crate) severity: Severity,
-    /// What was found, in one line.
+    /// The description, in one line.
     pub(crate) message: String,
-    /// What mends it.
+    /// The fix, if there is one; in JSON the key `command` or `advice`.
     #[serde(flatten)]
-    pub(crate) mend: Option<Mend>,
+    pub(crate) fix: Option<Fix>,
 }
 
-/// What mends a finding.
+/// How to fix a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Mend {
+pub(crate) enum Fix {
     /// A command to run.
     Command(String),
-    /// Something else to do.
+    /// An instruction that is not a command.
     Advice(String),
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message, mend, .. } = self;
-        match mend {
-            Some(Mend::Command(command)) => write!(f, "{message}: `{command}`"),
-            Some(Mend::Advice(advice)) => write!(f, "{message}: {advice}"),
+        let Self { message, fix, .. } = self;
+        match fix {
+            Some(Fix::Command(command)) => write!(f, "{message}: `{command}`"),
+            Some(Fix::Advice(advice)) => write!(f, "{message}: {advice}"),
             None => f.write_str(message),
         }
     }
 }
 
-/// How bad a finding is.
+/// The severity of a finding, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Good to know.
+    /// Information.
     Note,
-    /// It costs speed, or hides something from the rules.
+    /// Slower filtering, or packet fields hidden from the rules.
     Warning,
-    /// No program can be attached in native mode, or at all.
+    /// A program cannot be attached in native mode, or not at all.
     Error,
 }
 
@@ -71,25 +71,25 @@ impl fmt::Display for Severity {
 }
 
 /// The largest frame that most drivers take in one buffer of a page of 4 KiB, without its Ethernet
-/// header: a page less headroom, and less what the kernel keeps behind the frame.
+/// header: a page without the headroom and the room that the kernel reserves after the frame.
 const ONE_BUFFER: u32 = 4096 - 256 - 320 - 14;
 
-/// The finding whether there is native XDP.
+/// The finding about driver support for native XDP.
 pub(super) const NATIVE: &str = "native";
 
-/// The finding about interfaces on top of each other.
+/// The finding about stacked interfaces.
 pub(super) const LAYERS: &str = "layers";
 
 /// The findings about XDP programs.
 pub(super) const PROGRAM: &str = "program";
 
-/// The finding that matters to rules with `vlan` alone.
+/// The finding that only matters to rules with `vlan`.
 pub(super) const VLAN: &str = "vlan";
 
-/// The name of the program that libxdp attaches for several programs.
+/// The name of the program by which libxdp dispatches to several programs.
 const DISPATCHER: &str = "xdp_dispatcher";
 
-/// All findings, in the order of the way of a packet.
+/// All findings, in the order in which a packet passes the parts they are about.
 pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
     let findings = [
         ethernet(facts),
@@ -112,22 +112,22 @@ fn finding(
     id: &'static str,
     severity: Severity,
     message: impl Into<String>,
-    mend: Option<Mend>,
+    fix: Option<Fix>,
 ) -> Option<Finding> {
     Some(Finding {
         id,
         severity,
         message: message.into(),
-        mend,
+        fix,
     })
 }
 
-fn command(command: String) -> Option<Mend> {
-    Some(Mend::Command(command))
+fn command(command: String) -> Option<Fix> {
+    Some(Fix::Command(command))
 }
 
-fn advice(advice: &str) -> Option<Mend> {
-    Some(Mend::Advice(advice.to_owned()))
+fn advice(advice: &str) -> Option<Fix> {
+    Some(Fix::Advice(advice.to_owned()))
 }
 
 fn ethernet(facts: &Facts) -> Option<Finding> {
@@ -138,7 +138,7 @@ fn ethernet(facts: &Facts) -> Option<Finding> {
         "ethernet",
         Severity::Error,
         "its packets have no Ethernet header, as those of tunnels: it cannot be filtered",
-        advice("take it out of `interfaces`; nftables can judge what leaves a tunnel"),
+        advice("take it out of `interfaces`; nftables can filter the packets that leave a tunnel"),
     )
 }
 
@@ -169,18 +169,18 @@ fn native(facts: &Facts) -> Option<Finding> {
         None => finding(
             NATIVE,
             Severity::Note,
-            "this kernel does not tell whether the driver has native XDP (Linux 6.3 does)",
+            "this kernel does not report whether the driver has native XDP (Linux 6.3 and later do)",
             advice("set `mode = \"auto\"` in the rule file"),
         ),
     }
 }
 
-/// What it is on top of, and what is on top of it.
+/// The interfaces below and above this one.
 fn layers(facts: &Facts) -> Option<Finding> {
     let lowers = facts.lowers.join("`, `");
     let quoted = facts.lowers.join("\", \"");
-    let mend = (!facts.lowers.is_empty()).then(|| {
-        Mend::Advice(format!(
+    let fix = (!facts.lowers.is_empty()).then(|| {
+        Fix::Advice(format!(
             "set `interfaces = [\"{quoted}\"]` in the rule file"
         ))
     });
@@ -193,7 +193,7 @@ fn layers(facts: &Facts) -> Option<Finding> {
                     "it is a bond of `{lowers}`: native XDP depends on its mode (Linux 5.15) and on \
                      all of its ports"
                 ),
-                mend,
+                fix,
             );
         }
         Some(kind @ ("bridge" | "team" | "vlan" | "macvlan" | "macvtap" | "ipvlan")) => {
@@ -209,7 +209,7 @@ fn layers(facts: &Facts) -> Option<Finding> {
                     "it is a {kind}: packets have been through the stack before they reach it; \
                      {below} sees them first"
                 ),
-                mend,
+                fix,
             );
         }
         Some(_) | None => {}
@@ -219,15 +219,15 @@ fn layers(facts: &Facts) -> Option<Finding> {
     finding(
         LAYERS,
         Severity::Note,
-        format!("it is a port of the {kind} `{upper}`: packets are judged before they get there"),
+        format!("it is a port of the {kind} `{upper}`: packets are filtered before they get there"),
         None,
     )
 }
 
 fn state(facts: &Facts) -> Option<Finding> {
     if !facts.is_up {
-        let mend = format!("ip link set dev {} up", facts.name);
-        return finding("state", Severity::Note, "it is down", command(mend));
+        let fix = format!("ip link set dev {} up", facts.name);
+        return finding("state", Severity::Note, "it is down", command(fix));
     }
     if !facts.has_carrier {
         return finding("state", Severity::Note, "it is up, without carrier", None);
@@ -235,13 +235,13 @@ fn state(facts: &Facts) -> Option<Finding> {
     finding("state", Severity::Ok, "it is up, with carrier", None)
 }
 
-/// Whether frames of the largest size fit what a native program takes.
+/// Whether frames of the largest size fit the buffer of a native program.
 fn mtu(facts: &Facts) -> Option<Finding> {
     if !is_native(facts) {
         return None;
     }
     let takes_frags = facts.program_takes_frags && facts.xdp.is_some_and(|xdp| xdp.frags());
-    // A veth takes from its pair what the other end may send.
+    // A veth receives frames up to the MTU of its peer.
     let (name, mtu, whose) = match &facts.peer {
         Some(Peer::Seen { name, mtu, .. }) => {
             (name, *mtu, format!("its other end `{name}` has an"))
@@ -279,15 +279,15 @@ fn queues(facts: &Facts) -> Option<Finding> {
     }) = &facts.peer
         && rx < *sends
     {
-        let mend = if channels.max_rx == 0 {
-            Mend::Advice(format!(
-                "make the pair anew, `{name}` with `numrxqueues {sends}`: before Linux 5.15 its \
+        let fix = if channels.max_rx == 0 {
+            Fix::Advice(format!(
+                "recreate the pair, `{name}` with `numrxqueues {sends}`: before Linux 5.15 its \
                  queues cannot be changed"
             ))
         } else if *sends <= channels.max_rx {
-            Mend::Command(format!("ethtool -L {name} rx {sends}"))
+            Fix::Command(format!("ethtool -L {name} rx {sends}"))
         } else {
-            Mend::Command(format!("ethtool -L {peer} tx {rx}"))
+            Fix::Command(format!("ethtool -L {peer} tx {rx}"))
         };
         return finding(
             "queues",
@@ -297,17 +297,17 @@ fn queues(facts: &Facts) -> Option<Finding> {
                  XDP needs as many",
                 counted(rx as usize, "queue")
             ),
-            Some(mend),
+            Some(fix),
         );
     }
     let driver = facts.driver.as_deref();
     // `virtnet_xdp_set`, `drivers/net/virtio_net.c`.
     if driver == Some("virtio_net") && channels.max_combined < channels.combined + facts.cpus {
-        let most = channels.max_combined.saturating_sub(facts.cpus);
-        let mend = if most > 0 {
-            Mend::Command(format!("ethtool -L {name} combined {most}"))
+        let maximum = channels.max_combined.saturating_sub(facts.cpus);
+        let fix = if maximum > 0 {
+            Fix::Command(format!("ethtool -L {name} combined {maximum}"))
         } else {
-            Mend::Advice(format!(
+            Fix::Advice(format!(
                 "give the virtual machine a device of {} queues",
                 channels.combined + facts.cpus
             ))
@@ -320,7 +320,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
                  before 5.13 refuses, later ones share queues",
                 channels.combined, channels.max_combined, facts.cpus
             ),
-            Some(mend),
+            Some(fix),
         );
     }
     // `ena_xdp_legal_queue_count`, `drivers/net/ethernet/amazon/ena`.
@@ -345,7 +345,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
     finding("queues", Severity::Ok, message, None)
 }
 
-/// Whether the outer VLAN tag is beside the frame, where a native program does not see it.
+/// Whether the outer VLAN tag is kept outside the frame, where a native program does not see it.
 fn tags(facts: &Facts) -> Option<Finding> {
     if !is_native(facts) {
         return None;
@@ -368,8 +368,8 @@ fn tags(facts: &Facts) -> Option<Finding> {
         None => "the card takes VLAN tags out of the frame: rules with `vlan` do not see them"
             .to_owned(),
     };
-    let mend = format!("ethtool -K {name} {offload} off");
-    finding(VLAN, Severity::Note, message, command(mend))
+    let fix = format!("ethtool -K {name} {offload} off");
+    finding(VLAN, Severity::Note, message, command(fix))
 }
 
 fn merging(facts: &Facts) -> Option<Finding> {
@@ -386,7 +386,7 @@ fn merging(facts: &Facts) -> Option<Finding> {
                 "merging",
                 Severity::Warning,
                 format!(
-                    "{what} is on: packets are judged after they were merged, or the driver \
+                    "{what} is on: packets are filtered after they were merged, or the driver \
                      refuses a native program"
                 ),
                 command(format!("ethtool -K {name} {option} off")),
@@ -411,8 +411,8 @@ fn header_split(facts: &Facts) -> Option<Finding> {
             "the driver splits headers from data, which native XDP does not take on this kernel",
         )
     };
-    let mend = format!("ethtool -G {} tcp-data-split off", facts.name);
-    finding("header-split", severity, message, command(mend))
+    let fix = format!("ethtool -G {} tcp-data-split off", facts.name);
+    finding("header-split", severity, message, command(fix))
 }
 
 fn pair(facts: &Facts) -> Option<Finding> {
@@ -465,8 +465,8 @@ fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
     };
     if name.as_deref() == Some(firewall_ebpf::abi::PROGRAM) {
         let message = format!("a firewall is attached in {mode} mode: {described}");
-        let mend = "firewall status".to_owned();
-        return finding(PROGRAM, Severity::Note, message, command(mend));
+        let fix = "firewall status".to_owned();
+        return finding(PROGRAM, Severity::Note, message, command(fix));
     }
     let held = match link {
         Some(link) => format!("by link {link}"),
@@ -478,7 +478,7 @@ fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
     } else {
         "an XDP program"
     };
-    let mend = if is_dispatcher {
+    let fix = if is_dispatcher {
         format!("xdp-loader unload --all {interface}")
     } else if let Some(link) = link {
         format!("bpftool link detach id {link}")
@@ -494,7 +494,7 @@ fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
         PROGRAM,
         Severity::Error,
         format!("{what} is attached in {mode} mode, {held}: {described}; it is never replaced"),
-        command(mend),
+        command(fix),
     )
 }
 
@@ -515,7 +515,7 @@ mod tests {
         doctor::generic_netlink::XdpFeatures, interfaces::list::Attached, kernel::ethtool::Channels,
     };
 
-    /// A card that is well.
+    /// A card without problems.
     fn card() -> Facts {
         Facts {
             name: "eth0".into(),
@@ -543,7 +543,7 @@ mod tests {
         }
     }
 
-    /// Everything that is not well, a finding in a line.
+    /// All problems, one finding a line.
     fn complaints(facts: &Facts) -> String {
         let findings = examine(facts).into_iter();
         let lines: Vec<String> = findings
@@ -624,9 +624,9 @@ mod tests {
             with("ena", 4, 8),
             with("ena", 8, 8),
         ];
-        let told: Vec<String> = all.iter().map(complaints).collect();
-        assert!(told[0].is_empty() && told[3].is_empty(), "{told:?}");
-        insta::assert_snapshot!("queues", told.join("\n"));
+        let found: Vec<String> = all.iter().map(complaints).collect();
+        assert!(found[0].is_empty() && found[3].is_empty(), "{found:?}");
+        insta::assert_snapshot!("queues", found.join("\n"));
     }
 
     #[test]
@@ -684,7 +684,7 @@ mod tests {
             hides_tags: Some(false),
         };
         let all = [peer(9000, 1), peer(1500, 2), peer(1500, 8), Peer::Hidden];
-        let mut told: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
+        let mut found: Vec<String> = all.map(|peer| complaints(&veth(peer))).into();
         let fixed = Facts {
             channels: Some(Channels {
                 rx: 1,
@@ -693,7 +693,7 @@ mod tests {
             }),
             ..veth(peer(1500, 2))
         };
-        told.push(complaints(&fixed));
-        insta::assert_snapshot!("pairs", told.join("\n"));
+        found.push(complaints(&fixed));
+        insta::assert_snapshot!("pairs", found.join("\n"));
     }
 }

@@ -1,8 +1,8 @@
-//! Questions to families of generic netlink: which XDP features an interface has (`netdev`, since
+//! Queries to families of generic netlink: which XDP features an interface has (`netdev`, since
 //! Linux 6.3, `Documentation/netlink/specs/netdev.yaml`), and whether its driver splits headers
 //! from data (`ethtool`).
 //!
-//! It owns the bytes on the wire. It must not know what the answers mean for a firewall.
+//! This module owns the wire format. It must not know the meaning of the answers for a firewall.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use rtnetlink::{
 };
 use rules::compiler::InterfaceIndex;
 
-/// The family that knows the numbers of the others, and what it is asked and answers
+/// The family that resolves the numbers of the others, its commands and attributes
 /// (`include/uapi/linux/genetlink.h`).
 const CONTROL: u16 = 0x10;
 const CTRL_CMD_GETFAMILY: u8 = 3;
@@ -40,18 +40,18 @@ const ETHTOOL_TCP_DATA_SPLIT_ENABLED: u8 = 2;
 pub(crate) struct XdpFeatures(pub(crate) u64);
 
 impl XdpFeatures {
-    /// Whether programs run in the driver.
+    /// Whether the driver runs XDP programs.
     pub(crate) fn native(self) -> bool {
         self.0 & 1 != 0
     }
 
-    /// Whether the driver hands over frames in several buffers.
+    /// Whether the driver supports frames in several buffers.
     pub(crate) fn frags(self) -> bool {
         self.0 & 32 != 0
     }
 }
 
-/// What the kernel says of the XDP features of an interface; `None` before Linux 6.3.
+/// The XDP features of an interface; `None` before Linux 6.3.
 pub(crate) fn xdp_features(interface: InterfaceIndex) -> io::Result<Option<XdpFeatures>> {
     let socket = connect()?;
     let Some(family) = family(&socket, "netdev")? else {
@@ -65,7 +65,7 @@ pub(crate) fn xdp_features(interface: InterfaceIndex) -> io::Result<Option<XdpFe
         .map(XdpFeatures))
 }
 
-/// Whether the driver splits headers from data; `None` when it does not tell.
+/// Whether the driver splits headers from data; `None` when the driver does not report it.
 pub(crate) fn splits_headers(interface: InterfaceIndex) -> io::Result<Option<bool>> {
     let socket = connect()?;
     let Some(family) = family(&socket, "ethtool")? else {
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_has_no_native_xdp_and_no_rings() {
         let lo = InterfaceIndex(1);
-        // The family is there since Linux 6.3.
+        // The family exists since Linux 6.3.
         if let Some(features) = xdp_features(lo).unwrap() {
             assert!(!features.native() && !features.frags());
         }

@@ -1,4 +1,4 @@
-//! Interfaces that are to be filtered and are not, and why.
+//! Selected interfaces that are not filtered, and why.
 
 use std::{fmt, time::Duration};
 
@@ -13,21 +13,21 @@ use crate::{
     text::causes::Causes,
 };
 
-/// An interface that is to be filtered and is not, or a name or glob that fits none.
+/// A selected interface that is not filtered, or a name or glob that matches none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unattached {
     /// The name or glob.
     pub(crate) name: String,
-    /// Why it is not attached; `None` when it is waited for.
+    /// Why it is not attached; `None` when it does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// What the user can do.
+    /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) help: Option<String>,
 }
 
 impl Unattached {
-    /// A name or glob that fits no interface.
+    /// A name or glob that matches no interface.
     pub(crate) fn waiting(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -68,27 +68,27 @@ impl fmt::Display for Unattached {
     }
 }
 
-/// Why an interface is not attached to.
+/// Why an interface has no program of ours.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Reason {
     /// It cannot be filtered.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
-    /// It has somebody else's program.
+    /// It has another program.
     #[error("interface `{interface}` already has an XDP program: {program}")]
     Occupied {
         /// The interface.
         interface: String,
-        /// What the program is called.
+        /// The name of the program.
         program: String,
     },
     /// The kernel refuses.
     #[error("{error}")]
     Attach {
-        /// What it says.
+        /// The error of the kernel.
         #[source]
         error: AttachError,
-        /// What is in the way, and what mends it.
+        /// The settings that prevent it, and how to fix them.
         obstacles: Option<String>,
     },
 }
@@ -102,8 +102,7 @@ impl Reason {
         }
     }
 
-    /// Whether it took an attempt to find out, which a driver may answer by setting the interface
-    /// up anew.
+    /// Whether the reason came from an attempt to attach, on which a driver may reset the interface.
     fn is_of_an_attempt(&self) -> bool {
         match self {
             Self::Interface(_) | Self::Occupied { .. } => false,
@@ -112,26 +111,26 @@ impl Reason {
     }
 }
 
-/// An interface that is not attached to, and when it is tried again.
+/// An interface that could not be attached to, and the time of the next attempt.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// Its index.
     pub(crate) index: InterfaceIndex,
-    /// What the user is told.
-    pub(crate) told: Unattached,
+    /// The report for the user.
+    pub(crate) unattached: Unattached,
     tried: Instant,
     attempts: u32,
     touched: bool,
 }
 
-/// How long an interface rests after the first attempt, and twice as long after each further one.
+/// The time between the first two attempts; it doubles with each further one.
 const FIRST_REST: Duration = Duration::from_millis(200);
 
-/// When an interface is tried again though nothing was heard of it.
+/// The time until the next attempt without an event of the interface.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 impl Refusal {
-    /// A refusal of this moment; `before` is the one of the attempt before.
+    /// A refusal at this moment; `before` is that of the previous attempt.
     pub(crate) fn new(
         index: InterfaceIndex,
         name: &str,
@@ -140,7 +139,7 @@ impl Refusal {
     ) -> Self {
         Self {
             index,
-            told: Unattached {
+            unattached: Unattached {
                 name: name.to_owned(),
                 error: Some(Causes(reason).to_string()),
                 help: reason.help(),
@@ -152,13 +151,13 @@ impl Refusal {
         }
     }
 
-    /// Takes note of what happened.
+    /// Records the events of the interface.
     pub(crate) fn note(&mut self, touched: &Touched) {
         self.touched |= touched.contains(self.index);
     }
 
-    /// When the interface is to be tried again: soon after something happened to it, but less and
-    /// less often, since an attempt may itself be what happens.
+    /// The time of the next attempt: soon after an event of the interface, with growing delays, since
+    /// the attempt may itself be the cause of the event.
     pub(crate) fn due(&self) -> Instant {
         let rest = if self.touched {
             let doublings = self.attempts.saturating_sub(1).min(16);
@@ -191,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn the_error_and_its_help_are_told() {
+    fn the_error_and_its_help_are_reported() {
         assert_eq!(
-            refusal(None).told.to_string(),
+            refusal(None).unattached.to_string(),
             "`eth0` is not filtered: the driver of `eth0` has no native XDP; help: set `mode = \
              \"auto\"` or `mode = \"generic\"`; generic XDP works with every driver and is slower; \
              of a driver that has native XDP offloads may be in the way: `dmesg` says which"

@@ -9,7 +9,7 @@ use crate::{
     text::format,
 };
 
-/// Logs diagnostics, each as an event.
+/// Logs each diagnostic as an event.
 pub(crate) fn log(diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
         let (message, fields) = (in_one_line(diagnostic), fields(diagnostic));
@@ -21,7 +21,7 @@ pub(crate) fn log(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// Tells whoever called the command of diagnostics.
+/// Prints diagnostics for the user of a command.
 pub(crate) fn tell(diagnostics: &[Diagnostic]) {
     if !lines::is_json() {
         lines::tell_error(&render(diagnostics));
@@ -37,7 +37,7 @@ pub(crate) fn tell(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// What an event has of a diagnostic.
+/// The fields of the event of a diagnostic.
 fn fields(diagnostic: &Diagnostic) -> Fields {
     #[derive(Serialize)]
     struct DiagnosticFields<'a> {
@@ -60,13 +60,13 @@ fn fields(diagnostic: &Diagnostic) -> Fields {
     })
 }
 
-/// Diagnostics as a reader at a terminal wants them.
+/// Renders diagnostics for a terminal.
 pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
     let rendered: Vec<String> = diagnostics.iter().map(diagnostics::render).collect();
     rendered.join("\n")
 }
 
-/// A diagnostic in one line, for a log.
+/// Renders a diagnostic in one line, for a log.
 fn in_one_line(diagnostic: &Diagnostic) -> String {
     let place = diagnostic.place();
     let help = match &diagnostic.help {
@@ -83,7 +83,7 @@ fn in_one_line(diagnostic: &Diagnostic) -> String {
     )
 }
 
-/// How many errors and warnings there are, in words.
+/// The numbers of errors and warnings, in words.
 pub(crate) fn counted(diagnostics: &[Diagnostic]) -> String {
     let count = |severity: Severity| {
         let of_it = diagnostics.iter().filter(|d| d.severity() == severity);

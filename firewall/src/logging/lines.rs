@@ -1,9 +1,8 @@
-//! The log of this process, on stderr: what its lines look like.
+//! The log of this process on stderr, and the format of its lines.
 //!
-//! Every event has a name that stays the same, the first field of each macro, and a message for
-//! people. As text a line is the message, and an error that the message does not have in it; as JSON
-//! it is an object of name, message and all fields. `docs/logs.md` has all events. What happens is
-//! the concern of whoever logs it.
+//! Every event has a stable name, the first field of each macro, and a message for people. As text a
+//! line is the message, followed by the error unless the message contains it; as JSON it is an object
+//! of name, message and all fields. `docs/logs.md` lists all events.
 //!
 //! ```text
 //! tracing::info!(event = "attached", interface = name, %mode, "attached to `{name}` in {mode} mode");
@@ -39,27 +38,27 @@ use tracing_subscriber::{
 
 use crate::text::causes::Causes;
 
-/// How lines are written.
+/// The format of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// In lines for people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// Where lines go.
+/// The destination and format of lines.
 #[derive(Clone, Copy, Debug)]
 struct LogOutput {
     format: Format,
-    /// Whether they begin with the priority that the journal takes off them (`sd-daemon(3)`).
+    /// Whether lines begin with a priority, which the journal strips (`sd-daemon(3)`).
     has_priority: bool,
 }
 
-/// That of this process, once the log has begun.
+/// The output of this process, once the log is set up.
 static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 
-/// From now on events are written to stderr, those that `levels` lets through.
+/// Starts to write the events that `levels` selects to stderr.
 pub(crate) fn begin(format: Format, levels: &str) {
     let stderr = io::stderr();
     let output = *OUTPUT.get_or_init(|| LogOutput {
@@ -92,8 +91,8 @@ pub(crate) fn is_json() -> bool {
         .is_some_and(|output| output.format == Format::Json)
 }
 
-/// Says something to whoever called the command, at any level of the log. As text it is what is
-/// said alone.
+/// Prints a message for the user of a command, at any log level. As text it is the message
+/// alone.
 pub(crate) fn tell(event: &str, message: &str) {
     if is_json() {
         tell_event(Level::INFO, event, message, &Fields::default());
@@ -102,12 +101,12 @@ pub(crate) fn tell(event: &str, message: &str) {
     }
 }
 
-/// The work of a command is at this.
+/// Prints the current step of a command's work.
 pub(crate) fn tell_progress(what: &str) {
     tell("progress", what);
 }
 
-/// Says what went wrong, as text.
+/// Prints an error report as text.
 pub(crate) fn tell_error(report: &str) {
     let has_priority = OUTPUT.get().is_some_and(|output| output.has_priority);
     let text = format!("{}\n", report.trim_end());
@@ -118,22 +117,21 @@ pub(crate) fn tell_error(report: &str) {
     }
 }
 
-/// Says something as an event in JSON, at any level of the log.
+/// Prints an event as JSON, at any log level.
 pub(crate) fn tell_event(level: Level, event: &str, message: &str, fields: &Fields) {
     write(&json_line(level, event, message, &fields.0));
 }
 
-/// Fields of an event that tracing has no values for: those of something that can be serialized as
-/// an object.
+/// Fields of an event of types that tracing has no values for: the members of a serializable object.
 ///
-/// Of all that is no number or text, tracing hands on one thing as it is: errors. That is why this
-/// is one, from which [`Visit::record_error`] takes the fields again.
+/// Apart from numbers and text, tracing passes only errors on unchanged. That is why this type is an
+/// error, from which [`Visit::record_error`] extracts the fields.
 #[derive(Clone, Debug, Default, PartialEq, thiserror::Error)]
 #[error("fields of an event")]
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// The fields of `object`; none when it is no object.
+    /// The fields of `object`; none when it is not serialized as an object.
     pub(crate) fn of(object: &impl Serialize) -> Self {
         match serde_json::to_value(object) {
             Ok(Value::Object(fields)) => Self(fields),
@@ -141,18 +139,18 @@ impl Fields {
         }
     }
 
-    /// What a macro of tracing takes, as the value of a field of any name but `error`.
+    /// The value for a macro of tracing, of a field with any name except `error`.
     pub(crate) fn as_value(&self) -> &(dyn StdError + 'static) {
         self
     }
 }
 
-/// Writes what may be several lines in one step. Nobody may be there to read it, which is no fault.
+/// Writes one or several lines in one step. A closed stderr is no error.
 fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Whether `output` is connected to the journal, as the service manager tells by number of device
+/// Whether `output` is connected to the journal, as the service manager reports by number of device
 /// and file (`systemd.exec(5)`, `$JOURNAL_STREAM`).
 fn is_journal(output: &impl AsFd) -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else {
@@ -162,7 +160,7 @@ fn is_journal(output: &impl AsFd) -> bool {
         .is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
 }
 
-/// A line for each of a text's, with the priority of a level before it.
+/// Prefixes each line of a text with the priority of a level.
 fn with_priority(text: &str, level: Level) -> String {
     let priority = match level {
         Level::ERROR => 3,
@@ -178,8 +176,8 @@ fn with_priority(text: &str, level: Level) -> String {
     })
 }
 
-/// Reads what is to be logged. A word that is no level would be the name of a module, of which
-/// there is none.
+/// Parses the filter for the log. A word that is no level would select a module by name, which is not
+/// supported.
 pub(crate) fn levels(text: &str) -> Result<String, String> {
     const EXPECTED: &str = "expected error, warn, info, debug, trace or off, or levels by module \
                             such as `warn,firewall::control=debug`";
@@ -197,7 +195,7 @@ pub(crate) fn levels(text: &str) -> Result<String, String> {
     }
 }
 
-/// Lines for people, written by `lines`.
+/// Formats events as text lines by `lines`, with a priority if the journal reads them.
 struct Text<L> {
     lines: L,
     has_priority: bool,
@@ -225,7 +223,7 @@ where
     }
 }
 
-/// Of the fields of an event its message and an error.
+/// The message and the error among the fields of an event.
 struct MessageAndError;
 
 impl<'writer> FormatFields<'writer> for MessageAndError {
@@ -302,12 +300,12 @@ struct All {
     fields: Map<String, Value>,
 }
 
-/// The target of messages that the XDP program writes.
+/// The target of messages from the XDP program.
 const PROGRAM: &str = "firewall_xdp";
 
 impl All {
-    /// The name of the event. What has none comes through the crate `log`, from the XDP program or
-    /// from a library.
+    /// The name of the event. Events without one come through the crate `log`, from the XDP program
+    /// or a library.
     fn event(&self) -> &str {
         let is_of_program = self.fields.get("target").is_some_and(|target| {
             let target = target.as_str();
@@ -328,7 +326,7 @@ impl All {
                 .unwrap_or_default()
                 .clone_into(&mut self.message),
             "log.target" => drop(self.fields.insert("target".into(), value)),
-            // Where a library says it.
+            // The place in the source of a library.
             "log.module_path" | "log.file" | "log.line" => {}
             name => drop(self.fields.insert(name.to_owned(), value)),
         }
@@ -430,7 +428,7 @@ mod tests {
         }
     }
 
-    /// What `log` writes as text, without the time.
+    /// The output of `log` as text, without the time.
     fn as_text(has_priority: bool, log: impl FnOnce()) -> String {
         let written = Written::default();
         let sink = written.clone();
@@ -450,7 +448,7 @@ mod tests {
         written.text()
     }
 
-    /// What `log` writes as JSON, without the time of each line.
+    /// The output of `log` as JSON, without the time of each line.
     fn as_json(log: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
         let sink = written.clone();
@@ -601,7 +599,7 @@ mod tests {
         }
     }
 
-    /// The names behind what begins so, in the part of a file that is not for tests.
+    /// The event names after each occurrence of `begin`, in the part of a file that is not for tests.
     fn names(file: &str, begin: &str, otherwise: &mut Vec<String>) -> BTreeSet<String> {
         let code = file.split("#[cfg(test)]").next().unwrap();
         let mut names = BTreeSet::new();

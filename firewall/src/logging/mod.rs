@@ -1,4 +1,4 @@
-//! What is written to stderr or the journal, as text or JSON.
+//! Output to stderr or the journal, as text or JSON.
 
 pub(crate) mod diagnostics;
 pub(crate) mod lines;

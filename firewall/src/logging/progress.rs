@@ -1,4 +1,4 @@
-//! What long work is at: told while it goes on, when it takes longer than one expects.
+//! Progress of long work, reported while it runs if it takes longer than expected.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use tokio::{
 
 use crate::text::format::counted;
 
-/// How long work goes on before it is told what it is at, and how often after that at most.
+/// The time before the first report of progress, and the minimum time between two reports.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Logs what the daemon's work is at.
+/// Logs the current step of the daemon's work.
 pub(crate) fn log_progress(what: &str) {
     tracing::info!(event = "progress", "{what}");
 }
 
-/// Where work says what it is at. The telling ends with the last clone.
+/// Receives the current step of long work. Reports end when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Progress(watch::Sender<String>);
 
 impl Progress {
-    /// From now on `say` is told, each second, what the work has come to since it was last told.
+    /// Calls `say` every second with the current step, if it has changed since the last call.
     pub(crate) fn told_to(say: fn(&str)) -> Self {
         let (sender, receiver) = watch::channel(String::new());
-        tokio::spawn(tell(receiver, say));
+        tokio::spawn(report(receiver, say));
         Self(sender)
     }
 
-    /// The work is at this.
+    /// Sets the current step.
     pub(crate) fn at(&self, what: impl Into<String>) {
         self.0.send_replace(what.into());
     }
 
-    /// The compiler is at this.
+    /// Sets the current stage of the compiler as the step.
     pub(crate) fn at_stage(&self, stage: Stage) {
         self.at(match stage {
             Stage::Table {
@@ -51,9 +51,9 @@ impl Progress {
     }
 }
 
-async fn tell(mut receiver: watch::Receiver<String>, say: fn(&str)) {
+async fn report(mut receiver: watch::Receiver<String>, say: fn(&str)) {
     let mut seconds = interval_at(Instant::now() + PATIENCE, PATIENCE);
-    let mut told = String::new();
+    let mut reported = String::new();
     loop {
         tokio::select! {
             biased;
@@ -62,9 +62,9 @@ async fn tell(mut receiver: watch::Receiver<String>, say: fn(&str)) {
             },
             _ = seconds.tick() => {
                 let now = receiver.borrow().clone();
-                if now != told {
+                if now != reported {
                     say(&now);
-                    told = now;
+                    reported = now;
                 }
             }
         }
@@ -77,11 +77,11 @@ mod tests {
 
     use super::*;
 
-    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_more_than_a_second_is_told_once() {
-        let progress = Progress::told_to(|what| TOLD.lock().unwrap().push(what.to_owned()));
+    async fn a_step_of_more_than_a_second_is_reported_once() {
+        let progress = Progress::told_to(|what| REPORTED.lock().unwrap().push(what.to_owned()));
         let wait = |milliseconds| tokio::time::sleep(Duration::from_millis(milliseconds));
         progress.at("short");
         wait(500).await;
@@ -92,6 +92,6 @@ mod tests {
         progress.at("last");
         drop(progress);
         wait(2000).await;
-        assert_eq!(*TOLD.lock().unwrap(), ["long", "longer"]);
+        assert_eq!(*REPORTED.lock().unwrap(), ["long", "longer"]);
     }
 }

@@ -1,8 +1,8 @@
-//! Which rules log, and how much: what the program in the kernel finds of it.
+//! Writes the log limits of the rules for the program in the kernel.
 //!
-//! A rule that begins to log gets its watch before its generation comes into force, so that no
-//! packet is missed. All else waits until it is in force: until then the rules before log as they
-//! did.
+//! A rule that starts to log gets its limiter before its generation comes into force, so that no
+//! packet is missed. All other changes wait until the generation is in force: until then the
+//! previous rules log as before.
 
 use std::{collections::BTreeSet, error::Error};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Before the switch: makes watches for rules that have none.
+/// Before the switch: creates limiters for rules that have none.
 pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsError> {
     let mut watches = Watches::open(pins)?;
     let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
@@ -32,8 +32,8 @@ pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsErr
     Ok(())
 }
 
-/// After the switch: brings watches into line with the rules in force, and removes those of rules
-/// that are neither in force nor `previous`. What fails is logged: packets are judged all the same.
+/// After the switch: updates the limiters to the rules in force, and removes those of rules that are
+/// neither in force nor `previous`. Failures are logged: they do not affect filtering.
 pub(crate) fn settle(pins: &Pins, in_force: &Metadata, previous: Option<&Metadata>) {
     if let Err(error) = try_settle(pins, in_force, previous) {
         let error: &dyn Error = &error;

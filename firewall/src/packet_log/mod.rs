@@ -1,7 +1,7 @@
-//! Packets that rules log: how many, by which names, and to whom they are told.
+//! Packets that rules log: their limits, the names of their rules, and their receivers.
 //!
-//! The program in the kernel decides which packets are told (`firewall_ebpf::packet_log`). This module
-//! sets the limits for it, reads what it tells, and hands that to the log and to those who listen.
+//! The program in the kernel decides which packets are logged (`firewall_ebpf::packet_log`). This
+//! module sets its limits, reads its events, and passes them on to the log and to captures.
 
 pub(crate) mod limits;
 pub(crate) mod relay;
@@ -25,29 +25,29 @@ use crate::{
     kernel::{clock, slot::Slot},
 };
 
-/// A packet that a rule matched, as users meet it.
+/// A packet that a rule logged, in the form of the log and of captures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoggedPacket {
-    /// When, in nanoseconds since 1970.
+    /// The time of arrival, in nanoseconds since 1970.
     pub(crate) time_ns: u64,
     /// The name of the rule.
     pub(crate) rule: String,
-    /// What the rule does: `pass`, `drop` or `count`.
+    /// The action of the rule: `pass`, `drop` or `count`.
     pub(crate) verdict: String,
-    /// The name of the receiving interface, or `#` and its index when it has none any more.
+    /// The name of the receiving interface, or `#` and its index once it is gone.
     pub(crate) interface: String,
     /// The number of the receiving queue.
     pub(crate) queue: u32,
-    /// The bytes of the frame.
+    /// The length of the frame in bytes.
     pub(crate) length: u32,
-    /// The packet in words, as `firewall explain` takes them.
+    /// The packet in the notation of `firewall explain`.
     pub(crate) packet: String,
     /// The beginning of the frame, in hexadecimal.
     #[serde(with = "in_digits")]
     pub(crate) frame: Vec<u8>,
 }
 
-/// The rules that may have told something, and those in force.
+/// The rules that may have logged packets, and those in force.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     /// The names of the former, by slot.
@@ -57,7 +57,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Those in force, and those before, which may have told something that was not read yet.
+    /// The rules in force, and the previous ones, whose events may not have been read yet.
     pub(crate) fn of(in_force: &Metadata, previous: Option<&Metadata>) -> Self {
         let mut rules: Vec<(String, bool)> = in_force
             .rules
@@ -75,7 +75,7 @@ impl Names {
         names
     }
 
-    /// Rules in force that have told nothing, in order of their names.
+    /// Rules in force without events; `rules` are in order of their names.
     #[cfg(test)]
     pub(crate) fn listing(rules: &[(&str, bool)]) -> Self {
         let rules = rules.iter().map(|&(name, logs)| (name.to_owned(), logs));
@@ -114,7 +114,7 @@ impl Names {
 }
 
 impl LoggedPacket {
-    /// What the rule does.
+    /// The action of the rule.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         [Verdict::Pass, Verdict::Drop, Verdict::Count]
             .into_iter()
@@ -126,7 +126,7 @@ impl LoggedPacket {
         let interface = if_indextoname(event.interface).ok();
         let interface = interface
             .and_then(|name| name.into_string().ok())
-            // What the library makes of an index that nobody has.
+            // The error of the library for an index that no interface has.
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| format!("#{}", event.interface));
         let verdict = match event.what {
@@ -147,7 +147,7 @@ impl LoggedPacket {
     }
 }
 
-/// What the clock since 1970 says at a time of the clock since the start of the machine.
+/// Converts a time since boot to a time since 1970, both in nanoseconds.
 fn since_1970(since_start: u64) -> u64 {
     let real = SystemTime::now().duration_since(UNIX_EPOCH);
     let offset = real.ok().zip(clock::since_start().ok());
@@ -157,7 +157,7 @@ fn since_1970(since_start: u64) -> u64 {
 }
 
 mod in_digits {
-    //! Bytes as a text of hexadecimal digits.
+    //! Bytes serialized as hexadecimal digits.
 
     use rules::text::hexadecimal;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
@@ -196,14 +196,14 @@ mod tests {
             captured: SNAP_LEN,
             bytes: *frame.first_chunk().unwrap(),
         };
-        let told = LoggedPacket::new(&event, &names);
-        assert_eq!((told.rule.as_str(), told.verdict.as_str()), ("ssh", "drop"));
-        assert_eq!(told.interface, format!("#{}", u32::MAX));
-        assert_eq!(told.length as usize, frame.len());
+        let logged = LoggedPacket::new(&event, &names);
+        assert_eq!((logged.rule.as_str(), logged.verdict.as_str()), ("ssh", "drop"));
+        assert_eq!(logged.interface, format!("#{}", u32::MAX));
+        assert_eq!(logged.length as usize, frame.len());
         let words = "tcp 203.0.113.9:4444 > 192.0.2.1:22 syn length 1040";
-        assert!(told.packet.starts_with(words), "{}", told.packet);
-        let line = serde_json::to_string(&told).unwrap();
-        assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), told);
+        assert!(logged.packet.starts_with(words), "{}", logged.packet);
+        let line = serde_json::to_string(&logged).unwrap();
+        assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), logged);
         let other = LoggedPacket::new(&Event { slot: 41, ..event }, &names);
         assert_eq!(other.rule, "#41");
     }

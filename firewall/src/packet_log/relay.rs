@@ -1,4 +1,4 @@
-//! Who reads the events of the kernel, and tells them to the log and to those who listen.
+//! Relays logged packets from the ring buffer of the kernel to the log and to captures.
 
 use std::{error::Error, sync::Arc};
 
@@ -14,35 +14,35 @@ use crate::{
     packet_log::{LoggedPacket, Names},
 };
 
-/// How many packets a listener may be behind.
+/// The maximum number of packets that a receiver may lag behind before it loses some.
 const BACKLOG: usize = 4096;
 
-/// How many packets are told until others have their turn: there may be but one thread for all.
+/// The number of packets to emit before yielding to other tasks: there may be only one thread.
 const TURN: usize = 32;
 
-/// The teller. Clones are the same one.
+/// The relay of logged packets. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct Relay {
     names: Arc<watch::Sender<Arc<Names>>>,
-    told: broadcast::Sender<Arc<LoggedPacket>>,
+    emitted: broadcast::Sender<Arc<LoggedPacket>>,
     ended: Arc<watch::Sender<bool>>,
 }
 
 impl Relay {
-    /// A teller that has nothing to tell yet.
+    /// A relay without a source.
     pub(crate) fn new() -> Self {
         Self {
             names: Arc::new(watch::Sender::new(Arc::default())),
-            told: broadcast::Sender::new(BACKLOG),
+            emitted: broadcast::Sender::new(BACKLOG),
             ended: Arc::new(watch::Sender::new(false)),
         }
     }
 
-    /// Begins to tell what the programs of an instance tell, until the end. When that fails, rules
-    /// log nothing.
+    /// Starts to relay the packets of an instance, until [`Self::end`]. A failure is logged, and no
+    /// packet is then.
     pub(crate) fn open(&self, pins: &Pins) -> Option<JoinHandle<()>> {
         match Ring::open(pins) {
-            Ok(ring) => Some(task::spawn(self.clone().tell(ring))),
+            Ok(ring) => Some(task::spawn(self.clone().run(ring))),
             Err(error) => {
                 let error: &dyn Error = &error;
                 tracing::error!(
@@ -55,7 +55,7 @@ impl Relay {
         }
     }
 
-    /// These rules may be in force soon.
+    /// Adds the rules that may be in force soon.
     pub(crate) fn expect(&self, candidate: &Metadata) {
         self.names.send_modify(|names| {
             let mut more = Names::clone(names);
@@ -64,35 +64,35 @@ impl Relay {
         });
     }
 
-    /// From now on these rules are in force.
+    /// Sets the rules in force, and the previous ones, of which events may still arrive.
     pub(crate) fn follow(&self, in_force: &Metadata, previous: Option<&Metadata>) {
         let names = Arc::new(Names::of(in_force, previous));
         self.names.send_replace(names);
     }
 
-    /// The rules that may tell something, and those in force.
+    /// The rules that may log packets, and those in force.
     pub(crate) fn names(&self) -> Arc<Names> {
         Arc::clone(&self.names.borrow())
     }
 
-    /// What is told from now on.
+    /// Subscribes to the packets that are emitted from now on.
     pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<LoggedPacket>> {
-        self.told.subscribe()
+        self.emitted.subscribe()
     }
 
-    /// Has the reading end, once what was told before is told.
+    /// Ends the relay once the packets logged so far are emitted.
     pub(crate) fn end(&self) {
         self.ended.send_replace(true);
     }
 
-    async fn tell(self, mut ring: Ring) {
+    async fn run(self, mut ring: Ring) {
         let mut ended = self.ended.subscribe();
         loop {
             let goes_on = tokio::select! {
                 _ = ended.wait_for(|&ended| ended) => false,
                 ready = ring.wait() => ready.is_ok(),
             };
-            // Also at the end: what was told before it.
+            // Also at the end, for the packets logged before it.
             self.drain(&mut ring).await;
             if !goes_on {
                 return;
@@ -101,32 +101,32 @@ impl Relay {
     }
 
     async fn drain(&self, ring: &mut Ring) {
-        let mut told = 0;
+        let mut emitted = 0;
         while let Some(event) = ring.next() {
             self.hand_on(&event);
-            told += 1;
-            if told % TURN == 0 {
+            emitted += 1;
+            if emitted % TURN == 0 {
                 task::yield_now().await;
             }
         }
     }
 
     fn hand_on(&self, event: &Event) {
-        let told = LoggedPacket::new(event, &self.names());
+        let packet = LoggedPacket::new(event, &self.names());
         tracing::info!(
             event = "packet",
-            rule = told.rule,
-            verdict = told.verdict,
-            interface = told.interface,
-            queue = told.queue,
-            length = told.length,
-            packet = told.packet,
+            rule = packet.rule,
+            verdict = packet.verdict,
+            interface = packet.interface,
+            queue = packet.queue,
+            length = packet.length,
+            packet = packet.packet,
             "rule `{}` {}: {}",
-            told.rule,
-            told.verdict,
-            told.packet
+            packet.rule,
+            packet.verdict,
+            packet.packet
         );
-        // Nobody may be listening.
-        let _ = self.told.send(Arc::new(told));
+        // It fails without receivers, which is no error.
+        let _ = self.emitted.send(Arc::new(packet));
     }
 }
