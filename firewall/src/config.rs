@@ -1,10 +1,10 @@
-//! Which firewall of the machine a command is about, and where it lives.
+//! The instance that a command is about, and its paths.
 
 use std::path::{Path, PathBuf};
 
 use crate::kernel::pins::Pins;
 
-/// Which firewall of the machine a command is about.
+/// The instance that a command is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// A path in a BPF file system.
@@ -34,14 +34,14 @@ impl Config {
 pub(crate) struct RunFiles {
     /// The run folder.
     pub(crate) folder: PathBuf,
-    /// The file that the daemon has locked.
+    /// The lock file of the daemon.
     pub(crate) lock: PathBuf,
     /// The control socket.
     pub(crate) socket: PathBuf,
 }
 
 impl RunFiles {
-    /// The file that says that a process of this program made the run folder.
+    /// The marker that this program created the run folder.
     pub(crate) fn marker(&self) -> PathBuf {
         self.folder.join(".made-by-firewall")
     }

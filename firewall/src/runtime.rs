@@ -8,7 +8,7 @@ use crate::error::Error;
 pub(crate) fn on_threads<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = Runtime::new().map_err(Error::system("cannot start threads"))?;
     let outcome = runtime.block_on(work);
-    // A compilation that was given up must not hold the process.
+    // An abandoned compilation must not block the exit of the process.
     runtime.shutdown_background();
     outcome
 }

@@ -7,18 +7,18 @@ use crate::{error::UserError, kernel::bans::BanMapsError, text::format::grouped}
 /// Why bans cannot be changed or shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BansError {
-    /// Not all that was asked for was done; what was not is printed.
+    /// Some bans or removals were refused; these are printed.
     #[error("{} of {} refused", grouped(*.refused), grouped(*.all))]
     Refused {
-        /// How many were not.
+        /// The number of refused ones.
         refused: u64,
-        /// How many were asked for.
+        /// The number requested.
         all: u64,
     },
     /// The input cannot be read.
     #[error("cannot read stdin")]
     Input(#[source] io::Error),
-    /// The addresses of this machine are unknown.
+    /// The addresses of this machine cannot be listed.
     #[error("the addresses of this machine cannot be listed")]
     Addresses(#[source] nix::Error),
     /// The maps.

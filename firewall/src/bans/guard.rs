@@ -1,4 +1,4 @@
-//! What is not banned without being asked twice: what keeps the caller connected.
+//! Addresses that are banned only with `--force`: a ban would lock the caller out.
 
 use std::{
     collections::BTreeMap,
@@ -10,22 +10,22 @@ use nix::ifaddrs::getifaddrs;
 
 use crate::bans::{error::BansError, prefix::Prefix};
 
-/// Addresses that are not to be banned, and what each is.
+/// The guarded addresses, each with its kind.
 pub(crate) struct Guard {
     kept: BTreeMap<IpAddr, Protected>,
 }
 
-/// What an address is.
+/// The kind of a guarded address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protected {
     /// An address of this machine.
     Own,
-    /// The peer of the SSH session in which the command is called.
+    /// The peer of the SSH session that the command runs in.
     SshPeer,
 }
 
 impl Guard {
-    /// The guard of whoever calls this process.
+    /// The guard for the caller of this process.
     pub(crate) fn new() -> Result<Self, BansError> {
         let own = getifaddrs().map_err(BansError::Addresses)?;
         let own = own.filter_map(|interface| {
@@ -69,8 +69,8 @@ impl Guard {
     }
 }
 
-/// The peers of the SSH sessions that this process and its ancestors run in. An ancestor knows it
-/// where `sudo` has taken it out of the environment.
+/// The peers of the SSH sessions that this process and its ancestors run in. The ancestors are
+/// needed because `sudo` removes the session from the environment.
 fn ssh_peers() -> Vec<IpAddr> {
     let mut peers = Vec::new();
     let mut process = std::process::id();
@@ -89,7 +89,7 @@ fn ssh_peers() -> Vec<IpAddr> {
     peers
 }
 
-/// The peer that `SSH_CONNECTION=198.51.100.2 40000 192.0.2.1 22` names.
+/// The peer in `SSH_CONNECTION=198.51.100.2 40000 192.0.2.1 22`.
 fn ssh_peer(variable: &str) -> Option<IpAddr> {
     let connection = variable.strip_prefix("SSH_CONNECTION=")?;
     let address = connection.split(' ').next()?;

@@ -1,9 +1,9 @@
-//! Bans: sources whose packets are dropped before any rule is asked, for a time or for good.
+//! Bans: sources whose packets are dropped before any rule is evaluated, for a time or for good.
 //!
-//! They lie in maps that outlive programs, rules and the daemon ([`firewall_ebpf::bans`] says how).
-//! The daemon alone writes them ([`table`]), asked over the control socket ([`service`]); everybody
-//! who may read the pins reads them ([`listing`]). The program itself compares the end of a ban with
-//! the clock, so that it is over in time whatever became of the daemon.
+//! They are stored in maps that outlive programs, rules and the daemon ([`firewall_ebpf::bans`] has
+//! the layout). Only the daemon writes them ([`table`]), on requests over the control socket
+//! ([`service`]); any process that can open the pins reads them ([`listing`]). The program itself
+//! compares the end of a ban with the clock, so a ban ends in time even without the daemon.
 
 pub(crate) mod error;
 pub(crate) mod guard;

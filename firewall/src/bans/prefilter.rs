@@ -1,8 +1,8 @@
-//! The board as user space writes and reads it: prefix lengths in use, the filter, the texts of
-//! reasons.
+//! The prefilter board as user space writes and reads it: prefix lengths in use, Bloom filter,
+//! texts of reasons.
 //!
-//! A filter is never cleared while it is in force: the next one is built beside it, and takes its
-//! place in one step.
+//! A filter is never cleared while it is in force: the next one is built beside it and replaces it
+//! in one step.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,14 +13,14 @@ use firewall_ebpf::bans::{
 
 use crate::kernel::max_bans::{BANS_PER_LINE, FEWEST_LINES, filter_lines};
 
-/// The most bytes of a reason's text.
+/// The maximum length of a reason in bytes.
 pub(crate) const MAX_REASON: usize = LINE_WORDS as usize * 8;
 
 /// The words of a board.
 #[derive(Clone, Copy)]
 pub(crate) struct Prefilter<'a>(&'a [AtomicU64]);
 
-/// Where a filter lies, as the head says it.
+/// The location of a filter, as the head encodes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bloom(u64);
 
@@ -37,7 +37,7 @@ impl Bloom {
         (self.0 >> 32) as u32 + 1
     }
 
-    /// How many bans it is for.
+    /// The number of bans that it is sized for.
     pub(crate) fn bans(self) -> u32 {
         self.lines().saturating_mul(BANS_PER_LINE)
     }
@@ -49,7 +49,7 @@ impl<'a> Prefilter<'a> {
         Self(words)
     }
 
-    /// Gives a board that has none a filter and a seed.
+    /// Initializes filter and seed, unless the board has them.
     pub(crate) fn begin(self, seed: u64) {
         if self.head(HEAD_FILTER) == 0 {
             self.set_head(HEAD_SEED, seed);
@@ -71,7 +71,7 @@ impl<'a> Prefilter<'a> {
         u32::try_from(self.0.len() / LINE_WORDS as usize).unwrap_or(u32::MAX)
     }
 
-    /// Says that there are bans of the key's prefix length, or none.
+    /// Sets whether there are bans of the key's prefix length.
     pub(crate) fn set_length(self, key: &Key, is_used: bool) {
         if let Some(word) = self.0.get(key.word() as usize) {
             let bit = 1 << key.bit();
@@ -83,7 +83,7 @@ impl<'a> Prefilter<'a> {
         }
     }
 
-    /// Says which prefix lengths there are bans of, by words and bits of the head.
+    /// Sets the prefix lengths in use, by words and bits of the head.
     pub(crate) fn set_lengths(self, lengths: impl Iterator<Item = (u32, u32)>) {
         let mut words = [0_u64; HEAD_FILTER as usize];
         for (word, bit) in lengths {
@@ -101,8 +101,8 @@ impl<'a> Prefilter<'a> {
         Bloom(self.head(HEAD_FILTER))
     }
 
-    /// A cleared filter for so many bans, or as many as there is room for. No program may read
-    /// what was in force before the present one.
+    /// A cleared filter for so many bans, or as many as there is room for. No program may still
+    /// read the predecessor of the current filter.
     pub(crate) fn next_filter(self, bans: u32) -> Bloom {
         let room = self.room();
         let first = if self.filter().first() < FILTER_LINES + room {
@@ -119,7 +119,7 @@ impl<'a> Prefilter<'a> {
         filter
     }
 
-    /// Has a filter let the key pass.
+    /// Adds the key to a filter.
     pub(crate) fn add(self, filter: Bloom, key: &Key) {
         let place = Place::new(filter.0, key.hash(self.head(HEAD_SEED)));
         let index = place.line as usize * LINE_WORDS as usize + place.word as usize;
@@ -133,12 +133,12 @@ impl<'a> Prefilter<'a> {
         self.set_head(HEAD_FILTER, filter.0);
     }
 
-    /// How many bans there are, as far as the board was told.
+    /// The number of bans that was last set.
     pub(crate) fn count(self) -> u64 {
         self.head(HEAD_COUNT)
     }
 
-    /// Says how many bans there are.
+    /// Sets the number of bans.
     pub(crate) fn set_count(self, count: u32) {
         self.set_head(HEAD_COUNT, count.into());
     }
@@ -153,7 +153,7 @@ impl<'a> Prefilter<'a> {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Gives a reason its text, of which it takes [`MAX_REASON`] bytes.
+    /// Sets the text of a reason, cut to [`MAX_REASON`] bytes.
     pub(crate) fn set_reason(self, number: u32, text: &str) {
         let mut bytes = text.bytes();
         let line = (REASON_LINES + number) as usize * LINE_WORDS as usize;
@@ -163,7 +163,7 @@ impl<'a> Prefilter<'a> {
         }
     }
 
-    /// The lines that each of two filters may have.
+    /// The number of lines available to each of the two filters.
     fn room(self) -> u32 {
         self.lines().saturating_sub(FILTER_LINES) / 2
     }
@@ -245,7 +245,7 @@ mod tests {
             board.begin(random.number());
             let mut bans = HashMap::new();
             let mut written: Vec<(Family, u8, u128, u64)> = Vec::new();
-            // Few bits differ, so that prefixes cover each other and are nearly met.
+            // Few bits differ, so that prefixes cover each other and near misses occur.
             let number = |random: &mut Random| {
                 let spread = random.number();
                 let bit = 1_u128 << (spread % 128);

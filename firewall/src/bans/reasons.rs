@@ -1,4 +1,4 @@
-//! The reasons that bans have, each of which has a number and is counted by it.
+//! The reasons of bans, each with the number by which it is counted.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,22 @@ use crate::bans::prefilter::{MAX_REASON, Prefilter};
 /// The reasons by their texts. Number 0 is that of bans without one.
 pub(crate) struct Reasons {
     numbers: HashMap<String, u32>,
-    /// How many bans have each.
+    /// The number of bans of each reason, by its number.
     bans: Vec<u32>,
 }
 
 /// Why a text cannot be a reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReasonError {
-    /// It is too long.
+    /// The text is too long.
     #[error("the reason `{0}` has more than {MAX_REASON} bytes")]
     TooLong(String),
-    /// It would spoil a table.
+    /// The text has control characters, which would break tables.
     #[error("the reason `{0}` has control characters")]
     Control(String),
-    /// There are too many.
+    /// All numbers are in use.
     #[error(
-        "there are bans for {} other reasons already, and no more can be told apart",
+        "there are bans for {} other reasons already, the maximum",
         REASONS - 1
     )]
     TooMany,
@@ -33,14 +33,14 @@ pub(crate) enum ReasonError {
 /// The number of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
-    /// It has one.
+    /// The reason already has this number.
     Known(u32),
-    /// It is given one, which another reason may have had before, without bans now.
+    /// The reason gets this number, which a reason without bans may have had before.
     Fresh(u32),
 }
 
 impl Reasons {
-    /// The reasons that a board has, without bans.
+    /// The reasons on a board, without bans.
     pub(crate) fn read(board: Prefilter<'_>) -> Self {
         let numbers = (1..REASONS).filter_map(|number| {
             let text = board.reason(number);
@@ -52,7 +52,8 @@ impl Reasons {
         }
     }
 
-    /// The number of the reason with this text. A fresh one is to be given the text on the board.
+    /// The number of the reason with this text. The caller must write the text of a fresh one to
+    /// the board.
     pub(crate) fn number(&mut self, text: &str) -> Result<Number, ReasonError> {
         if let Some(number) = self.numbers.get(text) {
             return Ok(Number::Known(*number));
@@ -75,14 +76,14 @@ impl Reasons {
         Ok(Number::Fresh(number))
     }
 
-    /// Counts one ban more for a reason.
+    /// Adds a ban to a reason.
     pub(crate) fn add(&mut self, number: u64) {
         if let Some(bans) = self.bans.get_mut(number as usize) {
             *bans += 1;
         }
     }
 
-    /// Counts one ban less for a reason.
+    /// Removes a ban from a reason.
     pub(crate) fn take(&mut self, number: u64) {
         if let Some(bans) = self.bans.get_mut(number as usize) {
             *bans = bans.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Where the daemon is asked to ban and to take bans back, and who keeps house meanwhile.
+//! Serves requests to add and remove bans, and removes ended bans in the background.
 
 use std::{
     sync::{Arc, Weak},
@@ -22,13 +22,13 @@ use crate::{
     text::{causes::Causes, format::grouped},
 };
 
-/// A ban that is asked for.
+/// A requested ban.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BanRequest {
     /// The address or prefix.
     pub(crate) prefix: String,
-    /// How long; for good without it.
+    /// The duration; for good without it.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub(crate) term: Option<String>,
     /// Why.
@@ -36,27 +36,27 @@ pub(crate) struct BanRequest {
     pub(crate) reason: String,
 }
 
-/// What became of bans that were asked for, or to be taken back.
+/// The outcome of a request for bans or their removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BanOutcome {
-    /// How many are new.
+    /// The number of new bans.
     pub(crate) added: u64,
-    /// How many have taken the place of one of the same prefix.
+    /// The number of bans that replaced one of the same prefix.
     pub(crate) renewed: u64,
-    /// How many were taken back.
+    /// The number of removed bans.
     pub(crate) removed: u64,
-    /// Those that were refused.
+    /// The refused items.
     pub(crate) refused: Vec<Refused>,
 }
 
-/// Why one was refused.
+/// A refused item of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refused {
-    /// Which of those in the request, counted from 0.
+    /// The index in the request, from 0.
     pub(crate) item: usize,
-    /// Why.
+    /// The reason for the refusal.
     pub(crate) message: String,
-    /// Whether it was to be taken back, but is not there.
+    /// Whether it is a removal of a ban that does not exist.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) missing: bool,
 }
@@ -75,17 +75,17 @@ pub(crate) enum BanServiceError {
     Ending,
 }
 
-/// How long a request waits for a daemon that begins.
+/// How long a request waits for a daemon that is starting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether bans have ended.
+/// The interval of checks for ended bans.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The desk. Clones are the same one.
+/// The service. Clones share one state.
 #[derive(Clone)]
 pub(crate) struct BanService {
     state: Arc<watch::Sender<ServiceState>>,
-    /// That there is something to do for the house.
+    /// Wakes the background task.
     work: Arc<Notify>,
 }
 
@@ -100,7 +100,7 @@ enum ServiceState {
 }
 
 impl BanService {
-    /// A desk that has everybody wait until it is opened.
+    /// A service whose requests wait until it is opened.
     pub(crate) fn new() -> Self {
         Self {
             state: Arc::new(watch::Sender::new(ServiceState::Closed)),
@@ -108,12 +108,12 @@ impl BanService {
         }
     }
 
-    /// Takes over the bans of an instance, and begins to serve. When that fails, it is told to
-    /// whoever asks; the bans that there are go on.
+    /// Takes over the bans of an instance and starts to serve. If that fails, every request is
+    /// answered with the error, and existing bans stay in effect.
     pub(crate) fn open(&self, pins: &Pins, wanted: Option<MaxBans>) {
         match BanTable::open(pins) {
             Ok(register) => {
-                let (count, most) = register.count();
+                let (count, maximum) = register.count();
                 if count > 0 {
                     tracing::info!(
                         event = "bans_taken_over",
@@ -122,12 +122,12 @@ impl BanService {
                         grouped(count.into())
                     );
                 }
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != most) {
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != maximum) {
                     tracing::warn!(
                         event = "bans_limit_stays",
-                        max_bans = most.bans(),
+                        max_bans = maximum.bans(),
                         asked = wanted.bans(),
-                        "there is room for {most} bans, as since the first `apply`, not for \
+                        "there is room for {maximum} bans, as since the first `apply`, not for \
                          {wanted}: `firewall unload` makes way for another number"
                     );
                 }
@@ -145,25 +145,25 @@ impl BanService {
         }
     }
 
-    /// Serves nobody any more.
+    /// Refuses all further requests.
     pub(crate) fn close(&self) {
         self.state.send_replace(ServiceState::Ended);
         self.work.notify_one();
     }
 
-    /// Bans.
+    /// Adds bans.
     pub(crate) async fn ban(&self, asked: &[BanRequest]) -> Result<BanOutcome, BanServiceError> {
         self.serve(asked, |register, asked, outcome| {
             match ban(register, asked)? {
-                Banned::Anew => outcome.added += 1,
-                Banned::Again => outcome.renewed += 1,
+                Banned::Added => outcome.added += 1,
+                Banned::Renewed => outcome.renewed += 1,
             }
             Ok(())
         })
         .await
     }
 
-    /// Takes bans back.
+    /// Removes bans.
     pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<BanOutcome, BanServiceError> {
         self.serve(prefixes, |register, prefix, outcome| {
             let prefix = Prefix::parse(prefix).map_err(|error| (error.to_string(), false))?;
@@ -225,7 +225,7 @@ fn ban(register: &BanTable, asked: &BanRequest) -> Result<Banned, (String, bool)
         .map_err(|error| (Causes(&error).to_string(), false))
 }
 
-/// Does what becomes due, for as long as there is somebody who asks.
+/// Does maintenance as it becomes due, for as long as the service exists.
 async fn keep_house(house: Weak<BanTable>, work: Arc<Notify>) {
     loop {
         let Some(register) = house.upgrade() else {
@@ -255,6 +255,6 @@ fn log(error: &BanMapsError) {
     tracing::error!(
         event = "bans_not_kept",
         error = error as &dyn std::error::Error,
-        "bans that have ended could not be removed, or the filter before them not be built"
+        "ended bans could not be removed, or the filter could not be rebuilt"
     );
 }

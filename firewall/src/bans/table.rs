@@ -1,9 +1,9 @@
-//! The bans as the daemon keeps them: what is added and taken back, what has ended, and the filter
-//! that must fit them.
+//! The bans as the daemon manages them: additions, removals, expiry, and the Bloom filter over
+//! them.
 //!
-//! A ban holds once it is in the hash map. What the program asks before that (the prefix lengths in
-//! use, the filter) is written first, and taken back last, so that a daemon killed in between
-//! leaves nothing worse than a superfluous bit.
+//! A ban takes effect once it is in the hash map. What the program checks before the map (the
+//! prefix lengths in use, the filter) is written first and removed last, so a daemon killed in
+//! between leaves at worst a superfluous bit.
 
 use std::{
     collections::HashMap,
@@ -27,30 +27,30 @@ use crate::{
     },
 };
 
-/// The bans of an instance, to be changed by this process alone.
+/// The bans of an instance, which only this process changes.
 pub(crate) struct BanTable {
     board: BoardMap,
     reader: BanReader,
     state: Mutex<TableState>,
-    /// Held by whoever goes through all bans; when, and how long that took.
+    /// Held during a pass over all bans; the start and duration of the last one.
     sweeping: Mutex<Sweeps>,
 }
 
-/// What is known of the bans.
+/// The state of the bans.
 struct TableState {
     map: BanMap,
     counters: BanCounters,
     reasons: Reasons,
-    /// How many there are.
+    /// The number of bans.
     count: u32,
-    /// How many have each prefix length, by word and bit of the board's head.
+    /// The number of bans of each prefix length, by word and bit of the board's head.
     lengths: HashMap<(u32, u32), u32>,
-    /// No ban ends before.
+    /// A lower bound of the time at which the next ban ends.
     next_end: u64,
     filter: Bloom,
     /// The filter that is being built.
     building: Option<Bloom>,
-    /// How many are gone that the filter still has.
+    /// The number of removed bans that are still in the filter.
     gone: u32,
 }
 
@@ -60,19 +60,19 @@ struct Sweeps {
     took: Duration,
 }
 
-/// Why an address is not banned, or its ban not taken back.
+/// Why a ban could not be added or removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BanError {
-    /// There is no room.
-    #[error("there are {0} bans already, which is the most that there can be")]
+    /// The map is full.
+    #[error("there are {0} bans already, the maximum")]
     Full(MaxBans),
     /// The reason.
     #[error(transparent)]
     Reason(#[from] ReasonError),
-    /// There is none to be taken back.
+    /// There is no ban to remove.
     #[error("`{0}` is not banned")]
     NotBanned(Prefix),
-    /// There is none, but another covers it.
+    /// There is no ban to remove, but another one covers the prefix.
     #[error("`{0}` is not banned by itself, but by `{1}`")]
     Covered(Prefix, Prefix),
     /// The maps.
@@ -81,7 +81,7 @@ pub(crate) enum BanError {
 }
 
 impl BanError {
-    /// Whether a ban was to be taken back that is not there.
+    /// Whether the ban to remove does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::NotBanned(_) | Self::Covered(..) => true,
@@ -90,24 +90,24 @@ impl BanError {
     }
 }
 
-/// What became of a ban.
+/// The outcome of a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Banned {
-    /// It is new.
-    Anew,
-    /// It has taken the place of one of the same prefix.
-    Again,
+    /// The ban is new.
+    Added,
+    /// It replaced a ban of the same prefix.
+    Renewed,
 }
 
-/// How often all bans are looked at to find those that have ended, at most: so that it takes at
-/// most a fiftieth of a CPU.
+/// The minimum rest between two passes over all bans, as a multiple of the duration of the last
+/// one: expiry takes at most a fiftieth of a CPU.
 const REST: u32 = 50;
 
-/// How many bans the filter may have that are gone.
-const MOST_GONE: u32 = 1024;
+/// The maximum number of removed bans in the filter.
+const MAX_GONE: u32 = 1024;
 
 impl BanTable {
-    /// Opens the bans of an instance, and takes over those that there are.
+    /// Opens the bans of an instance, with those that exist.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
         let board = BoardMap::open(pins)?;
         let view = Prefilter::new(board.words());
@@ -133,16 +133,16 @@ impl BanTable {
         Ok(register)
     }
 
-    /// How many bans there are, and how many there can be.
+    /// The number of bans, and their maximum.
     pub(crate) fn count(&self) -> (u32, MaxBans) {
         let state = self.state();
         (state.count, state.map.most())
     }
 
-    /// Bans a prefix, in place of an earlier ban of the same.
+    /// Bans a prefix; an earlier ban of the same prefix is replaced.
     pub(crate) fn ban(&self, prefix: Prefix, term: Term, reason: &str) -> Result<Banned, BanError> {
         match self.try_ban(prefix, term, reason) {
-            // Room may be taken by bans that have ended.
+            // The map may be full of ended bans.
             Err(BanError::Full(_)) if self.state().next_end <= bans::now()? => {
                 self.sweep()?;
                 self.try_ban(prefix, term, reason)
@@ -176,14 +176,14 @@ impl BanTable {
         let key = prefix.key();
         self.let_pass(&mut state, &key);
         let banned = match state.map.add(&key, &ban)? {
-            Added::Yes => Banned::Anew,
+            Added::Yes => Banned::Added,
             Added::Exists => {
                 let before = state.map.ban(&key)?;
                 state.map.replace(&key, &ban)?;
                 if let Some(before) = before {
                     state.reasons.take(before.reason);
                 }
-                Banned::Again
+                Banned::Renewed
             }
             Added::Full => {
                 self.stop_letting_pass(&mut state, &key);
@@ -192,7 +192,7 @@ impl BanTable {
         };
         state.reasons.add(ban.reason);
         state.next_end = state.next_end.min(ban.ends);
-        if banned == Banned::Anew {
+        if banned == Banned::Added {
             state.count += 1;
             *state.lengths.entry((key.word(), key.bit())).or_default() += 1;
             self.board().set_count(state.count);
@@ -200,7 +200,7 @@ impl BanTable {
         Ok(banned)
     }
 
-    /// Takes the ban of a prefix back.
+    /// Removes the ban of a prefix.
     pub(crate) fn unban(&self, prefix: Prefix) -> Result<(), BanError> {
         let mut state = self.state();
         let key = prefix.key();
@@ -229,7 +229,7 @@ impl BanTable {
         })
     }
 
-    /// Does what has become due: removes what has ended, and fits the filter to what is there.
+    /// Does the maintenance that is due: removes ended bans, and rebuilds the filter.
     pub(crate) fn keep_house(&self) -> Result<(), BanMapsError> {
         let is_due = {
             let sweeps = self.sweeps();
@@ -245,12 +245,12 @@ impl BanTable {
         Ok(())
     }
 
-    /// Whether the filter should be built anew soon.
+    /// Whether the filter should be rebuilt soon.
     pub(crate) fn wants_filter(&self) -> bool {
         self.state().wants_filter()
     }
 
-    /// Removes the bans that have ended.
+    /// Removes ended bans.
     fn sweep(&self) -> Result<(), BanMapsError> {
         let mut sweeps = self.sweeps();
         let begin = Instant::now();
@@ -290,10 +290,10 @@ impl BanTable {
         swept
     }
 
-    /// Builds a filter of the bans that there are, and puts it in force.
+    /// Builds a filter of the current bans, and puts it in force.
     fn build_filter(&self) -> Result<(), BanMapsError> {
         let _alone = self.sweeps();
-        // Some program may have begun with the filter before the present one.
+        // A program may still read the predecessor of the current filter.
         bans::await_programs()?;
         let count = self.state().count;
         let filter = self.board().next_filter(count.saturating_add(count / 2));
@@ -313,7 +313,7 @@ impl BanTable {
         Ok(())
     }
 
-    /// Counts what is there, for a process that has not put it there.
+    /// Counts the bans left by an earlier process.
     fn take_over(&self) -> Result<(), BanMapsError> {
         let mut state = self.state();
         self.reader.each(|part| {
@@ -327,12 +327,12 @@ impl BanTable {
         })?;
         self.board().set_count(state.count);
         self.board().set_lengths(state.lengths.keys().copied());
-        // How many the filter has that are gone is not known.
-        state.gone = MOST_GONE.max(state.count);
+        // The number of removed bans in the filter is unknown.
+        state.gone = MAX_GONE.max(state.count);
         Ok(())
     }
 
-    /// Has the program look the key up.
+    /// Lets the program look the key up.
     fn let_pass(&self, state: &mut TableState, key: &Key) {
         let board = self.board();
         board.add(state.filter, key);
@@ -342,7 +342,7 @@ impl BanTable {
         board.set_length(key, true);
     }
 
-    /// Has the program no longer look for the key's prefix length, if no ban has it.
+    /// Stops lookups of the key's prefix length once no ban has it.
     fn stop_letting_pass(&self, state: &mut TableState, key: &Key) {
         if !state.lengths.contains_key(&(key.word(), key.bit())) {
             self.board().set_length(key, false);
@@ -370,7 +370,7 @@ impl BanTable {
         Prefilter::new(self.board.words())
     }
 
-    /// What is known; as it is also after a panic, since each change leaves it whole.
+    /// The state; a poisoned lock is ignored, since each change leaves it consistent.
     fn state(&self) -> MutexGuard<'_, TableState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -384,11 +384,11 @@ impl TableState {
     fn wants_filter(&self) -> bool {
         let is_small =
             self.count > self.filter.bans() && self.filter.bans() < self.map.most().bans();
-        is_small || self.gone > MOST_GONE.max(self.count / 4)
+        is_small || self.gone > MAX_GONE.max(self.count / 4)
     }
 }
 
-/// A number that nobody can foresee.
+/// An unpredictable number.
 fn rand_seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0)

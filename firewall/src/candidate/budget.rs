@@ -1,4 +1,4 @@
-//! How much memory an image map may take, as the user says it.
+//! The memory limit of image maps, as an option.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{kernel::image_size::ImageSize, text::format::bytes};
 
-/// The most bytes of an image map.
+/// The maximum size of an image map in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Budget(u64);
 
 impl Budget {
-    /// As much as the program can address.
+    /// The maximum that the program can address.
     pub(crate) const DEFAULT: Self = Self(MAX_IMAGE_SIZE as u64);
 
     /// The largest image map within the budget. Maps are powers of two.
@@ -21,7 +21,8 @@ impl Budget {
         ImageSize::within(u32::try_from(self.0).unwrap_or(u32::MAX))
     }
 
-    /// Reads a number of bytes, which may have a unit: `K`, `M` or `G`, also as `KiB`, `MiB`, `GiB`.
+    /// Parses a number of bytes, which may have a unit: `K`, `M` or `G`, also as `KiB`, `MiB`,
+    /// `GiB`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let end = text
             .find(|c: char| !c.is_ascii_digit())

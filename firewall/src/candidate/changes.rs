@@ -1,4 +1,4 @@
-//! What differs between two rule sets, for the log.
+//! The differences between two rule sets, for the log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,10 +15,10 @@ use serde::{Serialize, Serializer};
 
 use crate::text::format::grouped;
 
-/// How many names of each kind are told.
+/// The maximum number of names of each kind in a message.
 const SHOWN: usize = 5;
 
-/// The rules that were there before: their names in order, and what they said as far as known.
+/// The previous rules: their names in order, and the rule set if known.
 pub(crate) struct RulesBefore<'a> {
     /// The names.
     pub(crate) names: Vec<&'a str>,
@@ -26,34 +26,34 @@ pub(crate) struct RulesBefore<'a> {
     pub(crate) ruleset: Option<&'a Ruleset>,
 }
 
-/// What differs.
+/// The differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     added: Vec<String>,
     removed: Vec<String>,
     reordered: bool,
-    /// What only the rule sets tell.
+    /// The differences that need both rule sets.
     known: Option<Known>,
 }
 
-/// What differs in rules that both rule sets have, and in what is around them.
+/// The differences in rules that both rule sets have, and in their settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
-    /// The rules that say something else, each with the addresses that came and went.
+    /// The changed rules, each with the addresses it gained and lost.
     changed: Vec<(String, Moved)>,
-    /// The same of all rules together, of those that share a set once.
+    /// The addresses gained and lost by all rules, a shared set counted once.
     moved: Moved,
     settings: bool,
 }
 
-/// How many addresses rules have gained and lost.
+/// The numbers of addresses that rules gained and lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Moved {
     more: u128,
     fewer: u128,
 }
 
-/// Changes as the fields of an event. What is not known, or was never there, is left out.
+/// Changes as the fields of an event. Unknown ones are left out.
 #[derive(Serialize)]
 pub(crate) struct ChangeFields<'a> {
     rules_added: &'a [String],
@@ -86,7 +86,7 @@ impl Changes {
         }
     }
 
-    /// The changes between rules of which nothing but the names is known.
+    /// The changes between rules of which only the names are known.
     pub(crate) fn of_names<N: AsRef<str>>(before: &[N], after: &[N]) -> Self {
         let names = |names: &[N]| -> BTreeSet<String> {
             names.iter().map(|name| name.as_ref().to_owned()).collect()
@@ -109,7 +109,7 @@ impl Changes {
 }
 
 impl Changes {
-    /// What an event has of them.
+    /// The fields of an event.
     pub(crate) fn fields(&self) -> ChangeFields<'_> {
         let (added, added_left_out) = shown(&self.added);
         let (removed, removed_left_out) = shown(&self.removed);
@@ -191,7 +191,7 @@ impl Add for Moved {
     }
 }
 
-/// How many values a set has, modulo 2^128, which is how many there are at most.
+/// The number of values in a set, modulo 2^128, which is its maximum.
 fn len<A: Value + Into<u128>>(set: &RangeSet<A>) -> u128 {
     let ranges = set.ranges().iter();
     ranges.fold(0, |sum: u128, &(first, last)| {
@@ -199,7 +199,7 @@ fn len<A: Value + Into<u128>>(set: &RangeSet<A>) -> u128 {
     })
 }
 
-/// How many values both sets have, modulo 2^128.
+/// The number of values in both sets, modulo 2^128.
 fn common<A: Value + Into<u128>>(one: &RangeSet<A>, two: &RangeSet<A>) -> u128 {
     let (mut left, mut right) = (one.ranges().iter(), two.ranges().iter());
     let (mut one, mut two) = (left.next(), right.next());
@@ -264,7 +264,7 @@ impl fmt::Display for Moved {
     }
 }
 
-/// A number of addresses; of very many, as prefixes of IPv6 have them, about how many.
+/// A number of addresses in words; very large ones, as of IPv6 prefixes, approximated.
 fn in_words(number: u128) -> String {
     match u64::try_from(number) {
         Ok(number) if number < 1 << 48 => grouped(number),
@@ -273,7 +273,7 @@ fn in_words(number: u128) -> String {
     }
 }
 
-/// A number as JSON has it, which above 2^64 is about that.
+/// Serializes a number; above 2^64 as a float.
 fn as_number<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
     match u64::try_from(*number) {
         Ok(number) => serializer.serialize_u64(number),
@@ -281,7 +281,7 @@ fn as_number<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Er
     }
 }
 
-/// What is told of a list, and how many are left out.
+/// The items of a list to show, and the number of the others.
 fn shown<T>(all: &[T]) -> (&[T], usize) {
     let (shown, left_out) = all.split_at(all.len().min(SHOWN));
     (shown, left_out.len())
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_change_is_told() {
+    fn every_kind_of_change_is_reported() {
         let before = ruleset(&[
             ("a", Verdict::Pass, None),
             ("b", Verdict::Pass, None),
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn addresses_that_came_and_went_are_counted() {
         let before = of_sources(&[(1, 1), (5, 9), (20, 29)], &[(7, 7)]);
-        for (v4, v6, told) in [
+        for (v4, v6, words) in [
             (
                 &[(1, 1), (5, 9), (20, 30)][..],
                 &[(7, 7)][..],
@@ -427,7 +427,7 @@ mod tests {
             ),
         ] {
             let after = of_sources(v4, v6);
-            assert_eq!(changes(&before, &after), format!("changed `list`{told}"));
+            assert_eq!(changes(&before, &after), format!("changed `list`{words}"));
         }
         let mut open = before.clone();
         open.rules[0].matches.src = None;

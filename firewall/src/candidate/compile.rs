@@ -30,29 +30,29 @@ use crate::{
 
 /// A compiled rule set.
 pub(crate) struct Candidate {
-    /// What its image tells of itself.
+    /// Its metadata.
     pub(crate) metadata: Metadata,
-    /// Where its rules are counted.
+    /// The counter slots of its rules.
     pub(crate) assignment: Assignment,
-    /// What it was compiled from and to.
+    /// The compilation: its source and its image.
     pub(crate) compiled: Arc<Compiled>,
     /// The smallest length of a map that holds the image.
     pub(crate) size: ImageSize,
     /// The interfaces that it was compiled for.
     pub(crate) interfaces: Vec<(InterfaceIndex, String)>,
-    /// What its file demands of it.
+    /// The tests of its file.
     pub(crate) tests: Arc<[RuleTest]>,
-    /// How long it was compiled.
+    /// The time of the compilation.
     pub(crate) compile: Duration,
 }
 
 impl Candidate {
-    /// What it was compiled from.
+    /// The rule set that it was compiled from.
     pub(crate) fn ruleset(&self) -> &Arc<Ruleset> {
         self.compiled.ruleset()
     }
 
-    /// What the kernel is given.
+    /// The input for the kernel.
     pub(crate) fn loadable(&self) -> Loadable<'_> {
         Loadable {
             metadata: &self.metadata,
@@ -80,7 +80,7 @@ impl Candidate {
             .map_or(NOWHERE, |(index, _)| *index)
     }
 
-    /// Whether the image was made from the one before.
+    /// Whether the image was made by patching the previous one.
     pub(crate) fn is_incremental(&self) -> bool {
         self.compiled.updates() > 0
     }
@@ -128,14 +128,14 @@ impl UserError for CandidateError {
     }
 }
 
-/// What a rule file is compiled to follow.
+/// The state that a compiled rule file replaces.
 #[derive(Clone, Default)]
 pub(crate) struct Predecessor {
     /// The slots of the rules in force.
     pub(crate) slots: BTreeMap<String, Slot>,
     /// The slots of rules that may come back.
     pub(crate) held: BTreeSet<Slot>,
-    /// What the rules in force were compiled to, when this process did it.
+    /// The compilation of the rules in force, if this process did it.
     pub(crate) compiled: Option<Arc<Compiled>>,
 }
 
@@ -200,7 +200,7 @@ pub(crate) fn compile(
     })
 }
 
-/// The rule set compiled from the one before, when that can be and the image still fits its map.
+/// Compiles the rule set by patching the previous one, if possible and if the image fits its map.
 fn update(before: &Compiled, ruleset: &Arc<Ruleset>, target: &Target<'_>) -> Option<Compiled> {
     let size = ImageSize::for_length(before.image().bytes().len())?;
     let target = Target {

@@ -1,7 +1,7 @@
 //! The tests of a rule file: run on a compiled rule set before it is brought into force, in user
 //! space and, where there are privileges, on the program in the kernel.
 //!
-//! This module owns what must agree. It brings nothing into force.
+//! This module owns the comparison of both results. It brings nothing into force.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -42,17 +42,17 @@ pub(crate) enum TestsError {
     Failed {
         /// The rule file.
         path: PathBuf,
-        /// How many tests fail.
+        /// The number of failed tests.
         failed: usize,
-        /// How many there are.
+        /// The number of tests.
         tests: usize,
-        /// Each packet that has another outcome than expected.
+        /// The packets whose outcome differs from the expected one.
         failures: Vec<Diagnostic>,
     },
-    /// The program cannot be tried.
+    /// The program cannot be tested.
     #[error("the tests of the rule file cannot be run in the kernel")]
     Trial(#[from] TrialError),
-    /// The program and its copy in user space say different things.
+    /// The program and the walker in user space disagree.
     #[error(
         "internal error: the program in the kernel and its copy in user space disagree on the test `{test}`, \
          {packet}: {kernel} in the kernel, {walk:?} in user space"
@@ -62,9 +62,9 @@ pub(crate) enum TestsError {
         test: String,
         /// The packet.
         packet: String,
-        /// What the program in the kernel did.
+        /// The result of the program in the kernel.
         kernel: String,
-        /// What the walker said.
+        /// The result of the walker.
         walk: Box<Walk>,
     },
 }
@@ -95,7 +95,7 @@ impl UserError for TestsError {
     }
 }
 
-/// How many tests fail, in words.
+/// The number of failed tests, in words.
 fn in_words(failed: usize, tests: usize) -> String {
     format!("{failed} of {tests} tests failed")
 }
@@ -121,7 +121,7 @@ pub(crate) fn with_absent<'n>(
     interfaces
 }
 
-/// The interfaces that tests name.
+/// The interfaces named in tests.
 pub(crate) fn named(tests: &[RuleTest]) -> impl Iterator<Item = &str> {
     let packets = tests.iter().flat_map(|test| &test.packets);
     packets.filter_map(|packet| packet.interface.as_deref())
@@ -200,7 +200,7 @@ pub(crate) fn run_in_kernel(
     for test in &*candidate.tests {
         for packet in &test.packets {
             let arrives = match interface(candidate, packet) {
-                // To an image that does not know it, the loopback interface is as good as none.
+                // The loopback interface stands for no interface in an image that does not name it.
                 NOWHERE if !knows_loopback => LOOPBACK,
                 InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
                 NOWHERE => continue,
@@ -212,7 +212,7 @@ pub(crate) fn run_in_kernel(
     tracing::debug!(
         event = "tests_agree",
         packets = comparison.packets,
-        "{} of the tests judged in the kernel as in user space",
+        "{} of the tests have the same result in the kernel and in user space",
         counted(comparison.packets, "packet")
     );
     Ok(())
@@ -227,9 +227,9 @@ fn interface(candidate: &Candidate, packet: &TestPacket) -> InterfaceIndex {
 struct TestRun<'a> {
     classifier: Classifier<'a>,
     trial: Trial,
-    /// What the walker has counted so far.
+    /// The counts of the walker so far.
     counts: BTreeMap<Slot, u64>,
-    /// How many packets both have judged.
+    /// The number of packets compared.
     packets: usize,
 }
 

@@ -1,8 +1,7 @@
-//! Captures: packets that rules log, told over the control socket as they come, for as long as the
-//! client stays.
+//! Captures: logged packets, streamed over the control socket until the client disconnects.
 //!
-//! A client that does not read what there is falls behind, and is told how many packets it has
-//! missed. Neither the daemon nor another client waits for it.
+//! A client that reads too slowly loses packets, and the stream reports how many. Neither the
+//! daemon nor another client waits for it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -28,13 +27,13 @@ use crate::{
     packet_log::LoggedPacket,
 };
 
-/// The most captures at a time.
+/// The maximum number of concurrent captures.
 pub(super) const MAX_CAPTURES: usize = 16;
 
-/// How long a client may read nothing: it may have been stopped by whoever looks at its output.
+/// How long a client may read nothing: a user may have stopped its output.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Serves a capture until the client goes, the daemon ends, or the client reads nothing for too long.
+/// Serves a capture until the client disconnects or stalls, or the daemon ends.
 pub(super) async fn serve(
     chosen: CaptureFilter,
     service: &Service,
@@ -43,8 +42,8 @@ pub(super) async fn serve(
     mut writer: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     let place = service.captures.try_acquire();
-    // Before the answer: what comes after it is not missed.
-    let told = service.teller.listen();
+    // Before the answer, so that no packet after it is missed.
+    let packets = service.relay.listen();
     let answer = match &place {
         Err(_) => Answer::refused(format!(
             "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
@@ -59,7 +58,7 @@ pub(super) async fn serve(
             writer: &mut writer,
         };
         let ending = service.ending.clone();
-        stream.run(told, ending, reader).await?;
+        stream.run(packets, ending, reader).await?;
     }
     writer.shutdown().await
 }
@@ -76,13 +75,13 @@ async fn begin(chosen: &CaptureFilter, service: &Service) -> Answer {
             );
         }
     }
-    match chosen.among(&service.teller.names()) {
+    match chosen.among(&service.relay.names()) {
         Ok(rules) => Answer::Capturing { rules },
         Err(message) => Answer::refused(message),
     }
 }
 
-/// Where a capture goes.
+/// The output of a capture.
 struct Stream<'a, W> {
     chosen: &'a CaptureFilter,
     writer: &'a mut W,
@@ -91,15 +90,15 @@ struct Stream<'a, W> {
 impl<W: AsyncWrite + Unpin> Stream<'_, W> {
     async fn run(
         &mut self,
-        mut told: Receiver<Arc<LoggedPacket>>,
+        mut packets: Receiver<Arc<LoggedPacket>>,
         mut ending: watch::Receiver<bool>,
         mut reader: impl AsyncBufRead + Unpin,
     ) -> io::Result<()> {
         loop {
             let received = tokio::select! {
-                received = told.recv() => received,
+                received = packets.recv() => received,
                 () = ends(&mut ending) => break,
-                // Its end, or what is no part of a capture.
+                // Its end, or input, which is not part of a capture.
                 () = hears(&mut reader) => return Ok(()),
             };
             match received {
@@ -108,9 +107,9 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
                 Err(RecvError::Closed) => break,
             }
         }
-        // What was told before the end.
+        // The packets logged before the end.
         loop {
-            match told.try_recv() {
+            match packets.try_recv() {
                 Ok(packet) => self.packet(&packet).await?,
                 Err(TryRecvError::Lagged(lost)) => self.lost(lost).await?,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
@@ -136,7 +135,7 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
 }
 
 async fn ends(ending: &mut watch::Receiver<bool>) {
-    // Without the server there is no more to wait for, either.
+    // A dropped server also ends captures.
     let _ = ending.wait_for(|&ending| ending).await;
 }
 
@@ -245,18 +244,18 @@ mod tests {
     }
 
     struct Streamed {
-        told: broadcast::Sender<Arc<LoggedPacket>>,
+        packets: broadcast::Sender<Arc<LoggedPacket>>,
         ending: watch::Sender<bool>,
         client: BufReader<DuplexStream>,
         task: tokio::task::JoinHandle<io::Result<()>>,
     }
 
-    /// A stream to a client whose side takes this many bytes.
+    /// A stream to a client with a buffer of this many bytes.
     fn streamed(rules: &[&str], bytes: usize) -> Streamed {
-        let told = broadcast::Sender::new(4);
+        let packets = broadcast::Sender::new(4);
         let ending = watch::Sender::new(false);
         let (client, server) = duplex(bytes);
-        let (chosen, receiver, ended) = (chosen(rules), told.subscribe(), ending.subscribe());
+        let (chosen, receiver, ended) = (chosen(rules), packets.subscribe(), ending.subscribe());
         let task = tokio::spawn(async move {
             let (reader, mut writer) = tokio::io::split(server);
             let mut stream = Stream {
@@ -266,7 +265,7 @@ mod tests {
             stream.run(receiver, ended, BufReader::new(reader)).await
         });
         Streamed {
-            told,
+            packets,
             ending,
             client: BufReader::new(client),
             task,
@@ -282,10 +281,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn packets_of_chosen_rules_come_and_the_end_behind_them() {
+    async fn packets_of_chosen_rules_come_and_the_end_after_them() {
         let mut streamed = streamed(&["ssh"], 1 << 16);
         for (number, rule) in (0..).zip(["ssh", "dns", "ssh"]) {
-            streamed.told.send(packet(rule, number)).unwrap();
+            streamed.packets.send(packet(rule, number)).unwrap();
         }
         streamed.ending.send_replace(true);
         for number in [0, 2] {
@@ -297,11 +296,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_slow_is_told_of_what_was_missed() {
+    async fn a_slow_client_learns_how_many_packets_it_lost() {
         const SENT: u64 = 100;
         let mut streamed = streamed(&[], 256);
         for number in 0..SENT {
-            streamed.told.send(packet("ssh", number)).unwrap();
+            streamed.packets.send(packet("ssh", number)).unwrap();
             tokio::task::yield_now().await;
         }
         streamed.ending.send_replace(true);
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_or_says_more_has_the_stream_end() {
+    async fn the_stream_ends_when_the_client_leaves_or_writes() {
         let gone = streamed(&[], 256);
         drop(gone.client);
         gone.task.await.unwrap().unwrap();
@@ -331,9 +330,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_for_a_minute_is_left() {
+    async fn a_client_that_reads_nothing_for_a_minute_is_dropped() {
         let stopped = streamed(&[], 16);
-        stopped.told.send(packet("ssh", 1)).unwrap();
+        stopped.packets.send(packet("ssh", 1)).unwrap();
         let begin = tokio::time::Instant::now();
         let error = stopped.task.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -17,13 +17,13 @@ use crate::{
     error::UserError,
 };
 
-/// The longest answer in bytes, with its line feed.
+/// The maximum length of an answer in bytes, with its line feed.
 pub(crate) const MAX_ANSWER: u64 = 64 << 20;
 
-/// Why no answer came.
+/// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
-    /// No daemon listens.
+    /// No daemon is running.
     #[error("no daemon is running for instance `{instance}`")]
     NoDaemon {
         /// The instance.
@@ -32,7 +32,7 @@ pub(crate) enum ControlError {
     /// This user may not connect to the socket.
     #[error("no permission to connect to the daemon at `{}`", socket.display())]
     Forbidden {
-        /// Where it listens, if it runs.
+        /// The socket of the daemon, if one runs.
         socket: PathBuf,
     },
     /// The socket cannot be connected to.
@@ -51,7 +51,7 @@ pub(crate) enum ControlError {
         /// The process.
         holder: Option<u32>,
     },
-    /// The daemon does not take orders from this user; this is what it says.
+    /// The daemon does not accept requests from this user; its message.
     #[error("{0}")]
     Refused(String),
     /// The daemon does not answer.
@@ -65,7 +65,7 @@ pub(crate) enum ControlError {
 }
 
 impl ControlError {
-    /// Another process has the instance that lives in `places`, and does not answer.
+    /// The error for an instance in `places` whose lock another process holds without answering.
     pub(crate) fn hangs(instance: &str, places: &RunFiles) -> Self {
         Self::Hangs {
             instance: instance.to_owned(),
@@ -126,8 +126,8 @@ fn process(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
-/// Asks the daemon of an instance. A ping is given up after [`PATIENCE`]; what is to be carried
-/// out takes as long as it takes.
+/// Sends a request to the daemon of an instance. A ping times out after [`PATIENCE`]; other
+/// requests have no time limit.
 pub(crate) async fn ask(
     places: &RunFiles,
     instance: &str,
@@ -155,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Asks, like [`ask`].
+    /// Sends a request and reads its answer, like [`ask`].
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Answer, ControlError> {
         self.send(request).await?;
         match request {
@@ -174,7 +174,7 @@ impl Client {
         }
     }
 
-    /// Sends a request; another one only after `ban` and `unban`.
+    /// Sends a request. The connection takes another one only after `ban` and `unban`.
     pub(crate) async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
         let sent = async {
             let line = serde_json::to_string(request)? + "\n";
@@ -183,7 +183,7 @@ impl Client {
         let Err(error) = sent.await else {
             return Ok(());
         };
-        // Who is refused may find the other end closed already, and the reason before its end.
+        // A refused client may find the other end closed, with the reason still readable.
         match timeout(PATIENCE, self.receive()).await {
             Ok(Ok(Answer::Failed { message, .. })) => Err(ControlError::Refused(message)),
             Ok(_) | Err(_) => Err(self.failed(error)),
@@ -199,8 +199,7 @@ impl Client {
         received.await.map_err(|error| self.failed(error))
     }
 
-    /// Waits for the next line of a capture, as it comes; `None` when the daemon has closed the
-    /// connection.
+    /// Waits for the next line of a capture; `None` when the daemon has closed the connection.
     pub(crate) async fn receive_line(&mut self) -> Result<Option<String>, ControlError> {
         match read_line(&mut self.stream, MAX_ANSWER).await {
             Ok(line) => Ok(Some(line)),
@@ -216,7 +215,7 @@ impl Client {
         }
     }
 
-    /// What a line of a capture says.
+    /// Parses a line of a capture.
     pub(crate) fn understood(&self, line: &str) -> Result<CaptureLine, ControlError> {
         serde_json::from_str(line).map_err(|error| self.failed(error.into()))
     }
@@ -234,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_nobody_can_be_asked_is_said_without_numbers_of_errors() {
+    fn errors_are_reported_without_their_numbers() {
         let message = |errno| {
             let error = io::Error::from_raw_os_error(errno);
             let error = ControlError::of_connecting(error, "/run/x.sock".into(), "x");

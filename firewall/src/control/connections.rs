@@ -1,6 +1,6 @@
-//! The connections of a socket, of which there are only so many: when one more comes, the one that has
-//! waited longest gives way. Whoever asks as soon as it is connected is served, however many others
-//! say nothing, or say it slowly.
+//! A bounded set of connections: when it is full, a new one replaces the one that has waited
+//! longest without a request. A client that sends its request at once is served, however many
+//! others are idle or slow.
 
 use std::{
     collections::BTreeMap,
@@ -14,20 +14,20 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The most connections at a time, beside those that are kept.
-const MOST: usize = 64;
+/// The maximum number of concurrent connections, without the kept ones.
+const MAX_PENDING: usize = 64;
 
-/// How long a connection is never made to give way: whoever asks at once is served by then.
+/// How long a new connection is never closed: enough for a client that sends its request at once.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// The connections that may have to give way.
+/// The connections that may be closed for a new one.
 #[derive(Default)]
 pub(super) struct Connections(Arc<Pending>);
 
 #[derive(Default)]
 struct Pending {
     list: Mutex<List>,
-    /// That one is done, or kept.
+    /// Notified when one is done, or kept.
     left: Notify,
 }
 
@@ -40,13 +40,13 @@ struct List {
 
 struct PendingConnection {
     since: Instant,
-    /// Its task, from the moment that there is one.
+    /// Its task, once it is spawned.
     task: Option<AbortHandle>,
 }
 
 impl Connections {
-    /// Serves a connection in a task of its own, until that is done or it has to give way. Where there
-    /// is no room, waits for it first.
+    /// Serves a connection in a task of its own, until that is done or is closed for a new one.
+    /// Waits for room first.
     pub(super) async fn serve<F>(&self, work: impl FnOnce(Connection) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -63,7 +63,7 @@ impl Connections {
         }
     }
 
-    /// Makes way for one more; its number.
+    /// Makes room for a connection and returns its number.
     async fn enter(&self) -> u64 {
         loop {
             let left = self.0.left.notified();
@@ -82,7 +82,7 @@ impl Connections {
 impl List {
     /// Adds one more, in place of the oldest if need be; when there is no room, when there will be.
     fn enter(&mut self) -> Result<u64, Instant> {
-        if self.connections.len() >= MOST
+        if self.connections.len() >= MAX_PENDING
             && let Some(oldest) = self.connections.first_entry()
         {
             let room = oldest.get().since + GRACE;
@@ -110,19 +110,19 @@ impl List {
 
 impl Pending {
     fn list(&self) -> MutexGuard<'_, List> {
-        // Nothing that holds it can panic half way.
+        // No holder of the lock panics with the list in an inconsistent state.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection, from the side of its task.
+/// The handle of a connection in its task.
 pub(super) struct Connection {
     number: u64,
     waiting: Arc<Pending>,
 }
 
 impl Connection {
-    /// From now on it does not have to give way.
+    /// Exempts the connection from being closed for a new one.
     pub(super) fn keep(&self) {
         self.waiting.list().connections.remove(&self.number);
         self.waiting.left.notify_one();

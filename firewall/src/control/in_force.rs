@@ -1,4 +1,4 @@
-//! How long each stage took on the way from a rule file to rules in force.
+//! The generation in force, and the time that each stage from the rule file to it took.
 
 use std::{fmt, time::Duration};
 
@@ -8,14 +8,14 @@ use crate::{
     interfaces::unattached::Unattached, kernel::generation::Generation, text::format::milliseconds,
 };
 
-/// What a daemon has brought into force.
+/// The result of bringing rules into force.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InForce {
     /// The generation.
     pub(crate) generation: Generation,
-    /// How long that took.
+    /// The times of the stages.
     pub(crate) times: Times,
-    /// The interfaces that are to be filtered and are not.
+    /// The selected interfaces that are not filtered.
     pub(crate) unattached: Vec<Unattached>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Times {
     pub(crate) parse_ms: Milliseconds,
     /// Compiling.
     pub(crate) compile_ms: Milliseconds,
-    /// Whether the image before was patched in place of compiling all rules.
+    /// Whether the previous image was patched instead of compiling all rules.
     pub(crate) incremental: bool,
     /// Making the maps, writing the image and, if needed, loading the program.
     pub(crate) load_ms: Milliseconds,
@@ -36,13 +36,13 @@ pub(crate) struct Times {
     pub(crate) switch_ms: Milliseconds,
 }
 
-/// A length of time, to the microsecond.
+/// A duration, rounded to microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Milliseconds(f64);
 
 impl Times {
-    /// No time at all.
+    /// Zero.
     #[cfg(test)]
     pub(crate) const ZERO: Self = Self {
         read_ms: Milliseconds(0.0),

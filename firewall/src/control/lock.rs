@@ -1,4 +1,5 @@
-//! The right to be the daemon of an instance, and where it is reached: a locked file and a socket.
+//! The exclusive right to be the daemon of an instance, and its address: a locked file and a
+//! socket.
 //!
 //! The kernel drops the lock when its holder dies, however it dies, so that a stale socket or
 //! stale pins never look like a daemon.
@@ -27,7 +28,7 @@ pub(crate) enum LockError {
         /// Why.
         source: io::Error,
     },
-    /// A daemon with another run folder, or in another container, has what is pinned.
+    /// A daemon with another run folder, or in another container, holds the pins.
     #[error("another daemon{} has what this instance has loaded", process(*.holder))]
     StateBusy {
         /// Its process, if it is one of this PID namespace.
@@ -36,12 +37,12 @@ pub(crate) enum LockError {
     /// The folder of the pins.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// Others could put their files in the place of ours.
+    /// Other users could replace our files.
     #[error("`{}` is not for root alone: user {owner} has it, with mode {mode:04o}", path.display())]
     Shared {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
         /// Its mode.
         mode: u32,
@@ -72,10 +73,10 @@ impl UserError for LockError {
     }
 }
 
-/// The right to be the daemon, given up when dropped.
+/// The right to be the daemon, released when dropped.
 pub(crate) struct Lock {
     _file: File,
-    /// The lock on the folder of the pins, which is where the state is.
+    /// The lock on the folder of the pins, which guards the state in the kernel.
     _state: Option<File>,
     places: RunFiles,
     pins: Pins,
@@ -163,7 +164,7 @@ fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
-        // The holder before may have removed the file since it was opened.
+        // The previous holder may have removed the file since it was opened.
         if !pins::is_at(&file, &places.lock) {
             continue;
         }
@@ -175,8 +176,9 @@ fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
 }
 
 impl Drop for Lock {
-    /// Gives the right up and removes the files of the instance, and the folder when a process of this program
-    /// made it and no other instance is in it. What cannot be removed misleads nobody: it is not locked.
+    /// Gives the right up and removes the files of the instance, and the folder when a process of
+    /// this program made it and no other instance is in it. Files that cannot be removed are
+    /// harmless: they are not locked.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.places.socket);
         let _ = fs::remove_file(&self.places.lock);
@@ -190,7 +192,7 @@ impl Drop for Lock {
     }
 }
 
-/// The process that has the right, as far as its file tells.
+/// The process that has the right, according to its file.
 pub(crate) fn holder(places: &RunFiles) -> Option<u32> {
     fs::read_to_string(&places.lock).ok()?.trim().parse().ok()
 }
@@ -199,7 +201,7 @@ fn process(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |holder| format!(" (process {holder})"))
 }
 
-/// Checks that nobody else can write to the folder.
+/// Checks that no other user can write to the folder.
 fn require_unshared(folder: &Path) -> Result<(), LockError> {
     let found = fs::metadata(folder).map_err(LockError::new(folder))?;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
@@ -271,7 +273,7 @@ mod tests {
             panic!("{refused}");
         };
         assert_eq!(holder, Some(std::process::id()));
-        // Of the one that was refused nothing is left.
+        // The refused one leaves no files.
         assert!(!base.path().join("two").exists());
         drop(first);
         assert!(!bpffs.join("firewall").exists());
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_folder_of_somebody_else_stays() {
+    fn a_run_folder_of_another_user_stays() {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("run");
         fs::create_dir(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! What is said over the control socket: a request a line, an answer a line.
+//! The messages on the control socket: each request and each answer is one line.
 
 use std::{
     collections::BTreeSet, fmt::Write as _, io, ops::RangeInclusive, path::PathBuf, time::Duration,
@@ -19,109 +19,110 @@ use crate::{
     text::format::counted,
 };
 
-/// How long one side waits for the other to write or to read.
+/// How long each side waits for the other to write or read.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// A sign of life.
+    /// Query whether the daemon responds, and its state.
     Ping {},
-    /// Bring this file into force.
+    /// Bring a rule file into force.
     Apply {
-        /// The rule file, absolute.
+        /// The absolute path of the rule file.
         file: PathBuf,
-        /// The most memory for an image map, from now on; without it that of the daemon stays.
+        /// The memory limit of an image map from now on; without it the limit of the daemon stays.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_memory: Option<Budget>,
-        /// Whether names of interfaces that are not there are waited for.
+        /// Whether to wait for named interfaces that do not exist.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wait: bool,
-        /// Within how many milliseconds it must be confirmed, if at all.
+        /// The time to confirm in milliseconds, if the rules must be confirmed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         confirm_ms: Option<u64>,
-        /// Whether it is wanted even if it locks somebody out.
+        /// Whether to accept a lockout.
         #[serde(default)]
         force: bool,
-        /// The SSH session of whoever asks, which must not be cut off.
+        /// The SSH session of the requester, which must not be cut off.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caller: Option<Caller>,
     },
-    /// Bring the file in force into force again.
+    /// Bring the current rule file into force again.
     Reload {
-        /// As for a file.
+        /// As in [`Request::Apply`].
         #[serde(default)]
         force: bool,
-        /// As for a file.
+        /// As in [`Request::Apply`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caller: Option<Caller>,
     },
-    /// Keep what is in force and waits for this.
+    /// Confirm the rules in force.
     Confirm {},
-    /// Bring back what was in force before.
+    /// Bring the previous rules back.
     Rollback {
-        /// As for a file.
+        /// As in [`Request::Apply`].
         #[serde(default)]
         force: bool,
-        /// As for a file.
+        /// As in [`Request::Apply`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caller: Option<Caller>,
     },
-    /// Unload everything and end.
+    /// Unload everything and exit.
     Unload {},
-    /// Ban these.
+    /// Add bans.
     Ban {
         /// The bans.
         bans: Vec<BanRequest>,
     },
-    /// Take the bans of these prefixes back.
+    /// Remove the bans of prefixes.
     Unban {
         /// The prefixes.
         prefixes: Vec<String>,
     },
-    /// Show packets that these rules log, as they come.
+    /// Stream the packets that rules log.
     Capture(CaptureFilter),
 }
 
-/// What the daemon answers.
+/// An answer of the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 pub(crate) enum Answer {
-    /// The sign of life.
+    /// The state of the daemon.
     Alive {
-        /// The daemon's process.
+        /// The process ID of the daemon.
         pid: u32,
-        /// What it has brought into force; `None` while it begins.
+        /// The generation in force; `None` while the daemon starts.
         generation: Option<Generation>,
-        /// How long that took.
+        /// The times of its stages.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         times: Option<Times>,
-        /// The interfaces that are to be filtered and are not.
+        /// The selected interfaces that are not filtered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unattached: Vec<Unattached>,
     },
-    /// It was done.
+    /// The request was carried out.
     Done {
-        /// What was done.
+        /// The result.
         message: String,
     },
-    /// It was not done.
+    /// The request was refused or failed.
     Failed {
-        /// Why, with help if there is any.
+        /// The error, with help if there is any.
         message: String,
-        /// The exit status that a client ends with.
+        /// The exit status for the client.
         #[serde(default, skip_serializing_if = "ExitStatus::is_default")]
         status: ExitStatus,
     },
-    /// What became of bans.
+    /// The outcome of a request for bans.
     Bans(BanOutcome),
-    /// Packets follow, each in a line.
+    /// Packets follow, one a line.
     Capturing {
-        /// The rules that log, of those that were asked for.
+        /// The requested rules that log.
         rules: Vec<String>,
     },
-    /// It was not begun, or does not go on, since the daemon ends: another may be asked, or take its place.
+    /// The daemon ends, and does not start or continue the request: the client may try its
+    /// successor.
     Ending,
 }
 
@@ -138,7 +139,7 @@ impl From<Result<BanOutcome, BanServiceError>> for Answer {
 }
 
 impl Answer {
-    /// That something was not done, with the whole report.
+    /// The answer to a refused request, with the whole report.
     pub(crate) fn refused(report: String) -> Self {
         Self::Failed {
             message: report,
@@ -146,7 +147,7 @@ impl Answer {
         }
     }
 
-    /// That something failed.
+    /// The answer to a request that failed.
     pub(crate) fn failed(error: &Error) -> Self {
         Self::Failed {
             message: error.report(),
@@ -154,7 +155,7 @@ impl Answer {
         }
     }
 
-    /// The sign of life of this process, which has brought `in_force` into force.
+    /// The state of this process.
     pub(crate) fn alive(in_force: Option<&InForce>) -> Self {
         Self::Alive {
             pid: std::process::id(),
@@ -165,27 +166,27 @@ impl Answer {
     }
 }
 
-/// How many rules a message names.
-const MOST_NAMED: usize = 20;
+/// The maximum number of rules that a message names.
+const MAX_NAMED: usize = 20;
 
-/// Which rules are captured.
+/// Selects the rules to capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptureFilter {
-    /// Their names; none for all that log.
+    /// Their names; empty for all rules that log.
     #[serde(default)]
     pub(crate) rules: BTreeSet<String>,
 }
 
-/// A line of a capture, behind the answer that it begins with.
+/// A line of a capture, after its first answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum CaptureLine {
     /// A packet.
     Packet(LoggedPacket),
-    /// Packets that the client was too slow for.
+    /// Packets lost because the client was too slow.
     Lost {
-        /// How many, of all rules that log.
+        /// Their number, over all rules that log.
         lost: u64,
     },
     /// The daemon ends.
@@ -193,11 +194,11 @@ pub(crate) enum CaptureLine {
 }
 
 impl CaptureFilter {
-    /// The rules that are captured by this choice and log at present.
+    /// The selected rules that log at present.
     ///
     /// # Errors
     ///
-    /// What to tell of a rule that is not in force, or does not log.
+    /// The message about a selected rule that is not in force or does not log.
     pub(super) fn among(&self, names: &Names) -> Result<Vec<String>, String> {
         let logging = || {
             names
@@ -238,7 +239,7 @@ impl CaptureFilter {
     }
 }
 
-/// The rules that log, in words.
+/// The rules that log, as part of a message.
 fn listed(names: &[&str]) -> String {
     if names.is_empty() {
         return "no rule logs".to_owned();
@@ -251,13 +252,13 @@ fn listed(names: &[&str]) -> String {
     format!("{begin} {}", names_in_words(names))
 }
 
-/// Names in a row, as many as a message takes.
+/// Joins names, at most [`MAX_NAMED`].
 pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
-    let shown = names.iter().take(MOST_NAMED);
+    let shown = names.iter().take(MAX_NAMED);
     let shown: Vec<String> = shown.map(|name| format!("`{}`", name.as_ref())).collect();
     let mut words = shown.join(", ");
-    if let Some(more) = names.len().checked_sub(MOST_NAMED + 1) {
-        // Writing to a text does not fail.
+    if let Some(more) = names.len().checked_sub(MAX_NAMED + 1) {
+        // Writing to a string does not fail.
         let _ = write!(words, " and {}", counted(more + 1, "other"));
     }
     words
@@ -267,11 +268,11 @@ pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
 const CONFIRM_MS: RangeInclusive<u64> = 1_000..=86_400_000;
 
 impl Request {
-    /// Reads a request as strictly as the command line reads its options.
+    /// Parses a request as strictly as the command line parses its options.
     ///
     /// # Errors
     ///
-    /// When it is not UTF-8, not a request, or has a key or a value that requests do not have.
+    /// When it is not UTF-8, not a request, or has an unknown key or an invalid value.
     pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
         let not_understood = |why: String| format!("the request was not understood: {why}");
         let text = std::str::from_utf8(line).map_err(|error| not_understood(error.to_string()))?;

@@ -17,16 +17,16 @@
 //! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
 //! ```
 //!
-//! `apply` takes `confirm_ms`, after which the rules before come back unless `confirm` has come.
-//! `apply`, `reload` and `rollback` take `force`, and `caller` with the ends `peer` and `local` of an
-//! SSH session that must not be cut off.
+//! `apply` takes `confirm_ms`, after which the previous rules come back unless `confirm` was
+//! received. `apply`, `reload` and `rollback` take `force`, and `caller` with the ends `peer` and
+//! `local` of an SSH session that must not be cut off.
 //!
 //! After `capture` the connection stays, and the daemon writes packets as they come ([`captures`]).
 //!
 //! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
-//! for people. The socket has mode 0600, and others than root and the daemon's own user are told so by
-//! the kernel's word for who they are. All but `ping`, `ban`, `unban` and `capture` are carried out one
-//! after the other; those are answered meanwhile.
+//! for people. The socket has mode 0600, and users other than root and the daemon's own, as the
+//! kernel reports them, are refused with a message. All requests but `ping`, `ban`, `unban` and
+//! `capture` are carried out one after the other; those are answered meanwhile.
 
 use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 
@@ -51,17 +51,17 @@ use crate::{
     packet_log::relay::Relay,
 };
 
-/// The longest request in bytes, with its line feed.
+/// The maximum length of a request in bytes, with its line feed.
 const MAX_REQUEST: u64 = 64 << 10;
 
-/// How long the end waits for clients to take their answers.
+/// How long the shutdown waits for clients to read their answers.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The most orders that wait or are carried out at a time.
+/// The maximum number of orders that wait or are carried out at a time.
 const MAX_ORDERS: usize = 16;
 
-/// Makes the socket, in place of one that a killed daemon left. The caller has the instance's
-/// lock.
+/// Creates the socket, in place of one left by a killed daemon. The caller must hold the lock of
+/// the instance.
 pub(crate) fn listen(places: &RunFiles) -> io::Result<UnixListener> {
     match std::fs::remove_file(&places.socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -72,24 +72,24 @@ pub(crate) fn listen(places: &RunFiles) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The serving of connections.
+/// The running server.
 pub(crate) struct Server {
     accepting: JoinHandle<()>,
-    /// That captures end.
+    /// Ends captures.
     ending: watch::Sender<bool>,
-    /// Told of nothing, and closed when every connection is.
+    /// Receives nothing; closed once every connection is.
     closed: mpsc::Receiver<()>,
 }
 
 impl Server {
-    /// Begins to serve; requests go to `orders`, those for bans to `bans`, `teller` tells what is
-    /// captured, and `in_force` is what the daemon has brought into force.
+    /// Starts to serve: requests go to `orders`, those for bans to `bans`; `relay` has the packets
+    /// for captures, and `in_force` the current result for `ping`.
     pub(crate) fn begin(
         listener: UnixListener,
         orders: mpsc::Sender<Order>,
         in_force: watch::Receiver<Option<InForce>>,
         bans: BanService,
-        teller: Relay,
+        relay: Relay,
     ) -> Self {
         let (open, closed) = mpsc::channel(1);
         let ending = watch::Sender::new(false);
@@ -98,7 +98,7 @@ impl Server {
             places: Arc::new(Semaphore::new(MAX_ORDERS)),
             in_force,
             bans,
-            teller,
+            relay,
             captures: Arc::new(Semaphore::new(MAX_CAPTURES)),
             ending: ending.subscribe(),
             _open: open,
@@ -111,14 +111,14 @@ impl Server {
         }
     }
 
-    /// Accepts no more connections, ends captures with what was told so far, and waits until all
-    /// have their answers.
+    /// Accepts no more connections, ends captures with the packets so far, and waits until all
+    /// clients have their answers.
     pub(crate) async fn end(mut self) {
         self.accepting.abort();
         // The socket is closed once the task is gone.
         let _ = self.accepting.await;
         self.ending.send_replace(true);
-        // A client that does not read its answer is left to itself.
+        // A client that does not read its answer loses it.
         let _ = timeout(LAST_WORDS, self.closed.recv()).await;
     }
 }
@@ -129,7 +129,7 @@ async fn accept(listener: UnixListener, service: Service) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of descriptors, most likely: others must close theirs first.
+                // Most likely out of descriptors until other connections close.
                 tracing::warn!(
                     event = "connection_not_accepted",
                     %error,
@@ -173,7 +173,7 @@ fn may_ask(user: u32) -> bool {
     user == 0 || user == nix::unistd::geteuid().as_raw()
 }
 
-/// Says no to a user, without waiting for anything.
+/// Refuses a user without waiting.
 fn refuse(stream: &UnixStream, user: u32) {
     tracing::debug!(
         event = "user_refused",
@@ -184,7 +184,7 @@ fn refuse(stream: &UnixStream, user: u32) {
         "error: the daemon takes orders from root only, not from user {user}"
     ));
     if let Ok(line) = serde_json::to_string(&answer) {
-        // The line fits the buffer of a new connection; whoever is gone misses it.
+        // The line fits the buffer of a new connection; a client that is gone misses it.
         let _ = stream.try_write((line + "\n").as_bytes());
     }
 }
@@ -215,7 +215,7 @@ async fn converse(
             }
             Ok(request) => carry_out(request, user, service, connection).await,
             Err(message) => {
-                // What follows may be requests for bans, which would be lost without a word.
+                // Further requests for bans may follow, which would be lost silently.
                 goes_on = true;
                 Answer::refused(message)
             }
@@ -229,8 +229,8 @@ async fn converse(
     }
 }
 
-/// Hands an order to the daemon, if not too many wait already. From then on the connection stays,
-/// however many others come.
+/// Passes an order to the daemon, unless too many wait already. From then on the connection is
+/// kept, however many new ones arrive.
 async fn carry_out(
     request: Request,
     user: u32,

@@ -30,7 +30,7 @@ pub(super) struct Service {
     pub(super) places: Arc<Semaphore>,
     pub(super) in_force: watch::Receiver<Option<InForce>>,
     pub(super) bans: BanService,
-    pub(super) teller: Relay,
+    pub(super) relay: Relay,
     pub(super) captures: Arc<Semaphore>,
     pub(super) ending: watch::Receiver<bool>,
     /// Held by each connection.

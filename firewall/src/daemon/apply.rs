@@ -1,4 +1,4 @@
-//! Rule files that come into force, and the answers to those who asked for it.
+//! Brings rule files into force, and answers the requesters.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,11 +34,11 @@ use crate::{
     rule_file::load::{self, RuleFile},
 };
 
-/// What the tests of a rule file are.
+/// The description of the tests of a rule file in messages.
 const TESTING: &str = "running the tests of the rule file";
 
 impl Daemon {
-    /// Brings the file in force into force again.
+    /// Brings the current rule file into force again.
     pub(super) async fn reload(&mut self, requester: Requester, occasion: Trigger) -> Answer {
         let request = ApplyRequest {
             file: self.file.clone(),
@@ -85,7 +85,8 @@ impl Daemon {
         }
     }
 
-    /// Logs what has come into force, and on which condition; the same for all who ask for it.
+    /// Logs the rules that came into force, and their condition; returns the message for the
+    /// answer.
     pub(super) fn report(&self, outcome: &Outcome, occasion: Trigger) -> String {
         outcome.log(occasion, &self.file);
         sd_notify::status(&outcome.in_short());
@@ -123,7 +124,7 @@ impl Daemon {
         self.apply_file(file, &accepted, options, progress).await
     }
 
-    /// Brings a file into force that was read.
+    /// Brings a file that was already read into force.
     pub(super) async fn apply_file(
         &mut self,
         mut file: RuleFile,
@@ -213,8 +214,8 @@ impl Daemon {
 pub(super) struct FileOptions {
     /// The largest memory for an image map.
     pub(super) budget: Budget,
-    /// On which condition, if on any.
+    /// The condition, if there is one.
     pub(super) condition: Option<Condition>,
-    /// Who asks for it; `None` when nobody does, and the rules in force come again.
+    /// The requester; `None` for a daemon that recompiles its own rules.
     pub(super) requester: Option<Requester>,
 }

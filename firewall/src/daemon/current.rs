@@ -1,4 +1,4 @@
-//! What is in the kernel before a switch.
+//! The state of the kernel before a switch.
 
 use crate::{
     error::Error,
@@ -7,11 +7,11 @@ use crate::{
     kernel::{generation::Generation, images::Image},
 };
 
-/// What is in the kernel before a switch.
+/// The state of the kernel before a switch.
 pub(super) enum Current {
-    /// What an earlier process left; nothing, if all its parts are empty.
+    /// The objects that an earlier process left; all parts may be empty.
     Left(Box<Takeover>),
-    /// What this process brought into force.
+    /// The filter that this process brought into force.
     Running(Box<Filter>),
 }
 
@@ -40,7 +40,7 @@ impl Current {
         }
     }
 
-    /// What is attached, and how large the maps are.
+    /// The attachments, and the sizes of the maps.
     pub(super) fn present(&self) -> Result<Present, Error> {
         Ok(match self {
             Self::Left(left) => left.present()?,

@@ -1,4 +1,4 @@
-//! What the daemon decides, without I/O and without a clock: facts in, decision out.
+//! The decisions of the daemon as functions of facts, with neither I/O nor a clock.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use crate::generation::{
     succession::{CommitTerms, Succession},
 };
 
-/// A generation that comes back for good in place of one that was given up.
+/// The terms of a generation that comes back for good after a rollback.
 pub(super) const BACK: CommitTerms = CommitTerms {
     succession: Succession::Abandons,
     condition: None,
 };
 
-/// What a daemon does first.
+/// The first action of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// It brings its rule file into force.
+    /// Bring the rule file into force.
     Apply,
-    /// What is loaded waits for its confirmation: it comes into force again, until then.
+    /// Keep the loaded generation, which waits for its confirmation.
     Resume(CommitTerms),
-    /// The time of what is loaded is over: the previous generation comes back.
+    /// Roll back: the time to confirm the loaded generation is over.
     Return(CommitTerms),
-    /// The same, and there is no previous generation.
+    /// The time to confirm is over, and there is no previous generation.
     Unload,
 }
 
-/// Decides what to do first: `confirm_by` is the deadline of what is loaded, if it must be confirmed, and
-/// `has_passed` says whether that is over.
+/// Decides the first action: `confirm_by` is the deadline of the loaded generation, if it must be
+/// confirmed, and `has_passed` is whether that is over.
 pub(super) fn opening(
     confirm_by: Option<Deadline>,
     has_passed: bool,
@@ -45,14 +45,14 @@ pub(super) fn opening(
     }
 }
 
-/// What becomes of the generation in force when a rule file follows it: `is_requested` unless the rules in force
-/// are only compiled again, `is_same` when both classify and count every packet alike.
+/// The fate of the generation in force when a rule file follows it: `is_requested` unless the rules
+/// in force are only compiled again, `is_same` when both classify and count every packet alike.
 pub(super) fn succession(
     is_requested: bool,
     is_same: bool,
     condition: Option<Condition>,
 ) -> Succession {
-    // What changes nothing leaves the way back as it was.
+    // Without a change the previous generation stays the same.
     if !is_requested || is_same && condition.is_none() {
         Succession::Renews
     } else {
@@ -60,8 +60,8 @@ pub(super) fn succession(
     }
 }
 
-/// On which terms the previous generation comes back at a command: rules that wait for their
-/// confirmation are given up, others can be had back by the same command.
+/// The terms of a rollback by command: rules that wait for their confirmation are discarded, others
+/// become the previous generation.
 pub(super) fn rollback(is_waiting: bool) -> CommitTerms {
     if is_waiting {
         BACK
@@ -73,16 +73,16 @@ pub(super) fn rollback(is_waiting: bool) -> CommitTerms {
     }
 }
 
-/// What happens when the time to confirm is over.
+/// The action when the time to confirm is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// The previous generation comes back.
+    /// Bring the previous generation back.
     Return,
-    /// There is none: everything is unloaded.
+    /// Unload everything, since there is none.
     Unload,
 }
 
-/// Decides what happens when the time to confirm is over.
+/// Decides the action when the time to confirm is over.
 pub(super) fn expiry(has_previous: bool) -> Expiry {
     if has_previous {
         Expiry::Return
@@ -91,8 +91,8 @@ pub(super) fn expiry(has_previous: bool) -> Expiry {
     }
 }
 
-/// How long to rest after failures in a row: a second after the first, twice as long after each that follows, at
-/// most a minute.
+/// The delay after consecutive failures: one second after the first, doubled by each further one,
+/// at most a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BackOff {
     failures: u32,
@@ -101,14 +101,14 @@ pub(super) struct BackOff {
 impl BackOff {
     const LONGEST: Duration = Duration::from_secs(60);
 
-    /// The rest after one more failure.
+    /// Records a failure and returns the delay.
     pub(super) fn fail(&mut self) -> Duration {
         let seconds = 1u64.checked_shl(self.failures).unwrap_or(u64::MAX);
         self.failures = self.failures.saturating_add(1);
         Duration::from_secs(seconds).min(Self::LONGEST)
     }
 
-    /// Something worked.
+    /// Records a success, which resets the delay.
     pub(super) fn succeed(&mut self) {
         self.failures = 0;
     }

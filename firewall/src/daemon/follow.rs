@@ -1,8 +1,7 @@
-//! How the daemon follows the interfaces: attaches to those that appear, forgets those that go,
-//! and keeps account of those that refuse.
+//! Follows changes of interfaces: attaches to new ones, drops those that are gone, and keeps track
+//! of refusals.
 //!
-//! The rules are those in force, as they were read: nothing is read from the disk because an
-//! interface changes.
+//! The rules stay those that were read before: a change of interfaces reads nothing from the disk.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -34,7 +33,7 @@ use crate::{
 };
 
 impl Daemon {
-    /// When interfaces are looked at though nothing was heard of them.
+    /// The interval of checks of the interfaces in the absence of events.
     pub(super) fn retry(&self) -> Option<Instant> {
         let refusals = self.refusals.iter().map(Refusal::due);
         refusals
@@ -43,7 +42,7 @@ impl Daemon {
             .max(self.resting_until)
     }
 
-    /// How long nothing is followed, after a failure.
+    /// The delay after a failure.
     pub(super) fn rest(&self) -> Duration {
         let until = self.resting_until;
         until.map_or(Duration::ZERO, |until| {
@@ -51,9 +50,9 @@ impl Daemon {
         })
     }
 
-    /// What is no error when `file` is brought into force by somebody who can read an error: a
-    /// name that was there before, and an interface that could not be filtered before. A process
-    /// that takes over the very file that is in force, after a crash, goes on with what it finds.
+    /// What to tolerate when `file` is brought into force on request: names that were there before,
+    /// and interfaces that could not be filtered before. A process that takes over the very file
+    /// that is in force, after a crash, tolerates everything.
     pub(super) fn accepted(&self, file: &RuleFile) -> Accepted {
         let names = match &self.current {
             Current::Left(left) if left.is_of(&file.sha256) => return Accepted::anything(),
@@ -64,7 +63,7 @@ impl Daemon {
         Accepted::before(&names, refused)
     }
 
-    /// The interfaces that are meant now.
+    /// The interfaces that the rules select now.
     pub(super) async fn select(
         &self,
         patterns: &[InterfacePattern],
@@ -74,7 +73,7 @@ impl Daemon {
         Ok(selection::select(patterns, interfaces, accepted)?)
     }
 
-    /// Brings the links, and if needed the rules, into line with the interfaces that there are.
+    /// Updates the links, and if needed the rules, to the current interfaces.
     pub(super) async fn follow(&mut self, touched: &Touched) {
         for refusal in &mut self.refusals {
             refusal.note(touched);
@@ -93,7 +92,7 @@ impl Daemon {
             retry_seconds = rest.as_secs(),
             "interfaces have changed, and not all are filtered as the rules say: {error}"
         );
-        // Whatever was due, and events that the failure itself made, wait until then.
+        // Due work, and events caused by the failure itself, wait until then.
         self.resting_until = Some(Instant::now() + rest);
         self.compile_again = self.resting_until;
     }
@@ -127,7 +126,7 @@ impl Daemon {
                 Ok(())
             }
             Err(error) => {
-                // The rules in force say nothing of the new interfaces, and all the rest.
+                // The rules in force fit the new interfaces except for rules that name these.
                 let known = self.known.clone();
                 let relinked = self.relink(selection).await;
                 self.known = known;
@@ -137,8 +136,8 @@ impl Daemon {
         }
     }
 
-    /// Rules came back that were compiled some time ago: compiles them again if they name interfaces
-    /// and these are others by now.
+    /// After a rollback to rules that were compiled earlier: compiles them again if they name
+    /// interfaces and these have changed since.
     pub(super) fn look_again(&mut self) {
         let Some(rules) = &self.rules else { return };
         if names_interfaces(&rules.source) && rules.interfaces != self.known {
@@ -147,7 +146,7 @@ impl Daemon {
         }
     }
 
-    /// Takes the steps that concern links alone.
+    /// Executes the steps that only concern links.
     async fn relink(&mut self, selection: Selection) -> Result<(), Error> {
         let Current::Running(filter) = &mut self.current else {
             return Ok(());
@@ -244,7 +243,10 @@ impl Daemon {
             .waiting
             .iter()
             .map(|name| Unattached::waiting(name));
-        let refused = self.refusals.iter().map(|refusal| refusal.unattached.clone());
+        let refused = self
+            .refusals
+            .iter()
+            .map(|refusal| refusal.unattached.clone());
         let mut unattached: Vec<Unattached> = refused.chain(waiting).collect();
         unattached.sort_by(|one, other| one.name.cmp(&other.name));
         self.publish(unattached);

@@ -1,4 +1,4 @@
-//! Rules are not brought into force when they would lock somebody out.
+//! Refuses rules that would lock the user out.
 
 use rules::compiler::InterfaceIndex;
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Daemon {
-    /// Fails when a candidate that somebody asks for would cut off what keeps this machine reachable
-    /// and is reachable now.
+    /// Fails when a requested candidate would drop packets that keep this machine reachable and
+    /// pass now.
     pub(super) async fn guard(
         &self,
         next: &Next,
@@ -54,7 +54,7 @@ impl Daemon {
     }
 }
 
-/// What is to come into force, as the lifelines are checked against it.
+/// The candidate, in the form for the check of lifelines.
 fn candidate(next: &Next) -> lockout::Proposed<'_> {
     match next {
         Next::File { candidate, .. } => {

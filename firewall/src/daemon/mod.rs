@@ -1,6 +1,6 @@
 //! The daemon: brings rule files into force, one after the other, and unloads at the end.
 //!
-//! [`run`] serves signals, timers and requests; [`apply`] and [`rollback`] say what is to come into
+//! [`run`] serves signals, timers and requests; [`apply`] and [`rollback`] choose what comes into
 //! force; [`switch`] is the one way into force for all of them; [`decisions`] decides without I/O.
 
 mod apply;

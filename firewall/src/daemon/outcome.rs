@@ -1,4 +1,4 @@
-//! What came of bringing rules into force, and what the log has of it.
+//! The outcome of bringing rules into force, and its log events.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -28,14 +28,14 @@ use crate::{
     },
 };
 
-/// What came of bringing rules into force.
+/// The outcome of bringing rules into force.
 pub(super) struct Outcome {
     pub(super) generation: Generation,
     /// The generation that came back under another number, if one did.
     again: Option<Generation>,
-    /// What became of the one before.
+    /// The fate of the previous generation.
     pub(super) succession: Succession,
-    /// Until when it must be confirmed, if it must.
+    /// The deadline of its confirmation, if it needs one.
     pub(super) confirm_by: Option<Deadline>,
     rules: usize,
     image: usize,
@@ -44,7 +44,7 @@ pub(super) struct Outcome {
     pub(super) times: Times,
 }
 
-/// What the stages before the kernel found, and how long they took. A generation that comes back has none.
+/// The results and times of the stages before the kernel. A generation that comes back has none.
 #[derive(Default)]
 pub(super) struct Stages {
     warnings: Vec<Diagnostic>,
@@ -104,7 +104,7 @@ impl Outcome {
         }
     }
 
-    /// What the service manager is told.
+    /// The status line for the service manager.
     pub(super) fn in_short(&self) -> String {
         let rules = counted(self.rules, "rule");
         format!("generation {} in force: {rules}", self.generation)
@@ -175,14 +175,14 @@ impl fmt::Display for Outcome {
 pub(super) struct Failure<'a> {
     /// Why.
     pub(super) error: &'a Error,
-    /// The rule file; `None` when those before were to come back.
+    /// The rule file; `None` for a rollback.
     pub(super) file: Option<&'a Path>,
     /// What is in force, if anything is.
     pub(super) stays: Option<Generation>,
 }
 
 impl Failure<'_> {
-    /// Logs it, with what is wrong with the file.
+    /// Logs it, with the diagnostics of the file.
     pub(super) fn log(&self, occasion: Trigger) {
         #[derive(Serialize)]
         struct FailedEvent {

@@ -1,4 +1,4 @@
-//! Whether what is in the kernel is still what this daemon put there, and its repair.
+//! Checks that the kernel still holds the objects of this daemon, and repairs missing pins.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     text::causes::Causes,
 };
 
-/// How often pins and links are compared with what the daemon holds: each comparison takes a few system calls a link.
+/// The interval of checks of pins and links: each takes a few system calls a link.
 pub(super) const AUDIT: Duration = Duration::from_secs(2);
 
 /// The state of an instance is not what its daemon brought into force.
@@ -25,7 +25,7 @@ pub(crate) struct TakenError {
 impl UserError for TakenError {}
 
 impl Daemon {
-    /// Compares pins and links with what this daemon holds, and repairs what others took away.
+    /// Compares pins and links with the objects of this daemon, and repairs missing ones.
     pub(super) async fn audit(&mut self) {
         self.audit_at = Instant::now() + AUDIT;
         let is_unreachable = !self.lock.is_reachable();
@@ -66,7 +66,7 @@ impl Daemon {
         }
     }
 
-    /// Makes pins again that are missing; fails when one holds what this daemon did not pin.
+    /// Recreates missing pins; fails when one holds an object of another process.
     pub(super) fn require_own(&self) -> Result<(), TakenError> {
         let Current::Running(filter) = &self.current else {
             return Ok(());

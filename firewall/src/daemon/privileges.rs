@@ -1,6 +1,6 @@
-//! What the process of a daemon may do: the capabilities that it keeps, and how it gives up the others.
+//! Reduces the capabilities of the daemon to those that it needs.
 //!
-//! `docs/privileges.md` has the reason for each. What only the beginning needs is done before
+//! `docs/privileges.md` has the reason for each. The steps that need more privileges come before
 //! [`reduce`]: taking over images, which the kernel opens by number for `CAP_SYS_ADMIN` alone, learning
 //! the names of other programs, and lifting the limit of locked memory.
 
@@ -17,7 +17,7 @@ use rustix::{
 
 use crate::error::UserError;
 
-/// The capabilities that the daemon keeps, as far as it has them.
+/// The capabilities that the daemon keeps, if it has them.
 const KEPT: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::PERFMON)
@@ -61,7 +61,7 @@ pub(crate) fn reduce() -> Result<(), PrivilegesError> {
     if before.effective.contains(CapabilitySet::SETPCAP) {
         bound(kept)?;
     } else {
-        // What cannot be gained anew is out of reach without this, too.
+        // Not fatal: dropped capabilities cannot be regained without this either.
         tracing::debug!(
             event = "bounding_set_stays",
             "without CAP_SETPCAP the bounding set stays as it is"
@@ -77,8 +77,8 @@ pub(crate) fn reduce() -> Result<(), PrivilegesError> {
     Ok(())
 }
 
-/// The capabilities that a process can use, as the kernel tells, by their names in lower case and
-/// without `CAP_`; none when it is gone.
+/// The effective capabilities of a process, as names in lower case without `CAP_`; none when it is
+/// gone.
 pub(crate) fn of(process: u32) -> Vec<String> {
     let process = i32::try_from(process).map_or_else(|_| None, |id| Process::new(id).ok());
     let status = process.and_then(|process| process.status().ok());

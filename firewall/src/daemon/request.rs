@@ -1,4 +1,4 @@
-//! What the daemon is asked for.
+//! Requests to the daemon.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,15 +15,15 @@ pub(crate) struct ApplyRequest {
     pub(crate) budget: Budget,
     /// The time within which the rules must be confirmed, if they must.
     pub(crate) confirm: Option<Duration>,
-    /// Who asks for it.
+    /// The requester.
     pub(crate) requester: Requester,
 }
 
-/// Who asks for a change of rules, and whether a lockout is accepted.
+/// The requester of a change of rules, and whether a lockout is accepted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requester {
     /// The SSH session of the requester.
     pub(crate) caller: Option<Caller>,
-    /// Whether the rules are wanted even if they lock somebody out.
+    /// Whether to accept a lockout.
     pub(crate) force: bool,
 }

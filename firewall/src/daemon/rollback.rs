@@ -1,5 +1,5 @@
-//! Generations that come back: at a command, because nobody confirmed what followed them, or
-//! because a daemon died while they waited for that.
+//! Rollbacks: by command, because a generation was not confirmed in time, or because a daemon died
+//! while one waited for its confirmation.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use crate::{
     text::causes::Causes,
 };
 
-/// How long until the next attempt when a generation does not come back.
+/// The delay until the next attempt after a failed rollback.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Daemon {
@@ -94,7 +94,7 @@ impl Daemon {
         }
     }
 
-    /// Keeps what is in force and waits for this.
+    /// Confirms the rules in force.
     pub(super) fn confirm(&mut self, occasion: Trigger) -> Answer {
         #[derive(Serialize)]
         struct Confirmed {
@@ -119,7 +119,7 @@ impl Daemon {
         }
     }
 
-    /// Brings back what was in force before, because somebody asked for it.
+    /// Brings the previous generation back, on request.
     pub(super) async fn roll_back(&mut self, requester: Requester, occasion: Trigger) -> Answer {
         // The rules in force may lock out the requester when they wait for their confirmation.
         let is_waiting = self.confirm_by.is_some();

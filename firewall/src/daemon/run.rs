@@ -38,29 +38,29 @@ use crate::{
     packet_log::relay::Relay,
 };
 
-/// How long the end waits until the packets that were logged before it are told.
+/// How long the shutdown waits until the packets logged before it are emitted.
 const LAST_PACKETS: Duration = Duration::from_secs(1);
 
-/// What a daemon starts with.
+/// The inputs of a daemon.
 pub(crate) struct Startup {
     /// The right to be the daemon.
     pub(crate) lock: Lock,
-    /// What an earlier process left.
+    /// The objects that an earlier process left.
     pub(crate) found: Takeover,
     /// The first rule file.
     pub(crate) first: ApplyRequest,
-    /// The most bans, where it was said.
+    /// The maximum number of bans, if it was given.
     pub(crate) max_bans: Option<MaxBans>,
     /// The programs.
     pub(crate) object: ObjectFile,
 }
 
-/// Brings the first rules into force, serves signals and requests until told to end, and unloads.
+/// Brings the first rules into force, serves signals and requests until stopped, and unloads.
 ///
 /// # Errors
 ///
-/// When the first rules cannot be brought into force, in which case nothing stays that was not
-/// there before; or when something could not be unloaded at the end.
+/// When the first rules cannot be brought into force, in which case the previous state is restored,
+/// or when something could not be unloaded at the end.
 pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> {
     let occasion = Trigger::now(Cause::Start);
     let Startup {
@@ -136,9 +136,9 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
 
 /// Why a daemon ends.
 enum Ending {
-    /// A signal told it to.
+    /// A signal.
     Told,
-    /// A client did with this order, which is answered once everything is unloaded.
+    /// An order of a client, which is answered once everything is unloaded.
     Asked(Order),
     /// The first rules, these, were not confirmed in time.
     Expired(Generation),
@@ -160,7 +160,7 @@ impl Order {
     }
 }
 
-/// What the daemon reacts to.
+/// The sources of events.
 struct Events {
     hangup: Signal,
     links: LinkEvents,
@@ -187,7 +187,7 @@ impl Events {
                 _ = interrupt.recv() => {}
             }
             end.send_replace(true);
-            // The channel stays open, for `wait_for` to tell the end from a defect.
+            // The channel stays open so that `wait_for` can distinguish the end from a defect.
             end.closed().await;
         });
         let links = LinkEvents::receive()
@@ -211,7 +211,7 @@ impl Daemon {
         loop {
             tokio::select! {
                 _ = events.ending.wait_for(|&ending| ending) => return Ending::Told,
-                // Also what a vanishing terminal sends: it never confirms anything.
+                // A vanishing terminal sends this, too: it never confirms anything.
                 Some(()) = events.hangup.recv() => {
                     self.reload(Requester::default(), Trigger::now(Cause::Signal)).await;
                 }
@@ -283,7 +283,7 @@ impl Daemon {
         };
         self.relay.end();
         if let Some(relaying) = self.relaying {
-            // A listener to the log that does not listen holds nothing up.
+            // A reader of the log that stalls does not block the end.
             let _ = timeout(LAST_PACKETS, relaying).await;
         }
         drop(self.lock);

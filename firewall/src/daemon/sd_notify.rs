@@ -1,41 +1,41 @@
-//! What the service manager is told: that rules are in force, that others are being brought into
-//! force, and that the daemon ends (`sd_notify(3)`). Without a manager that wants to know, nothing is.
+//! Notifications to the service manager (`sd_notify(3)`): rules are in force, others are coming
+//! into force, the daemon ends. Without such a manager they do nothing.
 
 use sd_notify::NotifyState;
 
-/// Rules are in force, those that were to come or, when that failed, those before.
+/// Reports that rules are in force: the new ones or, after a failure, the previous ones.
 pub(crate) fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// Others are being brought into force: `ready` follows, whatever comes of it.
+/// Reports that rules are coming into force; `ready` follows in any case.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        // With the time, by which `Type=notify-reload` knows that this answers its signal.
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        // `Type=notify-reload` needs the time to match this to its signal.
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => {
             tracing::debug!(event = "no_clock", %error, "no clock");
-            tell(&[NotifyState::Reloading]);
+            notify(&[NotifyState::Reloading]);
         }
     }
 }
 
-/// The daemon unloads and ends.
+/// Reports that the daemon unloads and ends.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-/// What `systemctl status` shows, in one line.
+/// Sets the line that `systemctl status` shows.
 pub(crate) fn status(words: &str) {
-    tell(&[NotifyState::Status(&words.replace('\n', " "))]);
+    notify(&[NotifyState::Status(&words.replace('\n', " "))]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(
             event = "manager_not_told",
             %error,
-            "the service manager cannot be told"
+            "the service manager cannot be notified"
         );
     }
 }

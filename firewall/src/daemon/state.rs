@@ -1,4 +1,4 @@
-//! What the daemon holds between two events.
+//! The state of the daemon between two events.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,38 +30,38 @@ pub(super) struct Daemon {
     pub(super) lock: Lock,
     pub(super) config: Config,
     pub(super) object: ObjectFile,
-    /// The rule file in force, or the one that is to be.
+    /// The rule file in force, or the first one.
     pub(super) file: PathBuf,
     pub(super) budget: Budget,
     pub(super) max_bans: Option<MaxBans>,
     pub(super) bans: BanService,
     /// Relays packets that rules log.
     pub(super) relay: Relay,
-    /// Its task, once there is something to relay.
+    /// The task of the relay, once it is open.
     pub(super) relaying: Option<JoinHandle<()>>,
-    /// What is in the kernel.
+    /// The state of the kernel.
     pub(super) current: Current,
-    /// The rules in force, when this process read them.
+    /// The rules in force, if this process read them.
     pub(super) rules: Option<KnownRules>,
-    /// The same of the previous generation, as long as that is kept.
+    /// The rules of the previous generation, as long as that is kept.
     pub(super) previous: Option<KnownRules>,
-    /// Until when the rules in force must be confirmed, if they still must.
+    /// The deadline of the confirmation of the rules in force, if they need one.
     pub(super) confirm_by: Option<Deadline>,
     /// The interfaces that the rules in force are for.
     pub(super) known: Vec<(InterfaceIndex, String)>,
-    /// Those that are to be filtered and cannot be.
+    /// The selected interfaces that cannot be filtered.
     pub(super) refusals: Vec<Refusal>,
-    /// When pins and links are compared with what this process holds.
+    /// The time of the next check of pins and links.
     pub(super) audit_at: Instant,
-    /// Whether another process has taken the place of what this one pinned.
+    /// Whether another process has replaced the pins.
     pub(super) is_taken: bool,
     /// Whether the run folder is gone.
     pub(super) is_unreachable: bool,
-    /// How long following the interfaces rests after failures.
+    /// The delay of following interfaces after failures.
     pub(super) back_off: BackOff,
-    /// Until when it rests.
+    /// The end of the delay.
     pub(super) resting_until: Option<Instant>,
-    /// When rules are compiled again that could not be compiled for the interfaces that there are.
+    /// The time of the next attempt to compile rules that failed for the current interfaces.
     pub(super) compile_again: Option<Instant>,
     pub(super) ending: watch::Receiver<bool>,
     pub(super) in_force: watch::Sender<Option<InForce>>,
@@ -70,7 +70,7 @@ pub(super) struct Daemon {
 /// A rule file that was read and compiled.
 #[derive(Clone)]
 pub(super) struct KnownRules {
-    /// What it was compiled to.
+    /// The result of the compilation.
     pub(super) compiled: Arc<Compiled>,
     /// The interfaces that it was compiled for.
     pub(super) interfaces: Vec<(InterfaceIndex, String)>,
@@ -92,7 +92,7 @@ impl Daemon {
         self.filter().map(|filter| filter.metadata().generation)
     }
 
-    /// Does long work beside the control socket; gives it up when the daemon is to end.
+    /// Runs long work concurrently with the control socket; aborts it when the daemon must end.
     pub(super) async fn unless_ending<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -1,5 +1,5 @@
-//! The one way into force: start, reload, takeover and rollback differ in what is there before
-//! ([`Current`]) and in what is to come ([`Next`]), and in nothing else.
+//! The only way into force: start, reload, takeover and rollback differ only in the current state
+//! ([`Current`]) and in the next generation ([`Next`]).
 
 use std::collections::BTreeSet;
 
@@ -46,10 +46,10 @@ use crate::{
     rule_file::load::RuleFile,
 };
 
-/// What long work in the kernel is at.
+/// The progress message of long work in the kernel.
 const LOADING: &str = "loading the image and, if needed, the program";
 
-/// What is to come into force.
+/// The generation to bring into force.
 pub(super) enum Next {
     /// A rule file that was compiled.
     File {
@@ -57,20 +57,20 @@ pub(super) enum Next {
         candidate: Box<Candidate>,
         /// The file, without its warnings.
         source: Box<RuleFile>,
-        /// How long the stages before took.
+        /// The times of the previous stages.
         stages: Stages,
     },
     /// A generation whose image is in the kernel.
     Pinned {
         /// The generation under its new number.
         again: Box<Revived>,
-        /// The number that it had.
+        /// Its previous number.
         was: Generation,
     },
 }
 
 impl Next {
-    /// What the kernel is given.
+    /// The input for the kernel.
     pub(super) fn loadable(&self) -> Loadable<'_> {
         match self {
             Self::File { candidate, .. } => candidate.loadable(),
@@ -106,19 +106,19 @@ impl Next {
     }
 }
 
-/// What rules come into force for and with.
+/// The circumstances under which rules come into force.
 pub(super) struct Targets {
     /// The interfaces, with those that wait or are refused.
     pub(super) selection: Selection,
-    /// Those of them that may refuse.
+    /// Those of them that may refuse without an error.
     pub(super) optional: BTreeSet<InterfaceIndex>,
     /// The largest memory for an image map.
     pub(super) budget: Budget,
-    /// On which condition, if on any.
+    /// The condition, if there is one.
     pub(super) condition: Option<Condition>,
-    /// What becomes of the generation in force; `None` leaves it to what the rules change.
+    /// The fate of the generation in force; `None` derives it from the change of rules.
     pub(super) succession: Option<Succession>,
-    /// Who asks for the change; `None` when nobody does.
+    /// The requester, if there is one.
     pub(super) requester: Option<Requester>,
     /// Where the progress of long work is reported.
     pub(super) progress: Progress,
@@ -165,7 +165,7 @@ impl Daemon {
         Ok(outcome)
     }
 
-    /// What `next` changes against the rules in force, if there are any.
+    /// The changes of `next` against the rules in force, if there are any.
     fn changes(&self, next: &Next) -> Option<Changes> {
         let names = |metadata: &Metadata| -> Vec<String> {
             let rules = metadata.rules.iter();
@@ -208,7 +208,8 @@ impl Daemon {
         }
     }
 
-    /// Takes the steps in the kernel. The first success of a process opens what outlives programs, too.
+    /// Executes the steps in the kernel. The first success also opens the maps that outlive
+    /// programs.
     fn commit(
         &mut self,
         next: &Loadable<'_>,
@@ -228,7 +229,7 @@ impl Daemon {
         Ok(timing)
     }
 
-    /// From now on `next` is in force.
+    /// Records that `next` is in force.
     fn follow_rules(&mut self, next: Next, selection: &Selection, outcome: &Outcome) {
         self.file = next.metadata().file.clone();
         let rules = match next {
@@ -297,7 +298,7 @@ fn plan(
     plan::plan(present, &wanted).map_err(occupied_by)
 }
 
-/// Examines the interfaces that are to be attached to, and warns of what is not as it should be.
+/// Examines the interfaces to attach to, and logs warnings.
 async fn examine(plan: &Plan, ruleset: Option<&Ruleset>) -> Examined {
     let targets: Vec<&AttachTarget> = plan.targets().collect();
     let Some(target) = targets.first() else {
@@ -311,7 +312,7 @@ async fn examine(plan: &Plan, ruleset: Option<&Ruleset>) -> Examined {
     examined
 }
 
-/// The error with what was found about the interface.
+/// Adds the findings about the interface to the error.
 fn explained(error: FilterError, examined: &Examined) -> Error {
     let obstacles = error
         .unsuitable()
@@ -322,7 +323,7 @@ fn explained(error: FilterError, examined: &Examined) -> Error {
     }
 }
 
-/// The error of an interface that has a program of somebody else.
+/// The error about an interface that has another program.
 pub(super) fn occupied_by(occupied: Occupied) -> Error {
     OccupiedError {
         program: info::program_words(occupied.program),

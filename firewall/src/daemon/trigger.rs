@@ -1,38 +1,38 @@
-//! What makes the daemon do something.
+//! The triggers of changes by the daemon.
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// Why something is done.
+/// The cause of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", rename_all = "lowercase")]
 pub(crate) enum Cause {
-    /// The daemon begins.
+    /// The start of the daemon.
     Start,
-    /// A signal came.
+    /// A signal.
     Signal,
-    /// Somebody asked at the control socket.
+    /// A request at the control socket.
     Socket {
-        /// The user, by the word of the kernel.
+        /// The user, as the kernel reports it.
         uid: u32,
     },
-    /// Interfaces have changed.
+    /// A change of interfaces.
     Interfaces,
-    /// Nobody has confirmed in time what was in force.
+    /// The rules in force were not confirmed in time.
     Timeout,
 }
 
-/// Why something is done, and since when.
+/// The cause of a change, and the time at which it started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trigger {
-    /// Why.
+    /// The cause.
     pub(crate) cause: Cause,
-    /// Since when.
+    /// The start.
     pub(crate) since: Instant,
 }
 
 impl Trigger {
-    /// One of this moment.
+    /// A trigger at this moment.
     pub(crate) fn now(cause: Cause) -> Self {
         Self {
             cause,

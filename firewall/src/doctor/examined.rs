@@ -13,8 +13,8 @@ use crate::{
 pub(crate) struct Examined(Vec<(String, Vec<Finding>)>);
 
 impl Examined {
-    /// Examines those of the interfaces that exist. A failed examination yields no findings: it must
-    /// not prevent attaching.
+    /// Examines those of the interfaces that exist. A failed examination yields no findings: it
+    /// must not prevent attaching.
     pub(crate) async fn of(interfaces: &[&str]) -> Self {
         match facts::gather_all(interfaces).await {
             Ok(all) => Self(

@@ -71,7 +71,8 @@ pub(crate) enum Peer {
         mtu: u32,
         /// The number of transmit queues, if this process has the privilege to query it.
         tx: Option<u32>,
-        /// Whether it keeps VLAN tags outside the frame, if this process has the privilege to query it.
+        /// Whether it keeps VLAN tags outside the frame, if this process has the privilege to query
+        /// it.
         hides_tags: Option<bool>,
     },
 }
@@ -175,7 +176,8 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
     }
 }
 
-/// The other end of a veth pair: the interface `index` in the namespace `elsewhere`, or in this one.
+/// The other end of a veth pair: the interface `index` in the namespace `elsewhere`, or in this
+/// one.
 async fn peer(
     index: u32,
     elsewhere: Option<i32>,

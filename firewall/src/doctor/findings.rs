@@ -630,7 +630,7 @@ mod tests {
     }
 
     #[test]
-    fn offloads_that_hide_or_merge_are_told() {
+    fn offloads_that_hide_or_merge_are_reported() {
         let facts = Facts {
             offloads: [("rx-vlan-hw-parse", true), ("rx-lro", true)]
                 .map(|(name, on)| (name.to_owned(), on))

@@ -35,24 +35,24 @@ pub(crate) enum AttachmentError {
     /// A pin could not be made or removed.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// The plan speaks of a link that is not there.
+    /// The plan refers to a link that does not exist.
     #[error("there is no link called `{0}`")]
     NoLink(String),
 }
 
 impl UserError for AttachmentError {}
 
-/// What came of the steps of a plan.
+/// The result of the steps of a plan.
 pub(crate) struct Established {
-    /// The links that are to be.
+    /// The links to keep.
     pub(crate) attachments: Vec<Attachment>,
-    /// Those that are not: [`release`] detaches them.
+    /// The links that [`release`] detaches.
     pub(crate) leaving: Vec<Attachment>,
-    /// The interfaces that refused, of those that may, or were gone.
+    /// The optional interfaces that refused or were gone.
     pub(crate) refused: Vec<(AttachTarget, AttachError)>,
 }
 
-/// The programs that links are given, or given back.
+/// The programs between which links switch.
 pub(crate) struct Programs<'a> {
     /// The program that runs now, if it could be opened.
     pub(crate) old: Option<&'a Arc<OwnedFd>>,
@@ -62,7 +62,7 @@ pub(crate) struct Programs<'a> {
     pub(crate) differ: bool,
 }
 
-/// Opens the links that are pinned; one whose pin is removed meanwhile is none.
+/// Opens the pinned links; one whose pin is removed meanwhile is skipped.
 pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     let mut attachments = Vec::new();
     for name in pins.linked()? {
@@ -74,7 +74,7 @@ pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     Ok(attachments)
 }
 
-/// What the kernel says about the links, for a plan.
+/// The state of the links in the kernel, for a plan.
 pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, AttachmentError> {
     attachments
         .iter()
@@ -89,8 +89,8 @@ pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, At
         .collect()
 }
 
-/// Takes the steps up to the point of no return: every link that is to be runs the new program.
-/// [`release`] takes the rest.
+/// Executes the steps up to the point of no return, at which every link to keep runs the new
+/// program. [`release`] executes the rest.
 pub(crate) fn establish(
     steps: &[LinkStep],
     present: &[Attachment],
@@ -110,7 +110,7 @@ pub(crate) fn establish(
                 tracing::warn!(
                     event = "interface_gone",
                     interface = name.as_str(),
-                    "interface `{name}` was removed or detached by somebody else"
+                    "interface `{name}` was removed or detached by another process"
                 );
                 pins::unpin(&pins.link(name))?;
             }
@@ -143,7 +143,7 @@ pub(crate) fn establish(
 }
 
 impl Established {
-    /// Takes note of a link, or of a refusal that is no error.
+    /// Records a link, or a refusal that is no error.
     fn note(
         &mut self,
         target: &AttachTarget,
@@ -162,7 +162,7 @@ impl Established {
     }
 }
 
-/// Detaches what is no longer wanted. What fails is logged: the new rules are in force already.
+/// Detaches unwanted links. Failures are logged: the new rules are in force already.
 pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
     for attachment in leaving {
         let name = attachment.link.interface();
@@ -184,7 +184,7 @@ pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
     }
 }
 
-/// Gives a pin another name.
+/// Renames a pin.
 fn rename(
     present: &mut [Attachment],
     name: &str,

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Why a plan could not be executed; whatever it had done is undone.
+/// Why a plan could not be executed; its completed steps are undone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilterError {
     /// The image.
@@ -46,7 +46,7 @@ impl From<SuccessionError> for FilterError {
 }
 
 impl FilterError {
-    /// The interface whose settings are in the way.
+    /// The interface whose settings prevent attaching.
     pub(crate) fn unsuitable(&self) -> Option<&str> {
         match self {
             Self::Attachment(AttachmentError::Attach(error)) => error.unsuitable(),
@@ -82,7 +82,7 @@ impl UserError for FilterError {
 pub(crate) struct OccupiedError {
     /// The interface and the kernel's number for the program.
     pub(crate) occupied: Occupied,
-    /// What the program is called.
+    /// The name of the program.
     pub(crate) program: String,
 }
 
@@ -92,14 +92,14 @@ impl UserError for OccupiedError {
     }
 }
 
-/// A filter that an interface refuses as it is set, with the settings that are in the way.
+/// An interface refuses the program because of its settings.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct UnsuitableError {
     /// What the kernel said.
     #[source]
     pub(crate) error: FilterError,
-    /// What is in the way, and how to fix it.
+    /// The settings that prevent it, and how to fix them.
     pub(crate) obstacles: String,
 }
 

@@ -1,4 +1,4 @@
-//! What this process holds in the kernel, and the transactions that change it.
+//! The objects of this process in the kernel, and the transactions that change them.
 
 pub(crate) mod attachments;
 pub(crate) mod error;

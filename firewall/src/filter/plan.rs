@@ -1,4 +1,4 @@
-//! What must happen in the kernel to bring a compiled rule set into force. Planning does no I/O.
+//! Plans the steps in the kernel that bring a compiled rule set into force, without I/O.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use crate::{
     kernel::{image_size::ImageSize, link::AttachMode, slot::Capacity},
 };
 
-/// What is in the kernel.
+/// The present state of the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Present {
     /// The length of the images that the running program of this process takes; `None` when this
     /// process has not loaded it.
     pub(crate) size: Option<ImageSize>,
-    /// The capacity of the counters; `None` when there are none to be used again.
+    /// The capacity of the counters; `None` when there are none to reuse.
     pub(crate) capacity: Option<Capacity>,
     /// Our links.
     pub(crate) links: Vec<PresentLink>,
@@ -32,7 +32,7 @@ pub(crate) struct PresentLink {
     pub(crate) program: u32,
 }
 
-/// What is to be in the kernel.
+/// The wanted state of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     /// The smallest length of an image map that holds the image.
@@ -45,20 +45,20 @@ pub(crate) struct Wanted<'a> {
     pub(crate) mode: Mode,
     /// The interfaces to attach to.
     pub(crate) interfaces: &'a [&'a Interface],
-    /// Those of them that need not be attached to, if they refuse.
+    /// Those of them that may refuse without an error.
     pub(crate) optional: &'a BTreeSet<InterfaceIndex>,
 }
 
-/// What must happen.
+/// The steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// The length of the new image's map.
     pub(crate) size: ImageSize,
-    /// What becomes of the program.
+    /// The step for the program.
     pub(crate) program: ProgramStep,
-    /// What becomes of each link, in the order in which it happens.
+    /// The steps for the links, in order.
     pub(crate) links: Vec<LinkStep>,
-    /// The optional interfaces that have somebody else's program.
+    /// The optional interfaces that have another program.
     pub(crate) occupied: Vec<Occupied>,
 }
 
@@ -93,40 +93,40 @@ impl Plan {
     }
 }
 
-/// What becomes of the program.
+/// The step for the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProgramStep {
-    /// It stays, and the new image takes the place of the old one.
+    /// Keep it; the new image replaces the old one.
     Keep,
-    /// A new one is loaded, with the counters that there are.
+    /// Load a new one with the existing counters.
     Load,
-    /// A new one is loaded, with new counters of this capacity.
+    /// Load a new one with new counters of this capacity.
     LoadWithCounters(Capacity),
 }
 
-/// What becomes of the link to an interface.
+/// A step for the link to an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkStep {
-    /// Its pin is removed: the interface is gone, or somebody detached the link.
+    /// Remove its pin: the interface is gone, or the link was detached.
     Forget {
         /// The name under which it is pinned.
         name: String,
     },
-    /// Its pin gets another name, since its interface has, or since another link needs the name.
+    /// Rename its pin: the interface was renamed, or another link needs the name.
     Rename {
         /// The name under which it is pinned.
         name: String,
         /// The new one. The later steps know the link by it.
         to: String,
     },
-    /// It stays; a new program takes the place of the old one.
+    /// Keep it; a new program replaces the old one.
     Keep {
         /// The name under which it is pinned.
         name: String,
     },
-    /// It is made.
+    /// Create it.
     Attach(AttachTarget),
-    /// It is made anew in another mode; in between the interface is not filtered.
+    /// Recreate it in another mode; the interface is unfiltered in between.
     Reattach {
         /// The name under which the present one is pinned.
         name: String,
@@ -135,7 +135,7 @@ pub(crate) enum LinkStep {
         /// The new one.
         target: AttachTarget,
     },
-    /// It is removed.
+    /// Remove it.
     Detach {
         /// The name under which it is pinned.
         name: String,
@@ -164,11 +164,11 @@ pub(crate) struct AttachTarget {
     pub(crate) index: InterfaceIndex,
     /// The modes to try, best first; never empty.
     pub(crate) modes: &'static [AttachMode],
-    /// Whether everything is taken back when the interface refuses.
+    /// Whether a refusal undoes the whole plan.
     pub(crate) required: bool,
 }
 
-/// An interface has somebody else's program.
+/// An interface with another program.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("interface `{interface}` already has an XDP program")]
 pub(crate) struct Occupied {
@@ -180,11 +180,11 @@ pub(crate) struct Occupied {
     pub(crate) program: u32,
 }
 
-/// Plans the way from `present` to `wanted`.
+/// Plans the steps from `present` to `wanted`.
 ///
 /// # Errors
 ///
-/// When an interface has somebody else's program.
+/// When an interface has another program.
 pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occupied> {
     let modes = modes(wanted.mode);
     let mut links = Vec::new();
@@ -213,7 +213,7 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
                 return Err(foreign);
             }
             occupied.push(foreign);
-            // A link beside somebody else's program stays.
+            // A link beside another program stays.
             let Some(link) = link else { continue };
             kept.push((link, interface));
             links.push(LinkStep::Keep {
@@ -287,11 +287,11 @@ fn link_to<'a>(interface: &Interface, present: &'a Present) -> Option<&'a Presen
     links.first().copied()
 }
 
-/// Which pins get other names, so that each has the name of its interface.
+/// Plans the renames of pins after which each has the name of its interface.
 struct Renames<'a> {
-    /// The names that links have, of whatever interfaces.
+    /// The names of all links.
     taken: BTreeSet<&'a str>,
-    /// The names that links are to have.
+    /// The names that links must have.
     wanted: BTreeSet<&'a str>,
     first: Vec<LinkStep>,
     then: Vec<LinkStep>,
@@ -311,8 +311,8 @@ impl<'a> Renames<'a> {
         }
     }
 
-    /// Gives the link the name of its interface; by way of another when a link has it still, which
-    /// in turn may be about to get the name of this one.
+    /// Gives the link the name of its interface, via a temporary name while another link still has
+    /// it, which in turn may be about to get the name of this one.
     fn follow(&mut self, link: &PresentLink, interface: &Interface) {
         let (name, to) = (link.name.clone(), interface.name.clone());
         if name == to {
@@ -330,7 +330,7 @@ impl<'a> Renames<'a> {
         }
     }
 
-    /// The name under which a link is pinned that is not kept; another when it is needed.
+    /// The name of the pin of a link to remove; a temporary one if another link needs its name.
     fn make_room(&mut self, name: String, index: InterfaceIndex) -> String {
         if !self.wanted.contains(&*name) {
             return name;
@@ -348,7 +348,7 @@ impl<'a> Renames<'a> {
     }
 }
 
-/// A name that no interface can have: `:` is not for them (`dev_valid_name`, `net/core/dev.c`).
+/// A name that no interface can have, since it contains `:` (`dev_valid_name`, `net/core/dev.c`).
 fn aside(name: &str, index: InterfaceIndex) -> String {
     format!("{name}:{}", index.0)
 }
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_program_is_an_error() {
+    fn another_program_is_an_error() {
         let eth1 = [interface(1, &[(AttachMode::Generic, 99)])];
         let occupied = Occupied {
             interface: "eth1".into(),
@@ -534,7 +534,7 @@ mod tests {
             plan.links,
             [rename("eth1", "wan"), kept("wan"), kept("eth2")]
         );
-        // Two that change names go by way of a third.
+        // Two that swap names use a temporary one.
         (interfaces[0].name, interfaces[1].name) = ("eth2".into(), "eth1".into());
         let plan = planned(&before, &interfaces, Mode::Native, 1 << 16, 64).unwrap();
         let renames = [
@@ -545,7 +545,7 @@ mod tests {
         ];
         assert_eq!(plan.links[..4], renames);
         assert_eq!(plan.links[4..], [kept("eth2"), kept("eth1")]);
-        // One that is no longer wanted leaves its name to a new one.
+        // An unwanted one leaves its name to a new one.
         before.links.truncate(1);
         let mut new = interface(2, &[]);
         new.name = "eth1".into();

@@ -1,8 +1,8 @@
-//! What an earlier process left pinned: the starting point of a process that takes over.
+//! The objects that an earlier process left pinned: the initial state of a process that takes over.
 //!
-//! A process that was killed while a new program took over leaves objects under both names, and
-//! some interfaces may run the one program, some the other. The rules of all generations found
-//! keep their slots, which never clash: a new rule takes no slot that a rule found has.
+//! A process that was killed while it switched to a new program leaves objects under both names,
+//! and some interfaces may run the old program, others the new one. The rules of all generations
+//! found keep their slots, which never clash: a new rule takes no slot that a rule found has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,16 +29,16 @@ use crate::{
     },
 };
 
-/// What is pinned.
+/// The pinned objects.
 #[derive(Default)]
 pub(crate) struct Takeover {
     /// The links.
     pub(crate) attachments: Vec<Attachment>,
     /// The generation in force.
     pub(crate) in_force: Option<Pinned>,
-    /// The generation before it, if it is kept.
+    /// The previous generation, if it is kept.
     pub(crate) previous: Option<Pinned>,
-    /// Until when the generation in force must be confirmed, if it still must.
+    /// The deadline of the confirmation of the generation in force, if it needs one.
     pub(crate) confirm_by: Option<Deadline>,
     /// The SHA-256 of the rule files of all generations found, in hexadecimal.
     files: Vec<String>,
@@ -47,11 +47,11 @@ pub(crate) struct Takeover {
     counters: Option<Counters>,
     /// The counters of interrupted changes.
     interrupted: Vec<Counters>,
-    /// The highest generation that left anything.
+    /// The highest generation that left an object.
     generation: Option<Generation>,
 }
 
-/// Why what is pinned cannot be taken over.
+/// Why the pinned objects cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TakeoverError {
     /// An image's metadata.
@@ -95,7 +95,7 @@ impl UserError for TakeoverError {
 }
 
 impl Takeover {
-    /// Opens what is pinned; all parts are empty when nothing is.
+    /// Opens the pinned objects; all parts are empty when there are none.
     pub(crate) fn open(pins: &Pins) -> Result<Self, TakeoverError> {
         let mut found = Self {
             attachments: attachments::open(pins)?,
@@ -144,7 +144,7 @@ impl Takeover {
         self.attachments.is_empty() && self.generation.is_none() && self.counters.is_none()
     }
 
-    /// Whether something in force is of the rule file with this SHA-256.
+    /// Whether a generation found has the rule file with this SHA-256.
     pub(crate) fn is_of(&self, sha256: &str) -> bool {
         self.files.iter().any(|file| file == sha256)
     }
@@ -159,7 +159,7 @@ impl Takeover {
         &self.slots
     }
 
-    /// The slots of the rules of the generation before.
+    /// The slots of the rules of the previous generation.
     pub(crate) fn held(&self) -> &BTreeSet<Slot> {
         &self.held
     }
@@ -171,7 +171,7 @@ impl Takeover {
             .counters
             .iter()
             .map(|counters| counted(counters, false));
-        // What these had carried over is in those before, from where it is taken.
+        // The counts that these had carried over are taken from their predecessors.
         let later = self
             .interrupted
             .iter()
@@ -179,7 +179,7 @@ impl Takeover {
         own.chain(later).collect()
     }
 
-    /// What is in the kernel, for a plan.
+    /// The present state of the kernel, for a plan.
     pub(crate) fn present(&self) -> Result<Present, AttachmentError> {
         Ok(Present {
             size: None,
@@ -203,12 +203,12 @@ fn counters(path: &Path) -> Result<Option<Counters>, TakeoverError> {
 pub(crate) struct Counted<'a> {
     /// The map.
     pub(crate) counters: &'a Counters,
-    /// Whether only what was counted in this very map is to be taken.
+    /// Whether to take only the counts of this map, without those of its predecessors.
     pub(crate) alone: bool,
 }
 
 impl Counted<'_> {
-    /// What the slot has counted.
+    /// The count of a slot.
     pub(crate) fn read(&self, slot: Slot) -> Result<Count, CountersError> {
         if self.alone {
             self.counters.read_own(slot)

@@ -1,5 +1,5 @@
-//! What this process holds in the kernel, and how a plan is executed: step by step, each taken
-//! back when a later one fails.
+//! The objects of this process in the kernel, and the execution of plans: completed steps are
+//! undone when a later one fails.
 //!
 //! While a new program takes over, its objects are pinned beside the old ones under names that
 //! begin with `next-`; once every link runs it, they take the old names. A process that is killed
@@ -46,14 +46,14 @@ use crate::{
     packet_log::limits,
 };
 
-/// How long the stages in the kernel took, and what follows.
+/// The times of the stages in the kernel, and the deadline of the confirmation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timing {
     /// Making the maps, writing the image and, if needed, loading the program.
     pub(crate) load: Duration,
     /// Bringing it into force.
     pub(crate) switch: Duration,
-    /// Until when it must be confirmed, if it must.
+    /// The deadline of the confirmation, if it needs one.
     pub(crate) confirm_by: Option<Deadline>,
 }
 
@@ -68,14 +68,14 @@ pub(crate) struct Filter {
     refused: Vec<(AttachTarget, AttachError)>,
     image: Image,
     metadata: Metadata,
-    /// What the generation before, if it is kept, tells of itself.
+    /// The metadata of the previous generation, if it is kept.
     previous: Option<Metadata>,
     max_bans: MaxBans,
     held: HeldPins,
 }
 
 impl Filter {
-    /// Brings the first rules of this process into force, in place of what was found.
+    /// Brings the first rules of this process into force, in place of those found.
     pub(crate) fn start(
         pins: Pins,
         object: &program::ObjectFile,
@@ -111,7 +111,7 @@ impl Filter {
         Ok((filter, replaced.timing))
     }
 
-    /// Brings other rules into force. When it fails, those before stay in force.
+    /// Brings other rules into force. If it fails, the previous ones stay in force.
     pub(crate) fn change(
         &mut self,
         object: &program::ObjectFile,
@@ -131,7 +131,7 @@ impl Filter {
         changed
     }
 
-    /// Takes the steps of a plan that concern links, with the rules that are in force.
+    /// Executes the steps of a plan for links, with the rules in force.
     pub(crate) fn relink(&mut self, plan: &Plan) -> Result<(), FilterError> {
         let mut undo = Undo::default();
         let program = self.program.fd();
@@ -161,12 +161,12 @@ impl Filter {
         }
     }
 
-    /// The interfaces that refused when links were last made.
+    /// The interfaces that refused when links were last created.
     pub(crate) fn refused(&mut self) -> Vec<(AttachTarget, AttachError)> {
         std::mem::take(&mut self.refused)
     }
 
-    /// Compares what is pinned with what this process holds; makes missing pins again.
+    /// Compares the pins with the objects of this process, and recreates missing pins.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl Filter {
         self.refused = established.refused;
     }
 
-    /// Opens the links anew: those that were taken back are others.
+    /// Opens the links again: undoing steps recreated some of them.
     fn open_links_again(&mut self) {
         match attachments::open(&self.pins) {
             Ok(attachments) => self.attachments = attachments,
@@ -221,7 +221,7 @@ impl Filter {
         }
     }
 
-    /// What is in the kernel, for a plan.
+    /// The present state of the kernel, for a plan.
     pub(crate) fn present(&self) -> Result<Present, FilterError> {
         Ok(Present {
             size: Some(self.size),
@@ -230,12 +230,12 @@ impl Filter {
         })
     }
 
-    /// What the image in force tells of itself.
+    /// The metadata of the image in force.
     pub(crate) fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// What the generation before tells of itself, if it is kept.
+    /// The metadata of the previous generation, if it is kept.
     pub(crate) fn previous(&self) -> Option<&Metadata> {
         self.previous.as_ref()
     }
@@ -245,25 +245,25 @@ impl Filter {
         &self.image
     }
 
-    /// The slots of the rules of the generation before, if it is kept.
+    /// The slots of the rules of the previous generation, if it is kept.
     pub(crate) fn held(&self) -> BTreeSet<Slot> {
         let rules = self.previous.iter().flat_map(|previous| &previous.rules);
         rules.map(|rule| rule.slot).collect()
     }
 
-    /// From now on `ready` is in force.
+    /// Records that `ready` is in force.
     fn follow(&mut self, ready: &Loadable<'_>, succession: Succession) {
         let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
         self.previous = succession.previous(Some(before), self.previous.take());
         self.settle();
     }
 
-    /// Has the rules in force log as they say.
+    /// Updates the log limits to the rules in force.
     fn settle(&self) {
         limits::settle(&self.pins, &self.metadata, self.previous.as_ref());
     }
 
-    /// The program stays: a new image takes the place of the one in force.
+    /// Keeps the program, and replaces the image in force.
     fn switch(
         &mut self,
         ready: &Loadable<'_>,
@@ -349,7 +349,7 @@ impl Filter {
     }
 }
 
-/// What a new program takes over.
+/// The objects that a new program takes over.
 struct TakenOver<'a> {
     attachments: &'a [Attachment],
     counted: Vec<Counted<'a>>,
@@ -370,7 +370,7 @@ struct Replaced {
     timing: Timing,
 }
 
-/// Loads a new program with new images, and lets it take over every link.
+/// Loads a new program with new images, and switches every link to it.
 fn replace(
     pins: &Pins,
     object: &program::ObjectFile,
@@ -482,7 +482,7 @@ fn replace(
     })
 }
 
-/// The objects whose places are taken.
+/// The objects that are replaced.
 struct Old {
     program: Option<Arc<OwnedFd>>,
     images: Option<Arc<OwnedFd>>,
@@ -508,7 +508,7 @@ impl Old {
     }
 }
 
-/// Gives the next object the name of the one in force.
+/// Renames the next object to the name of the one in force.
 fn take_place(
     next: &Path,
     object: PinnedObject,
@@ -526,7 +526,7 @@ fn take_place(
     Ok(())
 }
 
-/// Carries the counts of the reasons, and of the rules that keep their slots, into new counters.
+/// Copies the counts of the reasons, and of the rules that keep their slots, to new counters.
 fn carry(
     counted: &[Counted<'_>],
     ready: &Loadable<'_>,

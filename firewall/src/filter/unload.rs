@@ -1,4 +1,4 @@
-//! Taking everything of an instance out of the kernel, whoever put it there.
+//! Removes all objects of an instance from the kernel, also those of other processes.
 
 use crate::{
     error::UserError,
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Why something may be left.
+/// Why objects may be left.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnloadError {
     /// A link.
@@ -22,13 +22,13 @@ pub(crate) enum UnloadError {
 
 impl UserError for UnloadError {}
 
-/// Detaches every link, takes the image out of force, and removes the pins, upon which the kernel
-/// frees program and maps. Goes on after an error, and reports the first.
+/// Detaches every link, removes the image in force, and removes the pins, upon which the kernel
+/// frees program and maps. Continues after an error, and reports the first.
 ///
-/// Returns the names of the interfaces that were detached from; `None` when nothing was loaded.
+/// Returns the names of the interfaces that were detached; `None` when nothing was loaded.
 pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
     if !pins.exist() {
-        // Whoever unloaded before may have died over the last of the folders.
+        // An earlier unload may have been killed before it removed the folders.
         pins.remove_folder()?;
         return Ok(None);
     }
@@ -70,7 +70,7 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
     Ok(Some(names))
 }
 
-/// Frees the image, even while somebody else holds the array.
+/// Frees the image, even while another process holds the array.
 fn clear(path: &std::path::Path) {
     let Ok(Some(_)) = pins::open(path) else {
         return;
@@ -93,7 +93,7 @@ fn clear(path: &std::path::Path) {
     }
 }
 
-/// What [`unload`] did, in words.
+/// The message about the result of [`unload`].
 pub(crate) fn describe(interfaces: Option<&[String]>) -> String {
     match interfaces {
         None => "nothing was loaded".into(),

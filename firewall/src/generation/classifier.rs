@@ -11,10 +11,10 @@ use rules::{
 
 use crate::kernel::slot::Slot;
 
-/// The interface that no packet arrives on.
+/// An interface on which no packet arrives.
 pub(crate) const NOWHERE: InterfaceIndex = InterfaceIndex(0);
 
-/// An image that judges frames.
+/// A compiled image with the counter slots of its rules.
 pub(crate) struct Classifier<'a> {
     image: &'a [u8],
     rules: HashMap<u32, RuleId>,
@@ -30,12 +30,12 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// What the image says of a frame that arrives on `interface`, by counter slots.
+    /// Classifies a frame that arrives on `interface`; rules are given by counter slots.
     pub(crate) fn walk(&self, frame: &[u8], interface: InterfaceIndex) -> Walk {
         walk(self.image, frame, interface.0)
     }
 
-    /// What the image says of a frame that arrives on `interface`, by rules.
+    /// Classifies a frame that arrives on `interface`; rules are given by index.
     pub(crate) fn classify(&self, frame: &[u8], interface: InterfaceIndex) -> Evaluation {
         let walk = self.walk(frame, interface);
         Evaluation {
@@ -48,7 +48,7 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// The rule that is counted in a slot; one that there is not, when the image is wrong.
+    /// The index of the rule of a slot; out of range when the image is wrong.
     fn rule(&self, slot: u32) -> RuleId {
         self.rules.get(&slot).copied().unwrap_or(RuleId(u32::MAX))
     }

@@ -1,4 +1,4 @@
-//! Rules that are in force on the condition that somebody confirms them in time.
+//! Rules in force on the condition that they are confirmed in time.
 
 use std::{fmt, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
 /// The condition on which rules come into force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// That they are confirmed within this time.
+    /// Confirmation within this time.
     Within(Duration),
-    /// That they are confirmed until then.
+    /// Confirmation before this deadline.
     Until(Deadline),
 }
 
 impl Condition {
-    /// Until when they must be confirmed, if they come into force now.
+    /// The deadline, if the rules come into force now.
     pub(crate) fn deadline(self) -> Deadline {
         match self {
             Self::Within(duration) => Deadline::after(duration),
@@ -31,24 +31,24 @@ impl Condition {
     }
 }
 
-/// Why nothing could be confirmed, or something else not be done before that.
+/// Why a confirmation, or a change before it, was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfirmationError {
-    /// Nothing waits for it.
+    /// No rules wait for a confirmation.
     #[error("generation {0} does not wait for a confirmation")]
     NotWaiting(Generation),
-    /// Something waits, so that nothing else can follow it yet.
+    /// Rules wait for their confirmation, which must come before any other change.
     #[error(
         "generation {generation} waits for its confirmation, {} more",
         seconds(deadline.remaining())
     )]
     Waiting {
-        /// What waits.
+        /// The generation that waits.
         generation: Generation,
-        /// Until when.
+        /// Its deadline.
         deadline: Deadline,
     },
-    /// Nothing came in time, and nothing was in force before.
+    /// The rules were not confirmed in time, and no rules were in force before.
     #[error("generation {0} was not confirmed in time, and nothing was in force before: unloaded")]
     Expired(Generation),
     /// The image that marks it.
@@ -72,11 +72,12 @@ impl UserError for ConfirmationError {
     }
 }
 
-/// Confirms the generation in force, this one; what was done, in words. From then on it stays, whoever dies.
+/// Confirms `generation`, which must be in force, and returns the message. From then on it stays
+/// even if the daemon dies.
 ///
 /// # Errors
 ///
-/// When it does not wait for that, or the mark cannot be removed.
+/// When it does not wait for a confirmation, or the mark cannot be removed.
 pub(crate) fn confirm(pins: &Pins, generation: Generation) -> Result<String, ConfirmationError> {
     if Pinned::unconfirmed(pins, generation)?.is_none() {
         return Err(ConfirmationError::NotWaiting(generation));
@@ -85,14 +86,14 @@ pub(crate) fn confirm(pins: &Pins, generation: Generation) -> Result<String, Con
     Ok(format!("generation {generation} confirmed"))
 }
 
-/// Rules that wait.
+/// Rules that wait for a confirmation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AwaitingConfirmation {
     /// Their generation.
     pub(crate) generation: Generation,
-    /// The one that comes back otherwise; `None` when there is none, and everything is unloaded.
+    /// The generation of the rollback; `None` to unload everything.
     pub(crate) previous: Option<Generation>,
-    /// How long they wait from now on.
+    /// The remaining time.
     pub(crate) left: Duration,
 }
 
@@ -128,7 +129,7 @@ impl fmt::Display for AwaitingConfirmation {
     }
 }
 
-/// A length of time in whole seconds.
+/// A duration in whole seconds.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64().round())
 }

@@ -1,15 +1,15 @@
-//! Points in time that another process of this machine understands, as long as it is not booted
-//! anew: pins do not outlive that either.
+//! Deadlines that other processes of this machine can read until it reboots; pins do not outlive a
+//! reboot either.
 
 use std::{io, time::Duration};
 
 use crate::kernel::clock;
 
-/// How long to sleep at most: timers stand still while the machine sleeps, and the clock of
-/// deadlines does not.
+/// The maximum length of one sleep: timers stop during suspension, and the clock of deadlines does
+/// not.
 const NAP: Duration = Duration::from_secs(1);
 
-/// A point in time, in milliseconds of `CLOCK_BOOTTIME`, which nobody sets.
+/// A point in time, in milliseconds of `CLOCK_BOOTTIME`, which cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(u64);
 
@@ -19,18 +19,18 @@ impl Deadline {
         Self(number)
     }
 
-    /// The number by which another process knows it.
+    /// The number for other processes.
     pub(crate) const fn number(self) -> u64 {
         self.0
     }
 
-    /// The point in time so long from now.
+    /// The deadline after this duration from now.
     pub(crate) fn after(duration: Duration) -> Self {
         let duration = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(now().saturating_add(duration))
     }
 
-    /// How long it is until then; nothing when it has passed.
+    /// The remaining time; zero when it has passed.
     pub(crate) fn remaining(self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(now()))
     }
@@ -40,7 +40,7 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// Waits until then; for ever without a deadline.
+    /// Waits for a deadline; for ever without one.
     pub(crate) async fn wait(deadline: Option<Self>) {
         let Some(deadline) = deadline else {
             return std::future::pending().await;

@@ -1,4 +1,4 @@
-//! What is loaded, read from the pins alone: it makes no difference whether a daemon runs.
+//! The loaded generation, read from the pins only, whether or not a daemon runs.
 
 use crate::{
     config::Config,
@@ -13,21 +13,21 @@ use crate::{
 
 /// The image in force.
 pub(crate) struct Loaded {
-    /// What it tells of itself.
+    /// Its metadata.
     pub(crate) metadata: Metadata,
-    /// Its length and what it does with packets that no rule decides.
+    /// Its length, and its verdicts for packets that no rule decides.
     pub(crate) description: Description,
     /// The kernel's number for its map.
     pub(crate) image: u32,
 }
 
-/// Why what is loaded cannot be read.
+/// Why the loaded generation cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadedError {
-    /// Nothing is.
+    /// Nothing is loaded.
     #[error("nothing is loaded for instance `{0}`")]
     Nothing(String),
-    /// The machine does not grant what is needed.
+    /// The machine does not meet the requirements.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The pins.
@@ -57,18 +57,18 @@ impl UserError for LoadedError {
     }
 }
 
-/// Checks that what is pinned can be opened.
+/// Checks that pins can be opened.
 pub(crate) fn require_access(config: &Config) -> Result<(), HostError> {
     host::require_privileges()?;
     host::require_bpffs(&config.bpffs)
 }
 
-/// Reads what is loaded.
+/// Reads the loaded generation.
 pub(crate) fn read(config: &Config) -> Result<Loaded, LoadedError> {
     open(config).map(|(loaded, _)| loaded)
 }
 
-/// Reads what is loaded, with the bytes of the image.
+/// Reads the loaded generation, with the bytes of its image.
 pub(crate) fn read_whole(config: &Config) -> Result<(Loaded, Vec<u8>), LoadedError> {
     let (loaded, image) = open(config)?;
     let bytes = image.bytes(loaded.description.length)?;

@@ -1,4 +1,4 @@
-//! What the kernel is given to bring a generation into force, wherever it comes from.
+//! The input for the kernel to bring a generation into force, new or previous.
 
 use crate::{
     generation::{metadata::Metadata, slots::Assignment},
@@ -8,9 +8,9 @@ use crate::{
 /// A generation that can be brought into force.
 #[derive(Clone, Copy)]
 pub(crate) struct Loadable<'a> {
-    /// What its image tells of itself.
+    /// Its metadata.
     pub(crate) metadata: &'a Metadata,
-    /// Where its rules are counted.
+    /// The counter slots of its rules.
     pub(crate) assignment: &'a Assignment,
     /// Its image.
     pub(crate) image: &'a [u8],

@@ -1,7 +1,8 @@
-//! Generations: each time a rule set is put in force, and what its image tells user space of it.
+//! Metadata of a generation: each time that a rule set is put in force it gets a number, and its
+//! image describes it to user space.
 //!
-//! The metadata travel inside the image, so that whoever finds the pins knows what is in force
-//! without the daemon, and rules and image can never disagree.
+//! The metadata are part of the image, so any process that opens the pins can read them without the
+//! daemon, and rules and image can never disagree.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{generation::Generation, slot::Slot};
 
-/// What an image tells of itself.
+/// The metadata in an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     /// The version of the contract between program and user space; see [`abi::VERSION`].
@@ -33,41 +34,41 @@ pub(crate) struct Metadata {
     pub(crate) file: PathBuf,
     /// The SHA-256 of the rule file, in hexadecimal.
     pub(crate) sha256: String,
-    /// The attachment mode asked for.
+    /// The requested attachment mode.
     pub(crate) mode: String,
     /// The verdict when no rule matches.
     pub(crate) policy: String,
-    /// The interfaces asked for, as the rule file has them.
+    /// The requested interfaces, as in the rule file.
     #[serde(default)]
     pub(crate) interfaces: Vec<String>,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
 }
 
-/// A rule as the metadata tell of it.
+/// The metadata of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RuleEntry {
     /// Its name.
     pub(crate) name: String,
-    /// What it does.
+    /// Its action.
     pub(crate) action: String,
-    /// Where it is counted.
+    /// Its counter slot.
     pub(crate) slot: Slot,
-    /// How many of its packets are logged; `None` when none are.
+    /// The limit of its logged packets; `None` when it does not log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogEntry>,
 }
 
-/// A limit of logged packets as the metadata tell of it.
+/// The metadata of a limit of logged packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEntry {
-    /// The nanoseconds from one packet to the next.
+    /// The interval between packets, in nanoseconds.
     pub(crate) interval_ns: u64,
-    /// How many nanoseconds early one may come.
+    /// The tolerance for early packets, in nanoseconds.
     pub(crate) tolerance_ns: u64,
 }
 
-/// Why metadata could not be understood.
+/// Why metadata could not be decoded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MetadataError {
     /// They are of another version.
@@ -125,7 +126,7 @@ impl Metadata {
         }
     }
 
-    /// Reads metadata from the bytes that an image carries.
+    /// Decodes the metadata of an image.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, MetadataError> {
         #[derive(Deserialize)]
         struct Version {
@@ -138,7 +139,7 @@ impl Metadata {
         Ok(serde_json::from_slice(bytes)?)
     }
 
-    /// The bytes for an image to carry.
+    /// Encodes the metadata for an image.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, MetadataError> {
         Ok(serde_json::to_vec(self)?)
     }
@@ -151,7 +152,7 @@ impl Metadata {
             .collect()
     }
 
-    /// The same of a generation that comes into force again under another number.
+    /// The metadata for the same generation under another number.
     pub(crate) fn again(&self, generation: Generation) -> Self {
         Self {
             generation,
@@ -160,14 +161,14 @@ impl Metadata {
         }
     }
 
-    /// The attachment mode asked for, if this version knows it.
+    /// The requested attachment mode, if this version knows it.
     pub(crate) fn mode(&self) -> Option<Mode> {
         [Mode::Native, Mode::Generic, Mode::Auto]
             .into_iter()
             .find(|mode| mode_name(*mode) == self.mode)
     }
 
-    /// The interfaces asked for.
+    /// The requested interfaces.
     pub(crate) fn patterns(&self) -> Vec<InterfacePattern> {
         let names = self.interfaces.iter();
         names

@@ -1,5 +1,5 @@
-//! A generation whose image is in the kernel, and how it comes into force once more: whole, as it
-//! was compiled, under a number of its own, with the counters that its rules had.
+//! A generation whose image is in the kernel, and its revival: the same image under a new number,
+//! with the counters of its rules.
 
 use rules::{compiler, model::Mode};
 
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Pinned {
     /// Its image.
     pub(crate) image: Image,
-    /// What the image tells of itself.
+    /// Its metadata.
     pub(crate) metadata: Metadata,
 }
 
@@ -39,10 +39,10 @@ pub(crate) enum PinnedError {
     /// Its metadata.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    /// Something in it is not as this version writes it.
+    /// The image does not have the format of this version.
     #[error("the image of generation {0} is damaged")]
     Damaged(Generation),
-    /// There is none.
+    /// There is no such generation.
     #[error("no generation before generation {0} is kept")]
     NoPrevious(Generation),
 }
@@ -50,19 +50,19 @@ pub(crate) enum PinnedError {
 impl UserError for PinnedError {}
 
 impl Pinned {
-    /// Reads what an image tells of itself.
+    /// Reads the metadata of an image.
     pub(crate) fn of(image: Image) -> Result<Self, PinnedError> {
         let metadata = Metadata::from_bytes(&image.describe()?.metadata)?;
         Ok(Self { image, metadata })
     }
 
-    /// The generation before the one in force, if it is kept.
+    /// The previous generation, if it is kept.
     pub(crate) fn previous(pins: &Pins, in_force: Generation) -> Result<Option<Self>, PinnedError> {
         let image = Image::open(&pins.kept(Kept::Previous, in_force))?;
         image.map(Self::of).transpose()
     }
 
-    /// Until when the generation in force must be confirmed, if it still must.
+    /// The deadline of the confirmation of the generation in force, if it needs one.
     pub(crate) fn unconfirmed(
         pins: &Pins,
         in_force: Generation,
@@ -102,19 +102,19 @@ impl Pinned {
     }
 }
 
-/// Whether the image in the kernel judges and counts every packet as `other` does. One that cannot
-/// be read does not.
+/// Whether the image in the kernel classifies and counts every packet as `other` does; `false` if
+/// it cannot be read.
 pub(crate) fn classifies_as(image: &Image, other: &[u8]) -> bool {
     let description = image.describe();
     let bytes = description.and_then(|description| image.bytes(description.length));
     bytes.is_ok_and(|bytes| compiler::is_same(&bytes, other))
 }
 
-/// An earlier generation that is to come into force once more.
+/// An earlier generation to bring into force again.
 pub(crate) struct Revived {
-    /// What its image tells of itself.
+    /// Its metadata.
     pub(crate) metadata: Metadata,
-    /// The mode that it asks for.
+    /// Its requested mode.
     pub(crate) mode: Mode,
     assignment: Assignment,
     image: Vec<u8>,
@@ -122,7 +122,7 @@ pub(crate) struct Revived {
 }
 
 impl Revived {
-    /// What the kernel is given.
+    /// The input for the kernel.
     pub(crate) fn loadable(&self) -> Loadable<'_> {
         Loadable {
             metadata: &self.metadata,

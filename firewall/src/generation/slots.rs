@@ -15,9 +15,9 @@ use crate::kernel::slot::{Capacity, Slot};
 pub(crate) struct Assignment {
     /// The slot of each rule, in rule order.
     pub(crate) slots: Vec<Slot>,
-    /// The slots that no rule in force has: to be set to 0 before they are used.
+    /// The slots of no rule in force, which must be set to 0 before use.
     pub(crate) fresh: Vec<Slot>,
-    /// The slots, of these rules and of those that may come back, whose counts go on.
+    /// The slots of these rules, and of those that may come back, that keep their counts.
     pub(crate) kept: BTreeSet<Slot>,
     /// The smallest capacity, a power of two, that holds all these slots.
     pub(crate) capacity: Capacity,

@@ -1,10 +1,9 @@
-//! What becomes of the generation in force when another takes its place.
+//! The fate of the generation in force when another one replaces it.
 //!
-//! The image of the generation before stays pinned, whole, so that it can come back whatever has
-//! become of its rule file and of this process. It is pinned under the number of the generation
-//! that follows it (see [`Kept`]) before that comes into force, and means nothing until then: the
-//! switch alone decides, and a process that is killed on either side of it leaves nothing
-//! undecided.
+//! The whole image of the previous generation stays pinned, so that a rollback needs neither its
+//! rule file nor this process. It is pinned under the number of its successor (see [`Kept`]) before
+//! that comes into force, and has no meaning until then: the switch alone decides, and a process
+//! that is killed before or after it leaves a definite state.
 
 use std::error::Error;
 
@@ -19,14 +18,14 @@ use crate::{
     },
 };
 
-/// What becomes of the generation in force.
+/// The fate of the generation in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Succession {
     /// It becomes the previous one.
     Follows,
     /// It comes into force again under another number: the previous one stays.
     Renews,
-    /// It is given up: afterwards there is no previous one.
+    /// It is discarded: afterwards there is no previous one.
     Abandons,
 }
 
@@ -41,12 +40,12 @@ impl Succession {
     }
 }
 
-/// On which terms a generation comes into force.
+/// The terms under which a generation comes into force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommitTerms {
-    /// What becomes of the one before.
+    /// The fate of its predecessor.
     pub(crate) succession: Succession,
-    /// On which condition, if on any.
+    /// The condition, if there is one.
     pub(crate) condition: Option<Condition>,
 }
 

@@ -1,8 +1,8 @@
-//! What the kernel tells of its network interfaces as they come, change and go: the group
+//! Notifications of the kernel about new, changed and removed network interfaces: the group
 //! `RTNLGRP_LINK` of rtnetlink (`rtnetlink(7)`).
 //!
-//! This module says that something happened, and to which interfaces. What there is now is for
-//! [`crate::interfaces::list`] to list: an event is out of date when it is read.
+//! This module only reports which interfaces changed. [`crate::interfaces::list`] reads their
+//! current state: an event may be out of date when it is read.
 
 use std::{collections::BTreeSet, io, time::Duration};
 
@@ -15,8 +15,8 @@ use rtnetlink::{
 use rules::compiler::InterfaceIndex;
 use tokio::time::{Instant, sleep_until};
 
-/// How long events are gathered once some were handled: an interface that comes alone is handled
-/// at once, of a hundred that come together the first is, and then the others together.
+/// How long events are collected after some were handled: a single new interface is handled at
+/// once; of a hundred that appear together, the first is handled at once and the others together.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// The receiver of events.
@@ -27,16 +27,16 @@ pub(crate) struct LinkEvents {
     not_before: Instant,
 }
 
-/// The interfaces that something happened to.
+/// The interfaces with events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Touched {
     some: BTreeSet<InterfaceIndex>,
-    /// Events were lost, or not understood: it may be any interface.
+    /// Events were lost or could not be parsed: any interface may have changed.
     any: bool,
 }
 
 impl Touched {
-    /// Whether something may have happened to the interface.
+    /// Whether the interface may have changed.
     pub(crate) fn contains(&self, interface: InterfaceIndex) -> bool {
         self.any || self.some.contains(&interface)
     }
@@ -45,7 +45,7 @@ impl Touched {
         !self.any && self.some.is_empty()
     }
 
-    /// Adds what the messages of one datagram are about.
+    /// Adds the interfaces in the messages of one datagram.
     fn add(&mut self, mut datagram: &[u8]) {
         while !datagram.is_empty() {
             let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram) else {
@@ -69,7 +69,7 @@ impl Touched {
 }
 
 impl LinkEvents {
-    /// Begins to receive: what happens from now on is told.
+    /// Starts to receive the events from now on.
     pub(crate) fn receive() -> io::Result<Self> {
         let mut socket = TokioSocket::new(protocols::NETLINK_ROUTE)?;
         let group = 1 << (MulticastGroup::Link as u32 - 1);
@@ -81,8 +81,8 @@ impl LinkEvents {
         })
     }
 
-    /// Waits until something has happened and may be handled, or `deadline` has come; what has
-    /// happened. Nothing is lost when the wait is given up.
+    /// Waits until there are events to handle, or until `deadline`, and returns them. Cancelling
+    /// the wait loses no events.
     pub(crate) async fn wait(&mut self, deadline: Option<Instant>) -> Touched {
         loop {
             let wake = match (self.touched.is_empty(), deadline) {
@@ -113,8 +113,8 @@ impl LinkEvents {
         }
     }
 
-    /// Says that what [`Self::wait`] returned was handled, in `took`: as long is nothing handled,
-    /// so that a storm of events leaves the machine time for other work.
+    /// Records that the events of [`Self::wait`] were handled, in `took`: the next ones wait as
+    /// long, so that a storm of events leaves the machine time for other work.
     pub(crate) fn handled(&mut self, took: Duration) {
         self.not_before = Instant::now() + took.max(GATHER);
     }

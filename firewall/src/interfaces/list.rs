@@ -1,4 +1,4 @@
-//! The network interfaces of this network namespace, asked for by rtnetlink.
+//! Lists the network interfaces of this network namespace, by rtnetlink.
 
 use futures::TryStreamExt as _;
 use netlink_packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
@@ -15,12 +15,12 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     /// Whether its frames begin with an Ethernet header.
     pub(crate) has_ethernet: bool,
-    /// The XDP programs on it, as many as there are modes.
+    /// The XDP programs on it, at most one for each mode.
     pub(crate) programs: Vec<Attached>,
 }
 
 impl Interface {
-    /// An interface that is not there.
+    /// An interface that does not exist.
     pub(crate) fn absent(index: InterfaceIndex, name: &str) -> Self {
         Self {
             index,
@@ -34,16 +34,16 @@ impl Interface {
 /// An XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {
-    /// Where it runs.
+    /// Its mode.
     pub(crate) mode: AttachMode,
     /// The kernel's number for the program.
     pub(crate) program: u32,
 }
 
-/// Why no interfaces could be had.
+/// Why interfaces could not be selected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InterfaceError {
-    /// The kernel does not list its interfaces.
+    /// The kernel did not list its interfaces.
     #[error("the kernel does not list the network interfaces")]
     List(#[source] ListError),
     /// No interface has this name.
@@ -51,15 +51,15 @@ pub(crate) enum InterfaceError {
     Unknown {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The existing names.
         there_are: Vec<String>,
     },
-    /// No interface has this name, and it is asked about.
+    /// No interface has this name, which a command was given.
     #[error("no interface is called `{name}`")]
     Absent {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The existing names.
         there_are: Vec<String>,
     },
     /// Packets on the interface have no Ethernet header, as on tunnels and modems. What the program
@@ -88,7 +88,7 @@ impl UserError for InterfaceError {
             Self::List(_) => None,
             Self::NotEthernet { .. } => Some(
                 "name only interfaces of the kind Ethernet; what comes through a tunnel can be \
-                 judged where it leaves the tunnel, as by nftables"
+                 filtered where it leaves the tunnel, as by nftables"
                     .into(),
             ),
             Self::Absent { there_are, .. } if !there_are.is_empty() => {

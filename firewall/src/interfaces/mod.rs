@@ -1,4 +1,5 @@
-//! The network interfaces of the machine: which there are, which are selected, which cannot be filtered.
+//! The network interfaces of the machine: their list, their selection, and those that cannot be
+//! filtered.
 
 pub(crate) mod link_events;
 pub(crate) mod list;

@@ -1,5 +1,5 @@
-//! Which of the interfaces that there are a rule file means, and which of those that are not there
-//! or cannot be filtered are an error. It does no I/O.
+//! Selects the interfaces of a rule file among the existing ones, and decides whether missing or
+//! unsuitable ones are an error, without I/O.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use rules::{compiler::InterfaceIndex, field::InterfacePattern};
 
 use crate::interfaces::list::{Interface, InterfaceError};
 
-/// What a rule file means by its `interfaces`.
+/// The interfaces that a rule file selects.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// The interfaces to attach to, by index.
     pub(crate) interfaces: Vec<Interface>,
-    /// The names and globs that fit no interface: once there is one, it is attached to.
+    /// The names and globs that match no interface yet.
     pub(crate) waiting: Vec<String>,
     /// The interfaces that cannot be filtered.
     pub(crate) refused: Vec<(Interface, InterfaceError)>,
 }
 
 impl Selection {
-    /// The indexes of the interfaces that need not be attached to.
+    /// The indexes of the interfaces that may refuse without an error.
     pub(crate) fn optional(&self, accepted: &Accepted) -> BTreeSet<InterfaceIndex> {
         let indexes = self.interfaces.iter().map(|interface| interface.index);
         indexes.filter(|&index| accepted.refusal(index)).collect()
@@ -34,7 +34,7 @@ impl Selection {
     }
 }
 
-/// What is no error, though it is not as the rule file says.
+/// The deviations from the rule file to tolerate.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Accepted {
     anything: bool,
@@ -44,8 +44,7 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// Whatever is there: the same rules were brought into force before, and nobody is there to
-    /// whom an error would be of use.
+    /// Tolerates everything: the same rules were in force before, and no user would see an error.
     pub(crate) fn anything() -> Self {
         Self {
             anything: true,
@@ -63,29 +62,29 @@ impl Accepted {
         }
     }
 
-    /// Also every name that fits no interface yet, if `absent`.
+    /// Also tolerates names that match no interface yet, if `absent`.
     pub(crate) fn with_absent(self, absent: bool) -> Self {
         Self { absent, ..self }
     }
 
-    /// Whether it is no error that this interface cannot be attached to.
+    /// Whether a failure to attach to this interface is tolerated.
     pub(crate) fn refusal(&self, interface: InterfaceIndex) -> bool {
         self.anything || self.refused.contains(&interface)
     }
 
-    /// A glob says that there may be any number of interfaces, none among them; a name that was
-    /// never there may be a slip of the pen.
+    /// Whether a pattern may match no interface: a glob may match any number, but a name that never
+    /// existed may be a typing error.
     fn absence(&self, pattern: &InterfacePattern) -> bool {
         pattern.is_glob() || self.anything || self.absent || self.names.contains(pattern)
     }
 }
 
-/// The interfaces that the patterns fit.
+/// Selects the interfaces that match the patterns.
 ///
 /// # Errors
 ///
-/// When a name fits none, or an interface whose packets have no Ethernet header, and that is not
-/// accepted.
+/// When a name matches none, or an interface whose packets have no Ethernet header, unless that is
+/// tolerated.
 pub(crate) fn select(
     patterns: &[InterfacePattern],
     interfaces: Vec<Interface>,

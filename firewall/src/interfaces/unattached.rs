@@ -102,7 +102,8 @@ impl Reason {
         }
     }
 
-    /// Whether the reason came from an attempt to attach, on which a driver may reset the interface.
+    /// Whether the reason came from an attempt to attach, on which a driver may reset the
+    /// interface.
     fn is_of_an_attempt(&self) -> bool {
         match self {
             Self::Interface(_) | Self::Occupied { .. } => false,
@@ -156,8 +157,8 @@ impl Refusal {
         self.touched |= touched.contains(self.index);
     }
 
-    /// The time of the next attempt: soon after an event of the interface, with growing delays, since
-    /// the attempt may itself be the cause of the event.
+    /// The time of the next attempt: soon after an event of the interface, with growing delays,
+    /// since the attempt may itself be the cause of the event.
     pub(crate) fn due(&self) -> Instant {
         let rest = if self.touched {
             let doublings = self.attempts.saturating_sub(1).min(16);

@@ -1,7 +1,7 @@
 //! The maps of the bans: the hash map, the board before it, the counters by reason. They are made
 //! once for an instance, and every program of it is loaded with them.
 //!
-//! What the board holds is for [`crate::bans`] to say.
+//! [`crate::bans`] owns the contents of the board.
 
 use std::{io, os::fd::AsFd as _, path::PathBuf, sync::atomic::AtomicU64};
 
@@ -50,7 +50,7 @@ pub(crate) enum BanMapsError {
     /// The number of CPUs is unknown.
     #[error("the number of CPUs could not be read from `{path}`")]
     Cpus {
-        /// Where it stands.
+        /// The file that has it.
         path: &'static str,
         /// Why it could not be read.
         source: io::Error,
@@ -67,8 +67,8 @@ pub(crate) enum BanMapsError {
     /// A pin could not be made.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// The kernel does not tell the time.
-    #[error("the kernel does not tell the time since it was started")]
+    /// The clock cannot be read.
+    #[error("the time since boot cannot be read")]
     Clock(#[source] nix::Error),
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
     })
 }
 
-/// What the clock says that bans end by, in nanoseconds.
+/// The current time of the clock of bans, in nanoseconds.
 pub(crate) fn now() -> Result<u64, BanMapsError> {
     clock::nanoseconds_since_start().map_err(BanMapsError::Clock)
 }
@@ -160,12 +160,12 @@ pub(crate) struct BanMap {
     most: MaxBans,
 }
 
-/// What became of a ban that was to be added.
+/// The outcome of adding a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Added {
     /// It is in the map.
     Yes,
-    /// The map has one of the same prefix.
+    /// The map already has a ban of the same prefix.
     Exists,
     /// The map is full.
     Full,
@@ -187,7 +187,7 @@ impl BanMap {
         })
     }
 
-    /// How many bans there can be.
+    /// The capacity.
     pub(crate) fn most(&self) -> MaxBans {
         self.most
     }
@@ -213,7 +213,7 @@ impl BanMap {
         }
     }
 
-    /// Puts a ban in the place of that of the same prefix.
+    /// Replaces the ban of a prefix.
     pub(crate) fn replace(&mut self, key: &Key, ban: &Ban) -> Result<(), BanMapsError> {
         self.write(key, ban, BPF_ANY).map_err(write_failed)
     }
@@ -250,7 +250,7 @@ fn error_number(error: &MapError) -> Option<i32> {
     }
 }
 
-/// The hash map, to be read from end to end.
+/// Iterates over the hash map.
 pub(crate) struct BanReader(MapData);
 
 impl BanReader {
@@ -259,8 +259,8 @@ impl BanReader {
         open(pins, Shared::Bans).map(Self)
     }
 
-    /// Hands out every ban, some at a time. Those that come or go meanwhile may be
-    /// missing or not.
+    /// Passes all bans to `take`, in batches. Bans that are added or removed meanwhile may be
+    /// missing.
     pub(crate) fn each(
         &self,
         mut take: impl FnMut(&[(Key, Ban)]) -> Result<(), BanMapsError>,
@@ -321,7 +321,7 @@ impl BoardMap {
     }
 }
 
-/// Waits until no program reads what the board said before.
+/// Waits until no program uses an earlier state of the board.
 pub(crate) fn await_programs() -> Result<(), BanMapsError> {
     syscall::await_programs().map_err(BanMapsError::Board)
 }
@@ -343,7 +343,7 @@ impl BanCounters {
         })
     }
 
-    /// What was dropped for a reason.
+    /// The packets dropped for a reason.
     pub(crate) fn read(&self, reason: u32) -> Result<Count, BanMapsError> {
         let values = self.map.get(&reason, 0).map_err(counters_failed)?;
         let counts = values
@@ -352,7 +352,7 @@ impl BanCounters {
         Ok(counts.fold(Count::default(), Count::plus))
     }
 
-    /// Forgets what was dropped for a reason.
+    /// Resets the counter of a reason.
     pub(crate) fn zero(&mut self, reason: u32) -> Result<(), BanMapsError> {
         let zeros = PerCpuValues::try_from(vec![[0; 2]; self.cpus])
             .map_err(|error| counters_failed(error.into()))?;

@@ -1,11 +1,11 @@
-//! The clock by which bans end, rules wait and packets are told.
+//! The clock of bans, confirmations and logged packets.
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// How long ago the machine was started, suspension included: `CLOCK_BOOTTIME`, which nobody sets and
-/// programs in the kernel read, too.
+/// The time since boot, suspension included: `CLOCK_BOOTTIME`, which cannot be set and which
+/// programs in the kernel can read, too.
 ///
 /// # Errors
 ///

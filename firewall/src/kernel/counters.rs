@@ -44,7 +44,7 @@ impl Count {
         }
     }
 
-    /// What was counted since `earlier`; nothing when the counter began anew.
+    /// The count since `earlier`; zero when the counter was reset.
     #[must_use]
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
@@ -127,8 +127,8 @@ impl Counters {
         Capacity::of_slots(self.map.len() / 2 * BLOCK)
     }
 
-    /// What a slot has counted on all CPUs, in this map and the ones before it. A slot beyond the
-    /// capacity has counted nothing.
+    /// The count of a slot on all CPUs, in this map and its predecessors; zero for a slot beyond
+    /// the capacity.
     pub(crate) fn read(&self, slot: Slot) -> Result<Count, CountersError> {
         if !self.capacity().holds(slot) {
             return Ok(Count::default());
@@ -138,7 +138,7 @@ impl Counters {
             .plus(self.sum(slot, self.carried(slot))?))
     }
 
-    /// What a slot has counted on all CPUs in this map alone.
+    /// The count of a slot on all CPUs in this map only.
     pub(crate) fn read_own(&self, slot: Slot) -> Result<Count, CountersError> {
         if !self.capacity().holds(slot) {
             return Ok(Count::default());
@@ -146,14 +146,14 @@ impl Counters {
         self.sum(slot, slot.number())
     }
 
-    /// Has slots begin at 0. The image in force must not use them.
+    /// Resets slots to 0. The image in force must not use them.
     pub(crate) fn zero(&mut self, slots: &[Slot]) -> Result<(), CountersError> {
         let taken_off = |&slot: &Slot| Ok((slot, Count::default().less(self.read_own(slot)?)));
         let counts = slots.iter().map(taken_off).collect::<Result<_, _>>()?;
         self.carry(counts)
     }
 
-    /// Sets what slots had counted in the maps before this one, each element in one step.
+    /// Sets the counts of slots in the predecessors of this map, each element in one step.
     pub(crate) fn carry(&mut self, mut counts: Vec<(Slot, Count)>) -> Result<(), CountersError> {
         counts.sort_unstable_by_key(|(slot, _)| *slot);
         let element = |slot: Slot| slot.number() / BLOCK;

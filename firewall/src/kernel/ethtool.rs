@@ -1,4 +1,4 @@
-//! What a driver tells of an interface through `ioctl(SIOCETHTOOL)`, which needs no privileges
+//! Queries of drivers through `ioctl(SIOCETHTOOL)`, which need no privileges
 //! (`dev_ethtool`, `net/ethtool/ioctl.c`). The structures are those of
 //! `include/uapi/linux/ethtool.h`; each is a block of 32-bit words here, made as long as the
 //! structure that is read from it by number.
@@ -31,27 +31,27 @@ const STRING: usize = 32 / 4;
 /// `struct ethtool_drvinfo`, in words.
 const DRIVER_INFO: usize = 196 / 4;
 
-/// The most strings of a set that are asked for.
+/// The maximum number of strings requested of a set.
 const MAX_STRINGS: usize = 1024;
 
 /// The queues of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Channels {
-    /// The most queues that only receive.
+    /// The maximum number of queues that only receive.
     pub(crate) max_rx: u32,
-    /// The most that only send.
+    /// The maximum number of queues that only send.
     pub(crate) max_tx: u32,
-    /// The most that do both.
+    /// The maximum number of queues that do both.
     pub(crate) max_combined: u32,
-    /// Those that only receive.
+    /// The queues that only receive.
     pub(crate) rx: u32,
-    /// Those that only send.
+    /// The queues that only send.
     pub(crate) tx: u32,
-    /// Those that do both.
+    /// The queues that do both.
     pub(crate) combined: u32,
 }
 
-/// An interface that is asked.
+/// A queried interface.
 pub(crate) struct Ethtool {
     socket: OwnedFd,
     name: [libc::c_char; libc::IFNAMSIZ],
@@ -83,7 +83,7 @@ impl Ethtool {
         Ok(text(&block[1..=STRING]))
     }
 
-    /// The queues; an error when the driver does not tell.
+    /// The queues; an error when the driver does not report them.
     pub(crate) fn channels(&self) -> io::Result<Channels> {
         let mut block = vec![0; 9];
         block[0] = ETHTOOL_GCHANNELS;
@@ -100,7 +100,7 @@ impl Ethtool {
 
     /// Whether each offload is on, by the name that `ethtool -k` has for it in the kernel.
     pub(crate) fn features(&self) -> io::Result<BTreeMap<String, bool>> {
-        // A mask of string sets of 64 bits, and behind it the length of each set.
+        // A mask of string sets of 64 bits, followed by the length of each set.
         let mut block = vec![ETHTOOL_GSSET_INFO, 0, 0, 0, 0];
         let mask = (1_u64 << ETH_SS_FEATURES).to_ne_bytes();
         for (word, bytes) in block[2..4].iter_mut().zip(mask.as_chunks().0) {
@@ -114,7 +114,7 @@ impl Ethtool {
         names[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, ETH_SS_FEATURES, length as u32]);
         self.ask(&mut names)?;
 
-        // Of each 32 features a word each of: available, requested, active, never changed.
+        // For each 32 features one word each: available, requested, active, never changed.
         let blocks = length.div_ceil(32);
         let mut states = vec![0; 2 + blocks * 4];
         states[..2].copy_from_slice(&[ETHTOOL_GFEATURES, blocks as u32]);
@@ -128,7 +128,7 @@ impl Ethtool {
             .collect())
     }
 
-    /// Has the kernel answer into the block that holds the question.
+    /// Executes a request; the kernel writes the answer into its block.
     fn ask(&self, block: &mut [u32]) -> io::Result<()> {
         #[repr(C)]
         struct EthtoolRequest {

@@ -1,4 +1,4 @@
-//! The maps of events: what limits those of each rule, and the ring buffer that they come by.
+//! The maps of events: the limiter of each rule, and the ring buffer.
 
 #![expect(unsafe_code, reason = "a descriptor is registered with the runtime")]
 
@@ -24,7 +24,7 @@ pub(crate) enum EventsError {
     /// A map could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// What limits the events of rules could not be read or set.
+    /// A limiter could not be read or set.
     #[error("the limits of logged packets could not be read or set")]
     Watches(#[source] Box<MapError>),
     /// The ring buffer could not be mapped.
@@ -60,7 +60,7 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
 
 type WatchWords = [u64; size_of::<Watch>() / 8];
 
-/// What limits the events of each rule, and what became of them.
+/// The limiters of the events of rules, with their counters.
 pub(crate) struct Watches(HashMap<MapData, u32, WatchWords>);
 
 impl Watches {
@@ -70,7 +70,7 @@ impl Watches {
         Ok(Self(HashMap::try_from(map).map_err(failed)?))
     }
 
-    /// That of a rule's slot, if it has one.
+    /// The limiter of a slot, if it has one.
     pub(crate) fn watch(&self, slot: Slot) -> Result<Option<Watch>, EventsError> {
         match self.0.get(&slot.number(), 0) {
             Ok([interval, tolerance, due, told, limited, lost]) => Ok(Some(Watch {
@@ -86,7 +86,7 @@ impl Watches {
         }
     }
 
-    /// Sets that of a slot.
+    /// Sets the limiter of a slot.
     pub(crate) fn set(&mut self, slot: Slot, watch: &Watch) -> Result<(), EventsError> {
         let &Watch {
             interval,
@@ -100,7 +100,7 @@ impl Watches {
         self.0.insert(slot.number(), words, 0).map_err(failed)
     }
 
-    /// Removes that of a slot, if there is one.
+    /// Removes the limiter of a slot, if there is one.
     pub(crate) fn remove(&mut self, slot: Slot) -> Result<(), EventsError> {
         match self.0.remove(&slot.number()) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
@@ -108,7 +108,7 @@ impl Watches {
         }
     }
 
-    /// The slots that have one.
+    /// The slots with a limiter.
     pub(crate) fn slots(&self) -> Result<Vec<Slot>, EventsError> {
         let slots = self.0.keys().map(|slot| slot.map(Slot::new));
         slots.collect::<Result<_, _>>().map_err(failed)
@@ -119,7 +119,7 @@ fn failed(error: MapError) -> EventsError {
     EventsError::Watches(Box::new(error))
 }
 
-/// The ring buffer. One process at a time may read it.
+/// The ring buffer. Only one process at a time may read it.
 pub(crate) struct Ring(AsyncFd<RingBuf<MapData>>);
 
 impl Ring {
@@ -141,7 +141,7 @@ impl Ring {
     /// The next event, if there is one.
     pub(crate) fn next(&mut self) -> Option<Event> {
         loop {
-            // What is not as long as an event is of no program of this version.
+            // A record of another length is not from a program of this version.
             if let Some(event) = event(&self.0.get_mut().next()?) {
                 return Some(event);
             }

@@ -1,7 +1,7 @@
-//! What this process has pinned, and whether it still is.
+//! The pins of this process, and their audit.
 //!
-//! The objects are held by descriptors, so that a pin that somebody removed, or that another BPF file system hides,
-//! can be made again: without it the next process would find nothing to take over.
+//! The objects are held by descriptors, so that a pin that was removed, or that another BPF file
+//! system hides, can be recreated: without it the next process could not take over.
 
 use std::{
     error::Error,
@@ -17,18 +17,18 @@ pub(crate) struct HeldPins {
     held: Vec<(PathBuf, OwnedFd)>,
 }
 
-/// What an audit of the pins found.
+/// The result of an audit of the pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Audit {
-    /// The pins that were missing and are made again.
+    /// The missing pins, which were recreated.
     pub(crate) restored: Vec<PathBuf>,
-    /// The pins that hold other objects than this process.
+    /// The pins that hold other objects.
     pub(crate) foreign: Vec<PathBuf>,
 }
 
 impl HeldPins {
-    /// Opens the objects that are pinned now: program, maps, and the maps that outlive programs. When that fails,
-    /// which is logged, nothing is held, and pins that go missing are not made again.
+    /// Opens the objects that are pinned now: program, maps, and the maps that outlive programs. A
+    /// failure is logged; then nothing is held, and missing pins are not recreated.
     pub(crate) fn open(pins: &Pins) -> Self {
         let held = held(pins).unwrap_or_else(|error| {
             let error: &dyn Error = &error;
@@ -41,7 +41,7 @@ impl HeldPins {
         }
     }
 
-    /// Compares the pins with what this process holds, `links` among it, and makes those again that are missing.
+    /// Compares the pins with the objects held, and with `links`, and recreates missing pins.
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! What the machine must grant before anything can be loaded: privileges, locked memory and a BPF
-//! file system.
+//! The requirements for loading anything: privileges, locked memory and a BPF file system.
 
 use std::{
     fs, io,
@@ -11,7 +10,7 @@ use nix::sys::{
     statfs::{BPF_FS_MAGIC, statfs},
 };
 
-/// What the machine does not grant.
+/// A requirement that the machine does not meet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HostError {
     /// The process lacks capabilities.
@@ -32,7 +31,7 @@ pub(crate) enum HostError {
 }
 
 impl HostError {
-    /// What the user can do.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::NotPrivileged { .. } => Some("run it as root, for example with `sudo`".into()),
@@ -87,8 +86,8 @@ pub(crate) fn require_bpffs(path: &Path) -> Result<(), HostError> {
     }
 }
 
-/// Lifts the limit of locked memory, which kernels before 5.11 charge maps and programs to. It is
-/// no error when it cannot be lifted: the kernel then refuses a map that is too large for it.
+/// Lifts the limit of locked memory, which kernels before 5.11 charge maps and programs to. A
+/// failure is no error: the kernel then refuses maps above the limit.
 pub(crate) fn lift_memory_limit() {
     if let Err(error) = setrlimit(
         Resource::RLIMIT_MEMLOCK,

@@ -8,7 +8,7 @@ use firewall_ebpf::abi::{MAX_IMAGE_SIZE, MIN_IMAGE_SIZE};
 pub(crate) struct ImageSize(u32);
 
 impl ImageSize {
-    /// How many times too large a map must be before a reload replaces it by a smaller one.
+    /// The factor by which a map must be too large before a reload replaces it by a smaller one.
     const SLACK: u32 = 8;
 
     /// The smallest size that holds an image of `length` bytes; `None` above the ABI's limit.

@@ -1,5 +1,4 @@
-//! Images in the kernel: the maps that hold one each, and the array whose element 0 says which is
-//! in force.
+//! Images in the kernel: one map for each, and the array whose element 0 is the image in force.
 
 use std::{
     ffi::CStr,
@@ -48,7 +47,7 @@ pub(crate) enum ImageError {
     /// The image in force could not be read.
     #[error("the image in force could not be read")]
     Read(#[source] io::Error),
-    /// What is in force is no image of this version's layout.
+    /// The image in force does not have the layout of this version.
     #[error("the image in force has another layout: it starts with `{magic:#010x}`")]
     Layout {
         /// The first word.
@@ -57,7 +56,7 @@ pub(crate) enum ImageError {
 }
 
 impl ImageError {
-    /// What the user can do.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         let Self::Create {
             source: MapError::CreateError { io_error, .. },
@@ -157,13 +156,13 @@ impl Image {
     }
 }
 
-/// What user space wants to know of an image.
+/// The properties of an image that user space needs.
 pub(crate) struct Description {
     /// The bytes in use.
     pub(crate) length: u32,
-    /// Bit `r` is set when packets judged for reason `r` are dropped.
+    /// Bit `r` is set when packets classified by reason `r` are dropped.
     pub(crate) drops: u32,
-    /// The bytes that the compiler was given to carry.
+    /// The metadata bytes that the compiler embedded.
     pub(crate) metadata: Vec<u8>,
 }
 
@@ -189,9 +188,9 @@ impl Images {
         Self::from_map(MapData::from_pin(path)).map_err(ImageError::Open)
     }
 
-    /// Puts `image` in force for every packet from now on, and waits until no packet is judged by
-    /// the one before: after a change of an array of maps by a system call the kernel waits for
-    /// the programs that run (`maybe_wait_bpf_programs`, `kernel/bpf/syscall.c`, Linux 5.0).
+    /// Puts `image` in force for every packet from now on, and waits until no packet is classified
+    /// by the previous one: after a change of an array of maps by a system call the kernel waits
+    /// for the programs that run (`maybe_wait_bpf_programs`, `kernel/bpf/syscall.c`, Linux 5.0).
     pub(crate) fn put_in_force(&mut self, image: &Image) -> Result<(), ImageError> {
         self.map
             .set(IN_FORCE, &image.map, 0)
@@ -204,15 +203,15 @@ impl Images {
             match self.map.get(&IN_FORCE, 0) {
                 Ok(map) => return Ok(Some(Image { map })),
                 Err(MapError::KeyNotFound) => return Ok(None),
-                // The element has the number of a map that it no longer is by the time it is
-                // opened: another image came into force in between.
+                // Another image came into force after the number was read, and the map of that
+                // number is gone.
                 Err(error) if info::is_freed(&error) => {}
                 Err(error) => return Err(ImageError::Open(error)),
             }
         }
     }
 
-    /// Takes the image in force away.
+    /// Removes the image in force.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         match syscall::delete_element(self.fd.as_fd(), IN_FORCE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,4 +1,4 @@
-//! What the kernel says about programs and maps.
+//! Information from the kernel about programs and maps.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,13 @@ use aya::{
 
 use crate::kernel::syscall;
 
-/// Why the kernel's answer could not be had.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InfoError {
-    /// About the program.
+    /// The query of the program.
     #[error("the kernel says nothing about the program")]
     Program(#[source] ProgramError),
-    /// About a map.
+    /// The query of a map.
     #[error("the kernel says nothing about map {id}")]
     Map {
         /// The map's number.
@@ -30,7 +30,7 @@ pub(crate) enum InfoError {
         /// Why.
         source: MapError,
     },
-    /// About its memory.
+    /// The query of the memory of a map.
     #[error("the kernel says nothing about the memory of map {id}")]
     Memory {
         /// The map's number.
@@ -80,10 +80,11 @@ pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
     })
 }
 
-/// The names of the programs that there were when this process could still ask for all.
+/// The names of all programs at the time when this process had the privilege to query them.
 static NAMES: OnceLock<BTreeMap<u32, String>> = OnceLock::new();
 
-/// Learns the names of all programs, before the privilege to ask for them (`CAP_SYS_ADMIN`) is given up.
+/// Collects the names of all programs, before the privilege to query them (`CAP_SYS_ADMIN`) is
+/// dropped.
 pub(crate) fn note_program_names() {
     NAMES.get_or_init(|| {
         let programs = loaded_programs().filter_map(Result::ok);
@@ -93,7 +94,7 @@ pub(crate) fn note_program_names() {
     });
 }
 
-/// The name of the program with this number, if there is one and this process may know it.
+/// The name of the program with this number, if it exists and is known to this process.
 pub(crate) fn program_name(id: u32) -> Option<String> {
     let noted = NAMES.get().and_then(|names| names.get(&id));
     noted.cloned().or_else(|| {
@@ -105,7 +106,7 @@ pub(crate) fn program_name(id: u32) -> Option<String> {
     })
 }
 
-/// A program as a message names it: by its name, if this process may know it, and its number.
+/// Describes a program for messages: by its name, if known, and its number.
 pub(crate) fn program_words(id: u32) -> String {
     match program_name(id) {
         Some(name) => format!("`{name}`, id {id}"),
@@ -114,7 +115,7 @@ pub(crate) fn program_words(id: u32) -> String {
 }
 
 /// The number of the link that holds the program on the interface of this index; `None` when there
-/// is none, or this process may not ask.
+/// is none, or this process lacks the privilege to query it.
 pub(crate) fn link_of(program: u32, interface: u32) -> Option<u32> {
     let links = std::iter::successors(syscall::next_link(0).ok()?, |&link| {
         syscall::next_link(link).ok().flatten()
@@ -160,7 +161,7 @@ pub(crate) fn map(id: u32) -> Result<Option<MapFacts>, InfoError> {
     }))
 }
 
-/// Whether a map was to be opened by a number that the kernel no longer knows.
+/// Whether the error is that no map has the number.
 pub(crate) fn is_freed(error: &MapError) -> bool {
     let MapError::SyscallError(error) = error else {
         return false;

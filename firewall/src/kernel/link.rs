@@ -18,7 +18,7 @@ use crate::kernel::{
     syscall,
 };
 
-/// Where in the kernel a program runs.
+/// The place in the kernel where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AttachMode {
@@ -71,7 +71,7 @@ pub(crate) enum AttachError {
         /// The interface.
         interface: String,
     },
-    /// The driver refuses for its present settings.
+    /// The driver refuses because of its settings.
     #[error("the driver of `{interface}` refuses a {mode} XDP program with its present settings")]
     Settings {
         /// The interface.
@@ -96,7 +96,7 @@ pub(crate) enum AttachError {
     Link {
         /// The interface.
         interface: String,
-        /// What was tried.
+        /// The attempted change.
         action: &'static str,
         /// What the kernel answered.
         source: io::Error,
@@ -127,7 +127,7 @@ impl AttachError {
         }
     }
 
-    /// The interface whose settings are in the way.
+    /// The interface whose settings prevent attaching.
     pub(crate) fn unsuitable(&self) -> Option<&str> {
         match self {
             Self::Settings { interface, .. } => Some(interface),
@@ -139,7 +139,7 @@ impl AttachError {
         }
     }
 
-    /// What the user can do.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::NoNative { .. } => Some(
@@ -155,7 +155,7 @@ impl AttachError {
     }
 }
 
-/// What to change of an interface whose driver refuses the program as it is set.
+/// The help for an interface whose driver refuses the program because of its settings.
 fn settings_help(interface: &str, takes_frags: bool) -> String {
     let mtu = if takes_frags {
         "some drivers want a smaller MTU"
@@ -168,7 +168,7 @@ fn settings_help(interface: &str, takes_frags: bool) -> String {
     )
 }
 
-/// What to do about a program of somebody else.
+/// The help for an interface with another program.
 pub(crate) fn occupied_help(interface: &str) -> String {
     format!(
         "it was left untouched; `firewall doctor {interface}` tells how it is attached and how to \
@@ -232,12 +232,12 @@ impl Link {
         self.fd.as_fd()
     }
 
-    /// Detaches the program at once, whoever else holds the link.
+    /// Detaches the program at once, even if other processes hold the link.
     pub(crate) fn detach(&self) -> Result<(), AttachError> {
         syscall::detach_link(self.fd.as_fd()).map_err(Self::failed(&self.interface, "detached"))
     }
 
-    /// What the kernel says about the link.
+    /// The state of the link in the kernel.
     pub(crate) fn info(&self) -> Result<XdpLinkInfo, AttachError> {
         syscall::xdp_link_info(self.fd.as_fd()).map_err(Self::failed(&self.interface, "inspected"))
     }

@@ -1,5 +1,5 @@
-//! A few bytes that are pinned: what the next process must know, and what must be true from the
-//! moment on at which other rules are in force.
+//! A pinned number: state for the next process that must become valid at the same moment as other
+//! rules come into force.
 
 use std::{os::fd::AsFd as _, path::Path};
 
@@ -12,7 +12,7 @@ use crate::kernel::{
     pins::{self, PinError},
 };
 
-/// The bytes of a note: a number.
+/// The size of a note in bytes.
 const LENGTH: usize = size_of::<u64>();
 
 /// A number in a map of its own.

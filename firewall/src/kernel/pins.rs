@@ -1,4 +1,4 @@
-//! Where the objects of an instance are pinned, and the file operations on pins.
+//! The paths of the pins of an instance, and file operations on pins.
 //!
 //! ```text
 //! <BPF file system>/firewall/<instance>/
@@ -65,7 +65,7 @@ impl PinError {
     }
 }
 
-/// What is pinned once for an instance.
+/// An object that is pinned once for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PinnedObject {
     /// The array of images.
@@ -90,12 +90,12 @@ impl PinnedObject {
     }
 }
 
-/// What is kept for a generation beside what is in force.
+/// An object that is kept for a generation in addition to those in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// The image that was in force before it.
     Previous,
-    /// Until when it waits for its confirmation, as long as it does.
+    /// The deadline of its confirmation, while it waits for that.
     Unconfirmed,
 }
 
@@ -190,7 +190,7 @@ impl Pins {
         self.folder.join(format!("{}{generation}", kept.prefix()))
     }
 
-    /// The pins of what is kept, for whichever generation.
+    /// The pins of objects kept for any generation.
     pub(crate) fn all_kept(&self) -> Result<Vec<(Kept, Generation)>, PinError> {
         let names = self.names()?;
         Ok(names.iter().filter_map(|name| kept(name)).collect())
@@ -215,7 +215,7 @@ impl Pins {
         Ok(links.map(unescape).collect())
     }
 
-    /// What changes that were interrupted have left, by generation.
+    /// The remains of interrupted changes, by generation.
     pub(crate) fn interrupted(&self) -> Result<Vec<(Generation, PinnedObject)>, PinError> {
         let names = self.names()?;
         let mut left: Vec<_> = names.iter().filter_map(|name| interrupted(name)).collect();
@@ -245,7 +245,7 @@ impl Pins {
         self.folder.is_dir()
     }
 
-    /// Makes the folder, for its owner alone; whether it is new.
+    /// Creates the folder, accessible only by its owner; returns whether it is new.
     pub(crate) fn create_folder(&self) -> Result<bool, PinError> {
         let is_new = !self.exist();
         if is_new {
@@ -254,7 +254,7 @@ impl Pins {
             let created = builder.create(&self.folder);
             created.map_err(PinError::new("create", &self.folder))?;
         }
-        // Somebody else may have made them, with other modes.
+        // Others may have created them with other modes.
         for folder in [&self.house, &self.folder] {
             fs::set_permissions(folder, Permissions::from_mode(FOR_OWNER))
                 .map_err(PinError::new("keep to its owner", folder))?;
@@ -297,7 +297,7 @@ pub(crate) enum FolderLock {
 
 impl Pins {
     /// Takes the lock on the folder of the instance (`flock(2)`), which is where the state is: it holds for every
-    /// process that sees this BPF file system, whatever run folder or network namespace it has.
+    /// process that sees this BPF file system, in any network namespace and with any run folder.
     ///
     /// # Errors
     ///
@@ -319,7 +319,7 @@ impl Pins {
                 }
                 Err(TryLockError::Error(error)) => return Err(failed()(error)),
             }
-            // The holder before may have removed the folder since it was opened.
+            // The previous holder may have removed the folder since it was opened.
             if is_at(&folder, &self.folder) {
                 return Ok(FolderLock::Taken(folder));
             }
@@ -327,7 +327,7 @@ impl Pins {
     }
 }
 
-/// Whether `file` is what `path` names.
+/// Whether `path` still names `file`.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
         return false;
@@ -352,18 +352,18 @@ fn holder(file: &File) -> Option<u32> {
     (process != 0).then_some(process)
 }
 
-/// What a pin holds, compared with an object that this process holds.
+/// The result of the comparison of a pin with an object of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PinState {
     /// The same object.
     Same,
     /// Nothing is pinned.
     Missing,
-    /// Another object, which somebody else has pinned.
+    /// Another object, pinned by another process.
     Foreign,
 }
 
-/// Compares what is pinned to `path` with `held`.
+/// Compares the object pinned to `path` with `held`.
 ///
 /// # Errors
 ///
@@ -396,7 +396,7 @@ fn object_number(object: BorrowedFd<'_>) -> io::Result<String> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Opens what is pinned to `path`; `None` when nothing is.
+/// Opens the object pinned to `path`; `None` when there is none.
 pub(crate) fn open(path: &Path) -> Result<Option<OwnedFd>, PinError> {
     match syscall::open_pin(path) {
         Ok(fd) => Ok(Some(fd)),

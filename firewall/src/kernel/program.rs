@@ -60,13 +60,13 @@ pub(crate) enum LoadError {
     Program(#[source] ProgramError),
 }
 
-/// The error number of a refusal, which the message already tells.
+/// The error number of a refusal, which the message already has.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct VerifierAnswer(io::Error);
 
 impl LoadError {
-    /// What the user can do.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Refused { source, .. } if source.0.raw_os_error() == Some(libc::EPERM) => Some(
@@ -115,7 +115,7 @@ impl ObjectFile {
     }
 }
 
-/// What the program is loaded with.
+/// The inputs for loading the program.
 pub(crate) struct Setting<'a> {
     /// The pin of the array of images, which must exist.
     pub(crate) images: &'a Path,
@@ -126,8 +126,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) counters: Option<&'a Path>,
     /// The capacity of the counters if they are made.
     pub(crate) capacity: Capacity,
-    /// Whose bans hold and whose events are told, the maps of which must be pinned; without them the
-    /// program has none.
+    /// The instance whose maps of bans and events the program uses, which must be pinned; without
+    /// one it has neither bans nor events.
     pub(crate) shared: Option<&'a Pins>,
 }
 
@@ -208,15 +208,15 @@ fn suitable() -> &'static str {
     }
 }
 
-/// Whether the kernel hands frames in several buffers to programs that are loaded for it: it does
-/// since 5.18, which also brought the helper that is asked for here.
+/// Whether the kernel supports frames in several buffers: since 5.18, which also introduced the
+/// helper that is queried here.
 pub(crate) fn takes_frags() -> bool {
     let helper = BpfHelper::BPF_FUNC_xdp_get_buff_len;
     is_helper_supported(ProgramType::Xdp, helper).unwrap_or_else(|error| {
         tracing::debug!(
             event = "frags_unknown",
             %error,
-            "the kernel does not tell whether it has `xdp.frags`"
+            "support for `xdp.frags` cannot be determined"
         );
         false
     })

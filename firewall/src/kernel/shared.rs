@@ -1,4 +1,4 @@
-//! Maps that are made once for an instance, pinned, and handed to every program of it.
+//! Maps that are created once for an instance, pinned, and shared by all its programs.
 
 use std::{os::fd::AsFd as _, path::PathBuf};
 
@@ -15,7 +15,7 @@ pub(crate) enum MakeError {
     Create {
         /// Its name.
         name: &'static str,
-        /// How many elements were asked for.
+        /// The requested number of elements.
         entries: u32,
         /// What the kernel answered.
         source: Box<MapError>,
@@ -35,7 +35,7 @@ pub(crate) struct OpenError {
     pub(super) source: Box<MapError>,
 }
 
-/// What a map is made of.
+/// The properties of a map.
 pub(super) struct Spec {
     pub(super) object: Shared,
     pub(super) kind: bpf_map_type,
@@ -45,7 +45,7 @@ pub(super) struct Spec {
     pub(super) flags: u32,
 }
 
-/// Makes and pins maps; whether one of them is new. Those that are pinned stay as they are.
+/// Creates and pins maps; returns whether one of them is new. Pinned ones are kept.
 pub(super) fn make(pins: &Pins, specs: &[Spec]) -> Result<bool, MakeError> {
     let mut is_new = false;
     for spec in specs {
@@ -85,7 +85,7 @@ pub(super) fn open(pins: &Pins, object: Shared) -> Result<MapData, OpenError> {
     })
 }
 
-/// Removes the pins of all of them.
+/// Removes the pins of all shared maps.
 pub(crate) fn unpin(pins: &Pins) -> Result<(), PinError> {
     Shared::ALL
         .into_iter()

@@ -32,13 +32,13 @@ impl fmt::Display for Slot {
 pub(crate) struct Capacity(u32);
 
 impl Capacity {
-    /// The fewest slots of a new map.
+    /// The minimum number of slots of a new map.
     pub(crate) const MIN: Self = Self(64);
 
-    /// The most slots of a map: entries of two halves are numbered by 32 bits.
+    /// The maximum number of slots of a map: the entries of both halves have 32-bit numbers.
     pub(crate) const MAX: u32 = 1 << 30;
 
-    /// The capacity of a map that was found with this many slots.
+    /// The capacity of an existing map with this many slots.
     pub(crate) const fn of_slots(slots: u32) -> Self {
         Self(slots)
     }

@@ -180,7 +180,7 @@ pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr).map(drop)
 }
 
-/// Detaches a link at once, whoever else holds it (Linux 5.9).
+/// Detaches a link at once, even if other processes hold it (Linux 5.9).
 pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = One {
         fd: link.as_raw_fd(),
@@ -188,7 +188,7 @@ pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop)
 }
 
-/// What the kernel says about an XDP link.
+/// The state of an XDP link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct XdpLinkInfo {
     /// The program that runs.
@@ -197,7 +197,7 @@ pub(crate) struct XdpLinkInfo {
     pub(crate) interface: u32,
 }
 
-/// Asks the kernel about a link; `InvalidData` when it is not an XDP link.
+/// Queries a link; `InvalidData` when it is not an XDP link.
 pub(super) fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
     let mut info = LinkInfo::default();
     let mut attr = Info {

@@ -1,5 +1,5 @@
-//! A program that is loaded to be tried: it has maps of its own, is attached nowhere, and judges
-//! frames that are handed to it (`BPF_PROG_TEST_RUN`).
+//! A program loaded for tests: it has its own maps, is not attached, and runs on the frames given
+//! to it (`BPF_PROG_TEST_RUN`).
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ use crate::kernel::{
     slot::{Capacity, Slot},
 };
 
-/// The fewest and the most bytes of a frame that every kernel hands to a program: an Ethernet
-/// header, and a page of 4,096 bytes less what the kernel keeps of it (`bpf_test_init`,
+/// The minimum and maximum length of a frame that every kernel accepts: an Ethernet header, and a
+/// page of 4,096 bytes without the part that the kernel reserves (`bpf_test_init`,
 /// `net/bpf/test_run.c`).
 const FRAMES: std::ops::RangeInclusive<usize> = 14..=3520;
 
@@ -29,7 +29,7 @@ const FRAMES: std::ops::RangeInclusive<usize> = 14..=3520;
 /// (`LOOPBACK_IFINDEX`, `include/net/flow.h`).
 pub(crate) const LOOPBACK: InterfaceIndex = InterfaceIndex(1);
 
-/// Why a program cannot be tried.
+/// Why a program cannot be tested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrialError {
     /// The image.
@@ -47,13 +47,13 @@ pub(crate) enum TrialError {
     /// The kernel did not run the program.
     #[error("the kernel does not run the program on a packet")]
     Run(#[source] Box<ProgramError>),
-    /// The program returned what it never returns.
+    /// The program returned an unexpected value.
     #[error("the program returned the action {0}: this is a defect of this software")]
     Action(u32),
 }
 
 impl TrialError {
-    /// What the user can do.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Image(error) => error.help(),
@@ -63,7 +63,7 @@ impl TrialError {
     }
 }
 
-/// A program on trial.
+/// A program under test.
 pub(crate) struct Trial {
     ebpf: Ebpf,
     counters: Counters,
@@ -71,10 +71,10 @@ pub(crate) struct Trial {
     takes_interfaces: bool,
 }
 
-/// What became of a frame.
+/// The result for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// What the program has the kernel do.
+    /// The action that the program returned.
     pub(crate) action: Action,
     /// The interface on which the frame arrived.
     pub(crate) interface: InterfaceIndex,

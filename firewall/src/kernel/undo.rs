@@ -1,18 +1,17 @@
-//! Steps to take back when a later one fails.
+//! Rolls completed steps back when a later one fails.
 
 use std::error::Error;
 
 type Action = Box<dyn FnOnce() -> Result<(), Box<dyn Error>>>;
 
-/// How to take back what was done so far. Dropped before [`Undo::commit`], it takes everything
-/// back, last step first.
+/// Undoes the completed steps, last step first, if it is dropped before [`Undo::commit`].
 #[derive(Default)]
 pub(crate) struct Undo {
     steps: Vec<(String, Action)>,
 }
 
 impl Undo {
-    /// Adds a step; `what` says what `action` does, for the log.
+    /// Adds a step; `what` describes `action` in the log.
     pub(crate) fn push<E: Error + 'static>(
         &mut self,
         what: impl Into<String>,

@@ -1,8 +1,8 @@
-//! The verifier's log, cut down to what a reader can use.
+//! Shortens the verifier's log for messages.
 
 use std::fmt;
 
-/// How many lines are shown.
+/// The maximum number of lines to show.
 const SHOWN: usize = 20;
 
 /// The end of a verifier log: the last lines without the statistics, and how many were left out.
@@ -32,7 +32,7 @@ impl Tail {
     }
 }
 
-/// Lines that the verifier adds at the end, whatever the verdict (`print_verification_stats`,
+/// Lines that the verifier always adds at the end (`print_verification_stats`,
 /// `kernel/bpf/verifier.c`).
 fn is_statistic(line: &str) -> bool {
     ["processed ", "verification time ", "stack depth "]

@@ -1,4 +1,4 @@
-//! Who runs the command: the SSH session that it was typed in.
+//! The caller of a command: the SSH session in which it runs.
 
 use std::{
     ffi::OsString,
@@ -8,7 +8,7 @@ use std::{
 use procfs::{ProcResult, process::Process};
 use serde::{Deserialize, Serialize};
 
-/// How many ancestors of a process are looked at.
+/// The maximum number of ancestors of a process to search.
 const ANCESTORS: usize = 64;
 
 /// The SSH session of a process.
@@ -21,8 +21,8 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The session that this process is in, as the environment of it or of its ancestors tells:
-    /// `sudo` and `su` take it out of that of what they start.
+    /// The session of this process, from its environment or those of its ancestors: `sudo` and `su`
+    /// remove it from the environment of their children.
     pub(crate) fn of_this_process() -> Option<Self> {
         let mut process = Process::myself();
         for _ in 0..ANCESTORS {
@@ -35,7 +35,7 @@ impl Caller {
         None
     }
 
-    /// Reads `SSH_CONNECTION`: address and port of the far end, then of the near one.
+    /// Parses `SSH_CONNECTION`: address and port of the far end, then of the near one.
     fn read(text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let mut end = || {
@@ -51,14 +51,14 @@ impl Caller {
     }
 }
 
-/// The session that a process tells of, and the number of its parent. What may not be read, or is
-/// gone, tells nothing.
+/// The session in the environment of a process, and the ID of its parent; `None` for what cannot be
+/// read.
 fn look(process: &Process) -> (Option<Caller>, Option<i32>) {
-    let told: ProcResult<Option<OsString>> = process
+    let session: ProcResult<Option<OsString>> = process
         .environ()
         .map(|mut environment| environment.remove(&OsString::from("SSH_CONNECTION")));
-    let told = told.ok().flatten();
-    let caller = told.and_then(|text| Caller::read(text.to_str()?));
+    let session = session.ok().flatten();
+    let caller = session.and_then(|text| Caller::read(text.to_str()?));
     let parent = process.stat().ok().map(|stat| stat.ppid);
     (caller, parent.filter(|parent| *parent > 0))
 }

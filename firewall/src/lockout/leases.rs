@@ -1,9 +1,9 @@
-//! The servers that lease addresses, as the programs that ask them note.
+//! The DHCP servers of leases, from the files of DHCP clients.
 
 use std::{fs, net::Ipv4Addr, path::PathBuf};
 
-/// The server that leased the IPv4 address of an interface, if one of these programs tells:
-/// systemd-networkd, or dhclient.
+/// The server that leased the IPv4 address of an interface, if systemd-networkd or dhclient has
+/// recorded it.
 pub(super) fn server(index: u32, name: &str) -> Option<Ipv4Addr> {
     let networkd = PathBuf::from(format!("/run/systemd/netif/leases/{index}"));
     let dhclient = ["/var/lib/dhcp", "/var/lib/dhclient"]

@@ -16,15 +16,15 @@ use crate::{
     },
 };
 
-/// How many interfaces may be stacked: VLANs on a bridge of bonds.
+/// The maximum depth of stacked interfaces: VLANs on a bridge of bonds.
 const DEPTH: usize = 8;
 
 /// The destination of what is for all hosts of a link.
 const BROADCAST_MAC: &str = "ff:ff:ff:ff:ff:ff";
 
-/// A packet without which the machine cannot be reached, or not for long.
+/// A packet that the machine needs to be, or to stay, reachable.
 pub(crate) struct Lifeline {
-    /// What it belongs to.
+    /// Its purpose, for messages.
     pub(crate) what: String,
     /// The packet, as `firewall explain` takes it.
     pub(crate) packet: String,
@@ -34,16 +34,16 @@ pub(crate) struct Lifeline {
     pub(crate) interface: InterfaceIndex,
 }
 
-/// Lifelines as they are found.
+/// Collects lifelines.
 pub(super) struct Lifelines<'a> {
     surroundings: &'a Surroundings,
     filtered: &'a [Interface],
-    /// Those found.
+    /// The lifelines so far.
     pub(super) found: Vec<Lifeline>,
 }
 
 impl<'a> Lifelines<'a> {
-    /// None yet, on the interfaces that are to be filtered.
+    /// Starts without any, for these filtered interfaces.
     pub(super) fn new(surroundings: &'a Surroundings, filtered: &'a [Interface]) -> Self {
         Self {
             surroundings,
@@ -52,7 +52,7 @@ impl<'a> Lifelines<'a> {
         }
     }
 
-    /// Adds the packets by which gateways are found.
+    /// Adds the packets by which gateways are discovered.
     pub(super) fn add_gateways(&mut self) {
         let surroundings = self.surroundings;
         for hop in &surroundings.gateways {
@@ -62,7 +62,7 @@ impl<'a> Lifelines<'a> {
         }
     }
 
-    /// Adds the packets that prolong the leases of addresses.
+    /// Adds the packets that renew the leases of addresses.
     pub(super) fn add_leases(&mut self) {
         let surroundings = self.surroundings;
         let dynamic = surroundings.addresses.iter().filter(|own| own.is_dynamic);
@@ -122,7 +122,7 @@ impl<'a> Lifelines<'a> {
         }
     }
 
-    /// Adds the packets by which a neighbour is found.
+    /// Adds the packets by which a neighbor is discovered.
     fn add_neighbour(&mut self, what: &str, interface: u32, neighbour: IpAddr) {
         match neighbour {
             IpAddr::V4(from) => {
@@ -215,7 +215,7 @@ impl<'a> Lifelines<'a> {
         ways
     }
 
-    /// The server of an address: noted, or else guessed to be the gateway, or the first host.
+    /// The server of an address: recorded, or else assumed to be the gateway, or the first host.
     fn server(&self, interface: u32, own: Ipv4Addr, prefix: u8) -> Ipv4Addr {
         let name = self.surroundings.links.get(&interface);
         let noted = name.and_then(|link| leases::server(interface, &link.name));

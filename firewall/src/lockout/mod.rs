@@ -1,9 +1,9 @@
-//! What keeps a machine reachable, in packets: those of SSH sessions, those by which gateways and
-//! neighbours are found, and those of DHCP. Rules that would drop one of them which the rules in
-//! force let through are not brought into force, unless somebody insists.
+//! Lockout protection: the packets that keep a machine reachable are those of SSH sessions, of the
+//! discovery of gateways and neighbors, and of DHCP. Rules that would drop one that passes now are
+//! not brought into force, unless the user forces it.
 //!
-//! This module owns which packets those are and the comparison. It judges them by images, as every
-//! packet is judged, and changes nothing.
+//! This module owns the choice of packets and the comparison. It classifies them by images, like
+//! any packet, and changes nothing.
 
 pub(crate) mod caller;
 pub(crate) mod leases;
@@ -28,11 +28,11 @@ use crate::{
     lockout::{lifelines::Lifelines, surroundings::Surroundings},
 };
 
-/// How many packets a message names.
+/// The maximum number of packets in a message.
 const SHOWN: usize = 3;
 
 /// The packets that keep this machine reachable, as far as they arrive on `filtered` interfaces.
-/// What cannot be found out is logged.
+/// Failed queries are logged.
 pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) -> Vec<Lifeline> {
     let surroundings = match Surroundings::read().await {
         Ok(surroundings) => surroundings,
@@ -56,7 +56,7 @@ pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) ->
     lifelines.found
 }
 
-/// Rules that are to come into force, as a classifier of packets.
+/// The candidate, as a classifier of packets.
 pub(crate) struct Proposed<'a> {
     /// The classifier.
     pub(crate) classifier: Classifier<'a>,
@@ -70,11 +70,11 @@ pub(crate) struct Proposed<'a> {
 pub(crate) struct RulesInForce<'a> {
     /// The classifier.
     pub(crate) classifier: Classifier<'a>,
-    /// The interfaces that they filter.
+    /// The interfaces to which they are attached.
     pub(crate) interfaces: Vec<InterfaceIndex>,
 }
 
-/// A packet that would be dropped, and what would do it.
+/// A packet that would be dropped, and the rule or policy that drops it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     what: String,
@@ -82,7 +82,7 @@ pub(crate) struct Cut {
     by: String,
 }
 
-/// Rules that would cut off what keeps the machine reachable.
+/// Rules that would drop packets that keep the machine reachable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the rules would cut off {}", listed(.0))]
 pub(crate) struct LockoutError(Vec<Cut>);
@@ -120,7 +120,7 @@ pub(crate) fn check(
         });
         if after.action == Action::Drop && !was_dropped {
             let by = candidate.decider(after.outcome);
-            // One packet of each says enough.
+            // One packet of each kind is enough.
             let mut known = cuts.iter();
             if !known.any(|cut| cut.what == lifeline.what && cut.by == by) {
                 cuts.push(Cut {

@@ -1,7 +1,7 @@
 //! SSH sessions of this network namespace.
 //!
-//! A listening port is one of SSH when it is 22, when the session of whoever runs the command came
-//! in there, or when a process that listens there is called as an SSH server is.
+//! A listening port is an SSH port when it is 22, when it is that of the caller's session, or when
+//! the listening process has the name of an SSH server.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::lockout::{caller::Caller, surroundings::Surroundings};
 /// The port of SSH (RFC 4250 section 3.1).
 const SSH: u16 = 22;
 
-/// What SSH servers are called.
+/// The process names of SSH servers.
 const SERVERS: [&str; 2] = ["sshd", "dropbear"];
 
 /// A session.
@@ -66,8 +66,8 @@ pub(super) fn established(caller: Option<Caller>, surroundings: &Surroundings) -
             .collect();
         ports.extend(ports_of_servers(&listeners));
     }
-    // A session that is over, as a terminal multiplexer remembers it: the address is one of this
-    // namespace, but the connection is not.
+    // An ended session in the environment of a terminal multiplexer: the address is one of this
+    // namespace, but the connection does not exist.
     let caller = caller
         .filter(|caller| connections.contains(caller) || !surroundings.is_local(caller.local.ip()));
     let mut sessions: Vec<Session> = caller.into_iter().collect();
@@ -89,7 +89,7 @@ fn sockets() -> ProcResult<Vec<TcpNetEntry>> {
     Ok(sockets)
 }
 
-/// The ports of those sockets that processes called as SSH servers have.
+/// The ports of those sockets that belong to processes with the name of an SSH server.
 fn ports_of_servers(listeners: &std::collections::BTreeMap<u64, u16>) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     let processes = procfs::process::all_processes().into_iter().flatten();

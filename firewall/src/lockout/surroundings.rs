@@ -1,4 +1,4 @@
-//! What the kernel knows of the network around: interfaces, addresses, gateways and neighbours.
+//! The network as the kernel knows it: interfaces, addresses, gateways and neighbors.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::interfaces::list::ListError;
 
-/// The network around.
+/// The interfaces, addresses and gateways of this machine.
 pub(super) struct Surroundings {
     /// The interfaces, by number.
     pub(super) links: BTreeMap<u32, LinkFacts>,
@@ -51,7 +51,7 @@ pub(super) struct Address {
     pub(super) address: IpAddr,
     /// The length of its prefix.
     pub(super) prefix: u8,
-    /// Whether it is there for a time only, as addresses are that were leased or advertised.
+    /// Whether it has a limited lifetime, as leased and advertised addresses have.
     pub(super) is_dynamic: bool,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Hop {
 }
 
 impl Surroundings {
-    /// Asks the kernel.
+    /// Queries the kernel.
     pub(super) async fn read() -> Result<Self, ListError> {
         with_netlink(async |netlink| {
             let links: Vec<LinkMessage> = netlink.link().get().execute().try_collect().await?;
@@ -95,7 +95,7 @@ impl Surroundings {
         .await
     }
 
-    /// Surroundings in which no neighbour is known.
+    /// Surroundings without known neighbors.
     #[cfg(test)]
     pub(super) fn of(
         links: BTreeMap<u32, LinkFacts>,
@@ -110,7 +110,7 @@ impl Surroundings {
         }
     }
 
-    /// The hardware address of a neighbour, if it is known.
+    /// The hardware address of a neighbor, if it is known.
     pub(super) fn neighbour(&self, interface: u32, address: IpAddr) -> Option<&[u8]> {
         self.neighbours
             .get(&(interface, address))

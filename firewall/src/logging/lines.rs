@@ -1,8 +1,8 @@
 //! The log of this process on stderr, and the format of its lines.
 //!
-//! Every event has a stable name, the first field of each macro, and a message for people. As text a
-//! line is the message, followed by the error unless the message contains it; as JSON it is an object
-//! of name, message and all fields. `docs/logs.md` lists all events.
+//! Every event has a stable name, the first field of each macro, and a message for people. As text
+//! a line is the message, followed by the error unless the message contains it; as JSON it is an
+//! object of name, message and all fields. `docs/logs.md` lists all events.
 //!
 //! ```text
 //! tracing::info!(event = "attached", interface = name, %mode, "attached to `{name}` in {mode} mode");
@@ -122,10 +122,11 @@ pub(crate) fn tell_event(level: Level, event: &str, message: &str, fields: &Fiel
     write(&json_line(level, event, message, &fields.0));
 }
 
-/// Fields of an event of types that tracing has no values for: the members of a serializable object.
+/// Fields of an event of types that tracing has no values for: the members of a serializable
+/// object.
 ///
-/// Apart from numbers and text, tracing passes only errors on unchanged. That is why this type is an
-/// error, from which [`Visit::record_error`] extracts the fields.
+/// Apart from numbers and text, tracing passes only errors on unchanged. That is why this type is
+/// an error, from which [`Visit::record_error`] extracts the fields.
 #[derive(Clone, Debug, Default, PartialEq, thiserror::Error)]
 #[error("fields of an event")]
 pub(crate) struct Fields(Map<String, Value>);
@@ -176,8 +177,8 @@ fn with_priority(text: &str, level: Level) -> String {
     })
 }
 
-/// Parses the filter for the log. A word that is no level would select a module by name, which is not
-/// supported.
+/// Parses the filter for the log. A word that is no level would select a module by name, which is
+/// not supported.
 pub(crate) fn levels(text: &str) -> Result<String, String> {
     const EXPECTED: &str = "expected error, warn, info, debug, trace or off, or levels by module \
                             such as `warn,firewall::control=debug`";
@@ -599,7 +600,8 @@ mod tests {
         }
     }
 
-    /// The event names after each occurrence of `begin`, in the part of a file that is not for tests.
+    /// The event names after each occurrence of `begin`, in the part of a file that is not for
+    /// tests.
     fn names(file: &str, begin: &str, otherwise: &mut Vec<String>) -> BTreeSet<String> {
         let code = file.split("#[cfg(test)]").next().unwrap();
         let mut names = BTreeSet::new();

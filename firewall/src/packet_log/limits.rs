@@ -32,8 +32,8 @@ pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsErr
     Ok(())
 }
 
-/// After the switch: updates the limiters to the rules in force, and removes those of rules that are
-/// neither in force nor `previous`. Failures are logged: they do not affect filtering.
+/// After the switch: updates the limiters to the rules in force, and removes those of rules that
+/// are neither in force nor `previous`. Failures are logged: they do not affect filtering.
 pub(crate) fn settle(pins: &Pins, in_force: &Metadata, previous: Option<&Metadata>) {
     if let Err(error) = try_settle(pins, in_force, previous) {
         let error: &dyn Error = &error;

@@ -197,7 +197,10 @@ mod tests {
             bytes: *frame.first_chunk().unwrap(),
         };
         let logged = LoggedPacket::new(&event, &names);
-        assert_eq!((logged.rule.as_str(), logged.verdict.as_str()), ("ssh", "drop"));
+        assert_eq!(
+            (logged.rule.as_str(), logged.verdict.as_str()),
+            ("ssh", "drop")
+        );
         assert_eq!(logged.interface, format!("#{}", u32::MAX));
         assert_eq!(logged.length as usize, frame.len());
         let words = "tcp 203.0.113.9:4444 > 192.0.2.1:22 syn length 1040";

@@ -1,10 +1,10 @@
-//! Reading the files that the operator named, as they are at one moment, and no others.
+//! Reads exactly the files that the operator named, each in a consistent state.
 //!
-//! A file is opened once and judged by what was opened: it must be a regular one, within its limit, and
-//! not change while it is read. The folder part of a name is taken as it is written; below the folder of a
-//! rule file, and in a folder that is named otherwise, symbolic links lead to what is beneath that
-//! folder or nowhere (`RESOLVE_BENEATH` of `openat2(2)`, Linux 5.6): whoever may write list files
-//! cannot have others read in their place.
+//! A file is opened once, and all checks use its descriptor: it must be a regular file, within its
+//! limit, and must not change while it is read. The folder part of a name is taken as it is
+//! written; below the folder of a rule file, and in a folder that is named otherwise, symbolic
+//! links lead to what is beneath that folder or nowhere (`RESOLVE_BENEATH` of `openat2(2)`, Linux
+//! 5.6): a user who may write list files cannot make this process read others instead.
 
 use std::{
     fs::{File, FileType},
@@ -22,18 +22,18 @@ use nix::{
     sys::stat::Mode,
 };
 
-/// A file is never waited for, and never becomes the terminal of this process.
+/// Opening never blocks, and a file never becomes the controlling terminal.
 const READ: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_CLOEXEC)
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY);
 
-/// How a folder is opened, only to find files in it.
+/// The flags to open a folder only for lookups in it.
 const FIND: OFlag = OFlag::O_PATH
     .union(OFlag::O_CLOEXEC)
     .union(OFlag::O_DIRECTORY);
 
-/// Reads a file of at most `limit` bytes, whatever its path leads over.
+/// Reads a file of at most `limit` bytes; its path may contain any symbolic links.
 ///
 /// # Errors
 ///

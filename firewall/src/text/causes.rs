@@ -23,7 +23,7 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
-/// What stands before ` (os error 2)` at the end of a text.
+/// Strips ` (os error 2)` and the like from the end of a text.
 fn without_number(text: &str) -> &str {
     let is_number = |rest: &str| {
         rest.strip_suffix(')')

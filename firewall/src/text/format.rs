@@ -11,12 +11,12 @@ pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// Where the cells of a column stand.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alignment {
-    /// At its left, as words do.
+    /// For words.
     Left,
-    /// At its right, as numbers do.
+    /// For numbers.
     Right,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with its thousands apart.
+/// Formats a number with groups of thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -91,7 +91,7 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{} GiB", grouped(rest))
 }
 
-/// A length of time, to three digits.
+/// Formats a duration, to three digits.
 pub(crate) fn milliseconds(duration: Duration) -> String {
     let milliseconds = duration.as_secs_f64() * 1e3;
     if milliseconds < 10.0 {

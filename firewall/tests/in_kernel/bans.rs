@@ -341,7 +341,7 @@ fn what_does_not_fit_is_refused_and_nothing_makes_way_but_what_has_ended() {
     ban(&machine, &["203.0.113.3", "--for", &in_words(short())]);
     let said = machine.run(["ban", "203.0.113.4", "2001:db9::/77"]);
     assert_eq!(said.status.code(), Some(1));
-    let full = "there are 3 bans already, which is the most that there can be\n";
+    let full = "there are 3 bans already, the maximum\n";
     assert!(said.stderr.starts_with(&full.repeat(2)), "{said:?}");
     assert!(said.stderr.ends_with("error: 2 of 2 refused\n"), "{said:?}");
     // A ban of the same prefix takes its place.

@@ -80,7 +80,7 @@ fn tests_are_run_in_the_kernel_and_count_nowhere() {
     let daemon = machine.start_logging(&machine.write_rules("pass", &rules), "debug");
     machine.await_daemon(&daemon);
     // The long frame and the short one are none that every kernel takes.
-    let judged = "3 packets of the tests judged in the kernel as in user space";
+    let judged = "3 packets of the tests have the same result in the kernel and in user space";
     assert!(machine.log().contains(judged), "{}", machine.log());
     machine.await_counters(&[]);
     let length = machine.send(&udp(&machine, 1), 2);
