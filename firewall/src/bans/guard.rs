@@ -108,6 +108,7 @@ fn parent(process: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bans::prefix::read_prefixes;
 
     #[test]
     fn the_peer_of_an_ssh_session_is_read() {
@@ -132,13 +133,21 @@ mod tests {
             .map(|(address, kept)| (address.parse().unwrap(), kept))
             .into(),
         };
-        let objects = |prefix| guard.objection(Prefix::parse(prefix).unwrap()).is_some();
+        let objects = |text| {
+            let prefixes = read_prefixes(text).unwrap();
+            prefixes
+                .into_iter()
+                .any(|prefix| guard.objection(prefix).is_some())
+        };
         for prefix in [
             "198.51.100.2",
             "198.51.100.0/24",
             "0.0.0.0/0",
             "::/0",
             "2001:db8::/64",
+            "::ffff:198.51.100.2",
+            "198.51.100.0 - 198.51.100.9",
+            "198.51.100.0 255.255.255.0",
         ] {
             assert!(objects(prefix), "{prefix}");
         }

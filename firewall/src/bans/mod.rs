@@ -7,6 +7,7 @@
 
 pub(crate) mod error;
 pub(crate) mod guard;
+pub(crate) mod line;
 pub(crate) mod prefilter;
 pub(crate) mod prefix;
 pub(crate) mod reasons;

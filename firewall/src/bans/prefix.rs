@@ -1,8 +1,12 @@
-//! An address or a prefix as people write it.
+//! Prefixes of addresses, which are what is banned.
 
 use std::{fmt, net::IpAddr};
 
 use firewall_ebpf::bans::{Family, Key};
+use rules::{
+    field::{AddressRange, address},
+    language::lists::LineError,
+};
 
 /// A prefix without bits behind its length; an address is one of full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,63 +15,12 @@ pub(crate) struct Prefix {
     length: u8,
 }
 
-/// Why a text is no prefix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PrefixError {
-    /// It is none at all.
-    #[error("`{0}` is no address and no prefix")]
-    NotAPrefix(String),
-    /// The address has bits set that the prefix does not cover.
-    #[error(
-        "`{written}` has bits set behind the prefix length: write `{prefix}` for the network or \
-         `{address}` for the single address"
-    )]
-    HostBits {
-        /// As written.
-        written: String,
-        /// The prefix without those bits.
-        prefix: Prefix,
-        /// The address alone.
-        address: IpAddr,
-    },
-}
-
 impl Prefix {
     /// The prefix of a single address.
     pub(crate) fn of(address: IpAddr) -> Self {
         Self {
             address,
             length: most(address),
-        }
-    }
-
-    /// Reads `203.0.113.7`, `203.0.113.0/24`, `2001:db8::1` or `2001:db8::/32`.
-    pub(crate) fn parse(text: &str) -> Result<Self, PrefixError> {
-        let no = || PrefixError::NotAPrefix(text.to_owned());
-        let (address, length) = match text.split_once('/') {
-            None => (text, None),
-            Some((address, length)) => (address, Some(length)),
-        };
-        let address: IpAddr = address.parse().map_err(|_| no())?;
-        let length = match length {
-            None => most(address),
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_err(|_| no())?
-            }
-            Some(_) => return Err(no()),
-        };
-        if length > most(address) {
-            return Err(no());
-        }
-        let prefix = Self { address, length }.without_host_bits();
-        if prefix.address == address {
-            Ok(prefix)
-        } else {
-            Err(PrefixError::HostBits {
-                written: text.to_owned(),
-                prefix,
-                address,
-            })
         }
     }
 
@@ -105,10 +58,25 @@ impl Prefix {
     pub(crate) fn is_everything(self) -> bool {
         self.length == 0
     }
+}
 
-    fn without_host_bits(self) -> Self {
-        Self::of_key(&self.key())
-    }
+/// The prefixes that a text names: an address or a prefix is one, a range can be several.
+///
+/// # Errors
+///
+/// When the text is none of them, in words.
+pub(crate) fn read_prefixes(text: &str) -> Result<Vec<Prefix>, String> {
+    address::read(text.as_bytes())
+        .map(|addresses| prefixes_of(addresses.range))
+        .map_err(|error| LineError::Address(error).about(text.as_bytes()))
+}
+
+/// The prefixes that cover a range and nothing else.
+pub(crate) fn prefixes_of(range: AddressRange) -> Vec<Prefix> {
+    let prefixes = range.prefixes();
+    prefixes
+        .map(|(address, length)| Prefix { address, length })
+        .collect()
 }
 
 /// An address in the form of a key.
@@ -143,6 +111,11 @@ impl fmt::Display for Prefix {
 mod tests {
     use super::*;
 
+    fn shown(text: &str) -> Vec<String> {
+        let prefixes = read_prefixes(text).unwrap();
+        prefixes.iter().map(Prefix::to_string).collect()
+    }
+
     #[test]
     fn prefixes_are_written_as_they_are_read() {
         for text in [
@@ -155,13 +128,27 @@ mod tests {
             "2001:db8::/64",
             "2001:db8:0:0:8000::/65",
             "::/0",
-            "::ffff:203.0.113.7",
         ] {
-            assert_eq!(Prefix::parse(text).unwrap().to_string(), text);
+            assert_eq!(shown(text), [text]);
         }
+        assert_eq!(shown("192.0.2.1/32"), ["192.0.2.1"]);
+        assert_eq!(shown("::ffff:203.0.113.7"), ["203.0.113.7"]);
+    }
+
+    #[test]
+    fn a_range_is_the_prefixes_that_cover_it() {
         assert_eq!(
-            Prefix::parse("192.0.2.1/32").unwrap().to_string(),
-            "192.0.2.1"
+            shown("192.0.2.1 - 192.0.2.6"),
+            ["192.0.2.1", "192.0.2.2/31", "192.0.2.4/31", "192.0.2.6"]
+        );
+        assert_eq!(shown("0.0.0.0-255.255.255.255"), ["0.0.0.0/0"]);
+        assert_eq!(
+            shown("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ["::/0"]
+        );
+        assert_eq!(
+            shown("255.255.255.254-255.255.255.255"),
+            ["255.255.255.254/31"]
         );
     }
 
@@ -180,29 +167,22 @@ mod tests {
             "::1/128/1",
             " 1.2.3.4",
             "1.2.3.4 ",
-            "1.2.3.4-1.2.3.5",
             "::1%eth0",
-        ] {
-            let error = Prefix::parse(text).unwrap_err();
-            assert_eq!(error, PrefixError::NotAPrefix(text.to_owned()));
-        }
-        for text in [
+            "::ffff:0:0/96",
             "203.0.113.7/24",
             "2001:db8::1/64",
             "2001:db8::1/127",
             "1.0.0.0/0",
         ] {
-            let error = Prefix::parse(text).unwrap_err();
-            assert!(matches!(error, PrefixError::HostBits { .. }), "{error}");
+            assert!(read_prefixes(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_prefix_covers_the_addresses_of_its_family_that_begin_like_it() {
         let covers = |prefix: &str, address: &str| {
-            Prefix::parse(prefix)
-                .unwrap()
-                .covers(address.parse().unwrap())
+            let prefixes = read_prefixes(prefix).unwrap();
+            prefixes[0].covers(address.parse().unwrap())
         };
         assert!(covers("203.0.113.0/24", "203.0.113.255"));
         assert!(!covers("203.0.113.0/24", "203.0.114.0"));

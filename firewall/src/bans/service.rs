@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     bans::{
-        prefix::Prefix,
+        prefix::read_prefixes,
         table::{BanTable, Banned},
         term::Term,
     },
@@ -154,11 +154,7 @@ impl BanService {
     /// Adds bans.
     pub(crate) async fn ban(&self, asked: &[BanRequest]) -> Result<BanOutcome, BanServiceError> {
         self.serve(asked, |register, asked, outcome| {
-            match ban(register, asked)? {
-                Banned::Added => outcome.added += 1,
-                Banned::Renewed => outcome.renewed += 1,
-            }
-            Ok(())
+            ban(register, asked, outcome)
         })
         .await
     }
@@ -166,12 +162,23 @@ impl BanService {
     /// Removes bans.
     pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<BanOutcome, BanServiceError> {
         self.serve(prefixes, |register, prefix, outcome| {
-            let prefix = Prefix::parse(prefix).map_err(|error| (error.to_string(), false))?;
-            register
-                .unban(prefix)
-                .map_err(|error| (Causes(&error).to_string(), error.is_missing()))?;
-            outcome.removed += 1;
-            Ok(())
+            let prefixes = read_prefixes(prefix).map_err(|error| (error, false))?;
+            let mut missing = None;
+            let removed = outcome.removed;
+            for prefix in prefixes {
+                match register.unban(prefix) {
+                    Ok(()) => outcome.removed += 1,
+                    Err(error) if error.is_missing() => {
+                        missing = Some((Causes(&error).to_string(), true));
+                    }
+                    Err(error) => return Err((Causes(&error).to_string(), false)),
+                }
+            }
+            // Of a range, those that are there.
+            match missing {
+                Some(missing) if outcome.removed == removed => Err(missing),
+                Some(_) | None => Ok(()),
+            }
         })
         .await
     }
@@ -214,15 +221,24 @@ impl BanService {
     }
 }
 
-fn ban(register: &BanTable, asked: &BanRequest) -> Result<Banned, (String, bool)> {
-    let prefix = Prefix::parse(&asked.prefix).map_err(|error| (error.to_string(), false))?;
+fn ban(
+    register: &BanTable,
+    asked: &BanRequest,
+    outcome: &mut BanOutcome,
+) -> Result<(), (String, bool)> {
+    let prefixes = read_prefixes(&asked.prefix).map_err(|error| (error, false))?;
     let term = match &asked.term {
         Some(term) => Term::parse(term).map_err(|message| (message, false))?,
         None => Term::Forever,
     };
-    register
-        .ban(prefix, term, &asked.reason)
-        .map_err(|error| (Causes(&error).to_string(), false))
+    for prefix in prefixes {
+        let banned = register.ban(prefix, term, &asked.reason);
+        match banned.map_err(|error| (Causes(&error).to_string(), false))? {
+            Banned::Added => outcome.added += 1,
+            Banned::Renewed => outcome.renewed += 1,
+        }
+    }
+    Ok(())
 }
 
 /// Does maintenance as it becomes due, for as long as the service exists.

@@ -2,40 +2,76 @@
 
 use std::time::Duration;
 
+use rules::text::escaped;
+
 /// How long a ban lasts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Term {
-    /// Until it is taken back.
+    /// Until it is removed.
     #[default]
     Forever,
     /// So long.
     For(Duration),
 }
 
-/// The longest term that is not for good.
+/// The longest term that is not for ever.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Term {
-    /// Reads `90s`, `1h30m`, `2d` or `forever`. A negative term is for good, as fail2ban writes it.
+    /// Reads `90s`, `1h30m`, `2d`, `3h59m38.3s`, `3600` (seconds) or `forever`, the only word for a ban without end.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let no = || format!("`{text}` is no length of time, such as `90s`, `1h30m` or `2d`");
+        let shown = escaped(text);
         if text == "forever" {
             return Ok(Self::Forever);
         }
-        if let Some(rest) = text.strip_prefix('-') {
-            return humantime::parse_duration(rest)
-                .map(|_| Self::Forever)
-                .map_err(|_| no());
+        let is_negative = text.starts_with('-');
+        let length = text.strip_prefix('-').unwrap_or(text);
+        let Some(duration) = duration(length) else {
+            return Err(format!(
+                "`{shown}` is not a duration: write `90s`, `1h30m`, `2d`, a number of seconds, or `forever`"
+            ));
+        };
+        if is_negative || duration.is_zero() {
+            return Err(format!(
+                "`{shown}` is already over: write `forever` for a ban without end"
+            ));
         }
-        match humantime::parse_duration(text) {
-            Ok(Duration::ZERO) => Err(format!("`{text}` is no time at all")),
-            Ok(duration) if duration <= LONGEST => Ok(Self::For(duration)),
-            Ok(_) => Err(format!(
-                "`{text}` is longer than 100 years: write `forever`"
-            )),
-            Err(_) => Err(no()),
+        if duration > LONGEST {
+            return Err(format!(
+                "`{shown}` is longer than 100 years: write `forever`"
+            ));
         }
+        Ok(Self::For(duration))
     }
+
+    /// Whether a word can only be meant as a term, though perhaps a wrong one.
+    pub(crate) fn is_meant_by(word: &str) -> bool {
+        let number = word.strip_prefix(['-', '+']).unwrap_or(word);
+        let number = number.strip_prefix('.').unwrap_or(number);
+        number.starts_with(|c: char| c.is_ascii_digit()) || word.eq_ignore_ascii_case("forever")
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than the type holds is longer than any term.
+        return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    // In most formats of durations that is minutes, not months.
+    if text.contains('M') {
+        return None;
+    }
+    let (whole, fraction) = match text.split_once('.') {
+        // As Go writes seconds.
+        Some((whole, fraction)) => (format!("{whole}s"), fraction.strip_suffix('s')?),
+        None => (text.to_owned(), "0"),
+    };
+    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    let whole = humantime::parse_duration(&whole).ok()?;
+    whole.checked_add(Duration::from_secs_f64(fraction))
 }
 
 /// Checks the text of a length of time.
@@ -48,33 +84,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terms_are_read_in_their_units() {
+    fn terms_are_read_in_their_units_and_plain_numbers_in_seconds() {
         let seconds = |text| match Term::parse(text) {
-            Ok(Term::For(duration)) => Some(duration.as_secs()),
-            Ok(Term::Forever) => Some(u64::MAX),
+            Ok(Term::For(duration)) => Some(duration.as_secs_f64()),
+            Ok(Term::Forever) => Some(f64::INFINITY),
             Err(_) => None,
         };
         for (text, expected) in [
-            ("90s", Some(90)),
-            ("30m", Some(1800)),
-            ("1h", Some(3600)),
-            ("1h30m", Some(5400)),
-            ("2d", Some(172_800)),
-            ("1w", Some(604_800)),
-            ("1h 30m", Some(5400)),
-            ("-1s", Some(u64::MAX)),
-            ("forever", Some(u64::MAX)),
-            ("0s", None),
-            ("90", None),
+            ("90s", Some(90.0)),
+            ("90", Some(90.0)),
+            ("3600", Some(3600.0)),
+            ("30m", Some(1800.0)),
+            ("1h", Some(3600.0)),
+            ("1h30m", Some(5400.0)),
+            ("2d", Some(172_800.0)),
+            ("1w", Some(604_800.0)),
+            ("1h 30m", Some(5400.0)),
+            ("3h59m38.25s", Some(14_378.25)),
+            ("0.5s", Some(0.5)),
+            ("forever", Some(f64::INFINITY)),
+            ("3h59m38.328361", None),
+            ("1.5h", None),
+            ("1.s", None),
+            ("30M", None),
+            ("4H", None),
+            ("Forever", None),
+            ("+90", None),
             ("", None),
             ("-", None),
-            ("-1", None),
             ("1x", None),
             ("h", None),
             ("1000000000y", None),
             ("99999999999999999999s", None),
+            ("99999999999999999999", None),
         ] {
             assert_eq!(seconds(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_term_that_is_over_bans_nobody_for_ever() {
+        for text in ["-1", "-3559s", "-1h", "0", "0s", "-0"] {
+            let error = Term::parse(text).unwrap_err();
+            assert!(error.contains("already over"), "{text}: {error}");
         }
     }
 }

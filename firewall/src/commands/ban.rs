@@ -3,11 +3,12 @@
 use clap::Args;
 
 use crate::{
-    bans::{guard::Guard, prefix::Prefix, service::BanRequest, term},
-    commands::ban_input::{BanRequests, Line},
+    bans::{guard::Guard, line::BanLine, service::BanRequest, term},
+    commands::ban_input::BanRequests,
     config::Config,
     control::protocol::Request,
     error::Error,
+    logging::lines::tell,
     text::format::grouped,
 };
 
@@ -18,7 +19,7 @@ use crate::{
 /// daemon.
 #[derive(Debug, Args)]
 pub(crate) struct BanArgs {
-    /// Addresses or prefixes; `-` reads them from stdin, one per line, each optionally followed by a
+    /// Addresses, prefixes or ranges; `-` reads them from stdin, one per line, each optionally followed by a
     /// duration and a reason
     #[arg(value_name = "ADDRESS", required = true)]
     addresses: Vec<String>,
@@ -51,16 +52,22 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
         Some(Guard::new()?)
     };
     let read = |text: &str| {
-        let Some(line) = Line::read(text) else {
+        let Some(line) = BanLine::read(text)? else {
             return Ok(None);
         };
-        let prefix = Prefix::parse(line.prefix).map_err(|error| error.to_string())?;
-        if let Some(objection) = guard.as_ref().and_then(|guard| guard.objection(prefix)) {
+        let mut prefixes = line.prefixes.iter();
+        if let Some(guard) = &guard
+            && let Some(objection) = prefixes.find_map(|prefix| guard.objection(*prefix))
+        {
             return Err(objection);
+        }
+        if let Some(written) = &line.mapped {
+            let message = format!("`{written}` is banned as `{}`", line.addresses);
+            tell("ban_mapped", &message);
         }
         let term = line.term.or(args.term.as_deref());
         Ok(Some(BanRequest {
-            prefix: line.prefix.to_owned(),
+            prefix: line.addresses,
             term: term.map(str::to_owned),
             reason: line.reason.unwrap_or(&args.reason).to_owned(),
         }))

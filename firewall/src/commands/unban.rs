@@ -3,12 +3,8 @@
 use clap::Args;
 
 use crate::{
-    bans::prefix::Prefix,
-    commands::ban_input::{BanRequests, Line},
-    config::Config,
-    control::protocol::Request,
-    error::Error,
-    text::format::grouped,
+    bans::line::read_addresses, commands::ban_input::BanRequests, config::Config,
+    control::protocol::Request, error::Error, text::format::grouped,
 };
 
 /// Remove bans
@@ -27,11 +23,8 @@ pub(crate) struct UnbanArgs {
 /// Removes bans.
 pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<(), Error> {
     let read = |text: &str| {
-        let Some(line) = Line::read(text) else {
-            return Ok(None);
-        };
-        Prefix::parse(line.prefix).map_err(|error| error.to_string())?;
-        Ok(Some(line.prefix.to_owned()))
+        let line = read_addresses(text)?;
+        Ok(line.map(|line| line.addresses.range.to_string()))
     };
     let mut requests = BanRequests::begin(config, args.if_banned).await?;
     let request = |prefixes| Request::Unban { prefixes };

@@ -18,6 +18,7 @@ use std::{
 };
 
 use nix::sys::stat::fstat;
+use rules::text::escaped_lines;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{
@@ -97,7 +98,7 @@ pub(crate) fn tell(event: &str, message: &str) {
     if is_json() {
         tell_event(Level::INFO, event, message, &Fields::default());
     } else {
-        write(&format!("{message}\n"));
+        write(&format!("{}\n", escaped_lines(message)));
     }
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn tell_progress(what: &str) {
 /// Prints an error report as text.
 pub(crate) fn tell_error(report: &str) {
     let has_priority = OUTPUT.get().is_some_and(|output| output.has_priority);
-    let text = format!("{}\n", report.trim_end());
+    let text = format!("{}\n", escaped_lines(report.trim_end()));
     if has_priority {
         write(&with_priority(&text, Level::ERROR));
     } else {

@@ -20,13 +20,16 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     error::{ExitStatus, UserError},
     logging::{diagnostics::counted, progress::Progress},
-    rule_file::files::{self, Folder},
+    rule_file::{
+        files::{self, Folder},
+        gzip,
+    },
 };
 
 /// The most bytes of a rule file.
 const MAX_RULE_FILE: u64 = 64 << 20;
 
-/// The most bytes of all list files and captures of a rule file.
+/// The most bytes of all list files and captures of a rule file, decompressed.
 const MAX_LIST_FILES: u64 = 1 << 30;
 
 /// A rule file that can be used.
@@ -141,7 +144,7 @@ fn load_by<T>(
         let begin = Instant::now();
         let path = folder.path(name);
         progress.at(format!("reading `{}`", path.display()));
-        let bytes = folder.read(name, left)?;
+        let bytes = gzip::contents(folder.read(name, left)?, left)?;
         left = left.saturating_sub(bytes.len() as u64);
         read_lists += begin.elapsed();
         parsing(&path);

@@ -1,4 +1,5 @@
 //! Reads rule files and the lists that they name.
 
 pub(crate) mod files;
+mod gzip;
 pub(crate) mod load;

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rules::text::escaped;
+
 /// A table of columns as wide as their longest cell.
 pub(crate) struct Table {
     alignments: Vec<Alignment>,
@@ -29,9 +31,10 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row. Names and reasons are shown with what cannot be seen as escapes.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|cell| escaped(&cell));
+        self.rows.push(cells.collect());
     }
 }
 

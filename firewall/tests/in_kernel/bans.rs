@@ -385,14 +385,14 @@ fn lines_that_are_wrong_are_told_and_the_others_are_banned() {
     assert_eq!(
         said.stderr,
         format!(
-            "line 3: `1.2.3` is no address and no prefix\n\
-             line 6: `203.0.113.9/24` has bits set behind the prefix length: write \
+            "line 3: `1.2.3` is neither an address, a prefix nor a range\n\
+             line 6: `203.0.113.9/24`: the address has bits set behind the prefix length: write \
              `203.0.113.0/24` for the network or `203.0.113.9` for the single address\n\
              line 8: `0.0.0.0/0` is every address: `--force` bans it\n\
              line 9: `127.0.0.1` is an address of this machine: `--force` bans it\n\
-             line 10: `::1/64` has bits set behind the prefix length: write `::/64` for the \
+             line 10: `::1/64`: the address has bits set behind the prefix length: write `::/64` for the \
              network or `::1` for the single address\n\
-             line 11: `\u{0}` is no address and no prefix\n\
+             line 11: `\\u{{0}}` is neither an address, a prefix nor a range\n\
              line 7: the reason `{long}` has more than 64 bytes\n\
              banned 5, 1 of them again\n\
              error: 7 of 12 refused\n"
@@ -421,9 +421,63 @@ fn lines_that_are_wrong_are_told_and_the_others_are_banned() {
     let said = feed(&machine, &["unban", "-"], "203.0.113.2\n203.0.113.3\nx\n");
     assert_eq!(
         said.stderr,
-        "line 3: `x` is no address and no prefix\nline 2: `203.0.113.3` is not banned\n\
+        "line 3: `x` is neither an address, a prefix nor a range\nline 2: `203.0.113.3` is not banned\n\
          removed 1\nerror: 2 of 3 refused\n"
     );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn lines_of_published_lists_are_banned_and_terms_are_never_read_as_for_ever() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    let list: String = (0..300)
+        .map(|at| format!("100.64.{}.{}/32 ; SBL{at}\n", at / 256, at % 256))
+        .collect();
+    let input = format!("\u{feff}; a list\n; Expires: never\n{list}203.0.113.0 - 203.0.113.2\n");
+    let said = feed(&machine, &["ban", "-", "--for", "1h"], &input);
+    assert_eq!(said.stderr, "banned 302\n");
+    let shown = bans(&machine);
+    let shown = shown["bans"].as_array().unwrap();
+    assert!(
+        shown
+            .iter()
+            .all(|ban| ban["reason"] == "" && ban["seconds_left"].is_u64())
+    );
+    let said = feed(&machine, &["unban", "-"], &input);
+    assert!(
+        said.status.success() && said.stderr.contains(" 302\n"),
+        "{said:?}"
+    );
+
+    let input = "203.0.113.5 3600\n203.0.113.6 -1\n203.0.113.61 -3559s\n\
+                 203.0.113.10 3h59m38.328361 crowdsec\n203.0.113.16 4H ssh\n::ffff:203.0.113.7 60\n\
+                 ::ffff:127.0.0.1\n";
+    let said = feed(&machine, &["ban", "-"], input);
+    assert!(
+        said.stderr.contains("error: 5 of 7 refused"),
+        "{}",
+        said.stderr
+    );
+    let told = "`::ffff:203.0.113.7` is banned as `203.0.113.7`\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    let shown = bans(&machine);
+    let shown = shown["bans"].as_array().unwrap().iter();
+    let shown: Vec<_> = shown
+        .map(|ban| {
+            (
+                ban["prefix"].as_str().unwrap(),
+                ban["seconds_left"].as_u64(),
+            )
+        })
+        .collect();
+    let [
+        ("203.0.113.5", Some(3500..=3600)),
+        ("203.0.113.7", Some(1..=60)),
+    ] = *shown
+    else {
+        panic!("{shown:?}");
+    };
 }
 
 #[test]
@@ -497,7 +551,10 @@ fn the_socket_takes_many_lines_and_refuses_what_is_wrong_alone() {
     let refused: Vec<_> = answer["refused"].as_array().unwrap().iter().collect();
     assert_eq!(refused.len(), 2);
     assert_eq!(refused[0]["item"], 1);
-    assert_eq!(refused[0]["message"], "`x` is no address and no prefix");
+    assert_eq!(
+        refused[0]["message"],
+        "`x` is neither an address, a prefix nor a range"
+    );
     let answer = socket.ask(r#"{"command":"unban","prefixes":["203.0.113.1","203.0.113.1"]}"#);
     assert_eq!(
         (&answer["removed"], &answer["refused"][0]["item"]),

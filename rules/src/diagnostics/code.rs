@@ -100,6 +100,14 @@ codes! {
     Unreached = "unreached-rule", Warning;
     /// A member of a set or field that another member has.
     RedundantMember = "redundant-member", Warning;
+    /// A member in the IPv6 form of an IPv4 address.
+    MappedAddress = "mapped-address", Warning;
+    /// A rule that drops a large part of a family, or addresses of one's own networks, by a set.
+    BroadDrop = "broad-drop", Warning;
+    /// Lines of a list file that cannot be read and are skipped.
+    SkippedLines = "skipped-lines", Warning;
+    /// A list file without members.
+    EmptyListFile = "empty-list-file", Warning;
     /// A rule that drops what a link does not work without.
     DropsNeighbours = "drops-neighbours", Warning;
 }

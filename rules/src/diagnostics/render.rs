@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::diagnostic::{Diagnostic, Label};
+use crate::text::escaped_lines;
 
 /// The most characters of a source line that are shown; of a longer one, those around the label.
 const WINDOW: usize = 120;
@@ -74,10 +75,9 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.push('\n');
 }
 
-/// The bytes as text, with the control characters, which a terminal could obey, replaced.
+/// The bytes as text that is safe to print, with tabs.
 fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}")
+    escaped_lines(&String::from_utf8_lossy(bytes))
 }
 
 /// Cuts a line that is longer than [`WINDOW`] to the stretch around its marked part.
@@ -159,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_and_broken_encodings_are_replaced() {
+    fn control_characters_are_escaped_and_broken_encodings_replaced() {
         let text = rendered(b"\x1b[2J \xff!".to_vec(), 6..7);
         assert_eq!(
             lines(&text),
-            ["1 | \u{fffd}[2J \u{fffd}!", "  |       ^ here"]
+            ["1 | \\u{1b}[2J \u{fffd}!", "  |            ^ here"]
         );
     }
 }

@@ -40,6 +40,11 @@ impl Report {
         self.diagnostics.extend(diagnostics);
     }
 
+    /// The rule file.
+    pub(crate) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.source)
+    }
+
     /// Whether a finding so far is an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics

@@ -2,7 +2,7 @@
 //!
 //! This module knows single fields. It knows neither rules nor rule files.
 
-pub(crate) mod address;
+pub mod address;
 mod dscp;
 mod ethertype;
 mod family;
@@ -22,8 +22,9 @@ mod ttl;
 mod vlan;
 mod wanted;
 
+pub(crate) use self::{address::Ranges, name::each_field, wanted::Wanted};
 pub use self::{
-    address::AddressSet,
+    address::{AddressError, AddressRange, AddressSet, Addresses},
     dscp::{DSCP, MAX_DSCP},
     ethertype::{ethertype_name, ethertype_number, ethertypes},
     family::{Family, family_name},
@@ -37,9 +38,4 @@ pub use self::{
     tcp_flags::{tcp_flag, tcp_flags},
     ttl::TTL,
     vlan::{MAX_VLAN, VlanSet},
-};
-pub(crate) use self::{
-    address::{AddressError, AddressRange, Ranges},
-    name::each_field,
-    wanted::Wanted,
 };

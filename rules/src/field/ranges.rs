@@ -112,6 +112,13 @@ impl<T: Value> RangeSet<T> {
         at > 0 && self.ranges[at - 1].1 >= value
     }
 
+    /// Whether a value from `first` to `last` is a member.
+    #[must_use]
+    pub fn meets(&self, first: T, last: T) -> bool {
+        let at = self.ranges.partition_point(|(_, end)| *end < first);
+        self.ranges.get(at).is_some_and(|(start, _)| *start <= last)
+    }
+
     /// The values that are members of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

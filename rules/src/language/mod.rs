@@ -8,7 +8,10 @@ pub(crate) mod resolve;
 mod rule_test;
 pub(crate) mod syntax;
 
-pub(crate) use self::syntax::{Field, File, Members, Operand, Term};
+pub(crate) use self::{
+    resolve::list_options,
+    syntax::{Field, File, Members, Operand, Term},
+};
 pub use self::{
     resolve::{Loaded, MAX_RULE_NAME_LEN, load},
     rule_test::{Expected, RuleTest, TestPacket, decider, word},

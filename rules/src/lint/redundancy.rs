@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 use crate::{
     diagnostics::{Code, Report, Source, Span},
     field::{AddressRange, Form, address},
-    language::{Field, File, Members, Operand, Term, lists},
+    language::{Field, File, Members, Operand, Term, list_options, lists},
     text::{number, quoted},
 };
 
@@ -17,7 +17,7 @@ const MOST_SHOWN: usize = 3;
 
 /// Warns of redundant members of sets, fields and the list files, which are given by name.
 pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report: &mut Report) {
-    let mut read: HashMap<&str, Vec<Member>> = HashMap::new();
+    let mut read: HashMap<(&str, lists::ListOptions), Vec<Member>> = HashMap::new();
     let mut sets: HashMap<&str, Vec<Member>> = HashMap::new();
     for set in &file.sets {
         match &set.members {
@@ -27,12 +27,23 @@ pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report
                 warn_of_terms(&members, report);
                 sets.insert(set.name.value, members);
             }
-            Some(Members::File(name)) => {
-                let members = read.entry(name.value).or_insert_with(|| {
-                    let source = lists.get(name.value);
-                    source.map_or_else(Vec::new, |source| members_of(source, report))
-                });
-                sets.insert(set.name.value, members.clone());
+            Some(Members::Files(files)) => {
+                let options = list_options(files, report).unwrap_or_default();
+                let mut all = Vec::new();
+                // A member is known by where it stands, in one file after the other.
+                let mut start = 0;
+                for file in &files.files {
+                    let Some(source) = lists.get(file.text.as_ref()) else {
+                        continue;
+                    };
+                    let key = (file.text.as_ref(), options);
+                    let members = read
+                        .entry(key)
+                        .or_insert_with(|| members_of(source, options, report));
+                    all.extend(members.iter().map(|member| member.moved(start)));
+                    start += source.bytes().len() + 1;
+                }
+                sets.insert(set.name.value, all);
             }
         }
     }
@@ -79,8 +90,8 @@ impl Member {
     }
 
     fn read(span: Span, text: &str) -> Option<Self> {
-        if let Ok(range) = address::parse(text.as_bytes()) {
-            return Some(Self::of_addresses(span, range));
+        if let Ok(addresses) = address::read(text.as_bytes()) {
+            return Some(Self::of_addresses(span, addresses.range));
         }
         let (first, last): (u16, u16) = number::range(text).ok()?;
         Some(Self {
@@ -89,6 +100,12 @@ impl Member {
             first: first.into(),
             last: last.into(),
         })
+    }
+
+    fn moved(mut self, by: usize) -> Self {
+        self.span.start += by;
+        self.span.end += by;
+        self
     }
 
     fn has(&self, other: &Self) -> bool {
@@ -175,8 +192,12 @@ fn warn_of_terms(members: &[Member], report: &mut Report) {
 }
 
 /// The members of a list file; warns of those that are redundant in one warning.
-fn members_of(source: &Arc<Source>, report: &mut Report) -> Vec<Member> {
-    let members = lists::members(source);
+fn members_of(
+    source: &Arc<Source>,
+    options: lists::ListOptions,
+    report: &mut Report,
+) -> Vec<Member> {
+    let members = lists::members(source, options);
     let members: Vec<Member> = members
         .map(|(span, range)| Member::of_addresses(span, range))
         .collect();

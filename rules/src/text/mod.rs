@@ -6,7 +6,10 @@ pub(crate) mod number;
 mod quoted;
 mod range;
 
-pub use self::nearest::nearest;
+pub use self::{
+    nearest::nearest,
+    quoted::{escaped, escaped_lines, is_hidden},
+};
 pub(crate) use self::{
     number::NumberError,
     quoted::quoted,

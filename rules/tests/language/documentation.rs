@@ -31,7 +31,13 @@ fn check(file: &str) -> Vec<String> {
     let examples = examples(file);
     assert!(!examples.is_empty(), "{file}");
     for example in &examples {
-        let loaded = load_with(example, &[("lists/drop.txt", "203.0.113.0/24\n")]);
+        let lists = [
+            ("lists/drop.txt", "203.0.113.0/24\n"),
+            ("a.netset", "203.0.113.0/24\n"),
+            ("b.netset.gz", "2001:db8::/32\n"),
+            ("ips.csv", "seen,ip\n2026-01-01,198.51.100.200\n"),
+        ];
+        let loaded = load_with(example, &lists);
         let loaded = loaded.unwrap_or_else(|errors| panic!("{file}: {errors:#?}"));
         assert!(loaded.warnings.is_empty(), "{file}: {:#?}", loaded.warnings);
         for test in &loaded.tests {

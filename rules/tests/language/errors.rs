@@ -42,7 +42,7 @@ polcy = "drop"
 office = ["192.0.2.0/24"]
 
 [sets]
-drop = { files = "drop.txt" }
+drop = { fille = "drop.txt" }
 
 [[rule]]
 name = "a"
@@ -220,7 +220,7 @@ fn addresses_that_are_none_say_why() {
         src = "192.0.2.1/24"
         src = "2001:db8::1/32"
         src = "192.0.2.0/33"
-        src = "192.0.2.0/255.255.255.0"
+        src = "192.0.2.0/255.0.255.0"
         src = "192.0.2.9-192.0.2.1"
         src = "192.0.2.1-2001:db8::1"
         src = ["192.0.2.1", "!example.org", 80, ""]

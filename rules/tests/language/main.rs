@@ -17,4 +17,6 @@ mod rule_tests;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
+mod sets;
+#[cfg(test)]
 mod support;

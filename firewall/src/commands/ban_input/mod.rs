@@ -1,7 +1,6 @@
 //! What `firewall ban` and `firewall unban` read from the command line or stdin, and how it goes to
 //! the daemon.
 
-mod line;
 mod requests;
 
-pub(super) use self::{line::Line, requests::BanRequests};
+pub(super) use self::requests::BanRequests;

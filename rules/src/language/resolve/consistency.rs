@@ -9,7 +9,7 @@ use super::fields;
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span},
     field::{AddressSet, Family, FieldName, InterfaceMatch, RangeSet, family_name},
-    language::syntax::{Field, Operand, Rule},
+    language::syntax::{Field, Operand, Rule, Term},
     model::{Matches, Settings},
     text::quoted,
 };
@@ -181,13 +181,16 @@ fn warn_of_empty(
         name == FieldName::Interface && interface.is_some_and(|it| is_elsewhere(it, settings))
     };
     let mut found = false;
+    let is_of_sets = |term: &Term<'_>| matches!(term.split(), (false, Operand::Set(_)));
     for field in &rule.fields {
         let fault = if is_elsewhere(field.name) {
             "this leaves no interface that the firewall is attached to"
-        } else if matches.is_empty(field.name) {
-            "the negated values leave nothing"
-        } else {
+        } else if !matches.is_empty(field.name) {
             continue;
+        } else if field.terms.iter().all(is_of_sets) {
+            "its sets have no members"
+        } else {
+            "the negated values leave nothing"
         };
         found = true;
         never(rule, field, report).label(fault);

@@ -2,19 +2,27 @@
 
 use crate::{
     diagnostics::{Code, Diagnostic, Report},
-    field::{AddressError, AddressRange, address},
+    field::{AddressError, AddressRange, Addresses, address},
     language::syntax::Term,
     text::{NumberError, number, quoted},
 };
 
 /// Reads `text`, which is `term` less its operators, as addresses.
 pub(super) fn address(term: &Term<'_>, text: &str, report: &mut Report) -> Option<AddressRange> {
-    address::parse(text.as_bytes())
+    let Addresses { range, is_mapped } = address::read(text.as_bytes())
         .map_err(|error: AddressError| {
             let diagnostic = invalid("address", term, text, &error.to_string(), report);
             diagnostic.help = error.help();
         })
-        .ok()
+        .ok()?;
+    if is_mapped {
+        let message = format!("{} is read as the IPv4 address `{range}`", quoted(text));
+        report
+            .add(Code::MappedAddress, term.span, message)
+            .label("no packet has an IPv4-mapped IPv6 address")
+            .help(format!("write `{range}`"));
+    }
+    Some(range)
 }
 
 /// Reads `text`, which is `term` less its operators, as ports.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use super::{
-    choice::choice, consistency, fields::Fields, files::ListReader, loaded::Loaded, log,
+    broad, choice::choice, consistency, fields::Fields, files::ListReader, loaded::Loaded, log,
     name::rule_name, rule_tests, sets::Sets, settings::settings,
 };
 use crate::{
@@ -95,6 +95,7 @@ fn meaning(
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
     let mut drop_all = Vec::new();
+    let mut warned = broad::Warned::default();
     let mut logging = Vec::new();
     for written in &file.rules {
         let name = rule_name(written.name, &mut names, report);
@@ -106,6 +107,9 @@ fn meaning(
         let matches = fields.resolve(written, report);
         if let Some(matches) = &matches {
             consistency::check(written, matches, &settings, report);
+        }
+        if let (Some(Verdict::Drop), Some(matches)) = (verdict, &matches) {
+            broad::warn(written, matches, fields.sets(), &mut warned, report);
         }
         if let (Some(name), Some(verdict), Some(matches)) = (name, verdict, matches) {
             if verdict == Verdict::Drop && matches == Matches::default() {

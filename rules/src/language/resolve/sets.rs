@@ -3,46 +3,62 @@
 //! This module owns what sets hold and who refers to them. It does not know what a field does
 //! with their members.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     files::ListReader,
+    list_files::{self, ListFile, ListFilesRead},
     literal::{address, port},
 };
 use crate::{
     diagnostics::{Code, Report, Span},
     field::{AddressSet, RangeSet, Ranges},
-    language::{
-        lists,
-        syntax::{At, Field, Members, Operand, Set, Term},
-    },
+    language::syntax::{At, Field, Members, Operand, Set, Term},
     text::{nearest, quoted},
 };
 
 /// The sets of a file by name.
 pub(super) struct Sets<'a> {
     entries: BTreeMap<&'a str, Entry>,
-    /// How many unknown names may still be compared with all known ones.
-    searches_left: u32,
+    unknown: UnknownNames,
 }
-
-/// The most unknown names for which the known one that was meant is searched. A generated file
-/// can have ten thousand of each.
-const MAX_SEARCHES: u32 = 100;
 
 struct Entry {
     name: Span,
     /// `None` when they are not readable, which is reported.
     members: Option<Resolved>,
+    /// The list files among the members.
+    files: Vec<ListFile>,
     is_used: bool,
 }
 
+#[derive(Clone)]
 enum Resolved {
     Addresses(Arc<AddressSet>),
     Ports(RangeSet<u16>),
+}
+
+impl Resolved {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Addresses(_) => Kind::Address,
+            Self::Ports(_) => Kind::Port,
+        }
+    }
+}
+
+/// How deep sets may be in others.
+const MAX_DEPTH: usize = 32;
+
+/// The sets of a file while they are resolved.
+struct Resolver<'r, 'a> {
+    written: BTreeMap<&'a str, &'r Set<'a>>,
+    entries: BTreeMap<&'a str, Entry>,
+    /// The sets that have named the one at work, from the outermost on.
+    path: Vec<&'a str>,
+    files: ListFilesRead,
+    list: &'r mut ListReader<'r>,
+    unknown: UnknownNames,
 }
 
 impl<'a> Sets<'a> {
@@ -52,29 +68,21 @@ impl<'a> Sets<'a> {
         list: &mut ListReader<'_>,
         report: &mut Report,
     ) -> Self {
-        let mut files = HashMap::new();
-        let mut entries = BTreeMap::new();
+        let mut resolver = Resolver {
+            written: written.iter().map(|set| (set.name.value, set)).collect(),
+            entries: BTreeMap::new(),
+            path: Vec::new(),
+            files: ListFilesRead::default(),
+            list: &mut |name| list(name),
+            unknown: UnknownNames::default(),
+        };
         for set in written {
             check_name(set.name, report);
-            let members = match &set.members {
-                None => None,
-                Some(Members::Inline(terms)) => inline(terms, report),
-                Some(Members::File(file)) => files
-                    .entry(file.value)
-                    .or_insert_with(|| read_file(*file, list, report))
-                    .clone()
-                    .map(Resolved::Addresses),
-            };
-            let entry = Entry {
-                name: set.name.span,
-                members,
-                is_used: false,
-            };
-            entries.insert(set.name.value, entry);
+            resolver.resolve(set, report);
         }
         Self {
-            entries,
-            searches_left: MAX_SEARCHES,
+            entries: resolver.entries,
+            unknown: resolver.unknown,
         }
     }
 
@@ -124,27 +132,59 @@ impl<'a> Sets<'a> {
         }
     }
 
+    /// The addresses of the set `name`, if it holds such.
+    pub(super) fn held(&self, name: &str) -> Option<&AddressSet> {
+        match self.entries.get(name)?.members.as_ref()? {
+            Resolved::Addresses(set) => Some(set),
+            Resolved::Ports(_) => None,
+        }
+    }
+
+    /// The list files among the members of the set `name`.
+    pub(super) fn files(&self, name: &str) -> &[ListFile] {
+        self.entries.get(name).map_or(&[], |entry| &entry.files)
+    }
+
     fn refer(&mut self, name: &str, term: &Term<'_>, report: &mut Report) -> Option<&Entry> {
         if !self.entries.contains_key(name) {
-            let message = format!("unknown set {}", quoted(name));
             let names = self.entries.keys().copied();
-            let meant = match self.searches_left.checked_sub(1) {
-                Some(left) => {
-                    self.searches_left = left;
-                    nearest(name, names)
-                }
-                None => None,
-            };
-            report
-                .add(Code::UnknownSet, term.span, message)
-                .help(match meant {
-                    Some(meant) => format!("did you mean `@{meant}`?"),
-                    None => "define it under `[sets]`".to_owned(),
-                });
+            self.unknown.report(name, names, term, report);
         }
         let entry = self.entries.get_mut(name)?;
         entry.is_used = true;
         Some(entry)
+    }
+}
+
+/// The most unknown names for which the known one that was meant is searched. A generated file
+/// can have ten thousand of each.
+const MAX_SEARCHES: u32 = 100;
+
+/// Reports references to sets that are not there.
+#[derive(Default)]
+struct UnknownNames {
+    searches: u32,
+}
+
+impl UnknownNames {
+    fn report<'n>(
+        &mut self,
+        name: &str,
+        names: impl Iterator<Item = &'n str>,
+        term: &Term<'_>,
+        report: &mut Report,
+    ) {
+        let message = format!("unknown set {}", quoted(name));
+        self.searches = self.searches.saturating_add(1);
+        let meant = (self.searches <= MAX_SEARCHES)
+            .then(|| nearest(name, names))
+            .flatten();
+        report
+            .add(Code::UnknownSet, term.span, message)
+            .help(match meant {
+                Some(meant) => format!("did you mean `@{meant}`?"),
+                None => "define it under `[sets]`".to_owned(),
+            });
     }
 }
 
@@ -177,27 +217,6 @@ fn check_name(name: At<&str>, report: &mut Report) {
     }
 }
 
-fn read_file(
-    file: At<&str>,
-    list: &mut ListReader<'_>,
-    report: &mut Report,
-) -> Option<Arc<AddressSet>> {
-    match list(file.value) {
-        Err(error) => {
-            let message = format!("cannot read the list {}: {error}", quoted(file.value));
-            report.add(Code::UnreadableFile, file.span, message);
-            None
-        }
-        Ok(source) => match lists::parse(&source) {
-            Ok(set) => Some(Arc::new(set)),
-            Err(diagnostics) => {
-                report.extend(diagnostics);
-                None
-            }
-        },
-    }
-}
-
 /// What kind of member a term of a set is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -225,54 +244,162 @@ impl Kind {
     }
 }
 
-/// Reads the members of an inline set, which has at least one term.
-fn inline(terms: &[Term<'_>], report: &mut Report) -> Option<Resolved> {
-    let first = terms.first()?;
-    let kind = Kind::of(&first.text);
-    let mut addresses = Ranges::default();
-    let mut ports = Vec::new();
-    let mut is_whole = true;
-    for term in terms {
-        is_whole &= plain(term, report)
-            && same_kind(term, kind, first, report)
-            && match kind {
-                Kind::Address => address(term, &term.text, report)
-                    .map(|range| addresses.push(range))
-                    .is_some(),
-                Kind::Port => port(term, &term.text, report)
-                    .map(|range| ports.push(range))
-                    .is_some(),
+impl<'a> Resolver<'_, 'a> {
+    fn resolve(&mut self, set: &Set<'a>, report: &mut Report) {
+        let name = set.name.value;
+        if self.entries.contains_key(name) {
+            return;
+        }
+        let mut files = Vec::new();
+        let members = match &set.members {
+            None => None,
+            Some(Members::Inline(terms)) => {
+                self.path.push(name);
+                let members = self.inline(terms, &mut files, report);
+                self.path.pop();
+                members
+            }
+            Some(Members::Files(written)) => {
+                let read = self.files.read(written, self.list, report);
+                read.map(|read| {
+                    files = read;
+                    Resolved::Addresses(list_files::union(&files))
+                })
+            }
+        };
+        let entry = Entry {
+            name: set.name.span,
+            members,
+            files,
+            is_used: false,
+        };
+        self.entries.insert(name, entry);
+    }
+
+    /// Reads the members of an inline set, which has at least one term.
+    fn inline(
+        &mut self,
+        terms: &[Term<'a>],
+        files: &mut Vec<ListFile>,
+        report: &mut Report,
+    ) -> Option<Resolved> {
+        let mut first: Option<(Kind, &Term<'_>)> = None;
+        let mut addresses = Ranges::default();
+        let mut ports = Vec::new();
+        let mut is_whole = true;
+        for term in terms {
+            let Some(member) = self.member(term, files, report) else {
+                is_whole = false;
+                continue;
             };
+            let (kind, _) = *first.get_or_insert((member.kind(), term));
+            is_whole &= same_kind(member.kind(), kind, first, term, report)
+                && match member {
+                    SetMember::Address => address(term, &term.text, report)
+                        .map(|range| addresses.push(range))
+                        .is_some(),
+                    SetMember::Port => port(term, &term.text, report)
+                        .map(|range| ports.push(range))
+                        .is_some(),
+                    SetMember::Set(Resolved::Addresses(set)) => {
+                        addresses.extend(&set);
+                        true
+                    }
+                    SetMember::Set(Resolved::Ports(set)) => {
+                        ports.extend_from_slice(set.ranges());
+                        true
+                    }
+                };
+        }
+        let (kind, _) = first?;
+        is_whole.then(|| match kind {
+            Kind::Address => Resolved::Addresses(Arc::new(addresses.into_set())),
+            Kind::Port => Resolved::Ports(RangeSet::from_ranges(ports)),
+        })
     }
-    is_whole.then(|| match kind {
-        Kind::Address => Resolved::Addresses(Arc::new(addresses.into_set())),
-        Kind::Port => Resolved::Ports(RangeSet::from_ranges(ports)),
-    })
+
+    fn member(
+        &mut self,
+        term: &Term<'a>,
+        files: &mut Vec<ListFile>,
+        report: &mut Report,
+    ) -> Option<SetMember> {
+        let name = match term.split() {
+            (false, Operand::Literal(text)) => {
+                return Some(match Kind::of(text) {
+                    Kind::Address => SetMember::Address,
+                    Kind::Port => SetMember::Port,
+                });
+            }
+            (true, _) => {
+                report
+                    .add(
+                        Code::InvalidValue,
+                        term.span,
+                        "a set has no negated members",
+                    )
+                    .help("negate the set where a rule uses it: `\"!@name\"`");
+                return None;
+            }
+            (false, Operand::Set(name)) => name,
+        };
+        let Some(set) = self.written.get(name).copied() else {
+            let names = self.written.keys().copied();
+            self.unknown.report(name, names, term, report);
+            return None;
+        };
+        if let Some(at) = self.path.iter().position(|outer| *outer == name) {
+            let path = self.path.get(at..).unwrap_or_default();
+            let through: Vec<_> = path.iter().map(|name| quoted(name)).collect();
+            report
+                .add(
+                    Code::InvalidValue,
+                    term.span,
+                    format!("the set {} holds itself", quoted(name)),
+                )
+                .label(format!("through {}", through.join(", ")));
+            return None;
+        }
+        if self.path.len() >= MAX_DEPTH {
+            let message = format!("sets are nested more than {MAX_DEPTH} deep");
+            report.add(Code::InvalidValue, term.span, message);
+            return None;
+        }
+        self.resolve(set, report);
+        let entry = self.entries.get_mut(name)?;
+        entry.is_used = true;
+        files.extend(entry.files.iter().cloned());
+        entry.members.clone().map(SetMember::Set)
+    }
 }
 
-fn plain(term: &Term<'_>, report: &mut Report) -> bool {
-    let (message, help) = match term.split() {
-        (false, Operand::Literal(_)) => return true,
-        (true, _) => (
-            "a set has no negated members",
-            "negate the set where a rule uses it: `\"!@name\"`",
-        ),
-        (false, Operand::Set(_)) => (
-            "a set cannot hold another set",
-            "list both sets where a rule uses them: `[\"@one\", \"@other\"]`",
-        ),
-    };
-    report
-        .add(Code::InvalidValue, term.span, message)
-        .help(help);
-    false
+/// A member of an inline set.
+enum SetMember {
+    Address,
+    Port,
+    Set(Resolved),
 }
 
-fn same_kind(term: &Term<'_>, kind: Kind, first: &Term<'_>, report: &mut Report) -> bool {
-    let other = Kind::of(&term.text);
-    if other == kind {
+impl SetMember {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Address => Kind::Address,
+            Self::Port => Kind::Port,
+            Self::Set(set) => set.kind(),
+        }
+    }
+}
+
+fn same_kind(
+    other: Kind,
+    kind: Kind,
+    first: Option<(Kind, &Term<'_>)>,
+    term: &Term<'_>,
+    report: &mut Report,
+) -> bool {
+    let Some((_, first)) = first.filter(|_| other != kind) else {
         return true;
-    }
+    };
     let message = format!(
         "a set of {} cannot hold {}",
         kind.members(),

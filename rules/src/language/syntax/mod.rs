@@ -12,5 +12,5 @@ pub(super) use self::tree::{At, Log, Packets, Parser, Set, Settings, Test};
 pub(crate) use self::{
     read::file,
     toml::tree,
-    tree::{Field, File, Members, Operand, Rule, Term},
+    tree::{Field, File, ListFiles, Members, Operand, Rule, Term},
 };

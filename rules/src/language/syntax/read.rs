@@ -8,7 +8,7 @@ use toml::{Spanned, de::DeTable};
 
 use super::{
     table::{Entry, Table},
-    tree::{Field, File, Log, Members, Packets, Parser, Rule, Set, Settings, Test},
+    tree::{Field, File, ListFiles, Log, Members, Packets, Parser, Rule, Set, Settings, Test},
 };
 use crate::{
     diagnostics::{Code, Report},
@@ -132,14 +132,55 @@ fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>
     }
     if value.is_table() {
         let table = entry.table("a set", "", report)?;
-        table.check_keys(&["file"], report);
-        let file = table.required("file", report)?;
-        return file.text(report).map(Members::File);
+        return read_list_files(table, report).map(Members::Files);
     }
     entry
         .wrong_type(entry.value, "an array or a file", report)
         .help("write the members between `[` and `]`, or `{ file = \"...\" }`");
     None
+}
+
+fn read_list_files<'a>(table: Table<'a>, report: &mut Report) -> Option<ListFiles<'a>> {
+    const KEYS: &[&str] = &["file", "files", "column", "bad_lines", "empty"];
+    table.check_keys(KEYS, report);
+    let files = match (table.entry("file"), table.entry("files")) {
+        (_, None) => {
+            let file = table.required("file", report)?;
+            file.text(report)?;
+            file.terms(report)?
+        }
+        (None, Some(files)) => {
+            let names = files.array(report)?;
+            if let Some(number) = names.iter().find(|name| name.is_number) {
+                let message = "`files` takes the names of files";
+                report.add(Code::WrongType, number.span, message);
+                return None;
+            }
+            names
+        }
+        (Some(file), Some(files)) => {
+            let message = "a set has `file` or `files`, not both";
+            report
+                .add(Code::Contradiction, files.key.span, message)
+                .note_at(file.key.span, "`file` is given here");
+            return None;
+        }
+    };
+    let column = match table.entry("column") {
+        Some(column) => Some(column.single(report)?),
+        None => None,
+    };
+    let mut word = |key| {
+        table
+            .entry(key)
+            .map_or(Some(None), |entry| entry.text(report).map(Some))
+    };
+    Some(ListFiles {
+        files,
+        column,
+        bad_lines: word("bad_lines")?,
+        empty: word("empty")?,
+    })
 }
 
 fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {

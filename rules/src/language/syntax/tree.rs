@@ -55,8 +55,21 @@ pub(crate) struct Set<'a> {
 pub(crate) enum Members<'a> {
     /// In the rule file.
     Inline(Vec<Term<'a>>),
-    /// In the list file of this name.
-    File(At<&'a str>),
+    /// In list files.
+    Files(ListFiles<'a>),
+}
+
+/// List files, and how they are to be read.
+#[derive(Debug)]
+pub(crate) struct ListFiles<'a> {
+    /// Their names; never empty.
+    pub(crate) files: Vec<Term<'a>>,
+    /// The number of the column that has the addresses.
+    pub(crate) column: Option<Term<'a>>,
+    /// What becomes of lines that cannot be read.
+    pub(crate) bad_lines: Option<At<&'a str>>,
+    /// Whether there may be no members.
+    pub(crate) empty: Option<At<&'a str>>,
 }
 
 /// A table `[[rule]]`.

@@ -41,6 +41,10 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub(crate) fn sets(&self) -> &Sets<'a> {
+        &self.sets
+    }
+
     pub(crate) fn into_sets(self) -> Sets<'a> {
         self.sets
     }

@@ -1,0 +1,206 @@
+//! A line that asks for a ban: what to ban, then, optionally, how long, and words that say why.
+//!
+//! What to ban is read as in list files. This module does not know who asks.
+
+use std::borrow::Cow;
+
+use rules::{
+    language::lists::{self, LineError, LineForm},
+    text::escaped,
+};
+
+use crate::bans::{
+    prefix::{Prefix, prefixes_of},
+    term::Term,
+};
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BanLine<'a> {
+    /// The prefixes.
+    pub(crate) prefixes: Vec<Prefix>,
+    /// The same in one text, which is read again as that.
+    pub(crate) addresses: String,
+    /// As it is written, if that is the IPv6 form of IPv4 addresses.
+    pub(crate) mapped: Option<Cow<'a, str>>,
+    /// How long, if the line says it.
+    pub(crate) term: Option<&'a str>,
+    /// Why, if the line says it.
+    pub(crate) reason: Option<&'a str>,
+}
+
+impl<'a> BanLine<'a> {
+    /// Reads a line; `None` when it is empty or holds only a comment. The second word is a duration if it begins
+    /// like one, or `-`, which leaves it open; else it begins the reason.
+    pub(crate) fn read(line: &'a str) -> Result<Option<Self>, String> {
+        let Some(found) = read_addresses(line)? else {
+            return Ok(None);
+        };
+        let rest = str::from_utf8(found.rest).unwrap_or_default();
+        let (second, after) = match rest.split_once(char::is_whitespace) {
+            Some((word, after)) => (word, after.trim_start()),
+            None => (rest, ""),
+        };
+        let (term, reason) = if second == "-" {
+            (None, after)
+        } else if Term::is_meant_by(second) {
+            Term::parse(second).map_err(|error| {
+                format!("{error}; a reason that begins like this comes after `-`")
+            })?;
+            (Some(second), after)
+        } else {
+            (None, rest)
+        };
+        let range = found.addresses.range;
+        let text = || String::from_utf8_lossy(found.text);
+        Ok(Some(Self {
+            prefixes: prefixes_of(range),
+            addresses: range.to_string(),
+            mapped: found.addresses.is_mapped.then(text),
+            term,
+            reason: (!reason.is_empty()).then_some(reason),
+        }))
+    }
+}
+
+/// The addresses that a line names, and what follows them.
+pub(crate) fn read_addresses(line: &str) -> Result<Option<lists::ListLine<'_>>, String> {
+    let found = lists::line(line.as_bytes()).map_err(|error| match error {
+        LineError::TooLong => error.to_string(),
+        LineError::Address(_) => error.about(lists::subject(line.as_bytes())),
+        LineError::Columns | LineError::NoColumn(_) | LineError::Exception => {
+            error.about(lists::content(line.as_bytes()))
+        }
+    })?;
+    match found {
+        // A duration in a column would be overlooked.
+        Some(found) if found.form == LineForm::Columns => Err(format!(
+            "`{}` has columns: write the address, a duration and a reason with spaces between",
+            escaped(line.trim())
+        )),
+        found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bans::prefix::read_prefixes;
+
+    type Read = Option<(String, Option<String>, Option<String>)>;
+
+    fn read(line: &str) -> Result<Read, String> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let line = BanLine::read(line)?;
+        Ok(line.map(|line| (line.addresses, owned(line.term), owned(line.reason))))
+    }
+
+    fn some(addresses: &str, term: Option<&str>, reason: Option<&str>) -> Result<Read, String> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Some((addresses.to_owned(), owned(term), owned(reason))))
+    }
+
+    #[test]
+    fn a_line_has_an_address_and_perhaps_a_term_and_a_reason() {
+        for (line, expected) in [
+            ("", Ok(None)),
+            ("  # all of it", Ok(None)),
+            ("; also", Ok(None)),
+            ("// also", Ok(None)),
+            ("\u{feff}# also", Ok(None)),
+            ("1.2.3.4", some("1.2.3.4", None, None)),
+            ("\u{feff}1.2.3.4", some("1.2.3.4", None, None)),
+            ("1.2.3.4\t1h30m\r", some("1.2.3.4", Some("1h30m"), None)),
+            ("1.2.3.4 3600", some("1.2.3.4", Some("3600"), None)),
+            (
+                " ::1  1h   ssh,  again ",
+                some("::1", Some("1h"), Some("ssh,  again")),
+            ),
+            ("::/8 sshd", some("::/8", None, Some("sshd"))),
+            ("1.2.3.4 - 1h", some("1.2.3.4", None, Some("1h"))),
+            (
+                "1.2.3.4 - 404 pages",
+                some("1.2.3.4", None, Some("404 pages")),
+            ),
+            (
+                "1.2.3.4 see http://x/#1 # more",
+                some("1.2.3.4", None, Some("see http://x/#1")),
+            ),
+            ("10.0.0.0/24 ; SBL400000", some("10.0.0.0/24", None, None)),
+            (
+                "10.0.0.0 - 10.0.0.255 1h x",
+                some("10.0.0.0/24", Some("1h"), Some("x")),
+            ),
+            (
+                "10.0.0.0 255.255.255.0 1h x",
+                some("10.0.0.0/24", Some("1h"), Some("x")),
+            ),
+            ("10.0.0.1-2 x", some("10.0.0.1-10.0.0.2", None, Some("x"))),
+            ("::ffff:1.2.3.4 1h", some("1.2.3.4", Some("1h"), None)),
+            (
+                "add bad 1.2.3.4 timeout 60",
+                some("1.2.3.4", Some("60"), None),
+            ),
+            ("add bad 1.2.3.4 timeout 0", some("1.2.3.4", None, None)),
+            ("a name:1.2.3.4-1.2.3.5", some("1.2.3.4/31", None, None)),
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_meant_otherwise_is_refused() {
+        for (line, part) in [
+            ("203.0.113.6 -1", "already over"),
+            ("203.0.113.6 -7", "already over"),
+            ("203.0.113.61 -3559s", "already over"),
+            ("203.0.113.10 3h59m38.328361 crowdsec", "not a duration"),
+            ("203.0.113.16 4H ssh", "not a duration"),
+            ("203.0.113.16 Forever", "not a duration"),
+            ("203.0.113.16 .5h", "not a duration"),
+            ("203.0.113.16,1h", "columns"),
+            ("203.0.113.16 , 1h", "columns"),
+            ("203.0.113.1 203.0.113.9", "not a duration"),
+            ("203.0.113.1 - 203.0.113.999", "is neither an address"),
+            ("a b c", "`a` is neither an address"),
+            ("add bad 10.0.0.0/8 nomatch", "nomatch"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_the_socket_reads_a_line_means_too() {
+        for text in [
+            "192.0.2.1",
+            "192.0.2.0/24",
+            "192.0.2.0/255.255.255.0",
+            "192.0.2.0 255.255.255.0",
+            "192.0.2.1-192.0.2.9",
+            "192.0.2.1 - 192.0.2.9",
+            "192.0.2.1-9",
+            "::ffff:192.0.2.1",
+            "::ffff:192.0.2.0/120",
+            "2001:db8::/32",
+            "2001:db8::1-2001:db8::9",
+        ] {
+            let line = BanLine::read(text).unwrap().unwrap();
+            assert_eq!(line.prefixes, read_prefixes(text).unwrap(), "{text}");
+            // What goes to the daemon means the same.
+            assert_eq!(
+                line.prefixes,
+                read_prefixes(&line.addresses).unwrap(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_character_of_a_line_reaches_the_terminal_as_an_order() {
+        let error = read("\u{1b}]0;title\u{7}x 1h").unwrap_err();
+        assert!(error.contains("`\\u{1b}]0`"), "{error}");
+        let error = read("203.0.113.1\u{200b}").unwrap_err();
+        assert!(error.contains("`203.0.113.1\\u{200b}`"), "{error}");
+    }
+}

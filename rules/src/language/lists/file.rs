@@ -1,0 +1,265 @@
+//! List files: one address, prefix or range per line.
+//!
+//! This module owns the form of list files and how fast they are read: a blocklist has a million
+//! lines. It does not know which set a file is for.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use super::{
+    entry::{LineError, LineForm, ListLine},
+    line::{self, content},
+};
+use crate::{
+    diagnostics::{Code, Diagnostic, Source, Span},
+    field::{AddressRange, AddressSet, Addresses, Ranges, address},
+    text::quoted,
+};
+
+/// The most lines of one file that are reported one by one.
+const MAX_REPORTED: usize = 10;
+
+/// The most bad lines of a file that may be skipped, if it has fewer than 100 for each.
+const MAX_SKIPPED: usize = 10;
+
+/// How a list file is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ListOptions {
+    /// The column that has the addresses, counted from 1. Without it, the form of each line shows where they are.
+    pub column: Option<NonZeroUsize>,
+    /// Whether a few lines that cannot be read are skipped, with a warning.
+    pub skips_bad_lines: bool,
+    /// Whether the list may be without members, with a warning.
+    pub may_be_empty: bool,
+}
+
+/// What a list file holds.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// The addresses.
+    pub set: AddressSet,
+    /// What may not be as it was meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads the addresses of a list file, of which each line is as [`line`](super::line()) reads it.
+///
+/// # Errors
+///
+/// Those of [`parse_with`].
+pub fn parse(source: &Arc<Source>) -> Result<AddressSet, Vec<Diagnostic>> {
+    parse_with(source, ListOptions::default()).map(|list| list.set)
+}
+
+/// Reads the addresses of a list file.
+///
+/// # Errors
+///
+/// A diagnostic for each of the first ten lines that cannot be read, the last of which says
+/// how many more there are; or one that says that the file holds no address at all.
+pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Vec<Diagnostic>> {
+    let bytes = source.bytes();
+    let mut ranges = Ranges::default();
+    let mut reading = Reading::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // Nearly all lines of large lists are a single IPv4 address and nothing else.
+        if options.column.is_none_or(|column| column.get() == 1)
+            && let Some((address, [b'\n', tail @ ..])) = address::ipv4(rest)
+        {
+            ranges.v4.push((address, address));
+            reading.members += 1;
+            rest = tail;
+            continue;
+        }
+        let start = bytes.len() - rest.len();
+        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        rest = rest.get(line.len() + 1..).unwrap_or_default();
+        match member(line, options, reading.is_at_start()) {
+            Ok(None) => {}
+            Ok(Some((_, addresses))) => {
+                reading.member(source, start, line, addresses);
+                ranges.push(addresses.range);
+            }
+            Err((error, text)) => reading.refuse(source, start, line, text, &error),
+        }
+    }
+    let set = ranges.into_set();
+    let warnings = reading.finish(source, &set, options)?;
+    Ok(List { set, warnings })
+}
+
+/// What is found while a file is read.
+#[derive(Default)]
+struct Reading {
+    members: usize,
+    refused: usize,
+    /// The first of those lines.
+    refusals: Vec<Diagnostic>,
+    mapped: usize,
+    /// The first of the members in the IPv6 form of IPv4 addresses.
+    first_mapped: Option<Diagnostic>,
+}
+
+impl Reading {
+    /// Whether no line has had any content yet.
+    fn is_at_start(&self) -> bool {
+        self.members + self.refused == 0
+    }
+
+    fn member(&mut self, source: &Arc<Source>, start: usize, line: &[u8], addresses: Addresses) {
+        self.members += 1;
+        if !addresses.is_mapped {
+            return;
+        }
+        self.mapped += 1;
+        self.first_mapped.get_or_insert_with(|| {
+            let text = line.trim_ascii();
+            Diagnostic::new(Code::MappedAddress, source, span_of(start, line, text), "")
+        });
+    }
+
+    fn refuse(
+        &mut self,
+        source: &Arc<Source>,
+        start: usize,
+        line: &[u8],
+        text: &[u8],
+        error: &LineError,
+    ) {
+        self.refused += 1;
+        if self.refused > MAX_REPORTED {
+            return;
+        }
+        let shown = quoted(&String::from_utf8_lossy(text));
+        let message = format!("invalid address {shown}");
+        let span = span_of(start, line, text);
+        let mut diagnostic = Diagnostic::new(Code::InvalidValue, source, span, message);
+        diagnostic.label(error.to_string());
+        diagnostic.help = error.help();
+        self.refusals.push(diagnostic);
+    }
+
+    /// The warnings, or the errors.
+    fn finish(
+        mut self,
+        source: &Arc<Source>,
+        set: &AddressSet,
+        options: ListOptions,
+    ) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let mut warnings = Vec::new();
+        let most = MAX_SKIPPED.max((self.members + self.refused) / 100);
+        let is_skipped = options.skips_bad_lines && self.refused <= most;
+        if let more @ 1.. = self.refused.saturating_sub(self.refusals.len())
+            && let Some(last) = self.refusals.last_mut()
+        {
+            let lines = if more == 1 { "line" } else { "lines" };
+            last.note(format!("{more} more {lines} of this file cannot be read"));
+        }
+        if self.refused > 0 && !is_skipped {
+            if options.skips_bad_lines
+                && let Some(last) = self.refusals.last_mut()
+            {
+                last.note(format!(
+                    "`bad_lines = \"skip\"` skips at most {most} lines of this file, and it has {}",
+                    self.refused
+                ));
+            }
+            return Err(self.refusals);
+        }
+        if let Some(first) = self.refusals.into_iter().next() {
+            let lines = if self.refused == 1 { "line" } else { "lines" };
+            let message = format!(
+                "{} {lines} of the list cannot be read, and {} skipped",
+                self.refused,
+                if self.refused == 1 { "is" } else { "are" }
+            );
+            let mut warning =
+                Diagnostic::new(Code::SkippedLines, source, first.primary.span, message);
+            warning.label(first.primary.text);
+            warnings.push(warning);
+        }
+        if let Some(mut warning) = self.first_mapped {
+            warning.message = match self.mapped {
+                1 => {
+                    "1 member has the IPv6 form of an IPv4 address, and is read as that".to_owned()
+                }
+                count => format!(
+                    "{count} members have the IPv6 form of IPv4 addresses, and are read as those"
+                ),
+            };
+            warnings.push(warning);
+        }
+        if set.v4.is_empty() && set.v6.is_empty() {
+            let message = "the list holds no addresses";
+            let span = Span::from(0..0);
+            if !options.may_be_empty {
+                let mut error = Diagnostic::new(Code::EmptySet, source, span, message);
+                error.help("write `empty = \"allow\"` beside `file` if that is right at times");
+                return Err(vec![error]);
+            }
+            warnings.push(Diagnostic::new(Code::EmptyListFile, source, span, message));
+        }
+        Ok(warnings)
+    }
+}
+
+type FoundMember<'a> = (&'a [u8], Addresses);
+
+/// The member of a line and its text; or what is wrong with which text.
+fn member(
+    line: &[u8],
+    options: ListOptions,
+    is_first: bool,
+) -> Result<Option<FoundMember<'_>>, (LineError, &[u8])> {
+    if let Some(column) = options.column {
+        return match line::column(line, column.get()) {
+            Ok(line) => Ok(line.map(|line| (line.text, line.addresses))),
+            // The titles of the columns.
+            Err((_, text)) if is_first && !text.iter().any(u8::is_ascii_digit) => Ok(None),
+            Err(error) => Err(error),
+        };
+    }
+    let content = || content(line);
+    match line::line(line) {
+        Ok(None) => Ok(None),
+        Ok(Some(line)) if is_list_line(&line) => Ok(Some((line.text, line.addresses))),
+        Ok(Some(_)) => Err((LineError::Columns, content())),
+        Err(error) => Err((error, content())),
+    }
+}
+
+/// Whether what follows the addresses may be ignored in a list: a count after a tab, as in those of ipsum.
+fn is_list_line(line: &ListLine<'_>) -> bool {
+    match line.form {
+        LineForm::Words { is_tabbed } => {
+            line.rest.is_empty() || is_tabbed && line.rest.iter().all(u8::is_ascii_digit)
+        }
+        LineForm::Ipset | LineForm::Columns | LineForm::Described => true,
+    }
+}
+
+/// The members of a list file that can be read, and where each stands.
+pub(crate) fn members(
+    source: &Source,
+    options: ListOptions,
+) -> impl Iterator<Item = (Span, AddressRange)> {
+    let lines = source.bytes().split(|byte| *byte == b'\n');
+    let lines = lines.scan(0, |next, line| {
+        let start = *next;
+        *next += line.len() + 1;
+        Some((start, line))
+    });
+    lines.filter_map(move |(start, line)| {
+        let (text, addresses) = member(line, options, true).ok()??;
+        Some((span_of(start, line, text), addresses.range))
+    })
+}
+
+/// Where a text that is a part of a line stands in the file.
+fn span_of(start: usize, line: &[u8], text: &[u8]) -> Span {
+    let at = line
+        .windows(text.len().max(1))
+        .position(|window| window == text);
+    let first = start + at.unwrap_or(0);
+    Span::from(first..first + text.len())
+}

@@ -1,0 +1,141 @@
+//! One line of a list: what names addresses in it, and the words after that.
+//!
+//! List files and lines on the standard input of `ban` and `unban` have this grammar in common.
+
+use super::{
+    entry::{LineError, LineForm, ListLine, MAX_LINE},
+    forms,
+};
+use crate::field::{
+    AddressError,
+    address::{leading, read},
+};
+
+/// The byte order mark in UTF-8. Files that were put together from others have it at the start of any line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a line. `None` when it is empty or holds only a comment.
+///
+/// A comment runs from `#`, `;` or `//` to the end of the line, and may be of any encoding. Byte order marks
+/// at the start, and spaces and tabs around everything, are ignored. Addresses may have any form of
+/// [`read`](crate::field::address::read), and stand in lines of well-known forms, as `ipset save` writes them,
+/// P2P lists (`name:192.0.2.0-192.0.2.255`), those of DShield, or as the only address among columns with commas
+/// between.
+///
+/// # Errors
+///
+/// When the line holds anything else, or could mean several things.
+pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
+    let bytes = trimmed(bytes);
+    // Most lines of most lists have nothing else.
+    if let Ok(addresses) = read(bytes) {
+        return Ok(Some(ListLine {
+            addresses,
+            text: bytes,
+            rest: b"",
+            form: LineForm::Described,
+        }));
+    }
+    let content = without_comment(bytes);
+    if content.is_empty() {
+        return Ok(None);
+    }
+    if content.len() > MAX_LINE {
+        return Err(LineError::TooLong);
+    }
+    if let Some(found) = forms::by_words(content) {
+        return found;
+    }
+    let (text, rest) = leading(content);
+    let error = match read(text) {
+        Ok(_) if rest.first().is_some_and(|byte| matches!(byte, b',')) => {
+            AddressError::NotAnAddress
+        }
+        Ok(addresses) => {
+            let (separator, _) = content.split_at(content.len() - rest.len());
+            return Ok(Some(ListLine {
+                addresses,
+                text,
+                rest,
+                form: LineForm::Words {
+                    is_tabbed: separator.ends_with(b"\t"),
+                },
+            }));
+        }
+        Err(error) => error,
+    };
+    if let Some(found) = forms::by_separators(content, bytes, &error) {
+        return found;
+    }
+    Err(error.into())
+}
+
+/// Reads the addresses in a column of a line, counted from 1. `None` when the line is empty or a comment.
+pub(super) fn column(
+    bytes: &[u8],
+    number: usize,
+) -> Result<Option<ListLine<'_>>, (LineError, &[u8])> {
+    let content = trimmed(bytes);
+    if is_comment(content) || content.is_empty() {
+        return Ok(None);
+    }
+    if content.len() > MAX_LINE {
+        return Err((LineError::TooLong, content));
+    }
+    let Some(text) = forms::column(content, number) else {
+        return Err((LineError::NoColumn(number), content));
+    };
+    match read(text) {
+        Ok(addresses) => Ok(Some(ListLine {
+            addresses,
+            text,
+            rest: b"",
+            form: LineForm::Described,
+        })),
+        Err(error) => Err((error.into(), text)),
+    }
+}
+
+/// The line without byte order marks at its start and white space around.
+fn trimmed(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
+        line = rest;
+    }
+    line.trim_ascii()
+}
+
+/// The words at the start of a line that should name addresses.
+#[must_use]
+pub fn subject(line: &[u8]) -> &[u8] {
+    leading(content(line)).0
+}
+
+/// The line without comment, byte order marks and white space around.
+#[must_use]
+pub fn content(line: &[u8]) -> &[u8] {
+    without_comment(trimmed(line))
+}
+
+/// What of a line, which is trimmed, stands before a comment.
+fn without_comment(line: &[u8]) -> &[u8] {
+    let mut is_first_word = true;
+    // Of the word so far: words of a reason may have such characters in them, as a URL does.
+    let mut is_start = true;
+    let mut could_be_address = true;
+    for (at, byte) in line.iter().enumerate() {
+        let (content, comment) = line.split_at(at);
+        let ends_word = (is_first_word || could_be_address) && matches!(byte, b'#' | b';');
+        if ends_word || is_start && is_comment(comment) {
+            return content.trim_ascii_end();
+        }
+        is_start = byte.is_ascii_whitespace();
+        is_first_word &= !is_start;
+        let is_of_address = byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'-');
+        could_be_address = is_start || could_be_address && is_of_address;
+    }
+    line
+}
+
+fn is_comment(text: &[u8]) -> bool {
+    matches!(text, [b'#' | b';', ..] | [b'/', b'/', ..])
+}

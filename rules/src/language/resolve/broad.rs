@@ -1,0 +1,237 @@
+//! What a set drops that is rarely meant: whole families, large parts of them, and addresses of one's own networks.
+//!
+//! Lists that others publish have such entries now and then, and cut off the machine that drops them.
+
+use std::sync::Arc;
+
+use super::{list_files::ListFile, sets::Sets};
+use crate::{
+    diagnostics::{Code, Diagnostic, Note, Report, Source, Span},
+    field::{AddressRange, AddressSet, FieldName, Ranges},
+    language::{
+        lists,
+        syntax::{Operand, Rule, Term},
+    },
+    model::Matches,
+    text::quoted,
+};
+
+/// Blocks of addresses that are no hosts of the internet (RFC 6890).
+const BLOCKS: &[(AddressRange, &str)] = &[
+    (v4([10, 0, 0, 0], 8), "private addresses"),
+    (v4([172, 16, 0, 0], 12), "private addresses"),
+    (v4([192, 168, 0, 0], 16), "private addresses"),
+    (v4([100, 64, 0, 0], 10), "addresses of a provider's network"),
+    (v4([169, 254, 0, 0], 16), "link-local addresses"),
+    (v4([224, 0, 0, 0], 4), "multicast addresses"),
+    (v6(0xfc00, 7), "private addresses"),
+    (v6(0xfe80, 10), "link-local addresses"),
+    (v6(0xff00, 8), "multicast addresses"),
+];
+
+/// The shortest prefix, in bits, that is no large part of its family.
+const LARGE: u32 = 3;
+
+/// The most lines of one list that are named.
+const MOST_NAMED: usize = 3;
+
+const fn v4(octets: [u8; 4], length: u32) -> AddressRange {
+    let first = u32::from_be_bytes(octets);
+    AddressRange::V4(first, first | u32::MAX >> length)
+}
+
+const fn v6(group: u128, length: u32) -> AddressRange {
+    let first = group << 112;
+    AddressRange::V6(first, first | u128::MAX >> length)
+}
+
+/// Warns of what a rule drops by the sets that it names; of each list once, at the rule that drops it first.
+pub(super) fn warn(
+    rule: &Rule<'_>,
+    matches: &Matches,
+    sets: &Sets<'_>,
+    warned: &mut Warned,
+    report: &mut Report,
+) {
+    let fields = [
+        (FieldName::Src, &matches.src),
+        (FieldName::Dst, &matches.dst),
+    ];
+    for (name, dropped) in fields {
+        let (Some(field), Some(dropped)) = (rule.field(name), dropped) else {
+            continue;
+        };
+        for term in &field.terms {
+            let (false, Operand::Set(name)) = term.split() else {
+                continue;
+            };
+            let mut is_of_a_list = false;
+            for file in sets.files(name) {
+                if warned.is_new(&file.source) {
+                    is_of_a_list |= warn_of_list(file, dropped, term, report);
+                }
+            }
+            if let Some(set) = sets.held(name)
+                && !is_of_a_list
+                && let Some(share) = share(&both(set, dropped))
+            {
+                let message = format!("the rule drops {share}, by the set {}", quoted(name));
+                report.add(Code::BroadDrop, term.span, message);
+            }
+        }
+    }
+}
+
+/// The lists of which there was a warning.
+#[derive(Default)]
+pub(super) struct Warned(Vec<Arc<Source>>);
+
+impl Warned {
+    fn is_new(&mut self, source: &Arc<Source>) -> bool {
+        let is_new = !self.0.iter().any(|known| Arc::ptr_eq(known, source));
+        if is_new {
+            self.0.push(Arc::clone(source));
+        }
+        is_new
+    }
+}
+
+fn warn_of_list(
+    file: &ListFile,
+    dropped: &AddressSet,
+    term: &Term<'_>,
+    report: &mut Report,
+) -> bool {
+    let ListFile {
+        set,
+        source,
+        options,
+    } = file;
+    let is_suspect =
+        |set| share(set).is_some() || BLOCKS.iter().any(|(block, _)| meets(set, *block));
+    if !is_suspect(set) {
+        return false;
+    }
+    let dropped = both(set, dropped);
+    let mut found: Option<(Diagnostic, usize)> = None;
+    for (span, range) in lists::members(source, *options) {
+        let Some(what) = described(range, &dropped) else {
+            continue;
+        };
+        match &mut found {
+            None => {
+                let message = format!("the rule drops {what}, by a line of a list");
+                let mut warning = Diagnostic::new(Code::BroadDrop, source, span, message);
+                warning.help("take the address out where the rule uses the set: `[\"@set\", \"!192.0.2.0/24\"]`");
+                found = Some((warning, 1));
+            }
+            Some((warning, count)) => {
+                *count += 1;
+                if *count <= MOST_NAMED {
+                    warning
+                        .notes
+                        .push(note(source, span, &format!("and {what}")));
+                }
+            }
+        }
+    }
+    let Some((mut warning, count)) = found else {
+        return false;
+    };
+    if let more @ 1.. = count.saturating_sub(MOST_NAMED) {
+        let lines = if more == 1 { "line" } else { "lines" };
+        warning.note(format!("{more} more {lines} of the list do so"));
+    }
+    let rule = report.source();
+    warning
+        .notes
+        .push(note(&rule, term.span, "the rule names the set here"));
+    report.extend([warning]);
+    true
+}
+
+fn note(source: &Arc<Source>, span: Span, message: &str) -> Note {
+    Note {
+        message: message.to_owned(),
+        label: Some(crate::diagnostics::Label {
+            source: Arc::clone(source),
+            span,
+            text: String::new(),
+        }),
+    }
+}
+
+/// What a member is, if it is rarely meant, as far as it is dropped.
+fn described(range: AddressRange, dropped: &AddressSet) -> Option<&'static str> {
+    if let Some(share) = share(&set_of(range))
+        && meets(dropped, range)
+    {
+        return Some(share);
+    }
+    let found = BLOCKS
+        .iter()
+        .find(|(block, _)| common(range, *block).is_some_and(|common| meets(dropped, common)));
+    found.map(|(_, what)| *what)
+}
+
+fn common(a: AddressRange, b: AddressRange) -> Option<AddressRange> {
+    let common = match (a, b) {
+        (AddressRange::V4(a, b), AddressRange::V4(c, d)) => AddressRange::V4(a.max(c), b.min(d)),
+        (AddressRange::V6(a, b), AddressRange::V6(c, d)) => AddressRange::V6(a.max(c), b.min(d)),
+        (AddressRange::V4(..), AddressRange::V6(..))
+        | (AddressRange::V6(..), AddressRange::V4(..)) => {
+            return None;
+        }
+    };
+    let is_empty = match common {
+        AddressRange::V4(first, last) => first > last,
+        AddressRange::V6(first, last) => first > last,
+    };
+    (!is_empty).then_some(common)
+}
+
+fn both(a: &AddressSet, b: &AddressSet) -> AddressSet {
+    AddressSet {
+        v4: a.v4.intersection(&b.v4),
+        v6: a.v6.intersection(&b.v6),
+    }
+}
+
+fn set_of(range: AddressRange) -> AddressSet {
+    let mut ranges = Ranges::default();
+    ranges.push(range);
+    ranges.into_set()
+}
+
+/// How much of a family a set holds, if that is much.
+fn share(set: &AddressSet) -> Option<&'static str> {
+    let is_large = |first: u128, last: u128, width: u32| last - first >= (1 << (width - LARGE)) - 1;
+    if set.v4.is_full() {
+        Some("every IPv4 address")
+    } else if set.v6.is_full() {
+        Some("every IPv6 address")
+    } else if set
+        .v4
+        .ranges()
+        .iter()
+        .any(|&(first, last)| is_large(first.into(), last.into(), u32::BITS))
+    {
+        Some("an eighth or more of all IPv4 addresses")
+    } else if set
+        .v6
+        .ranges()
+        .iter()
+        .any(|&(first, last)| is_large(first, last, u128::BITS))
+    {
+        Some("an eighth or more of all IPv6 addresses")
+    } else {
+        None
+    }
+}
+
+fn meets(set: &AddressSet, block: AddressRange) -> bool {
+    match block {
+        AddressRange::V4(first, last) => set.v4.meets(first, last),
+        AddressRange::V6(first, last) => set.v6.meets(first, last),
+    }
+}
