@@ -27,7 +27,6 @@ use crate::{
     lockout::{lifelines::Lifelines, surroundings::Surroundings},
 };
 
-pub(crate) use crate::lockout::{caller::Caller, lifelines::Lifeline};
 
 /// The maximum number of packets in a message.
 const SHOWN: usize = 3;

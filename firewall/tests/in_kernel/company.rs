@@ -91,13 +91,13 @@ fn what_xdp_loader_attached_is_named_and_untouched() {
         message.contains(&format!("`{name}`, id {theirs}")),
         "{message}"
     );
-    let mend = finding["command"].as_str().unwrap();
+    let fix = finding["command"].as_str().unwrap();
     if is_behind {
         let unloaded = loader(&machine, &["unload", "--all", interface]);
         assert!(unloaded.status.success(), "{unloaded:?}");
-        assert!(mend.starts_with("xdp-loader unload"));
+        assert!(fix.starts_with("xdp-loader unload"));
     } else {
-        run(&machine, mend);
+        run(&machine, fix);
     }
     assert_eq!(machine.attached(), None);
     let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));

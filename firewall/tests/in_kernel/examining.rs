@@ -89,12 +89,12 @@ fn what_is_found_is_what_apply_meets_and_the_command_mends_it() {
     ]);
     let finding = finding(&machine, "fw-a", "queues");
     assert_eq!(finding["severity"], "error", "{finding}");
-    let mend = finding["command"].as_str().unwrap();
+    let fix = finding["command"].as_str().unwrap();
     let rules = machine.write_file("[firewall]\ninterfaces = [\"fw-a\"]\n");
     let said = machine.run(["apply", rules.to_str().unwrap()]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
-    assert!(said.stderr.contains(mend), "{said:?}");
-    run(&machine, mend);
+    assert!(said.stderr.contains(fix), "{said:?}");
+    run(&machine, fix);
     let _daemon = machine.apply(&rules);
 }
 

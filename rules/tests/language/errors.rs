@@ -42,7 +42,7 @@ polcy = "drop"
 office = ["192.0.2.0/24"]
 
 [sets]
-drop = { files = "drop.txt" }
+drop = { fille = "drop.txt" }
 
 [[rule]]
 name = "a"
