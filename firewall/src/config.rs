@@ -41,11 +41,6 @@ pub(crate) struct RunFiles {
 }
 
 impl RunFiles {
-    /// The marker that this program created the run folder.
-    pub(crate) fn marker(&self) -> PathBuf {
-        self.folder.join(".made-by-firewall")
-    }
-
     /// The files of `instance` in `folder`.
     pub(crate) fn new(folder: &Path, instance: &str) -> Self {
         Self {

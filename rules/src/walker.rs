@@ -10,7 +10,7 @@ use firewall_ebpf::{
     abi::Reason,
     image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
-    walk::{Counts, Classification, classify},
+    walk::{Classification, Counts, classify},
 };
 
 use crate::model::Verdict;

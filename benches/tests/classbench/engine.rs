@@ -8,7 +8,7 @@ use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
     image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
-    walk::{Counts, Classification, classify},
+    walk::{Classification, Counts, classify},
 };
 use rules::{
     compiler::{Image, InterfaceIndex, Target, compile},

@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use firewall_ebpf::{
     image::{COUNT, RuleSlot},
-    packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, LogLimiter},
+    packet_log::{Event, LogLimiter, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES},
     walk::Counts,
 };
 
@@ -27,8 +27,12 @@ use super::{
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[aya_ebpf::macros::btf_map]
-static WATCHES: HashMap<u32, LogLimiter, { MOST_WATCHES as usize }, { BPF_F_NO_PREALLOC as usize }> =
-    HashMap::new();
+static WATCHES: HashMap<
+    u32,
+    LogLimiter,
+    { MOST_WATCHES as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
 
 #[aya_ebpf::macros::btf_map]
 static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();

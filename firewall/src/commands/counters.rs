@@ -144,7 +144,9 @@ impl Snapshot {
     fn read(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
         let entries = &loaded.metadata.rules;
         let some_log = entries.iter().any(|rule| rule.log.is_some());
-        let watches = some_log.then(|| LogLimiters::open(&config.pins)).transpose()?;
+        let watches = some_log
+            .then(|| LogLimiters::open(&config.pins))
+            .transpose()?;
         let rules = entries.iter().map(|rule| {
             let watches = watches.as_ref().filter(|_| rule.log.is_some());
             Ok(Row {

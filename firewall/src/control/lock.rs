@@ -73,6 +73,11 @@ impl UserError for LockError {
     }
 }
 
+/// The mode of a run folder that this program made: for its owner alone, and the sticky bit, which changes nothing
+/// there, to tell it from one that somebody else made and that stays. The folder has it from the moment that it
+/// exists, so that the death of a process loses nothing.
+const MADE: u32 = 0o1700;
+
 /// The right to be the daemon, released when dropped.
 pub(crate) struct Lock {
     _file: File,
@@ -136,17 +141,15 @@ impl Lock {
 /// Takes the lock in the run folder; `None` when another process has it.
 fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
     let mut builder = DirBuilder::new();
-    builder.mode(0o700);
     if let Some(parent) = places.folder.parent() {
-        let made = builder.recursive(true).create(parent);
+        let made = builder.mode(0o700).recursive(true).create(parent);
         made.map_err(LockError::new(parent))?;
     }
-    match builder.recursive(false).create(&places.folder) {
-        Ok(()) => {
-            File::create(places.marker()).map_err(LockError::new(&places.folder))?;
+    match builder.mode(MADE).recursive(false).create(&places.folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(LockError::new(&places.folder)(error));
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(LockError::new(&places.folder)(error)),
+        Ok(()) | Err(_) => {}
     }
     require_unshared(&places.folder)?;
     let failed = || LockError::new(&places.lock);
@@ -183,11 +186,9 @@ impl Drop for Lock {
         let _ = fs::remove_file(&self.places.socket);
         let _ = fs::remove_file(&self.places.lock);
         let _ = self.pins.remove_folder();
-        if fs::remove_file(self.places.marker()).is_ok()
-            && fs::remove_dir(&self.places.folder).is_err()
-        {
-            // Another instance is in it, and removes it later.
-            let _ = File::create(self.places.marker());
+        let folder = fs::metadata(&self.places.folder);
+        if folder.is_ok_and(|folder| folder.mode() & 0o7777 == MADE) {
+            let _ = fs::remove_dir(&self.places.folder);
         }
     }
 }

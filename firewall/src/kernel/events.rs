@@ -6,7 +6,7 @@ use std::io;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use firewall_ebpf::packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES, LogLimiter};
+use firewall_ebpf::packet_log::{Event, LogLimiter, RING_BYTES, SNAP_LEN, WATCHES};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::kernel::{

@@ -24,9 +24,12 @@ use crate::{
     error::UserError,
     generation::classifier::Classifier,
     interfaces::list::Interface,
-    lockout::{lifelines::Lifelines, surroundings::Surroundings},
+    lockout::{
+        caller::Caller,
+        lifelines::{Lifeline, Lifelines},
+        surroundings::Surroundings,
+    },
 };
-
 
 /// The maximum number of packets in a message.
 const SHOWN: usize = 3;

@@ -112,9 +112,7 @@ impl Surroundings {
 
     /// The hardware address of a neighbor, if it is known.
     pub(super) fn neighbor(&self, interface: u32, address: IpAddr) -> Option<&[u8]> {
-        self.neighbors
-            .get(&(interface, address))
-            .map(Vec::as_slice)
+        self.neighbors.get(&(interface, address)).map(Vec::as_slice)
     }
 
     /// Whether an address is one of this machine.

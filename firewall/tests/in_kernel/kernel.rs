@@ -17,7 +17,7 @@ use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use benches::{features::Feature, network::Namespace, tools};
 use firewall_ebpf::{
     abi::BLOCK,
-    packet_log::{Event, MAX_LOGGING, SNAP_LEN, Watch},
+    packet_log::{Event, LogLimiter, MAX_LOGGING, SNAP_LEN},
 };
 use rules_testing::{INTERFACES, Probe};
 
@@ -43,7 +43,7 @@ pub(crate) struct Kernel {
     program: Program,
     image: Array<MapData, [u8; IMAGE]>,
     counters: PerCpuArray<MapData, [[u64; 2]; BLOCK as usize]>,
-    watches: HashMap<MapData, u32, [u64; size_of::<Watch>() / 8]>,
+    watches: HashMap<MapData, u32, [u64; size_of::<LogLimiter>() / 8]>,
     watched: HashSet<u32>,
     events: RingBuf<MapData>,
     /// What the counters had when they were last asked for.
@@ -120,7 +120,7 @@ impl Kernel {
         true
     }
 
-    /// Has every packet of the rules with these counter slots be told; of some of them, when there are
+    /// Has every packet of the rules with these counter slots be emitted; of some of them, when there are
     /// too many. Returns which.
     pub(crate) fn watch(&mut self, slots: &HashSet<u32>) -> &HashSet<u32> {
         for slot in self.watched.drain() {
@@ -203,7 +203,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// What is to be told of a packet that a rule with this slot passes, drops or counts.
+    /// What is to be emitted of a packet that a rule with this slot passes, drops or counts.
     pub(crate) fn of(probe: &Probe, slot: u32, what: u32) -> Self {
         Self {
             slot,

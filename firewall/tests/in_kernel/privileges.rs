@@ -231,7 +231,12 @@ fn what_the_daemon_makes_is_for_root_alone_whatever_the_umask() {
             "a folder, a lock and a socket: {found:?}"
         );
         for (path, owner, mode, is_folder) in &found {
-            let expected = if *is_folder { 0o700 } else { 0o600 };
+            // The sticky bit marks the run folder as one that the daemon made.
+            let expected = match is_folder {
+                true if *path == machine.run_folder() => 0o1700,
+                true => 0o700,
+                false => 0o600,
+            };
             assert_eq!(
                 (*owner, *mode),
                 (0, expected),

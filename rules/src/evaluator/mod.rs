@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::{
     decode::{Fields, decode},
-    evaluate::{evaluate, classify},
+    evaluate::{classify, evaluate},
     mismatch::{matches, mismatch},
     outcome::{Evaluation, Outcome},
 };

@@ -11,7 +11,7 @@ use firewall_ebpf::abi::Reason;
 use crate::{
     evaluator::{
         decode::Fields,
-        evaluate::{evaluate, classify},
+        evaluate::{classify, evaluate},
         mismatch::matches,
         outcome::{Evaluation, Outcome},
     },
@@ -127,11 +127,7 @@ fn the_first_match_wins_and_counts_before_it_are_kept() {
 #[test]
 fn only_packets_without_which_there_is_no_neighbor_escape_the_policy() {
     let rules = ruleset(Verdict::Drop, &[]);
-    let neighbor = (
-        Outcome::Reason(Reason::Neighbor),
-        Verdict::Pass,
-        Vec::new(),
-    );
+    let neighbor = (Outcome::Reason(Reason::Neighbor), Verdict::Pass, Vec::new());
     let policy = (Outcome::Reason(Reason::Policy), Verdict::Drop, Vec::new());
     assert_eq!(decided(&rules, &ethertype(0x0806)), neighbor);
     let link_local = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use rules::{
     analysis::{Budget, Compare, Decider, Diff, diff},
-    evaluator::{Evaluation, Outcome, decode, evaluate, judge},
+    evaluator::{Evaluation, Outcome, classify, decode, evaluate},
     model::{RuleAction, Ruleset},
 };
 use rules_testing::{Random, Shape, probe, ruleset};
@@ -40,6 +40,7 @@ shapes! {
     details: Details, 60 x 200;
     long_address_lists: Blocklist, 6 x 300;
     long_lists_in_few_networks: Dense, 12 x 300;
+    prefixes_in_many_networks: Scattered, 4 x 300;
 }
 
 /// What came of the comparisons, so that a test in which nothing differs fails.
@@ -94,8 +95,8 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
             continue;
         };
         let (before, after) = (
-            judge(old, &fields, Some(interface)),
-            judge(new, &fields, Some(interface)),
+            classify(old, &fields, Some(interface)),
+            classify(new, &fields, Some(interface)),
         );
         let differs = before.verdict != after.verdict;
         let context = || format!("{fields:?} on {interface}: {before:?}, {after:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rules::{
     analysis::{Budget, unreached},
-    evaluator::{Outcome, decode, judge, matches},
+    evaluator::{Outcome, classify, decode, matches},
     field::Family,
     model::{RuleAction, RuleId, Ruleset},
 };
@@ -18,7 +18,7 @@ fn reached(random: &mut Random, rules: &Ruleset, packets: usize) -> BTreeMap<Rul
         let (Ok(fields), Some(interface)) = (decode(&probe.frame), probe.interface_name()) else {
             continue;
         };
-        let judged = judge(rules, &fields, Some(interface));
+        let judged = classify(rules, &fields, Some(interface));
         let decider = match judged.outcome {
             Outcome::Rule(id) => Some(id),
             Outcome::Reason(_) => None,
