@@ -1,6 +1,7 @@
 //! Serves requests to add and remove bans, and removes ended bans in the background.
 
 use std::{
+    fmt,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -73,6 +74,12 @@ pub(crate) enum BanServiceError {
     /// The daemon ends.
     #[error("the daemon ends")]
     Ending,
+}
+
+impl fmt::Display for MaxBans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&grouped(self.bans().into()))
+    }
 }
 
 /// How long a request waits for a daemon that is starting.

@@ -12,6 +12,7 @@ use rules::{
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
     language::{RuleTest, TestPacket},
+    model::Verdict,
     walker::{Decided, Walk},
 };
 
@@ -196,12 +197,12 @@ pub(crate) fn run_in_kernel(
     let knows_loopback = candidate
         .interfaces
         .iter()
-        .any(|(index, _)| *index == LOOPBACK);
+        .any(|(index, _)| index.0 == LOOPBACK);
     for test in &*candidate.tests {
         for packet in &test.packets {
             let arrives = match interface(candidate, packet) {
                 // The loopback interface stands for no interface in an image that does not name it.
-                NOWHERE if !knows_loopback => LOOPBACK,
+                NOWHERE if !knows_loopback => InterfaceIndex(LOOPBACK),
                 InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
                 NOWHERE => continue,
                 index => index,
@@ -240,9 +241,11 @@ impl TestRun<'_> {
         packet: &TestPacket,
         interface: InterfaceIndex,
     ) -> Result<(), TestsError> {
-        let Some(Run { verdict, interface }) = self.trial.run(&packet.frame, interface)? else {
+        let Some(Run { passes, interface }) = self.trial.run(&packet.frame, interface.0)? else {
             return Ok(());
         };
+        let interface = InterfaceIndex(interface);
+        let verdict = if passes { Verdict::Pass } else { Verdict::Drop };
         let walk = self.classifier.walk(&packet.frame, interface);
         let decided = match walk.decided {
             Decided::Rule(slot) => slot,

@@ -1,10 +1,6 @@
 //! How many bans the maps have room for.
 
-use std::fmt;
-
 use firewall_ebpf::bans::{FILTER_LINES, LINE_WORDS};
-
-use crate::text::format::grouped;
 
 /// How many bans there can be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +37,6 @@ impl MaxBans {
     /// The lines of a board with room for two filters of so many bans.
     pub(crate) fn board_lines(self) -> u32 {
         FILTER_LINES + 2 * filter_lines(self.0)
-    }
-}
-
-impl fmt::Display for MaxBans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&grouped(self.0.into()))
     }
 }
 

@@ -8,7 +8,6 @@ use aya::{
     programs::{ProgramError, TestRun as _, TestRunOptions},
 };
 use firewall_ebpf::abi;
-use rules::{compiler::InterfaceIndex, model::Verdict};
 
 use crate::kernel::{
     counters::{Counters, CountersError},
@@ -27,7 +26,7 @@ const FRAMES: std::ops::RangeInclusive<usize> = 14..=3520;
 /// The interface on which a frame arrives unless another is given
 /// (`bpf_prog_test_run_xdp`, `net/bpf/test_run.c`): in every network namespace the first
 /// (`LOOPBACK_IFINDEX`, `include/net/flow.h`).
-pub(crate) const LOOPBACK: InterfaceIndex = InterfaceIndex(1);
+pub(crate) const LOOPBACK: u32 = 1;
 
 /// Why a program cannot be tested.
 #[derive(Debug, thiserror::Error)]
@@ -74,10 +73,10 @@ pub(crate) struct Trial {
 /// The result for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// The verdict that the program returned.
-    pub(crate) verdict: Verdict,
-    /// The interface on which the frame arrived.
-    pub(crate) interface: InterfaceIndex,
+    /// Whether the program let it pass: `XDP_PASS`, or `XDP_DROP`.
+    pub(crate) passes: bool,
+    /// The index of the interface on which the frame arrived.
+    pub(crate) interface: u32,
 }
 
 impl Trial {
@@ -114,17 +113,13 @@ impl Trial {
 
     /// Runs the program on a frame that arrives on `interface`, which must exist; on the loopback
     /// interface on a kernel that knows no better. `None` when no kernel takes such a frame.
-    pub(crate) fn run(
-        &mut self,
-        frame: &[u8],
-        interface: InterfaceIndex,
-    ) -> Result<Option<Run>, TrialError> {
+    pub(crate) fn run(&mut self, frame: &[u8], interface: u32) -> Result<Option<Run>, TrialError> {
         if !FRAMES.contains(&frame.len()) {
             return Ok(None);
         }
         if self.takes_interfaces && interface != LOOPBACK {
             match self.test(frame, Some(&context(frame, interface))) {
-                Ok(verdict) => return Ok(Some(Run { verdict, interface })),
+                Ok(passes) => return Ok(Some(Run { passes, interface })),
                 Err(TrialError::Run(error)) if is_invalid(&error) => {
                     tracing::debug!(
                         event = "trials_on_loopback",
@@ -135,9 +130,9 @@ impl Trial {
                 Err(error) => return Err(error),
             }
         }
-        let verdict = self.test(frame, None)?;
+        let passes = self.test(frame, None)?;
         let interface = LOOPBACK;
-        Ok(Some(Run { verdict, interface }))
+        Ok(Some(Run { passes, interface }))
     }
 
     /// How many packets the program has counted in a slot.
@@ -145,7 +140,8 @@ impl Trial {
         Ok(self.counters.read_own(slot)?.packets)
     }
 
-    fn test(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<Verdict, TrialError> {
+    /// Whether the program lets the frame pass.
+    fn test(&mut self, frame: &[u8], context: Option<&[u8]>) -> Result<bool, TrialError> {
         // `enum xdp_action`, `include/uapi/linux/bpf.h`.
         const DROP: u32 = 1;
         const PASS: u32 = 2;
@@ -158,8 +154,8 @@ impl Trial {
             .test_run(options)
             .map_err(|error| TrialError::Run(Box::new(error)))?;
         match run.return_value {
-            DROP => Ok(Verdict::Drop),
-            PASS => Ok(Verdict::Pass),
+            DROP => Ok(false),
+            PASS => Ok(true),
             other => Err(TrialError::Action(other)),
         }
     }
@@ -167,9 +163,9 @@ impl Trial {
 
 /// `struct xdp_md`, `include/uapi/linux/bpf.h`, as `BPF_PROG_TEST_RUN` wants it: data, its end,
 /// metadata, receiving interface, receive queue, sending interface.
-fn context(frame: &[u8], interface: InterfaceIndex) -> Vec<u8> {
+fn context(frame: &[u8], interface: u32) -> Vec<u8> {
     let end = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    let words = [0, end, 0, interface.0, 0, 0];
+    let words = [0, end, 0, interface, 0, 0];
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 

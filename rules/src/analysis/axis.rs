@@ -117,7 +117,7 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
             Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => link(axis, interfaces),
         })];
     };
-    let uppers = Upper::ALL.into_iter();
+    let uppers = UpperKind::ALL.into_iter();
     let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
     forms
         .map(|(upper, fragment)| {
@@ -133,8 +133,8 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
                 },
                 Form::Proto => upper.protocols(family),
                 Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
-                Form::TcpFlags => having(upper == Upper::Tcp, 0xff),
-                Form::Icmp => having(upper == Upper::Icmp, 0xffff),
+                Form::TcpFlags => having(upper == UpperKind::Tcp, 0xff),
+                Form::Icmp => having(upper == UpperKind::Icmp, 0xffff),
                 Form::Length(number) => {
                     let least = upper.least_length(family, fragment);
                     Values::from_ranges(vec![(least, number.max.into())])
@@ -166,7 +166,7 @@ fn kind(values: impl Fn(Axis) -> Values) -> Kind {
 
 /// What is behind the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Upper {
+enum UpperKind {
     /// A TCP header.
     Tcp,
     /// A header of UDP or UDP-Lite.
@@ -181,7 +181,7 @@ enum Upper {
     Later,
 }
 
-impl Upper {
+impl UpperKind {
     const ALL: [Self; 6] = [
         Self::Tcp,
         Self::Datagram,

@@ -14,9 +14,9 @@ use crate::{
 
 /// The number of a set of values in a [`Pool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct SetId(u32);
+pub(super) struct CubeSet(u32);
 
-impl SetId {
+impl CubeSet {
     /// The set of all values, [`super::axis::ABSENT`] among them.
     pub(super) const ALL: Self = Self(0);
 
@@ -26,15 +26,15 @@ impl SetId {
 }
 
 /// The packets that match on every axis.
-pub(super) type Cube = [SetId; AXES];
+pub(super) type Cube = [CubeSet; AXES];
 
 /// The sets of values that rules name, each once.
 #[derive(Debug)]
 pub(super) struct Pool {
     sets: Vec<Arc<Values>>,
-    known: HashMap<Arc<Values>, SetId>,
+    known: HashMap<Arc<Values>, CubeSet>,
     /// By the address of the shared set, which outlives the pool.
-    addresses: HashMap<(*const AddressSet, Packets), Option<SetId>>,
+    addresses: HashMap<(*const AddressSet, Packets), Option<CubeSet>>,
 }
 
 impl Pool {
@@ -42,7 +42,7 @@ impl Pool {
         let all = Arc::new(Values::full());
         Self {
             sets: vec![Arc::clone(&all)],
-            known: HashMap::from([(all, SetId::ALL)]),
+            known: HashMap::from([(all, CubeSet::ALL)]),
             addresses: HashMap::new(),
         }
     }
@@ -51,7 +51,7 @@ impl Pool {
         self.sets.len()
     }
 
-    pub(super) fn set(&self, id: SetId) -> &Arc<Values> {
+    pub(super) fn set(&self, id: CubeSet) -> &Arc<Values> {
         // Identities are given by this pool, which never loses a set.
         &self.sets[id.index()]
     }
@@ -80,8 +80,8 @@ impl Pool {
         {
             return None;
         }
-        let mut cube = [SetId::ALL; AXES];
-        let mut put = |axis: Axis, set: Option<SetId>| {
+        let mut cube = [CubeSet::ALL; AXES];
+        let mut put = |axis: Axis, set: Option<CubeSet>| {
             cube[axis as usize] = set?;
             Some(())
         };
@@ -121,10 +121,10 @@ impl Pool {
     /// The packets that pass at the end whatever the policy.
     pub(super) fn neighbors(&mut self, packets: Packets) -> Vec<Cube> {
         let mut cube = |fields: &[(Axis, u128, u128)]| {
-            let mut cube = [SetId::ALL; AXES];
+            let mut cube = [CubeSet::ALL; AXES];
             for (axis, first, last) in fields {
                 let set = self.intern(Values::from_ranges(vec![(*first, *last)]));
-                cube[*axis as usize] = set.unwrap_or(SetId::ALL);
+                cube[*axis as usize] = set.unwrap_or(CubeSet::ALL);
             }
             cube
         };
@@ -149,7 +149,7 @@ impl Pool {
         }
     }
 
-    fn intern_addresses(&mut self, set: &Arc<AddressSet>, packets: Packets) -> Option<SetId> {
+    fn intern_addresses(&mut self, set: &Arc<AddressSet>, packets: Packets) -> Option<CubeSet> {
         let key = (Arc::as_ptr(set), packets);
         if let Some(id) = self.addresses.get(&key) {
             return *id;
@@ -164,7 +164,7 @@ impl Pool {
     }
 
     /// The number of the set; `None` for the empty one.
-    fn intern(&mut self, set: Values) -> Option<SetId> {
+    fn intern(&mut self, set: Values) -> Option<CubeSet> {
         if set.is_empty() {
             return None;
         }
@@ -172,7 +172,7 @@ impl Pool {
             return Some(*id);
         }
         // A rule has some ten fields, and a rule set less than 2^28 rules.
-        let id = SetId(u32::try_from(self.sets.len()).ok()?);
+        let id = CubeSet(u32::try_from(self.sets.len()).ok()?);
         let set = Arc::new(set);
         self.sets.push(Arc::clone(&set));
         self.known.insert(set, id);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::witness::{Fragment, Ip, Witness};
+use super::witness::{Witness, WitnessFragment, WitnessIp};
 
 /// A frame that holds the packet, the shortest that does.
 pub(super) fn frame(witness: &Witness) -> Vec<u8> {
@@ -21,13 +21,13 @@ pub(super) fn frame(witness: &Witness) -> Vec<u8> {
 }
 
 /// The IP packet, of which all that the fields do not say is zero.
-fn packet(ip: &Ip) -> Vec<u8> {
+fn packet(ip: &WitnessIp) -> Vec<u8> {
     let mut packet = match (ip.src, ip.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             let fragment: u16 = match ip.fragment {
-                Fragment::Whole => 0,
-                Fragment::First => 0x2000,
-                Fragment::Later => 2,
+                WitnessFragment::Whole => 0,
+                WitnessFragment::First => 0x2000,
+                WitnessFragment::Later => 2,
             };
             let mut header = vec![0x45, ip.dscp << 2];
             header.extend(ip.length.to_be_bytes());
@@ -42,16 +42,16 @@ fn packet(ip: &Ip) -> Vec<u8> {
             let mut header = vec![0x60 | ip.dscp >> 2, ip.dscp << 6, 0, 0];
             header.extend(ip.length.saturating_sub(40).to_be_bytes());
             let next = match ip.fragment {
-                Fragment::Whole => ip.protocol,
-                Fragment::First | Fragment::Later => 44,
+                WitnessFragment::Whole => ip.protocol,
+                WitnessFragment::First | WitnessFragment::Later => 44,
             };
             header.extend([next, ip.ttl]);
             header.extend(src.octets());
             header.extend(dst.octets());
             match ip.fragment {
-                Fragment::Whole => {}
-                Fragment::First => header.extend([ip.protocol, 0, 0, 1, 0, 0, 0, 0]),
-                Fragment::Later => header.extend([ip.protocol, 0, 0, 16, 0, 0, 0, 0]),
+                WitnessFragment::Whole => {}
+                WitnessFragment::First => header.extend([ip.protocol, 0, 0, 1, 0, 0, 0, 0]),
+                WitnessFragment::Later => header.extend([ip.protocol, 0, 0, 16, 0, 0, 0, 0]),
             }
             header
         }

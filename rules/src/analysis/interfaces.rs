@@ -60,7 +60,7 @@ impl Interfaces {
         {
             interfaces.add(name.as_str());
         }
-        for name in Walk::new(&interfaces.patterns).names(budget)? {
+        for name in InterfaceWalk::new(&interfaces.patterns).names(budget)? {
             if is_attached(&name) {
                 interfaces.add(&name);
             }
@@ -113,14 +113,14 @@ struct State {
 }
 
 /// A search through all names.
-struct Walk<'a> {
+struct InterfaceWalk<'a> {
     globs: Vec<&'a [u8]>,
     exact: BTreeSet<&'a [u8]>,
     /// The bytes that globs name.
     letters: BTreeSet<u8>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> InterfaceWalk<'a> {
     fn new(patterns: &'a [InterfacePattern]) -> Self {
         let bytes = |p: &'a InterfacePattern| p.as_str().as_bytes();
         let globs: Vec<_> = patterns.iter().filter(|p| p.is_glob()).map(bytes).collect();

@@ -37,6 +37,6 @@ pub use self::{
     report::{Area, Change, Compare, Contradiction, CountChange, Diff, Undecided},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Fragment, Ip, Witness},
+    witness::{Witness, WitnessFragment, WitnessIp},
     written::in_words,
 };

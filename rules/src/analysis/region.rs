@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     axis::{AXES, Axis},
-    cube::{Cube, Pool, SetId},
+    cube::{Cube, CubeSet, Pool},
     values::{Relation, Values, common, relation, without},
 };
 
@@ -60,7 +60,7 @@ impl Region {
     }
 
     /// The region without the values that the rule has on one axis; `None` when nothing is left.
-    pub(super) fn outside(&self, axis: Axis, id: SetId, pool: &Pool) -> Option<Self> {
+    pub(super) fn outside(&self, axis: Axis, id: CubeSet, pool: &Pool) -> Option<Self> {
         self.without(axis, pool.set(id))
     }
 
@@ -70,7 +70,7 @@ impl Region {
     }
 
     /// The region with the values that the rule has on one axis; `None` when nothing is left.
-    pub(super) fn inside(&self, axis: Axis, id: SetId, pool: &Pool) -> Option<Self> {
+    pub(super) fn inside(&self, axis: Axis, id: CubeSet, pool: &Pool) -> Option<Self> {
         self.narrowed(axis, common(self.values(axis), pool.set(id)))
     }
 
@@ -89,7 +89,7 @@ impl Region {
         let mut rest = self.clone();
         for axis in Axis::ALL {
             let id = cube[axis as usize];
-            if id == SetId::ALL {
+            if id == CubeSet::ALL {
                 continue;
             }
             left.extend(rest.outside(axis, id, pool));
@@ -184,7 +184,7 @@ impl Relations {
         let mut partial = 0;
         for axis in Axis::ALL {
             let id = cube[axis as usize];
-            if id == SetId::ALL {
+            if id == CubeSet::ALL {
                 continue;
             }
             let known = &mut self.known[id.index()][axis as usize];

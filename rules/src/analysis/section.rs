@@ -6,7 +6,7 @@ use firewall_ebpf::abi::Reason;
 
 use super::{
     axis::{AXES, Packets},
-    cube::{Cube, Pool, SetId},
+    cube::{Cube, CubeSet, Pool},
     interfaces::Interfaces,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Section {
             Packets::Ipv4 | Packets::Ipv6 => (Decider::Policy, Reason::Policy),
             Packets::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
         };
-        let everything = [SetId::ALL; AXES];
+        let everything = [CubeSet::ALL; AXES];
         add(everything, last, ruleset.settings.verdict_for(reason));
         if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
             section.cubes.truncate(last + 1);

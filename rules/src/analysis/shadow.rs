@@ -61,7 +61,7 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
         let kinds = kinds(packets, interfaces.len())
             .into_iter()
             .map(Region::new);
-        let mut questions = Questions {
+        let mut questions = ShadowQuestions {
             kinds: kinds.collect(),
             overlaps: Overlaps::new(cubes.iter(), &pool),
             search: Search::new(&pool),
@@ -137,7 +137,7 @@ enum Answer {
     Reached,
 }
 
-struct Questions<'a> {
+struct ShadowQuestions<'a> {
     kinds: Vec<Region>,
     overlaps: Overlaps,
     search: Search<'a>,
@@ -147,7 +147,7 @@ struct Questions<'a> {
     decides: Vec<bool>,
 }
 
-impl Questions<'_> {
+impl ShadowQuestions<'_> {
     fn answer(&mut self, at: usize, budget: &mut Budget) -> Result<Answer, Exhausted> {
         let region = Region::of_cube(&self.cubes[at], self.pool);
         if !self.kinds.iter().any(|kind| region.common(kind).is_some()) {

@@ -25,12 +25,12 @@ pub struct Witness {
     /// The EtherType behind all VLAN tags.
     pub ethertype: u16,
     /// What an IP packet has.
-    pub ip: Option<Ip>,
+    pub ip: Option<WitnessIp>,
 }
 
 /// The fields of an IP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ip {
+pub struct WitnessIp {
     /// The source address.
     pub src: IpAddr,
     /// The destination address, of the same family.
@@ -44,7 +44,7 @@ pub struct Ip {
     /// The code point for differentiated services.
     pub dscp: u8,
     /// Whether it is a fragment, and which.
-    pub fragment: Fragment,
+    pub fragment: WitnessFragment,
     /// Source and destination port.
     pub ports: Option<(u16, u16)>,
     /// The byte of TCP flags.
@@ -53,7 +53,7 @@ pub struct Ip {
     pub icmp: Option<(u8, u8)>,
 }
 
-impl Ip {
+impl WitnessIp {
     pub(super) const fn family(&self) -> Family {
         match self.src {
             IpAddr::V4(_) => Family::Ipv4,
@@ -70,7 +70,7 @@ pub(super) const USUAL_DST_MAC: Mac = Mac(0x0000_5e00_53ff);
 
 /// Which part of an IP packet a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fragment {
+pub enum WitnessFragment {
     /// All of it.
     Whole,
     /// The first fragment, with all headers.
@@ -93,7 +93,7 @@ impl Witness {
                 Packets::Ipv6 | Packets::Other => Ipv6Addr::from(at(axis)).into(),
             }
         };
-        let ip = packets.family().map(|_| Ip {
+        let ip = packets.family().map(|_| WitnessIp {
             src: address(Axis::Src),
             dst: address(Axis::Dst),
             protocol: byte(Axis::Proto),
@@ -101,9 +101,9 @@ impl Witness {
             ttl: byte(Axis::Ttl),
             dscp: byte(Axis::Dscp),
             fragment: match at(Axis::Fragment) {
-                FIRST => Fragment::First,
-                LATER => Fragment::Later,
-                _ => Fragment::Whole,
+                FIRST => WitnessFragment::First,
+                LATER => WitnessFragment::Later,
+                _ => WitnessFragment::Whole,
             },
             ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
             tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
@@ -123,7 +123,7 @@ impl Witness {
     pub(super) fn of_frame(frame: &[u8], interface: &str) -> Option<Self> {
         let fields = decode(frame).ok()?;
         let has_upper = fields.sport.is_some() || fields.icmp.is_some();
-        let ip = fields.src.zip(fields.dst).map(|(src, dst)| Ip {
+        let ip = fields.src.zip(fields.dst).map(|(src, dst)| WitnessIp {
             src,
             dst,
             protocol: fields.protocol.unwrap_or_default(),
@@ -131,9 +131,9 @@ impl Witness {
             ttl: fields.hop_limit.unwrap_or_default(),
             dscp: fields.dscp.unwrap_or_default(),
             fragment: match (fields.is_fragment, has_upper) {
-                (Some(true), true) => Fragment::First,
-                (Some(true), false) => Fragment::Later,
-                (Some(false) | None, _) => Fragment::Whole,
+                (Some(true), true) => WitnessFragment::First,
+                (Some(true), false) => WitnessFragment::Later,
+                (Some(false) | None, _) => WitnessFragment::Whole,
             },
             ports: fields.sport.zip(fields.dport),
             tcp_flags: fields.tcp_flags,
@@ -173,7 +173,7 @@ impl Witness {
             dport: ip.ports.map(|(_, dport)| dport),
             tcp_flags: ip.tcp_flags,
             hop_limit: Some(ip.ttl),
-            is_fragment: Some(ip.fragment != Fragment::Whole),
+            is_fragment: Some(ip.fragment != WitnessFragment::Whole),
             icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
             ..of_frame
         }

@@ -9,7 +9,7 @@ use firewall_ebpf::parse::ethertype;
 
 use super::{
     frame::frame,
-    witness::{Fragment, Ip, Witness},
+    witness::{Witness, WitnessFragment, WitnessIp},
 };
 use crate::{
     evaluator::{Fields, decode},
@@ -103,7 +103,7 @@ impl Witness {
     }
 }
 
-impl fmt::Display for Ip {
+impl fmt::Display for WitnessIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match protocol_name(self.protocol) {
             Some(name) => f.write_str(name)?,
@@ -129,9 +129,9 @@ impl fmt::Display for Ip {
             }
         }
         match self.fragment {
-            Fragment::Whole => {}
-            Fragment::First => f.write_str(" fragment 0+")?,
-            Fragment::Later => f.write_str(" fragment 1480")?,
+            WitnessFragment::Whole => {}
+            WitnessFragment::First => f.write_str(" fragment 0+")?,
+            WitnessFragment::Later => f.write_str(" fragment 1480")?,
         }
         Ok(())
     }

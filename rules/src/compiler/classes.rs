@@ -24,14 +24,14 @@ pub(super) struct SetId(pub(super) u32);
 
 /// The distinct sets that rules name in one field.
 #[derive(Debug)]
-pub(super) struct Sets<'a, T> {
+pub(super) struct ClassSets<'a, T> {
     sets: Vec<&'a RangeSet<T>>,
     /// By address: a big set that many rules share is hashed once.
     by_address: HashMap<usize, SetId>,
     by_content: HashMap<&'a RangeSet<T>, SetId>,
 }
 
-impl<T> Default for Sets<'_, T> {
+impl<T> Default for ClassSets<'_, T> {
     fn default() -> Self {
         Self {
             sets: Vec::new(),
@@ -41,7 +41,7 @@ impl<T> Default for Sets<'_, T> {
     }
 }
 
-impl<'a, T: Value + Hash> Sets<'a, T> {
+impl<'a, T: Value + Hash> ClassSets<'a, T> {
     /// The number of the set, a new one when it is the first of its content.
     pub(super) fn intern(&mut self, set: &'a RangeSet<T>) -> SetId {
         let address = std::ptr::from_ref(set) as usize;
@@ -334,7 +334,7 @@ mod tests {
                 prop::collection::vec((any::<u8>(), any::<u8>()), 0..6), 0..8),
         ) {
             let input: Vec<_> = input.into_iter().map(RangeSet::from_ranges).collect();
-            let mut sets = Sets::default();
+            let mut sets = ClassSets::default();
             let ids: Vec<_> = input.iter().map(|set| sets.intern(set)).collect();
             let classes = sets.classes();
             let by_class = sets.holders(&classes);

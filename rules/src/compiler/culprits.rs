@@ -10,7 +10,7 @@ use super::{
     error::CompileError,
     kind::PacketKind,
     rules::Rules,
-    stage::{Stage, Table},
+    stage::{Stage, StageTable},
     view::{RuleView, View},
 };
 use crate::field::{RangeSet, Value};
@@ -99,15 +99,15 @@ fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     listed
 }
 
-fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>) -> String {
+fn in_table<A: Value + Hash>(table: StageTable, view: &View<'_, A>, rules: &Rules<'_>) -> String {
     let ranges = |side: fn(&RuleView<'_, A>) -> Option<usize>| {
         let amount = |rule: usize| side(&view.rules[rule]).unwrap_or(0);
         largest(rules, amount, ["address range", "address ranges"])
     };
     match table {
-        Table::Source => ranges(|rule| Some(rule.src?.ranges().len())),
-        Table::Destination => ranges(|rule| Some(rule.dst?.ranges().len())),
-        Table::SmallFields => {
+        StageTable::Source => ranges(|rule| Some(rule.src?.ranges().len())),
+        StageTable::Destination => ranges(|rule| Some(rule.dst?.ranges().len())),
+        StageTable::SmallFields => {
             let amount = |rule: usize| {
                 let sets = view.rules[rule].fields.iter().flatten();
                 sets.map(|set| set.ranges().len()).sum()
@@ -118,13 +118,13 @@ fn in_table<A: Value + Hash>(table: Table, view: &View<'_, A>, rules: &Rules<'_>
                 ["range of small fields", "ranges of small fields"],
             )
         }
-        Table::Cells
-        | Table::Grid
-        | Table::Wide
-        | Table::Records
-        | Table::Pairs
-        | Table::Lists
-        | Table::Rows => {
+        StageTable::Cells
+        | StageTable::Grid
+        | StageTable::Wide
+        | StageTable::Records
+        | StageTable::Pairs
+        | StageTable::Lists
+        | StageTable::Rows => {
             let src = classes(view, |rule| rule.src);
             let dst = classes(view, |rule| rule.dst);
             let amount = |rule: usize| src[rule].saturating_mul(dst[rule]);

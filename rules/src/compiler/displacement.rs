@@ -34,8 +34,8 @@ pub(super) struct Placement {
 
 impl Density {
     /// The size of a table for so many keys.
-    pub(super) fn size(self, keys: usize) -> Size {
-        Size {
+    pub(super) fn size(self, keys: usize) -> DisplacementSize {
+        DisplacementSize {
             buckets: keys / self.bucket + 1,
             slots: keys * 16 / self.load + 1,
         }
@@ -44,12 +44,12 @@ impl Density {
 
 /// The size of a table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
+pub(super) struct DisplacementSize {
     pub(super) buckets: usize,
     pub(super) slots: usize,
 }
 
-impl Size {
+impl DisplacementSize {
     /// A larger one, for when some bucket has found no seed.
     pub(super) fn grown(self) -> Self {
         let grown = |size: usize| size + size / 8 + 1;
@@ -61,7 +61,10 @@ impl Size {
 }
 
 /// Places keys, of which each may be there once; `None` when some bucket finds no seed.
-pub(super) fn place(keys: &[u64], Size { buckets, slots }: Size) -> Option<Placement> {
+pub(super) fn place(
+    keys: &[u64],
+    DisplacementSize { buckets, slots }: DisplacementSize,
+) -> Option<Placement> {
     let mut hashes: Vec<(u32, u32, u64)> = (0..)
         .zip(keys)
         .map(|(index, key)| {

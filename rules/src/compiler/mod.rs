@@ -41,7 +41,7 @@ mod view;
 mod writer;
 
 pub use self::{
-    address::Form,
+    address::SearchForm,
     build::compile,
     error::CompileError,
     image::Image,
@@ -49,7 +49,7 @@ pub use self::{
     obstacle::Obstacle,
     plan::{Part, Plan, SectionPlan},
     reissue::{is_same, reissue},
-    stage::{Stage, Table},
+    stage::{Stage, StageTable},
     target::{InterfaceIndex, Target},
     update::Compiled,
 };

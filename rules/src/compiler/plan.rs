@@ -1,6 +1,6 @@
 //! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
 
-use super::{address::Form, cost, kind::PacketKind};
+use super::{address::SearchForm, cost, kind::PacketKind};
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Part {
         /// `src` or `dst`.
         field: &'static str,
         /// How it is searched.
-        form: Form,
+        form: SearchForm,
         /// The classes that addresses are told apart into.
         classes: usize,
         /// The intervals of addresses.

@@ -10,10 +10,10 @@ use super::{
     culprits,
     decide::{Cells, Grid, Parts, pairs},
     error::CompileError,
-    l4::{Upper, reduction as upper},
+    l4::{L4Key, reduction as upper},
     plan::{Part, SectionPlan},
     rules::Rules,
-    stage::Table,
+    stage::StageTable,
     view::View,
     writer::Writer,
 };
@@ -47,9 +47,9 @@ fn write<A: Address>(
     offset: u32,
     writer: &mut Writer,
 ) -> Result<(SectionPlan, SectionBasis), CompileError> {
-    writer.begin(Table::Source);
+    writer.begin(StageTable::Source);
     let mut src = Side::new(view.rules.iter().map(|rule| rule.src));
-    writer.begin(Table::Destination);
+    writer.begin(StageTable::Destination);
     let mut dst = Side::new(view.rules.iter().map(|rule| rule.dst));
     let upper = upper::write(view, rules, writer)?;
     let mut section = Section {
@@ -65,7 +65,7 @@ fn write<A: Address>(
         nanoseconds: upper.nanoseconds,
     };
     let mut parts = Parts::default();
-    writer.begin(Table::Cells);
+    writer.begin(StageTable::Cells);
     let cells = Cells::new(rules, &src, &dst, &upper);
     if cells.is_none() {
         // All other structures are made of items.
@@ -105,9 +105,9 @@ fn write<A: Address>(
 fn grid<A: Value + Hash>(
     rules: &Rules<'_>,
     (src, dst): (&Side<'_, A>, &Side<'_, A>),
-    upper: &Upper,
+    upper: &L4Key,
     writer: &mut Writer,
 ) -> Option<Grid> {
-    writer.begin(Table::Grid);
+    writer.begin(StageTable::Grid);
     Grid::new(rules, src, dst, upper)
 }

@@ -14,7 +14,7 @@ pub enum Stage {
         /// The rules that can match them.
         rules: usize,
         /// Which table.
-        table: Table,
+        table: StageTable,
     },
     /// What is in the image beside the tables: its head, and the bytes for user space.
     Frame,
@@ -22,7 +22,7 @@ pub enum Stage {
 
 /// A table, or group of tables, of one kind of packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
+pub enum StageTable {
     /// The search for the source address.
     Source,
     /// The search for the destination address.
@@ -45,7 +45,7 @@ pub enum Table {
     Rows,
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for StageTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Source => "source addresses",

@@ -5,7 +5,7 @@ use firewall_ebpf::image::{Header, Section};
 use super::{
     error::CompileError,
     kind::PacketKind,
-    stage::{Stage, Table},
+    stage::{Stage, StageTable},
 };
 
 /// An image under construction.
@@ -45,7 +45,7 @@ impl Writer {
     }
 
     /// From now on a table of the section is made and written.
-    pub(super) fn begin(&mut self, table: Table) {
+    pub(super) fn begin(&mut self, table: StageTable) {
         let (packets, rules) = self.section;
         self.stage = Stage::Table {
             packets,

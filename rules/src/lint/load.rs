@@ -85,7 +85,7 @@ fn warn(
     reach.undecided.len()
 }
 
-fn name(rule: &syntax::Rule<'_>) -> Span {
+fn name(rule: &syntax::WrittenRule<'_>) -> Span {
     rule.name.map_or(Span::from(0..0), |name| name.span)
 }
 

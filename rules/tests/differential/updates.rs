@@ -7,7 +7,7 @@ use std::{
 };
 
 use rules::{
-    compiler::{CompileError, Compiled, Form, Image, Obstacle, Part as Planned, compile},
+    compiler::{CompileError, Compiled, Image, Obstacle, Part as Planned, SearchForm, compile},
     evaluator::evaluate,
     field::{AddressSet, RangeSet, Value},
     model::{Matches, RuleAction, Ruleset},
@@ -180,7 +180,7 @@ fn assert_plan(updated: &Image, full: &Image) {
         assert!(updated.1 >= full.1, "{updated:?} {full:?}");
         // A full build may choose another form, and another one for what is no single address.
         assert!(
-            updated.3 >= full.3 || updated.4 != full.4 || full.4 == Form::Hash,
+            updated.3 >= full.3 || updated.4 != full.4 || full.4 == SearchForm::Hash,
             "{updated:?} {full:?}"
         );
     }

@@ -10,7 +10,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use rules::{
-    compiler::{CompileError, Compiled, Image, PacketKind, Stage, Table, Target, compile},
+    compiler::{CompileError, Compiled, Image, PacketKind, Stage, StageTable, Target, compile},
     diagnostics::{Source, render},
     load,
     model::Ruleset,
@@ -66,7 +66,7 @@ fn hosts(count: u32) -> String {
 
 /// Compiles rules for which there is not enough room, and returns the table that does not fit and
 /// the rules that are named.
-fn refused(rules: &str, max_bytes: usize) -> (Table, String) {
+fn refused(rules: &str, max_bytes: usize) -> (StageTable, String) {
     assert!(compile_within(rules, 1 << 28).is_ok());
     let error = compile_within(rules, max_bytes).unwrap_err();
     let CompileError::TooLarge {
@@ -106,7 +106,7 @@ fn addresses_that_do_not_fit_are_told_with_the_rules_that_have_the_most() {
     );
     let turned = three.replace("src", "dst");
     let (table, names) = refused(&turned, 1 << 16);
-    assert_eq!(table, Table::Destination);
+    assert_eq!(table, StageTable::Destination);
     assert!(
         names.starts_with("`many` (50000 address ranges)"),
         "{names}"
@@ -120,7 +120,7 @@ fn small_fields_that_do_not_fit_are_told() {
     });
     let odd = rule("odd", "pass", "proto = \"tcp\"\nsport = [1, 3, 5]");
     let (table, names) = refused(&(ports + &odd), 1 << 12);
-    assert_eq!(table, Table::SmallFields);
+    assert_eq!(table, StageTable::SmallFields);
     assert_eq!(
         names,
         "`odd` (5 ranges of small fields), `rule 0` (2 ranges of small fields), `rule 1` \
@@ -142,31 +142,31 @@ fn what_leads_to_the_rules_is_told_when_it_does_not_fit() {
         (
             crossing(200),
             1 << 16,
-            Table::Cells,
+            StageTable::Cells,
             "`rule 0` (201 pairs of address classes)",
         ),
         (
             crossing(400),
             1 << 16,
-            Table::Grid,
+            StageTable::Grid,
             "`rule 0` (401 pairs of address classes)",
         ),
         (
             rules(1000, "drop", both),
             1 << 14,
-            Table::Pairs,
+            StageTable::Pairs,
             "`rule 0` (1 pair of address classes)",
         ),
         (
             rules(1000, "count", both),
             1 << 16,
-            Table::Rows,
+            StageTable::Rows,
             "`rule 0` (1 pair of address classes)",
         ),
         (
             rules(13_000, "drop", ports),
             1 << 17,
-            Table::Records,
+            StageTable::Records,
             "`rule 0` (1 pair of address classes)",
         ),
     ] {
@@ -233,7 +233,7 @@ fn each_stage_is_told_as_it_begins() {
     let first = Stage::Table {
         packets: PacketKind::Ipv4,
         rules: 1,
-        table: Table::Source,
+        table: StageTable::Source,
     };
     assert_eq!(told.first(), Some(&first));
     assert_eq!(told.last(), Some(&Stage::Frame));
@@ -241,7 +241,7 @@ fn each_stage_is_told_as_it_begins() {
         matches!(
             stage,
             Stage::Table {
-                table: Table::Cells,
+                table: StageTable::Cells,
                 ..
             }
         )

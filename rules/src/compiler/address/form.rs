@@ -2,7 +2,7 @@
 
 /// How an address is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum SearchForm {
     /// A trie.
     Trie,
     /// A small trie in which every search takes the same steps.
@@ -13,7 +13,7 @@ pub enum Form {
     Hash,
 }
 
-impl Form {
+impl SearchForm {
     /// The name of the structure.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::compiler::{
     classes::{ClassId, Identities},
-    displacement::{Density, Placement, Size, place, seed},
+    displacement::{Density, DisplacementSize, Placement, place, seed},
     error::CompileError,
     obstacle::Obstacle,
     writer::Writer,
@@ -280,7 +280,7 @@ impl Written<'_> {
         let held = (0..slots).map(|slot| self.slot::<A>(slot));
         all.extend(held.filter(|(_, reference)| *reference != background));
         let keys: Vec<u64> = all.iter().map(|(address, _)| address.key()).collect();
-        let size = Size {
+        let size = DisplacementSize {
             buckets: buckets as usize,
             slots: slots as usize,
         };

@@ -10,7 +10,7 @@ mod side;
 pub(super) mod trie;
 mod uniform;
 
-pub use self::form::Form;
+pub use self::form::SearchForm;
 pub(super) use self::{
     family::Address,
     moved::Move,

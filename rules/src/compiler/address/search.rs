@@ -4,7 +4,7 @@ use firewall_ebpf::image::Reference;
 
 use super::{
     family::Address,
-    form::Form,
+    form::SearchForm,
     hash::{FEW, FEW_ALONE, HashTable, Split},
     multibit::{self, Multibit},
     trie::{self, Depths, Key, Trie},
@@ -32,7 +32,7 @@ pub(crate) fn write<A: Address>(
     intervals: &[(A, ClassId)],
     depths: &mut Depths,
     writer: &mut Writer,
-) -> Result<(Trie, Form), CompileError> {
+) -> Result<(Trie, SearchForm), CompileError> {
     let Split {
         background,
         singles,
@@ -46,7 +46,7 @@ pub(crate) fn write<A: Address>(
         let fits = A::DIGITS > 2 || singles.len() <= MOST_IPV4 && (only_singles || rest.is_some());
         if fits && let Some(table) = HashTable::new(&singles) {
             let background = write_trie(rest, &background, depths, writer)?.0;
-            return Ok((table.write(&background, depths, writer)?, Form::Hash));
+            return Ok((table.write(&background, depths, writer)?, SearchForm::Hash));
         }
     }
     write_trie(whole, intervals, depths, writer)
@@ -92,11 +92,11 @@ pub(crate) fn write_trie<K: Key>(
     intervals: &[(K, ClassId)],
     depths: &mut Depths,
     writer: &mut Writer,
-) -> Result<(Trie, Form), CompileError> {
+) -> Result<(Trie, SearchForm), CompileError> {
     Ok(match small {
-        Some(Small::Multibit(trie)) => (trie.write(depths, writer)?, Form::Multibit),
-        Some(Small::Uniform(trie)) => (trie.write(depths, writer)?, Form::Uniform),
-        None => (trie::write(intervals, depths, writer)?, Form::Trie),
+        Some(Small::Multibit(trie)) => (trie.write(depths, writer)?, SearchForm::Multibit),
+        Some(Small::Uniform(trie)) => (trie.write(depths, writer)?, SearchForm::Uniform),
+        None => (trie::write(intervals, depths, writer)?, SearchForm::Trie),
     })
 }
 
@@ -177,7 +177,7 @@ mod tests {
         let mut writer = Writer::new(1 << 24);
         let mut depths = Depths::default();
         let (trie, form) = write(&classes.intervals, &mut depths, &mut writer).unwrap();
-        prop_assert_eq!(form == Form::Hash, trie.root.is_hash());
+        prop_assert_eq!(form == SearchForm::Hash, trie.root.is_hash());
         let intervals = classes.intervals.clone();
         let class_of =
             |value: A| intervals[intervals.partition_point(|(first, _)| *first <= value) - 1].1;
@@ -192,7 +192,7 @@ mod tests {
                 value
             );
         }
-        if form != Form::Hash {
+        if form != SearchForm::Hash {
             return Ok(false);
         }
         let set = number(0);

@@ -6,7 +6,7 @@ use super::trie::Depths;
 use crate::{
     compiler::{
         bit_vectors::Rows,
-        classes::{Classes, SetId, Sets},
+        classes::{ClassSets, Classes, SetId},
     },
     field::{RangeSet, Value},
 };
@@ -14,7 +14,7 @@ use crate::{
 /// The source or the destination.
 pub(crate) struct Side<'a, A> {
     /// The distinct sets that rules name.
-    pub(crate) sets: Sets<'a, A>,
+    pub(crate) sets: ClassSets<'a, A>,
     /// The set that each rule names; `None` when any address does.
     pub(crate) named: Vec<Option<SetId>>,
     /// The classes of addresses.
@@ -26,7 +26,7 @@ pub(crate) struct Side<'a, A> {
 impl<'a, A: Value + Hash> Side<'a, A> {
     /// The side of rules that name `sets`.
     pub(crate) fn new(sets: impl Iterator<Item = Option<&'a RangeSet<A>>>) -> Self {
-        let mut distinct = Sets::default();
+        let mut distinct = ClassSets::default();
         let named = sets
             .map(|set| set.map(|set| distinct.intern(set)))
             .collect();

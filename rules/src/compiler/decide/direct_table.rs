@@ -9,7 +9,7 @@ use crate::{
         address::Side,
         bit_vectors::{can_be_made, meet, ones},
         error::CompileError,
-        l4::Upper,
+        l4::L4Key,
         plan::Part,
         rules::Rules,
         writer::Writer,
@@ -35,7 +35,7 @@ impl Cells {
         rules: &Rules<'_>,
         src: &Side<'_, A>,
         dst: &Side<'_, A>,
-        upper: &Upper,
+        upper: &L4Key,
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len(), upper.classes.len()];
         let cells = classes.into_iter().fold(1, usize::saturating_mul);

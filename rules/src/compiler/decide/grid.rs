@@ -17,7 +17,7 @@ use crate::{
         bit_vectors::{can_be_made, meet, ones},
         error::CompileError,
         kind::PacketKind,
-        l4::{SignatureId, Upper},
+        l4::{L4Key, SignatureId},
         plan::Part,
         rules::Rules,
         writer::Writer,
@@ -99,7 +99,7 @@ impl Grid {
         rules: &Rules<'_>,
         src: &Side<'_, A>,
         dst: &Side<'_, A>,
-        upper: &Upper,
+        upper: &L4Key,
     ) -> Option<Self> {
         let classes = [src.classes.len(), dst.classes.len()];
         let cells = classes[0].saturating_mul(classes[1]);
@@ -165,7 +165,7 @@ impl Grid {
         &self,
         kind: PacketKind,
         rules: &Rules<'_>,
-        (src, dst, upper): (&Side<'_, A>, &Side<'_, A>, &Upper),
+        (src, dst, upper): (&Side<'_, A>, &Side<'_, A>, &L4Key),
         section: &mut Section,
         writer: &mut Writer,
     ) -> Result<Vec<Part>, CompileError> {

@@ -7,7 +7,7 @@ use firewall_ebpf::image::{Item, Leaf, MAX_LIST, MAX_SIGNATURES, Signature};
 
 use crate::compiler::{
     error::CompileError,
-    l4::{SignatureId, Upper},
+    l4::{L4Key, SignatureId},
     rules::Rules,
     writer::Writer,
 };
@@ -36,7 +36,7 @@ impl From<CompileError> for NoLeaf {
 /// The leaves of a section; lists of the same rules share one.
 pub(super) struct Leaves<'a> {
     rules: &'a Rules<'a>,
-    upper: &'a Upper,
+    upper: &'a L4Key,
     made: HashMap<Vec<usize>, Leaf>,
     /// The bit of each signature that items of lists have.
     bits: HashMap<SignatureId, u32>,
@@ -48,7 +48,7 @@ pub(super) struct Leaves<'a> {
 
 impl<'a> Leaves<'a> {
     /// No leaves yet.
-    pub(super) fn new(rules: &'a Rules<'a>, upper: &'a Upper) -> Self {
+    pub(super) fn new(rules: &'a Rules<'a>, upper: &'a L4Key) -> Self {
         Self {
             rules,
             upper,

@@ -34,10 +34,10 @@ use crate::{
         culprits, displacement,
         error::CompileError,
         kind::PacketKind,
-        l4::Upper,
+        l4::L4Key,
         plan::Part,
         rules::Rules,
-        stage::Table,
+        stage::StageTable,
         writer::Writer,
     },
     field::Value,
@@ -63,7 +63,7 @@ const ATTEMPTS: usize = 16;
 
 /// Where a rule is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum PairPlace {
     /// Under pairs of classes.
     Pair,
     /// Under the source's class.
@@ -82,7 +82,7 @@ pub(crate) struct Input<'a, A> {
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) src: Side<'a, A>,
     pub(crate) dst: Side<'a, A>,
-    pub(crate) upper: &'a Upper,
+    pub(crate) upper: &'a L4Key,
 }
 
 /// Writes the pairs, the rows and the tries of a section.
@@ -96,7 +96,7 @@ pub(crate) fn write<A: Address>(
     writer: &mut Writer,
 ) -> Result<Parts, CompileError> {
     section.mode = MODE_PAIRS;
-    writer.begin(Table::Pairs);
+    writer.begin(StageTable::Pairs);
     let spreads = [narrow(&input.src), narrow(&input.dst)];
     let mut places = places(input, &spreads);
     let start = writer.len();
@@ -111,13 +111,13 @@ pub(crate) fn write<A: Address>(
             Err(NoLeaf::TooLong(rules)) => {
                 rules
                     .into_iter()
-                    .for_each(|rule| places[rule] = Place::Rows);
+                    .for_each(|rule| places[rule] = PairPlace::Rows);
                 writer.truncate(start);
             }
             Err(NoLeaf::Error(error)) => return Err(error),
         }
     }
-    let all = (0..input.rules.len()).filter(|rule| places[*rule] != Place::Rows);
+    let all = (0..input.rules.len()).filter(|rule| places[*rule] != PairPlace::Rows);
     let all: Vec<usize> = all.collect();
     Err(culprits::too_much_work(
         input.kind,
@@ -148,26 +148,26 @@ fn classes_of<'a, A>(
 fn places<A: Value + Hash>(
     input: &Input<'_, A>,
     spreads: &[Vec<Option<Vec<ClassId>>>; 2],
-) -> Vec<Place> {
+) -> Vec<PairPlace> {
     let Input {
         rules, src, dst, ..
     } = input;
     let mut pairs = Vec::new();
-    let mut places: Vec<Place> = (0..rules.len())
+    let mut places: Vec<PairPlace> = (0..rules.len())
         .map(|rule| {
             let widths = (
                 classes_of(src, &spreads[0], rule).map(<[_]>::len),
                 classes_of(dst, &spreads[1], rule).map(<[_]>::len),
             );
             match widths {
-                _ if rules.counts(rule) => Place::Rows,
+                _ if rules.counts(rule) => PairPlace::Rows,
                 (Some(src), Some(dst)) => {
                     pairs.push((src * dst, src <= dst, rule));
-                    Place::Pair
+                    PairPlace::Pair
                 }
-                (Some(_), None) => Place::Src,
-                (None, Some(_)) => Place::Dst,
-                (None, None) => Place::Wide,
+                (Some(_), None) => PairPlace::Src,
+                (None, Some(_)) => PairPlace::Dst,
+                (None, None) => PairPlace::Wide,
             }
         })
         .collect();
@@ -177,7 +177,11 @@ fn places<A: Value + Hash>(
         && let Some((count, src_narrower, rule)) = pairs.pop()
     {
         total -= count;
-        places[rule] = if src_narrower { Place::Src } else { Place::Dst };
+        places[rule] = if src_narrower {
+            PairPlace::Src
+        } else {
+            PairPlace::Dst
+        };
     }
     places
 }
@@ -186,7 +190,7 @@ fn places<A: Value + Hash>(
 fn attempt<A: Value + Hash>(
     input: &Input<'_, A>,
     spreads: &[Vec<Option<Vec<ClassId>>>; 2],
-    places: &mut [Place],
+    places: &mut [PairPlace],
     section: &mut Section,
     writer: &mut Writer,
 ) -> Result<(Parts, [Vec<ClassId>; 2]), NoLeaf> {
@@ -197,9 +201,9 @@ fn attempt<A: Value + Hash>(
         dst,
         upper,
     } = input;
-    writer.begin(Table::Wide);
+    writer.begin(StageTable::Wide);
     let (wide_src, wide_dst) = wide(input, spreads, places);
-    let at = |place: Place| {
+    let at = |place: PairPlace| {
         let placed = places.iter().enumerate();
         placed
             .filter(move |(_, at)| **at == place)
@@ -210,7 +214,7 @@ fn attempt<A: Value + Hash>(
 
     let start = writer.len();
     let table = wide_table(
-        &at(Place::Wide).collect::<Vec<_>>(),
+        &at(PairPlace::Wide).collect::<Vec<_>>(),
         (&wide_src, src),
         (&wide_dst, dst),
         &mut leaves,
@@ -223,15 +227,15 @@ fn attempt<A: Value + Hash>(
     parts.push(Part::Wide {
         rows: wide_src.len(),
         columns: wide_dst.len(),
-        rules: at(Place::Wide).count(),
+        rules: at(PairPlace::Wide).count(),
         bytes: writer.len() - start - leaves.bytes(),
     });
 
-    writer.begin(Table::Pairs);
-    let (pairs, paired) = pairs(at(Place::Pair), input, spreads, &mut leaves, writer)?;
+    writer.begin(StageTable::Pairs);
+    let (pairs, paired) = pairs(at(PairPlace::Pair), input, spreads, &mut leaves, writer)?;
 
-    writer.begin(Table::Records);
-    let rows: Vec<usize> = at(Place::Rows).collect();
+    writer.begin(StageTable::Records);
+    let rows: Vec<usize> = at(PairPlace::Rows).collect();
     let row_src = Coarse::new(src, &rows);
     let row_dst = Coarse::new(dst, &rows);
     let (start, lists) = (writer.len(), leaves.bytes());
@@ -252,14 +256,14 @@ fn attempt<A: Value + Hash>(
     let (mut src_numbers, src_records) = by_side(
         src,
         &spreads[0],
-        Place::Src,
+        PairPlace::Src,
         (dst, &wide_dst),
         (&wide_src, &row_src, &paired[0]),
     )?;
     let (mut dst_numbers, dst_records) = by_side(
         dst,
         &spreads[1],
-        Place::Dst,
+        PairPlace::Dst,
         (src, &wide_src),
         (&wide_dst, &row_dst, &paired[1]),
     )?;
@@ -268,11 +272,11 @@ fn attempt<A: Value + Hash>(
     parts.push(Part::Records {
         src: src_records.len(),
         dst: dst_records.len(),
-        rules: at(Place::Src).count() + at(Place::Dst).count(),
+        rules: at(PairPlace::Src).count() + at(PairPlace::Dst).count(),
         bytes: writer.len() - start - (leaves.bytes() - lists),
     });
 
-    writer.begin(Table::Pairs);
+    writer.begin(StageTable::Pairs);
     let renumbered: Vec<Pair> = pairs
         .into_iter()
         .map(|Pair { src, dst, leaf }| Pair {
@@ -284,11 +288,11 @@ fn attempt<A: Value + Hash>(
     let bytes = displacement::write(&renumbered, section, writer)?;
     parts.push(Part::Pairs {
         pairs: renumbered.len(),
-        rules: at(Place::Pair).count(),
+        rules: at(PairPlace::Pair).count(),
         bytes,
     });
 
-    writer.begin(Table::Lists);
+    writer.begin(StageTable::Lists);
     let start = writer.len();
     (section.signatures, section.signature_stride) = leaves.write_signatures(writer)?;
     parts.push(Part::Leaves {
@@ -325,23 +329,26 @@ fn attempt<A: Value + Hash>(
 fn wide<'a, A: Value + Hash>(
     input: &Input<'a, A>,
     spreads: &[Vec<Option<Vec<ClassId>>>; 2],
-    places: &mut [Place],
+    places: &mut [PairPlace],
 ) -> (Coarse<'a, A>, Coarse<'a, A>) {
-    let make = |places: &[Place]| {
+    let make = |places: &[PairPlace]| {
         let of = |side, other| {
             let placed = places.iter().enumerate();
             let rules: Vec<usize> = placed
-                .filter(|(_, place)| [Place::Wide, other].contains(place))
+                .filter(|(_, place)| [PairPlace::Wide, other].contains(place))
                 .map(|(rule, _)| rule)
                 .collect();
             Coarse::new(side, &rules)
         };
-        (of(&input.src, Place::Dst), of(&input.dst, Place::Src))
+        (
+            of(&input.src, PairPlace::Dst),
+            of(&input.dst, PairPlace::Src),
+        )
     };
     let (mut src, mut dst) = make(places);
     if src.len().saturating_mul(dst.len()) > MAX_WIDE {
-        for place in places.iter_mut().filter(|place| **place == Place::Wide) {
-            *place = Place::Rows;
+        for place in places.iter_mut().filter(|place| **place == PairPlace::Wide) {
+            *place = PairPlace::Rows;
         }
         (src, dst) = make(places);
     }
@@ -353,11 +360,23 @@ fn wide<'a, A: Value + Hash>(
         let classes = rules.map(|(rule, _)| classes_of(side, spread, rule).map_or(0, <[_]>::len));
         classes.sum::<usize>().min(side.classes.len()) * columns
     };
-    let by_src = leaves(Place::Src, &input.src, &spreads[0], &input.dst, dst.len());
-    let by_dst = leaves(Place::Dst, &input.dst, &spreads[1], &input.src, src.len());
+    let by_src = leaves(
+        PairPlace::Src,
+        &input.src,
+        &spreads[0],
+        &input.dst,
+        dst.len(),
+    );
+    let by_dst = leaves(
+        PairPlace::Dst,
+        &input.dst,
+        &spreads[1],
+        &input.src,
+        src.len(),
+    );
     let too_many = [
-        (Place::Src, &input.dst, by_src),
-        (Place::Dst, &input.src, by_dst),
+        (PairPlace::Src, &input.dst, by_src),
+        (PairPlace::Dst, &input.src, by_dst),
     ];
     let crowded = src.len().saturating_mul(dst.len()) > MAX_WIDE;
     let mut moved = false;
@@ -368,7 +387,7 @@ fn wide<'a, A: Value + Hash>(
         moved = true;
         for (rule, at) in places.iter_mut().enumerate() {
             if *at == place && other.named[rule].is_some() {
-                *at = Place::Rows;
+                *at = PairPlace::Rows;
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::compiler::{
     address::{Address, Side, search},
     error::CompileError,
     plan::Part,
-    stage::Table,
+    stage::StageTable,
     writer::Writer,
 };
 
@@ -33,9 +33,9 @@ impl Parts {
     ) -> Result<(), CompileError> {
         for (at, (field, side)) in [("src", src), ("dst", dst)].into_iter().enumerate() {
             writer.begin(if at == 0 {
-                Table::Source
+                StageTable::Source
             } else {
-                Table::Destination
+                StageTable::Destination
             });
             let start = writer.len();
             let (trie, form) = search::write(&side.classes.intervals, &mut side.depths, writer)?;

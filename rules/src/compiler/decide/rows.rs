@@ -9,7 +9,7 @@ use crate::compiler::{
     kind::PacketKind,
     plan::Part,
     rules::Rules,
-    stage::Table,
+    stage::StageTable,
     writer::Writer,
 };
 
@@ -27,7 +27,7 @@ pub(super) fn write(
     section: &mut Section,
     writer: &mut Writer,
 ) -> Result<Part, CompileError> {
-    writer.begin(Table::Rows);
+    writer.begin(StageTable::Rows);
     let words = rows[0].words();
     let summaries = words.div_ceil(64);
     let mut counting = Rows::new(members.len());

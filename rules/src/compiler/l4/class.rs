@@ -14,7 +14,7 @@ use crate::compiler::bit_vectors::Rows;
 pub(crate) struct SignatureId(pub(crate) u32);
 
 /// The fused classes of a section.
-pub(crate) struct Upper {
+pub(crate) struct L4Key {
     /// The steps for the image.
     pub(crate) steps: [Step; FIELDS],
     /// The fields that a rule names.
@@ -35,7 +35,7 @@ pub(crate) struct Upper {
     pub(crate) classes: Vec<Vec<SignatureId>>,
 }
 
-impl Upper {
+impl L4Key {
     /// Those of `rules`, in their order, that some packet to which all of them are left reaches:
     /// the first of each signature, none below one that all packets match.
     pub(crate) fn reachable(&self, rules: impl IntoIterator<Item = usize>) -> Vec<usize> {

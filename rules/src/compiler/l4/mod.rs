@@ -4,4 +4,4 @@ mod class;
 mod lookup;
 pub(super) mod reduction;
 
-pub(super) use self::class::{SignatureId, Upper};
+pub(super) use self::class::{L4Key, SignatureId};

@@ -15,16 +15,16 @@ use firewall_ebpf::{
 };
 
 use super::{
-    class::{SignatureId, Upper},
+    class::{L4Key, SignatureId},
     lookup::{self, Lookup},
 };
 use crate::{
     compiler::{
-        classes::{Classes, SetId, Sets, number},
+        classes::{ClassSets, Classes, SetId, number},
         cost, culprits,
         error::CompileError,
         rules::Rules,
-        stage::Table,
+        stage::StageTable,
         view::{View, name},
         writer::Writer,
     },
@@ -49,8 +49,8 @@ pub(crate) fn write<A>(
     view: &View<'_, A>,
     rules: &Rules<'_>,
     writer: &mut Writer,
-) -> Result<Upper, CompileError> {
-    writer.begin(Table::SmallFields);
+) -> Result<L4Key, CompileError> {
+    writer.begin(StageTable::SmallFields);
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = FieldSet::default();
@@ -163,7 +163,7 @@ pub(crate) fn write<A>(
         }
         fused = next;
     }
-    Ok(Upper {
+    Ok(L4Key {
         steps,
         used,
         loads,
@@ -212,7 +212,7 @@ impl FieldClasses {
         named: impl Iterator<Item = Option<&'a RangeSet<T>>>,
         write: impl FnOnce(&Classes<T>) -> Result<Lookup, CompileError>,
     ) -> Result<Self, CompileError> {
-        let mut sets = Sets::default();
+        let mut sets = ClassSets::default();
         let named = named.map(|set| set.map(|set| sets.intern(set))).collect();
         let classes = sets.classes();
         let holders = sets.holders(&classes);

@@ -22,7 +22,7 @@ pub(crate) struct Patch<'a> {
 
 /// What moves below one node.
 #[derive(Clone, Copy, Debug)]
-struct Part<K> {
+struct PatchPart<K> {
     /// The first key; `None` when that is the node's first one.
     first: Option<K>,
     /// The last key; `None` when that is the node's last one.
@@ -51,9 +51,9 @@ impl Patch<'_> {
             return self.small(&old, moves);
         }
         let (old, length) = self.read(reference)?;
-        let parts: Vec<Part<A>> = moves
+        let parts: Vec<PatchPart<A>> = moves
             .iter()
-            .map(|moved| Part {
+            .map(|moved| PatchPart {
                 first: Some(moved.first),
                 last: Some(moved.last),
                 sets: moved.sets,
@@ -119,7 +119,7 @@ impl Patch<'_> {
         &mut self,
         old: &Node,
         level: u32,
-        parts: &[Part<K>],
+        parts: &[PatchPart<K>],
     ) -> Result<Trie, Obstacle> {
         let mut new = Node::default();
         let mut parts = parts;
@@ -148,7 +148,7 @@ impl Patch<'_> {
                     let touching = parts
                         .iter()
                         .take_while(|part| part.digits(level).0 <= digit);
-                    let below: Vec<Part<K>> =
+                    let below: Vec<PatchPart<K>> =
                         touching.map(|part| part.below(digit, level)).collect();
                     let (old, _) = self.read(reference)?;
                     (self.node(&old, level + 1, &below)?, digit)
@@ -189,7 +189,7 @@ impl Patch<'_> {
     }
 }
 
-impl<K: Key> Part<K> {
+impl<K: Key> PatchPart<K> {
     /// The first and the last digit that some of the part begins with in a node at `level`.
     fn digits(&self, level: u32) -> (u32, u32) {
         let digit = |key: K| u32::from(key.digit(level));

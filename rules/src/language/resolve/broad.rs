@@ -10,7 +10,7 @@ use crate::{
     field::{AddressRange, AddressSet, FieldName, Ranges},
     language::{
         lists,
-        syntax::{Operand, Rule, Term},
+        syntax::{Operand, Term, WrittenRule},
     },
     model::Matches,
     text::quoted,
@@ -47,7 +47,7 @@ const fn v6(group: u128, length: u32) -> AddressRange {
 
 /// Warns of what a rule drops by the sets that it names; of each list once, at the rule that drops it first.
 pub(super) fn warn(
-    rule: &Rule<'_>,
+    rule: &WrittenRule<'_>,
     matches: &Matches,
     sets: &Sets<'_>,
     warned: &mut Warned,

@@ -9,13 +9,18 @@ use super::fields;
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span},
     field::{AddressSet, Family, FieldName, InterfaceMatch, RangeSet, family_name},
-    language::syntax::{Field, Operand, Rule, Term},
+    language::syntax::{Field, Operand, Term, WrittenRule},
     model::{Matches, Settings},
     text::quoted,
 };
 
 /// Reports what is wrong with the fields of a rule, each of which is right by itself.
-pub(super) fn check(rule: &Rule<'_>, matches: &Matches, settings: &Settings, report: &mut Report) {
+pub(super) fn check(
+    rule: &WrittenRule<'_>,
+    matches: &Matches,
+    settings: &Settings,
+    report: &mut Report,
+) {
     check_protocols(rule, matches, report);
     check_layers(rule, report);
     check_ethertypes(rule, matches, report);
@@ -78,7 +83,7 @@ const CARRIERS: &[Carrier] = &[
 ];
 
 /// Reports protocols that lack what another field is about.
-fn check_protocols(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+fn check_protocols(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(protocols)) = (rule.field(FieldName::Proto), &matches.proto) else {
         return;
     };
@@ -116,7 +121,7 @@ fn check_protocols(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
 }
 
 /// Reports an ICMP type together with what ICMP messages do not have.
-fn check_layers(rule: &Rule<'_>, report: &mut Report) {
+fn check_layers(rule: &WrittenRule<'_>, report: &mut Report) {
     let Some(icmp) = rule.field(FieldName::IcmpType) else {
         return;
     };
@@ -131,7 +136,7 @@ fn check_layers(rule: &Rule<'_>, report: &mut Report) {
 }
 
 /// Reports EtherTypes other than those of IP together with what only IP packets have.
-fn check_ethertypes(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(types)) = (rule.field(FieldName::Ethertype), &matches.ethertype) else {
         return;
     };
@@ -171,7 +176,7 @@ fn check_ethertypes(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
 
 /// Warns of fields that take nothing, and says whether there was one.
 fn warn_of_empty(
-    rule: &Rule<'_>,
+    rule: &WrittenRule<'_>,
     matches: &Matches,
     settings: &Settings,
     report: &mut Report,
@@ -211,7 +216,7 @@ fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
 }
 
 /// Warns of two fields of which each leaves only the family that the other excludes.
-fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+fn warn_of_families(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let families = [
         (FieldName::Family, matches.family),
         (
@@ -262,7 +267,7 @@ fn warn_of_families(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
 }
 
 /// Warns of lengths that are all shorter than an IP header.
-fn warn_of_lengths(rule: &Rule<'_>, matches: &Matches, report: &mut Report) {
+fn warn_of_lengths(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(lengths)) = (rule.field(FieldName::Length), &matches.length) else {
         return;
     };
@@ -296,12 +301,16 @@ const fn only_family(no_v4: bool, no_v6: bool) -> Option<Family> {
 }
 
 /// Warns that a rule matches nothing because of a field.
-fn never<'r>(rule: &Rule<'_>, field: &Field<'_>, report: &'r mut Report) -> &'r mut Diagnostic {
+fn never<'r>(
+    rule: &WrittenRule<'_>,
+    field: &Field<'_>,
+    report: &'r mut Report,
+) -> &'r mut Diagnostic {
     let message = format!("{} can never match", subject(rule));
     report.add(Code::NeverMatches, field.span, message)
 }
 
-fn subject(rule: &Rule<'_>) -> String {
+fn subject(rule: &WrittenRule<'_>) -> String {
     match rule.name {
         Some(name) => format!("the rule {}", quoted(name.value)),
         None => "the rule".to_owned(),

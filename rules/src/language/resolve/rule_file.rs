@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use super::{
-    broad, choice::choice, consistency, fields::Fields, files::ListReader, loaded::Loaded, log,
+    broad, choice::choice, consistency, fields::RuleFields, files::ListReader, loaded::Loaded, log,
     name::rule_name, rule_tests, sets::Sets, settings::settings,
 };
 use crate::{
@@ -91,7 +91,7 @@ fn meaning(
 ) -> (Ruleset, Vec<RuleTest>) {
     let settings = settings(&file.settings, &file.parser, report);
     let sets = Sets::resolve(&file.sets, list, report);
-    let mut fields = Fields::new(sets);
+    let mut fields = RuleFields::new(sets);
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
     let mut drop_all = Vec::new();

@@ -21,7 +21,7 @@ use crate::{
     field::InterfacePattern,
     language::{
         rule_test::{Expected, RuleTest, TestPacket},
-        syntax::{At, File, Packets, Term, Test},
+        syntax::{At, File, Term, Test, WrittenPackets},
     },
     model::{RuleId, Ruleset, Verdict},
     notation,
@@ -87,8 +87,10 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         let interface = self.interface_of(test);
         let on = interface.as_ref().and_then(Option::as_deref);
         let packets = match &test.packets {
-            Some(Packets::Written(terms)) => self.written(terms, on),
-            Some(Packets::Captured { file, index }) => self.captured(*file, index.as_ref(), on),
+            Some(WrittenPackets::Written(terms)) => self.written(terms, on),
+            Some(WrittenPackets::Captured { file, index }) => {
+                self.captured(*file, index.as_ref(), on)
+            }
             None => None,
         };
         let (name, expected, _) = (name?, expected?, interface?);

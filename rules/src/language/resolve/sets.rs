@@ -19,11 +19,11 @@ use crate::{
 
 /// The sets of a file by name.
 pub(super) struct Sets<'a> {
-    entries: BTreeMap<&'a str, Entry>,
+    entries: BTreeMap<&'a str, SetEntry>,
     unknown: UnknownNames,
 }
 
-struct Entry {
+struct SetEntry {
     name: Span,
     /// `None` when they are not readable, which is reported.
     members: Option<Resolved>,
@@ -39,10 +39,10 @@ enum Resolved {
 }
 
 impl Resolved {
-    const fn kind(&self) -> Kind {
+    const fn kind(&self) -> SetKind {
         match self {
-            Self::Addresses(_) => Kind::Address,
-            Self::Ports(_) => Kind::Port,
+            Self::Addresses(_) => SetKind::Address,
+            Self::Ports(_) => SetKind::Port,
         }
     }
 }
@@ -53,7 +53,7 @@ const MAX_DEPTH: usize = 32;
 /// The sets of a file while they are resolved.
 struct Resolver<'r, 'a> {
     written: BTreeMap<&'a str, &'r Set<'a>>,
-    entries: BTreeMap<&'a str, Entry>,
+    entries: BTreeMap<&'a str, SetEntry>,
     /// The sets that have named the one at work, from the outermost on.
     path: Vec<&'a str>,
     files: ListFilesRead,
@@ -145,7 +145,7 @@ impl<'a> Sets<'a> {
         self.entries.get(name).map_or(&[], |entry| &entry.files)
     }
 
-    fn refer(&mut self, name: &str, term: &Term<'_>, report: &mut Report) -> Option<&Entry> {
+    fn refer(&mut self, name: &str, term: &Term<'_>, report: &mut Report) -> Option<&SetEntry> {
         if !self.entries.contains_key(name) {
             let names = self.entries.keys().copied();
             self.unknown.report(name, names, term, report);
@@ -219,12 +219,12 @@ fn check_name(name: At<&str>, report: &mut Report) {
 
 /// What kind of member a term of a set is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SetKind {
     Address,
     Port,
 }
 
-impl Kind {
+impl SetKind {
     fn of(text: &str) -> Self {
         if text
             .bytes()
@@ -267,7 +267,7 @@ impl<'a> Resolver<'_, 'a> {
                 })
             }
         };
-        let entry = Entry {
+        let entry = SetEntry {
             name: set.name.span,
             members,
             files,
@@ -283,7 +283,7 @@ impl<'a> Resolver<'_, 'a> {
         files: &mut Vec<ListFile>,
         report: &mut Report,
     ) -> Option<Resolved> {
-        let mut first: Option<(Kind, &Term<'_>)> = None;
+        let mut first: Option<(SetKind, &Term<'_>)> = None;
         let mut addresses = Ranges::default();
         let mut ports = Vec::new();
         let mut is_whole = true;
@@ -313,8 +313,8 @@ impl<'a> Resolver<'_, 'a> {
         }
         let (kind, _) = first?;
         is_whole.then(|| match kind {
-            Kind::Address => Resolved::Addresses(Arc::new(addresses.into_set())),
-            Kind::Port => Resolved::Ports(RangeSet::from_ranges(ports)),
+            SetKind::Address => Resolved::Addresses(Arc::new(addresses.into_set())),
+            SetKind::Port => Resolved::Ports(RangeSet::from_ranges(ports)),
         })
     }
 
@@ -326,9 +326,9 @@ impl<'a> Resolver<'_, 'a> {
     ) -> Option<SetMember> {
         let name = match term.split() {
             (false, Operand::Literal(text)) => {
-                return Some(match Kind::of(text) {
-                    Kind::Address => SetMember::Address,
-                    Kind::Port => SetMember::Port,
+                return Some(match SetKind::of(text) {
+                    SetKind::Address => SetMember::Address,
+                    SetKind::Port => SetMember::Port,
                 });
             }
             (true, _) => {
@@ -381,19 +381,19 @@ enum SetMember {
 }
 
 impl SetMember {
-    const fn kind(&self) -> Kind {
+    const fn kind(&self) -> SetKind {
         match self {
-            Self::Address => Kind::Address,
-            Self::Port => Kind::Port,
+            Self::Address => SetKind::Address,
+            Self::Port => SetKind::Port,
             Self::Set(set) => set.kind(),
         }
     }
 }
 
 fn same_kind(
-    other: Kind,
-    kind: Kind,
-    first: Option<(Kind, &Term<'_>)>,
+    other: SetKind,
+    kind: SetKind,
+    first: Option<(SetKind, &Term<'_>)>,
     term: &Term<'_>,
     report: &mut Report,
 ) -> bool {

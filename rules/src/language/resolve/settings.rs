@@ -12,8 +12,8 @@ use crate::{
 };
 
 pub(super) fn settings(
-    written: &syntax::Settings<'_>,
-    written_parser: &syntax::Parser<'_>,
+    written: &syntax::WrittenSettings<'_>,
+    written_parser: &syntax::WrittenParser<'_>,
     report: &mut Report,
 ) -> Settings {
     let policy = written
@@ -41,7 +41,7 @@ pub(super) fn settings(
     }
 }
 
-fn parser(written: &syntax::Parser<'_>, policy: Verdict, report: &mut Report) -> Parser {
+fn parser(written: &syntax::WrittenParser<'_>, policy: Verdict, report: &mut Report) -> Parser {
     let default = Parser::with_policy(policy);
     let mut or_default = |word: Option<At<&str>>, default| {
         word.and_then(|word| verdict("verdict", word, report))

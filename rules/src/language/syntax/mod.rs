@@ -8,9 +8,9 @@ mod table;
 mod toml;
 mod tree;
 
-pub(super) use self::tree::{At, Log, Packets, Parser, Set, Settings, Test};
+pub(super) use self::tree::{At, Log, Set, Test, WrittenPackets, WrittenParser, WrittenSettings};
 pub(crate) use self::{
     read::file,
     toml::tree,
-    tree::{Field, File, ListFiles, Members, Operand, Rule, Term},
+    tree::{Field, File, ListFiles, Members, Operand, Term, WrittenRule},
 };

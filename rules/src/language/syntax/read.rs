@@ -8,7 +8,10 @@ use toml::{Spanned, de::DeTable};
 
 use super::{
     table::{Entry, Table},
-    tree::{Field, File, ListFiles, Log, Members, Packets, Parser, Rule, Set, Settings, Test},
+    tree::{
+        Field, File, ListFiles, Log, Members, Set, Test, WrittenPackets, WrittenParser,
+        WrittenRule, WrittenSettings,
+    },
 };
 use crate::{
     diagnostics::{Code, Report},
@@ -71,8 +74,10 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         entry.tables("a test", "`[[test]]` above each test", report)
     });
     File {
-        settings: settings.map_or_else(Settings::default, |table| read_settings(table, report)),
-        parser: parser.map_or_else(Parser::default, |table| read_parser(table, report)),
+        settings: settings.map_or_else(WrittenSettings::default, |table| {
+            read_settings(table, report)
+        }),
+        parser: parser.map_or_else(WrittenParser::default, |table| read_parser(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
             .into_iter()
@@ -85,9 +90,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     }
 }
 
-fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> Settings<'a> {
+fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> WrittenSettings<'a> {
     table.check_keys(&["interfaces", "mode", "policy"], report);
-    Settings {
+    WrittenSettings {
         interfaces: table
             .required("interfaces", report)
             .and_then(|entry| entry.array(report)),
@@ -96,10 +101,10 @@ fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> Settings<'a> {
     }
 }
 
-fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> Parser<'a> {
+fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> WrittenParser<'a> {
     table.check_keys(PARSER_KEYS, report);
     let mut text = |key| table.entry(key).and_then(|entry| entry.text(report));
-    Parser {
+    WrittenParser {
         malformed: text("malformed"),
         truncated: text("truncated"),
         too_many_headers: text("too_many_headers"),
@@ -183,7 +188,7 @@ fn read_list_files<'a>(table: Table<'a>, report: &mut Report) -> Option<ListFile
     })
 }
 
-fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
+fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> WrittenRule<'a> {
     table.check_keys(&RULE_KEYS, report);
     let mut fields = Vec::new();
     let mut is_partial = false;
@@ -205,7 +210,7 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> Rule<'a> {
             None => is_partial = true,
         }
     }
-    Rule {
+    WrittenRule {
         name: table
             .required("name", report)
             .and_then(|entry| entry.text(report)),
@@ -264,7 +269,7 @@ fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
     }
 }
 
-fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<Packets<'a>> {
+fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<WrittenPackets<'a>> {
     let index = table.entry("index");
     match (table.entry("packet"), table.entry("pcap")) {
         (None, Some(file)) => {
@@ -272,8 +277,8 @@ fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<Packets<'a>
             // A number is one term.
             let index = index.map(|entry| entry.terms(report)?.pop());
             match (file, index) {
-                (Some(file), None) => Some(Packets::Captured { file, index: None }),
-                (Some(file), Some(Some(index))) => Some(Packets::Captured {
+                (Some(file), None) => Some(WrittenPackets::Captured { file, index: None }),
+                (Some(file), Some(Some(index))) => Some(WrittenPackets::Captured {
                     file,
                     index: Some(index),
                 }),
@@ -285,7 +290,7 @@ fn read_packets<'a>(table: Table<'a>, report: &mut Report) -> Option<Packets<'a>
                 let message = "`index` is for packets of `pcap`";
                 report.add(Code::Contradiction, index.key.span, message);
             }
-            packet.terms(report).map(Packets::Written)
+            packet.terms(report).map(WrittenPackets::Written)
         }
         (Some(_), Some(file)) => {
             let message = "a test has packets from `packet` or from `pcap`, not from both";

@@ -14,27 +14,27 @@ pub(crate) struct At<T> {
 /// A rule file as written.
 #[derive(Debug)]
 pub(crate) struct File<'a> {
-    pub(crate) settings: Settings<'a>,
-    pub(crate) parser: Parser<'a>,
+    pub(crate) settings: WrittenSettings<'a>,
+    pub(crate) parser: WrittenParser<'a>,
     /// In the order of the file.
     pub(crate) sets: Vec<Set<'a>>,
     /// In the order of the file.
-    pub(crate) rules: Vec<Rule<'a>>,
+    pub(crate) rules: Vec<WrittenRule<'a>>,
     /// In the order of the file.
     pub(crate) tests: Vec<Test<'a>>,
 }
 
 /// The table `[firewall]`; what is `None` is not given, or reported.
 #[derive(Debug, Default)]
-pub(crate) struct Settings<'a> {
+pub(crate) struct WrittenSettings<'a> {
     pub(crate) interfaces: Option<Vec<Term<'a>>>,
     pub(crate) mode: Option<At<&'a str>>,
     pub(crate) policy: Option<At<&'a str>>,
 }
 
-/// The table `[parser]`, like [`Settings`].
+/// The table `[parser]`, like [`WrittenSettings`].
 #[derive(Debug, Default)]
-pub(crate) struct Parser<'a> {
+pub(crate) struct WrittenParser<'a> {
     pub(crate) malformed: Option<At<&'a str>>,
     pub(crate) truncated: Option<At<&'a str>>,
     pub(crate) too_many_headers: Option<At<&'a str>>,
@@ -74,7 +74,7 @@ pub(crate) struct ListFiles<'a> {
 
 /// A table `[[rule]]`.
 #[derive(Debug)]
-pub(crate) struct Rule<'a> {
+pub(crate) struct WrittenRule<'a> {
     /// `None` when it is missing or no string, which is reported.
     pub(crate) name: Option<At<&'a str>>,
     /// Like [`Self::name`].
@@ -99,7 +99,7 @@ pub(crate) enum Log<'a> {
     },
 }
 
-impl<'a> Rule<'a> {
+impl<'a> WrittenRule<'a> {
     /// The field called `name`, if the rule has it.
     pub(crate) fn field(&self, name: FieldName) -> Option<&Field<'a>> {
         self.fields.iter().find(|field| field.name == name)
@@ -129,7 +129,7 @@ pub(crate) struct Term<'a> {
 #[derive(Debug)]
 pub(crate) struct Test<'a> {
     pub(crate) name: Option<At<&'a str>>,
-    pub(crate) packets: Option<Packets<'a>>,
+    pub(crate) packets: Option<WrittenPackets<'a>>,
     pub(crate) expect: Option<At<&'a str>>,
     pub(crate) rule: Option<At<&'a str>>,
     pub(crate) reason: Option<At<&'a str>>,
@@ -138,7 +138,7 @@ pub(crate) struct Test<'a> {
 
 /// Where the packets of a test are.
 #[derive(Debug)]
-pub(crate) enum Packets<'a> {
+pub(crate) enum WrittenPackets<'a> {
     /// In the rule file, in the notation.
     Written(Vec<Term<'a>>),
     /// In a capture file.

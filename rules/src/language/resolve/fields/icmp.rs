@@ -46,11 +46,11 @@ pub(super) fn families(matches: &Matches) -> Option<Families> {
 
 /// What a term says.
 struct Messages<'t> {
-    kind: Kind<'t>,
+    kind: MessageKind<'t>,
     codes: (u8, u8),
 }
 
-enum Kind<'t> {
+enum MessageKind<'t> {
     Name(&'t str),
     Numbers(u8, u8),
 }
@@ -61,8 +61,8 @@ pub(super) fn messages(
     families: Option<Families>,
     report: &mut Report,
 ) -> Option<IcmpSet> {
-    let mut v4 = Side::new(Family::Ipv4, families);
-    let mut v6 = Side::new(Family::Ipv6, families);
+    let mut v4 = MessageSide::new(Family::Ipv4, families);
+    let mut v6 = MessageSide::new(Family::Ipv6, families);
     let mut is_whole = true;
     for term in &field.terms {
         let read = literal(field, term, report).and_then(|(negated, text)| {
@@ -85,14 +85,14 @@ pub(super) fn messages(
 }
 
 /// The messages of one family as `type << 8 | code`.
-struct Side {
+struct MessageSide {
     family: Family,
     is_open: bool,
     positive: Vec<(u16, u16)>,
     negative: Vec<(u16, u16)>,
 }
 
-impl Side {
+impl MessageSide {
     fn new(family: Family, families: Option<Families>) -> Self {
         Self {
             family,
@@ -107,8 +107,8 @@ impl Side {
 
     fn add(&mut self, negated: bool, messages: &Messages<'_>) {
         let (first, last) = match messages.kind {
-            Kind::Numbers(first, last) => (first, last),
-            Kind::Name(name) => match icmp_type_number(self.family, name) {
+            MessageKind::Numbers(first, last) => (first, last),
+            MessageKind::Name(name) => match icmp_type_number(self.family, name) {
                 Some(number) => (number, number),
                 None => return,
             },
@@ -143,8 +143,8 @@ fn read<'t>(term: &Term<'_>, text: &'t str, report: &mut Report) -> Option<Messa
         Some((kind, codes)) => (kind, number::range(codes)),
     };
     let kind = match number::range(kind) {
-        Ok((first, last)) => Ok(Kind::Numbers(first, last)),
-        Err(NumberError::NotANumber) => Ok(Kind::Name(kind)),
+        Ok((first, last)) => Ok(MessageKind::Numbers(first, last)),
+        Err(NumberError::NotANumber) => Ok(MessageKind::Name(kind)),
         Err(error @ (NumberError::TooLarge | NumberError::Backwards)) => Err(error),
     };
     match (kind, codes) {
@@ -168,13 +168,13 @@ fn read<'t>(term: &Term<'_>, text: &'t str, report: &mut Report) -> Option<Messa
 
 /// Whether the type stands for messages of the families, reporting why not.
 fn judge(
-    kind: &Kind<'_>,
+    kind: &MessageKind<'_>,
     families: Option<Families>,
     term: &Term<'_>,
     report: &mut Report,
 ) -> bool {
     match (kind, families) {
-        (Kind::Numbers(..), Some(Families::Both)) => {
+        (MessageKind::Numbers(..), Some(Families::Both)) => {
             let message = "the number of an ICMP type needs its protocol";
             report
                 .add(Code::AmbiguousIcmpType, term.span, message)
@@ -182,8 +182,8 @@ fn judge(
                 .help("add `proto = \"icmp\"` or `proto = \"icmpv6\"`, or write the type's name");
             false
         }
-        (Kind::Numbers(..), Some(Families::One(_)) | None) => true,
-        (Kind::Name(name), families) => {
+        (MessageKind::Numbers(..), Some(Families::One(_)) | None) => true,
+        (MessageKind::Name(name), families) => {
             let v4 = icmp_type_number(Family::Ipv4, name).is_some();
             let v6 = icmp_type_number(Family::Ipv6, name).is_some();
             match (v4, v6, families) {

@@ -17,5 +17,5 @@ mod terms;
 pub(super) use self::{
     link::{ethertype, family_of_types},
     protocol::protocol,
-    rule::Fields,
+    rule::RuleFields,
 };

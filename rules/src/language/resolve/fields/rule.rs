@@ -20,20 +20,20 @@ use crate::{
             literal::{address, port},
             sets::Sets,
         },
-        syntax::{Field, Operand, Rule},
+        syntax::{Field, Operand, WrittenRule},
     },
     model::Matches,
 };
 
 /// What the fields of all rules share.
-pub(crate) struct Fields<'a> {
+pub(crate) struct RuleFields<'a> {
     sets: Sets<'a>,
     /// The address sets of fields by their terms as written. A field that names the same sets as
     /// another shares its set, however large they are.
     known: HashMap<Vec<&'a str>, Arc<AddressSet>>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RuleFields<'a> {
     pub(crate) fn new(sets: Sets<'a>) -> Self {
         Self {
             sets,
@@ -50,7 +50,11 @@ impl<'a> Fields<'a> {
     }
 
     /// What the fields of a rule match; `None` when one is wrong, which is reported.
-    pub(crate) fn resolve(&mut self, rule: &'a Rule<'a>, report: &mut Report) -> Option<Matches> {
+    pub(crate) fn resolve(
+        &mut self,
+        rule: &'a WrittenRule<'a>,
+        report: &mut Report,
+    ) -> Option<Matches> {
         let mut matches = Matches::default();
         let mut is_whole = !rule.is_partial;
         for field in &rule.fields {
