@@ -30,7 +30,7 @@ fn status_answers_while_a_reload_compiles() {
     thread::scope(|scope| {
         let reload = scope.spawn(|| machine.run(["reload"]));
         wait_until("the daemon says that it compiles", || {
-            machine.log().contains(" compiling 30,000 rules for IPv4: ")
+            machine.log().contains(" compiling")
         });
         while !reload.is_finished() {
             let asked = Instant::now();

@@ -283,7 +283,7 @@ expect = "pass"
 fn the_reason_neighbor_has_one_spelling() {
     let text = |reason: &str| {
         format!(
-            "{RULES}[[test]]\nname = \"arp\"\npacket = \"arp\"\nexpect = \"pass\"\nreason = \"{reason}\"\n"
+            "{RULES}[[test]]\nname = \"arp\"\npacket = \"arp 192.0.2.2 > 192.0.2.1\"\nexpect = \"pass\"\nreason = \"{reason}\"\n"
         )
     };
     assert!(load_with(&text("neighbor"), &[]).is_ok());

@@ -34,7 +34,7 @@ const RUN: [&str; 12] = [
 ];
 
 /// Files that do not, and why.
-const LEFT_OUT: [(&str, &str); 24] = [
+const LEFT_OUT: [(&str, &str); 26] = [
     ("blocklist", "the scenario `large` has a longer list"),
     ("capture", "it needs tcpdump"),
     ("captures", "it needs captures of other projects"),
@@ -49,6 +49,7 @@ const LEFT_OUT: [(&str, &str); 24] = [
         "examining",
         "it needs ethtool; the scenario `driver` examines interfaces",
     ),
+    ("exit_status", "it asks nothing of the kernel"),
     ("explaining", "it asks nothing of the kernel"),
     ("fail2ban", "it needs Python and fail2ban"),
     ("installation", "it needs a shell"),
@@ -75,6 +76,7 @@ const LEFT_OUT: [(&str, &str); 24] = [
         "it needs minutes; the scenario `reload` has fewer of them",
     ),
     ("nftables", "it needs nft"),
+    ("ownership", "it needs bpftool"),
     (
         "reload",
         "it takes minutes; the scenario `reload` has packets meanwhile",
