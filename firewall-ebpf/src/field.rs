@@ -54,8 +54,48 @@ impl Field {
     ];
 }
 
-/// The bits of the fields that few rules name: [`Field::SrcMac`] and those after it.
-pub const DETAILS: u32 = !0 << Field::SrcMac as u32;
+/// Some of the fields: bit `f` stands for field `f`.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSet(u32);
+
+impl FieldSet {
+    /// Those that few rules name: [`Field::SrcMac`] and those after it.
+    const DETAILS: u32 = !0 << Field::SrcMac as u32;
+
+    /// The fields in a word.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, field: Field) -> Self {
+        Self(self.0 | 1 << field as u32)
+    }
+
+    /// Whether the field is one of them.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, field: Field) -> bool {
+        self.0 & (1 << field as u32) != 0
+    }
+
+    /// Whether any field that few rules name is one of them.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_details(self) -> bool {
+        self.0 & Self::DETAILS != 0
+    }
+}
 
 /// [`Field::Protocol`]: the bit of TCP packets whose flags are known; the flags are the low byte.
 pub const WITH_FLAGS: u32 = 1 << 8;

@@ -8,7 +8,7 @@ use std::mem::offset_of;
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Header, LOGS, Memory as _},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     walk::{Counts, Judgement, judge},
 };
@@ -51,16 +51,16 @@ pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     let (decided, action) = match judgement {
         Judgement::Pass(slot) => {
             slots.push(slot);
-            (Decided::Rule(slot & !LOGS), Action::Pass)
+            (Decided::Rule(slot.number()), Action::Pass)
         }
         Judgement::Drop(slot) => {
             slots.push(slot);
-            (Decided::Rule(slot & !LOGS), Action::Drop)
+            (Decided::Rule(slot.number()), Action::Drop)
         }
         Judgement::NoRule(reason) => (Decided::Reason(reason), action(image, reason)),
     };
-    let logs = |slot: &&u32| **slot & LOGS != 0;
-    let number = |slot: &u32| slot & !LOGS;
+    let logs = |slot: &&RuleSlot| slot.logs();
+    let number = |slot: &RuleSlot| slot.number();
     Walk {
         decided,
         action,
@@ -71,19 +71,19 @@ pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
 
 /// What an image does with packets that are judged for a reason.
 fn action(image: &[u8], reason: Reason) -> Action {
-    let drops = image.u32(offset_of!(Header, drops) as u32);
-    if drops & (1 << reason.slot()) != 0 {
+    let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
+    if drops.has(reason) {
         Action::Drop
     } else {
         Action::Pass
     }
 }
 
-/// Slots of rules that count, each with [`LOGS`] beside it when the rule logs.
-struct Slots(Vec<u32>);
+/// Slots of rules that count.
+struct Slots(Vec<RuleSlot>);
 
 impl Counts for Slots {
-    fn count(&mut self, slot: u32) {
+    fn count(&mut self, slot: RuleSlot) {
         self.0.push(slot);
     }
 }

@@ -6,7 +6,7 @@ use std::{error::Error, mem::offset_of, sync::Arc};
 use benches::rulesets::{Decision, Verdict};
 use firewall_ebpf::{
     abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
-    image::{Header, Memory as _},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     walk::{Counts, Judgement, judge},
 };
@@ -90,11 +90,12 @@ impl Engine {
             Judgement::NoRule(reason) => {
                 assert_eq!(reason, Reason::Policy, "{frame:x?}");
                 let drops = self.image.bytes().u32(offset_of!(Header, drops) as u32);
+                let drops = Drops::from_bits(drops);
                 Decision {
                     rule: None,
-                    verdict: match drops & 1 << reason.slot() {
-                        0 => Verdict::Pass,
-                        _ => Verdict::Drop,
+                    verdict: match drops.has(reason) {
+                        false => Verdict::Pass,
+                        true => Verdict::Drop,
                     },
                 }
             }
@@ -102,9 +103,9 @@ impl Engine {
     }
 }
 
-fn by_rule(slot: u32, verdict: Verdict) -> Decision {
+fn by_rule(slot: RuleSlot, verdict: Verdict) -> Decision {
     Decision {
-        rule: Some((slot - FIRST_RULE_SLOT) as usize),
+        rule: Some((slot.number() - FIRST_RULE_SLOT) as usize),
         verdict,
     }
 }
@@ -113,7 +114,7 @@ fn by_rule(slot: u32, verdict: Verdict) -> Decision {
 struct NoCounts;
 
 impl Counts for NoCounts {
-    fn count(&mut self, slot: u32) {
-        panic!("slot {slot} is counted");
+    fn count(&mut self, slot: RuleSlot) {
+        panic!("{slot:?} is counted");
     }
 }

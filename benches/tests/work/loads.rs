@@ -10,7 +10,7 @@ use benches::{
     tuple::Tuple,
 };
 use firewall_ebpf::{
-    image::Memory,
+    image::{Memory, RuleSlot},
     parse::parse,
     walk::{Counts, judge},
 };
@@ -64,7 +64,7 @@ impl Memory for CountingImage<'_> {
 struct DiscardedCounts;
 
 impl Counts for DiscardedCounts {
-    fn count(&mut self, _: u32) {}
+    fn count(&mut self, _: RuleSlot) {}
 }
 
 /// Checks that no packet aimed at the rules takes more loads than the plan of their image says, and

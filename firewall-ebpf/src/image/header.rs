@@ -2,6 +2,8 @@
 
 use core::mem::offset_of;
 
+use crate::abi::Reason;
+
 /// The first word of every image: "FWI" and the layout's version.
 pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 7]);
 
@@ -13,8 +15,8 @@ pub struct Header {
     pub magic: u32,
     /// The bytes of the image in use.
     pub length: u32,
-    /// Bit `r` is set when packets judged for [`crate::abi::Reason`] `r` are dropped.
-    pub drops: u32,
+    /// The reasons for which packets are dropped.
+    pub drops: Drops,
     /// The offset of the metadata.
     pub metadata: u32,
     /// The length of the metadata in bytes.
@@ -25,5 +27,95 @@ pub struct Header {
     pub zero: u64,
 }
 
+impl Header {
+    /// The header as it is in the image.
+    #[must_use]
+    pub const fn words(&self) -> [u32; 8] {
+        [
+            self.magic,
+            self.length,
+            self.drops.bits(),
+            self.metadata,
+            self.metadata_length,
+            self.padding,
+            self.zero as u32,
+            (self.zero >> 32) as u32,
+        ]
+    }
+}
+
+/// The reasons for which packets are dropped: bit `r` stands for the [`Reason`] in slot `r`.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops(u32);
+
+impl Drops {
+    /// Those in a word.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, reason: Reason) -> Self {
+        Self(self.0 | 1 << reason.slot())
+    }
+
+    /// Whether packets are dropped for this reason.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(self, reason: Reason) -> bool {
+        self.0 & (1 << reason.slot()) != 0
+    }
+}
+
 const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(offset_of!(Header, zero).is_multiple_of(8));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lie_where_they_are_read() {
+        let header = Header {
+            magic: 1,
+            length: 2,
+            drops: Drops::from_bits(3),
+            metadata: 4,
+            metadata_length: 5,
+            padding: 6,
+            zero: 8 << 32 | 7,
+        };
+        let words = header.words();
+        let at = |offset: usize| words[offset / 4];
+        let found = [
+            at(offset_of!(Header, magic)),
+            at(offset_of!(Header, length)),
+            at(offset_of!(Header, drops)),
+            at(offset_of!(Header, metadata)),
+            at(offset_of!(Header, metadata_length)),
+            at(offset_of!(Header, padding)),
+            at(offset_of!(Header, zero)),
+            at(offset_of!(Header, zero) + 4),
+        ];
+        assert_eq!(found, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn reasons_do_not_share_a_bit() {
+        for one in Reason::ALL {
+            for other in Reason::ALL {
+                assert_eq!(Drops::default().with(one).has(other), one == other);
+            }
+        }
+    }
+}

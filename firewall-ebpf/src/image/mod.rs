@@ -28,6 +28,7 @@ mod leaves;
 mod lookup;
 mod memory;
 mod multibit;
+mod pages;
 mod pairs;
 mod records;
 mod reduction;
@@ -38,27 +39,30 @@ mod section;
 mod trie;
 mod uniform;
 
-pub use direct_table::{DIRECT, MAX_COUNTS};
-pub use entry::{COUNT, DROP, LOGS, NO_MATCH, PASS, SLOT_LIMIT};
-pub use grid::CHUNK;
-pub use hash::HashNode;
-pub use header::{Header, MAGIC};
-pub use item::{MAX_SIGNATURES, NONE, ORDER_LIMIT, item};
-pub use leaves::{EMPTY, LIST, MAX_LIST, TABLE, leaf};
-pub use lookup::{FIELD_PAGES, NO_PAGE, PAGE};
+pub use direct_table::{Cell, MAX_COUNTS};
+pub use entry::{COUNT, DROP, Entry, NO_MATCH, PASS, RuleSlot, SLOT_LIMIT};
+pub use grid::{CHUNK, chunk_index_at, chunk_number_at, rule_number_at};
+pub use hash::{HashNode, Ipv4Slot, Ipv6Slot};
+pub use header::{Drops, Header, MAGIC};
+pub use item::{Item, MAX_SIGNATURES, ORDER_LIMIT, Signature};
+pub use leaves::{Leaf, MAX_LIST, table_index_at, table_item_at};
+pub use lookup::{FIELD_PAGES, direct_class_at, field_page_at, paged_class_at};
 pub use memory::Memory;
-pub use multibit::{MULTIBIT_LEVELS, MULTIBIT_NODE, multibit_below};
+pub use multibit::{MULTIBIT_LEVELS, multibit_below, multibit_entry_at};
+pub use pages::{PAGE, page_index, page_number_at};
 pub use pairs::Pair;
-pub use records::{BY_WIDE, PAIRED, Record, Records};
-pub use reduction::Step;
+pub use records::{Record, RecordFlags, Records};
+pub use reduction::{Step, fused_class_at};
 pub use reference::{
-    LEAF, NODE_HASH, NODE_KIND, NODE_MULTIBIT, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, NODE_UNIFORM,
+    NODE_HASH, NODE_MULTIBIT, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, NODE_UNIFORM, Reference,
 };
 pub use rows::MAX_WALK;
-pub use search_tree::{BLOCK, MAX_LEVELS, tree_level};
+pub use search_tree::{BLOCK, BLOCK_BYTES, MAX_LEVELS, level_bytes, stored_bound, tree_level};
 pub use section::{
     HEAD_MASK, MODE_DIRECT_TABLE, MODE_GRID, MODE_PAIRS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
     Section,
 };
-pub use trie::PAGE_NUMBERS;
-pub use uniform::{MAX_UNIFORM_LEVELS, UNIFORM_LEAF};
+pub use trie::{AFTER_HEAD, AFTER_PAIR, NodeHead, PAGE_NUMBERS, paged_reference_at, reference_at};
+pub use uniform::{
+    MAX_UNIFORM_LEVELS, UNIFORM_LEAF, uniform_above_last, uniform_class_at, uniform_root,
+};

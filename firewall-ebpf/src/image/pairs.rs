@@ -12,6 +12,8 @@
 
 use core::mem::offset_of;
 
+use super::leaves::Leaf;
+
 /// The rules for one source class and one destination class.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +23,29 @@ pub struct Pair {
     /// The destination class.
     pub dst: u32,
     /// The leaf.
-    pub leaf: u64,
+    pub leaf: Leaf,
+}
+
+impl Pair {
+    /// The place of a pair that no classes have: no class has this number.
+    pub const UNUSED: Self = Self {
+        src: u32::MAX,
+        dst: u32::MAX,
+        leaf: Leaf::EMPTY,
+    };
+
+    /// The first word of the pair of two classes.
+    #[must_use]
+    #[inline(always)]
+    pub const fn classes(src: u32, dst: u32) -> u64 {
+        (dst as u64) << 32 | src as u64
+    }
+
+    /// The pair as it is in the image.
+    #[must_use]
+    pub const fn words(&self) -> [u64; 2] {
+        [Self::classes(self.src, self.dst), self.leaf.bits()]
+    }
 }
 
 const _: () = assert!(size_of::<Pair>() == 16);

@@ -17,4 +17,21 @@ pub struct Step {
     pub padding: u32,
 }
 
+impl Step {
+    /// The step as it is in the image.
+    #[must_use]
+    pub const fn words(&self) -> [u32; 4] {
+        [self.lookup, self.classes, self.table, self.padding]
+    }
+}
+
+/// The offset of the fused class in the reduction table at `table`, of a field with this many
+/// classes.
+#[must_use]
+#[inline(always)]
+pub const fn fused_class_at(table: u32, classes: u32, fused: u32, class: u32) -> u32 {
+    let cell = fused.wrapping_mul(classes).wrapping_add(class);
+    table.wrapping_add(cell.wrapping_mul(2))
+}
+
 const _: () = assert!(size_of::<Step>() == 16 && offset_of!(Step, lookup) == 0);

@@ -2,28 +2,30 @@
 
 use core::mem::offset_of;
 
-use super::{header::Header, records::Records, reduction::Step};
-use crate::{abi::MIN_IMAGE_SIZE, field::FIELDS};
+use super::{header::Header, records::Records, reduction::Step, reference::Reference};
+use crate::{
+    abi::MIN_IMAGE_SIZE,
+    field::{FIELDS, FieldSet},
+};
 
 /// The tables for one kind of packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
     /// The trie of source addresses.
-    pub src: u32,
+    pub src: Reference,
     /// The trie of destination addresses.
-    pub dst: u32,
+    pub dst: Reference,
     /// How classes lead to a rule: [`MODE_DIRECT_TABLE`], [`MODE_GRID`] or [`MODE_PAIRS`].
     pub mode: u32,
-    /// Bit `f` is set when step `f` is in use.
-    pub steps_used: u32,
+    /// The fields whose steps are in use.
+    pub steps_used: FieldSet,
     /// The steps that make the L4 class, one for each field.
     pub steps: [Step; FIELDS],
     /// Direct table: the number of L4 classes.
     pub l4_classes: u32,
-    /// Direct table: the offset of a `u32` for each `(src * dst_classes + dst) * l4_classes + l4`,
-    /// an entry with [`DIRECT`](super::DIRECT), or the offset of the first entry of a list that
-    /// ends with the first entry that does not count.
+    /// Direct table: the offset of a [`Cell`](super::Cell) for each
+    /// `(src * dst_classes + dst) * l4_classes + l4`.
     pub direct_table: u32,
     /// Direct table and grid: the number of destination classes.
     pub dst_classes: u32,
@@ -66,6 +68,83 @@ pub struct Section {
     pub summaries: u32,
     /// Rows: the offset of the items.
     pub items: u32,
+}
+
+impl Section {
+    /// The words of a section.
+    pub const WORDS: usize = size_of::<Self>() / 4;
+
+    /// The section as it is in the image.
+    #[must_use]
+    pub fn words(&self) -> [u32; Self::WORDS] {
+        let &Self {
+            src,
+            dst,
+            mode,
+            steps_used,
+            steps,
+            l4_classes,
+            direct_table,
+            dst_classes,
+            grid_items,
+            grid,
+            chunks,
+            src_records,
+            dst_records,
+            signatures,
+            signature_stride,
+            wide,
+            wide_columns,
+            pair_seeds,
+            pair_buckets,
+            pairs,
+            pair_slots,
+            src_rows,
+            dst_rows,
+            l4_rows,
+            stride,
+            summaries,
+            items,
+        } = self;
+        let head = [src.bits(), dst.bits(), mode, steps_used.bits()];
+        let tail = [
+            l4_classes,
+            direct_table,
+            dst_classes,
+            grid_items,
+            grid,
+            chunks,
+            src_records.offset,
+            src_records.last,
+            dst_records.offset,
+            dst_records.last,
+            signatures,
+            signature_stride,
+            wide,
+            wide_columns,
+            pair_seeds,
+            pair_buckets,
+            pairs,
+            pair_slots,
+            src_rows,
+            dst_rows,
+            l4_rows,
+            stride,
+            summaries,
+            items,
+        ];
+        let steps = steps.iter().flat_map(Step::words);
+        let all = head
+            .iter()
+            .copied()
+            .chain(steps)
+            .chain(tail.iter().copied());
+        let mut words = [0; Self::WORDS];
+        for (word, value) in words.iter_mut().zip(all) {
+            *word = value;
+        }
+        words
+    }
 }
 
 /// [`Section::mode`]: the direct table.
@@ -118,3 +197,96 @@ const _: () = {
     }
 };
 const _: () = assert!(size_of::<Section>() == 16 + 16 * FIELDS + 24 + 16 + 32 + 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Field;
+
+    #[test]
+    fn words_lie_where_the_walker_reads_them() {
+        let step = Step {
+            lookup: 101,
+            classes: 102,
+            table: 103,
+            padding: 104,
+        };
+        let mut section = Section {
+            src: Reference::from_bits(1),
+            dst: Reference::from_bits(2),
+            mode: 3,
+            steps_used: FieldSet::from_bits(4),
+            l4_classes: 5,
+            direct_table: 6,
+            dst_classes: 7,
+            grid_items: 8,
+            grid: 9,
+            chunks: 10,
+            src_records: Records {
+                offset: 11,
+                last: 12,
+            },
+            dst_records: Records {
+                offset: 13,
+                last: 14,
+            },
+            signatures: 15,
+            signature_stride: 16,
+            wide: 17,
+            wide_columns: 18,
+            pair_seeds: 19,
+            pair_buckets: 20,
+            pairs: 21,
+            pair_slots: 22,
+            src_rows: 23,
+            dst_rows: 24,
+            l4_rows: 25,
+            stride: 26,
+            summaries: 27,
+            items: 28,
+            ..Section::default()
+        };
+        section.steps[Field::Length as usize] = step;
+        let words = section.words();
+        let at = |offset: usize| words[offset / 4];
+        let found = [
+            at(offset_of!(Section, src)),
+            at(offset_of!(Section, dst)),
+            at(offset_of!(Section, mode)),
+            at(offset_of!(Section, steps_used)),
+            at(offset_of!(Section, l4_classes)),
+            at(offset_of!(Section, direct_table)),
+            at(offset_of!(Section, dst_classes)),
+            at(offset_of!(Section, grid_items)),
+            at(offset_of!(Section, grid)),
+            at(offset_of!(Section, chunks)),
+            at(offset_of!(Section, src_records) + offset_of!(Records, offset)),
+            at(offset_of!(Section, src_records) + offset_of!(Records, last)),
+            at(offset_of!(Section, dst_records) + offset_of!(Records, offset)),
+            at(offset_of!(Section, dst_records) + offset_of!(Records, last)),
+            at(offset_of!(Section, signatures)),
+            at(offset_of!(Section, signature_stride)),
+            at(offset_of!(Section, wide)),
+            at(offset_of!(Section, wide_columns)),
+            at(offset_of!(Section, pair_seeds)),
+            at(offset_of!(Section, pair_buckets)),
+            at(offset_of!(Section, pairs)),
+            at(offset_of!(Section, pair_slots)),
+            at(offset_of!(Section, src_rows)),
+            at(offset_of!(Section, dst_rows)),
+            at(offset_of!(Section, l4_rows)),
+            at(offset_of!(Section, stride)),
+            at(offset_of!(Section, summaries)),
+            at(offset_of!(Section, items)),
+        ];
+        assert_eq!(found, core::array::from_fn(|index| index as u32 + 1));
+        let step = offset_of!(Section, steps) + size_of::<Step>() * Field::Length as usize;
+        let found = [
+            at(step + offset_of!(Step, lookup)),
+            at(step + offset_of!(Step, classes)),
+            at(step + offset_of!(Step, table)),
+            at(step + offset_of!(Step, padding)),
+        ];
+        assert_eq!(found, [101, 102, 103, 104]);
+    }
+}

@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    image::{COUNT, LOGS},
+    image::{COUNT, RuleSlot},
     packet_log::{Event, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES, Watch},
     walk::Counts,
 };
@@ -35,30 +35,30 @@ static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 
 /// Tells of a packet that a rule which logs has decided, and returns the action.
 #[inline(always)]
-pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) {
+pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, what: u32) {
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        tell(ctx, slot, what);
+        tell(ctx, slot.number(), what);
     } else {
-        tell_linear(ctx, slot, what);
+        tell_linear(ctx, slot.number(), what);
     }
 }
 
 impl<const FRAGS: bool> Counts for Counters<'_, FRAGS> {
     #[inline(always)]
-    fn count(&mut self, slot: u32) {
+    fn count(&mut self, slot: RuleSlot) {
         counted::<FRAGS>(self.ctx, slot, self.bytes);
     }
 }
 
 /// Counts a packet of `bytes` bytes for a rule that counts, and tells of it if the rule logs.
 #[inline(always)]
-fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: u32, bytes: u64) {
+fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, bytes: u64) {
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        count(ctx, slot, bytes);
+        count(ctx, slot.bits(), bytes);
     } else {
-        count_linear(ctx, slot, bytes);
+        count_linear(ctx, slot.bits(), bytes);
     }
 }
 
@@ -77,28 +77,29 @@ extern "C" fn tell_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
-    add_to_slot(slot & !LOGS, bytes);
-    if slot & LOGS == 0 {
+    let slot = RuleSlot::from_bits(slot);
+    add_to_slot(slot.number(), bytes);
+    if !slot.logs() {
         return 0;
     }
-    tell(ctx, slot, COUNT)
+    tell(ctx, slot.number(), COUNT)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
-    add_to_slot(slot & !LOGS, bytes);
-    if slot & LOGS == 0 {
+    let slot = RuleSlot::from_bits(slot);
+    add_to_slot(slot.number(), bytes);
+    if !slot.logs() {
         return 0;
     }
-    tell_linear(ctx, slot, COUNT)
+    tell_linear(ctx, slot.number(), COUNT)
 }
 
 /// Tells of a packet, unless it comes too early. Returns 0: the kernel has no functions without a
 /// result.
 #[inline(always)]
 fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
-    let slot = slot & !LOGS;
     let Some(watch) = WATCHES.get_ptr_mut(&slot) else {
         return 0;
     };

@@ -3,11 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+use core::mem::offset_of;
+
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::Reason,
-    image::{DROP, Header, LOGS, Memory as _, PASS},
+    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
     parse::parse,
     walk::{Judgement, judge},
 };
@@ -71,18 +73,17 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         Judgement::Drop(slot) => (slot, xdp_action::XDP_DROP),
         Judgement::NoRule(reason) => {
             note::<FRAGS>(ctx, reason);
-            let drops = image.u32(core::mem::offset_of!(Header, drops) as u32);
-            let dropped = drops & (1 << reason.slot()) != 0;
-            let action = if dropped {
+            let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
+            let action = if drops.has(reason) {
                 xdp_action::XDP_DROP
             } else {
                 xdp_action::XDP_PASS
             };
-            (reason.slot(), action)
+            (RuleSlot::new(reason.slot(), false), action)
         }
     };
-    counters.add(slot & !LOGS);
-    if slot & LOGS != 0 {
+    counters.add(slot.number());
+    if slot.logs() {
         let what = if action == xdp_action::XDP_DROP {
             DROP
         } else {

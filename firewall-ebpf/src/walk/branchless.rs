@@ -7,10 +7,3 @@ pub(super) const fn unless(difference: u64, yes: u64, no: u64) -> u64 {
     let differs = ((difference | difference.wrapping_neg()) as i64 >> 63) as u64;
     yes ^ (yes ^ no) & differs
 }
-
-/// The smaller of two items.
-#[inline(always)]
-pub(super) fn min(a: u64, b: u64) -> u64 {
-    let difference = a.wrapping_sub(b);
-    b.wrapping_add(difference & ((difference as i64 >> 63) as u64))
-}

@@ -1,8 +1,9 @@
 //! The counters, as the walker sees them.
 
+use crate::image::RuleSlot;
+
 /// Where the walker counts matches of `count` rules.
 pub trait Counts {
-    /// Counts the packet in `slot`, which has [`LOGS`](crate::image::LOGS) beside it when the rule
-    /// logs.
-    fn count(&mut self, slot: u32);
+    /// Counts the packet in the slot of a rule.
+    fn count(&mut self, slot: RuleSlot);
 }

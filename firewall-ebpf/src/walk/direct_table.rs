@@ -2,8 +2,8 @@
 
 use core::mem::offset_of;
 
-use super::{counts::Counts, entry::BAD_IMAGE, fields::fields};
-use crate::image::{COUNT, DIRECT, MAX_COUNTS, Memory, Section};
+use super::{counts::Counts, fields::fields};
+use crate::image::{COUNT, Cell, Entry, MAX_COUNTS, Memory, Section};
 
 /// The entry of the rule that decides; rules that count and come before it are counted.
 #[inline(always)]
@@ -14,7 +14,7 @@ pub(super) fn walk_direct_table<M: Memory + ?Sized, C: Counts>(
     dst: u32,
     l4: u32,
     counts: &mut C,
-) -> u32 {
+) -> Entry {
     let (dst_classes, l4_classes, table) = fields!(
         image,
         section,
@@ -28,17 +28,18 @@ pub(super) fn walk_direct_table<M: Memory + ?Sized, C: Counts>(
         .wrapping_add(dst)
         .wrapping_mul(l4_classes)
         .wrapping_add(l4);
-    let mut at = image.u32(table.wrapping_add(cell.wrapping_mul(4)));
-    if at & DIRECT != 0 {
-        return at & !DIRECT;
+    let cell = Cell::from_bits(image.u32(table.wrapping_add(cell.wrapping_mul(4))));
+    if let Some(entry) = cell.as_entry() {
+        return entry;
     }
+    let mut at = cell.offset();
     for _ in 0..=MAX_COUNTS {
-        let entry = image.u32(at);
-        if entry & 3 != COUNT {
+        let entry = Entry::from_bits(image.u32(at));
+        if entry.what() != COUNT {
             return entry;
         }
-        counts.count(entry >> 2);
+        counts.count(entry.slot());
         at = at.wrapping_add(4);
     }
-    BAD_IMAGE
+    Entry::BAD_IMAGE
 }

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::{fields::fields, found::Found};
-use crate::image::{CHUNK, Memory, Section};
+use crate::image::{Item, Memory, Section, chunk_index_at, chunk_number_at, rule_number_at};
 
 /// The item of the rule that decides.
 #[inline(always)]
@@ -18,12 +18,11 @@ pub(super) fn walk_grid<M: Memory + ?Sized>(
     let (grid, chunks) = fields!(image, section, Section, grid, chunks);
     let cell = src.wrapping_mul(columns).wrapping_add(dst);
     let leaf = image.u32(grid.wrapping_add(cell.wrapping_mul(4)));
-    let chunk = u32::from(image.u16(leaf.wrapping_add(l4 / CHUNK * 2)));
-    let at = chunk.wrapping_mul(CHUNK).wrapping_add(l4 % CHUNK);
-    let index = u32::from(image.u8(chunks.wrapping_add(at)));
-    let number = u32::from(image.u16(leaf.wrapping_sub((index + 1) * 2)));
+    let chunk = u32::from(image.u16(chunk_number_at(leaf, l4)));
+    let index = u32::from(image.u8(chunk_index_at(chunks, chunk, l4)));
+    let number = u32::from(image.u16(rule_number_at(leaf, index)));
     Found {
-        item: image.u64(items.wrapping_add(number * 8)),
+        item: Item::from_bits(image.u64(items.wrapping_add(number * 8))),
         src_row: src,
         dst_row: dst,
     }

@@ -4,13 +4,18 @@ use core::mem::offset_of;
 
 use crate::{
     hash::{slot, spread},
-    image::{HashNode, Memory},
+    image::{HashNode, Memory, Reference},
 };
 
 /// The offset of the slot, of `bytes` bytes, that an address with this key has in the hash table at
 /// `node`, if it has one, and the reference of those without.
 #[inline(always)]
-pub fn hash_slot<M: Memory + ?Sized>(image: &M, node: u32, key: u64, bytes: u32) -> (u32, u32) {
+pub fn hash_slot<M: Memory + ?Sized>(
+    image: &M,
+    node: u32,
+    key: u64,
+    bytes: u32,
+) -> (u32, Reference) {
     let HashNode {
         buckets,
         slots,
@@ -18,8 +23,7 @@ pub fn hash_slot<M: Memory + ?Sized>(image: &M, node: u32, key: u64, bytes: u32)
         table,
     } = hash_node(image, node);
     let (bucket, hash) = spread(key, buckets);
-    let seeds = node.wrapping_add(size_of::<HashNode>() as u32);
-    let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
+    let seed = u32::from(image.u16(HashNode::seed_at(node, bucket)));
     let number = slot(hash, seed, slots);
     (table.wrapping_add(number.wrapping_mul(bytes)), background)
 }
@@ -32,7 +36,7 @@ pub fn hash_node<M: Memory + ?Sized>(image: &M, node: u32) -> HashNode {
     HashNode {
         buckets,
         slots,
-        background,
+        background: Reference::from_bits(background),
         table,
     }
 }

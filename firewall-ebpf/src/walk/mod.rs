@@ -8,7 +8,6 @@ mod branchless;
 mod classify;
 mod counts;
 mod direct_table;
-mod entry;
 mod fields;
 mod found;
 mod grid;

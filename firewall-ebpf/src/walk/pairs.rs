@@ -2,16 +2,10 @@
 
 use core::mem::offset_of;
 
-use super::{
-    branchless::{min, unless},
-    fields::fields,
-    found::Found,
-    leaves::resolve,
-    records::{by_wide, record},
-};
+use super::{branchless::unless, fields::fields, found::Found, leaves::resolve, records::record};
 use crate::{
     hash::{pair_key, slot, spread},
-    image::{EMPTY, Memory, NONE, PAIRED, Pair, Section},
+    image::{Item, Leaf, Memory, Pair, Section},
 };
 
 /// The item of the rule that decides.
@@ -29,21 +23,23 @@ pub(super) fn walk_pairs<M: Memory + ?Sized>(
     let signatures = signatures.wrapping_add(stride.wrapping_mul(l4));
     let (wide, columns) = fields!(image, section, Section, wide, wide_columns);
     let cell = columns.wrapping_mul(src.wide).wrapping_add(dst.wide);
-    let leaf_at = |leaves: u32, index: u32| image.u64(leaves.wrapping_add(index.wrapping_mul(8)));
+    let leaf_at = |leaves: u32, index: u32| {
+        Leaf::from_bits(image.u64(leaves.wrapping_add(index.wrapping_mul(8))))
+    };
     // All leaves are loaded before any is resolved, so that the loads overlap.
     let leaves = [
-        leaf_at(src.leaves, dst.wide & by_wide(src.flags)),
-        leaf_at(dst.leaves, src.wide & by_wide(dst.flags)),
+        leaf_at(src.leaves, src.flags.leaf_index(dst.wide)),
+        leaf_at(dst.leaves, dst.flags.leaf_index(src.wide)),
         leaf_at(wide, cell),
-        if src.flags & dst.flags & PAIRED != 0 {
+        if src.flags.may_be_paired(dst.flags) {
             pair(image, section, src_class, dst_class)
         } else {
-            EMPTY
+            Leaf::EMPTY
         },
     ];
-    let mut best = NONE;
+    let mut best = Item::NONE;
     for leaf in leaves {
-        best = min(best, resolve(image, leaf, signatures, l4));
+        best = best.first(resolve(image, leaf, signatures, l4));
     }
     Found {
         item: best,
@@ -54,7 +50,7 @@ pub(super) fn walk_pairs<M: Memory + ?Sized>(
 
 /// The leaf of a pair of classes.
 #[inline(always)]
-fn pair<M: Memory + ?Sized>(image: &M, section: M::Head, src: u32, dst: u32) -> u64 {
+fn pair<M: Memory + ?Sized>(image: &M, section: M::Head, src: u32, dst: u32) -> Leaf {
     let (seeds, buckets) = fields!(image, section, Section, pair_seeds, pair_buckets);
     let (bucket, hash) = spread(pair_key(src, dst), buckets);
     let seed = u32::from(image.u16(seeds.wrapping_add(bucket.wrapping_mul(2))));
@@ -63,6 +59,6 @@ fn pair<M: Memory + ?Sized>(image: &M, section: M::Head, src: u32, dst: u32) -> 
     let at = pairs.wrapping_add(number.wrapping_mul(size_of::<Pair>() as u32));
     let leaf = image.u64(at.wrapping_add(offset_of!(Pair, leaf) as u32));
     let classes = image.u64(at.wrapping_add(offset_of!(Pair, src) as u32));
-    let difference = classes ^ (u64::from(dst) << 32 | u64::from(src));
-    unless(difference, leaf, EMPTY)
+    let difference = classes ^ Pair::classes(src, dst);
+    Leaf::from_bits(unless(difference, leaf, Leaf::EMPTY.bits()))
 }

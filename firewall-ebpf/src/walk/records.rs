@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::image::{BY_WIDE, Memory, Record, Records};
+use crate::image::{Memory, Record, RecordFlags, Records};
 
 /// The record of a class, by the [`Records`] at `records` in a section.
 #[inline(always)]
@@ -22,12 +22,6 @@ pub(super) fn record<M: Memory + ?Sized>(
         wide,
         row,
         leaves,
-        flags,
+        flags: RecordFlags::from_bits(flags),
     }
-}
-
-/// All ones when the record has a leaf for each wide class, else 0.
-#[inline(always)]
-pub(super) fn by_wide(flags: u32) -> u32 {
-    0_u32.wrapping_sub(flags & BY_WIDE)
 }

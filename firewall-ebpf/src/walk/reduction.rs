@@ -7,8 +7,8 @@ use super::{
     trie::find,
 };
 use crate::{
-    field::{DETAILS, Field},
-    image::{Memory, Section, Step},
+    field::{Field, FieldSet},
+    image::{Memory, Reference, Section, Step, fused_class_at},
     packet::Packet,
     parse::{Headers, details, present},
 };
@@ -18,14 +18,14 @@ use crate::{
 pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     image: &M,
     section: M::Head,
-    used: u32,
+    used: FieldSet,
     packet: &P,
     headers: &Headers,
     interface: &impl Fn() -> u32,
 ) -> u32 {
     let mut fused = 0_u32;
     let mut step = |field: Field, find_class: &dyn Fn(u32) -> u32| {
-        if used & (1 << field as u32) == 0 {
+        if !used.has(field) {
             return;
         }
         let step = offset_of!(Section, steps) + size_of::<Step>() * field as usize;
@@ -36,18 +36,27 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
             class
         } else {
             let classes = of_step(offset_of!(Step, classes));
-            let cell = fused.wrapping_mul(classes).wrapping_add(class);
-            u32::from(image.u16(table.wrapping_add(cell.wrapping_mul(2))))
+            u32::from(image.u16(fused_class_at(table, classes, fused, class)))
         };
         fused = image.opaque_u32(next);
     };
     // The longest searches first, where the verifier has the fewest paths.
-    if used & DETAILS != 0 {
+    if used.has_details() {
         step(Field::SrcMac, &|lookup| {
-            find::<3, M>(image, lookup, image.opaque(details::src_mac(packet)), 0)
+            find::<3, M>(
+                image,
+                Reference::from_bits(lookup),
+                image.opaque(details::src_mac(packet)),
+                0,
+            )
         });
         step(Field::DstMac, &|lookup| {
-            find::<3, M>(image, lookup, image.opaque(details::dst_mac(packet)), 0)
+            find::<3, M>(
+                image,
+                Reference::from_bits(lookup),
+                image.opaque(details::dst_mac(packet)),
+                0,
+            )
         });
     }
     let no_ports = !headers.bit(present::PORTS) & 1;
@@ -65,9 +74,14 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         paged(image, lookup, headers.icmp, no_message)
     });
     step(Field::Interface, &|lookup| {
-        find::<2, M>(image, lookup, u64::from(interface()) << 32, 0)
+        find::<2, M>(
+            image,
+            Reference::from_bits(lookup),
+            u64::from(interface()) << 32,
+            0,
+        )
     });
-    if used & DETAILS == 0 {
+    if !used.has_details() {
         return fused;
     }
     step(Field::Vlan, &|lookup| {

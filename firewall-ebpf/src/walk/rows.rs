@@ -2,12 +2,8 @@
 
 use core::mem::offset_of;
 
-use super::{
-    counts::Counts,
-    entry::{BAD_IMAGE, entry},
-    found::Found,
-};
-use crate::image::{COUNT, MAX_WALK, Memory, Section};
+use super::{counts::Counts, found::Found};
+use crate::image::{COUNT, Entry, Item, MAX_WALK, Memory, Section};
 
 /// Counts in the rules of the rows that count and come before the item found, and returns the
 /// entry of the first rule that decides.
@@ -18,10 +14,10 @@ pub(super) fn walk_rows<M: Memory + ?Sized, C: Counts>(
     found: &Found,
     l4: u32,
     counts: &mut C,
-) -> u32 {
+) -> Entry {
     let best = found.item;
     if image.field(section, offset_of!(Section, summaries)) == 0 {
-        return entry(best);
+        return best.entry();
     }
     let stride = image.field(section, offset_of!(Section, stride));
     let row = |rows: usize, class: u32| {
@@ -50,7 +46,7 @@ pub(super) fn walk_rows<M: Memory + ?Sized, C: Counts>(
         if rules == 0 {
             if words == 0 {
                 if next == summaries {
-                    return entry(best);
+                    return best.entry();
                 }
                 words = meet(next);
                 next = next.wrapping_add(1);
@@ -67,22 +63,22 @@ pub(super) fn walk_rows<M: Memory + ?Sized, C: Counts>(
         if rules != 0 {
             let rule = word.wrapping_mul(64).wrapping_add(lowest(rules));
             rules &= rules - 1;
-            let item = image.u64(items.wrapping_add(rule.wrapping_mul(8)));
+            let item = Item::from_bits(image.u64(items.wrapping_add(rule.wrapping_mul(8))));
             if item > best {
-                return entry(best);
+                return best.entry();
             }
-            let found = entry(item);
-            if found & 3 != COUNT {
+            let found = item.entry();
+            if found.what() != COUNT {
                 return found;
             }
-            counts.count(found >> 2);
+            counts.count(found.slot());
         }
         rules = image.opaque(rules);
         words = image.opaque(words);
         next = image.opaque_u32(next);
         word = image.opaque_u32(word);
     }
-    BAD_IMAGE
+    Entry::BAD_IMAGE
 }
 
 /// The index of the lowest bit that is set in `word`, which is not 0.

@@ -1,18 +1,16 @@
 //! Searches the bounds of a node, eight at a time and without branches.
 
-use crate::image::{BLOCK, MAX_LEVELS, Memory, tree_level};
+use crate::image::{BLOCK, BLOCK_BYTES, MAX_LEVELS, Memory, NodeHead, level_bytes};
 
 /// The interval that holds `digit`, by the search tree at `tree`, and the offset behind the tree.
 #[inline(always)]
 pub(super) fn interval<M: Memory + ?Sized>(
     image: &M,
-    head: u32,
+    head: NodeHead,
     tree: u32,
     digit: u32,
 ) -> (u32, u32) {
-    const BLOCK_BYTES: u32 = BLOCK * 2;
-    let count = head & 0xffff;
-    let levels = head >> 16;
+    let levels = head.levels();
     let mut level = tree;
     let mut below = 0_u32;
     for depth in 0..MAX_LEVELS {
@@ -24,9 +22,9 @@ pub(super) fn interval<M: Memory + ?Sized>(
         if depth + 1 >= levels {
             break;
         }
-        level = image.opaque_u32(level.wrapping_add(tree_level(depth) * BLOCK_BYTES));
+        level = image.opaque_u32(level.wrapping_add(level_bytes(depth)));
     }
-    let blocks = count.div_ceil(BLOCK);
+    let blocks = head.bounds().div_ceil(BLOCK);
     (
         image.opaque_u32(below),
         level.wrapping_add(blocks * BLOCK_BYTES),

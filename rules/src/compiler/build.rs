@@ -2,7 +2,7 @@
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Header, MAGIC, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section},
+    image::{Drops, Header, MAGIC, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section},
 };
 
 use super::{
@@ -79,10 +79,10 @@ pub(crate) fn finish(
     Ok(Image::new(bytes, plan))
 }
 
-/// The bits of the reasons for which packets are dropped.
-fn drops(settings: &Settings) -> u32 {
+/// The reasons for which packets are dropped.
+fn drops(settings: &Settings) -> Drops {
     Reason::ALL
         .into_iter()
         .filter(|reason| settings.verdict_for(*reason) == Policy::Drop)
-        .fold(0, |bits, reason| bits | 1 << reason.slot())
+        .fold(Drops::default(), Drops::with)
 }

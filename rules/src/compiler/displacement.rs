@@ -4,7 +4,7 @@
 
 use firewall_ebpf::{
     hash::{pair_key, slot, spread},
-    image::{EMPTY, Pair, Section},
+    image::{Pair, Section},
 };
 
 use super::{error::CompileError, writer::Writer};
@@ -140,16 +140,8 @@ pub(super) fn write(
     section.pairs = writer.offset();
     section.pair_slots = size.slots as u32;
     for index in placement.slots {
-        // No class has this number.
-        let Pair { src, dst, leaf } = index.map_or(
-            Pair {
-                src: u32::MAX,
-                dst: u32::MAX,
-                leaf: EMPTY,
-            },
-            |index| pairs[index as usize],
-        );
-        writer.u64s(&[u64::from(dst) << 32 | u64::from(src), leaf])?;
+        let pair = index.map_or(Pair::UNUSED, |index| pairs[index as usize]);
+        writer.u64s(pair.words())?;
     }
     Ok(writer.len() - start)
 }
@@ -157,7 +149,7 @@ pub(super) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use firewall_ebpf::image::Memory;
+    use firewall_ebpf::image::{Leaf, Memory};
     use proptest::prelude::*;
 
     /// Every pair is found in its slot, and others are not.
@@ -172,7 +164,8 @@ mod tests {
             let seed = image.u16(section.pair_seeds + bucket * 2);
             let slot = slot(hash, u32::from(seed), section.pair_slots);
             let at = section.pairs + slot * 16;
-            (image.u32(at) == src && image.u32(at + 4) == dst).then(|| image.u64(at + 8))
+            (image.u32(at) == src && image.u32(at + 4) == dst)
+                .then(|| Leaf::from_bits(image.u64(at + 8)))
         };
         for pair in pairs {
             assert_eq!(find(pair.src, pair.dst), Some(pair.leaf));
@@ -187,7 +180,7 @@ mod tests {
                 .map(|number| Pair {
                     src: number / 300,
                     dst: number % 300,
-                    leaf: u64::from(number),
+                    leaf: Leaf::from_bits(number.into()),
                 })
                 .collect();
             check(&pairs);
@@ -199,7 +192,11 @@ mod tests {
         fn random_pairs_are_found(keys in prop::collection::btree_set((0_u32..5000, 0_u32..5000), 0..2000)) {
             let pairs: Vec<Pair> = (0..)
                 .zip(keys)
-                .map(|(leaf, (src, dst))| Pair { src, dst, leaf })
+                .map(|(number, (src, dst))| Pair {
+                    src,
+                    dst,
+                    leaf: Leaf::from_bits(number),
+                })
                 .collect();
             check(&pairs);
         }

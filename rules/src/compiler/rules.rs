@@ -1,6 +1,6 @@
 //! What the rules of a section do on a match.
 
-use firewall_ebpf::image::{COUNT, DROP, LOGS, ORDER_LIMIT, PASS, SLOT_LIMIT, item};
+use firewall_ebpf::image::{COUNT, DROP, Entry, Item, ORDER_LIMIT, PASS, RuleSlot, SLOT_LIMIT};
 
 use super::error::CompileError;
 use crate::model::{Rule, RuleId, Ruleset, Verdict};
@@ -55,15 +55,10 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The counter slot, and beside it whether the rule logs.
-    fn marked_slot(&self, rule: usize) -> u32 {
-        let logs = self.rule(rule).log.is_some();
-        self.slot(rule) | if logs { LOGS } else { 0 }
-    }
-
     /// The entry.
-    pub(super) fn entry(&self, rule: usize) -> u32 {
-        self.marked_slot(rule) << 2 | self.what(rule)
+    pub(super) fn entry(&self, rule: usize) -> Entry {
+        let slot = RuleSlot::new(self.slot(rule), self.rule(rule).log.is_some());
+        Entry::new(slot, self.what(rule))
     }
 
     /// Whether every rule has an item.
@@ -83,13 +78,8 @@ impl<'a> Rules<'a> {
     }
 
     /// The item, in a section whose rules have passed [`Self::check_items`].
-    pub(super) fn item(&self, rule: usize, signature: u32) -> u64 {
-        item(
-            rule as u32,
-            self.marked_slot(rule),
-            self.what(rule),
-            signature,
-        )
+    pub(super) fn item(&self, rule: usize, signature: u32) -> Item {
+        Item::new(rule as u32, self.entry(rule), signature)
     }
 
     /// Whether the rule counts and does not decide.

@@ -162,99 +162,23 @@ impl Writer {
     }
 
     /// Appends 64-bit words; the offset must be a multiple of 8.
-    pub(super) fn u64s(&mut self, words: &[u64]) -> Result<(), CompileError> {
-        self.check(words.len() * 8)?;
+    pub(super) fn u64s(
+        &mut self,
+        words: impl IntoIterator<Item = u64>,
+    ) -> Result<(), CompileError> {
         self.bytes
-            .extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        Ok(())
+            .extend(words.into_iter().flat_map(u64::to_le_bytes));
+        self.check(0)
     }
 
     /// Puts the header into the space reserved for it at the start.
     pub(super) fn write_header(&mut self, header: &Header) {
-        let &Header {
-            magic,
-            length,
-            drops,
-            metadata,
-            metadata_length,
-            padding,
-            zero,
-        } = header;
-        let words = [
-            magic,
-            length,
-            drops,
-            metadata,
-            metadata_length,
-            padding,
-            zero as u32,
-            (zero >> 32) as u32,
-        ];
-        self.overwrite(0, &words);
+        self.overwrite(0, &header.words());
     }
 
     /// Puts a section's head into the space reserved for it at `offset`.
     pub(super) fn write_section(&mut self, offset: u32, section: &Section) {
-        let &Section {
-            src,
-            dst,
-            mode,
-            steps_used,
-            steps,
-            l4_classes,
-            direct_table,
-            dst_classes,
-            grid_items,
-            grid,
-            chunks,
-            src_records,
-            dst_records,
-            signatures,
-            signature_stride,
-            wide,
-            wide_columns,
-            pair_seeds,
-            pair_buckets,
-            pairs,
-            pair_slots,
-            src_rows,
-            dst_rows,
-            l4_rows,
-            stride,
-            summaries,
-            items,
-        } = section;
-        let mut words = vec![src, dst, mode, steps_used];
-        for step in steps {
-            words.extend([step.lookup, step.classes, step.table, step.padding]);
-        }
-        words.extend([
-            l4_classes,
-            direct_table,
-            dst_classes,
-            grid_items,
-            grid,
-            chunks,
-            src_records.offset,
-            src_records.last,
-            dst_records.offset,
-            dst_records.last,
-            signatures,
-            signature_stride,
-            wide,
-            wide_columns,
-            pair_seeds,
-            pair_buckets,
-            pairs,
-            pair_slots,
-            src_rows,
-            dst_rows,
-            l4_rows,
-            stride,
-            summaries,
-            items,
-        ]);
-        self.overwrite(offset, &words);
+        self.overwrite(offset, &section.words());
     }
 
     /// Puts words in the place of those from `offset` on.

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::{
-    field::Field,
+    field::{Field, FieldSet},
     image::{
-        BLOCK, HashNode, LEAF, Memory, NODE_HASH, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_UNIFORM,
-        PAGE, PAGE_NUMBERS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, tree_level,
+        AFTER_HEAD, BLOCK, BLOCK_BYTES, HashNode, Memory, NODE_PAGES, NODE_PAIR, NodeHead, PAGE,
+        PAGE_NUMBERS, Reference, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step,
+        level_bytes,
     },
 };
 use rules::compiler::{Image, Part as Planned};
@@ -40,6 +41,8 @@ pub(crate) enum Part {
     Pages,
     /// A uniform trie.
     Uniform,
+    /// A multibit trie.
+    Multibit,
     /// A hash table of single addresses.
     Hash,
 }
@@ -75,13 +78,14 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
         let get = |field: usize| image.u32(section + field as u32);
         let mut references = Vec::new();
         if section != SECTION_OTHER {
-            references.push(get(offset_of!(Section, src)));
-            references.push(get(offset_of!(Section, dst)));
+            references.push(Reference::from_bits(get(offset_of!(Section, src))));
+            references.push(Reference::from_bits(get(offset_of!(Section, dst))));
         }
+        let used = FieldSet::from_bits(get(offset_of!(Section, steps_used)));
         for field in [Field::Interface, Field::SrcMac, Field::DstMac] {
-            if get(offset_of!(Section, steps_used)) & 1 << field as u32 != 0 {
+            if used.has(field) {
                 let step = offset_of!(Section, steps) + field as usize * size_of::<Step>();
-                references.push(get(step + offset_of!(Step, lookup)));
+                references.push(Reference::from_bits(get(step + offset_of!(Step, lookup))));
             }
         }
         nodes(image, references, &mut found);
@@ -89,39 +93,43 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
     found
 }
 
-fn nodes(image: &[u8], mut references: Vec<u32>, found: &mut BTreeSet<Part>) {
+fn nodes(image: &[u8], mut references: Vec<Reference>, found: &mut BTreeSet<Part>) {
     let mut seen = BTreeSet::new();
-    while let Some(node) = references.pop() {
-        if node & LEAF != 0 || !seen.insert(node) {
+    let read = |at: u32| Reference::from_bits(image.u32(at));
+    while let Some(reference) = references.pop() {
+        if reference.is_leaf() || !seen.insert(reference) {
             continue;
         }
-        let kind = node & NODE_KIND;
-        let node = node & !NODE_KIND;
-        if kind == NODE_HASH {
+        let node = reference.offset();
+        if reference.is_hash() {
             found.insert(Part::Hash);
-            references.push(image.u32(node + offset_of!(HashNode, background) as u32));
+            references.push(read(node + offset_of!(HashNode, background) as u32));
             continue;
         }
-        if kind >= NODE_UNIFORM {
+        if reference.is_multibit() {
+            found.insert(Part::Multibit);
+            continue;
+        }
+        if reference.is_uniform() {
             found.insert(Part::Uniform);
             continue;
         }
-        let count = image.u32(node) & 0xffff;
-        let (part, first, children) = match kind {
-            NODE_PAIR => (Part::Pair, node + 8, 2),
+        let head = NodeHead::from_bits(image.u32(node));
+        let (part, first, children) = match reference.kind() {
+            NODE_PAIR => (Part::Pair, node + AFTER_HEAD, 2),
             NODE_PAGES => {
                 let numbers = (0..PAGE).map(|index| u32::from(image.u16(node + 2 * index)));
                 let pages = numbers.max().map_or(0, |last| last + 1);
                 (Part::Pages, node + PAGE_NUMBERS, pages * PAGE)
             }
             _ => {
-                let levels = image.u32(node) >> 16;
-                let blocks: u32 = (0..levels - 1).map(tree_level).sum();
-                let blocks = blocks + count.div_ceil(BLOCK);
-                (Part::References, node + 8 + blocks * BLOCK * 2, count + 1)
+                let above: u32 = (0..head.levels() - 1).map(level_bytes).sum();
+                let last = head.bounds().div_ceil(BLOCK) * BLOCK_BYTES;
+                let first = node + AFTER_HEAD + above + last;
+                (Part::References, first, head.bounds() + 1)
             }
         };
         found.insert(part);
-        references.extend((0..children).map(|child| image.u32(first + 4 * child)));
+        references.extend((0..children).map(|child| read(first + 4 * child)));
     }
 }

@@ -1,10 +1,10 @@
 //! Addresses as keys of tries.
 
-use std::hash::Hash;
+use std::{hash::Hash, mem::offset_of};
 
 use firewall_ebpf::{
     hash::ipv6_key,
-    image::Memory as _,
+    image::{Ipv4Slot, Ipv6Slot, Memory as _, Reference},
     walk::{find_ipv4, find_ipv6},
 };
 
@@ -19,7 +19,7 @@ pub(crate) trait Address: trie::Key + Value + Hash {
     /// The members of the family.
     fn of(set: &AddressSet) -> &RangeSet<Self>;
     /// The class of the address in the trie at `root`.
-    fn class(self, image: &[u8], root: u32) -> ClassId;
+    fn class(self, image: &[u8], root: Reference) -> ClassId;
 
     /// How many addresses there are from this one on before `end`, or before the end of all.
     fn count_before(self, end: Option<Self>) -> usize;
@@ -29,9 +29,9 @@ pub(crate) trait Address: trie::Key + Value + Hash {
     /// The number that a hash table knows the address by.
     fn key(self) -> u64;
     /// The slot of the address.
-    fn slot(self, reference: u32) -> Self::Slot;
+    fn slot(self, reference: Reference) -> Self::Slot;
     /// The address and the reference in the slot at `offset`.
-    fn read_slot(image: &[u8], offset: u32) -> (Self, u32);
+    fn read_slot(image: &[u8], offset: u32) -> (Self, Reference);
 }
 
 impl Address for u32 {
@@ -39,7 +39,7 @@ impl Address for u32 {
         &set.v4
     }
 
-    fn class(self, image: &[u8], root: u32) -> ClassId {
+    fn class(self, image: &[u8], root: Reference) -> ClassId {
         ClassId(find_ipv4(image, root, u64::from(self) << 32))
     }
 
@@ -48,18 +48,19 @@ impl Address for u32 {
         usize::try_from(last - self).map_or(usize::MAX, |more| more.saturating_add(1))
     }
 
-    type Slot = [u8; 8];
+    type Slot = [u8; Ipv4Slot::BYTES as usize];
 
     fn key(self) -> u64 {
         self.into()
     }
 
-    fn slot(self, reference: u32) -> [u8; 8] {
-        (u64::from(reference) << 32 | u64::from(self)).to_le_bytes()
+    fn slot(self, reference: Reference) -> Self::Slot {
+        Ipv4Slot::new(self, reference).bits().to_le_bytes()
     }
 
-    fn read_slot(image: &[u8], offset: u32) -> (Self, u32) {
-        (image.u32(offset), image.u32(offset + 4))
+    fn read_slot(image: &[u8], offset: u32) -> (Self, Reference) {
+        let slot = Ipv4Slot::from_bits(image.u64(offset));
+        (slot.address(), slot.reference())
     }
 }
 
@@ -68,7 +69,7 @@ impl Address for u128 {
         &set.v6
     }
 
-    fn class(self, image: &[u8], root: u32) -> ClassId {
+    fn class(self, image: &[u8], root: Reference) -> ClassId {
         let (high, low) = ((self >> 64) as u64, self as u64);
         ClassId(find_ipv6(image, root, high, low))
     }
@@ -78,24 +79,27 @@ impl Address for u128 {
         usize::try_from(last - self).map_or(usize::MAX, |more| more.saturating_add(1))
     }
 
-    type Slot = [u8; 24];
+    type Slot = [u8; Ipv6Slot::BYTES as usize];
 
     fn key(self) -> u64 {
         ipv6_key((self >> 64) as u64, self as u64)
     }
 
-    fn slot(self, reference: u32) -> [u8; 24] {
-        let words = [(self >> 64) as u64, self as u64, reference.into()];
-        let mut slot = [0; 24];
+    fn slot(self, reference: Reference) -> Self::Slot {
+        let (high, low) = ((self >> 64) as u64, self as u64);
+        let mut slot = [0; Ipv6Slot::BYTES as usize];
+        let words = Ipv6Slot::new(high, low, reference).words();
         for (bytes, word) in slot.chunks_exact_mut(8).zip(words) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
         slot
     }
 
-    fn read_slot(image: &[u8], offset: u32) -> (Self, u32) {
-        let high = u128::from(image.u64(offset));
-        let low = u128::from(image.u64(offset + 8));
-        (high << 64 | low, image.u32(offset + 16))
+    fn read_slot(image: &[u8], offset: u32) -> (Self, Reference) {
+        let word = |field: usize| image.u64(offset + field as u32);
+        let high = u128::from(word(offset_of!(Ipv6Slot, high)));
+        let low = u128::from(word(offset_of!(Ipv6Slot, low)));
+        let reference = word(offset_of!(Ipv6Slot, reference));
+        (high << 64 | low, Reference::from_bits(reference as u32))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firewall_ebpf::{
     hash::spread,
-    image::{HashNode, LEAF, NODE_HASH, NODE_KIND},
+    image::{HashNode, NODE_HASH, Reference},
     walk::{hash_node, hash_slot},
 };
 
@@ -114,19 +114,18 @@ impl<'a, A: Address> HashTable<'a, A> {
             .check(size_of::<HashNode>() + seeds.len() * 2 + slots.len() * size_of::<A::Slot>())?;
         writer.align(8)?;
         let root = writer.offset();
-        let head = size_of::<HashNode>() as u32;
-        let table = (root + head + 2 * seeds.len() as u32).next_multiple_of(8);
-        writer.u32s([
-            seeds.len() as u32,
-            slots.len() as u32,
-            background.root,
-            table,
-        ])?;
+        let node = HashNode {
+            buckets: seeds.len() as u32,
+            slots: slots.len() as u32,
+            background: background.root,
+            table: HashNode::seed_at(root, seeds.len() as u32).next_multiple_of(8),
+        };
+        writer.u32s(node.words())?;
         writer.u16s(seeds.iter().copied())?;
         writer.align(8)?;
         for index in slots {
             let slot = match index.map(|index| self.singles[index as usize]) {
-                Some((address, class)) => address.slot(LEAF | class.0),
+                Some((address, class)) => address.slot(Reference::leaf(class.0)),
                 None => A::MIN.slot(background.root),
             };
             writer.bytes(slot.as_ref())?;
@@ -135,17 +134,12 @@ impl<'a, A: Address> HashTable<'a, A> {
         let loads = 3 + slot_bytes::<A>() / 8 + background.loads;
         depths.note(0, loads);
         Ok(Trie {
-            root: root | NODE_HASH,
+            root: Reference::node(root, NODE_HASH),
             loads,
             chain: 3 + background.chain,
             nodes: 1 + background.nodes,
         })
     }
-}
-
-/// Whether `reference` is that of a hash table.
-pub(crate) fn is_hash(reference: u32) -> bool {
-    reference & (LEAF | NODE_KIND) == NODE_HASH
 }
 
 /// The bytes of a slot.
@@ -169,14 +163,14 @@ struct Written<'a> {
 /// finds no seed.
 pub(crate) fn update<A: Address>(
     bytes: &mut [u8],
-    reference: u32,
+    reference: Reference,
     moves: &[Move<A>],
     identities: &Identities,
 ) -> Result<(), Obstacle> {
-    let node = reference & !NODE_KIND;
+    let node = reference.offset();
     let head = hash_node(bytes, node);
     let mut table = Written { bytes, node, head };
-    let mut new: BTreeMap<u32, Vec<(A, u32)>> = BTreeMap::new();
+    let mut new: BTreeMap<u32, Vec<(A, Reference)>> = BTreeMap::new();
     let mut left = MOST_MOVED;
     for moved in moves {
         let mut next = Some(moved.first);
@@ -188,7 +182,7 @@ pub(crate) fn update<A: Address>(
             let is_there = held == address;
             let background = address.class(table.bytes, head.background);
             let before = if is_there && reference != head.background {
-                ClassId(reference & !LEAF)
+                ClassId(reference.class())
             } else {
                 background
             };
@@ -197,12 +191,12 @@ pub(crate) fn update<A: Address>(
                 .ok_or(Obstacle::NewClass)?;
             match (is_there, class == background) {
                 (true, true) => table.set(at, A::MIN, head.background),
-                (true, false) => table.set(at, address, LEAF | class.0),
+                (true, false) => table.set(at, address, Reference::leaf(class.0)),
                 (false, true) => (),
                 (false, false) => {
                     let (bucket, _) = spread(address.key(), head.buckets);
                     let members = new.entry(bucket).or_default();
-                    members.push((address, LEAF | class.0));
+                    members.push((address, Reference::leaf(class.0)));
                 }
             }
         }
@@ -212,7 +206,7 @@ pub(crate) fn update<A: Address>(
 
 impl Written<'_> {
     /// The address and the reference in a slot.
-    fn slot<A: Address>(&self, slot: u32) -> (A, u32) {
+    fn slot<A: Address>(&self, slot: u32) -> (A, Reference) {
         A::read_slot(self.bytes, self.slot_at::<A>(slot))
     }
 
@@ -221,21 +215,21 @@ impl Written<'_> {
     }
 
     /// Changes the slot at an offset.
-    fn set<A: Address>(&mut self, at: u32, address: A, reference: u32) {
+    fn set<A: Address>(&mut self, at: u32, address: A, reference: Reference) {
         let new = address.slot(reference);
         let old = &mut self.bytes[at as usize..][..new.as_ref().len()];
         old.copy_from_slice(new.as_ref());
     }
 
     fn set_seed(&mut self, bucket: u32, seed: u16) {
-        let at = self.node as usize + size_of::<HashNode>() + 2 * bucket as usize;
+        let at = HashNode::seed_at(self.node, bucket) as usize;
         self.bytes[at..at + 2].copy_from_slice(&seed.to_le_bytes());
     }
 
     /// Adds addresses, by bucket, that have no slot.
     fn insert<A: Address>(
         &mut self,
-        mut new: BTreeMap<u32, Vec<(A, u32)>>,
+        mut new: BTreeMap<u32, Vec<(A, Reference)>>,
     ) -> Result<(), Obstacle> {
         if new.is_empty() {
             return Ok(());
@@ -276,7 +270,7 @@ impl Written<'_> {
     }
 
     /// Finds places for these addresses and all that have slots.
-    fn place_all<A: Address>(&mut self, mut all: Vec<(A, u32)>) -> Result<(), Obstacle> {
+    fn place_all<A: Address>(&mut self, mut all: Vec<(A, Reference)>) -> Result<(), Obstacle> {
         let HashNode {
             buckets,
             slots,

@@ -4,8 +4,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use firewall_ebpf::image::{
-    LEAF, MULTIBIT_LEVELS, MULTIBIT_NODE, Memory as _, NODE_KIND, NODE_MULTIBIT, PAGE,
-    multibit_below,
+    MULTIBIT_LEVELS, Memory as _, NODE_MULTIBIT, PAGE, Reference, multibit_below, multibit_entry_at,
 };
 
 use super::trie::{Depths, Key, Trie};
@@ -16,11 +15,6 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// The entries of a node.
 const LENGTH: usize = PAGE as usize;
-
-/// Whether `reference` is that of a multibit trie.
-pub(super) fn is_multibit(reference: u32) -> bool {
-    reference & (LEAF | NODE_KIND) == NODE_MULTIBIT
-}
 
 /// The nodes of a multibit trie.
 pub(crate) struct Multibit {
@@ -65,7 +59,7 @@ impl Multibit {
         let loads = MULTIBIT_LEVELS;
         depths.note(0, loads);
         Ok(Trie {
-            root: root | NODE_MULTIBIT,
+            root: Reference::node(root, NODE_MULTIBIT),
             loads,
             chain: loads,
             nodes: 1,
@@ -141,9 +135,9 @@ impl Nodes<'_> {
 }
 
 /// The first value of each interval of the multibit trie at `root`, and its class.
-pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
+pub(super) fn read<K: Key>(image: &[u8], root: Reference) -> Vec<(K, ClassId)> {
     let mut known = HashMap::new();
-    let runs = read_node(image, root & !NODE_KIND, 0, 0, &mut known);
+    let runs = read_node(image, root.offset(), 0, 0, &mut known);
     let key = |at: u64| K::starting_with((at >> 16) as u16, at as u16);
     runs.into_iter()
         .map(|(at, class)| (key(at), ClassId(class.into())))
@@ -164,7 +158,7 @@ fn read_node(
     let below = multibit_below(level);
     let mut runs: Vec<(u64, u16)> = Vec::new();
     for digit in 0..PAGE {
-        let entry = image.u16(root + u32::from(number) * MULTIBIT_NODE + digit * 2);
+        let entry = image.u16(multibit_entry_at(root, number.into(), digit));
         let inner = if below == 0 {
             vec![(0, entry)]
         } else {
@@ -203,7 +197,7 @@ mod tests {
             let mut writer = Writer::new(1 << 24);
             let trie = multibit.write(&mut Depths::default(), &mut writer).unwrap();
             let image = writer.finish();
-            prop_assert!(is_multibit(trie.root));
+            prop_assert!(trie.root.is_multibit());
             assert_found(&image, trie.root, &intervals);
             prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
         }

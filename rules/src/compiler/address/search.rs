@@ -1,5 +1,7 @@
 //! The search for an address: which of its forms is the cheapest.
 
+use firewall_ebpf::image::Reference;
+
 use super::{
     family::Address,
     form::Form,
@@ -70,11 +72,13 @@ impl Small {
     }
 
     /// The intervals of the trie at `reference`, if it is one of these.
-    pub(crate) fn read<K: Key>(image: &[u8], reference: u32) -> Option<Vec<(K, ClassId)>> {
-        if multibit::is_multibit(reference) {
+    pub(crate) fn read<K: Key>(image: &[u8], reference: Reference) -> Option<Vec<(K, ClassId)>> {
+        if reference.is_multibit() {
             return Some(multibit::read(image, reference));
         }
-        uniform::is_uniform(reference).then(|| uniform::read(image, reference))
+        reference
+            .is_uniform()
+            .then(|| uniform::read(image, reference))
     }
 }
 
@@ -110,7 +114,7 @@ fn split<A: Address>(intervals: &[(A, ClassId)]) -> Split<A> {
 
 /// Fails unless the first and the last address of each interval are found in its class.
 #[cfg(test)]
-pub(super) fn assert_found(image: &[u8], root: u32, intervals: &[(u32, ClassId)]) {
+pub(super) fn assert_found(image: &[u8], root: Reference, intervals: &[(u32, ClassId)]) {
     for (index, (start, class)) in intervals.iter().enumerate() {
         let next = intervals.get(index + 1);
         let end = next.map_or(u32::MAX, |(next, _)| next - 1);
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
     use crate::{
         compiler::{
-            address::{hash::is_hash, moved::Move, side::Side},
+            address::{moved::Move, side::Side},
             classes::{ClassId, number},
             obstacle::Obstacle,
             update::Patch,
@@ -173,7 +177,7 @@ mod tests {
         let mut writer = Writer::new(1 << 24);
         let mut depths = Depths::default();
         let (trie, form) = write(&classes.intervals, &mut depths, &mut writer).unwrap();
-        prop_assert_eq!(form == Form::Hash, is_hash(trie.root));
+        prop_assert_eq!(form == Form::Hash, trie.root.is_hash());
         let intervals = classes.intervals.clone();
         let class_of =
             |value: A| intervals[intervals.partition_point(|(first, _)| *first <= value) - 1].1;

@@ -1,8 +1,9 @@
 //! Tries: from the intervals of a field to nodes of the image.
 
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_LEVELS, Memory as _, NODE_KIND, NODE_PAGES, NODE_PAIR, NODE_REFERENCES, PAGE,
-    PAGE_NUMBERS, tree_level,
+    AFTER_HEAD, AFTER_PAIR, BLOCK, MAX_LEVELS, Memory as _, NODE_PAGES, NODE_PAIR, NODE_REFERENCES,
+    NodeHead, PAGE, PAGE_NUMBERS, Reference, level_bytes, page_number_at, paged_reference_at,
+    reference_at, stored_bound, tree_level,
 };
 
 use crate::compiler::{classes::ClassId, error::CompileError, pages::pages, writer::Writer};
@@ -61,7 +62,7 @@ const PAIR_ABOVE: usize = BLOCK as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trie {
     /// The reference to the root.
-    pub(crate) root: u32,
+    pub(crate) root: Reference,
     /// The most loads that a search takes.
     pub(crate) loads: u32,
     /// The most of them that each depend on the one before.
@@ -111,7 +112,7 @@ pub(crate) fn write<K: Key>(
 /// The trie in which every key is of one class.
 pub(crate) fn leaf(class: ClassId) -> Trie {
     Trie {
-        root: LEAF | class.0,
+        root: Reference::leaf(class.0),
         loads: 0,
         chain: 0,
         nodes: 0,
@@ -151,7 +152,7 @@ fn write_node<K: Key>(
 /// The digits at which the reference changes.
 #[derive(Default)]
 pub(crate) struct Node {
-    starts: Vec<(u16, u32)>,
+    starts: Vec<(u16, Reference)>,
     /// The most loads that a search below the node takes.
     loads: u32,
     /// The most of them that depend on each other.
@@ -163,9 +164,9 @@ pub(crate) struct Node {
 impl Node {
     /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` when
     /// there is no such kind of node. What a search below it takes is left open.
-    pub(crate) fn read(image: &[u8], reference: u32) -> Option<(Self, usize)> {
+    pub(crate) fn read(image: &[u8], reference: Reference) -> Option<(Self, usize)> {
         let mut node = Self::default();
-        let mut push = |digit: u32, root: u32| {
+        let mut push = |digit: u32, root: Reference| {
             let child = Trie {
                 root,
                 loads: 0,
@@ -174,40 +175,40 @@ impl Node {
             };
             node.push(digit as u16, child);
         };
-        if reference & LEAF != 0 {
+        if reference.is_leaf() {
             push(0, reference);
             return Some((node, 0));
         }
-        let kind = reference & NODE_KIND;
-        let at = reference & !NODE_KIND;
+        let kind = reference.kind();
+        let at = reference.offset();
+        let read = |at: u32| Reference::from_bits(image.u32(at));
         let length = match kind {
             NODE_PAGES => {
                 let mut last = 0;
-                for high in 0..PAGE {
-                    let page = u32::from(image.u16(at + high * 2));
+                for digit in 0..1 << 16 {
+                    let page = u32::from(image.u16(page_number_at(at, digit)));
                     last = last.max(page);
-                    let start = at + PAGE_NUMBERS + page * PAGE * 4;
-                    for low in 0..PAGE {
-                        push(high * PAGE + low, image.u32(start + low * 4));
-                    }
+                    push(digit, read(paged_reference_at(at, page, digit)));
                 }
                 PAGE_NUMBERS + (last + 1) * PAGE * 4
             }
             NODE_REFERENCES | NODE_PAIR => {
-                let head = image.u32(at);
-                let (count, levels) = (head & 0xffff, head >> 16);
+                let head = NodeHead::from_bits(image.u32(at));
+                let count = head.bounds();
                 let alternate = kind == NODE_PAIR;
-                let tree = at + if alternate { 16 } else { 8 };
-                let above: u32 = (1..levels).map(|level| tree_level(level - 1)).sum();
-                let bounds = tree + above * BLOCK * 2;
+                let tree = at + if alternate { AFTER_PAIR } else { AFTER_HEAD };
+                let bounds = tree
+                    + (1..head.levels())
+                        .map(|level| level_bytes(level - 1))
+                        .sum::<u32>();
                 let behind = bounds + count.next_multiple_of(BLOCK) * 2;
                 let value = |interval: u32| match alternate {
-                    true => image.u32(at + 8 + (interval & 1) * 4),
-                    false => image.u32(behind + interval * 4),
+                    true => read(reference_at(at + AFTER_HEAD, interval & 1)),
+                    false => read(reference_at(behind, interval)),
                 };
                 push(0, value(0));
                 for interval in 1..=count {
-                    let bound = !image.u16(bounds + (interval - 1) * 2);
+                    let bound = stored_bound(image.u16(bounds + (interval - 1) * 2));
                     push(u32::from(bound) + 1, value(interval));
                 }
                 behind - at + if alternate { 0 } else { (count + 1) * 4 }
@@ -219,7 +220,7 @@ impl Node {
 
     /// The first and the last digit of each run of digits that lead to the same reference, and
     /// the reference.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, u32, Reference)> {
         let starts = self.starts.iter();
         let ends = starts.clone().skip(1).map(|(digit, _)| u32::from(*digit));
         starts
@@ -274,31 +275,31 @@ impl Node {
         writer.align(8)?;
         let at = writer.offset();
         let (kind, loads, chain) = if count > above {
-            let digits: Vec<u32> = self.digits().collect();
+            let digits: Vec<Reference> = self.digits().collect();
             let (numbers, pages) = pages(digits.chunks(PAGE as usize));
             writer.u16s(numbers)?;
-            writer.u32s(pages.concat())?;
+            writer.u32s(pages.concat().into_iter().map(Reference::bits))?;
             (NODE_PAGES, 2, 2)
         } else {
             let levels = levels(count);
             // A node has at most 65,535 bounds: the digits from 1 on.
-            writer.u32s([count as u32 | levels << 16, 0])?;
+            writer.u32s([NodeHead::new(count as u32, levels).bits(), 0])?;
             let bounds = self.starts.iter().skip(1).map(|(digit, _)| digit - 1);
             let tree = search_tree(bounds.collect(), levels);
             let kind = if alternate && count > PAIR_ABOVE {
-                writer.u32s([first, second])?;
+                writer.u32s([first.bits(), second.bits()])?;
                 writer.u16s(tree)?;
                 NODE_PAIR
             } else {
                 writer.u16s(tree)?;
-                writer.u32s(references())?;
+                writer.u32s(references().map(Reference::bits))?;
                 NODE_REFERENCES
             };
             // The head, the two words of a block at each level, and the value.
             (kind, 2 + 2 * levels, 2 + levels)
         };
         Ok(Trie {
-            root: at | kind,
+            root: Reference::node(at, kind),
             loads: loads + self.loads,
             chain: chain + self.chain,
             nodes: 1 + self.nodes,
@@ -306,7 +307,7 @@ impl Node {
     }
 
     /// The reference of each digit.
-    fn digits(&self) -> impl Iterator<Item = u32> {
+    fn digits(&self) -> impl Iterator<Item = Reference> {
         self.runs().flat_map(|(first, last, reference)| {
             std::iter::repeat_n(reference, (last - first + 1) as usize)
         })
@@ -340,7 +341,9 @@ pub(super) fn search_levels(bounds: Vec<u16>, levels: u32) -> Vec<Vec<u16>> {
             level.len().next_multiple_of(block)
         };
         level.resize(length, u16::MAX);
-        level.iter_mut().for_each(|bound| *bound = !*bound);
+        level
+            .iter_mut()
+            .for_each(|bound| *bound = stored_bound(*bound));
     }
     upwards
 }

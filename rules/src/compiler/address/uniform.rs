@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use firewall_ebpf::image::{
-    BLOCK, LEAF, MAX_UNIFORM_LEVELS, Memory as _, NODE_KIND, NODE_UNIFORM, PAGE, PAGE_NUMBERS,
-    UNIFORM_LEAF, tree_level,
+    BLOCK, MAX_UNIFORM_LEVELS, Memory as _, PAGE, Reference, UNIFORM_LEAF, level_bytes,
+    page_number_at, paged_reference_at, stored_bound, tree_level, uniform_above_last,
+    uniform_class_at, uniform_root,
 };
 
 use super::trie::{Depths, Key, Trie, levels, search_levels};
@@ -14,22 +15,15 @@ use crate::compiler::{classes::ClassId, error::CompileError, pages::pages, write
 /// bounds it is several times as large as other tries.
 const MAX_BYTES: usize = 1 << 18;
 
-/// Whether `reference` is that of a uniform trie.
-pub(super) fn is_uniform(reference: u32) -> bool {
-    let kinds = NODE_UNIFORM..NODE_UNIFORM + MAX_UNIFORM_LEVELS;
-    reference & LEAF == 0 && kinds.contains(&(reference & NODE_KIND))
-}
-
 /// The first value of each interval of the uniform trie at `root`, and its class.
-pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
-    let levels = (root & NODE_KIND) - NODE_UNIFORM + 1;
-    let root = root & !NODE_KIND;
+pub(super) fn read<K: Key>(image: &[u8], root: Reference) -> Vec<(K, ClassId)> {
+    let levels = uniform_above_last(root) + 1;
+    let root = root.offset();
     let mut known = HashMap::new();
     let mut intervals: Vec<(K, ClassId)> = Vec::new();
     for digit in 0..=u16::MAX {
-        let page = u32::from(image.u16(root + u32::from(digit >> 8) * 2));
-        let entry = page * PAGE + u32::from(digit) % PAGE;
-        let node = image.u32(root + PAGE_NUMBERS + entry * 4);
+        let page = u32::from(image.u16(page_number_at(root, digit.into())));
+        let node = image.u32(paged_reference_at(root, page, digit.into()));
         let below = known
             .entry(node)
             .or_insert_with(|| read_node(image, node, levels));
@@ -45,7 +39,7 @@ pub(super) fn read<K: Key>(image: &[u8], root: u32) -> Vec<(K, ClassId)> {
 /// The first digit of each interval of a node, and its class.
 fn read_node(image: &[u8], node: u32, levels: u32) -> Vec<(u16, ClassId)> {
     let bounds = |start: u32, count: u32| {
-        let bounds = (0..count).map(move |index| !image.u16(start + index * 2));
+        let bounds = (0..count).map(move |index| stored_bound(image.u16(start + index * 2)));
         bounds.take_while(|bound| *bound != u16::MAX)
     };
     let mut last_level = node;
@@ -53,12 +47,12 @@ fn read_node(image: &[u8], node: u32, levels: u32) -> Vec<(u16, ClassId)> {
     for depth in 0..levels - 1 {
         let places = tree_level(depth) * BLOCK;
         blocks = 1 + bounds(last_level, places).count() as u32;
-        last_level += places * 2;
+        last_level += level_bytes(depth);
     }
     let mut intervals = Vec::new();
     for block in 0..blocks {
         let block = last_level + block * UNIFORM_LEAF;
-        let class = |index: u32| ClassId(image.u32(block + BLOCK * 2 + index * 4));
+        let class = |index: u32| ClassId(image.u32(uniform_class_at(block, index)));
         if intervals.is_empty() {
             intervals.push((0, class(0)));
         }
@@ -159,7 +153,7 @@ impl Uniform {
         let loads = 3 + 2 * self.levels;
         depths.note(0, loads);
         Ok(Trie {
-            root: root | (NODE_UNIFORM + self.levels - 1),
+            root: uniform_root(root, self.levels),
             loads,
             chain: 3 + self.levels,
             nodes: 2,
@@ -220,7 +214,7 @@ mod tests {
             let mut writer = Writer::new(1 << 24);
             let trie = uniform.write(&mut Depths::default(), &mut writer).unwrap();
             let image = writer.finish();
-            prop_assert!(is_uniform(trie.root));
+            prop_assert!(trie.root.is_uniform());
             assert_found(&image, trie.root, &intervals);
             prop_assert_eq!(read::<u32>(&image, trie.root), intervals);
         }

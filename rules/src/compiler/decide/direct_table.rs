@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{DIRECT, MAX_COUNTS, MODE_DIRECT_TABLE, NO_MATCH, Section};
+use firewall_ebpf::image::{Cell, Entry, MAX_COUNTS, MODE_DIRECT_TABLE, Section};
 
 use crate::{
     compiler::{
@@ -22,7 +22,7 @@ const MAX_CELLS: usize = 1 << 16;
 
 /// The distinct lists of entries, and for each cell the number of its list.
 pub(crate) struct Cells {
-    lists: Vec<Vec<u32>>,
+    lists: Vec<Vec<Entry>>,
     cells: Vec<usize>,
     dst_classes: usize,
     upper_classes: usize,
@@ -85,11 +85,11 @@ impl Cells {
         let mut words = Vec::with_capacity(self.lists.len());
         for list in &self.lists {
             if let [entry] = list[..] {
-                words.push(DIRECT | entry);
+                words.push(Cell::entry(entry).bits());
                 continue;
             }
-            words.push(writer.offset());
-            writer.u32s(list.iter().copied())?;
+            words.push(Cell::list(writer.offset()).bits());
+            writer.u32s(list.iter().map(|entry| entry.bits()))?;
         }
         section.mode = MODE_DIRECT_TABLE;
         section.dst_classes = self.dst_classes as u32;
@@ -108,7 +108,7 @@ impl Cells {
 }
 
 /// The entries up to the first rule that decides; `None` when too many count before it.
-fn list(rules: &Rules<'_>, matching: impl Iterator<Item = usize>) -> Option<Vec<u32>> {
+fn list(rules: &Rules<'_>, matching: impl Iterator<Item = usize>) -> Option<Vec<Entry>> {
     let mut list = Vec::new();
     for rule in matching {
         let entry = rules.entry(rule);
@@ -121,6 +121,6 @@ fn list(rules: &Rules<'_>, matching: impl Iterator<Item = usize>) -> Option<Vec<
         }
         list.push(entry);
     }
-    list.push(NO_MATCH);
+    list.push(Entry::NO_MATCH);
     Some(list)
 }

@@ -8,7 +8,7 @@ use std::{
     hash::Hash,
 };
 
-use firewall_ebpf::image::{CHUNK, MODE_GRID, NONE, Section};
+use firewall_ebpf::image::{CHUNK, Item, MODE_GRID, Section};
 
 use super::rows;
 use crate::{
@@ -185,7 +185,8 @@ impl Grid {
         writer.align(8)?;
         section.grid_items = writer.offset();
         let items = (0..rules.len()).map(|rule| rules.item(rule, 0));
-        writer.u64s(&std::iter::once(NONE).chain(items).collect::<Vec<_>>())?;
+        let items = std::iter::once(Item::NONE).chain(items);
+        writer.u64s(items.map(Item::bits))?;
         section.grid = writer.offset();
         writer.u32s(self.cells.iter().map(|leaf| offsets[*leaf as usize]))?;
         let mut parts = vec![Part::Grid {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use firewall_ebpf::image::{EMPTY, MAX_LIST, MAX_SIGNATURES, NONE, TABLE, leaf};
+use firewall_ebpf::image::{Item, Leaf, MAX_LIST, MAX_SIGNATURES, Signature};
 
 use crate::compiler::{
     error::CompileError,
@@ -37,7 +37,7 @@ impl From<CompileError> for NoLeaf {
 pub(super) struct Leaves<'a> {
     rules: &'a Rules<'a>,
     upper: &'a Upper,
-    made: HashMap<Vec<usize>, u64>,
+    made: HashMap<Vec<usize>, Leaf>,
     /// The bit of each signature that items of lists have.
     bits: HashMap<SignatureId, u32>,
     table_bytes: usize,
@@ -70,11 +70,11 @@ impl<'a> Leaves<'a> {
         &mut self,
         rules: impl IntoIterator<Item = usize>,
         writer: &mut Writer,
-    ) -> Result<u64, NoLeaf> {
+    ) -> Result<Leaf, NoLeaf> {
         let rules = self.upper.reachable(rules);
         match rules.as_slice() {
-            [] => Ok(EMPTY),
-            [rule] => Ok(self.item(*rule)?),
+            [] => Ok(Leaf::EMPTY),
+            [rule] => Ok(Leaf::one(self.item(*rule)?)),
             _ => match self.made.get(&rules) {
                 Some(made) => Ok(*made),
                 None => {
@@ -88,7 +88,7 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    fn item(&mut self, rule: usize) -> Result<u64, CompileError> {
+    fn item(&mut self, rule: usize) -> Result<Item, CompileError> {
         let signature = self.upper.signatures[rule];
         // No packet has signature 0.
         let next = self.bits.len() as u32 + 1;
@@ -102,9 +102,10 @@ impl<'a> Leaves<'a> {
         Ok(self.rules.item(rule, bit))
     }
 
-    fn write(&mut self, rules: &[usize], writer: &mut Writer) -> Result<u64, NoLeaf> {
+    fn write(&mut self, rules: &[usize], writer: &mut Writer) -> Result<Leaf, NoLeaf> {
         let table_bytes = self.upper.classes.len() * 2 + rules.len() * 8 + 16;
-        let room = self.table_bytes + table_bytes <= MAX_TABLES && rules.len() < TABLE as usize;
+        let room =
+            self.table_bytes + table_bytes <= MAX_TABLES && rules.len() < Leaf::TABLE as usize;
         if rules.len() > SHORT && room {
             self.table_bytes += table_bytes;
             self.tables += 1;
@@ -116,25 +117,25 @@ impl<'a> Leaves<'a> {
         self.longest = self.longest.max(rules.len());
         let mut items = Vec::with_capacity(rules.len());
         for rule in rules {
-            items.push(self.item(*rule)?);
+            items.push(self.item(*rule)?.bits());
         }
         writer.align(8)?;
         let offset = writer.offset();
-        writer.u64s(&items)?;
-        Ok(leaf(offset, rules.len() as u32))
+        writer.u64s(items)?;
+        Ok(Leaf::list(offset, rules.len() as u32))
     }
 
-    fn write_table(&self, rules: &[usize], writer: &mut Writer) -> Result<u64, CompileError> {
+    fn write_table(&self, rules: &[usize], writer: &mut Writer) -> Result<Leaf, CompileError> {
         let mut items = Vec::with_capacity(rules.len() + 1);
         for rule in rules.iter().rev() {
-            items.push(self.rules.item(*rule, 0));
+            items.push(self.rules.item(*rule, 0).bits());
         }
-        items.push(NONE);
+        items.push(Item::NONE.bits());
         writer.align(8)?;
-        writer.u64s(&items)?;
+        writer.u64s(items)?;
         let offset = writer.offset();
         writer.u16s(self.upper.first_of(rules))?;
-        Ok(leaf(offset, TABLE))
+        Ok(Leaf::table(offset))
     }
 
     /// Writes which of the lists' signatures each upper-layer class has, and returns the offset
@@ -151,10 +152,11 @@ impl<'a> Leaves<'a> {
         let mut row = vec![0_u64; words];
         for signatures in &self.upper.classes {
             row.fill(0);
-            for bit in signatures.iter().filter_map(|id| self.bits.get(id)) {
-                row[*bit as usize / 64] |= 1 << (bit % 64);
+            for number in signatures.iter().filter_map(|id| self.bits.get(id)) {
+                let signature = Signature::new(*number);
+                row[signature.word() as usize] |= 1 << signature.bit();
             }
-            writer.u64s(&row)?;
+            writer.u64s(row.iter().copied())?;
         }
         Ok((offset, words as u32 * 8))
     }

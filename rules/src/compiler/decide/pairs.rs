@@ -219,7 +219,7 @@ fn attempt<A: Value + Hash>(
     writer.align(8)?;
     section.wide = writer.offset();
     section.wide_columns = wide_dst.len() as u32;
-    writer.u64s(&table)?;
+    writer.u64s(table.iter().map(|leaf| leaf.bits()))?;
     parts.push(Part::Wide {
         rows: wide_src.len(),
         columns: wide_dst.len(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use firewall_ebpf::image::{BY_WIDE, PAIRED, Record, Records};
+use firewall_ebpf::image::{Leaf, Record, RecordFlags, Records};
 
 use super::{
     leaves::{Leaves, NoLeaf},
@@ -57,7 +57,7 @@ pub(super) fn arrays<A: Value + Hash>(
             None => {
                 writer.align(8)?;
                 let offset = writer.offset();
-                writer.u64s(&array)?;
+                writer.u64s(array.iter().copied().map(Leaf::bits))?;
                 made.insert(array, offset);
                 offset
             }
@@ -81,7 +81,7 @@ pub(super) fn records<A: Value + Hash>(
             wide: wide.of[class].0,
             row: row.of[class].0,
             leaves: *leaves,
-            flags: if *by_wide { BY_WIDE } else { 0 } | if paired[class] { PAIRED } else { 0 },
+            flags: RecordFlags::new(*by_wide, paired[class]),
         })
         .collect();
     let mut counts = HashMap::<&Record, usize>::new();
@@ -110,7 +110,7 @@ pub(super) fn write_records(
     writer.align(16)?;
     let offset = writer.offset();
     for record in records {
-        writer.u32s([record.wide, record.row, record.leaves, record.flags])?;
+        writer.u32s(record.words())?;
     }
     Ok(Records {
         offset,

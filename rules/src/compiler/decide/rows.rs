@@ -1,6 +1,6 @@
 //! The rows of a section: rules whose matches are found by ANDing one bit vector for each class.
 
-use firewall_ebpf::image::{MAX_WALK, Section};
+use firewall_ebpf::image::{Item, MAX_WALK, Section};
 
 use crate::compiler::{
     bit_vectors::{Rows, ones, summary},
@@ -46,8 +46,8 @@ pub(super) fn write(
         *offset = writer.offset();
         writer.check(rows.len() * (words + summaries) * 8)?;
         for row in rows.iter() {
-            writer.u64s(&summary(row))?;
-            writer.u64s(row)?;
+            writer.u64s(summary(row))?;
+            writer.u64s(row.iter().copied())?;
         }
     }
     [section.src_rows, section.dst_rows, section.l4_rows] = offsets;
@@ -55,7 +55,7 @@ pub(super) fn write(
     section.summaries = summaries as u32;
     section.items = writer.offset();
     let items = members.iter().map(|rule| rules.item(*rule, 0));
-    writer.u64s(&items.collect::<Vec<_>>())?;
+    writer.u64s(items.map(Item::bits))?;
     Ok(Part::Rows {
         rules: members.len(),
         steps: needed as u32,

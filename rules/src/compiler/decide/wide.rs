@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, hash::Hash};
 
+use firewall_ebpf::image::Leaf;
+
 use super::leaves::{Leaves, NoLeaf};
 use crate::{
     compiler::{address::Side, classes::ClassId, writer::Writer},
@@ -34,7 +36,7 @@ pub(super) fn wide_table<A: Value + Hash>(
     dst: (&Coarse<'_, A>, &Side<'_, A>),
     leaves: &mut Leaves<'_>,
     writer: &mut Writer,
-) -> Result<Vec<u64>, NoLeaf> {
+) -> Result<Vec<Leaf>, NoLeaf> {
     // The wide classes are finer than the classes of these rules alone.
     let rows = |(coarse, fine): (&Coarse<'_, A>, &Side<'_, A>)| {
         let own = fine.of(rules);

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, hash::Hash};
 
-use firewall_ebpf::{field::FIELDS, image::Step};
+use firewall_ebpf::{
+    field::{FIELDS, FieldSet},
+    image::Step,
+};
 
 use crate::compiler::bit_vectors::Rows;
 
@@ -14,8 +17,8 @@ pub(crate) struct SignatureId(pub(crate) u32);
 pub(crate) struct Upper {
     /// The steps for the image.
     pub(crate) steps: [Step; FIELDS],
-    /// Bit `f` is set when a rule names field `f`.
-    pub(crate) used: u32,
+    /// The fields that a rule names.
+    pub(crate) used: FieldSet,
     /// The most loads that it takes to find the fused class.
     pub(crate) loads: u32,
     /// The expected nanoseconds of finding it.

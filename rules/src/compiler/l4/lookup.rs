@@ -6,25 +6,40 @@ use firewall_ebpf::{
 };
 
 use crate::compiler::{
-    address::{Depths, Trie, trie},
+    address::{Depths, trie},
     classes::Classes,
     error::CompileError,
     pages::pages,
     writer::Writer,
 };
 
+/// A lookup in the image.
+pub(super) struct Lookup {
+    /// Its offset; of a trie, the reference to its root.
+    pub(super) at: u32,
+    /// The most loads that a search takes.
+    pub(super) loads: u32,
+    /// The most of them that each depend on the one before.
+    pub(super) chain: u32,
+    /// The most nodes that a search meets.
+    pub(super) nodes: u32,
+}
+
 /// Writes the lookup of protocols and TCP flags.
 ///
 /// # Errors
 ///
 /// [`CompileError::TooLarge`].
-pub(super) fn protocol(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie, CompileError> {
+pub(super) fn protocol(
+    classes: &Classes<u16>,
+    writer: &mut Writer,
+) -> Result<Lookup, CompileError> {
     writer.align(8)?;
-    let root = writer.offset();
+    let at = writer.offset();
     let keys = by_value(classes, NO_PROTOCOL as usize);
     writer.u16s(keys.into_iter().chain([classes.outside.0 as u16]))?;
-    Ok(Trie {
-        root,
+    Ok(Lookup {
+        at,
         loads: 1,
         chain: 1,
         nodes: 1,
@@ -40,12 +55,12 @@ pub(super) fn direct(
     classes: &Classes<u16>,
     count: u32,
     writer: &mut Writer,
-) -> Result<Trie, CompileError> {
+) -> Result<Lookup, CompileError> {
     writer.align(8)?;
-    let root = writer.offset();
+    let at = writer.offset();
     writer.u16s(by_value(classes, count as usize))?;
-    Ok(Trie {
-        root,
+    Ok(Lookup {
+        at,
         loads: 1,
         chain: 1,
         nodes: 1,
@@ -57,17 +72,17 @@ pub(super) fn direct(
 /// # Errors
 ///
 /// [`CompileError::TooLarge`].
-pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie, CompileError> {
+pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Lookup, CompileError> {
     writer.align(8)?;
-    let root = writer.offset();
+    let at = writer.offset();
     let values = by_value(classes, 1 << 16);
     let absent = vec![classes.outside.0 as u16; PAGE as usize];
     let (numbers, pages) = pages(values.chunks(PAGE as usize).chain([absent.as_slice()]));
     let gap = FIELD_PAGES as usize / 2 - numbers.len();
     writer.u16s(numbers.into_iter().chain(std::iter::repeat_n(0, gap)))?;
     writer.u16s(pages.concat())?;
-    Ok(Trie {
-        root,
+    Ok(Lookup {
+        at,
         loads: 2,
         chain: 2,
         nodes: 1,
@@ -82,8 +97,14 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Trie,
 pub(super) fn searched<K: trie::Key>(
     classes: &Classes<K>,
     writer: &mut Writer,
-) -> Result<Trie, CompileError> {
-    trie::write(&classes.intervals, &mut Depths::default(), writer)
+) -> Result<Lookup, CompileError> {
+    let trie = trie::write(&classes.intervals, &mut Depths::default(), writer)?;
+    Ok(Lookup {
+        at: trie.root.bits(),
+        loads: trie.loads,
+        chain: trie.chain,
+        nodes: trie.nodes,
+    })
 }
 
 /// The class of each of the first `count` values; a field of 16 bits has fewer classes than

@@ -10,17 +10,16 @@
 use std::{collections::HashMap, hash::Hash};
 
 use firewall_ebpf::{
-    field::{FIELDS, Field, TRAFFICS, TTLS},
+    field::{FIELDS, Field, FieldSet, TRAFFICS, TTLS},
     image::{MAX_SIGNATURES, Step},
 };
 
 use super::{
     class::{SignatureId, Upper},
-    lookup,
+    lookup::{self, Lookup},
 };
 use crate::{
     compiler::{
-        address::trie,
         classes::{Classes, SetId, Sets, number},
         cost, culprits,
         error::CompileError,
@@ -54,7 +53,7 @@ pub(crate) fn write<A>(
     writer.begin(Table::SmallFields);
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
-    let mut used = 0;
+    let mut used = FieldSet::default();
     // Four fields of the section: where both addresses are searched, how the rule is found, and
     // which small fields are used.
     let mut loads = 4;
@@ -73,7 +72,7 @@ pub(crate) fn write<A>(
         {
             continue;
         }
-        used |= 1 << field as u32;
+        used = used.with(field);
         names.push(name(field));
         let lookup_start = writer.len();
         let values = match field {
@@ -151,7 +150,7 @@ pub(crate) fn write<A>(
                 .eq(0..table.len());
         writer.align(2)?;
         steps[field as usize] = Step {
-            lookup: values.lookup.root,
+            lookup: values.lookup.at,
             classes: values.holders.len() as u32,
             table: if first { 0 } else { writer.offset() },
             padding: 0,
@@ -198,7 +197,7 @@ fn widest(
 
 /// The classes of a field without their type of value.
 struct FieldClasses {
-    lookup: trie::Trie,
+    lookup: Lookup,
     /// The set that each rule names.
     named: Vec<Option<SetId>>,
     /// The sets that hold each class.
@@ -211,7 +210,7 @@ impl FieldClasses {
     /// The classes of the sets that rules name, of which `write` makes a lookup.
     fn new<'a, T: Value + Hash + 'a>(
         named: impl Iterator<Item = Option<&'a RangeSet<T>>>,
-        write: impl FnOnce(&Classes<T>) -> Result<trie::Trie, CompileError>,
+        write: impl FnOnce(&Classes<T>) -> Result<Lookup, CompileError>,
     ) -> Result<Self, CompileError> {
         let mut sets = Sets::default();
         let named = named.map(|set| set.map(|set| sets.intern(set))).collect();

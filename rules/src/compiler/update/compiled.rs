@@ -2,7 +2,7 @@
 
 use std::{mem::offset_of, sync::Arc};
 
-use firewall_ebpf::image::{Header, Memory as _, SECTION_IPV4, SECTION_IPV6, Section};
+use firewall_ebpf::image::{Header, Memory as _, Reference, SECTION_IPV4, SECTION_IPV6, Section};
 
 use super::{differences::Differences, patch::Patch};
 use crate::{
@@ -159,7 +159,7 @@ impl Update<'_> {
                 continue;
             }
             let place = offset + root as u32;
-            let before = self.old.u32(place);
+            let before = Reference::from_bits(self.old.u32(place));
             let length = self.writer.len();
             let mut patch = Patch {
                 writer: self.writer,
@@ -167,7 +167,7 @@ impl Update<'_> {
                 depths: &mut depths[side],
             };
             let trie = patch.root(before, &moves)?;
-            self.writer.overwrite(place, &[trie.root]);
+            self.writer.overwrite(place, &[trie.root.bits()]);
             if let Some(Part::Address {
                 intervals,
                 bytes,
@@ -188,7 +188,7 @@ impl Update<'_> {
 
 /// The intervals of a trie that start where moves begin or behind their ends; all others start
 /// where they did before.
-fn intervals_that_start<A: Address>(moves: &[Move<A>], image: &[u8], root: u32) -> usize {
+fn intervals_that_start<A: Address>(moves: &[Move<A>], image: &[u8], root: Reference) -> usize {
     let mut counted = None;
     let mut starts = 0;
     let bounds = moves

@@ -1,7 +1,7 @@
 //! Patches a trie of an image: the nodes on the way to what has changed are written anew, all
 //! others stay.
 
-use firewall_ebpf::image::{LEAF, NODE_KIND};
+use firewall_ebpf::image::Reference;
 
 use crate::compiler::{
     address::{Address, Depths, Key, Move, Node, Small, Trie, hash, leaf, write_trie},
@@ -40,10 +40,10 @@ impl Patch<'_> {
     /// writer has no room.
     pub(crate) fn root<A: Address>(
         &mut self,
-        reference: u32,
+        reference: Reference,
         moves: &[Move<A>],
     ) -> Result<Trie, Obstacle> {
-        if hash::is_hash(reference) {
+        if reference.is_hash() {
             hash::update(self.writer.written_mut(), reference, moves, self.identities)?;
             return Ok(self.unchanged(reference, 0));
         }
@@ -62,11 +62,11 @@ impl Patch<'_> {
         let end = self.writer.len();
         let mut trie = self.node(&old, 0, &parts)?;
         // A root can be large: it takes the place of the old one when it fits there.
-        let start = (trie.root & !NODE_KIND) as usize;
-        if trie.root & LEAF == 0 && start >= end && self.writer.len() - start <= length {
-            let place = reference & !NODE_KIND;
+        let start = trie.root.offset() as usize;
+        if !trie.root.is_leaf() && start >= end && self.writer.len() - start <= length {
+            let place = reference.offset();
             self.writer.move_last(start, place as usize);
-            trie.root = place | trie.root & NODE_KIND;
+            trie.root = Reference::node(place, trie.root.kind());
         }
         Ok(trie)
     }
@@ -141,7 +141,7 @@ impl Patch<'_> {
                     continue;
                 }
                 let below = part.below(digit, level);
-                let (child, end) = if reference & LEAF != 0 && below.is_whole() {
+                let (child, end) = if reference.is_leaf() && below.is_whole() {
                     let end = last.min(part.last_whole(level));
                     (self.leaf(reference, below.sets)?, end)
                 } else {
@@ -163,17 +163,17 @@ impl Patch<'_> {
         Ok(trie)
     }
 
-    fn read(&self, reference: u32) -> Result<(Node, usize), Obstacle> {
+    fn read(&self, reference: Reference) -> Result<(Node, usize), Obstacle> {
         Node::read(self.writer.written(), reference).ok_or(Obstacle::NoSuchNode)
     }
 
     /// A node at `level` that stays where it is; what a search is expected to cost is left as it
     /// was.
-    fn unchanged(&self, reference: u32, level: u32) -> Trie {
-        let loads = if reference & LEAF == 0 {
-            self.depths.at(level)
-        } else {
+    fn unchanged(&self, reference: Reference, level: u32) -> Trie {
+        let loads = if reference.is_leaf() {
             0
+        } else {
+            self.depths.at(level)
         };
         Trie {
             root: reference,
@@ -183,8 +183,8 @@ impl Patch<'_> {
         }
     }
 
-    fn leaf(&self, reference: u32, sets: u128) -> Result<Trie, Obstacle> {
-        let moved = self.identities.moved(ClassId(reference & !LEAF), sets);
+    fn leaf(&self, reference: Reference, sets: u128) -> Result<Trie, Obstacle> {
+        let moved = self.identities.moved(ClassId(reference.class()), sets);
         moved.map(leaf).ok_or(Obstacle::NewClass)
     }
 }
