@@ -30,11 +30,13 @@ pub enum Shape {
     Blocklist,
     /// A few rules with thousands of addresses in the same networks, and thousands of ports.
     Dense,
+    /// A few rules with thousands of prefixes in as many networks.
+    Scattered,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Few,
         Self::Hundreds,
         Self::Thousands,
@@ -48,6 +50,7 @@ impl Shape {
         Self::Details,
         Self::Blocklist,
         Self::Dense,
+        Self::Scattered,
     ];
 
     pub(super) const fn profile(self) -> Profile {
@@ -153,6 +156,17 @@ impl Shape {
                 scatter: 0xffff,
                 run: 0xf,
                 ports: 3000,
+                ..Profile::COMMON
+            },
+            Self::Scattered => Profile {
+                rules: (1, 2),
+                networks: 4000,
+                ranges: (2400, 3000),
+                negatives: 0,
+                address: 70,
+                prefixes: 100,
+                widest: 30,
+                count: 40,
                 ..Profile::COMMON
             },
         }

@@ -74,7 +74,7 @@ fn number(name: &str) -> Option<u64> {
 const fn effort(shape: Shape) -> u64 {
     match shape {
         Shape::Thousands => 5000,
-        Shape::Blocklist | Shape::Dense => 4000,
+        Shape::Blocklist | Shape::Dense | Shape::Scattered => 4000,
         Shape::Hundreds => 2000,
         Shape::Few
         | Shape::Nested

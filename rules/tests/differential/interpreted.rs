@@ -12,7 +12,7 @@ use crate::parts::{Part, parts};
 const FILE: &str = "FIREWALL_WALKS";
 
 /// The parts that images must have among them: all but those of many thousands of rules.
-const WANTED: [Part; 13] = [
+const WANTED: [Part; 14] = [
     Part::Cells,
     Part::Grid,
     Part::Wide,
@@ -25,6 +25,7 @@ const WANTED: [Part; 13] = [
     Part::Pair,
     Part::Pages,
     Part::Uniform,
+    Part::Multibit,
     Part::Hash,
 ];
 

@@ -63,6 +63,7 @@ shapes! {
     ethertypes_tags_and_other_details: Details, 400 x 400;
     long_address_lists: Blocklist, 30 x 4000;
     long_lists_in_few_networks: Dense, 20 x 3000;
+    long_lists_in_many_networks: Scattered, 20 x 3000;
 }
 
 fn run(shape: Shape, effort: &Effort) {
@@ -254,10 +255,11 @@ impl Tally {
 const fn parts_of(shape: Shape) -> &'static [Part] {
     match shape {
         Shape::Few | Shape::Nested | Shape::Wildcards => {
-            &[Part::Cells, Part::References, Part::Uniform]
+            &[Part::Cells, Part::References, Part::Multibit]
         }
         Shape::Blocklist => &[Part::References, Part::Pages],
         Shape::Dense => &[Part::References, Part::Pair],
+        Shape::Scattered => &[Part::References, Part::Uniform],
         Shape::Thousands => &[
             Part::Pages,
             Part::Wide,
@@ -267,12 +269,12 @@ const fn parts_of(shape: Shape) -> &'static [Part] {
             Part::Tables,
             Part::Rows,
         ],
-        Shape::Singles => &[Part::Grid, Part::Rows, Part::Uniform, Part::Hash],
+        Shape::Singles => &[Part::Grid, Part::Rows, Part::Multibit, Part::Hash],
         Shape::Hundreds
         | Shape::Negatives
         | Shape::Interfaces
         | Shape::Counts
         | Shape::Upper
-        | Shape::Details => &[Part::Grid, Part::Rows, Part::References, Part::Uniform],
+        | Shape::Details => &[Part::Grid, Part::Rows, Part::References, Part::Multibit],
     }
 }

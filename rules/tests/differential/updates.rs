@@ -44,10 +44,10 @@ macro_rules! shapes {
 
 shapes! {
     few_rules: Few, 300 x 60, 30 % of [Part::Cells];
-    hundreds_of_rules: Hundreds, 20 x 200, 30 % of [Part::Grid, Part::Rows, Part::Uniform];
+    hundreds_of_rules: Hundreds, 20 x 200, 30 % of [Part::Grid, Part::Rows, Part::Multibit];
     thousands_of_rules: Thousands, 4 x 400, 30 % of [Part::Pairs, Part::Records, Part::Pages];
     nested_prefixes: Nested, 100 x 60, 30 % of [Part::Cells];
-    single_addresses: Singles, 50 x 100, 30 % of [Part::Grid, Part::Uniform, Part::Hash];
+    single_addresses: Singles, 50 x 100, 30 % of [Part::Grid, Part::Multibit, Part::Hash];
     negatives: Negatives, 50 x 100, 30 % of [Part::Cells, Part::Pages];
     interfaces: Interfaces, 50 x 100, 30 % of [Part::Grid];
     many_count_rules: Counts, 50 x 100, 30 % of [Part::Rows];
@@ -56,6 +56,7 @@ shapes! {
     ethertypes_tags_and_other_details: Details, 50 x 100, 30 % of [Part::Cells];
     long_address_lists: Blocklist, 20 x 200, 30 % of [Part::References];
     long_lists_in_few_networks: Dense, 10 x 400, 30 % of [Part::Pair];
+    long_lists_in_many_networks: Scattered, 10 x 400, 30 % of [Part::Uniform];
 }
 
 /// How often what came of an update.
