@@ -50,8 +50,8 @@ test:
 	@scripts/test.sh
 
 # The kernels are in vm-tests/kernels.toml. KERNEL and SCENARIO take several names, PROFILE one of cargo.
-# With OPTIONAL=1 a kernel that cannot be fetched is no failure; with RENEW=1 vm-tests/ledger.toml is
-# rewritten; TIMEOUT is in seconds, for each machine.
+# A kernel that cannot be fetched is skipped if kernels.toml calls it optional, else a failure; with OPTIONAL=1
+# all are optional. With RENEW=1 vm-tests/ledger.toml is rewritten. TIMEOUT is in seconds, for each machine.
 vm-test: PROFILE ?= release
 vm-test:
 	@scripts/setup.sh build vm

@@ -24,7 +24,8 @@ pub(crate) struct Arguments {
     /// The profile with which cargo builds what is tried
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     pub(crate) profile: String,
-    /// A kernel that can be neither fetched nor found is told and is no failure
+    /// Skip any kernel that cannot be fetched, as those that kernels.toml calls optional; a run that
+    /// tests no kernel at all fails
     #[arg(long)]
     pub(crate) optional: bool,
     /// Write what the verifier says of the program into ledger.toml, instead of comparing it

@@ -106,6 +106,14 @@ mod tests {
     }
 
     #[test]
+    fn only_kernels_whose_suite_may_end_are_optional() {
+        let kernels = parse(FILE).unwrap();
+        let optional = kernels.iter().filter(|kernel| kernel.is_optional);
+        let names: Vec<_> = optional.map(|kernel| kernel.name.as_str()).collect();
+        assert_eq!(names, ["5.10", "6.18"]);
+    }
+
+    #[test]
     fn an_unknown_kernel_lists_those_there_are() {
         let kernels = parse(
             "kernel = [{ suite = \"a\", series = \"6.1\" }, { suite = \"a\", name = \"new\" }]",

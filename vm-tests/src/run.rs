@@ -38,13 +38,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let store = Store::new(cache.clone());
     let mut trials: Vec<Trial> = wanted
         .into_iter()
-        .map(|wanted| Trial {
-            kernel: fetch(&store, &wanted, arguments.offline),
-            wanted,
-            ended: Vec::new(),
-            failure: None,
+        .map(|wanted| {
+            let kernel = fetch(&store, &wanted, arguments.offline);
+            Trial::new(wanted, kernel)
         })
         .collect();
+    for note in trials.iter().filter_map(Trial::not_fetched) {
+        eprintln!("{note}");
+    }
     let scenarios = scenarios(&arguments.scenarios);
     if trials.iter().any(|trial| trial.kernel.is_ok()) {
         let with_tests = scenarios.contains(&Scenario::Tests);
@@ -75,11 +76,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         table.row(trial.cells(&scenarios));
         all_well &= trial.tell(&scenarios, &ledger, &mut notes);
     }
+    all_well &= tell_skipped(&trials, &mut notes);
     print!("{table}");
     for note in notes {
         println!("{note}");
     }
     Ok(all_well)
+}
+
+/// Adds which kernels were skipped; whether any kernel is left that was not.
+fn tell_skipped(trials: &[Trial], notes: &mut Vec<String>) -> bool {
+    let skipped = trials.iter().filter(|trial| trial.is_skipped());
+    let skipped: Vec<_> = skipped.map(|trial| trial.wanted.name.as_str()).collect();
+    if !skipped.is_empty() {
+        notes.push(format!(
+            "SKIPPED: {} of {} kernels were not tested: {}",
+            skipped.len(),
+            trials.len(),
+            skipped.join(", ")
+        ));
+    }
+    if skipped.len() == trials.len() {
+        notes.push("FAILED: no kernel was tested".to_owned());
+        return false;
+    }
+    true
 }
 
 /// Has the ledger say what was measured.
@@ -178,6 +199,31 @@ fn heads(scenarios: &[Scenario]) -> Vec<String> {
 }
 
 impl Trial {
+    fn new(wanted: Wanted, kernel: Result<Kernel>) -> Self {
+        Self {
+            wanted,
+            kernel,
+            ended: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// Whether it is left out, because the kernel cannot be fetched and need not be.
+    fn is_skipped(&self) -> bool {
+        self.kernel.is_err() && self.wanted.is_optional
+    }
+
+    /// What there is to say of a kernel that cannot be fetched.
+    fn not_fetched(&self) -> Option<String> {
+        let error = self.kernel.as_ref().err()?;
+        let name = &self.wanted.name;
+        Some(if self.wanted.is_optional {
+            format!("{name}: SKIPPED: it is optional and cannot be fetched: {error:#}")
+        } else {
+            format!("{name}: FAILED: it cannot be fetched: {error:#}")
+        })
+    }
+
     /// Runs the scenarios, on one hardware after the other.
     fn run(&mut self, setup: &Setup<'_>, number: usize) -> Result<()> {
         let Ok(kernel) = &self.kernel else {
@@ -248,6 +294,7 @@ impl Trial {
         let none = || "-".to_owned();
         let release = match &self.kernel {
             Ok(kernel) => kernel.release.clone(),
+            Err(_) if self.wanted.is_optional => "SKIPPED".to_owned(),
             Err(_) => none(),
         };
         let number = |of: fn(&Verified) -> u64| {
@@ -271,23 +318,18 @@ impl Trial {
                     None => none(),
                 }),
         );
-        let seconds: f64 = self.ended.iter().map(|ended| ended.seconds).sum();
+        let seconds = self.ended.iter().fold(0.0, |sum, one| sum + one.seconds);
         cells.push(format!("{seconds:.0}"));
         cells
     }
 
     /// Adds what there is to say; whether all went well.
     fn tell(&self, scenarios: &[Scenario], ledger: &Ledger, notes: &mut Vec<String>) -> bool {
-        let name = &self.wanted.name;
-        if let Err(error) = &self.kernel {
-            let optional = if self.wanted.is_optional {
-                " (optional)"
-            } else {
-                ""
-            };
-            notes.push(format!("{name}: not tried{optional}: {error:#}"));
-            return self.wanted.is_optional;
+        if let Some(note) = self.not_fetched() {
+            notes.push(note);
+            return self.is_skipped();
         }
+        let name = &self.wanted.name;
         let mut faults = Vec::new();
         let mut consoles = Vec::new();
         faults.extend(self.failure.iter().map(|error| format!("{error:#}")));
@@ -342,22 +384,30 @@ mod tests {
 
     /// A trial of which a guest reported this and came to this end.
     fn trial(events: Vec<Event>, fault: Option<&str>) -> Trial {
-        Trial {
-            wanted: kernels::wanted(&["6.1".to_owned()]).unwrap().remove(0),
-            kernel: Ok(Kernel {
-                release: "6.1.0".into(),
-                image: "image".into(),
-                modules: "modules".into(),
-            }),
-            ended: vec![Ended {
-                events,
-                end: None,
-                fault: fault.map(str::to_owned),
-                seconds: 1.0,
-                console: "plain.console.log".into(),
-            }],
-            failure: None,
-        }
+        let kernel = Kernel {
+            release: "6.1.0".into(),
+            image: "image".into(),
+            modules: "modules".into(),
+        };
+        let mut trial = Trial::new(wanted("6.1"), Ok(kernel));
+        trial.ended.push(Ended {
+            events,
+            end: None,
+            fault: fault.map(str::to_owned),
+            seconds: 1.0,
+            console: "plain.console.log".into(),
+        });
+        trial
+    }
+
+    /// A kernel of kernels.toml.
+    fn wanted(name: &str) -> Wanted {
+        kernels::wanted(&[name.to_owned()]).unwrap().remove(0)
+    }
+
+    /// A trial of a kernel that the mirror does not have.
+    fn missing(name: &str) -> Trial {
+        Trial::new(wanted(name), Err(anyhow!("the suite is gone")))
     }
 
     fn told(trial: &Trial, scenarios: &[Scenario]) -> (bool, String) {
@@ -395,6 +445,40 @@ mod tests {
         let trial = trial(vec![ended(Outcome::Lacking("less".into()))], None);
         let scenarios = [Scenario::Killed];
         assert_eq!(told(&trial, &scenarios), (true, "6.1: killed: less".into()));
+    }
+
+    #[test]
+    fn an_optional_kernel_that_cannot_be_fetched_is_skipped_loudly() {
+        let trial = missing("5.10");
+        let note = "5.10: SKIPPED: it is optional and cannot be fetched: the suite is gone";
+        assert_eq!(told(&trial, &[Scenario::Killed]), (true, note.into()));
+        assert_eq!(trial.cells(&[Scenario::Killed])[..2], ["5.10", "SKIPPED"]);
+    }
+
+    #[test]
+    fn any_other_kernel_that_cannot_be_fetched_is_a_failure() {
+        for name in ["6.1", "6.12", "newest"] {
+            let note = format!("{name}: FAILED: it cannot be fetched: the suite is gone");
+            assert_eq!(told(&missing(name), &[Scenario::Killed]), (false, note));
+        }
+    }
+
+    #[test]
+    fn the_run_ends_with_the_kernels_that_it_skipped() {
+        let summary = |trials: &[Trial]| {
+            let mut notes = Vec::new();
+            (tell_skipped(trials, &mut notes), notes.join("\n"))
+        };
+        let tested = || trial(vec![ended(Outcome::Passed)], None);
+        let two = [missing("5.10"), tested(), missing("6.18")];
+        let note = "SKIPPED: 2 of 3 kernels were not tested: 5.10, 6.18";
+        assert_eq!(summary(&two), (true, note.into()));
+        assert_eq!(summary(&[tested()]), (true, String::new()));
+        // A kernel that must be there is no skipped one, and fails by itself.
+        assert_eq!(summary(&[missing("6.1")]), (true, String::new()));
+        let (all_well, notes) = summary(&[missing("5.10")]);
+        assert!(!all_well);
+        assert!(notes.ends_with("FAILED: no kernel was tested"), "{notes}");
     }
 
     #[test]
