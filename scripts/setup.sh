@@ -161,29 +161,31 @@ component() {
 
 # Only the tests that need root call these, so without root nobody misses them.
 test_commands() {
-    if [ "$(id -u)" = 0 ]; then
-        bpftool version >/dev/null 2>&1 || install_packages bpftool bpftool ||
-            install_packages bpftool linux-tools-common "linux-tools-$(uname -r)" ||
-            fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
-        ip -V >/dev/null 2>&1 || install_packages ip iproute2 ||
-            fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
-        nft --version >/dev/null 2>&1 || install_packages nft nftables ||
-            fail "the command \`nft\` is missing" "run \`apt-get install nftables\` as root"
-        for pair in ethtool:ethtool tcpdump:tcpdump xdp-loader:xdp-tools; do
-            has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
-                fail "the command \`${pair%:*}\` is missing" \
-                    "run \`apt-get install ${pair#*:}\` as root"
-        done
-        fail2ban
-        # It is only run in namespaces of a test, and not made process 1 of this machine.
-        [ -x /lib/systemd/systemd ] || install_packages systemd systemd ||
-            fail "systemd is missing" "run \`apt-get install systemd\` as root"
-        for pair in nsenter:util-linux make:make; do
-            has_for_root "${pair%:*}" || install_packages "${pair%:*}" "${pair#*:}" ||
-                fail "the command \`${pair%:*}\` is missing" \
-                    "run \`apt-get install ${pair#*:}\` as root"
-        done
+    if [ "$(id -u)" != 0 ]; then
+        return
     fi
+    # It is there without working where it is a script that looks for that of another kernel.
+    bpftool version >/dev/null 2>&1 || install_packages bpftool bpftool ||
+        install_packages bpftool linux-tools-common "linux-tools-$(uname -r)" ||
+        fail "the command \`bpftool\` is missing" "run \`apt-get install bpftool\` as root"
+    while read -r command package <&3; do
+        case $command in
+        '#'*) ;;
+        *) tool "$command" "$package" ;;
+        esac
+    done 3<scripts/test-tools
+    fail2ban
+    # It is only run in namespaces of a test, and not made process 1 of this machine.
+    [ -x /lib/systemd/systemd ] || install_packages systemd systemd ||
+        fail "systemd is missing" "run \`apt-get install systemd\` as root"
+}
+
+# tool COMMAND PACKAGE: installs the package unless the command is there.
+tool() {
+    has_for_root "$1" || install_packages "$1" "$2" ||
+        fail "the command \`$1\` is missing" "run \`apt-get install $2\` as root"
+    has_for_root "$1" ||
+        fail "the command \`$1\` is missing, though \`$2\` is installed" "reinstall \`$2\`"
 }
 
 # Debian's package is unpacked and not installed, which would start its service on this machine.
@@ -229,6 +231,8 @@ virtual_machines() {
         fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
     [ -x /sbin/mke2fs ] || install_packages mke2fs e2fsprogs ||
         fail "the command \`mke2fs\` is missing" "run \`apt-get install e2fsprogs\` as root"
+    tool setpriv util-linux
+    tool strip binutils
 }
 
 # Any nightly Rust.

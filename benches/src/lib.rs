@@ -9,6 +9,7 @@
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
 //! - [`cost`]: what a packet costs, the firewall beside others;
 //! - [`suite`]: all measurements of a run, and what becomes of their figures;
+//! - [`tools`]: the commands of the machine that tests and measurements call;
 //! - [`sandbox`]: what programs do first, so that nothing outlives them;
 //! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
 //!
@@ -27,6 +28,7 @@ pub mod random;
 pub mod rulesets;
 pub mod sandbox;
 pub mod suite;
+pub mod tools;
 pub mod traffic;
 pub mod tuple;
 

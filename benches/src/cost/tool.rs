@@ -1,7 +1,7 @@
 //! Commands of other firewalls.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,13 +16,10 @@ use nix::sys::{
 };
 
 use super::{loading::Loading, site::Site};
-use crate::network::Namespace;
+use crate::{network::Namespace, tools};
 
 /// How often a wait looks whether the command has ended.
 const STEP: Duration = Duration::from_millis(2);
-
-/// Folders of commands for the administrator, which need not be on the path.
-const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// A command that takes longer than anybody would wait.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -60,14 +57,9 @@ pub(super) fn check_linear(rules: usize) -> Result<(), String> {
 
 /// Where a command lies, or why it cannot be used.
 pub(super) fn find(command: &str, package: &str) -> Result<PathBuf, String> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(FOLDERS.map(PathBuf::from))
-        .map(|folder| folder.join(command))
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            format!("there is no `{command}` here; Debian has it in the package `{package}`")
-        })
+    tools::find(command).ok_or_else(|| {
+        format!("there is no `{command}` here; Debian has it in the package `{package}`")
+    })
 }
 
 /// Runs a command in a namespace to its end and hands back what it printed.

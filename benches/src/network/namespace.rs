@@ -92,6 +92,7 @@ mod tests {
     use std::{fs, process::Stdio};
 
     use super::*;
+    use crate::tools;
 
     #[test]
     #[ignore = "needs root"]
@@ -101,7 +102,7 @@ mod tests {
         let inside = namespace.run(link).unwrap();
         assert_ne!(inside, link());
         assert_eq!(namespace.run(link).unwrap(), inside);
-        let mut command = Command::new("readlink");
+        let mut command = tools::command("readlink");
         command.arg("/proc/self/ns/net").stdout(Stdio::piped());
         let output = namespace
             .spawn(&mut command)

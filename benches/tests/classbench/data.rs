@@ -1,24 +1,126 @@
-//! Published rule sets, lists and captures, which lie beside the project or nowhere.
+//! The files that verdicts are proved on: published ones, which lie beside the project, or where
+//! there are none, generated ones in the same formats.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use benches::rulesets::published;
+use benches::{
+    cost::sample::any_packets,
+    packet::Packet,
+    random::Random,
+    rulesets::{
+        Family, Index, RuleSet, Verdict,
+        generate::{self, FilterKind},
+        published,
+        stream::Regions as _,
+        trace::TraceEntry,
+        write::{capture::capture, classbench, list::list},
+    },
+};
+use tempfile::TempDir;
 
-/// The files below a folder whose names end so; where there are none, that is said.
-pub(crate) fn files(below: &str, endings: &[&str]) -> Vec<PathBuf> {
-    let files = published::files(below, endings);
-    if files.is_empty() {
-        let folder = published::folder().join(below);
-        println!("skipped: nothing of {endings:?} in `{}`", folder.display());
+/// How many packets a generated trace has, and a generated capture.
+const PACKETS: usize = 20_000;
+const FRAMES: usize = 2000;
+
+/// How many rules the reference evaluator looks at for one rule set of a file, about: with
+/// `FIREWALL_LONG=1` those of minutes.
+pub(crate) fn evaluated() -> usize {
+    if published::may_be_long() {
+        1_500_000_000
+    } else {
+        100_000_000
     }
-    files
 }
 
-/// Whether tests may take minutes, which is said when they may not.
-pub(crate) fn may_be_long() -> bool {
-    let may = published::may_be_long();
-    if !may {
-        println!("skipped: set FIREWALL_LONG=1 for what takes minutes");
+/// Files, there as long as the value.
+pub(crate) struct Files {
+    pub(crate) paths: Vec<PathBuf>,
+    _folder: Option<TempDir>,
+}
+
+/// The filter files whose names end so; else one of each kind with so many rules, and a trace beside
+/// it.
+pub(crate) fn rule_sets(endings: &[&str], kinds: &[FilterKind], size: usize) -> Files {
+    published_or("classbench", endings, |folder| {
+        let files = kinds.iter().map(|kind| {
+            let set = generate::rule_set(*kind, Family::V4, size, Verdict::Drop, 1);
+            let path = folder.join(kind.name());
+            fs::write(&path, classbench::rules(&set)).unwrap();
+            let trace = folder.join(format!("{}_trace", kind.name()));
+            fs::write(trace, classbench::trace(&packets(&set))).unwrap();
+            path
+        });
+        files.collect()
+    })
+}
+
+/// Packets with the rules that they are drawn from.
+fn packets(set: &RuleSet) -> Vec<TraceEntry> {
+    let index = Index::new(set);
+    let mut random = Random::new(1);
+    let numbers = (0..set.rules.len()).cycle().take(PACKETS);
+    let entries = numbers.map(|rule| TraceEntry {
+        tuple: index.region(rule).unwrap().inside(&mut random),
+        rule: Some(rule),
+    });
+    entries.collect()
+}
+
+/// Lists of addresses and prefixes.
+pub(crate) fn lists() -> Files {
+    published_or("blocklists", &[".txt", ".txt.gz"], |folder| {
+        let lists = [Family::V4, Family::V6].into_iter().flat_map(|family| {
+            [
+                generate::addresses(30_000, family, 6),
+                generate::prefixes(10_000, family, 7),
+            ]
+        });
+        let files = (0..).zip(lists).map(|(number, members)| {
+            let path = folder.join(format!("{number}.txt"));
+            fs::write(&path, list(&members)).unwrap();
+            path
+        });
+        files.collect()
+    })
+}
+
+/// Captures of packets.
+pub(crate) fn captures() -> Files {
+    published_or("pcaps", &[".pcap"], |folder| {
+        let tuples = any_packets(&[Family::V4, Family::V6], FRAMES, 8);
+        let packets = tuples.iter().map(|tuple| tuple.packet().unwrap());
+        let frames = (0..).zip(packets).map(|(number, packet): (u16, Packet)| {
+            let packet = match number % 3 {
+                0 => packet,
+                1 => packet.vlan(number),
+                _ => packet.service_vlan(1).vlan(2),
+            };
+            packet.build()
+        });
+        let path = folder.join("generated.pcap");
+        fs::write(&path, capture(&frames.collect::<Vec<_>>())).unwrap();
+        vec![path]
+    })
+}
+
+fn published_or(
+    below: &str,
+    endings: &[&str],
+    generate: impl FnOnce(&Path) -> Vec<PathBuf>,
+) -> Files {
+    let paths = published::files(below, endings);
+    if !paths.is_empty() {
+        return Files {
+            paths,
+            _folder: None,
+        };
     }
-    may
+    let folder = tempfile::tempdir().unwrap();
+    Files {
+        paths: generate(folder.path()),
+        _folder: Some(folder),
+    }
 }

@@ -2,8 +2,8 @@
 //! loaded and compiled; then the image as the XDP program walks it, the reference evaluator, and
 //! a scan over the rules as they were before they were written must agree on every packet.
 //!
-//! [`published`] takes what lies in `../shared/data`, or in the folder that `FIREWALL_DATA` names;
-//! with `FIREWALL_LONG=1` also the rule sets that take minutes.
+//! [`published`] takes what lies in `../shared/data`, or in the folder that `FIREWALL_DATA` names, else
+//! generated files; with `FIREWALL_LONG=1` the reference evaluator judges more of the packets.
 
 #![expect(
     clippy::unwrap_used,

@@ -25,23 +25,21 @@ const PATTERNS: [(Pattern, usize); 3] = [
     (Pattern::Misses, 3),
 ];
 
-/// How many rules the reference evaluator looks at for one set, about. It judges each packet as
-/// long as that is enough, as it is for 10,000 rules and 100,000 packets, else one in several.
-const EVALUATED: usize = 1_500_000_000;
-
 /// Judges `packets` packets that are aimed at a rule set, and then those of `more`: the image, the
 /// reference evaluator, and the rules as they were before they became a rule file must agree in
-/// rule and verdict. Otherwise it says who does not.
+/// rule and verdict. Otherwise it says who does not. The reference evaluator looks at `evaluated`
+/// rules, about: it judges each packet as long as that is enough, else one in several.
 pub(crate) fn rule_set(
     name: &str,
     set: &RuleSet,
     packets: usize,
     more: &[Tuple],
+    evaluated: usize,
 ) -> Result<(), String> {
     let index = Index::new(set);
     let engine = engine(name, set.rules.len(), &firewall::rules(set, SETTINGS), "")?;
     let aimed = aimed(&index, packets).chain(more.iter().copied());
-    let step = ((packets + more.len()) * set.rules.len()).div_ceil(EVALUATED);
+    let step = ((packets + more.len()) * set.rules.len()).div_ceil(evaluated);
     prove(name, &engine, aimed, step, |tuple| index.decide(tuple))
 }
 

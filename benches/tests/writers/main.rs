@@ -1,7 +1,6 @@
 //! What is written for other filters: their tools take it, and they decide as the rule set does.
 //!
-//! Everything is in network namespaces of its own. A tool that is not installed is left out, which
-//! is said.
+//! Everything is in network namespaces of its own.
 
 #![expect(
     clippy::unwrap_used,

@@ -43,11 +43,11 @@ fn nft_takes_scripts() {
         for counters in [Counters::None, Counters::PerRule] {
             for (_, set) in rule_sets() {
                 let script = nftables::linear(&set, hook, counters);
-                host.takes("nft", &["-c", "-f"], &script);
+                host.give("nft", &["-c", "-f"], &script);
             }
             for list in lists() {
                 let script = nftables::addresses(&list, ListPolicy::BLOCKLIST, hook, counters);
-                host.takes("nft", &["-c", "-f"], &script);
+                host.give("nft", &["-c", "-f"], &script);
             }
         }
     }
@@ -63,7 +63,7 @@ fn nft_takes_maps_of_concatenated_ranges() {
             let map = nftables::concatenated(&set, Hook::Prerouting);
             assert!(map.rules.len() > 200, "{}", map.rules.len());
             // Whether elements are in each other's way, only the kernel says.
-            host.takes("nft", &["-f"], &map.script);
+            host.give("nft", &["-f"], &map.script);
         }
     }
 }
@@ -77,7 +77,7 @@ fn iptables_restore_takes_rules() {
             Family::V4 => "iptables-restore",
             Family::V6 => "ip6tables-restore",
         };
-        host.takes(
+        host.give(
             program,
             &["--test"],
             &iptables::rules(&set, family).unwrap(),
@@ -95,12 +95,12 @@ fn ipset_and_iptables_take_lists() {
                 Family::V4 => "iptables-restore",
                 Family::V6 => "ip6tables-restore",
             };
-            host.takes(
+            host.give(
                 "ipset",
                 &["restore", "-file"],
                 &ipset::addresses(&list, family),
             );
-            host.takes(program, &[], &iptables::list(family, ListPolicy::BLOCKLIST));
+            host.give(program, &[], &iptables::list(family, ListPolicy::BLOCKLIST));
         }
     }
 }

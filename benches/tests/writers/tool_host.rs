@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    io::ErrorKind,
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use benches::{network::Network, rulesets::write::nftables::Hook, traffic::Sender, tuple::Tuple};
+use benches::{
+    network::Network, rulesets::write::nftables::Hook, tools, traffic::Sender, tuple::Tuple,
+};
 
 /// Two namespaces and a folder for the input of tools.
 pub(crate) struct ToolHost {
@@ -30,37 +31,26 @@ impl ToolHost {
         [Hook::Ingress { device }, Hook::Prerouting]
     }
 
-    /// Runs a tool on the host to its end, which must be a good one: what it prints, or `None`
-    /// when it is not installed.
-    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
-        let mut command = Command::new(program);
+    /// Runs a tool on the host to its end, which must be a good one: what it prints.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = tools::command(program);
         command
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = match self.network.host.spawn(&mut command) {
-            Ok(child) => child,
-            Err(error) => {
-                let cause = error.root_cause().downcast_ref::<std::io::Error>();
-                let kind = cause.map(std::io::Error::kind);
-                assert_eq!(kind, Some(ErrorKind::NotFound), "{error:?}");
-                println!("skipped: there is no `{program}`");
-                return None;
-            }
-        };
+        let child = self.network.host.spawn(&mut command).unwrap();
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
-        Some(String::from_utf8(output.stdout).unwrap())
+        String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs a tool like [`Self::run`], with the input as a file that is its last argument; whether
-    /// it is installed.
-    pub(crate) fn takes(&self, program: &str, arguments: &[&str], input: &str) -> bool {
+    /// Has a tool take the input, as a file that is its last argument.
+    pub(crate) fn give(&self, program: &str, arguments: &[&str], input: &str) {
         let path = self.folder.path().join("input");
         fs::write(&path, input).unwrap();
         let path = [path.to_str().unwrap()];
-        self.run(program, &[arguments, &path].concat()).is_some()
+        self.run(program, &[arguments, &path].concat());
     }
 
     /// Sends packets from the peer.

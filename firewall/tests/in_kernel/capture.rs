@@ -6,11 +6,12 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::{fd::AsFd as _, unix::net::UnixStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use benches::tools;
 use nix::{
     pty::openpty,
     sys::signal::{Signal, kill},
@@ -277,13 +278,13 @@ fn remarks(bytes: &[u8]) -> Vec<(String, u32, Option<Vec<u8>>)> {
 
 /// What tcpdump reads in a capture file: seconds, length on the wire and bytes of each frame.
 fn tcpdump(bytes: &[u8]) -> Vec<(u64, usize, String)> {
-    let mut child = Command::new("tcpdump")
+    let mut child = tools::command("tcpdump")
         .args(["-r", "-", "-n", "-e", "-tt", "-xx"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot run `tcpdump`: {error}\nhelp: run `make setup`"));
+        .unwrap();
     child.stdin.take().unwrap().write_all(bytes).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -368,13 +369,13 @@ fn a_capture_file_has_every_frame_as_it_was_sent_and_what_became_of_it() {
 fn what_reads_the_file_has_each_packet_as_it_comes() {
     let machine = Machine::new();
     let _daemon = machine.apply(&machine.write_rules("drop", &rules()));
-    let mut tcpdump = Command::new("tcpdump")
+    let mut tcpdump = tools::command("tcpdump")
         .args(["-r", "-", "-n", "-l"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot run `tcpdump`: {error}\nhelp: run `make setup`"));
+        .unwrap();
     let pipe: Stdio = tcpdump.stdin.take().unwrap().into();
     let messages = machine.folder.path().join("messages");
     let words = ["--write", "-", "--rule", "drops"];

@@ -1,29 +1,30 @@
-//! The captures that other projects test their decoders with, where there are some: evaluator,
-//! user space and kernel agree on every frame.
+//! Captures, a generated one and those that other projects test their decoders with, where there are
+//! some: evaluator, user space and kernel agree on every frame.
 
 use std::fs;
 
-use benches::rulesets::published;
+use benches::rulesets::{published, write::capture::capture};
 use rules::{captures::frames, evaluator::evaluate};
-use rules_testing::{Engine, Probe, Random, Shape, ruleset};
+use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::{kernel::Kernel, test_run::Action};
 
 /// Rule sets that look at different fields.
 const SHAPES: [Shape; 4] = [Shape::Few, Shape::Upper, Shape::Details, Shape::Wildcards];
 
+/// How many frames the generated capture has.
+const FRAMES: usize = 4000;
+
 #[test]
 #[ignore = "needs root"]
 fn evaluator_user_space_and_kernel_agree_on_captures() {
     let files = published::files("pcaps", &[".pcap", ".pcapng"]);
-    if files.is_empty() {
-        let folder = published::folder();
-        println!("skipped: there are no captures in `{}`", folder.display());
-        return;
-    }
-    let captures: Vec<_> = files
+    let published = files
         .iter()
-        .map(|path| (published::name(path), ethernet(&fs::read(path).unwrap())))
+        .map(|path| (published::name(path), fs::read(path).unwrap()));
+    let captures: Vec<_> = published
+        .chain([("generated", capture(&generated()))])
+        .map(|(name, bytes)| (name, ethernet(&bytes)))
         .collect();
     let mut judged = 0;
     Kernel::with(|mut kernel| {
@@ -52,7 +53,17 @@ fn evaluator_user_space_and_kernel_agree_on_captures() {
         "{} captures, {judged} frames judged in the kernel",
         captures.len()
     );
-    assert!(judged > 0);
+    assert!(judged > FRAMES);
+}
+
+/// Frames that the rule sets look at.
+fn generated() -> Vec<Vec<u8>> {
+    let mut random = Random::new(2);
+    let shapes = SHAPES.map(|shape| ruleset(&mut random, shape));
+    let frames = shapes.iter().cycle().take(FRAMES);
+    frames
+        .map(|ruleset| probe(&mut random, ruleset).frame)
+        .collect()
 }
 
 /// The Ethernet frames in a capture, as far as it can be read.

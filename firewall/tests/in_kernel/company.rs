@@ -14,7 +14,9 @@ fn object() -> PathBuf {
     folders
         .map(|folder| folder.unwrap().path().join("bpf/xdpfilt_alw_all.o"))
         .find(|path| path.exists())
-        .unwrap_or_else(|| panic!("the Debian package xdp-tools is not installed"))
+        .unwrap_or_else(|| {
+            panic!("there is no xdpfilt_alw_all.o of xdp-tools\nhelp: run `make setup`")
+        })
 }
 
 /// `xdp-loader`, with the BPF file system of this machine.

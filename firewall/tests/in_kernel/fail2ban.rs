@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use benches::tools;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -59,7 +60,7 @@ impl Drop for Server<'_> {
 }
 
 fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-rL").arg(from).arg(to).status();
+    let status = tools::command("cp").arg("-rL").arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }
 
@@ -134,7 +135,7 @@ fn fail2ban_bans_what_a_log_tells_of_until_its_time_is_over() {
     let [four, six, _] = send_all();
     machine.await_counters(&[("policy", (3, 2 * four + six))]);
 
-    let now = Command::new("date").arg("+%b %e %T").output().unwrap();
+    let now = tools::command("date").arg("+%b %e %T").output().unwrap();
     let now = String::from_utf8(now.stdout).unwrap();
     // A session is known by its process.
     for (source, process, failures) in [

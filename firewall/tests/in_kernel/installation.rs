@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use benches::tools;
+
 use crate::machine::{BINARY, said};
 
 /// The folder of the source.
@@ -17,7 +19,7 @@ pub(crate) fn source() -> PathBuf {
 
 /// Runs `make` for a goal, with the binary under test.
 pub(crate) fn make(goal: &str, root: &Path, more: &[&str]) {
-    let mut command = Command::new("make");
+    let mut command = tools::command("make");
     command
         .arg("-C")
         .arg(source())

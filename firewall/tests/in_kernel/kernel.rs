@@ -7,7 +7,6 @@ use std::{
     fs,
     mem::offset_of,
     net::Ipv4Addr,
-    process::Command,
 };
 
 use aya::{
@@ -15,7 +14,7 @@ use aya::{
     programs::{TestRun as _, TestRunOptions},
 };
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
-use benches::{features::Feature, network::Namespace};
+use benches::{features::Feature, network::Namespace, tools};
 use firewall_ebpf::{
     abi::BLOCK,
     packet_log::{Event, MAX_LOGGING, SNAP_LEN, Watch},
@@ -234,7 +233,7 @@ fn interfaces() -> Namespace {
         panic!("{names:?} are no pairs");
     };
     for [(index, name), (peer_index, peer)] in pairs {
-        let mut command = Command::new("ip");
+        let mut command = tools::command("ip");
         command
             .args(["link", "add", name, "index", &index.to_string()])
             .args(["type", "veth", "peer", "name", peer])

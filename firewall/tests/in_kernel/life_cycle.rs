@@ -1,6 +1,9 @@
 //! From `apply` to the end, whichever end it is.
 
-use benches::packet::{Damage, Packet};
+use benches::{
+    packet::{Damage, Packet},
+    tools,
+};
 use nix::sys::signal::Signal;
 
 use crate::machine::{Machine, wait_until};
@@ -125,7 +128,7 @@ fn an_interface_that_vanishes_does_not_hinder_the_end() {
     let rules = machine.write_file("[firewall]\ninterfaces = [\"fw-host*\"]\n");
     let mut daemon = machine.apply(&rules);
     let objects = machine.objects();
-    let mut remove = std::process::Command::new("ip");
+    let mut remove = tools::command("ip");
     remove.args(["link", "delete", &end]);
     assert!(machine.finish(remove).status.success());
     wait_until("it is forgotten", || {

@@ -18,6 +18,7 @@ use benches::{
     network::Network,
     objects::{self, Object, ObjectKind},
     packet::Packet,
+    tools,
     traffic::Sender,
 };
 use nix::{
@@ -105,9 +106,13 @@ impl Machine {
         self.bpffs.path().join("firewall/test")
     }
 
-    /// The command with the places of this machine.
-    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
+    /// A tool, or the command under test by its path, with the places of this machine.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = if program.contains('/') {
+            Command::new(program)
+        } else {
+            tools::command(program)
+        };
         command
             .env("FIREWALL_BPFFS", self.bpffs.path())
             .env("FIREWALL_RUN_DIR", self.run_folder())

@@ -12,10 +12,10 @@ use std::{
     collections::BTreeMap,
     env,
     io::{self, Write as _},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
-use benches::{network::Network, traffic::Sender};
+use benches::{network::Network, tools, traffic::Sender};
 use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Fields, decode, evaluate},
@@ -260,17 +260,13 @@ impl Nftables {
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> String {
-        let mut command = Command::new("nft");
+        let mut command = tools::command("nft");
         command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = self
-            .network
-            .host
-            .spawn(&mut command)
-            .unwrap_or_else(|error| panic!("cannot run `nft`: {error}\nhelp: run `make setup`"));
+        let mut child = self.network.host.spawn(&mut command).unwrap();
         let mut stdin = child.stdin.take().unwrap();
         match stdin.write_all(input.as_bytes()) {
             // What nft says of it comes below.

@@ -6,10 +6,11 @@ use std::{
     fs,
     os::unix::net::UnixDatagram,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
+use benches::tools;
 use nix::{
     sys::signal::Signal,
     time::{ClockId, clock_gettime},
@@ -172,7 +173,7 @@ impl<'m> Systemd<'m> {
         fs::write(root.join("etc/firewall/rules.toml"), rules).unwrap();
         let name = folder.file_name().unwrap().to_str().unwrap();
         let group = format!("fw-systemd-{}", name.trim_matches('.'));
-        let mut command = Command::new("unshare");
+        let mut command = tools::command("unshare");
         command
             .args(["--mount", "sh", "-c", BEGIN, "begin"])
             .arg(folder)
@@ -213,7 +214,7 @@ impl<'m> Systemd<'m> {
     /// Runs a command inside.
     fn run(&self, words: &[&str]) -> Said {
         let pid = self.pid().unwrap();
-        let mut command = Command::new("nsenter");
+        let mut command = tools::command("nsenter");
         command
             .args([
                 "--target", &pid, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--",
@@ -267,7 +268,7 @@ impl Drop for Systemd<'_> {
         // The kernel kills everything in the namespace of processes with its first.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let mut end = Command::new("unshare");
+        let mut end = tools::command("unshare");
         end.args(["--mount", "sh", "-c", END, "end"]);
         let _ = end
             .arg(self.machine.folder.path())

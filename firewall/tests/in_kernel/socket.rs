@@ -79,7 +79,7 @@ fn open_the_door(machine: &Machine) -> std::path::PathBuf {
 }
 
 fn as_nobody(machine: &Machine, binary: &Path, words: &[&str]) -> crate::machine::Said {
-    let mut command: Command = machine.command(binary);
+    let mut command: Command = machine.command(binary.to_str().unwrap());
     command.args(words).uid(NOBODY).gid(NOBODY);
     machine.finish(command)
 }

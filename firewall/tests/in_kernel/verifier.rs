@@ -23,7 +23,7 @@ fn the_verifier_has_room_on_other_kernels() {
         None => {
             let lacking = Feature::VerifiedInstructions.lacking().unwrap();
             println!(
-                "skipped: {}",
+                "left out {}",
                 lacking.unwrap_or_else(|| panic!("{program}"))
             );
         }
