@@ -77,7 +77,8 @@ miri:
 	@scripts/setup.sh build miri
 	@scripts/miri.sh
 
-# The results of a full run are kept with the source; those of a quick run are not.
+# The results of a full run are kept with the source; those of a quick run are not. With STRICT=1 a missed target or a
+# refused rule set is a failure.
 bench: RESULTS := benches/results
 bench-quick: RESULTS := $${CARGO_TARGET_DIR:-target}/bench-quick
 bench-quick: QUICK := --quick
@@ -85,8 +86,8 @@ bench bench-quick:
 	@scripts/need-root.sh $@ 'making network namespaces and loading XDP programs needs root'
 	@scripts/setup.sh build bench
 	$(CARGO) build --release --locked -p firewall --bin firewall -p benches --bin bench -p plots --bin plots
-	$${CARGO_TARGET_DIR:-target}/release/bench all --out $(RESULTS) $(QUICK)
-	$${CARGO_TARGET_DIR:-target}/release/plots $(RESULTS)
+	status=0; $${CARGO_TARGET_DIR:-target}/release/bench all --out $(RESULTS) $(QUICK) $(if $(STRICT),--strict) || \
+		status=$$?; $${CARGO_TARGET_DIR:-target}/release/plots $(RESULTS) && exit $$status
 
 lint:
 	@scripts/setup.sh build lint

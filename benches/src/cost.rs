@@ -11,6 +11,8 @@ pub mod bans;
 pub mod case;
 pub mod clock;
 mod daemon;
+pub mod data;
+pub mod drawing;
 pub mod driver;
 mod expectation;
 pub mod loading;

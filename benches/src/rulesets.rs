@@ -16,6 +16,7 @@ pub mod flags;
 pub mod generate;
 pub mod index;
 pub mod list_policy;
+pub mod origin;
 pub mod ports;
 pub mod prefix;
 pub mod published;
@@ -36,6 +37,7 @@ pub use self::{
     flags::FlagMatch,
     index::Index,
     list_policy::ListPolicy,
+    origin::Origin,
     ports::PortRange,
     prefix::Prefix,
     rule::Rule,

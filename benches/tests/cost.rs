@@ -5,15 +5,30 @@ use std::time::Duration;
 use benches::{
     cost::{
         case::{Case, Rules},
+        drawing::any_packets,
         report::Report,
         rounds::{Setting, measure},
-        sample::any_packets,
         site::Site,
+        subject::Cause,
         subject_kind::SubjectKind,
     },
     interrupt::Interrupt,
-    rulesets::Family,
+    rulesets::{Family, Origin, generate::crossed_ports},
 };
+
+const SETTING: Setting = Setting {
+    rounds: 3,
+    time: Duration::from_millis(60),
+    cpu: 0,
+};
+
+fn site() -> Site {
+    Site {
+        firewall: "/nonexistent".into(),
+        interrupt: Interrupt::watch().unwrap(),
+        patience: Duration::from_secs(1),
+    }
+}
 
 #[test]
 #[ignore = "needs root"]
@@ -22,24 +37,16 @@ fn the_empty_programs_get_every_packet_and_have_a_cost() {
         name: "empty".to_owned(),
         description: String::new(),
         packets: any_packets(&[Family::V4, Family::V6], 1000, 1),
+        packets_from: Origin::Generated,
         rules: Rules::File(String::new()),
-    };
-    let setting = Setting {
-        rounds: 3,
-        time: Duration::from_millis(60),
-        cpu: 0,
-    };
-    let site = Site {
-        firewall: "/nonexistent".into(),
-        interrupt: Interrupt::watch().unwrap(),
-        patience: Duration::from_secs(1),
+        rules_from: Origin::Given,
     };
     let kinds = [
         SubjectKind::Baseline,
         SubjectKind::PassingBaseline,
         SubjectKind::NftInet,
     ];
-    let report = measure(&case, &kinds, &setting, &site, &|_| {}).unwrap();
+    let report = measure(&case, &kinds, &SETTING, &site(), &|_| {}).unwrap();
     assert_eq!(report.generator.samples, 3);
     let names = |report: &Report| -> Vec<_> {
         let subjects = report.subjects.iter();
@@ -61,5 +68,33 @@ fn the_empty_programs_get_every_packet_and_have_a_cost() {
         report
             .to_string()
             .contains("nftables inet prerouting: not measured")
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn rules_that_the_compiler_refuses_are_reported_and_nothing_is_started() {
+    let case = Case {
+        name: "crossed".to_owned(),
+        description: String::new(),
+        packets: any_packets(&[Family::V4], 1000, 1),
+        packets_from: Origin::Generated,
+        rules: Rules::Set(crossed_ports(Family::V4, 10_000)),
+        rules_from: Origin::Generated,
+    };
+    let kinds = [SubjectKind::Baseline, SubjectKind::Firewall];
+    let report = measure(&case, &kinds, &SETTING, &site(), &|_| {}).unwrap();
+    assert_eq!(report.subjects.len(), 1);
+    let [absent] = &report.absent[..] else {
+        panic!("{:?}", report.absent);
+    };
+    assert_eq!(
+        (absent.name.as_str(), absent.cause),
+        ("firewall", Cause::Refused)
+    );
+    let message = &absent.reason;
+    assert!(
+        message.contains("more than the 4194304 allowed"),
+        "{message}"
     );
 }

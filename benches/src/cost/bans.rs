@@ -9,15 +9,16 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    clock::Clock, daemon::Daemon, driver::Driver, site::Site, statistics::Spread,
+    clock::Clock,
+    daemon::Daemon,
+    drawing::{Drawing, Traffic, draw},
+    driver::Driver,
+    site::Site,
+    statistics::Spread,
     verdicts::Verdicts,
 };
 use crate::{
-    rulesets::{
-        Family, generate,
-        stream::{Listed, Pattern, Stream},
-        write::list::list,
-    },
+    rulesets::{Family, generate, stream::Listed, write::list::list},
     tuple::Tuple,
 };
 
@@ -31,6 +32,8 @@ pub struct Bans {
     pub count: usize,
     /// The time from the list of them until all were in force, in seconds.
     pub seconds: f64,
+    /// How many packets were sent from banned sources, and from others; each comes once.
+    pub packets: usize,
     /// The bytes of the maps of bans when there is none.
     pub memory_before: u64,
     /// The same with all of them, as far as the kernel says it (Linux 6.4).
@@ -52,7 +55,8 @@ impl fmt::Display for Bans {
             "{} addresses in {:.2} s, {:.0} a second, of one list on stdin; the maps take {:.1} MB \
              without bans and {:.1} MB with them. A packet that no rule matches takes {:.0} ns \
              without bans; with them {:+.1} ns when its source is not banned, and {:+.1} ns when it \
-             is.",
+             is. Addresses and packets are generated: {} distinct packets from banned sources and as \
+             many from others.",
             self.count,
             self.seconds,
             self.count as f64 / self.seconds,
@@ -60,7 +64,8 @@ impl fmt::Display for Bans {
             megabytes(self.memory),
             self.without.median,
             more(&self.others),
-            more(&self.banned)
+            more(&self.banned),
+            self.packets
         )
     }
 }
@@ -70,12 +75,24 @@ impl fmt::Display for Bans {
 /// # Errors
 ///
 /// If the command fails, a packet is not judged as it should be, or the process is told to end.
-pub fn measure(count: usize, packets: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Bans> {
+pub fn measure(count: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Bans> {
     let addresses = generate::addresses(count, Family::V4, 1);
     let listed = Listed::new(&addresses);
-    let stream =
-        |pattern| -> Vec<Tuple> { Stream::new(&listed, pattern, 1).take(packets).collect() };
-    let (inside, outside) = (stream(Pattern::Uniform), stream(Pattern::Misses));
+    let packets = (rounds * AT_ONCE) as usize;
+    let drawn = |traffic| {
+        let drawing = Drawing {
+            family: Family::V4,
+            traffic,
+            packets,
+            seed: 1,
+        };
+        draw(&listed, &drawing)
+    };
+    let (inside, outside) = (drawn(Traffic::Hits)?, drawn(Traffic::Misses)?);
+    ensure!(
+        inside.len() == packets && outside.len() == packets,
+        "there are fewer than {packets} distinct packets"
+    );
     let clock = Clock::new(cpu)?;
 
     let without = start(site)?;
@@ -118,6 +135,7 @@ pub fn measure(count: usize, packets: usize, rounds: u32, cpu: usize, site: &Sit
     Ok(Bans {
         count,
         seconds,
+        packets,
         memory_before,
         memory,
         without,

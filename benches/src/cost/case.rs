@@ -2,7 +2,7 @@
 
 use crate::{
     rulesets::{
-        AddressList, Family, ListPolicy, RuleSet,
+        AddressList, Family, ListPolicy, Origin, RuleSet,
         write::{firewall, list},
     },
     tuple::Tuple,
@@ -23,8 +23,12 @@ pub struct Case {
     pub description: String,
     /// The packets, in order.
     pub packets: Vec<Tuple>,
+    /// Where the packets come from.
+    pub packets_from: Origin,
     /// The rules.
     pub rules: Rules,
+    /// Where the rules come from.
+    pub rules_from: Origin,
 }
 
 /// Rules that can be written for firewalls.
@@ -40,14 +44,14 @@ pub enum Rules {
     File(String),
 }
 
-impl Case {
+impl Rules {
     /// The families that the rules are for; none for a rule file.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
-        match &self.rules {
-            Rules::Set(set) => set.families(),
-            Rules::List(list, _) => list.families(),
-            Rules::File(_) => Vec::new(),
+        match self {
+            Self::Set(set) => set.families(),
+            Self::List(list, _) => list.families(),
+            Self::File(_) => Vec::new(),
         }
     }
 
@@ -58,13 +62,13 @@ impl Case {
             interface,
             mode: "native",
         };
-        match &self.rules {
-            Rules::Set(set) => (firewall::rules(set, settings), None),
-            Rules::List(members, policy) => {
+        match self {
+            Self::Set(set) => (firewall::rules(set, settings), None),
+            Self::List(members, policy) => {
                 let rules = firewall::list(LIST_FILE, *policy, settings);
                 (rules, Some(list::list(members)))
             }
-            Rules::File(text) => (text.replace(INTERFACE, interface), None),
+            Self::File(text) => (text.replace(INTERFACE, interface), None),
         }
     }
 }

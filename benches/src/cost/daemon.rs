@@ -15,6 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, SysconfVar, sysconf},
 };
+use rules::compiler::CompileError;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -91,6 +92,12 @@ impl Daemon {
         Ok(())
     }
 
+    /// What the compiler expects a packet to cost with the rule file that was written, in nanoseconds,
+    /// or why it refuses the rules.
+    pub(super) fn expectation(&self) -> Result<Result<u32, CompileError>> {
+        expectation::of(&self.rules())
+    }
+
     /// Starts it with the rule file that was written, and waits until it judges.
     pub(super) fn start(&mut self) -> Result<()> {
         let mut command = Command::new(&self.binary);
@@ -139,10 +146,9 @@ impl Daemon {
     }
 
     /// The bytes of the image in force and of all maps of rules, and how long the compiler took.
-    pub(super) fn image(&mut self) -> Result<ImageFacts> {
+    pub(super) fn image(&mut self, expected_nanoseconds: u32) -> Result<ImageFacts> {
         // It judges a moment before it has pinned what its other commands read.
         let compiled = self.change(1)?.compiled;
-        let expected_nanoseconds = expectation::of(&self.rules())?;
         let status: StatusReport = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
         Ok(ImageFacts {

@@ -16,7 +16,7 @@ use driver_ebpf::{FRAME_LEN, OFFSET, PACKETS, Record, STATE, TESTED, TESTED_FRAG
 
 use super::{clock::Clock, object_file::ObjectFile, testbed::Testbed};
 use crate::{
-    network::{End, Namespace, Network},
+    network::{End, Link, Namespace, Network},
     tuple::Tuple,
 };
 
@@ -85,10 +85,12 @@ impl Driver {
         let count = u32::try_from(packets.len())?;
         let mut object = ObjectFile::load(count, &PROGRAMS)?;
         let mut frame = Vec::new();
+        let link = testbed.network().link();
         let mut records: Array<_, Record> = object.map(PACKETS)?;
         for (number, tuple) in (0..).zip(packets) {
-            let bytes = frame_of(tuple, testbed)
-                .with_context(|| format!("packet {number} is none: `{tuple:?}`"))?;
+            let bytes = frame_of(tuple, link).with_context(|| {
+                format!("no frame of {FRAME_LEN} bytes has packet {number}: `{tuple:?}`")
+            })?;
             records.set(number, record(&bytes), 0)?;
             frame = bytes;
         }
@@ -245,11 +247,12 @@ fn context(frame: usize, interface: &End) -> Result<Vec<u8>> {
     Ok(words.into_iter().flat_map(u32::to_ne_bytes).collect())
 }
 
-/// The whole frame of a packet, filled up with payload.
-fn frame_of(tuple: &Tuple, testbed: &Testbed) -> Option<Vec<u8>> {
-    let packet = testbed.network().link().to_host(tuple.packet()?);
+/// The whole frame of a packet, filled up with payload; `None` if no frame of that length has it.
+fn frame_of(tuple: &Tuple, link: &Link) -> Option<Vec<u8>> {
+    let packet = link.to_host(tuple.packet()?);
     let missing = FRAME_LEN.checked_sub(packet.build().len())?;
-    Some(packet.payload(&vec![0; missing]).build())
+    let frame = packet.payload(&vec![0; missing]).build();
+    (frame.len() == FRAME_LEN).then_some(frame)
 }
 
 /// The part of a frame that the driver writes.
@@ -260,4 +263,25 @@ fn record(frame: &[u8]) -> Record {
         *to = from.try_into().map_or(0, u64::from_ne_bytes);
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cost::drawing::any_packets, packet::protocol, rulesets::Family};
+
+    #[test]
+    fn frames_have_one_length() {
+        let link = Link::plan(0);
+        for tuple in any_packets(&[Family::V4, Family::V6], 1000, 1) {
+            let frame = frame_of(&tuple, &link);
+            assert_eq!(frame.map(|frame| frame.len()), Some(FRAME_LEN), "{tuple:?}");
+            // Its chunks end at multiples of four bytes.
+            let sctp = Tuple {
+                protocol: protocol::SCTP,
+                ..tuple
+            };
+            assert_eq!(frame_of(&sctp, &link), None, "{tuple:?}");
+        }
+    }
 }

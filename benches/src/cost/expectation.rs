@@ -6,7 +6,7 @@ use std::{fs, io, path::Path, sync::Arc};
 use anyhow::{Context as _, Result, bail};
 use firewall_ebpf::abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE};
 use rules::{
-    compiler::{InterfaceIndex, SectionPlan, Target, compile},
+    compiler::{CompileError, InterfaceIndex, SectionPlan, Target, compile},
     diagnostics::{Source, render},
     load,
 };
@@ -14,12 +14,12 @@ use rules::{
 use super::case::INTERFACE;
 
 /// The expected nanoseconds of a packet that the rules of a file judge, in the section where they
-/// are the most.
+/// are the most; or why the compiler refuses the rules.
 ///
 /// # Errors
 ///
-/// If the file is not one that the compiler takes.
-pub(super) fn of(file: &Path) -> Result<u32> {
+/// If the file is no rule file.
+pub(super) fn of(file: &Path) -> Result<Result<u32, CompileError>> {
     let text = fs::read_to_string(file)?;
     let source = Arc::new(Source::new("rules.toml", text));
     let folder = file.parent().context("a file without a folder")?;
@@ -40,8 +40,9 @@ pub(super) fn of(file: &Path) -> Result<u32> {
             metadata: &[],
             max_bytes: MAX_IMAGE_SIZE as usize,
         },
-    )?;
-    let sections = image.plan().sections.iter();
-    let expected = sections.map(SectionPlan::nanoseconds).max();
-    Ok(expected.unwrap_or(0))
+    );
+    Ok(image.map(|image| {
+        let sections = image.plan().sections.iter();
+        sections.map(SectionPlan::nanoseconds).max().unwrap_or(0)
+    }))
 }

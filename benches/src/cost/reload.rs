@@ -13,18 +13,17 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    case::{Case, Rules},
+    case::Rules,
     clock::Clock,
     daemon::Daemon,
+    drawing::{Drawing, Traffic, draw},
     driver::Driver,
     site::Site,
     statistics::Spread,
     testbed::Testbed,
 };
 use crate::rulesets::{
-    AddressList, Family, ListPolicy, generate,
-    stream::{Listed, Pattern, Stream},
-    write::list::list,
+    AddressList, Family, ListPolicy, generate, stream::Listed, write::list::list,
 };
 
 /// How many members one list has and the other has not.
@@ -46,6 +45,8 @@ pub struct Reload {
     pub logged: Spread,
     /// The time from the signal until the log had it, in seconds.
     pub seen: Spread,
+    /// How many distinct packets are in the series.
+    pub packets: usize,
     /// How many packets reached the firewall, all of them from sources that stand in both lists.
     pub received: u64,
     /// How many of them were let through.
@@ -69,18 +70,18 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
     let texts = lists.each_ref().map(list);
     let common = part(CHANGED, prefixes);
     let listed = Listed::new(&common);
-    let packets = Stream::new(&listed, Pattern::Uniform, 1).take(PACKETS);
-    let packets: Vec<_> = packets.collect();
+    let drawing = Drawing {
+        family: Family::V4,
+        traffic: Traffic::Hits,
+        packets: PACKETS,
+        seed: 1,
+    };
+    let packets = draw(&listed, &drawing)?;
 
     let mut daemon = Daemon::prepare(site)?;
     let [first, _] = lists;
-    let case = Case {
-        name: String::new(),
-        description: String::new(),
-        packets: Vec::new(),
-        rules: Rules::List(first, ListPolicy::BLOCKLIST),
-    };
-    let (rules, _) = case.rule_file(&daemon.testbed().host().interface);
+    let rules = Rules::List(first, ListPolicy::BLOCKLIST);
+    let (rules, _) = rules.rule_file(&daemon.testbed().host().interface);
     let [first, _] = &texts;
     daemon.write(&rules, Some(first))?;
     daemon.start()?;
@@ -107,6 +108,7 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
     let received = daemon.testbed().received()? - before.1;
     Ok(Reload {
         prefixes,
+        packets: packets.len(),
         logged: Spread::of(&logged),
         seen: Spread::of(&seen),
         received,

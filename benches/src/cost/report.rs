@@ -5,7 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    loading::Loading, machine::Machine, statistics::Spread, subject::Absent, verdicts::Verdicts,
+    data::Data,
+    loading::Loading,
+    machine::Machine,
+    statistics::Spread,
+    subject::{Absent, Cause},
+    verdicts::Verdicts,
 };
 
 /// What a case costs each subject.
@@ -15,8 +20,8 @@ pub struct Report {
     pub case: String,
     /// What it consists of.
     pub description: String,
-    /// How many packets are in the series.
-    pub packets: u32,
+    /// The rules and the packets.
+    pub data: Data,
     /// The CPU on which it was measured.
     pub on_cpu: usize,
     /// The machine.
@@ -97,9 +102,8 @@ impl fmt::Display for Report {
         writeln!(f, "{}: {}", self.case, self.description)?;
         writeln!(
             f,
-            "{cpu}, {cpus} CPUs, Linux {kernel}, load average {load_average}; one core, {} packets \
-             in turn",
-            self.packets
+            "{cpu}, {cpus} CPUs, Linux {kernel}, load average {load_average}; one core; {}",
+            self.data
         )?;
         writeln!(f)?;
         let mut rows = vec![
@@ -160,8 +164,17 @@ impl fmt::Display for Report {
                 )?;
             }
         }
-        for Absent { name, reason } in &self.absent {
-            writeln!(f, "{name}: not measured: {reason}")?;
+        for Absent {
+            name,
+            cause,
+            reason,
+        } in &self.absent
+        {
+            let word = match cause {
+                Cause::Unable => "not measured",
+                Cause::Refused | Cause::Failed => cause.word(),
+            };
+            writeln!(f, "{name}: {word}: {reason}")?;
         }
         Ok(())
     }

@@ -8,13 +8,14 @@ use aya::programs::ProgramFd;
 use super::{
     case::Case,
     clock::Clock,
+    data::Data,
     driver::{Driver, Run},
     machine::Machine,
     registry,
     report::{Cost, Figures, Report},
     site::Site,
     statistics::Spread,
-    subject::{Entry, Subject},
+    subject::{Cause, Entry, Subject},
     subject_kind::SubjectKind,
     testbed::Testbed,
     tool::TooSlow,
@@ -103,7 +104,7 @@ pub fn measure(
     Ok(Report {
         case: case.name.clone(),
         description: case.description.clone(),
-        packets: driver.count(),
+        data: Data::of(case),
         on_cpu: clock.cpu(),
         machine,
         noise: Spread::of(&baselines.dropping.on_the_way).noise(),
@@ -113,15 +114,21 @@ pub fn measure(
     })
 }
 
-/// Sets a subject up; one that takes too long does not take part.
+/// Sets a subject up; one that takes too long does not take part, nor does another firewall that
+/// fails.
 fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
-    let entry = registry::set_up(kind, case, site);
-    if let Err(error) = &entry
-        && let Some(slow) = error.downcast_ref::<TooSlow>()
-    {
-        return Ok(Entry::absent(kind.name(), slow.to_string()));
+    let error = match registry::set_up(kind, case, site) {
+        Ok(entry) => return Ok(entry),
+        Err(error) => error,
+    };
+    site.interrupt.check()?;
+    if let Some(slow) = error.downcast_ref::<TooSlow>() {
+        return Ok(Entry::unable(kind, slow.to_string()));
     }
-    entry.with_context(|| format!("`{}` cannot be set up", kind.name()))
+    if kind.is_essential() {
+        return Err(error).with_context(|| format!("`{}` cannot be set up", kind.name()));
+    }
+    Ok(Entry::absent(kind, Cause::Failed, format!("{error:#}")))
 }
 
 /// A subject and what it was measured to take.

@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::case::{Case, Rules};
+use super::{
+    case::{Case, Rules},
+    drawing::{Drawing, Traffic, draw},
+};
 use crate::{
     packet::protocol,
-    random::Random,
     rulesets::{
-        AddressList, Family, Index, ListPolicy, PortRange, Prefix, Rule, RuleSet, Verdict,
-        classbench, generate, published,
-        stream::{Listed, Pattern, Region, Regions, Stream, between_hosts},
-        trace::trace_of,
+        AddressList, Family, Index, ListPolicy, Origin, PortRange, Prefix, Rule, RuleSet, Verdict,
+        classbench, generate, published, stream::Listed, trace::trace_of,
     },
     tuple::Tuple,
 };
@@ -40,31 +40,6 @@ pub enum Sample {
     Addresses(usize),
     /// A list of this many source prefixes.
     Prefixes(usize),
-}
-
-/// Which packets meet rules or a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Traffic {
-    /// Those that a rule matches, or whose source is listed.
-    #[default]
-    Hits,
-    /// All others.
-    Misses,
-    /// As many of each.
-    Mixed,
-}
-
-/// How packets and what they meet are drawn.
-#[derive(Clone, Copy, Debug)]
-pub struct Drawing {
-    /// The family of what is generated.
-    pub family: Family,
-    /// Which packets.
-    pub traffic: Traffic,
-    /// How many; a trace that lies beside a filter file has its own number.
-    pub packets: usize,
-    /// What decides the rest.
-    pub seed: u64,
 }
 
 impl FromStr for Sample {
@@ -122,53 +97,45 @@ impl Sample {
                     traffic,
                     ..*drawing
                 };
-                of_rules("ten-rules".to_owned(), ten_rules(), Vec::new(), &drawing)
+                of_rules("ten-rules".to_owned(), ten_rules(), &drawing)
             }
             Self::Rules(kind, count) => {
                 let set = generate::rule_set(*kind, family, *count, Verdict::Drop, seed);
-                let name = format!("rules:{}:{count}", kind.name());
-                of_rules(name, set.dropping_all(), Vec::new(), drawing)
+                let name = format!("rules:{}:{count}{}", kind.name(), of(family));
+                of_rules(name, set.dropping_all(), drawing)
             }
             Self::ClassBench(path) => {
-                let set = classbench::read_rules(path, Verdict::Drop)?;
-                let trace = trace_of(path)?;
-                let trace = trace.into_iter().map(|entry| entry.tuple).collect();
+                let set = classbench::read_rules(path, Verdict::Drop)?.dropping_all();
                 let name = format!("classbench:{}", short_name(path));
-                of_rules(name, set.dropping_all(), trace, drawing)
+                let case = match drawing.traffic {
+                    Traffic::Hits | Traffic::Misses | Traffic::Mixed => {
+                        of_rules(name, set, drawing)?
+                    }
+                    Traffic::Trace => of_trace(name, set, trace_beside(path)?),
+                };
+                Ok(Case {
+                    rules_from: Origin::Published,
+                    ..case
+                })
             }
             Self::Addresses(count) => {
                 let list = generate::addresses(*count, family, seed);
-                of_list(format!("addresses:{count}"), list, drawing)
+                of_list(format!("addresses:{count}{}", of(family)), list, drawing)
             }
             Self::Prefixes(count) => {
                 let list = generate::prefixes(*count, family, seed);
-                of_list(format!("prefixes:{count}"), list, drawing)
+                of_list(format!("prefixes:{count}{}", of(family)), list, drawing)
             }
         }
     }
 }
 
-/// Packets of every kind, of one family after the other.
-#[must_use]
-pub fn any_packets(families: &[Family], count: usize, seed: u64) -> Vec<Tuple> {
-    let mut random = Random::new(seed);
-    let families = families.iter().cycle();
-    let packets = families.map(|family| Region::everything(*family).inside(&mut random));
-    usual(packets).take(count).collect()
-}
-
-/// The packets between hosts of the protocols that have nearly all traffic. Those of others may be
-/// too long for the driver, or not reach the hooks of other firewalls.
-fn usual(packets: impl Iterator<Item = Tuple>) -> impl Iterator<Item = Tuple> {
-    const USUAL: [u8; 4] = [
-        protocol::TCP,
-        protocol::UDP,
-        protocol::ICMP,
-        protocol::ICMPV6,
-    ];
-    packets
-        .filter(|packet| USUAL.contains(&packet.protocol))
-        .map(between_hosts)
+/// What the name of a case says of the family.
+const fn of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "",
+        Family::V6 => ", IPv6",
+    }
 }
 
 fn short_name(path: &Path) -> &str {
@@ -201,27 +168,52 @@ fn ten_rules() -> RuleSet {
     }
 }
 
-fn of_rules(name: String, set: RuleSet, trace: Vec<Tuple>, drawing: &Drawing) -> Result<Case> {
-    let (packets, source) = if trace.is_empty() {
-        let index = Index::new(&set);
-        let packets = packets(&index, drawing)?;
-        (packets, drawing.traffic.of_rules())
-    } else {
-        (trace, "packets of the trace beside it")
-    };
+/// The packets of the trace beside a filter file.
+fn trace_beside(path: &Path) -> Result<Vec<Tuple>> {
+    let trace = trace_of(path)?;
+    ensure!(
+        !trace.is_empty(),
+        "there is no trace beside `{}`",
+        path.display()
+    );
+    Ok(trace.into_iter().map(|entry| entry.tuple).collect())
+}
+
+fn of_rules(name: String, set: RuleSet, drawing: &Drawing) -> Result<Case> {
     Ok(Case {
         name,
-        description: format!("{} rules, then drop; {source}", set.rules.len()),
-        packets,
+        description: describe(&set, drawing.traffic),
+        packets: draw(&Index::new(&set), drawing)?,
+        packets_from: Origin::Generated,
         rules: Rules::Set(set),
+        rules_from: Origin::Generated,
     })
+}
+
+fn of_trace(name: String, set: RuleSet, packets: Vec<Tuple>) -> Case {
+    Case {
+        name: format!("{name}, trace"),
+        description: describe(&set, Traffic::Trace),
+        packets,
+        packets_from: Origin::Published,
+        rules: Rules::Set(set),
+        rules_from: Origin::Generated,
+    }
+}
+
+fn describe(set: &RuleSet, traffic: Traffic) -> String {
+    format!(
+        "{} rules, then drop; {}",
+        set.rules.len(),
+        traffic.of_rules()
+    )
 }
 
 fn of_list(name: String, list: AddressList, drawing: &Drawing) -> Result<Case> {
     let (policy, verdict) = match drawing.traffic {
         Traffic::Hits => (ListPolicy::BLOCKLIST, "drop"),
         Traffic::Misses => (ListPolicy::ALLOWLIST, "pass"),
-        Traffic::Mixed => (ListPolicy::DROP, "drop"),
+        Traffic::Mixed | Traffic::Trace => (ListPolicy::DROP, "drop"),
     };
     Ok(Case {
         name,
@@ -230,61 +222,19 @@ fn of_list(name: String, list: AddressList, drawing: &Drawing) -> Result<Case> {
             list.members.len(),
             drawing.traffic.of_list()
         ),
-        packets: packets(&Listed::new(&list), drawing)?,
+        packets: draw(&Listed::new(&list), drawing)?,
+        packets_from: Origin::Generated,
         rules: Rules::List(list, policy),
+        rules_from: Origin::Generated,
     })
-}
-
-/// Packets aimed at regions.
-fn packets<T: Regions>(regions: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
-    let Drawing {
-        traffic,
-        packets: count,
-        seed,
-        ..
-    } = *drawing;
-    // Other numbers than those of which the rules were made.
-    let seed = !seed;
-    let hits = usual(Stream::new(regions, Pattern::Uniform, seed));
-    // One that was moved may have come into a rule.
-    let misses = usual(Stream::new(regions, Pattern::Misses, seed))
-        .filter(|packet| !regions.matches(packet));
-    let packets: Vec<_> = match traffic {
-        Traffic::Hits => hits.take(count).collect(),
-        Traffic::Misses => misses.take(count).collect(),
-        Traffic::Mixed => {
-            let pairs = hits.zip(misses).flat_map(|(hit, miss)| [hit, miss]);
-            pairs.take(count).collect()
-        }
-    };
-    ensure!(
-        packets.len() == count,
-        "there are no packets that are not matched"
-    );
-    Ok(packets)
-}
-
-impl Traffic {
-    const fn of_rules(self) -> &'static str {
-        match self {
-            Self::Hits => "packets aimed at each rule alike",
-            Self::Misses => "packets that no rule matches",
-            Self::Mixed => "packets aimed at each rule alike and others, half and half",
-        }
-    }
-
-    const fn of_list(self) -> &'static str {
-        match self {
-            Self::Hits => "packets from listed sources",
-            Self::Misses => "packets from sources that are not listed",
-            Self::Mixed => "packets from listed sources and others, half and half",
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::rulesets::stream::Regions as _;
 
     const DRAWING: Drawing = Drawing {
         family: Family::V4,
@@ -338,7 +288,8 @@ mod tests {
                         Rules::List(list, policy) => RuleSet::of_list(&list, policy),
                         Rules::File(_) => panic!("no sample is a rule file"),
                     };
-                    assert_eq!(case.packets.len(), 1000);
+                    let different: HashSet<_> = case.packets.iter().collect();
+                    assert_eq!((case.packets.len(), different.len()), (1000, 1000));
                     let dropped = |tuple: &Tuple| set.decide(tuple).verdict == Verdict::Drop;
                     let passed = case.packets.iter().find(|tuple| !dropped(tuple));
                     assert_eq!(passed, None, "{sample:?} {drawing:?}");
@@ -360,5 +311,34 @@ mod tests {
         let listed = Listed::new(list);
         let hits = case.packets.iter().filter(|tuple| listed.matches(tuple));
         assert_eq!(hits.count(), 500);
+    }
+
+    #[test]
+    fn a_trace_is_read_in_its_order_with_what_comes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("few");
+        let any = "@0.0.0.0/0 0.0.0.0/0 0 : 65535 0 : 65535 0x00/0x00 0x0000/0x0000\n";
+        std::fs::write(&rules, any).unwrap();
+        let drawing = Drawing {
+            traffic: Traffic::Trace,
+            ..DRAWING
+        };
+        let sample = Sample::ClassBench(rules.clone());
+        let error = sample.case(&drawing).unwrap_err().to_string();
+        assert!(error.starts_with("there is no trace beside"), "{error}");
+        let lines = "1 2 3 4 6 0 0\n5 6 7 8 17 0 0\n1 2 3 4 6 0 0\n";
+        std::fs::write(folder.path().join("few_trace"), lines).unwrap();
+        let case = sample.case(&drawing).unwrap();
+        assert_eq!(case.name, "classbench:few, trace");
+        assert_eq!(case.packets.len(), 3);
+        assert_eq!(case.packets[0], case.packets[2]);
+        let from = (case.rules_from, case.packets_from);
+        assert_eq!(from, (Origin::Published, Origin::Published));
+        let drawn = sample.case(&DRAWING).unwrap();
+        assert_eq!(drawn.name, "classbench:few");
+        assert_eq!(drawn.packets.len(), 1000);
+        let from = (drawn.rules_from, drawn.packets_from);
+        assert_eq!(from, (Origin::Published, Origin::Generated));
+        Sample::Addresses(10).case(&drawing).unwrap_err();
     }
 }

@@ -39,6 +39,17 @@ impl SubjectKind {
     /// Those that show what `firewall` costs on any rule file.
     pub const ALONE: [Self; 3] = [Self::Baseline, Self::PassingBaseline, Self::Firewall];
 
+    /// Whether the measurement means nothing without it: it is no other firewall.
+    #[must_use]
+    pub const fn is_essential(self) -> bool {
+        match self {
+            Self::Baseline | Self::PassingBaseline | Self::Firewall => true,
+            Self::NftNetdev | Self::NftInet | Self::Iptables | Self::IpSet | Self::XdpFilter => {
+                false
+            }
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -5,12 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    case::{Case, Rules},
-    daemon::Daemon,
-    site::Site,
-    statistics::Spread,
-};
+use super::{case::Rules, daemon::Daemon, site::Site, statistics::Spread};
 use crate::rulesets::{
     AddressList, Family, ListPolicy, Verdict,
     generate::{self, FilterKind},
@@ -23,11 +18,32 @@ const ADDRESSES: usize = 1_000_000;
 /// How many members one list has and the other has not.
 const CHANGED: usize = 1000;
 
+/// What is reloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reloaded {
+    /// 10,000 rules, of which one changes.
+    Rules,
+    /// 1,000,000 addresses, of which 1000 change.
+    Addresses,
+}
+
+impl Reloaded {
+    /// What it is.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "10,000 rules, of which one changes",
+            Self::Addresses => "1,000,000 addresses, of which 1,000 change",
+        }
+    }
+}
+
 /// What reloads took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwitchTime {
     /// What was reloaded.
-    pub what: String,
+    pub what: Reloaded,
     /// The time from the files to the switch as the log has it, in seconds, a sample a reload.
     pub logged: Spread,
     /// The time from the signal until the log had it, in seconds.
@@ -50,7 +66,7 @@ pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
         };
     }
     let rules = reload(
-        format!("{} rules, of which one changes", set.rules.len()),
+        Reloaded::Rules,
         [Rules::Set(set), Rules::Set(other)],
         times,
         site,
@@ -61,7 +77,7 @@ pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
         Rules::List(AddressList { members }, ListPolicy::BLOCKLIST)
     };
     let addresses = reload(
-        format!("{ADDRESSES} addresses, of which {CHANGED} change"),
+        Reloaded::Addresses,
         [part(0, ADDRESSES), part(CHANGED, ADDRESSES + CHANGED)],
         times,
         site,
@@ -69,18 +85,10 @@ pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
     Ok(vec![rules, addresses])
 }
 
-fn reload(what: String, rules: [Rules; 2], times: u32, site: &Site) -> Result<SwitchTime> {
+fn reload(what: Reloaded, rules: [Rules; 2], times: u32, site: &Site) -> Result<SwitchTime> {
     let mut daemon = Daemon::prepare(site)?;
     let interface = daemon.testbed().host().interface.clone();
-    let files = rules.map(|rules| {
-        let case = Case {
-            name: String::new(),
-            description: String::new(),
-            packets: Vec::new(),
-            rules,
-        };
-        case.rule_file(&interface)
-    });
+    let files = rules.map(|rules| rules.rule_file(&interface));
     let [(rules, list), _] = &files;
     daemon.write(rules, list.as_deref())?;
     daemon.start()?;

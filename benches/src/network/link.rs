@@ -19,7 +19,7 @@ pub struct Link {
 impl Link {
     /// The names and addresses of link `number`, from the ranges for documentation (RFC 5737,
     /// RFC 3849, RFC 7042).
-    pub(super) fn plan(number: u8) -> Self {
+    pub(crate) fn plan(number: u8) -> Self {
         let end = |interface: &str, place: u8| End {
             interface: format!("{interface}{number}"),
             index: 0,

@@ -1,5 +1,6 @@
 //! Packets aimed at a rule set or an address list, drawn from a seed.
 
+mod distinct;
 mod host;
 mod region;
 mod regions;
@@ -7,6 +8,7 @@ mod zipf;
 
 use self::zipf::Zipf;
 pub use self::{
+    distinct::distinct,
     host::between_hosts,
     region::Region,
     regions::{Listed, Regions},

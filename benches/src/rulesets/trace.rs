@@ -5,7 +5,10 @@
 //! was drawn from: an earlier one may match too. Where a rule leaves a field open, the packet has
 //! the smallest or the largest value of it.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Fault, ReadError,
@@ -40,10 +43,17 @@ pub fn read_trace(path: &Path) -> Result<Vec<TraceEntry>, ReadError> {
 ///
 /// As for [`read_trace`].
 pub fn trace_of(rules: &Path) -> Result<Vec<TraceEntry>, ReadError> {
+    path_beside(rules).map_or(Ok(Vec::new()), |trace| read_trace(&trace))
+}
+
+/// The trace that lies beside a filter file, if there is one.
+#[must_use]
+pub fn path_beside(rules: &Path) -> Option<PathBuf> {
     let plain = name(rules).trim_end_matches(".gz");
-    let traces = ["_trace.gz", "_trace"].map(|end| rules.with_file_name(plain.to_owned() + end));
-    let found = traces.iter().find(|trace| trace.is_file());
-    found.map_or(Ok(Vec::new()), |trace| read_trace(trace))
+    ["_trace.gz", "_trace"]
+        .map(|end| rules.with_file_name(plain.to_owned() + end))
+        .into_iter()
+        .find(|trace| trace.is_file())
 }
 
 /// Reads the text of a trace file; `path` is what errors call it.

@@ -6,7 +6,12 @@ use super::{
     results::{Measured, Results},
     targets::{REFERENCE_BASELINE, Target, targets},
 };
-use crate::cost::{report::Figures, subject_kind::SubjectKind};
+use crate::cost::{
+    data::Data,
+    report::Figures,
+    subject::{Absent, Cause},
+    subject_kind::SubjectKind,
+};
 
 /// The whole page.
 #[must_use]
@@ -30,11 +35,20 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     write_setting(text, results)?;
     writeln!(text, "\n## Targets\n")?;
     write_targets(text, results)?;
+    write_refusals(text, results)?;
     writeln!(
         text,
         "\n## Cost of a packet\n\nAs a multiple of the baseline, and nanoseconds over it.\n"
     )?;
-    write_table(text, results, cost)?;
+    write_costs(text, results)?;
+    writeln!(
+        text,
+        "\n## Data\n\nPublished rules are files of ClassBench that lie beside the project; generated \
+         rules, lists and packets are drawn from a seed by this program, the same every time. Packets \
+         come in the same order again and again; of distinct packets each comes once before any comes \
+         again.\n"
+    )?;
+    write_data(text, results)?;
     writeln!(
         text,
         "\n## Loading\n\nCPU time of the commands until the rules were in force, in seconds.\n"
@@ -105,13 +119,15 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
             most,
             found,
             over_baseline,
+            refused,
         } = &target;
         let unit = if unit.is_empty() { "x" } else { unit };
         let found = found.map_or_else(String::new, |found| format!("{} {unit}", short(found)));
         let verdict = match target.is_met() {
-            Some(true) => "met",
-            Some(false) => "**missed**",
-            None => "not measured",
+            Some(true) => "met".to_owned(),
+            Some(false) if *refused > 0 => format!("**missed**, {refused} refused"),
+            Some(false) => "**missed**".to_owned(),
+            None => "not measured".to_owned(),
         };
         let nanoseconds =
             |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.0} ns"));
@@ -125,28 +141,99 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
     Ok(())
 }
 
+/// The subjects that are columns.
+fn columns() -> impl Iterator<Item = SubjectKind> {
+    let kinds = SubjectKind::COMPARED.into_iter();
+    kinds.filter(|kind| *kind != SubjectKind::Baseline)
+}
+
+fn write_heads(text: &mut String) -> fmt::Result {
+    write!(text, "| case |")?;
+    for kind in columns() {
+        write!(text, " {} |", kind.name())?;
+    }
+    writeln!(text, "\n| --- |{}", " ---: |".repeat(columns().count()))
+}
+
 /// A row a case, a column a subject.
+fn write_row(
+    text: &mut String,
+    measured: &Measured,
+    cell: impl Fn(&Figures) -> String,
+) -> fmt::Result {
+    write!(text, "| {} |", measured.report.case)?;
+    for kind in columns() {
+        let absent = || {
+            measured
+                .absent(kind)
+                .map_or("", |absent| absent.cause.word())
+        };
+        let figures = measured.figures(kind);
+        let cell = figures.map_or_else(|| absent().to_owned(), &cell);
+        write!(text, " {cell} |")?;
+    }
+    writeln!(text)
+}
+
+fn write_costs(text: &mut String, results: &Results) -> fmt::Result {
+    write_heads(text)?;
+    for measured in &results.measured {
+        write_row(text, measured, cost)?;
+    }
+    Ok(())
+}
+
+/// A row for each set of rules, whatever packets met it.
 fn write_table(
     text: &mut String,
     results: &Results,
     cell: impl Fn(&Figures) -> String,
 ) -> fmt::Result {
-    let kinds = SubjectKind::COMPARED
-        .iter()
-        .filter(|kind| **kind != SubjectKind::Baseline);
-    let kinds: Vec<_> = kinds.copied().collect();
-    write!(text, "| case |")?;
-    for kind in &kinds {
-        write!(text, " {} |", kind.name())?;
+    write_heads(text)?;
+    for measured in results.rules() {
+        write_row(text, measured, &cell)?;
     }
-    writeln!(text, "\n| --- |{}", " ---: |".repeat(kinds.len()))?;
-    for measured in &results.measured {
-        write!(text, "| {} |", measured.report.case)?;
-        for kind in &kinds {
-            let cell = measured.figures(*kind).map_or_else(String::new, &cell);
-            write!(text, " {cell} |")?;
-        }
-        writeln!(text)?;
+    Ok(())
+}
+
+fn write_data(text: &mut String, results: &Results) -> fmt::Result {
+    writeln!(
+        text,
+        "| case | what | rules | packets | number | distinct |\n\
+         | --- | --- | --- | --- | ---: | ---: |"
+    )?;
+    for Measured { report, .. } in &results.measured {
+        let Data {
+            rules,
+            packets,
+            count,
+            distinct,
+        } = report.data;
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {count} | {distinct} |",
+            report.case,
+            report.description,
+            rules.name(),
+            packets.name()
+        )?;
+    }
+    Ok(())
+}
+
+fn write_refusals(text: &mut String, results: &Results) -> fmt::Result {
+    if results.refusals().next().is_none() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\n## Refused\n\nRules that the compiler of `firewall` refuses, and what it says.\n\n\
+         | case | message |\n| --- | --- |"
+    )?;
+    for (measured, message) in results.refusals() {
+        // A bar would end the cell.
+        let message = message.replace('|', "\\|").replace('\n', "<br>");
+        writeln!(text, "| {} | {message} |", measured.report.case)?;
     }
     Ok(())
 }
@@ -166,7 +253,7 @@ fn write_compiler(text: &mut String, results: &Results) -> fmt::Result {
         "| case | compiled in s | image in MB | expected ns | measured over the baseline |\n\
          | --- | ---: | ---: | ---: | ---: |"
     )?;
-    for measured in &results.measured {
+    for measured in results.rules() {
         let Some(figures) = measured.figures(SubjectKind::Firewall) else {
             continue;
         };
@@ -193,8 +280,8 @@ fn write_reload(text: &mut String, results: &Results) -> fmt::Result {
         text,
         "\n## Reloads under traffic\n\nA list of {} prefixes, reloaded {} times with other members: \
          {:.1} ms from the files to the switch as the log has it (from {:.1} to {:.1}), {:.1} ms from \
-         the signal until the log had it. Of {} packets from sources that stayed listed, {} were let \
-         through and {} not judged.",
+         the signal until the log had it. Of {} packets, {} generated distinct ones again and again from \
+         sources that stayed listed, {} were let through and {} not judged.",
         reload.prefixes,
         reload.logged.samples,
         reload.logged.median * 1e3,
@@ -202,6 +289,7 @@ fn write_reload(text: &mut String, results: &Results) -> fmt::Result {
         reload.logged.max * 1e3,
         reload.seen.median * 1e3,
         reload.received,
+        reload.packets,
         reload.passed,
         reload.unjudged
     )
@@ -222,7 +310,7 @@ fn write_switch_times(text: &mut String, results: &Results) -> fmt::Result {
         writeln!(
             text,
             "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
-            time.what,
+            time.what.name(),
             time.logged.samples,
             time.logged.median * 1e3,
             time.logged.min * 1e3,
@@ -243,10 +331,15 @@ fn write_bans(text: &mut String, results: &Results) -> fmt::Result {
 fn write_absent(text: &mut String, results: &Results) -> fmt::Result {
     writeln!(text, "\n## Not measured\n")?;
     for Measured { report, .. } in &results.measured {
-        for absent in &report.absent {
+        let others = |absent: &&Absent| absent.cause != Cause::Refused;
+        for absent in report.absent.iter().filter(others) {
+            let word = match absent.cause {
+                Cause::Unable | Cause::Refused => "",
+                Cause::Failed => "failed: ",
+            };
             writeln!(
                 text,
-                "- {}: {}: {}",
+                "- {}: {}: {word}{}",
                 report.case, absent.name, absent.reason
             )?;
         }
@@ -288,7 +381,81 @@ fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, fs};
+
     use super::*;
+    use crate::{rulesets::Origin, suite::plan::Group};
+
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+
+    /// The results that are kept with the source.
+    fn kept() -> Results {
+        let text = fs::read_to_string(format!("{FOLDER}/report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn the_page_that_is_kept_is_that_of_the_figures() {
+        let (page, path) = (page(&kept()), format!("{FOLDER}/report.md"));
+        if env::var_os("FIREWALL_RENEW").is_some_and(|value| value == "1") {
+            fs::write(path, page).unwrap();
+            return;
+        }
+        assert!(
+            page == fs::read_to_string(path).unwrap(),
+            "help: `FIREWALL_RENEW=1 cargo test -p benches --lib page_that_is_kept` writes report.md"
+        );
+    }
+
+    #[test]
+    fn rules_that_are_refused_are_a_row_and_miss_their_target() {
+        let mut results = kept();
+        results.measured.truncate(1);
+        let mut refused = results.measured.first().unwrap().clone();
+        let firewall = SubjectKind::Firewall;
+        refused.group = Group::RuleSets;
+        refused.size = 10_000;
+        refused.report.case = "rules:fw:10000".to_owned();
+        let subjects = &mut refused.report.subjects;
+        subjects.retain(|figures| figures.name == SubjectKind::Baseline.name());
+        refused.report.absent = vec![Absent {
+            name: firewall.name().to_owned(),
+            cause: Cause::Refused,
+            reason: "777 steps | more\nthan 128".to_owned(),
+        }];
+        assert!(!page(&results).contains("refused"));
+        results.measured.push(refused);
+        let page = page(&results);
+        for line in [
+            "| rules:fw:10000 | refused |  |  |  |  |  |",
+            "| rules:fw:10000 | 777 steps \\| more<br>than 128 |",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+        let target = page
+            .lines()
+            .find(|line| line.starts_with("| 10,000 rules, worst of the sets |"));
+        let target = target.unwrap();
+        assert!(target.contains("| **missed**, 1 refused |"), "{target}");
+    }
+
+    #[test]
+    fn the_page_says_what_each_case_is_measured_with() {
+        let mut results = kept();
+        results.measured.truncate(1);
+        let report = &mut results.measured.first_mut().unwrap().report;
+        report.case = "classbench:a, trace".to_owned();
+        report.description = "3 rules".to_owned();
+        report.data = Data {
+            rules: Origin::Published,
+            packets: Origin::Published,
+            count: 120_601,
+            distinct: 53_492,
+        };
+        let line = "| classbench:a, trace | 3 rules | published | published | 120601 | 53492 |";
+        let page = page(&results);
+        assert!(page.lines().any(|found| found == line), "{page}");
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cost::{sample::Sample, subject_kind::SubjectKind},
-    rulesets::{generate, published},
+    cost::{drawing::Traffic, sample::Sample, subject_kind::SubjectKind},
+    rulesets::{Family, generate::FilterKind, published, trace::path_beside},
 };
+
+const MILLION: usize = 1_000_000;
 
 /// What a case is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +21,34 @@ pub enum Group {
     Growing,
     /// Rule sets of ClassBench, or like them, of some size.
     RuleSets,
+    /// Published rule sets once more, with the packets of the trace beside them.
+    Traces,
     /// Lists of single addresses.
     Addresses,
     /// Lists of prefixes.
     Prefixes,
+    /// Generated rule sets for IPv6.
+    Ipv6RuleSets,
+    /// Lists of single IPv6 addresses.
+    Ipv6Addresses,
+    /// Lists of IPv6 prefixes.
+    Ipv6Prefixes,
+}
+
+impl Group {
+    /// The family of what is generated.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self {
+            Self::TenRules
+            | Self::Growing
+            | Self::RuleSets
+            | Self::Traces
+            | Self::Addresses
+            | Self::Prefixes => Family::V4,
+            Self::Ipv6RuleSets | Self::Ipv6Addresses | Self::Ipv6Prefixes => Family::V6,
+        }
+    }
 }
 
 /// A case to be measured.
@@ -34,6 +60,8 @@ pub struct Planned {
     pub size: usize,
     /// What it is.
     pub sample: Sample,
+    /// Which packets come.
+    pub traffic: Traffic,
     /// Who takes part.
     pub kinds: &'static [SubjectKind],
 }
@@ -43,7 +71,7 @@ pub struct Planned {
 pub struct Plan {
     /// The cases, in order.
     pub cases: Vec<Planned>,
-    /// How many packets are drawn for each.
+    /// How many packets are drawn for each, all distinct.
     pub packets: usize,
     /// In how many rounds each firewall is measured.
     pub rounds: u32,
@@ -68,17 +96,18 @@ impl Plan {
         for (size, ending) in [(1000, "_1k.gz"), (10_000, "_10k.gz"), (100_000, "_100k.gz")] {
             cases.extend(rule_sets(size, ending));
         }
-        cases.extend([1000, 100_000, 1_000_000].map(addresses));
-        cases.push(prefixes(1_000_000));
+        cases.extend([1000, 100_000, MILLION].map(addresses));
+        cases.push(prefixes(MILLION));
+        cases.extend(ipv6());
         Self {
             cases,
-            packets: 250_000,
+            packets: MILLION,
             rounds: 12,
             time: Duration::from_millis(1200),
             patience: Duration::from_secs(60),
             reloaded: 100_000,
             reloads: 6,
-            bans: 1_000_000,
+            bans: MILLION,
         }
     }
 
@@ -91,12 +120,13 @@ impl Plan {
             growing(1000),
         ];
         for size in [1000, 10_000] {
-            cases.extend(generated(size));
+            cases.extend(generated(Group::RuleSets, size));
         }
-        cases.extend([1000, 100_000, 1_000_000].map(addresses));
+        cases.extend([1000, 100_000, MILLION].map(addresses));
+        cases.extend(generated(Group::Ipv6RuleSets, 1000));
         Self {
             cases,
-            packets: 100_000,
+            packets: 250_000,
             rounds: 6,
             time: Duration::from_millis(400),
             patience: Duration::from_secs(20),
@@ -106,17 +136,33 @@ impl Plan {
     }
 }
 
+fn ipv6() -> Vec<Planned> {
+    let ten = Sample::Rules(FilterKind::Acl, 10);
+    let mut cases = vec![alone(Group::Ipv6RuleSets, 10, ten)];
+    for size in [1000, 10_000] {
+        cases.extend(generated(Group::Ipv6RuleSets, size));
+    }
+    for (group, sample) in [
+        (Group::Ipv6Addresses, Sample::Addresses(MILLION)),
+        (Group::Ipv6Prefixes, Sample::Prefixes(MILLION)),
+    ] {
+        cases.push(alone(group, MILLION, sample));
+    }
+    cases
+}
+
 fn compared(group: Group, size: usize, sample: Sample) -> Planned {
     Planned {
         group,
         size,
         sample,
+        traffic: Traffic::Hits,
         kinds: &SubjectKind::COMPARED,
     }
 }
 
 fn growing(size: usize) -> Planned {
-    let sample = Sample::Rules(generate::FilterKind::Acl, size);
+    let sample = Sample::Rules(FilterKind::Acl, size);
     compared(Group::Growing, size, sample)
 }
 
@@ -132,22 +178,30 @@ fn prefixes(size: usize) -> Planned {
 fn rule_sets(size: usize, ending: &str) -> Vec<Planned> {
     let files = published::files("classbench", &[ending]);
     if files.is_empty() {
-        return generated(size);
+        return generated(Group::RuleSets, size);
     }
-    let samples = files.into_iter().map(Sample::ClassBench);
-    samples.map(|sample| alone(size, sample)).collect()
+    let planned = files.into_iter().flat_map(|file| {
+        let trace = path_beside(&file).map(|_| Planned {
+            traffic: Traffic::Trace,
+            ..alone(Group::Traces, size, Sample::ClassBench(file.clone()))
+        });
+        let drawn = alone(Group::RuleSets, size, Sample::ClassBench(file));
+        [drawn].into_iter().chain(trace)
+    });
+    planned.collect()
 }
 
-fn generated(size: usize) -> Vec<Planned> {
-    let samples = generate::FilterKind::ALL.map(|kind| Sample::Rules(kind, size));
-    samples.map(|sample| alone(size, sample)).into()
+fn generated(group: Group, size: usize) -> Vec<Planned> {
+    let samples = FilterKind::ALL.map(|kind| Sample::Rules(kind, size));
+    samples.map(|sample| alone(group, size, sample)).into()
 }
 
-fn alone(size: usize, sample: Sample) -> Planned {
+fn alone(group: Group, size: usize, sample: Sample) -> Planned {
     Planned {
-        group: Group::RuleSets,
+        group,
         size,
         sample,
+        traffic: Traffic::Hits,
         kinds: &SubjectKind::DROPPING,
     }
 }

@@ -9,6 +9,7 @@ use crate::cost::{
     reload::Reload,
     report::{Figures, Report},
     statistics::Spread,
+    subject::{Absent, Cause},
     subject_kind::SubjectKind,
     switch_time::SwitchTime,
 };
@@ -46,6 +47,12 @@ pub struct Measured {
 }
 
 impl Results {
+    /// The cases, those left out of which the rules are measured with other packets, too.
+    pub fn rules(&self) -> impl Iterator<Item = &Measured> {
+        let measured = self.measured.iter();
+        measured.filter(|measured| measured.group != Group::Traces)
+    }
+
     /// The cases of a group, in order.
     pub fn of(&self, group: Group) -> impl Iterator<Item = &Measured> {
         let measured = self.measured.iter();
@@ -57,6 +64,12 @@ impl Results {
         self.of(group)
             .filter(move |measured| measured.size == size)
             .filter_map(|measured| measured.figures(SubjectKind::Firewall))
+    }
+
+    /// The cases whose rules `firewall` refuses, and why.
+    pub fn refusals(&self) -> impl Iterator<Item = (&Measured, &str)> {
+        let measured = self.measured.iter();
+        measured.filter_map(|measured| Some((measured, measured.refusal()?)))
     }
 
     /// How noisy the baseline was, over the cases.
@@ -88,6 +101,23 @@ impl Results {
 }
 
 impl Measured {
+    /// Why `firewall` refuses the rules, if it does.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let absent = self.absent(SubjectKind::Firewall)?;
+        match absent.cause {
+            Cause::Refused => Some(&absent.reason),
+            Cause::Unable | Cause::Failed => None,
+        }
+    }
+
+    /// Why a subject did not take part, if it did not.
+    #[must_use]
+    pub fn absent(&self, kind: SubjectKind) -> Option<&Absent> {
+        let mut absent = self.report.absent.iter();
+        absent.find(|absent| absent.name == kind.name())
+    }
+
     /// The figures of a subject, if it took part.
     #[must_use]
     pub fn figures(&self, kind: SubjectKind) -> Option<&Figures> {

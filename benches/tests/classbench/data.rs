@@ -7,7 +7,7 @@ use std::{
 };
 
 use benches::{
-    cost::sample::any_packets,
+    cost::drawing::any_packets,
     packet::Packet,
     random::Random,
     rulesets::{

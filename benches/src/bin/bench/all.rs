@@ -6,19 +6,19 @@ use anyhow::{Context as _, Result, ensure};
 use benches::{
     cost::{
         bans,
+        drawing::Drawing,
         machine::Machine,
         reload,
         report::Report,
         rounds::{self, Setting},
-        sample::{Drawing, Traffic},
         switch_time,
     },
     interrupt::Interrupt,
-    rulesets::Family,
     suite::{
         markdown,
         plan::{Plan, Planned},
         results::{Measured, Results},
+        targets::targets,
     },
 };
 use clap::Args;
@@ -37,6 +37,9 @@ pub(crate) struct AllArgs {
     /// Measure less, in less time
     #[arg(long)]
     quick: bool,
+    /// Fail when a target is missed, too
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -67,8 +70,8 @@ impl AllArgs {
         let began = Instant::now();
         for (number, planned) in (1..).zip(&plan.cases) {
             let drawing = Drawing {
-                family: Family::V4,
-                traffic: Traffic::Hits,
+                family: planned.group.family(),
+                traffic: planned.traffic,
                 packets: plan.packets,
                 seed: 1,
             };
@@ -100,7 +103,7 @@ impl AllArgs {
         }
         site.interrupt.check()?;
         eprintln!("bench: bans");
-        match bans::measure(plan.bans, plan.packets, BAN_ROUNDS, setting.cpu, &site) {
+        match bans::measure(plan.bans, BAN_ROUNDS, setting.cpu, &site) {
             Ok(bans) => results.bans = Some(bans),
             Err(error) => results.failures.push(format!("bans: {error:#}")),
         }
@@ -108,11 +111,20 @@ impl AllArgs {
         results.seconds = began.elapsed().as_secs_f64();
         self.write(&results)?;
         print!("{}", markdown::target_table(&results));
+        for (measured, message) in results.refusals() {
+            println!("\n{} is refused: {message}", measured.report.case);
+        }
         ensure!(
             results.failures.is_empty(),
             "not all was measured: {}",
             results.failures.join("; ")
         );
+        if self.strict {
+            let targets = targets(&results).into_iter();
+            let missed = targets.filter(|target| target.is_met() == Some(false));
+            let missed: Vec<_> = missed.map(|target| target.what).collect();
+            ensure!(missed.is_empty(), "missed: {}", missed.join("; "));
+        }
         Ok(())
     }
 

@@ -17,11 +17,8 @@ pub(crate) struct BansArgs {
     /// How many addresses are banned
     #[arg(default_value_t = 1_000_000)]
     count: usize,
-    /// How many packets are drawn
-    #[arg(long, default_value_t = 250_000)]
-    packets: usize,
-    /// In how many rounds packets are measured
-    #[arg(long, default_value_t = 30)]
+    /// In how many rounds packets are measured, each with 20,000 packets that no other round has
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=200))]
     rounds: u32,
     #[command(flatten)]
     place: Place,
@@ -32,7 +29,7 @@ impl BansArgs {
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let site = self.place.site(interrupt, PATIENCE)?;
         let cpu = self.place.cpu()?;
-        let bans = bans::measure(self.count, self.packets, self.rounds, cpu, &site)?;
+        let bans = bans::measure(self.count, self.rounds, cpu, &site)?;
         println!("{bans}");
         Ok(())
     }

@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result};
 use benches::{
     cost::{
         case::{Case, Rules},
+        drawing::{Drawing, Traffic, any_packets},
         rounds::{self, Setting},
         rule_file,
-        sample::{Drawing, Sample, Traffic, any_packets},
+        sample::Sample,
         subject_kind::SubjectKind,
     },
     interrupt::Interrupt,
-    rulesets::{Family, trace::read_trace},
+    rulesets::{Family, Origin, trace::read_trace},
 };
 use clap::Args;
 
@@ -49,7 +50,8 @@ pub(crate) struct Drawn {
     /// `classbench:FILE`, `addresses:N` or `prefixes:N`
     #[arg(long = "case", value_name = "CASE")]
     sample: Sample,
-    /// Which packets come: those that rules match or whose sources are listed, others, or both
+    /// Which packets come: those that rules match or whose sources are listed, others, both, or those
+    /// of the trace beside a filter file
     #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
     /// The family of addresses that are generated
@@ -61,7 +63,7 @@ pub(crate) struct Drawn {
 
 #[derive(Debug, Args)]
 struct Packets {
-    /// How many packets are drawn
+    /// How many packets are drawn, all distinct; fewer where the rules leave no more
     #[arg(long, default_value_t = 1_000_000)]
     packets: usize,
     /// The seed with which they are drawn
@@ -102,21 +104,25 @@ impl CostArgs {
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let rules = rule_file::retarget(&text, folder)
             .with_context(|| format!("`{}` is no rule file", self.rules.display()))?;
-        let (packets, source) = match &self.trace {
+        let (packets, packets_from, description) = match &self.trace {
             Some(path) => (
                 read_trace(path)?.iter().map(|entry| entry.tuple).collect(),
+                Origin::Given,
                 format!("packets of `{}`", path.display()),
             ),
             None => (
                 any_packets(&FAMILIES, self.packets.packets, self.packets.seed),
+                Origin::Generated,
                 "packets at random".to_owned(),
             ),
         };
         let case = Case {
             name: self.rules.display().to_string(),
-            description: source,
+            description,
             packets,
+            packets_from,
             rules: Rules::File(rules),
+            rules_from: Origin::Given,
         };
         self.common.measure(&case, &SubjectKind::ALONE, interrupt)
     }

@@ -34,6 +34,9 @@ enum Command {
     /// Say how much of its time the firewall's program spends in which of its parts, by `perf`
     Profile(profile::ProfileArgs),
     /// Measure everything, and write a report
+    ///
+    /// A missed target, and a rule set that is refused, are rows of the report and no failure, unless
+    /// `--strict` asks for that. A measurement that goes wrong is one.
     All(all::AllArgs),
 }
 

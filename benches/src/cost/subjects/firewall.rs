@@ -8,7 +8,7 @@ use crate::cost::{
     daemon::Daemon,
     loading::Loading,
     site::Site,
-    subject::{Entry, Subject},
+    subject::{Cause, Entry, Subject},
     subject_kind::SubjectKind,
     testbed::Testbed,
     tool,
@@ -21,15 +21,23 @@ struct Firewall {
     loading: Loading,
 }
 
-/// Has it load the rule file and waits until it judges.
+/// Has it load the rule file and waits until it judges; rules that the compiler refuses are not
+/// measured.
 pub(in crate::cost) fn set_up(case: &Case, site: &Site) -> Result<Entry> {
     let mut daemon = Daemon::prepare(site)?;
-    let version = daemon.version()?;
-    let (rules, list) = case.rule_file(&daemon.testbed().host().interface);
+    let (rules, list) = case.rules.rule_file(&daemon.testbed().host().interface);
     daemon.write(&rules, list.as_deref())?;
+    let expected_nanoseconds = match daemon.expectation()? {
+        Ok(nanoseconds) => nanoseconds,
+        Err(refusal) => {
+            let kind = SubjectKind::Firewall;
+            return Ok(Entry::absent(kind, Cause::Refused, refusal.to_string()));
+        }
+    };
+    let version = daemon.version()?;
     let (mut loading, ()) = tool::loading(|| daemon.start())?;
     loading.cpu_seconds = daemon.cpu_seconds()?;
-    loading.image = Some(daemon.image()?);
+    loading.image = Some(daemon.image(expected_nanoseconds)?);
     Ok(Entry::Ready(Box::new(Firewall {
         daemon,
         version,

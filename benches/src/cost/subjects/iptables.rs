@@ -37,7 +37,7 @@ struct Iptables {
 pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
     let config = match config(kind, case) {
         Ok(config) => config,
-        Err(reason) => return Ok(Entry::absent(kind.name(), reason)),
+        Err(reason) => return Ok(Entry::unable(kind, reason)),
     };
     let testbed = Testbed::new()?;
     let host = &testbed.network().host;
@@ -72,7 +72,7 @@ struct Config {
 }
 
 fn config(kind: SubjectKind, case: &Case) -> Result<Config, String> {
-    let [family] = case.families()[..] else {
+    let [family] = case.rules.families()[..] else {
         return Err("its tables are for one family".to_owned());
     };
     let (restore, save) = match family {

@@ -37,7 +37,7 @@ pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Re
     };
     let (script, command) = match (script(case, hook), tool::find("nft", "nftables")) {
         (Ok(script), Ok(command)) => (script, command),
-        (Err(reason), _) | (_, Err(reason)) => return Ok(Entry::absent(kind.name(), reason)),
+        (Err(reason), _) | (_, Err(reason)) => return Ok(Entry::unable(kind, reason)),
     };
     let host = &testbed.network().host;
     let version = tool::version(host, &command, &["--version"], site)?;

@@ -49,7 +49,7 @@ struct XdpFilter {
 
 /// Loads it and fills its lists.
 pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
-    let absent = |reason: &str| Ok(Entry::absent(kind.name(), reason));
+    let absent = |reason: &str| Ok(Entry::unable(kind, reason));
     let (list, policy) = match config(case) {
         Ok(config) => config,
         Err(reason) => return absent(reason),
