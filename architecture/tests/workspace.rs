@@ -231,6 +231,18 @@ const RULES: &[Rule] = &[
         why: "a plan is made without I/O, so that every plan can be tested",
     },
     Rule {
+        part: "firewall/src/observe",
+        but: &[],
+        never: &[
+            "firewall/src/commands",
+            "firewall/src/control",
+            "firewall/src/daemon",
+            "std::io",
+        ],
+        except: &[],
+        why: "what is read from the pins needs no daemon, and its reader chooses the form",
+    },
+    Rule {
         part: "firewall/src/control",
         but: &[],
         never: &[

@@ -6,7 +6,7 @@ use crate::kernel::pins::Pins;
 
 /// The instance that a command is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// A path in a BPF file system.
     pub(crate) bpffs: PathBuf,
     /// The name of the instance.
@@ -19,7 +19,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// The firewall called `instance`, with its pins under `bpffs` and its socket in `run_dir`.
-    pub(crate) fn new(bpffs: PathBuf, run_dir: &Path, instance: String) -> Self {
+    pub fn new(bpffs: PathBuf, run_dir: &Path, instance: String) -> Self {
         Self {
             pins: Pins::new(&bpffs, &instance),
             run: RunFiles::new(run_dir, &instance),

@@ -1,4 +1,19 @@
-//! The `firewall` command as a library: the command line, the daemon, and the boundary to the kernel.
+//! The `firewall` command as a library.
+//!
+//! [`main`] is the command. The rest reads the firewall that a [`Config`] names, from its pins and
+//! without a daemon: [`Status`], [`CounterSnapshot`] and [`BanListing`], which are what the commands of
+//! these names print, as text or as JSON.
+//!
+//! ```no_run
+//! use firewall::{Config, CounterSnapshot};
+//!
+//! let config = Config::new("/sys/fs/bpf".into(), "/run/firewall".as_ref(), "default".into());
+//! let counters = CounterSnapshot::read(&config)?;
+//! for rule in &counters.rules {
+//!     println!("{}: {} packets", rule.name, rule.count.packets);
+//! }
+//! # Ok::<(), firewall::Error>(())
+//! ```
 
 mod bans;
 mod candidate;
@@ -15,9 +30,26 @@ mod interfaces;
 mod kernel;
 mod lockout;
 mod logging;
+mod observe;
 mod packet_log;
 mod rule_file;
 mod runtime;
 mod text;
 
-pub use crate::cli::main;
+pub use crate::{
+    bans::prefix::Prefix,
+    cli::main,
+    config::Config,
+    error::{Error, ExitStatus, UserError},
+    kernel::{
+        counters::Count, generation::Generation, info::MapFacts, link::AttachMode, slot::Slot,
+    },
+    observe::{
+        bans::{BanEntry, BanListing, ReasonRow},
+        counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
+        status::{
+            BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramStatus, RulesStatus,
+            Status, WaitingStatus,
+        },
+    },
+};

@@ -10,7 +10,7 @@ use rules::{
 
 /// A prefix without bits behind its length; an address is one of full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Prefix {
+pub struct Prefix {
     address: IpAddr,
     length: u8,
 }

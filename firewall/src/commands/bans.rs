@@ -1,31 +1,17 @@
-//! `firewall bans`: the bans as read from the pins, with or without a daemon.
+//! `firewall bans`: prints the bans, with or without a daemon.
 
 use std::{
     io::{self, Write as _},
-    net::IpAddr,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use clap::Args;
-use firewall_ebpf::bans::{self, Ban, FOREVER, REASONS};
-use serde::Serialize;
 
 use crate::{
-    bans::{
-        error::BansError,
-        prefilter::Prefilter,
-        prefix::{Prefix, halves},
-        table::Looked,
-    },
     config::Config,
     error::Error,
-    generation::in_force,
-    kernel::{
-        bans::{BanCounters, BanMap, BanReader, BoardMap, now},
-        counters::Count,
-        pins::Pins,
-    },
-    text::format::{Alignment, Table, grouped, utc},
+    observe::bans::{BanEntry, BanListing},
+    text::format::{Alignment, Table, grouped},
 };
 
 /// Show who is banned, until when and why, and what was dropped for each reason
@@ -36,242 +22,66 @@ pub(crate) struct BansArgs {
     json: bool,
 }
 
-/// All bans, and what was dropped.
-#[derive(Serialize)]
-struct Listing {
-    max_bans: u32,
-    bans: Vec<Entry>,
-    reasons: Vec<ReasonRow>,
-}
-
-/// A ban that has not ended.
-#[derive(Serialize)]
-pub(crate) struct Entry {
-    #[serde(serialize_with = "as_text")]
-    prefix: Prefix,
-    reason: String,
-    began: String,
-    /// `None` when it does not end.
-    ends: Option<String>,
-    seconds_left: Option<u64>,
-}
-
-/// What was dropped for a reason.
-#[derive(Serialize)]
-pub(crate) struct ReasonRow {
-    /// Empty for bans without a reason.
-    pub(crate) reason: String,
-    /// How many bans have it.
-    pub(crate) bans: u64,
-    /// What was dropped.
-    #[serde(flatten)]
-    pub(crate) count: Count,
-}
-
-fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(prefix)
-}
-
 /// Prints the bans.
 pub(crate) fn run(config: &Config, args: BansArgs) -> Result<(), Error> {
-    // What is pinned must be of this version.
-    in_force::read(config)?;
-    let listing = Listing::read(&config.pins)?;
+    let listing = BanListing::read(config)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &listing).map_err(|error| Error::Output(error.into()))?;
         writeln!(out).map_err(Error::Output)?;
     } else {
-        out.write_all(listing.to_text().as_bytes())
+        out.write_all(to_text(&listing).as_bytes())
             .map_err(Error::Output)?;
     }
     out.flush().map_err(Error::Output)
 }
 
-/// What was dropped for each reason that has a text or a count; how many bans have it is left out.
-pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
-    let board = BoardMap::open(pins)?;
-    let counters = BanCounters::open(pins)?;
-    let rows = (0..REASONS).map(|number| {
-        Ok(ReasonRow {
-            reason: Prefilter::new(board.words()).reason(number),
-            bans: 0,
-            count: counters.read(number)?,
-        })
-    });
-    let rows: Vec<ReasonRow> = rows.collect::<Result<_, BansError>>()?;
-    Ok(rows)
-}
-
-/// How many bans there are, some of which may have ended, and how many there can be.
-pub(crate) fn count(pins: &Pins) -> Result<(u64, u32), BansError> {
-    let board = BoardMap::open(pins)?;
-    let most = BanMap::open(pins)?.most().bans();
-    Ok((Prefilter::new(board.words()).count(), most))
-}
-
-/// The ban that an address is under at this moment.
-pub(crate) fn ban_of(pins: &Pins, address: IpAddr) -> Result<Option<Entry>, BansError> {
-    let board = BoardMap::open(pins)?;
-    let map = BanMap::open(pins)?;
-    let clock = Clock::read()?;
-    let table = Looked {
-        board: Prefilter::new(board.words()),
-        map: &map,
-        now: clock.boot,
-    };
-    let (family, high, low) = halves(address);
-    let found = bans::find(&table, family, high, low);
-    Ok(found.map(|(key, ban)| {
-        let reason = Prefilter::new(board.words()).reason(ban.reason as u32);
-        Entry::new(Prefix::of_key(&key), &ban, reason, &clock)
-    }))
-}
-
-/// Both clocks at one moment.
-struct Clock {
-    boot: u64,
-    wall: SystemTime,
-}
-
-impl Clock {
-    fn read() -> Result<Self, BansError> {
-        Ok(Self {
-            boot: now()?,
-            wall: SystemTime::now(),
-        })
-    }
-
-    fn wall_at(&self, boot: u64) -> String {
-        let moment = if boot >= self.boot {
-            self.wall
-                .checked_add(Duration::from_nanos(boot - self.boot))
-        } else {
-            self.wall
-                .checked_sub(Duration::from_nanos(self.boot - boot))
-        };
-        utc(moment.unwrap_or(self.wall))
+fn left(ban: &BanEntry) -> String {
+    match ban.seconds_left {
+        None => "forever".into(),
+        Some(seconds) => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
     }
 }
 
-impl Entry {
-    fn new(prefix: Prefix, ban: &Ban, reason: String, clock: &Clock) -> Self {
-        let ends = (ban.ends != FOREVER).then_some(ban.ends);
-        Self {
-            prefix,
-            reason,
-            began: clock.wall_at(ban.began),
-            ends: ends.map(|ends| clock.wall_at(ends)),
-            seconds_left: ends.map(|ends| ends.saturating_sub(clock.boot).div_ceil(1_000_000_000)),
-        }
-    }
-
-    fn left(&self) -> String {
-        match self.seconds_left {
-            None => "forever".into(),
-            Some(seconds) => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
-        }
-    }
-
-    /// The ban in one line.
-    pub(crate) fn to_text(&self) -> String {
-        let reason = if self.reason.is_empty() {
-            String::new()
-        } else {
-            format!(" for `{}`", self.reason)
-        };
-        match &self.ends {
-            None => format!("{} is banned{reason}, forever", self.prefix),
-            Some(ends) => format!("{} is banned{reason}, until {ends}", self.prefix),
-        }
-    }
-}
-
-impl Listing {
-    fn read(pins: &Pins) -> Result<Self, BansError> {
-        let mut reasons = reasons(pins)?;
-        let clock = Clock::read()?;
-        let mut bans = Vec::new();
-        BanReader::open(pins)?.each(|part| {
-            for (key, ban) in part {
-                if ban.ends <= clock.boot {
-                    continue;
-                }
-                let row = reasons.get_mut(ban.reason as usize);
-                let reason = row.map_or_else(String::new, |row| {
-                    row.bans += 1;
-                    row.reason.clone()
-                });
-                bans.push(Entry::new(Prefix::of_key(key), ban, reason, &clock));
-            }
-            Ok(())
-        })?;
-        bans.sort_by_key(|entry| entry.prefix);
-        reasons.retain(|row| row.bans > 0 || row.is_shown());
-        reasons.sort_by(|a, b| a.reason.cmp(&b.reason));
-        Ok(Self {
-            max_bans: BanMap::open(pins)?.most().bans(),
-            bans,
-            reasons,
-        })
-    }
-
-    fn to_text(&self) -> String {
-        let mut text = String::new();
-        if !self.bans.is_empty() {
-            let mut table = Table::new(&[
-                ("BANNED", Alignment::Left),
-                ("LEFT", Alignment::Left),
-                ("UNTIL", Alignment::Left),
-                ("REASON", Alignment::Left),
-            ]);
-            for ban in &self.bans {
-                table.row([
-                    ban.prefix.to_string(),
-                    ban.left(),
-                    ban.ends.clone().unwrap_or_default(),
-                    ban.reason.clone(),
-                ]);
-            }
-            text += &format!("{table}\n");
-        }
+fn to_text(listing: &BanListing) -> String {
+    let mut text = String::new();
+    if !listing.bans.is_empty() {
         let mut table = Table::new(&[
+            ("BANNED", Alignment::Left),
+            ("LEFT", Alignment::Left),
+            ("UNTIL", Alignment::Left),
             ("REASON", Alignment::Left),
-            ("BANS", Alignment::Right),
-            ("PACKETS", Alignment::Right),
-            ("BYTES", Alignment::Right),
         ]);
-        for row in &self.reasons {
+        for ban in &listing.bans {
             table.row([
-                row.name().to_owned(),
-                grouped(row.bans),
-                grouped(row.count.packets),
-                grouped(row.count.bytes),
+                ban.prefix.to_string(),
+                left(ban),
+                ban.ends.clone().unwrap_or_default(),
+                ban.reason.clone(),
             ]);
         }
-        if !self.reasons.is_empty() {
-            text += &format!("{table}\n");
-        }
-        text + &format!(
-            "{} of at most {}\n",
-            grouped(self.bans.len() as u64),
-            grouped(self.max_bans.into())
-        )
+        text += &format!("{table}\n");
     }
-}
-
-impl ReasonRow {
-    /// Whether there is something to tell but for bans.
-    pub(crate) fn is_shown(&self) -> bool {
-        !self.reason.is_empty() || self.count != Count::default()
+    let mut table = Table::new(&[
+        ("REASON", Alignment::Left),
+        ("BANS", Alignment::Right),
+        ("PACKETS", Alignment::Right),
+        ("BYTES", Alignment::Right),
+    ]);
+    for row in &listing.reasons {
+        table.row([
+            row.name().to_owned(),
+            grouped(row.bans),
+            grouped(row.count.packets),
+            grouped(row.count.bytes),
+        ]);
     }
-
-    /// The reason for a table.
-    pub(crate) fn name(&self) -> &str {
-        if self.reason.is_empty() {
-            "(none given)"
-        } else {
-            &self.reason
-        }
+    if !listing.reasons.is_empty() {
+        text += &format!("{table}\n");
     }
+    text + &format!(
+        "{} of at most {}\n",
+        grouped(listing.bans.len() as u64),
+        grouped(listing.max_bans.into())
+    )
 }

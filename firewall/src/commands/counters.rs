@@ -7,20 +7,12 @@ use std::{
 
 use clap::Args;
 use firewall_ebpf::abi::Reason;
-use serde::Serialize;
 
 use crate::{
-    commands::bans::{self, ReasonRow},
     config::Config,
     error::Error,
-    generation::in_force::{self, Loaded},
-    kernel::{
-        counters::{Count, Counters},
-        events::{EventsError, LogLimiters},
-        generation::Generation,
-        pins::PinnedObject,
-        slot::Slot,
-    },
+    kernel::{counters::Count, slot::Slot},
+    observe::counters::{CounterRate, CounterSnapshot, LogCount},
     text::format::{Alignment, Table, grouped},
 };
 
@@ -48,55 +40,10 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The counters at one time.
-#[derive(Clone, Debug, Serialize)]
-struct Snapshot {
-    generation: Generation,
-    rules: Vec<Row>,
-    reasons: Vec<Row>,
-    /// What was dropped for each reason of a ban.
-    bans: Vec<Row>,
-}
-
-/// One counter.
-#[derive(Clone, Debug, Serialize)]
-struct Row {
-    name: String,
-    action: String,
-    /// `None` for reasons of bans, which are counted elsewhere.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slot: Option<Slot>,
-    #[serde(flatten)]
-    count: Count,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    rate: Option<Rate>,
-    /// `None` when it does not log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<Log>,
-}
-
-/// What became of the packets of a rule that logs.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Log {
-    /// Those that were emitted.
-    emitted: u64,
-    /// Those that came faster than the rule logs.
-    suppressed: u64,
-    /// Those that came faster than the daemon reads.
-    lost: u64,
-}
-
-/// What was counted in a second, on average since the last look.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Rate {
-    packets_per_second: f64,
-    bytes_per_second: f64,
-}
-
 /// Prints the counters once, or repeatedly.
 pub(crate) async fn run(config: &Config, args: CountersArgs) -> Result<(), Error> {
     let CountersArgs { json, watch } = args;
-    let mut before = snapshot(config)?;
+    let mut before = CounterSnapshot::read(config)?;
     print(&before, json, false)?;
     let Some(interval) = watch else {
         return Ok(());
@@ -104,7 +51,7 @@ pub(crate) async fn run(config: &Config, args: CountersArgs) -> Result<(), Error
     let mut looked = Instant::now();
     loop {
         tokio::time::sleep(interval).await;
-        let mut now = snapshot(config)?;
+        let mut now = CounterSnapshot::read(config)?;
         let elapsed = looked.elapsed();
         looked = Instant::now();
         now.compare(&before, elapsed);
@@ -113,117 +60,17 @@ pub(crate) async fn run(config: &Config, args: CountersArgs) -> Result<(), Error
     }
 }
 
-/// Reads the counters; again when another generation came into force meanwhile.
-fn snapshot(config: &Config) -> Result<Snapshot, Error> {
-    loop {
-        let loaded = in_force::read(config)?;
-        let counters = Counters::open(&config.pins.object(PinnedObject::Counters))?;
-        let mut snapshot = Snapshot::read(config, &loaded, &counters)?;
-        snapshot.bans = bans(config)?;
-        if in_force::read(config)?.metadata.generation == snapshot.generation {
-            return Ok(snapshot);
+fn log_in_words(log: LogCount) -> String {
+    let mut words = format!("{} emitted", grouped(log.emitted));
+    for (number, what) in [(log.suppressed, "suppressed"), (log.lost, "lost")] {
+        if number > 0 {
+            words = format!("{words}, {} {what}", grouped(number));
         }
     }
+    words
 }
 
-fn bans(config: &Config) -> Result<Vec<Row>, Error> {
-    let reasons = bans::reasons(&config.pins)?;
-    let shown = reasons.into_iter().filter(ReasonRow::is_shown);
-    let rows = shown.map(|row| Row {
-        name: row.reason,
-        action: "drop".to_owned(),
-        slot: None,
-        count: row.count,
-        rate: None,
-        log: None,
-    });
-    Ok(rows.collect())
-}
-
-impl Snapshot {
-    fn read(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
-        let entries = &loaded.metadata.rules;
-        let some_log = entries.iter().any(|rule| rule.log.is_some());
-        let watches = some_log
-            .then(|| LogLimiters::open(&config.pins))
-            .transpose()?;
-        let rules = entries.iter().map(|rule| {
-            let watches = watches.as_ref().filter(|_| rule.log.is_some());
-            Ok(Row {
-                name: rule.name.clone(),
-                action: rule.action.clone(),
-                slot: Some(rule.slot),
-                count: counters.read(rule.slot)?,
-                rate: None,
-                log: watches.map(|all| Log::read(all, rule.slot)).transpose()?,
-            })
-        });
-        let reasons = Reason::ALL.iter().map(|reason| {
-            let slot = Slot::new(reason.slot());
-            let drops = loaded.description.drops & (1 << reason.slot()) != 0;
-            Ok(Row {
-                name: reason.name().to_owned(),
-                action: if drops { "drop" } else { "pass" }.to_owned(),
-                slot: Some(slot),
-                count: counters.read(slot)?,
-                rate: None,
-                log: None,
-            })
-        });
-        Ok(Self {
-            generation: loaded.metadata.generation,
-            rules: rules.collect::<Result<_, Error>>()?,
-            reasons: reasons.collect::<Result<_, Error>>()?,
-            bans: Vec::new(),
-        })
-    }
-
-    fn compare(&mut self, before: &Self, elapsed: Duration) {
-        compare(&mut self.rules, &before.rules, elapsed);
-        compare(&mut self.reasons, &before.reasons, elapsed);
-        compare(&mut self.bans, &before.bans, elapsed);
-    }
-}
-
-impl Log {
-    fn read(limiters: &LogLimiters, slot: Slot) -> Result<Self, EventsError> {
-        // One that has none yet has emitted nothing.
-        let limiter = limiters.watch(slot)?.unwrap_or_default();
-        Ok(Self {
-            emitted: limiter.emitted,
-            suppressed: limiter.suppressed,
-            lost: limiter.lost,
-        })
-    }
-
-    fn in_words(self) -> String {
-        let mut words = format!("{} emitted", grouped(self.emitted));
-        for (number, what) in [(self.suppressed, "suppressed"), (self.lost, "lost")] {
-            if number > 0 {
-                words = format!("{words}, {} {what}", grouped(number));
-            }
-        }
-        words
-    }
-}
-
-fn compare(now: &mut [Row], before: &[Row], elapsed: Duration) {
-    let before: std::collections::HashMap<&str, Count> = before
-        .iter()
-        .map(|row| (row.name.as_str(), row.count))
-        .collect();
-    for row in now {
-        let earlier = before.get(row.name.as_str()).copied().unwrap_or_default();
-        let delta = row.count.since(earlier);
-        let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
-        row.rate = Some(Rate {
-            packets_per_second: per_second(delta.packets),
-            bytes_per_second: per_second(delta.bytes),
-        });
-    }
-}
-
-fn print(snapshot: &Snapshot, json: bool, again: bool) -> Result<(), Error> {
+fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     let text = if json {
         serde_json::to_string(snapshot).map_err(|error| Error::Output(error.into()))? + "\n"
@@ -247,7 +94,7 @@ fn print(snapshot: &Snapshot, json: bool, again: bool) -> Result<(), Error> {
 }
 
 /// The rules in their order, then the reasons that decided anything; the policy always.
-fn table(snapshot: &Snapshot) -> Table {
+fn table(snapshot: &CounterSnapshot) -> Table {
     let rated = snapshot.reasons.iter().any(|row| row.rate.is_some());
     let mut columns = vec![
         ("RULE", Alignment::Left),
@@ -285,7 +132,7 @@ fn table(snapshot: &Snapshot) -> Table {
             grouped(row.count.bytes),
         ];
         if rated {
-            let rate = |value: fn(&Rate) -> f64| {
+            let rate = |value: fn(&CounterRate) -> f64| {
                 row.rate
                     .as_ref()
                     .map_or_else(String::new, |rate| grouped(value(rate).round() as u64))
@@ -294,7 +141,7 @@ fn table(snapshot: &Snapshot) -> Table {
             cells.push(rate(|rate| rate.bytes_per_second));
         }
         if logs {
-            cells.push(row.log.map_or_else(String::new, Log::in_words));
+            cells.push(row.log.map_or_else(String::new, log_in_words));
         }
         table.row(cells);
     }
@@ -304,9 +151,10 @@ fn table(snapshot: &Snapshot) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{kernel::generation::Generation, observe::counters::CounterRow};
 
-    fn row(name: &str, slot: u32, packets: u64) -> Row {
-        Row {
+    fn row(name: &str, slot: u32, packets: u64) -> CounterRow {
+        CounterRow {
             name: name.into(),
             action: "drop".into(),
             slot: Some(Slot::new(slot)),
@@ -319,8 +167,8 @@ mod tests {
         }
     }
 
-    fn snapshot(packets: u64) -> Snapshot {
-        Snapshot {
+    fn snapshot(packets: u64) -> CounterSnapshot {
+        CounterSnapshot {
             generation: Generation::FIRST,
             rules: vec![row("blocklist", 32, packets)],
             reasons: vec![
@@ -328,7 +176,7 @@ mod tests {
                 row("malformed", 2, 0),
                 row("truncated", 3, 1),
             ],
-            bans: vec![Row {
+            bans: vec![CounterRow {
                 slot: None,
                 ..row("sshd", 0, 2)
             }],
@@ -350,7 +198,7 @@ mod tests {
     #[test]
     fn what_became_of_logged_packets_is_a_column_when_some_rule_logs() {
         let mut snapshot = snapshot(60);
-        snapshot.rules[0].log = Some(Log {
+        snapshot.rules[0].log = Some(LogCount {
             emitted: 50,
             suppressed: 1234,
             lost: 0,

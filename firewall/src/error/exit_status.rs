@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How a command ended, as its exit status says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ExitStatus {
+pub enum ExitStatus {
     /// It did what it was asked to do.
     Done,
     /// It was refused, or failed. For `diff` the verdicts differ; for `doctor` there are warnings.
@@ -30,7 +30,7 @@ impl ExitStatus {
     }
 
     /// The number. 2 is what clap uses, too, and 4 is reserved for "nothing changed".
-    pub(crate) const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Refused => 1,

@@ -18,7 +18,7 @@ use crate::{
 
 /// Why a command failed.
 #[derive(Debug)]
-pub(crate) enum Error {
+pub enum Error {
     /// What a part of the firewall reports.
     Reported(Box<dyn UserError>),
     /// The system refused what every command relies on.
@@ -50,7 +50,7 @@ impl Error {
     }
 
     /// What the user can do.
-    pub(crate) fn help(&self) -> Option<String> {
+    pub fn help(&self) -> Option<String> {
         match self {
             Self::Reported(error) => error.help(),
             Self::Panicked(_) => Some("please report this, with the rule file".into()),
@@ -59,7 +59,7 @@ impl Error {
     }
 
     /// The diagnostics that are not printed yet.
-    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+    pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {
             Self::Reported(error) => error.diagnostics(),
             Self::System { .. }
@@ -71,7 +71,7 @@ impl Error {
     }
 
     /// The exit status of a command that ends with it.
-    pub(crate) fn exit_status(&self) -> ExitStatus {
+    pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Reported(error) => error.exit_status(),
             Self::Answered { status, .. } => *status,
@@ -87,7 +87,7 @@ impl Error {
     }
 
     /// The error as the user reads it: diagnostics, message with its causes, help.
-    pub(crate) fn report(&self) -> String {
+    pub fn report(&self) -> String {
         if let Self::Answered { report, .. } = self {
             return report.clone();
         }

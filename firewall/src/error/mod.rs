@@ -8,4 +8,4 @@ mod failure;
 mod kernel;
 mod user_error;
 
-pub(crate) use crate::error::{exit_status::ExitStatus, failure::Error, user_error::UserError};
+pub use crate::error::{exit_status::ExitStatus, failure::Error, user_error::UserError};

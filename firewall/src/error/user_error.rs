@@ -7,7 +7,7 @@ use rules::diagnostics::Diagnostic;
 use crate::error::ExitStatus;
 
 /// An error that a command can end with.
-pub(crate) trait UserError: StdError + Send + Sync + 'static {
+pub trait UserError: StdError + Send + Sync + 'static {
     /// What the user can do about it.
     fn help(&self) -> Option<String> {
         None

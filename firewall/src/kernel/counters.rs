@@ -18,11 +18,11 @@ use crate::kernel::slot::{Capacity, Slot};
 
 /// A count of packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Count {
+pub struct Count {
     /// Packets.
-    pub(crate) packets: u64,
+    pub packets: u64,
     /// Bytes from the Ethernet header on, without the frame check sequence.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
 }
 
 impl Count {

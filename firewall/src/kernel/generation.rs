@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The number of times that rules were put in force since the program was first loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Generation(u64);
+pub struct Generation(u64);
 
 impl Generation {
     /// The first generation.
@@ -19,7 +19,7 @@ impl Generation {
     }
 
     /// Its number.
-    pub(crate) const fn number(self) -> u64 {
+    pub const fn number(self) -> u64 {
         self.0
     }
 

@@ -127,18 +127,18 @@ pub(crate) fn link_of(program: u32, interface: u32) -> Option<u32> {
 }
 
 /// A map.
-#[derive(serde::Serialize)]
-pub(crate) struct MapFacts {
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct MapFacts {
     /// The kernel's number.
-    pub(crate) id: u32,
+    pub id: u32,
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// How many entries it has room for.
-    pub(crate) entries: u32,
+    pub entries: u32,
     /// The bytes of one entry's value.
-    pub(crate) value_bytes: u32,
+    pub value_bytes: u32,
     /// The bytes of memory.
-    pub(crate) memory: u64,
+    pub memory: u64,
 }
 
 /// The map with this number; `None` when the kernel has freed it.

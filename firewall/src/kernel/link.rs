@@ -21,7 +21,7 @@ use crate::kernel::{
 /// The place in the kernel where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum AttachMode {
+pub enum AttachMode {
     /// In the driver.
     Native,
     /// In the network stack, after the packet buffer is allocated.

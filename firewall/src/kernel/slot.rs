@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An entry of the counters map that the program counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Slot(u32);
+pub struct Slot(u32);
 
 impl Slot {
     /// The slot of this number.

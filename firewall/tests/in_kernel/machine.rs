@@ -21,6 +21,7 @@ use benches::{
     tools,
     traffic::Sender,
 };
+use firewall::{Config, CounterSnapshot};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -210,19 +211,17 @@ impl Machine {
         json(&status.stdout)
     }
 
+    /// This machine's firewall, for the library.
+    pub(crate) fn config(&self) -> Config {
+        let bpffs = self.bpffs.path().to_owned();
+        Config::new(bpffs, &self.run_folder(), "test".to_owned())
+    }
+
     /// The counters of rules and reasons that are not 0.
     pub(crate) fn counters(&self) -> BTreeMap<String, Count> {
-        let counters = self.run(["counters", "--json"]);
-        assert!(counters.status.success(), "{counters:?}");
-        let counters = json(&counters.stdout);
-        let rows = ["rules", "reasons"].map(|key| counters[key].as_array().unwrap().clone());
-        rows.concat()
-            .iter()
-            .map(|row| {
-                let number = |key: &str| row[key].as_u64().unwrap();
-                let name = row["name"].as_str().unwrap().to_owned();
-                (name, (number("packets"), number("bytes")))
-            })
+        let counters = CounterSnapshot::read(&self.config()).unwrap();
+        let rows = counters.rules.into_iter().chain(counters.reasons);
+        rows.map(|row| (row.name, (row.count.packets, row.count.bytes)))
             .filter(|(_, count)| *count != (0, 0))
             .collect()
     }

@@ -28,6 +28,7 @@ mod installation;
 mod interfaces;
 mod jumbo;
 mod kernel;
+mod library;
 mod life_cycle;
 mod lockout;
 mod logging;

@@ -5,12 +5,9 @@ use rules::evaluator::decode;
 use tokio::task;
 
 use crate::{
-    commands::{
-        bans::{self, Entry},
-        explain::{
-            packets::{Packet, index_of, on_usual_interface},
-            report::Shown,
-        },
+    commands::explain::{
+        packets::{Packet, index_of, on_usual_interface},
+        report::Shown,
     },
     config::Config,
     error::Error,
@@ -21,6 +18,7 @@ use crate::{
     },
     interfaces::list,
     logging::{lines::tell_progress, progress::Progress},
+    observe::bans::{self, BanEntry},
     rule_file::load::{self, RuleFile},
 };
 
@@ -40,7 +38,7 @@ pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec
             None => Ok(None),
         }
     });
-    let bans: Vec<Option<Entry>> = bans.collect::<Result<_, Error>>()?;
+    let bans: Vec<Option<BanEntry>> = bans.collect::<Result<_, Error>>()?;
     let shown = packets.into_iter().zip(bans).map(|(packet, ban)| {
         if let Some(ban) = ban {
             return Shown::banned(packet, ban);

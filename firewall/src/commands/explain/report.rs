@@ -12,8 +12,9 @@ use rules::{
 use serde::{Serialize, Serializer};
 
 use crate::{
-    commands::{bans::Entry, explain::packets::Packet},
+    commands::explain::packets::Packet,
     generation::metadata::Metadata,
+    observe::bans::BanEntry,
     text::format::{Alignment, Table, counted},
 };
 
@@ -42,7 +43,7 @@ pub(crate) struct Shown {
     verdict: Decision,
     /// The ban that its source is under, before any rule.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ban: Option<Entry>,
+    ban: Option<BanEntry>,
     /// What the evaluator says, when that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     disagrees: Option<Decision>,
@@ -145,7 +146,7 @@ impl Shown {
     }
 
     /// What is told of a packet whose source is banned.
-    pub(super) fn banned(packet: Packet, ban: Entry) -> Self {
+    pub(super) fn banned(packet: Packet, ban: BanEntry) -> Self {
         let verdict = Decision {
             action: Verdict::Drop.as_str(),
             rule: None,

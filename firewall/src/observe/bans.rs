@@ -1,0 +1,219 @@
+//! The bans: who is banned, until when and why, and what was dropped for each reason.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use firewall_ebpf::bans::{self, Ban, FOREVER, REASONS};
+use serde::Serialize;
+
+use crate::{
+    bans::{
+        error::BansError,
+        prefilter::Prefilter,
+        prefix::{Prefix, halves},
+        table::Looked,
+    },
+    config::Config,
+    error::Error,
+    generation::in_force,
+    kernel::{
+        bans::{BanCounters, BanMap, BanReader, BoardMap, now},
+        counters::Count,
+        pins::Pins,
+    },
+    text::format::utc,
+};
+
+/// All bans, and what was dropped.
+#[derive(Serialize)]
+pub struct BanListing {
+    /// The maximum number of bans.
+    pub max_bans: u32,
+    /// The bans, sorted by prefix.
+    pub bans: Vec<BanEntry>,
+    /// What was dropped for each reason, sorted by reason.
+    pub reasons: Vec<ReasonRow>,
+}
+
+/// A ban that has not ended.
+#[derive(Serialize)]
+pub struct BanEntry {
+    /// The address or prefix.
+    #[serde(serialize_with = "as_text")]
+    pub prefix: Prefix,
+    /// Empty for a ban without a reason.
+    pub reason: String,
+    /// RFC 3339, in UTC.
+    pub began: String,
+    /// RFC 3339, in UTC; `None` when it does not end.
+    pub ends: Option<String>,
+    /// Rounded up; `None` when it does not end.
+    pub seconds_left: Option<u64>,
+}
+
+/// What was dropped for a reason.
+#[derive(Serialize)]
+pub struct ReasonRow {
+    /// Empty for bans without a reason.
+    pub reason: String,
+    /// How many bans have it.
+    pub bans: u64,
+    /// What was dropped.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(prefix)
+}
+
+/// What was dropped for each reason that has a text or a count; how many bans have it is left out.
+pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
+    let board = BoardMap::open(pins)?;
+    let counters = BanCounters::open(pins)?;
+    let rows = (0..REASONS).map(|number| {
+        Ok(ReasonRow {
+            reason: Prefilter::new(board.words()).reason(number),
+            bans: 0,
+            count: counters.read(number)?,
+        })
+    });
+    let rows: Vec<ReasonRow> = rows.collect::<Result<_, BansError>>()?;
+    Ok(rows)
+}
+
+/// How many bans there are, some of which may have ended, and how many there can be.
+pub(crate) fn count(pins: &Pins) -> Result<(u64, u32), BansError> {
+    let board = BoardMap::open(pins)?;
+    let most = BanMap::open(pins)?.most().bans();
+    Ok((Prefilter::new(board.words()).count(), most))
+}
+
+/// The ban that an address is under at this moment.
+pub(crate) fn ban_of(pins: &Pins, address: IpAddr) -> Result<Option<BanEntry>, BansError> {
+    let board = BoardMap::open(pins)?;
+    let map = BanMap::open(pins)?;
+    let clock = Clock::read()?;
+    let table = Looked {
+        board: Prefilter::new(board.words()),
+        map: &map,
+        now: clock.boot,
+    };
+    let (family, high, low) = halves(address);
+    let found = bans::find(&table, family, high, low);
+    Ok(found.map(|(key, ban)| {
+        let reason = Prefilter::new(board.words()).reason(ban.reason as u32);
+        BanEntry::new(Prefix::of_key(&key), &ban, reason, &clock)
+    }))
+}
+
+/// Both clocks at one moment.
+struct Clock {
+    boot: u64,
+    wall: SystemTime,
+}
+
+impl Clock {
+    fn read() -> Result<Self, BansError> {
+        Ok(Self {
+            boot: now()?,
+            wall: SystemTime::now(),
+        })
+    }
+
+    fn wall_at(&self, boot: u64) -> String {
+        let moment = if boot >= self.boot {
+            self.wall
+                .checked_add(Duration::from_nanos(boot - self.boot))
+        } else {
+            self.wall
+                .checked_sub(Duration::from_nanos(self.boot - boot))
+        };
+        utc(moment.unwrap_or(self.wall))
+    }
+}
+
+impl BanEntry {
+    fn new(prefix: Prefix, ban: &Ban, reason: String, clock: &Clock) -> Self {
+        let ends = (ban.ends != FOREVER).then_some(ban.ends);
+        Self {
+            prefix,
+            reason,
+            began: clock.wall_at(ban.began),
+            ends: ends.map(|ends| clock.wall_at(ends)),
+            seconds_left: ends.map(|ends| ends.saturating_sub(clock.boot).div_ceil(1_000_000_000)),
+        }
+    }
+
+    /// The ban in one line.
+    pub(crate) fn to_text(&self) -> String {
+        let reason = if self.reason.is_empty() {
+            String::new()
+        } else {
+            format!(" for `{}`", self.reason)
+        };
+        match &self.ends {
+            None => format!("{} is banned{reason}, forever", self.prefix),
+            Some(ends) => format!("{} is banned{reason}, until {ends}", self.prefix),
+        }
+    }
+}
+
+impl BanListing {
+    /// Reads the bans.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is loaded, or the pins cannot be opened.
+    pub fn read(config: &Config) -> Result<Self, Error> {
+        // What is pinned must be of this version.
+        in_force::read(config)?;
+        Ok(Self::of(&config.pins)?)
+    }
+
+    fn of(pins: &Pins) -> Result<Self, BansError> {
+        let mut reasons = reasons(pins)?;
+        let clock = Clock::read()?;
+        let mut bans = Vec::new();
+        BanReader::open(pins)?.each(|part| {
+            for (key, ban) in part {
+                if ban.ends <= clock.boot {
+                    continue;
+                }
+                let row = reasons.get_mut(ban.reason as usize);
+                let reason = row.map_or_else(String::new, |row| {
+                    row.bans += 1;
+                    row.reason.clone()
+                });
+                bans.push(BanEntry::new(Prefix::of_key(key), ban, reason, &clock));
+            }
+            Ok(())
+        })?;
+        bans.sort_by_key(|entry| entry.prefix);
+        reasons.retain(|row| row.bans > 0 || row.is_shown());
+        reasons.sort_by(|a, b| a.reason.cmp(&b.reason));
+        Ok(Self {
+            max_bans: BanMap::open(pins)?.most().bans(),
+            bans,
+            reasons,
+        })
+    }
+}
+
+impl ReasonRow {
+    /// Whether it has a text or a count, whatever bans have it.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.reason.is_empty() || self.count != Count::default()
+    }
+
+    /// The reason for a table.
+    pub(crate) fn name(&self) -> &str {
+        if self.reason.is_empty() {
+            "(none given)"
+        } else {
+            &self.reason
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What is loaded, as the kernel and the image in force say.
+
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    error::Error,
+    filter::{attachments, plan::PresentLink},
+    generation::{
+        in_force::{self, Loaded},
+        metadata::Metadata,
+        pinned::{Pinned, PinnedError},
+    },
+    interfaces::{
+        list::{self, Interface},
+        unattached::Unattached,
+    },
+    kernel::{
+        generation::Generation,
+        info::{self, MapFacts, ProgramFacts},
+        link::AttachMode,
+        pins::PinnedObject,
+    },
+    observe::bans,
+    text::format::utc,
+};
+
+/// What is loaded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The name of the instance.
+    pub instance: String,
+    /// The generation in force.
+    pub generation: Generation,
+    /// When it came into force: RFC 3339, in UTC.
+    pub loaded_at: String,
+    /// The version of `firewall` that loaded it.
+    pub version: String,
+    /// What waits for its confirmation.
+    pub waiting: Option<WaitingStatus>,
+    /// What `firewall rollback` returns to.
+    pub previous: Option<PreviousStatus>,
+    /// The rule file.
+    pub rules: RulesStatus,
+    /// The interfaces that have the program, or had it.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The XDP program.
+    pub program: ProgramStatus,
+    /// How full the table of bans is.
+    pub bans: BanStatus,
+    /// The BPF maps of the program, and the image.
+    pub maps: Vec<MapFacts>,
+}
+
+/// How full the table of bans is.
+#[derive(Clone, Debug, Serialize)]
+pub struct BanStatus {
+    /// Bans, some of which may have ended.
+    pub count: u64,
+    /// The maximum.
+    pub max: u32,
+}
+
+/// A generation that waits for its confirmation.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitingStatus {
+    /// The generation that waits.
+    pub generation: Generation,
+    /// How long it still waits; 0 when it waits for a daemon that takes it back.
+    pub seconds_left: f64,
+    /// What comes back in its place; `None` when everything is unloaded.
+    pub returns_to: Option<Generation>,
+}
+
+/// The generation before the one in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreviousStatus {
+    /// Its number.
+    pub generation: Generation,
+    /// When it came into force: RFC 3339, in UTC.
+    pub loaded_at: String,
+    /// Its rule file.
+    pub file: String,
+    /// The SHA-256 of that file, in hexadecimal.
+    pub sha256: String,
+    /// The number of its rules.
+    pub rules: usize,
+    /// The BPF map of its image.
+    pub map: MapFacts,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct RulesStatus {
+    /// The rule file.
+    pub file: String,
+    /// The SHA-256 of that file, in hexadecimal.
+    pub sha256: String,
+    /// The number of rules.
+    pub count: usize,
+    /// `pass` or `drop`.
+    pub policy: String,
+    /// `native`, `generic` or `auto`.
+    pub mode: String,
+    /// The size of the image.
+    pub image_bytes: u32,
+}
+
+/// An interface, and whether it is filtered.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// `None` when the interface is gone or the program was detached by somebody else.
+    pub index: Option<u32>,
+    /// `None` also when the interface is in another network namespace than this process.
+    pub mode: Option<AttachMode>,
+    /// Whether it is filtered.
+    pub state: InterfaceState,
+    /// Why it is not attached, if the daemon could not.
+    pub error: Option<String>,
+    /// What to do about that error.
+    pub help: Option<String>,
+}
+
+/// Whether an interface is filtered; also of a name or glob that matches none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InterfaceState {
+    /// It is filtered.
+    Attached,
+    /// It is filtered, and in another network namespace than this process.
+    Elsewhere,
+    /// The interface is gone, or somebody has detached the program.
+    Gone,
+    /// There is no such interface: it is attached to once there is.
+    Waiting,
+    /// It is not filtered, since it cannot be.
+    Refused,
+}
+
+/// The XDP program.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProgramStatus {
+    /// The kernel's number.
+    pub id: u32,
+    /// A hash of its instructions, as `bpftool` prints it.
+    pub tag: String,
+    /// The instructions that the verifier processed (Linux 5.16).
+    pub verified_instructions: Option<u32>,
+    /// The size of the eBPF code.
+    pub translated_bytes: Option<u32>,
+    /// The size of the machine code; 0 when the program is interpreted.
+    pub jited_bytes: u32,
+    /// The memory that it takes.
+    pub memory_bytes: Option<u32>,
+    /// When it was loaded: RFC 3339, in UTC.
+    pub loaded_at: Option<String>,
+}
+
+impl Status {
+    /// Reads the status; again when maps were freed meanwhile, since another generation came into
+    /// force.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is loaded, or the kernel refuses a query.
+    pub async fn read(config: &Config) -> Result<Self, Error> {
+        loop {
+            if let Some(status) = Self::read_once(config).await? {
+                return Ok(status);
+            }
+        }
+    }
+
+    async fn read_once(config: &Config) -> Result<Option<Self>, Error> {
+        let loaded = in_force::read(config)?;
+        let links = attachments::inspect(&attachments::open(&config.pins)?)?;
+        let interfaces = list::list().await?;
+        let program = info::program(&config.pins.object(PinnedObject::Program))?;
+        let maps = program.maps.iter().copied().chain([loaded.image]);
+        let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
+        let Some(maps) = maps else {
+            return Ok(None);
+        };
+        let in_force = &loaded.metadata;
+        let deadline =
+            Pinned::unconfirmed(&config.pins, in_force.generation).map_err(PinnedError::from)?;
+        let previous = match Pinned::previous(&config.pins, in_force.generation)? {
+            Some(earlier) => match PreviousStatus::new(&earlier)? {
+                Some(previous) => Some(previous),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let waiting = deadline.map(|deadline| WaitingStatus {
+            generation: in_force.generation,
+            seconds_left: deadline.remaining().as_secs_f64(),
+            returns_to: previous.as_ref().map(|previous| previous.generation),
+        });
+        let (count, max) = bans::count(&config.pins)?;
+        Ok(Some(Self {
+            bans: BanStatus { count, max },
+            instance: config.instance.clone(),
+            generation: loaded.metadata.generation,
+            loaded_at: utc(loaded.metadata.loaded_at()),
+            version: loaded.metadata.version.clone(),
+            waiting,
+            previous,
+            rules: RulesStatus::new(&loaded),
+            interfaces: links
+                .iter()
+                .map(|link| InterfaceStatus::new(link, &interfaces))
+                .collect(),
+            maps,
+            program: ProgramStatus::new(program),
+        }))
+    }
+}
+
+impl PreviousStatus {
+    /// `None` when the kernel has freed it meanwhile.
+    fn new(earlier: &Pinned) -> Result<Option<Self>, Error> {
+        let Metadata {
+            generation,
+            file,
+            sha256,
+            rules,
+            ..
+        } = &earlier.metadata;
+        let id = earlier.image.id().map_err(PinnedError::from)?;
+        Ok(info::map(id)?.map(|map| Self {
+            generation: *generation,
+            loaded_at: utc(earlier.metadata.loaded_at()),
+            file: file.display().to_string(),
+            sha256: sha256.clone(),
+            rules: rules.len(),
+            map,
+        }))
+    }
+}
+
+impl RulesStatus {
+    fn new(loaded: &Loaded) -> Self {
+        let Metadata {
+            file,
+            sha256,
+            mode,
+            policy,
+            rules,
+            ..
+        } = &loaded.metadata;
+        Self {
+            file: file.display().to_string(),
+            sha256: sha256.clone(),
+            count: rules.len(),
+            policy: policy.clone(),
+            mode: mode.clone(),
+            image_bytes: loaded.description.length,
+        }
+    }
+}
+
+impl InterfaceStatus {
+    fn new(link: &PresentLink, interfaces: &[Interface]) -> Self {
+        // Indexes are of one network namespace: another one may have another interface under the
+        // same index, which does not run the program.
+        let found = interfaces
+            .iter()
+            .filter(|interface| Some(interface.index) == link.interface)
+            .find_map(|interface| {
+                let mut programs = interface.programs.iter();
+                let attached = programs.find(|attached| attached.program == link.program)?;
+                Some((interface, attached.mode))
+            });
+        Self {
+            name: found
+                .map_or(&link.name, |(interface, _)| &interface.name)
+                .clone(),
+            index: link.interface.map(|index| index.0),
+            mode: found.map(|(_, mode)| mode),
+            state: match (found, link.interface) {
+                (Some(_), _) => InterfaceState::Attached,
+                (None, Some(_)) => InterfaceState::Elsewhere,
+                (None, None) => InterfaceState::Gone,
+            },
+            error: None,
+            help: None,
+        }
+    }
+}
+
+impl From<Unattached> for InterfaceStatus {
+    fn from(unattached: Unattached) -> Self {
+        let Unattached { name, error, help } = unattached;
+        Self {
+            name,
+            index: None,
+            mode: None,
+            state: if error.is_some() {
+                InterfaceState::Refused
+            } else {
+                InterfaceState::Waiting
+            },
+            error,
+            help,
+        }
+    }
+}
+
+impl ProgramStatus {
+    fn new(facts: ProgramFacts) -> Self {
+        Self {
+            id: facts.id,
+            tag: facts.tag,
+            verified_instructions: facts.verified_instructions,
+            translated_bytes: facts.translated_bytes,
+            jited_bytes: facts.jited_bytes,
+            memory_bytes: facts.memory,
+            loaded_at: facts.loaded_at.map(utc),
+        }
+    }
+}
