@@ -375,6 +375,11 @@ fn lists_are_read_in_the_forms_in_which_they_are_published() {
             "203.0.113.0\t203.0.113.255\t24\t1500\tname\tZZ\tx@y\n",
             "203.0.113.0/24",
         ),
+        (
+            "# comment\nStart\tEnd\tNetmask\tAttacks\n192.0.2.0\t192.0.2.255\t24\t9\n",
+            "192.0.2.0/24",
+        ),
+        ("\"ip\",\"score\"\n\"192.0.2.1\",\"7\"\n", "192.0.2.1"),
         ("192.0.2.0 - 192.0.2.9\n", "192.0.2.0-192.0.2.9"),
         ("192.0.2.0/255.255.255.0\n", "192.0.2.0/24"),
         ("192.0.2.0 255.255.255.0 # office\n", "192.0.2.0/24"),
@@ -408,6 +413,9 @@ fn a_line_that_could_mean_several_things_is_refused_with_the_column_to_set() {
     }
     for list in [
         "198.51.100.57203.0.113.10",
+        "192.0.2.1\nip,score",
+        "titles",
+        "not a title",
         "192.0.2.0 255.0.255.0",
         "0.0.0.0 0.0.0.0",
         "192.0.2.0/0.0.0.255",

@@ -214,7 +214,6 @@ fn member(
     if let Some(column) = options.column {
         return match line::column(line, column.get()) {
             Ok(line) => Ok(line.map(|line| (line.text, line.addresses))),
-            // The titles of the columns.
             Err((_, text)) if is_first && !text.iter().any(u8::is_ascii_digit) => Ok(None),
             Err(error) => Err(error),
         };
@@ -222,10 +221,17 @@ fn member(
     let content = || content(line);
     match line::line(line) {
         Ok(None) => Ok(None),
+        Err(LineError::Address(_)) if is_first && is_titles(content()) => Ok(None),
         Ok(Some(line)) if is_list_line(&line) => Ok(Some((line.text, line.addresses))),
         Ok(Some(_)) => Err((LineError::Columns, content())),
         Err(error) => Err((error, content())),
     }
+}
+
+/// Whether a line is the titles of columns.
+fn is_titles(content: &[u8]) -> bool {
+    let has_columns = content.iter().any(|byte| matches!(byte, b',' | b'\t'));
+    has_columns && !content.iter().any(u8::is_ascii_digit)
 }
 
 /// Whether what follows the addresses may be ignored in a list: a count after a tab, as in those of ipsum.
