@@ -168,11 +168,13 @@ fn with_list(set: AddressSet) -> Ruleset {
                 ..Matches::default()
             },
             log: None,
+            comment: None,
             place: Place {
                 line: NonZeroU32::MIN,
                 column: NonZeroU32::MIN,
             },
         }],
+        disabled: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
             },
         },
         rules,
+        disabled: Vec::new(),
     }
 }
 
@@ -82,6 +83,7 @@ impl Maker<'_> {
             name: format!("rule {line}"),
             action,
             log: line.is_multiple_of(5).then_some(LogLimit::USUAL),
+            comment: None,
             matches: self.matches(),
             place: Place {
                 line: NonZeroU32::MIN.saturating_add(line),

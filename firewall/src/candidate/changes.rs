@@ -321,6 +321,7 @@ mod tests {
                 ..Matches::default()
             },
             log: None,
+            comment: None,
             place: Place {
                 line: NonZeroU32::MIN,
                 column: NonZeroU32::MIN,
@@ -334,6 +335,7 @@ mod tests {
                 parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),
+            disabled: Vec::new(),
         }
     }
 

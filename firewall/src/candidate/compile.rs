@@ -151,8 +151,8 @@ pub(crate) fn compile(
 ) -> Result<Candidate, CandidateError> {
     let begin = Instant::now();
     let ruleset = Arc::clone(&file.ruleset);
-    let names = ruleset.rules.iter().map(|rule| rule.name.as_str());
-    let assignment = slots::assign(names, &before.slots, &before.held)?;
+    let names: Vec<&str> = ruleset.names().collect();
+    let assignment = slots::assign(&names, &before.slots, &before.held)?;
     let metadata = Metadata::new(
         generation,
         &file.path,
@@ -164,7 +164,8 @@ pub(crate) fn compile(
         .iter()
         .map(|interface| (interface.index, interface.name.clone()))
         .collect();
-    let numbers: Vec<u32> = assignment.slots.iter().map(|slot| slot.number()).collect();
+    let slots = assignment.slots.iter().take(ruleset.rules.len());
+    let numbers: Vec<u32> = slots.map(|slot| slot.number()).collect();
     let max_bytes = budget.largest_map().bytes() as usize;
     let metadata_bytes = metadata.to_bytes()?;
     let target = Target {

@@ -115,6 +115,8 @@ fn table(snapshot: &CounterSnapshot) -> Table {
         row.slot == Some(Slot::new(Reason::Policy.slot())) || row.count != Count::default()
     });
     let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
+    let disabled = snapshot.disabled.iter();
+    let disabled = disabled.map(|row| (format!("{} (disabled)", row.name), row));
     let reasons = reasons.map(|row| (format!("({})", row.name), row));
     let bans = snapshot.bans.iter().map(|row| {
         let reason = if row.name.is_empty() {
@@ -124,7 +126,7 @@ fn table(snapshot: &CounterSnapshot) -> Table {
         };
         (format!("(banned: {reason})"), row)
     });
-    for (name, row) in rules.chain(reasons).chain(bans) {
+    for (name, row) in rules.chain(disabled).chain(reasons).chain(bans) {
         let mut cells = vec![
             name,
             row.action.clone(),
@@ -164,6 +166,7 @@ mod tests {
             },
             rate: None,
             log: None,
+            comment: None,
         }
     }
 
@@ -171,6 +174,7 @@ mod tests {
         CounterSnapshot {
             generation: Generation::FIRST,
             rules: vec![row("blocklist", 32, packets)],
+            disabled: vec![row("telnet", 33, 5)],
             reasons: vec![
                 row("policy", 0, 0),
                 row("malformed", 2, 0),
@@ -187,11 +191,12 @@ mod tests {
     fn the_table_has_rules_then_policy_then_what_else_happened() {
         assert_eq!(
             table(&snapshot(1234)).to_string(),
-            "RULE            ACTION  PACKETS    BYTES\n\
-             blocklist       drop      1,234  123,400\n\
-             (policy)        drop          0        0\n\
-             (truncated)     drop          1      100\n\
-             (banned: sshd)  drop          2      200\n"
+            "RULE               ACTION  PACKETS    BYTES\n\
+             blocklist          drop      1,234  123,400\n\
+             telnet (disabled)  drop          5      500\n\
+             (policy)           drop          0        0\n\
+             (truncated)        drop          1      100\n\
+             (banned: sshd)     drop          2      200\n"
         );
     }
 
@@ -210,7 +215,7 @@ mod tests {
             lines[1].ends_with("6,000  50 emitted, 1,234 suppressed"),
             "{text}"
         );
-        assert!(lines[2].ends_with(" 0"), "{text}");
+        assert!(lines[3].ends_with(" 0"), "{text}");
         let json = serde_json::to_value(&snapshot.rules[0]).unwrap();
         let expected = serde_json::json!({"emitted": 50, "suppressed": 1234, "lost": 0});
         assert_eq!(json["log"], expected);

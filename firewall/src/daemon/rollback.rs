@@ -181,7 +181,7 @@ impl Daemon {
         let number = in_force.generation;
         let earlier =
             Pinned::previous(&self.config.pins, number)?.ok_or(PinnedError::NoPrevious(number))?;
-        let held = in_force.rules.iter().map(|rule| rule.slot);
+        let held = in_force.all_slots();
         let again = earlier.again(number.next(), held)?;
         let was = earlier.metadata.generation;
         self.revive(again, was, terms, requester).await

@@ -43,6 +43,9 @@ pub(crate) struct Metadata {
     pub(crate) interfaces: Vec<String>,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
+    /// The rules that are disabled, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) disabled: Vec<DisabledEntry>,
 }
 
 /// The metadata of a rule.
@@ -57,6 +60,23 @@ pub(crate) struct RuleEntry {
     /// The limit of its logged packets; `None` when it does not log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogEntry>,
+    /// What its author notes on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<String>,
+}
+
+/// The metadata of a rule that is disabled: it keeps its counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DisabledEntry {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it would do.
+    pub(crate) action: String,
+    /// Its counter slot.
+    pub(crate) slot: Slot,
+    /// What its author notes on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<String>,
 }
 
 /// The metadata of a limit of logged packets.
@@ -86,7 +106,8 @@ pub(crate) enum MetadataError {
 }
 
 impl Metadata {
-    /// The metadata of a rule set whose rules are counted in `slots`, in rule order.
+    /// The metadata of a rule set whose rules, and after them the disabled ones, are counted in
+    /// `slots`.
     pub(crate) fn new(
         generation: Generation,
         file: &Path,
@@ -106,7 +127,16 @@ impl Metadata {
                     interval_ns: limit.interval_ns(),
                     tolerance_ns: limit.tolerance_ns(),
                 }),
+                comment: rule.comment.clone(),
             });
+        let disabled = slots.get(ruleset.rules.len()..).unwrap_or_default();
+        let disabled = ruleset.disabled.iter().zip(disabled);
+        let disabled = disabled.map(|(rule, &slot)| DisabledEntry {
+            name: rule.name.clone(),
+            action: rule.action.as_str().to_owned(),
+            slot,
+            comment: rule.comment.clone(),
+        });
         Self {
             abi: abi::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,6 +153,7 @@ impl Metadata {
                 .map(ToString::to_string)
                 .collect(),
             rules: rules.collect(),
+            disabled: disabled.collect(),
         }
     }
 
@@ -144,12 +175,18 @@ impl Metadata {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// The slot of each rule by name.
+    /// The slot of each rule by name, also of those that are disabled.
     pub(crate) fn slots(&self) -> BTreeMap<String, Slot> {
-        self.rules
-            .iter()
-            .map(|rule| (rule.name.clone(), rule.slot))
-            .collect()
+        let rules = self.rules.iter().map(|rule| (&rule.name, rule.slot));
+        let disabled = self.disabled.iter().map(|rule| (&rule.name, rule.slot));
+        let all = rules.chain(disabled);
+        all.map(|(name, slot)| (name.clone(), slot)).collect()
+    }
+
+    /// The slots of the rules in order, and after them those of the disabled ones.
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = Slot> {
+        let disabled = self.disabled.iter().map(|rule| rule.slot);
+        self.rules.iter().map(|rule| rule.slot).chain(disabled)
     }
 
     /// The metadata for the same generation under another number.
@@ -220,6 +257,13 @@ mod tests {
                     interval_ns: 100_000_000,
                     tolerance_ns: 0,
                 }),
+                comment: Some("the way in".into()),
+            }],
+            disabled: vec![DisabledEntry {
+                name: "telnet".into(),
+                action: "drop".into(),
+                slot: Slot::new(33),
+                comment: None,
             }],
         }
     }

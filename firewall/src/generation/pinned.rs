@@ -91,7 +91,7 @@ impl Pinned {
         let damaged = || PinnedError::Damaged(self.metadata.generation);
         let metadata = self.metadata.again(generation);
         let image = compiler::reissue(&self.bytes()?, &metadata.to_bytes()?).ok_or_else(damaged)?;
-        let slots = metadata.rules.iter().map(|rule| rule.slot).collect();
+        let slots = metadata.all_slots().collect();
         Ok(Revived {
             size: ImageSize::for_length(image.len()).ok_or_else(damaged)?,
             assignment: Assignment::back(slots, held).ok_or_else(damaged)?,

@@ -13,7 +13,7 @@ use crate::kernel::slot::{Capacity, Slot};
 /// The slots of a rule set's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
-    /// The slot of each rule, in rule order.
+    /// The slot of each rule, in rule order, and after them those of disabled rules.
     pub(crate) slots: Vec<Slot>,
     /// The slots of no rule in force, which must be set to 0 before use.
     pub(crate) fresh: Vec<Slot>,
@@ -30,14 +30,14 @@ pub(crate) struct TooManyRules {
     rules: usize,
 }
 
-/// Assigns a slot to each of `names`, which are the rules in order; `in_force` are the rules that
+/// Assigns a slot to each of `names`, which are those of the rules in order and of the disabled ones; `in_force` are the rules that
 /// the present image counts for, and `held` the slots of rules that may come back.
 ///
 /// # Errors
 ///
 /// [`TooManyRules`] when the slots run out.
-pub(crate) fn assign<'a>(
-    names: impl ExactSizeIterator<Item = &'a str>,
+pub(crate) fn assign(
+    names: &[&str],
     in_force: &BTreeMap<String, Slot>,
     held: &BTreeSet<Slot>,
 ) -> Result<Assignment, TooManyRules> {
@@ -48,7 +48,7 @@ pub(crate) fn assign<'a>(
         .filter(|slot| !taken.contains(slot));
     let mut slots = Vec::with_capacity(names.len());
     let mut fresh = Vec::new();
-    for name in names {
+    for &name in names {
         let slot = match in_force.get(name) {
             Some(&slot) => slot,
             None => {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn assigned(names: &[&str], before: &[(&str, u32)]) -> Assignment {
-        assign(names.iter().copied(), &in_force(before), &BTreeSet::new()).unwrap()
+        assign(names, &in_force(before), &BTreeSet::new()).unwrap()
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
     fn the_slots_of_rules_that_may_come_back_are_left_to_them() {
         let held = BTreeSet::from([Slot::new(33), Slot::new(70)]);
         let before = in_force(&[("old", 32)]);
-        let assignment = assign(["new", "old"].into_iter(), &before, &held).unwrap();
+        let assignment = assign(&["new", "old"], &before, &held).unwrap();
         assert_eq!(assignment.slots, [Slot::new(34), Slot::new(32)]);
         assert_eq!(assignment.fresh, [Slot::new(34)]);
         assert_eq!(assignment.capacity, Capacity::of_slots(128));
@@ -147,12 +147,8 @@ mod tests {
     #[test]
     fn the_capacity_is_the_next_power_of_two() {
         let names: Vec<String> = (0..33).map(|n| n.to_string()).collect();
-        let assignment = assign(
-            names.iter().map(String::as_str),
-            &in_force(&[]),
-            &BTreeSet::new(),
-        )
-        .unwrap();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let assignment = assign(&names, &in_force(&[]), &BTreeSet::new()).unwrap();
         assert_eq!(assignment.capacity, Capacity::of_slots(128));
     }
 }

@@ -26,6 +26,8 @@ pub struct CounterSnapshot {
     pub generation: Generation,
     /// The rules, in their order.
     pub rules: Vec<CounterRow>,
+    /// The rules that are disabled, which count nothing, with what they counted before.
+    pub disabled: Vec<CounterRow>,
     /// What decides packets besides rules: the policy, the parser, bans.
     pub reasons: Vec<CounterRow>,
     /// What was dropped for each reason of a ban.
@@ -51,6 +53,9 @@ pub struct CounterRow {
     /// `None` when it does not log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogCount>,
+    /// What the author of a rule notes on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// What became of the packets of a rule that logs.
@@ -107,6 +112,18 @@ impl CounterSnapshot {
                 log: limiters
                     .map(|all| LogCount::read(all, rule.slot))
                     .transpose()?,
+                comment: rule.comment.clone(),
+            })
+        });
+        let disabled = loaded.metadata.disabled.iter().map(|rule| {
+            Ok(CounterRow {
+                name: rule.name.clone(),
+                action: rule.action.clone(),
+                slot: Some(rule.slot),
+                count: counters.read(rule.slot)?,
+                rate: None,
+                log: None,
+                comment: rule.comment.clone(),
             })
         });
         let reasons = Reason::ALL.iter().map(|reason| {
@@ -119,11 +136,13 @@ impl CounterSnapshot {
                 count: counters.read(slot)?,
                 rate: None,
                 log: None,
+                comment: None,
             })
         });
         Ok(Self {
             generation: loaded.metadata.generation,
             rules: rules.collect::<Result<_, Error>>()?,
+            disabled: disabled.collect::<Result<_, Error>>()?,
             reasons: reasons.collect::<Result<_, Error>>()?,
             bans: Self::bans(config)?,
         })
@@ -139,6 +158,7 @@ impl CounterSnapshot {
             count: row.count,
             rate: None,
             log: None,
+            comment: None,
         });
         Ok(rows.collect())
     }

@@ -13,7 +13,7 @@ use benches::{
 };
 use nix::sys::signal::Signal;
 
-use crate::machine::{Machine, wait_until};
+use crate::machine::{Machine, json, wait_until};
 
 pub(crate) fn drop_port(name: &str, port: u16) -> String {
     format!("[[rule]]\nname = \"{name}\"\naction = \"drop\"\nproto = \"udp\"\ndport = {port}\n")
@@ -156,6 +156,46 @@ fn a_warning_reaches_whoever_asked_and_hinders_nothing() {
         "{}",
         machine.log()
     );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_disabled_rule_stops_and_keeps_its_count() {
+    const DNS: &str = "[[rule]]\nname = \"dns\"\naction = \"drop\"\nproto = \"udp\"\ndport = 53\n\
+                       comment = \"no resolver here\"\n";
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", DNS);
+    let _daemon = machine.apply(&rules);
+    let dns = machine.network.link().ipv4().udp(40_000, 53);
+    let length = machine.send(&dns, 3);
+    machine.await_counters(&[("dns", (3, 3 * length))]);
+
+    let off = format!("{DNS}enabled = false\n");
+    machine.write_rules("pass", &off);
+    assert!(machine.run(["reload"]).status.success());
+    machine.send(&dns, 2);
+    machine.await_counters(&[("policy", (2, 2 * length))]);
+    let counters = json(&machine.run(["counters", "--json"]).stdout);
+    let disabled = &counters["disabled"][0];
+    assert_eq!(disabled["name"], "dns");
+    assert_eq!(disabled["packets"], 3);
+    assert_eq!(disabled["comment"], "no resolver here");
+    let text = machine.run(["counters"]).stdout;
+    assert!(text.contains("dns (disabled)"), "{text}");
+
+    // Neither a reload nor a rollback loses the count.
+    machine.write_rules("pass", &format!("{off}log = true\n"));
+    assert!(machine.run(["reload"]).status.success());
+    machine.write_rules("pass", DNS);
+    assert!(machine.run(["reload"]).status.success());
+    machine.send(&dns, 1);
+    machine.await_counters(&[("dns", (4, 4 * length)), ("policy", (2, 2 * length))]);
+    let back = machine.run(["rollback"]);
+    assert!(back.status.success(), "{back:?}");
+    let counters = json(&machine.run(["counters", "--json"]).stdout);
+    assert_eq!(counters["disabled"][0]["packets"], 4);
+    machine.send(&dns, 1);
+    machine.await_counters(&[("policy", (3, 3 * length))]);
 }
 
 #[test]

@@ -255,6 +255,7 @@ mod tests {
                 ..Matches::default()
             },
             log: None,
+            comment: None,
             place,
         });
         let ruleset = Ruleset {
@@ -265,6 +266,7 @@ mod tests {
                 parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),
+            disabled: Vec::new(),
         };
         Interfaces::new(&[&ruleset], &mut Budget::default()).unwrap()
     }

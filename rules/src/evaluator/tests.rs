@@ -25,6 +25,7 @@ fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
         action: *action,
         matches: matches.clone(),
         log: None,
+        comment: None,
         place: Place {
             line: NonZeroU32::MIN.saturating_add(line),
             column: NonZeroU32::MIN,
@@ -38,6 +39,7 @@ fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
             parser: Parser::with_policy(policy),
         },
         rules: rules.collect(),
+        disabled: Vec::new(),
     }
 }
 

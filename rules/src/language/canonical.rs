@@ -1,6 +1,6 @@
 //! Rule sets as text in one form: what the compiler made of a rule file, as a rule file.
 //!
-//! Sets are written where they are used, values as ascending ranges, defaults are spelled out, the
+//! Disabled rules are left out, sets are written where they are used, values as ascending ranges, defaults are spelled out, the
 //! packets of tests are the bytes of their frames. The text says the same as the file, so that the
 //! same image is compiled from it and the same tests hold, and it is its own form.
 
@@ -76,6 +76,9 @@ fn write_rule(text: &mut String, rule: &Rule) {
         let burst = limit.burst;
         // Writing to a text does not fail.
         let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
+    }
+    if let Some(comment) = &rule.comment {
+        one(text, "comment", comment);
     }
     for field in FieldName::ALL {
         write_field(text, *field, &rule.matches);

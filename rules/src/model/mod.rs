@@ -13,7 +13,7 @@ mod verdict;
 pub use self::{
     log_limit::{LogLimit, Per},
     place::Place,
-    ruleset::{Matches, Rule, RuleId, Ruleset},
+    ruleset::{DisabledRule, Matches, Rule, RuleId, Ruleset},
     settings::{Mode, Parser, Settings},
     verdict::{RuleAction, Verdict},
 };

@@ -14,9 +14,18 @@ pub struct Ruleset {
     pub settings: Settings,
     /// The rules; the index of each is its [`RuleId`].
     pub rules: Vec<Rule>,
+    /// The rules with `enabled = false`, which match nothing and keep their names.
+    pub disabled: Vec<DisabledRule>,
 }
 
 impl Ruleset {
+    /// The names of the rules in order, and after them those of the disabled ones.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let disabled = self.disabled.iter().map(|rule| rule.name.as_str());
+        let rules = self.rules.iter().map(|rule| rule.name.as_str());
+        rules.chain(disabled)
+    }
+
     /// The rules with their identities, in order of precedence.
     pub fn iter(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
         (0..).map(RuleId).zip(&self.rules)
@@ -38,7 +47,22 @@ pub struct Rule {
     pub matches: Matches,
     /// How many of the packets that match are logged; `None` when none are.
     pub log: Option<LogLimit>,
+    /// What its author notes on it; for people alone.
+    pub comment: Option<String>,
     /// Where the rule stands in its file.
+    pub place: Place,
+}
+
+/// A rule that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisabledRule {
+    /// Its name, under which its counter is kept.
+    pub name: String,
+    /// What it would do.
+    pub action: RuleAction,
+    /// See [`Rule::comment`].
+    pub comment: Option<String>,
+    /// Where it stands in its file.
     pub place: Place,
 }
 

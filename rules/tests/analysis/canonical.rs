@@ -75,6 +75,7 @@ fn random_rule_sets_in_one_form_have_the_same_image() {
                 let alone = Ruleset {
                     settings: settings.clone(),
                     rules: vec![rule.clone()],
+                    disabled: Vec::new(),
                 };
                 let text = canonical::text(&alone, &[]);
                 let source = Arc::new(Source::new("rules.toml", text));

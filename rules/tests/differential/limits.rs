@@ -20,6 +20,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) ->
         action,
         matches,
         log: None,
+        comment: None,
         place: Place {
             line: NonZeroU32::MIN.saturating_add(line),
             column: NonZeroU32::MIN,
@@ -33,6 +34,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) ->
             parser: Parser::with_policy(Verdict::Drop),
         },
         rules: rules.collect(),
+        disabled: Vec::new(),
     }
 }
 

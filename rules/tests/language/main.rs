@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod documentation;
 #[cfg(test)]
+mod enabled;
 mod errors;
 #[cfg(test)]
 mod fields;

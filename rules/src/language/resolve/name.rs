@@ -36,6 +36,27 @@ pub(super) fn rule_name<'a>(
     Some(name)
 }
 
+/// The most bytes that the comment of a rule may have.
+const MAX_COMMENT_LEN: usize = 256;
+
+/// The comment of a rule.
+pub(super) fn comment(comment: At<&str>, report: &mut Report) -> Option<String> {
+    let length = comment.value.len();
+    let fault = if length > MAX_COMMENT_LEN {
+        format!("it has {length} bytes, more than {MAX_COMMENT_LEN}")
+    } else if comment.value.contains(char::is_control) {
+        "it has a control character".to_owned()
+    } else {
+        return Some(comment.value.to_owned());
+    };
+    let message = "invalid comment of a rule";
+    let diagnostic = report.add(Code::InvalidValue, comment.span, message);
+    diagnostic
+        .label(fault)
+        .help("longer notes are TOML comments, after `#`");
+    None
+}
+
 /// Why a text cannot be the name of a rule or a test.
 pub(super) fn name_fault(name: &str) -> Option<String> {
     if name.is_empty() {

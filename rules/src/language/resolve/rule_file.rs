@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use super::{
     broad, choice::choice, consistency, fields::RuleFields, files::ListReader, loaded::Loaded, log,
-    name::rule_name, rule_tests, sets::Sets, settings::settings,
+    name, rule_tests, sets::Sets, settings::settings,
 };
 use crate::{
     diagnostics::{Diagnostic, Report, Source},
@@ -12,7 +12,7 @@ use crate::{
         rule_test::RuleTest,
         syntax::{self, At},
     },
-    model::{Matches, Rule, RuleAction, Ruleset},
+    model::{DisabledRule, Matches, Rule, RuleAction, Ruleset},
 };
 
 /// Reads a rule file.
@@ -94,19 +94,34 @@ fn meaning(
     let mut fields = RuleFields::new(sets);
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
+    let mut disabled = Vec::new();
     let mut drop_all = Vec::new();
     let mut warned = broad::Warned::default();
     let mut logging = Vec::new();
     for written in &file.rules {
-        let name = rule_name(written.name, &mut names, report);
+        let name = name::rule_name(written.name, &mut names, report);
         let action = action(written.action, report);
         let log = written
             .log
             .as_ref()
             .and_then(|written| log::limit(written, report));
+        let comment = written
+            .comment
+            .and_then(|comment| name::comment(comment, report));
         let matches = fields.resolve(written, report);
         if let Some(matches) = &matches {
             consistency::check(written, matches, &settings, report);
+        }
+        if !written.is_enabled {
+            if let (Some(name), Some(action)) = (name, action) {
+                disabled.push(DisabledRule {
+                    name: name.value.to_owned(),
+                    action,
+                    comment,
+                    place: source.place(name.span.start),
+                });
+            }
+            continue;
         }
         if let (Some(RuleAction::Drop), Some(matches)) = (action, &matches) {
             broad::warn(written, matches, fields.sets(), &mut warned, report);
@@ -123,6 +138,7 @@ fn meaning(
                 action,
                 matches,
                 log,
+                comment,
                 place: source.place(name.span.start),
             });
         }
@@ -135,7 +151,11 @@ fn meaning(
         }
         fields.into_sets().warn_of_unused(report);
     }
-    let ruleset = Ruleset { settings, rules };
+    let ruleset = Ruleset {
+        settings,
+        rules,
+        disabled,
+    };
     let tests = rule_tests::resolve(file, &ruleset, source, list, report);
     (ruleset, tests)
 }

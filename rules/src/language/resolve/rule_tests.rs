@@ -54,7 +54,7 @@ pub(super) fn resolve<'a>(
             .zip(&ruleset.rules)
             .map(|(id, rule)| (rule.name.as_str(), id))
             .collect(),
-        rules_are_known: ruleset.rules.len() == file.rules.len(),
+        rules_are_known: ruleset.rules.len() + ruleset.disabled.len() == file.rules.len(),
         source,
         list,
         captures: HashMap::new(),
@@ -135,6 +135,15 @@ impl<'a> Tests<'_, 'a, '_, '_> {
 
     fn rule(&mut self, name: At<&str>, expected: Option<Verdict>) -> Option<Outcome> {
         let Some(&id) = self.rules.get(name.value) else {
+            let disabled = &self.ruleset.disabled;
+            if disabled.iter().any(|rule| rule.name == name.value) {
+                let message = format!("the rule {} is disabled", quoted(name.value));
+                self.report
+                    .add(Code::UnknownRule, name.span, message)
+                    .label("it decides no packet")
+                    .help("take out `enabled = false` of the rule, or this test");
+                return None;
+            }
             // The rule may be one that could not be read.
             if self.rules_are_known {
                 let message = format!("unknown rule {}", quoted(name.value));

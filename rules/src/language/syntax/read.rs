@@ -19,13 +19,15 @@ use crate::{
 };
 
 /// The keys of a rule.
-const RULE_KEYS: [&str; 3 + FieldName::ALL.len()] = {
-    let mut keys = ["name"; 3 + FieldName::ALL.len()];
+const RULE_KEYS: [&str; 5 + FieldName::ALL.len()] = {
+    let mut keys = ["name"; 5 + FieldName::ALL.len()];
     keys[1] = "action";
     keys[2] = "log";
+    keys[3] = "enabled";
+    keys[4] = "comment";
     let mut field = 0;
     while field < FieldName::ALL.len() {
-        keys[3 + field] = FieldName::ALL[field].as_str();
+        keys[5 + field] = FieldName::ALL[field].as_str();
         field += 1;
     }
     keys
@@ -218,6 +220,10 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> WrittenRule<'a> {
             .required("action", report)
             .and_then(|entry| entry.text(report)),
         log: table.entry("log").and_then(|entry| read_log(entry, report)),
+        is_enabled: table
+            .entry("enabled")
+            .is_none_or(|entry| entry.boolean(report) != Some(false)),
+        comment: table.entry("comment").and_then(|entry| entry.text(report)),
         fields,
         is_partial,
     }

@@ -148,14 +148,20 @@ impl<'a> Entry<'a> {
     }
 
     /// The value as a boolean.
-    pub(super) fn flag(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
-        let DeValue::Boolean(value) = self.value.get_ref() else {
+    pub(super) fn boolean(self, report: &mut Report) -> Option<bool> {
+        let value = self.value.get_ref().as_bool();
+        if value.is_none() {
             self.wrong_type(self.value, "`true` or `false`", report);
-            return None;
-        };
+        }
+        value
+    }
+
+    /// The value as a boolean, as a term.
+    pub(super) fn flag(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
+        let value = self.boolean(report)?;
         Some(vec![Term {
             span: self.value.span().into(),
-            text: Cow::Borrowed(if *value { "true" } else { "false" }),
+            text: Cow::Borrowed(if value { "true" } else { "false" }),
             is_number: false,
         }])
     }

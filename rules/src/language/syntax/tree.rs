@@ -81,6 +81,10 @@ pub(crate) struct WrittenRule<'a> {
     pub(crate) action: Option<At<&'a str>>,
     /// `None` when it is not given, or not readable, which is reported.
     pub(crate) log: Option<Log<'a>>,
+    /// Whether it is to be in force.
+    pub(crate) is_enabled: bool,
+    /// Like [`Self::log`].
+    pub(crate) comment: Option<At<&'a str>>,
     /// Ordered like [`FieldName::ALL`].
     pub(crate) fields: Vec<Field<'a>>,
     /// Whether a field could not be read, which is reported.
