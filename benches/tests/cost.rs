@@ -1,5 +1,7 @@
 //! The measurement, in a process of its own: it holds BPF objects and takes over signals.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::time::Duration;
 
 use benches::{
