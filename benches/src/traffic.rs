@@ -1,7 +1,7 @@
 //! Traffic over a test network: frames sent through AF_PACKET at a steady rate, and counted where
 //! they arrive.
 //!
-//! The counting socket stands behind the XDP hook, so a frame that was dropped there does not
+//! The counting socket stands after the XDP hook, so a frame that was dropped there does not
 //! arrive. Nothing is estimated: what was sent, what arrived, and whether the receiver itself lost
 //! something are all known.
 

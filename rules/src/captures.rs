@@ -1,32 +1,32 @@
 //! Capture files, of the classic form and pcapng, and the frames in them.
 //!
-//! This module knows the files, by way of `pcap-parser`, and nothing of what the frames hold.
+//! This module knows the file formats, through `pcap-parser`, but not the contents of frames.
 
 use pcap_parser::{
     Block, Linktype, PcapBlockOwned, PcapError, create_reader,
     traits::{PcapNGPacketBlock as _, PcapReaderIterator},
 };
 
-/// The least buffer for a file, in which each of its blocks must have room.
+/// The minimum buffer for a file, in bytes; each of its blocks must fit into it.
 const MIN_BUFFER: usize = 1 << 16;
 
-/// The bits of the link type in a classic file; those above say how long the frame check sequence
-/// is.
+/// The bits of the link type in a classic file; the bits above give the length of the frame check
+/// sequence.
 const LINK_TYPE: i32 = 0x0fff_ffff;
 
-/// A frame as it was captured.
+/// A captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Its number in the file, counted from 1.
     pub number: usize,
     /// The bytes that were captured, from the Ethernet header on.
     pub bytes: Vec<u8>,
-    /// How many bytes the frame had on the wire.
+    /// The length of the frame on the wire, in bytes.
     pub length: usize,
 }
 
 impl Frame {
-    /// Whether all of the frame was captured.
+    /// Whether the whole frame was captured.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.bytes.len() >= self.length
@@ -36,10 +36,10 @@ impl Frame {
 /// Why a capture file, or a frame of it, cannot be read.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CaptureError {
-    /// It does not begin as capture files do.
+    /// It does not begin like a capture file.
     #[error("it is no capture file, neither pcap nor pcapng")]
     NoCapture,
-    /// A frame was captured on a link of another type.
+    /// A frame was captured on a link that is not Ethernet.
     #[error("packet {number} was captured on a link of type {link}, which is not Ethernet")]
     NotEthernet {
         /// The number of the frame in the file, counted from 1.
@@ -57,12 +57,12 @@ pub enum CaptureError {
 
 /// The frames of a capture file.
 ///
-/// A frame from a link other than Ethernet is an error in its place; behind any other error there
-/// are no more frames.
+/// A frame from a link other than Ethernet yields an error in its place; any other error ends the
+/// iteration.
 ///
 /// # Errors
 ///
-/// [`CaptureError::NoCapture`] when the bytes are no capture file.
+/// [`CaptureError::NoCapture`] if the bytes are not a capture file.
 pub fn frames(bytes: &[u8]) -> Result<Frames<'_>, CaptureError> {
     let reader = create_reader(bytes.len().max(MIN_BUFFER), bytes);
     Ok(Frames {

@@ -1,7 +1,8 @@
-//! Why a packet meets the rule that it meets: its fields, and for each rule what did not fit.
+//! Explains the verdict on a packet: its fields, and for each rule the first field that did not
+//! match.
 //!
-//! This module owns what is told of a packet and a rule set. The reasons are those of the
-//! [`evaluator`]; how they are shown is for whoever asks.
+//! This module owns the contents of an explanation. The reasons come from the [`evaluator`];
+//! callers decide how to show them.
 
 use std::net::IpAddr;
 
@@ -13,29 +14,29 @@ use crate::{
     model::{RuleAction, RuleId, Ruleset},
 };
 
-/// Why a frame is judged as it is.
+/// The explanation of the verdict on a frame.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// What the evaluator reads in the frame, or why it cannot.
+    /// The fields that the evaluator reads from the frame, or the reason why it cannot.
     pub fields: Result<Fields, Reason>,
     /// The rules in order, down to the one that decides.
     pub rules: Vec<Meeting>,
-    /// The rules below that one which match, too.
+    /// The rules after that one that match as well.
     pub hidden: Vec<RuleId>,
-    /// What the evaluator makes of it.
+    /// The result of the evaluator.
     pub evaluation: Evaluation,
 }
 
-/// A packet meets a rule.
+/// The comparison of a packet with a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meeting {
     /// The rule.
     pub rule: RuleId,
-    /// The first field that does not match; `None` when all do.
+    /// The first field that does not match; `None` if all match.
     pub mismatch: Option<FieldName>,
 }
 
-/// Explains what becomes of a frame that arrives on the interface of this name.
+/// Explains the verdict on a frame that arrives on the interface with this name.
 #[must_use]
 pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Explanation {
     let fields = evaluator::decode(frame);

@@ -1,8 +1,8 @@
-//! The rule language: TOML to a [`model::Ruleset`], that to a table image, and the naive reference
-//! evaluator that both are tested against.
+//! The rule language: loads TOML into a [`model::Ruleset`], compiles it to a table image, and
+//! contains the plain reference evaluator against which both are tested.
 //!
-//! This crate does no I/O: files that a rule set names are handed to it, and it never sees the
-//! kernel.
+//! This crate does no I/O: the contents of the files that a rule set names are passed to it, and it
+//! never sees the kernel.
 
 #![forbid(unsafe_code)]
 

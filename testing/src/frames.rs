@@ -23,12 +23,12 @@ pub struct Recipe {
     pub hop_limit: u8,
     /// What the IP packet carries.
     pub upper: Upper,
-    /// The bytes behind the upper-layer header.
+    /// The bytes after the upper-layer header.
     pub payload: Vec<u8>,
     /// How much more than there is the IP header states as its length; with a negative number
     /// the last bytes become padding.
     pub overstated: i32,
-    /// The bytes behind the packet.
+    /// The bytes after the packet.
     pub padding: Vec<u8>,
 }
 
@@ -70,8 +70,8 @@ pub struct Extension {
     /// The length field; the fragment header, 8 bytes long, has none and uses it as the reserved
     /// byte.
     pub length: u8,
-    /// The first bytes behind the length field; of a fragment header the first two are the
-    /// fragment offset and the flag for more.
+    /// The first bytes after the length field; of a fragment header the first two are the fragment
+    /// offset and the flag for more.
     pub body: Vec<u8>,
 }
 

@@ -193,7 +193,7 @@ pub(super) struct Profile {
     pub(super) scatter: u128,
     /// The bits in which the last address of such a range differs from the first one.
     pub(super) run: u128,
-    /// The most ranges of a set of ports.
+    /// The maximum number of ranges of a set of ports.
     pub(super) ports: usize,
     /// A protocol, ports, flags or ICMP messages.
     pub(super) upper: usize,

@@ -8,7 +8,7 @@ use vm_tests::report::Verified;
 
 const FILE: &str = include_str!("../ledger.toml");
 
-/// Where the file is written anew.
+/// Where the file is rewritten.
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ledger.toml");
 
 const HEAD: &str = "\
@@ -33,7 +33,7 @@ impl Ledger {
         self.0.insert(kernel.to_owned(), verified);
     }
 
-    /// Writes the file anew.
+    /// Writes the file again.
     pub(crate) fn write(&self) -> Result<()> {
         fs::write(PATH, self.text()).with_context(|| format!("cannot write `{PATH}`"))
     }

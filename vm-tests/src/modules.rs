@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The modules that a module says it needs, in the section `.modinfo`: a list of strings, each
-/// behind a zero.
+/// after a zero.
 fn depends(image: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let found = image.windows(KEY.len()).position(|window| window == KEY);

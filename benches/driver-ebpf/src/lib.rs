@@ -1,8 +1,8 @@
 //! What the driver's programs and user space agree on.
 //!
 //! The driver lays the next of a series of packets over a frame, and hands the frame on. A packet
-//! is kept as a [`Record`], one cache line: the bytes of its frame behind the hardware addresses,
-//! up to the end of the longest headers that a measurement needs, IPv6 and TCP.
+//! is kept as a [`Record`], one cache line: the bytes of its frame after the hardware addresses, up
+//! to the end of the longest headers that a measurement needs, IPv6 and TCP.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,7 +10,7 @@
 /// The bytes `OFFSET..FRAME_LEN` of a frame, as they lie in memory.
 pub type Record = [u64; 8];
 
-/// Where in a frame a record begins: behind the hardware addresses.
+/// Where in a frame a record begins: after the hardware addresses.
 pub const OFFSET: usize = 12;
 
 /// The length of every frame.
@@ -55,6 +55,6 @@ pub mod program {
     pub const DROP: &str = "drop_all";
     /// Passes everything.
     pub const PASS: &str = "pass_all";
-    /// Drops, behind XDP, what was passed there.
+    /// Drops, after XDP, what was passed there.
     pub const DROP_PASSED: &str = "drop_passed";
 }

@@ -300,7 +300,7 @@ fn read_change(log: &str, generation: u32) -> Option<Change> {
     Some(change)
 }
 
-/// The sum of the fields 14 and 15, behind the name in parentheses, which may hold anything.
+/// The sum of the fields 14 and 15, after the name in parentheses, which may hold anything.
 fn read_ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11);

@@ -24,7 +24,7 @@ use crate::{
 /// keep up with the driver whatever a packet costs, and nothing is left to ksoftirqd.
 const BATCH: u32 = 48;
 
-/// The most packets of a series.
+/// The maximum number of packets of a series.
 pub const MAX_PACKETS: usize = 1 << 22;
 
 /// The programs that make packets.
@@ -43,8 +43,8 @@ const CALLERS: [(&str, &str); 2] = [(program::CALL, TESTED), (program::CALL_FRAG
 pub struct Driver {
     object: ObjectFile,
     /// Where the programs are attached, though no packet ever comes by. A program that is attached
-    /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten behind
-    /// it (`bpf_prog_change_xdp`), and both wait for all CPUs.
+    /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten after it
+    /// (`bpf_prog_change_xdp`), and both wait for all CPUs.
     _stage: Network,
     /// A whole frame, of which the driver keeps the hardware addresses.
     frame: Vec<u8>,

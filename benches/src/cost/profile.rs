@@ -4,7 +4,7 @@
 //! too. The kernel says which machine code a program became and which line of the source each piece
 //! is of. A piece that is of the standard library, or of a helper that several parts use, belongs
 //! to the part before it. A load that misses the caches shows up where its word is first needed,
-//! which may be a part behind it.
+//! which may be a part after it.
 
 mod code;
 mod part;

@@ -293,7 +293,7 @@ impl Baselines {
         })
     }
 
-    /// The baseline of a subject: packets that it passes cost the kernel more behind the hook, and
+    /// The baseline of a subject: packets that it passes cost the kernel more after the hook, and
     /// so does passing them with an empty program.
     fn under(&self, turn: &Turn) -> Samples {
         let passes = turn.passes();

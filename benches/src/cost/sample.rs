@@ -21,10 +21,10 @@ use crate::{
     tuple::Tuple,
 };
 
-/// The most addresses or prefixes of a sample.
+/// The maximum number of addresses or prefixes of a sample.
 const MAX_MEMBERS: usize = 4_000_000;
 
-/// The most rules of a sample.
+/// The maximum number of rules of a sample.
 const MAX_RULES: usize = 1_000_000;
 
 /// What is to be compared.

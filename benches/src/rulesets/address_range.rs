@@ -78,8 +78,8 @@ impl AddressRange {
         let mut prefixes = Vec::new();
         let mut next = Some(number(self.first));
         while let Some(first) = next.filter(|first| *first <= last) {
-            // As long as the bits behind the prefix are all clear in its first address and the
-            // last one is not beyond that of the range.
+            // As long as the bits after the prefix are all clear in its first address and the last
+            // one is not beyond that of the range.
             let prefix = (0..=family.bits())
                 .filter_map(|length| Prefix::new(family.address(first), length))
                 .find(|prefix| {

@@ -9,8 +9,8 @@ use rules::captures::{self, CaptureError};
 
 use super::{ReadError, text::read_bytes};
 
-/// Reads the frames of a capture file that carry IPv4 or IPv6, perhaps behind VLAN tags, as far
-/// as they were captured. The file may be compressed with gzip.
+/// Reads the frames of a capture file that carry IPv4 or IPv6, perhaps after VLAN tags, as far as
+/// they were captured. The file may be compressed with gzip.
 ///
 /// # Errors
 ///

@@ -49,10 +49,10 @@ pub enum Fault {
         /// What it is.
         text: String,
     },
-    /// A prefix has bits set behind its length.
+    /// A prefix has bits set after its length.
     #[error("`{0}` has bits set behind its length")]
     HostBits(String),
-    /// The line goes on behind its last field.
+    /// The line goes on after its last field.
     #[error("nothing is expected before `{0}`")]
     LeftOver(String),
 }

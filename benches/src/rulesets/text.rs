@@ -77,7 +77,7 @@ impl<'a> Words<'a> {
         parse(word).ok_or_else(|| Fault::invalid(field, word))
     }
 
-    /// The same for a field that may be missing, with those behind it.
+    /// The same for a field that may be missing, with those after it.
     pub(super) fn optional<T>(
         &mut self,
         field: &'static str,

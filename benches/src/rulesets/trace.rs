@@ -36,7 +36,7 @@ pub fn read_trace(path: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     parse_trace(&read(path)?, path)
 }
 
-/// Reads the trace that lies beside a filter file under its name with `_trace` behind it, as far as
+/// Reads the trace that lies beside a filter file under its name with `_trace` after it, as far as
 /// there is one.
 ///
 /// # Errors

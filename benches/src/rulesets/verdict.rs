@@ -10,8 +10,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict for a rule that comes without one, by its index from 0: of two neighbors, at
-    /// an even index and behind it, one passes and one drops; a hash of the index says which.
+    /// The verdict for a rule that comes without one, by its index from 0: of two neighbors, at an
+    /// even index and after it, one passes and one drops; a hash of the index says which.
     #[must_use]
     pub const fn of_index(index: usize) -> Self {
         let pair = (index / 2) as u64;

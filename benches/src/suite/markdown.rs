@@ -350,7 +350,7 @@ fn write_absent(text: &mut String, results: &Results) -> fmt::Result {
     Ok(())
 }
 
-/// With three digits, or none behind the point.
+/// With three digits, or none after the point.
 fn short(number: f64) -> String {
     if number < 10.0 && number.fract() != 0.0 {
         format!("{number:.2}")

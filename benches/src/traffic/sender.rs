@@ -17,8 +17,8 @@ use crate::{
     network::{End, Namespace},
 };
 
-/// The most frames sent in a row after the sender was held up; the receive ring of a veth has room
-/// for 256 (`VETH_RING_SIZE`, `drivers/net/veth.c`).
+/// The maximum number of frames sent in a row after the sender was held up; the receive ring of a
+/// veth has room for 256 (`VETH_RING_SIZE`, `drivers/net/veth.c`).
 const MAX_BURST: u64 = 64;
 
 /// How long to wait when the far end has no room, and how often.

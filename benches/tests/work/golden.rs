@@ -1,5 +1,5 @@
-//! The file of counts: a line for each rule set, of its name, the bytes of its image and the most
-//! loads of a packet.
+//! The file of counts: a line for each rule set, of its name, the bytes of its image and the
+//! maximum number of loads of a packet.
 
 use std::{collections::BTreeMap, error::Error, fmt::Write as _, fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, error::Error, fmt::Write as _, fs, path::PathBu
 pub(crate) struct Work {
     /// The bytes of the image.
     pub(crate) bytes: usize,
-    /// The most loads from the image for one packet.
+    /// The maximum number of loads from the image for one packet.
     pub(crate) loads: usize,
 }
 
@@ -33,7 +33,7 @@ impl Golden {
             })
     }
 
-    /// Writes the file anew.
+    /// Writes the file again.
     pub(crate) fn write(found: &[(&str, Work)]) -> Result<(), Box<dyn Error>> {
         let mut text = "# rule set, bytes of the image, most loads for a packet; written by\n\
                         # FIREWALL_RENEW=1 cargo test -p benches --test work\n"

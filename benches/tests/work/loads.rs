@@ -1,4 +1,4 @@
-//! The most loads of a plan are those of no packet: what the walker takes is counted.
+//! The maximum number of loads of a plan are those of no packet: what the walker takes is counted.
 
 use std::cell::Cell;
 

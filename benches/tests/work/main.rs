@@ -1,6 +1,6 @@
-//! The counted work of a fixed list of rule sets: the bytes of their images and the most loads of a
-//! packet, beside those in `golden.txt`. Counts are the same on every machine; times are not, and
-//! are no part of it.
+//! The counted work of a fixed list of rule sets: the bytes of their images and the maximum number
+//! of loads of a packet, beside those in `golden.txt`. Counts are the same on every machine; times
+//! are not, and are no part of it.
 //!
 //! That no packet takes more loads than that is checked with packets aimed at the rules.
 //!

@@ -37,7 +37,7 @@ fn decisions(set: &RuleSet, tuples: &[Tuple]) -> Vec<u64> {
     counts
 }
 
-/// The numbers behind `packets` in a listing of nft.
+/// The numbers after `packets` in a listing of nft.
 fn nft_counters(host: &ToolHost) -> Vec<u64> {
     let listing = host.run("nft", &["list", "ruleset"]);
     let counters = listing.split("counter packets ").skip(1);

@@ -1,4 +1,4 @@
-//! What packets differ in, as numbers.
+//! The axes along which packets differ, with values as numbers.
 
 use firewall_ebpf::parse::{ethertype, protocol};
 
@@ -7,11 +7,11 @@ use crate::field::{Family, FieldName, Form, MAX_MAC, MAX_VLAN, each_field};
 
 macro_rules! axes {
     ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
-        /// Something in which packets differ: a match field.
+        /// An axis along which packets differ: a match field.
         ///
         /// Interfaces are given by their classes, an ICMP message is `type << 8 | code`, the length
-        /// 65,535 stands for all lengths from there on, and fragments are one of [`WHOLE`],
-        /// [`FIRST`] and [`LATER`]. Packets that are compared are of one family.
+        /// 65,535 stands for itself and all greater lengths, and fragments are one of [`WHOLE`],
+        /// [`FIRST`] and [`LATER`]. Only packets of the same family are compared.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Axis {
             $(
@@ -55,12 +55,12 @@ pub(super) const ABSENT: u128 = 1 << 64;
 
 /// No fragment.
 pub(super) const WHOLE: u128 = 0;
-/// A first fragment, which has all headers.
+/// A first fragment, which contains all headers.
 pub(super) const FIRST: u128 = 1;
-/// Another fragment, which has no upper-layer header.
+/// A later fragment, which contains no L4 header.
 pub(super) const LATER: u128 = 2;
 
-/// The packets that rules are compiled for together.
+/// A family of packets, for which rules are compiled together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Packets {
     /// IPv4.
@@ -72,10 +72,10 @@ pub enum Packets {
 }
 
 impl Packets {
-    /// All of them.
+    /// Every family.
     pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Other];
 
-    /// The name in prose.
+    /// The name used in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,12 +95,12 @@ impl Packets {
     }
 }
 
-/// What the packets behind one kind of upper-layer header can have on each axis: within a kind,
-/// every combination of values is a packet that can exist.
+/// The values that packets with one kind of L4 header can have on each axis: within a kind, every
+/// combination of values is a possible packet.
 pub(super) type Kind = [Values; AXES];
 
-/// The kinds of packets, which have nothing in common and leave nothing out; `interfaces` are the
-/// classes of interfaces. The kinds that people think of first come first.
+/// The kinds of packets, which are disjoint and together cover all packets; `interfaces` is the
+/// number of interface classes. The most familiar kinds come first.
 pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
     let Some(family) = packets.family() else {
         return vec![kind(|axis| match axis.form() {
@@ -149,7 +149,7 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
         .collect()
 }
 
-/// What every frame can have.
+/// The values that any frame can have on an axis of the link layer.
 fn link(axis: Axis, interfaces: usize) -> Values {
     if axis == Axis::Interface {
         below(interfaces)
@@ -164,7 +164,7 @@ fn kind(values: impl Fn(Axis) -> Values) -> Kind {
     Axis::ALL.map(values)
 }
 
-/// What is behind the IP header.
+/// What follows the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UpperKind {
     /// A TCP header.
@@ -175,9 +175,9 @@ enum UpperKind {
     Stream,
     /// The ICMP header of the family.
     Icmp,
-    /// A protocol that is not looked into.
+    /// A protocol whose header is not parsed.
     Bare,
-    /// What follows in a later fragment.
+    /// The payload of a later fragment.
     Later,
 }
 
@@ -195,8 +195,8 @@ impl UpperKind {
         matches!(self, Self::Tcp | Self::Datagram | Self::Stream)
     }
 
-    /// The values of [`Axis::Fragment`] that are alike in all else: in IPv6, only a fragment has
-    /// the fragment header.
+    /// The groups of values of [`Axis::Fragment`] that do not differ on other axes: in IPv6, only a
+    /// fragment has the fragment header.
     fn fragments(self, family: Family) -> impl Iterator<Item = (u128, u128)> {
         let parts = match (self, family) {
             (Self::Later, _) => [Some((LATER, LATER)), None],
@@ -206,7 +206,7 @@ impl UpperKind {
         parts.into_iter().flatten()
     }
 
-    /// The bytes of all headers.
+    /// The total length of the headers in bytes.
     const fn least_length(self, family: Family, fragment: (u128, u128)) -> u128 {
         let header = match self {
             Self::Tcp => 20,
@@ -223,7 +223,7 @@ impl UpperKind {
             }
     }
 
-    /// The protocols that can be named before it.
+    /// The protocol numbers that can announce it.
     fn protocols(self, family: Family) -> Values {
         let icmp = match family {
             Family::Ipv4 => protocol::ICMP,
@@ -237,7 +237,7 @@ impl UpperKind {
             Self::Bare => {
                 number != icmp
                     && !protocol::has_ports(number)
-                    // The last of the extension headers names what is behind them.
+                    // The last extension header names the protocol that follows.
                     && !(family == Family::Ipv6 && is_extension(number))
             }
             Self::Later => true,
@@ -247,7 +247,7 @@ impl UpperKind {
     }
 }
 
-/// Whether IPv6 packets are read on behind a header of this number.
+/// Whether parsing of an IPv6 packet continues after a header with this number.
 const fn is_extension(number: u8) -> bool {
     matches!(number, 0 | 43 | 44 | 51 | 60)
 }

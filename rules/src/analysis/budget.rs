@@ -1,8 +1,8 @@
 //! How much work an analysis may do.
 
 /// The work that an analysis may still do, in steps: one comparison of a rule with a region of
-/// packets is a step, and sets of thousands of ranges take more. A machine of 2020 does some ten
-/// million steps a second.
+/// packets is a step, and sets of thousands of ranges take more. A machine of 2020 does about ten
+/// million steps per second.
 #[derive(Clone, Debug)]
 pub struct Budget {
     total: u64,
@@ -10,7 +10,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The steps that an analysis has when nothing else is asked for.
+    /// The default number of steps of an analysis.
     pub const DEFAULT: u64 = 200_000_000;
 
     /// A budget of this many steps.
@@ -22,19 +22,19 @@ impl Budget {
         }
     }
 
-    /// The steps that were done.
+    /// The number of steps taken.
     #[must_use]
     pub const fn spent(&self) -> u64 {
         self.total - self.left
     }
 
-    /// Whether nothing is left.
+    /// Whether no steps are left.
     #[must_use]
     pub const fn is_spent(&self) -> bool {
         self.left == 0
     }
 
-    /// Takes steps.
+    /// Takes steps from the budget.
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
         match self.left.checked_sub(steps as u64) {
             Some(left) => {
@@ -48,12 +48,13 @@ impl Budget {
         }
     }
 
-    /// Does `work` with a part of what is left, so that one hard question leaves some for others.
+    /// Runs `work` with a part of the remaining budget, so that one hard question leaves some for
+    /// others.
     pub(super) fn within<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Exhausted>,
     ) -> Result<T, Exhausted> {
-        /// The part of the whole that one question may take.
+        /// The share of the budget that one question may take: one in this many steps.
         const PART: u64 = 16;
         if self.is_spent() {
             return Err(Exhausted);

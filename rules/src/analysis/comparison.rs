@@ -1,4 +1,4 @@
-//! The questions that decide what changes between two sections, and their answers.
+//! The questions that determine what changes between two sections, and their answers.
 
 use std::collections::HashMap;
 
@@ -21,11 +21,11 @@ use crate::{
     model::{RuleId, Ruleset, Verdict},
 };
 
-/// The old side and the new one.
+/// The index of the old side.
 const OLD: usize = 0;
 const NEW: usize = 1;
 
-/// What is compared.
+/// The inputs of a comparison.
 pub(super) struct Context<'a> {
     pub(super) rulesets: [&'a Ruleset; 2],
     /// The rules of each side by name.
@@ -40,9 +40,9 @@ pub(super) struct Context<'a> {
 /// The comparison of two sections.
 pub(super) struct Comparison<'a> {
     context: Context<'a>,
-    /// What packets can be.
+    /// The possible packets, by kind.
     kinds: Vec<Region>,
-    /// Of both sections, those of the new one behind those of the old.
+    /// The cubes of both sections: those of the old one, then those of the new one.
     cubes: Vec<Cube>,
     /// By side: the index of the twin on the other side.
     twins: [Vec<Option<usize>>; 2],
@@ -53,13 +53,15 @@ pub(super) struct Comparison<'a> {
 /// The changes by old and new decider.
 pub(super) type Changes = HashMap<(Decider, Decider), Change>;
 
-/// Whether packets of the region are decided by these on the old and on the new side.
+/// The question whether packets of the region are decided by these deciders on the old and on the
+/// new side.
 struct Question {
     at: [usize; 2],
     region: Region,
 }
 
-/// A packet of which the answer is yes, and by side what takes part of the region before.
+/// A packet for which the answer is yes, and by side the deciders that take part of the region
+/// first.
 type Proof = (Point, [Vec<usize>; 2]);
 
 /// Why a comparison ends early.
@@ -89,7 +91,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Asks all questions.
+    /// Answers all questions.
     pub(super) fn run(
         mut self,
         budget: &mut Budget,
@@ -123,8 +125,8 @@ impl<'a> Comparison<'a> {
         self.context.sections[side].deciders[at]
     }
 
-    /// For each decider of a side that is no twin, the one of the other side that has its name and
-    /// is no twin either.
+    /// For each decider of a side without a twin, the decider of the other side that has the same
+    /// name and no twin either.
     fn partners(&self, side: usize) -> Vec<Option<usize>> {
         let name = |side: usize, at: usize| match self.decider(side, at).0 {
             Decider::Rule(id) => {
@@ -147,7 +149,7 @@ impl<'a> Comparison<'a> {
         partners
     }
 
-    /// Asks all questions about one decider.
+    /// Answers all questions about one decider.
     fn ask(
         &mut self,
         side: usize,
@@ -171,7 +173,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// The questions about one decider, each with another of the other side.
+    /// The questions about one decider, each with a different decider of the other side.
     fn questions(
         &mut self,
         side: usize,
@@ -183,7 +185,7 @@ impl<'a> Comparison<'a> {
         let cube = self.context.sections[side].cubes[at];
         let whole = Region::of_cube(&cube, pool);
         let behind = self.context.sections[1 - side].len();
-        // Behind the rule of the same name, only what that does not take is of interest: of a
+        // Apart from the rule of the same name, only packets that it does not take matter: of a
         // list with a million addresses, the few that have changed.
         let Some(partner) = partner else {
             return self.questions_of(side, at, &whole, 0..behind, budget);
@@ -237,8 +239,8 @@ impl<'a> Comparison<'a> {
         Ok(questions)
     }
 
-    /// Whether the order of twins lets a packet have both deciders. What is no twin on either
-    /// side is asked about from the old side.
+    /// Whether the order of twins allows a packet to have both deciders. Pairs without a twin on
+    /// either side are asked about from the old side.
     fn can_pair(&self, side: usize, at: usize, other: usize) -> bool {
         match self.twins[1 - side][other] {
             None => side == OLD,
@@ -265,8 +267,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A packet of which the answer is yes, and what takes part of the region before: on the old
-    /// side, and on the new side what is no twin of that.
+    /// A packet for which the answer is yes, and the deciders that take part of the region first:
+    /// all of the old side, and those of the new side without a twin among them.
     fn answer(
         &mut self,
         question: &Question,
@@ -308,7 +310,7 @@ impl<'a> Comparison<'a> {
         }))
     }
 
-    /// Keeps a change, when the evaluator sees it, too.
+    /// Keeps a change if the evaluator confirms it.
     fn keep(
         &self,
         question: Question,
@@ -397,7 +399,7 @@ impl Context<'_> {
         }
     }
 
-    /// Whether both are rules of both rule sets, and stand in another order than before.
+    /// Whether both are rules of both rule sets whose order has changed.
     fn is_swap(&self, old: Decider, new: Decider) -> bool {
         let (Decider::Rule(old), Decider::Rule(new)) = (old, new) else {
             return false;
@@ -415,7 +417,7 @@ impl Context<'_> {
     }
 }
 
-/// What packets are counted under.
+/// The name under which packets are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Name<'a> {
     Rule(&'a str),
@@ -424,7 +426,7 @@ enum Name<'a> {
     UnknownEthertype,
 }
 
-/// What makes deciders of both sides the same.
+/// The identity by which deciders of both sides are the same.
 fn identities<'c>(context: &'c Context<'_>, side: usize) -> Vec<(Cube, bool, Option<Name<'c>>)> {
     let section = &context.sections[side];
     let deciders = section.cubes.iter().zip(&section.deciders);

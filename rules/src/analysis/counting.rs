@@ -1,7 +1,8 @@
-//! What rules that only count have counted, and what they count now.
+//! Changes in what `count` rules count.
 //!
-//! A packet counts under the name of a rule that matches it unless a rule before decides. So what is
-//! no longer counted is what the rule has lost, and what rules before it take that did not.
+//! A packet is counted under the name of a matching rule unless an earlier rule decides. So a
+//! packet is no longer counted if the rule has stopped matching it, or if an earlier rule has
+//! started to take it.
 
 use std::collections::HashMap;
 
@@ -22,7 +23,7 @@ use crate::{
     model::{RuleAction, RuleId, Ruleset},
 };
 
-/// The rules of one name that only count in one rule set at least.
+/// The rules of one name that only count in at least one of the rule sets.
 pub(super) struct Counting<'a> {
     name: &'a str,
     rules: [Option<RuleId>; 2],
@@ -30,7 +31,7 @@ pub(super) struct Counting<'a> {
     gained: Option<Witness>,
 }
 
-/// What is asked about, each name once; `named` are the rules of both sides by name.
+/// The names to ask about, each once; `named` are the rules of both sides by name.
 pub(super) fn all<'a>(
     rulesets: [&'a Ruleset; 2],
     named: &[HashMap<&'a str, RuleId>; 2],
@@ -54,7 +55,7 @@ pub(super) fn all<'a>(
         .collect()
 }
 
-/// The changes that were found.
+/// The changes found.
 pub(super) fn changes(all: Vec<Counting<'_>>) -> Vec<CountChange> {
     let changed = all
         .into_iter()
@@ -68,10 +69,10 @@ pub(super) fn changes(all: Vec<Counting<'_>>) -> Vec<CountChange> {
         .collect()
 }
 
-/// What the rules of one name take of packets of one family, by side; `None` when that is nothing.
+/// The packets of one family that the rules of one name match, by side; `None` if there are none.
 pub(super) type Cubes = [Option<Cube>; 2];
 
-/// What the rules of one name take.
+/// The packets that the rules of one name match.
 pub(super) fn cubes(
     of: &Counting<'_>,
     rulesets: [&Ruleset; 2],
@@ -85,7 +86,7 @@ pub(super) fn cubes(
     })
 }
 
-/// Two sections and what is needed to ask about them.
+/// Two sections, and the state needed to answer questions about them.
 pub(super) struct Questions<'a> {
     rulesets: [&'a Ruleset; 2],
     packets: Packets,
@@ -94,7 +95,7 @@ pub(super) struct Questions<'a> {
     sections: &'a [Section; 2],
     kinds: Vec<Region>,
     overlaps: [Overlaps; 2],
-    /// By side: where what takes these packets decides.
+    /// By side: the position of the decider that takes these packets.
     places: [HashMap<Cube, usize>; 2],
     search: Search<'a>,
 }
@@ -122,7 +123,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// Asks what is no longer counted under a name and what is now.
+    /// Finds what is no longer counted under a name, and what is newly counted.
     pub(super) fn ask(
         &mut self,
         of: &mut Counting<'_>,
@@ -199,8 +200,8 @@ impl<'a> Questions<'a> {
         Ok(None)
     }
 
-    /// What of a region is decided before the rule on this side, but for what a decider takes that is
-    /// before the rule on the other side, too.
+    /// The part of a region that is decided before the rule on this side, except for what deciders
+    /// take that also precede the rule on the other side.
     fn taken_only_on(
         &mut self,
         side: usize,
@@ -253,7 +254,7 @@ impl<'a> Questions<'a> {
         })
     }
 
-    /// The packet, when the evaluator sees it counted on this side only, too.
+    /// The packet, if the evaluator confirms that it is counted on this side only.
     fn witness(
         &self,
         side: usize,

@@ -1,4 +1,4 @@
-//! What a rule takes on each axis.
+//! The packets that a rule matches, as one set of values per axis.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,12 +28,12 @@ impl CubeSet {
 /// The packets that match on every axis.
 pub(super) type Cube = [CubeSet; AXES];
 
-/// The sets of values that rules name, each once.
+/// The distinct sets of values that rules name.
 #[derive(Debug)]
 pub(super) struct Pool {
     sets: Vec<Arc<Values>>,
     known: HashMap<Arc<Values>, CubeSet>,
-    /// By the address of the shared set, which outlives the pool.
+    /// Known sets by the address of the shared set, which outlives the pool.
     addresses: HashMap<(*const AddressSet, Packets), Option<CubeSet>>,
 }
 
@@ -52,11 +52,11 @@ impl Pool {
     }
 
     pub(super) fn set(&self, id: CubeSet) -> &Arc<Values> {
-        // Identities are given by this pool, which never loses a set.
+        // Numbers are assigned by this pool, which never removes a set.
         &self.sets[id.index()]
     }
 
-    /// What a rule takes of these packets; `None` when that is nothing.
+    /// The packets of the family that a rule matches; `None` if there are none.
     pub(super) fn cube(
         &mut self,
         matches: &Matches,
@@ -118,7 +118,7 @@ impl Pool {
         Some(cube)
     }
 
-    /// The packets that pass at the end whatever the policy.
+    /// The packets that pass after all rules, whatever the policy.
     pub(super) fn neighbors(&mut self, packets: Packets) -> Vec<Cube> {
         let mut cube = |fields: &[(Axis, u128, u128)]| {
             let mut cube = [CubeSet::ALL; AXES];
@@ -171,7 +171,7 @@ impl Pool {
         if let Some(id) = self.known.get(&set) {
             return Some(*id);
         }
-        // A rule has some ten fields, and a rule set less than 2^28 rules.
+        // A rule has fewer than 16 fields, and a rule set fewer than 2^28 rules.
         let id = CubeSet(u32::try_from(self.sets.len()).ok()?);
         let set = Arc::new(set);
         self.sets.push(Arc::clone(&set));

@@ -18,14 +18,14 @@ use crate::{
 pub struct FieldValues {
     /// The key of the field in a rule.
     pub field: &'static str,
-    /// The first values and ranges of values, as a rule would have them. `none` stands for packets
+    /// The first values and ranges of values, as written in a rule. `none` stands for packets
     /// without the field.
     pub values: Vec<String>,
-    /// The ranges that were left out.
+    /// The number of ranges left out.
     pub more: usize,
 }
 
-/// The most ranges of a field that are written.
+/// The maximum number of ranges of a field that are listed.
 const MOST: usize = 8;
 
 /// The fields in which the packets of a region differ from other packets, in the order of the
@@ -38,7 +38,7 @@ pub(super) fn describe(
 ) -> Vec<FieldValues> {
     let mut fields = Vec::new();
     for axis in Axis::ALL {
-        // What the other fields leave open: a port leaves only protocols that have one.
+        // The other fields restrict this one: a port leaves only protocols that have ports.
         let possible = kinds.iter().filter(|kind| region.meets_beside(axis, kind));
         let domain = possible.flat_map(|kind| kind.values(axis).ranges());
         let domain = Values::from_ranges(domain.copied().collect());
@@ -46,7 +46,7 @@ pub(super) fn describe(
         if values == domain || is_implied(axis, packets) {
             continue;
         }
-        // All but a few is better told by what is lacking.
+        // A set of all but a few values is clearer by what it lacks.
         let lacking = without(&domain, &values);
         let (sign, told) = if 2 * lacking.ranges().len() < values.ranges().len() {
             ("!", lacking)
@@ -67,7 +67,7 @@ pub(super) fn describe(
     fields
 }
 
-/// Whether the packets are so called for what they have on the axis.
+/// Whether the name of the family implies the values on the axis.
 fn is_implied(axis: Axis, packets: Packets) -> bool {
     axis == Axis::Ethertype && packets != Packets::Other
 }

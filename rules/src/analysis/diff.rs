@@ -1,9 +1,9 @@
-//! Which packets two rule sets judge differently.
+//! Finds the packets that two rule sets treat differently.
 //!
 //! Every packet has one decider in each rule set. Deciders that are in both, in the same order, are
-//! *twins*: a packet that only meets twins is judged alike. So each pair of deciders of which one
-//! is no twin is a question: is there a packet that both take and nothing before them does? A yes
-//! is proved by the packet, which the reference evaluator must judge so, too.
+//! *twins*: a packet that only matches twins gets the same verdict. So each pair of deciders of
+//! which one has no twin is a question: is there a packet that both take and no earlier decider
+//! takes? The answer yes is proved by such a packet, which the reference evaluator must confirm.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,12 @@ use super::{
 };
 use crate::model::{RuleId, Ruleset};
 
-/// Finds every change from one rule set to another, as far as the budget goes. Packets are taken to
-/// arrive on the interfaces that either rule set is attached to.
+/// Finds every change from one rule set to another, as far as the budget allows. Packets are
+/// assumed to arrive on the interfaces to which either rule set is attached.
 ///
 /// # Errors
 ///
-/// [`Contradiction`], which must not happen.
+/// [`Contradiction`], which indicates a defect.
 pub fn diff(
     old: &Ruleset,
     new: &Ruleset,

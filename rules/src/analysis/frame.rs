@@ -1,10 +1,10 @@
-//! The frame of a packet that is only known by its fields.
+//! Builds a frame for a packet of which only the fields are known.
 
 use std::net::IpAddr;
 
 use super::witness::{Witness, WitnessFragment, WitnessIp};
 
-/// A frame that holds the packet, the shortest that does.
+/// The shortest frame with the packet.
 pub(super) fn frame(witness: &Witness) -> Vec<u8> {
     let mut frame = Vec::new();
     frame.extend(&witness.dst_mac.0.to_be_bytes()[2..]);
@@ -20,7 +20,7 @@ pub(super) fn frame(witness: &Witness) -> Vec<u8> {
     frame
 }
 
-/// The IP packet, of which all that the fields do not say is zero.
+/// The IP packet; bytes that the fields do not determine are zero.
 fn packet(ip: &WitnessIp) -> Vec<u8> {
     let mut packet = match (ip.src, ip.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {

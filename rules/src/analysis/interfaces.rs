@@ -1,8 +1,8 @@
-//! The interfaces that rules can tell apart.
+//! Classes of interfaces that rules can distinguish.
 //!
-//! Rules name interfaces by patterns, of which there is no list of values. All names that the same
-//! patterns fit are one class; a class is found with a name that is in it, by following all
-//! patterns at once through all names that an interface can have, the shortest first.
+//! Rules name interfaces by patterns, which cannot be listed as values. All names that the same
+//! patterns match are one class. Each class is found together with one of its names, by following
+//! all patterns at once through all possible names, the shortest first.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -16,17 +16,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Interfaces {
     patterns: Vec<InterfacePattern>,
-    /// A name of each class.
+    /// One name of each class.
     names: Vec<String>,
     by_fit: HashMap<Vec<bool>, usize>,
 }
 
-/// Names that people know, to stand for their classes when they can.
+/// Familiar names, which represent their classes where possible.
 const FAMILIAR: [&str; 4] = ["eth0", "eth1", "wlan0", "lo"];
 
 impl Interfaces {
     /// The classes of the names that one of the rule sets is attached to; a rule set that is
-    /// attached to none stands for any.
+    /// attached to none counts as attached to all.
     pub(super) fn new(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
         let attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
         let rules = rulesets.iter().flat_map(|set| &set.rules);
@@ -103,12 +103,12 @@ impl Interfaces {
     }
 }
 
-/// What has become of the patterns behind some first bytes of a name.
+/// The state of all patterns after the first bytes of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    /// For each glob the positions in it that can be reached, as bits.
+    /// For each glob, its reachable positions as a bit set.
     globs: Vec<u32>,
-    /// The first bytes themselves, while they are those of a pattern without wildcards.
+    /// The first bytes themselves, as long as a pattern without wildcards begins with them.
     exact: Option<Vec<u8>>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> InterfaceWalk<'a> {
         }
     }
 
-    /// Names among which each class has one.
+    /// A list of names that contains at least one of each class.
     fn names(&self, budget: &mut Budget) -> Result<Vec<String>, Exhausted> {
         let start = State {
             globs: self.globs.iter().map(|glob| closure(glob, 1)).collect(),
@@ -168,7 +168,7 @@ impl<'a> InterfaceWalk<'a> {
         Ok(names)
     }
 
-    /// The bytes that patterns tell apart from here, and one that none names.
+    /// The bytes that patterns distinguish from this state on, and one that none names.
     fn bytes(&self, state: &State) -> BTreeSet<u8> {
         let mut bytes = self.letters.clone();
         if let Some(prefix) = &state.exact {
@@ -202,7 +202,7 @@ impl<'a> InterfaceWalk<'a> {
     }
 }
 
-/// The positions behind `byte`.
+/// The positions after `byte`.
 fn step(glob: &[u8], reached: u32, byte: u8) -> u32 {
     let mut next = 0;
     for (at, wanted) in glob.iter().enumerate() {
@@ -218,7 +218,7 @@ fn step(glob: &[u8], reached: u32, byte: u8) -> u32 {
     closure(glob, next)
 }
 
-/// The positions, and those behind each `*` among them.
+/// The positions, and those after each `*` among them.
 fn closure(glob: &[u8], mut reached: u32) -> u32 {
     for (at, wanted) in glob.iter().enumerate() {
         if *wanted == b'*' && reached & 1 << at != 0 {

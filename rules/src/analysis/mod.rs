@@ -1,13 +1,13 @@
-//! What can be said of rule sets without a packet: which packets two of them judge differently, and
-//! which rules no packet reaches.
+//! Analysis of rule sets without packets: which packets two rule sets treat differently, and which
+//! rules no packet reaches.
 //!
-//! Answers are exact: packets are told apart by the values of their fields, never tried one by one,
-//! and a set of a million addresses is one set. Packets are divided by family and by *kind* of
-//! upper-layer header, so that within a kind every combination of values can exist. Work is
-//! bounded by a [`Budget`]; what it does not suffice for is said.
+//! Answers are exact: packets are distinguished by the values of their fields, never tried one by
+//! one, and a set of a million addresses is one set. Packets are divided by family and by *kind* of
+//! L4 header, so that within a kind every combination of values can exist. Work is bounded by a
+//! [`Budget`]; questions that it does not suffice for are reported.
 //!
 //! This module knows [`crate::model::Ruleset`], the evaluator, which checks each packet that is
-//! shown, and the notation in which it is shown, and nothing of images.
+//! shown, and the notation in which it is shown. It must not know images.
 
 mod axis;
 mod budget;

@@ -1,4 +1,4 @@
-//! Which rules may overlap a region, without looking at each of them.
+//! Finds the rules that may overlap a region without testing each rule.
 
 use super::{
     axis::Axis,
@@ -6,10 +6,10 @@ use super::{
     region::Region,
 };
 
-/// The axes by which most rules differ.
+/// The axes on which most rules differ.
 const BY: [Axis; 3] = [Axis::Dst, Axis::Src, Axis::Dport];
 
-/// The children of a node.
+/// The number of children of a node.
 const WIDTH: usize = 16;
 
 /// The lowest and highest value on each axis of [`BY`].
@@ -30,7 +30,8 @@ impl Overlaps {
             .zip(cubes)
             .map(|(index, cube)| (hull(&Region::of_cube(cube, pool)), index))
             .collect();
-        // Rules of like extent stand together, else one wide rule would make each node wide.
+        // Rules of similar extent are grouped; otherwise a single wide rule would make its node
+        // wide.
         rules.sort_by_cached_key(|(hull, index)| {
             let extents = hull.map(|(first, last)| (last - first).leading_zeros() / 16);
             (extents, hull.map(|(first, _)| first), *index)

@@ -1,4 +1,4 @@
-//! Regions: the packets between some values on each axis.
+//! Regions: sets of packets given by a set of values on each axis.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::{
     values::{Relation, Values, common, relation, without},
 };
 
-/// The packets whose value on each axis is in the set of the axis.
+/// The set of packets whose value on each axis is in the set of that axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Region([Arc<Values>; AXES]);
 
 impl Region {
-    /// What a rule takes.
+    /// The packets that a rule matches.
     pub(super) fn of_cube(cube: &Cube, pool: &Pool) -> Self {
         Self(cube.map(|id| Arc::clone(pool.set(id))))
     }
@@ -48,13 +48,13 @@ impl Region {
         Some(both)
     }
 
-    /// Whether both have a value in common on every other axis.
+    /// Whether both have a value in common on every axis except this one.
     pub(super) fn meets_beside(&self, axis: Axis, other: &Self) -> bool {
         let mut others = Axis::ALL.into_iter().filter(|of| *of != axis);
         others.all(|of| relation(other.values(of), self.values(of)) != Relation::Disjoint)
     }
 
-    /// What of the region the rule takes; `None` when that is nothing.
+    /// The part of the region that the rule matches; `None` if it is empty.
     pub(super) fn within(&self, cube: &Cube, pool: &Pool) -> Option<Self> {
         self.common(&Self::of_cube(cube, pool))
     }
@@ -83,7 +83,7 @@ impl Region {
         Some(narrowed)
     }
 
-    /// What the rule leaves of the region, as regions that have nothing in common.
+    /// The part of the region that the rule does not match, as disjoint regions.
     pub(super) fn less(&self, cube: &Cube, pool: &Pool) -> Vec<Self> {
         let mut left = Vec::new();
         let mut rest = self.clone();
@@ -109,7 +109,7 @@ impl Region {
             .all(|(values, value)| values.contains(*value))
     }
 
-    /// The ranges on all axes.
+    /// The total number of ranges on all axes.
     pub(super) fn size(&self) -> usize {
         self.0.iter().map(|values| values.ranges().len()).sum()
     }
@@ -150,11 +150,12 @@ impl Partial {
     }
 }
 
-/// How the sets of rules lie to the sets of one region at a time, each found out once.
+/// The relations between the sets of rules and the sets of one region at a time, each computed
+/// once.
 #[derive(Debug)]
 pub(super) struct Relations {
     turn: u32,
-    /// By axis and set: the turn in which it was found out, and what.
+    /// By axis and set: the turn in which the relation was computed, and the relation.
     known: Vec<[(u32, Relation); AXES]>,
 }
 
@@ -166,7 +167,7 @@ impl Relations {
         }
     }
 
-    /// Begins with another region.
+    /// Starts with another region.
     pub(super) fn begin(&mut self) {
         self.turn += 1;
     }

@@ -13,15 +13,15 @@ use crate::{
     model::{RuleId, Ruleset, Verdict},
 };
 
-/// A name under which other packets are counted than before, without deciding over them in one of the
-/// rule sets at least.
+/// A name under which different packets are counted than before, and which only counts in at least
+/// one of the rule sets.
 #[derive(Clone, Debug)]
 pub struct CountChange {
     /// The name.
     pub name: String,
-    /// A packet that was counted and is no longer.
+    /// A packet that is no longer counted.
     pub lost: Option<Witness>,
-    /// A packet that is counted and was not.
+    /// A packet that is newly counted.
     pub gained: Option<Witness>,
 }
 
@@ -30,85 +30,86 @@ pub struct CountChange {
 pub enum Compare {
     /// The verdicts.
     Verdicts,
-    /// The verdicts, and under which names a packet is counted.
+    /// The verdicts, and the names under which a packet is counted.
     Deciders,
 }
 
-/// What two rule sets judge differently.
+/// The differences between two rule sets.
 #[derive(Clone, Debug)]
 pub struct Diff {
     /// The changes, by old and new decider.
     pub changes: Vec<Change>,
-    /// What rules that only count have counted otherwise, in their order; [`Compare::Deciders`] only.
+    /// The changes of `count` rules, in their order; [`Compare::Deciders`] only.
     pub counts: Vec<CountChange>,
-    /// What the budget did not suffice for. Outside of it, there are no other changes.
+    /// The questions that the budget did not suffice for. Apart from these, there are no other
+    /// changes.
     pub undecided: Vec<Undecided>,
     pub(super) interfaces: Option<Interfaces>,
 }
 
-/// Packets that another decider has than before.
+/// A set of packets whose decider has changed.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What decided before, and how.
+    /// The old decider and its verdict.
     pub old: (Decider, Verdict),
-    /// What decides now, and how.
+    /// The new decider and its verdict.
     pub new: (Decider, Verdict),
     /// Whether both rules are in both rule sets and have changed places.
     pub is_swap: bool,
-    /// Which packets these are.
+    /// The packets concerned.
     pub areas: Vec<Area>,
 }
 
-/// The packets of a region less those that rules before take.
+/// The packets of a region without those that earlier rules match.
 #[derive(Clone, Debug)]
 pub struct Area {
-    /// Their family.
+    /// The family of the packets.
     pub packets: Packets,
-    /// In what they differ from others of their family.
+    /// The fields in which they differ from other packets of their family.
     pub fields: Vec<FieldValues>,
-    /// The rules of the old rule set that take part of them before.
+    /// The earlier rules of the old rule set that match part of them.
     pub except_old: Vec<RuleId>,
-    /// The rules of the new rule set that take part of them before, but for those that are the
+    /// The earlier rules of the new rule set that match part of them, except those that are the
     /// same as one of [`Self::except_old`].
     pub except_new: Vec<RuleId>,
-    /// One of them.
+    /// One of these packets.
     pub witness: Witness,
     pub(super) region: Region,
-    /// What of the region passes as [`Decider::Neighbor`] before.
+    /// The parts of the region that pass first as [`Decider::Neighbor`].
     pub(super) neighbors: Vec<Region>,
 }
 
-/// What was not found out.
+/// A question that was left undecided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undecided {
-    /// Whether there are packets in a region that have changed from the one to the other.
+    /// Whether any packets of a region have moved from the old decider to the new one.
     Change {
-        /// What would have decided before.
+        /// The old decider.
         old: Decider,
-        /// What would decide now.
+        /// The new decider.
         new: Decider,
         /// The family.
         packets: Packets,
         /// The region.
         fields: Vec<FieldValues>,
     },
-    /// What becomes of packets that this decided in the old rule set.
+    /// What decides the packets of this decider of the old rule set now.
     Old(Decider, Packets),
-    /// What became of packets that this decides in the new rule set.
+    /// What decided the packets of this decider of the new rule set before.
     New(Decider, Packets),
-    /// Whether packets of the family are counted under this name that were not, or no longer.
+    /// Whether packets of the family are newly or no longer counted under this name.
     Counted(String, Packets),
-    /// Anything at all about packets of the family.
+    /// Everything about packets of the family.
     All(Packets),
 }
 
-/// The analysis found a packet that the evaluator judges otherwise.
+/// The analysis found a packet for which the evaluator disagrees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the analysis and the evaluator disagree over `{0}`: this is a defect of this software")]
 pub struct Contradiction(pub(super) String);
 
 impl Diff {
-    /// Whether a change holds the packet.
+    /// Whether a change contains the packet.
     #[must_use]
     pub fn holds(&self, old: &Ruleset, new: &Ruleset, fields: &Fields, interface: &str) -> bool {
         let mut areas = self.changes.iter().flat_map(|change| &change.areas);
@@ -138,7 +139,8 @@ impl Diff {
 }
 
 impl Area {
-    /// Whether packets that a link cannot work without are none of them, though the fields are.
+    /// Whether packets without which a link does not work are excluded, although their fields
+    /// match.
     #[must_use]
     pub fn excepts_neighbors(&self) -> bool {
         !self.neighbors.is_empty()

@@ -1,8 +1,8 @@
-//! The search for a packet of a region that none of some rules takes.
+//! Searches a region for a packet that none of the given rules matches.
 //!
-//! A rule that takes part of the region on one axis only leaves one smaller region; what others
-//! leave is looked for in several, one for each axis, until a region is left that no rule takes
-//! anything of, or none. That a packet can exist is seen to by searching each kind by itself.
+//! A rule that matches part of the region on only one axis leaves one smaller region. Other rules
+//! leave several regions, one for each axis, which are searched until one is found that no rule
+//! overlaps, or none is left. Each kind is searched separately, so every packet found can exist.
 
 use std::rc::Rc;
 
@@ -16,17 +16,17 @@ use super::{
 };
 use crate::field::Form;
 
-/// The packets that are tried in each region before it is divided.
+/// The number of packets tried in each region before it is divided.
 const TRIES: u64 = 8;
 
-/// What a search needs beside its question.
+/// The inputs of a search apart from its question.
 pub(super) struct Search<'a> {
     pool: &'a Pool,
     relations: Relations,
     random: u64,
 }
 
-/// A region and the rules that take part of it.
+/// A region and the rules that match part of it.
 struct Open {
     region: Region,
     rules: Rc<[usize]>,
@@ -41,7 +41,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Those of the rules that take something of the region.
+    /// The rules that overlap the region.
     pub(super) fn overlapping(
         &mut self,
         region: &Region,
@@ -62,8 +62,9 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    /// A packet of one of the kinds in the region that none of the rules takes; `None` when they
-    /// take all. The rules are indexes of `cubes`; those that were of use are added to `used`.
+    /// A packet of one of the kinds in the region that none of the rules matches; `None` if they
+    /// match all. The rules are indexes of `cubes`; those that contributed to the answer are added
+    /// to `used`.
     pub(super) fn left_over(
         &mut self,
         region: &Region,
@@ -136,7 +137,7 @@ impl<'a> Search<'a> {
             parts.extend(region.outside(axis, id, self.pool));
             rest = region.inside(axis, id, self.pool);
         }
-        // The last that is put there is the first that is taken.
+        // The last one pushed is the first one popped.
         open.extend(parts.into_iter().rev().map(|region| Open {
             region,
             rules: Rc::clone(&rules),
@@ -144,8 +145,8 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// What of the region rules leave that take part of it on one axis only, each of them: what one
-    /// leaves, the others take part of on their axis as before. `None` when nothing is left.
+    /// The part of the region that is left by rules which each match part of it on only one axis:
+    /// what one leaves does not change the axes of the others. `None` if nothing is left.
     fn outside(
         &self,
         mut region: Region,
@@ -187,7 +188,7 @@ impl<'a> Search<'a> {
         Ok(Some(region))
     }
 
-    /// A packet of the region that none of the rules takes, if one is met by chance.
+    /// A packet of the region that none of the rules matches, if one is found by trying a few.
     fn tried(
         &mut self,
         region: &Region,
@@ -215,7 +216,7 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// Some value of the region; the same at each run.
+    /// A pseudo-random value of the region, the same in each run.
     fn any(&mut self, region: &Region, axis: Axis) -> u128 {
         // The constants are those of Knuth's MMIX generator.
         let mut next = || {
@@ -236,8 +237,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The axes on which the rule is partial, those on which fewest rules are first: outside there, few
-/// are left.
+/// The axes on which the rule is partial, beginning with those on which the fewest rules are:
+/// outside the rule on such an axis, few rules are left.
 fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
     let mut counts = [0_usize; AXES];
     for (_, partial) in rules {
@@ -250,7 +251,7 @@ fn order(partial: Partial, rules: &[(usize, Partial)]) -> Vec<Axis> {
     axes
 }
 
-/// A value that people know, if the region has it, or else the first.
+/// A familiar value, if the region contains it; otherwise the first one.
 fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
     let values = region.values(axis);
@@ -259,7 +260,8 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
         Form::Vlan => [Some(super::axis::ABSENT), None],
         Form::SrcMac => [Some(USUAL_SRC_MAC.0.into()), None],
         Form::DstMac => [Some(USUAL_DST_MAC.0.into()), None],
-        // The least that headers need, but for ICMP and ICMPv6, of which some messages are longer.
+        // The minimum that the headers need, except for ICMP and ICMPv6, of which some messages are
+        // longer.
         Form::Length(_) => match values.ranges().first() {
             Some((24, _)) => [Some(28), None],
             Some((44, _)) => [Some(48), None],
@@ -278,7 +280,7 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
         Form::Icmp => [Some(0x0800), Some(0x8000)],
         Form::Fragment => [Some(super::axis::WHOLE), None],
     };
-    // Of IPv4, the addresses of IPv6 are out of range, and the other way round too far below.
+    // IPv6 addresses are out of range for IPv4, and IPv4 addresses are too small for IPv6.
     let fits = |value: &u128| {
         let wide = values
             .ranges()

@@ -1,4 +1,4 @@
-//! A rule set as packets of one family meet it.
+//! The deciders for packets of one family, in order of precedence.
 
 use std::collections::HashSet;
 
@@ -14,21 +14,21 @@ use crate::{
     model::{RuleId, Ruleset, Verdict},
 };
 
-/// What can decide over a packet.
+/// What can decide a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Decider {
     /// A rule.
     Rule(RuleId),
-    /// The exception for what a link does not work without.
+    /// The exception for packets without which a link does not work.
     Neighbor,
     /// The policy.
     Policy,
-    /// The verdict over EtherTypes that are not known.
+    /// The verdict for unknown EtherTypes.
     UnknownEthertype,
 }
 
 impl Decider {
-    /// The same as the evaluator says it.
+    /// The corresponding outcome of the evaluator.
     pub(super) const fn outcome(self) -> Outcome {
         match self {
             Self::Rule(id) => Outcome::Rule(id),
@@ -39,8 +39,8 @@ impl Decider {
     }
 }
 
-/// What decides over packets of one family, in order of precedence. The last takes all that is
-/// left; none takes the same packets as one before it.
+/// The deciders for packets of one family, in order of precedence. The last one takes all remaining
+/// packets; no two take the same packets.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     pub(super) deciders: Vec<(Decider, Verdict)>,

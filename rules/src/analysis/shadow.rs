@@ -1,4 +1,4 @@
-//! Rules that no packet reaches.
+//! Finds rules that no packet reaches.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,7 @@ use super::{
 };
 use crate::model::{RuleAction, RuleId, Ruleset};
 
-/// The most rules of which those are left out, one by one, that are not needed to explain why a
-/// rule is not reached.
+/// The maximum number of rules in an explanation from which unneeded ones are removed, one by one.
 const MOST_EXPLAINED: usize = 64;
 
 /// A rule that no packet reaches.
@@ -22,21 +21,21 @@ const MOST_EXPLAINED: usize = 64;
 pub struct Unreached {
     /// The rule.
     pub rule: RuleId,
-    /// The rules before it that take all packets that would match it; empty when there are no such
-    /// packets.
+    /// The earlier rules that together match all packets that would match it; empty if no packet
+    /// can match it.
     pub by: Vec<RuleId>,
 }
 
-/// What was found out about the rules of a rule set.
+/// The result of the search for unreached rules in a rule set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// The rules that no packet reaches, in order.
     pub unreached: Vec<Unreached>,
-    /// The rules of which it was not found out.
+    /// The rules for which the budget did not suffice.
     pub undecided: Vec<RuleId>,
 }
 
-/// Finds the rules that no packet reaches, as far as the budget goes.
+/// Finds the rules that no packet reaches, as far as the budget allows.
 #[must_use]
 pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
     let Ok(interfaces) = Interfaces::new(&[ruleset], budget) else {
@@ -98,16 +97,16 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
     reach
 }
 
-/// What is known of a rule after some families of packets.
+/// What is known about a rule after some families of packets.
 #[derive(Clone, Debug)]
 enum Found {
-    /// None of them has a packet that matches.
+    /// No packet of these families matches it.
     NoPacket,
-    /// Rules before it take all that match.
+    /// Earlier rules match all packets that would match it.
     Taken(BTreeSet<RuleId>),
     /// A packet reaches it.
     Reached,
-    /// It was not found out.
+    /// The budget did not suffice.
     Undecided,
 }
 
@@ -130,7 +129,7 @@ impl Found {
     }
 }
 
-/// What is found out of a rule for one family.
+/// The answer about a rule for one family.
 enum Answer {
     NoPacket,
     Taken(Vec<usize>),
@@ -143,7 +142,7 @@ struct ShadowQuestions<'a> {
     search: Search<'a>,
     pool: &'a Pool,
     cubes: &'a [Cube],
-    /// Whether the rule does not only count.
+    /// For each rule, whether it decides rather than only counts.
     decides: Vec<bool>,
 }
 
@@ -186,14 +185,14 @@ impl ShadowQuestions<'_> {
         Ok(left.is_some())
     }
 
-    /// Those of the rules that take all of the region together without which they would not; more,
-    /// when there are many or the budget is short.
+    /// A subset of the rules that still matches all of the region, and would not without any one of
+    /// them; it may be larger if there are many rules or the budget is short.
     fn needed(&mut self, region: &Region, rules: Vec<usize>, budget: &mut Budget) -> Vec<usize> {
         let mut needed = rules;
         if needed.len() > MOST_EXPLAINED {
             return needed;
         }
-        // The last first: who asks why a rule is not reached looks for the reason at the top.
+        // The last first, so that the explanation prefers rules at the top of the file.
         for at in (0..needed.len()).rev() {
             let mut fewer = needed.clone();
             fewer.remove(at);

@@ -1,4 +1,4 @@
-//! What two lists have in common, in the same order.
+//! The longest common subsequence of two lists.
 
 use std::{collections::HashMap, hash::Hash};
 

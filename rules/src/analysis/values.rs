@@ -1,11 +1,11 @@
-//! How the values of two sets lie to each other.
+//! The relation between two sets of values.
 
 use crate::field::RangeSet;
 
-/// The values of one field, numbers of whatever type as `u128`.
+/// The values of one field, converted to `u128`.
 pub(super) type Values = RangeSet<u128>;
 
-/// How the values of a region lie to those of a rule.
+/// The relation of the values of a region to those of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     /// They have no value in common.
@@ -16,11 +16,12 @@ pub(super) enum Relation {
     Covered,
 }
 
-/// How the values of a region, which has some, lie to those of a rule; quick when one of the sets
-/// has few ranges.
+/// The relation of the values of a region, which must not be empty, to those of a rule; fast if one
+/// of the sets has few ranges.
 pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
     if region.ranges().len() > rule.ranges().len() {
-        // The first range of the region that the rule does not cover decides, mostly the first.
+        // The first range of the region that the rule does not cover decides; this is usually the
+        // first of all.
         let mut ranges = region.ranges().iter();
         return if !meets(rule, region) {
             Relation::Disjoint
@@ -69,7 +70,7 @@ fn meets(few: &Values, many: &Values) -> bool {
     })
 }
 
-/// The values in both sets; quick when one has few ranges.
+/// The values in both sets; fast if one has few ranges.
 pub(super) fn common(one: &Values, other: &Values) -> Values {
     let (few, many) = if one.ranges().len() <= other.ranges().len() {
         (one, other)
@@ -86,7 +87,7 @@ pub(super) fn common(one: &Values, other: &Values) -> Values {
     Values::from_ranges(ranges)
 }
 
-/// The values of `one` that `other` lacks; quick when `one` has few ranges.
+/// The values of `one` that `other` lacks; fast if `one` has few ranges.
 pub(super) fn without(one: &Values, other: &Values) -> Values {
     let mut ranges = Vec::new();
     for &(first, last) in one.ranges() {

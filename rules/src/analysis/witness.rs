@@ -1,4 +1,4 @@
-//! A packet that shows something, as its fields.
+//! Witnesses: packets that prove a claim, given by their fields.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use crate::{
     field::{Family, Form, Mac},
 };
 
-/// A packet that can exist, as what the rules can see of it.
+/// A possible packet, reduced to the fields that rules can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// The name of the receiving interface.
@@ -22,7 +22,7 @@ pub struct Witness {
     pub dst_mac: Mac,
     /// The identifier in the outermost VLAN tag.
     pub vlan: Option<u16>,
-    /// The EtherType behind all VLAN tags.
+    /// The EtherType after all VLAN tags.
     pub ethertype: u16,
     /// What an IP packet has.
     pub ip: Option<WitnessIp>,
@@ -62,25 +62,25 @@ impl WitnessIp {
     }
 }
 
-/// The source MAC address when it does not matter.
+/// The source MAC address of a packet for which it does not matter.
 pub(super) const USUAL_SRC_MAC: Mac = Mac(0x0000_5e00_53fe);
 
-/// The destination MAC address when it does not matter.
+/// The destination MAC address of a packet for which it does not matter.
 pub(super) const USUAL_DST_MAC: Mac = Mac(0x0000_5e00_53ff);
 
-/// Which part of an IP packet a frame holds.
+/// The part of an IP packet that a frame contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WitnessFragment {
-    /// All of it.
+    /// The whole packet.
     Whole,
     /// The first fragment, with all headers.
     First,
-    /// A later fragment, without upper-layer header.
+    /// A later fragment, without the L4 header.
     Later,
 }
 
 impl Witness {
-    /// The packet of these values; `interface` is the name of its class.
+    /// The packet with these values; `interface` is a name of its interface class.
     pub(super) fn new(packets: Packets, point: &Point, interface: &str) -> Self {
         let at = |axis: Axis| point[axis as usize];
         // The kinds bound each value by the type of its field.
@@ -119,7 +119,7 @@ impl Witness {
         }
     }
 
-    /// The packet that the evaluator reads in a frame; `None` for one that it cannot read.
+    /// The packet that the evaluator decodes from a frame; `None` if it cannot decode it.
     pub(super) fn of_frame(frame: &[u8], interface: &str) -> Option<Self> {
         let fields = decode(frame).ok()?;
         let has_upper = fields.sport.is_some() || fields.icmp.is_some();
@@ -149,7 +149,7 @@ impl Witness {
         })
     }
 
-    /// The fields as the evaluator takes them.
+    /// The fields in the form that the evaluator takes.
     #[must_use]
     pub fn fields(&self) -> Fields {
         let of_frame = Fields {
@@ -211,7 +211,7 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
             Form::Dport => fields.dport.map_or(ABSENT, u128::from),
             Form::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
             Form::Icmp => fields.icmp.map_or(ABSENT, u128::from),
-            // Rules cannot tell which fragment it is but by what headers it has.
+            // Rules can only distinguish fragments by the headers that they contain.
             Form::Fragment => match (fields.is_fragment, has_upper) {
                 (None, _) => ABSENT,
                 (Some(false), _) => WHOLE,

@@ -1,4 +1,4 @@
-//! Packets that show something, written in the notation for packets.
+//! Witnesses written in the notation for packets.
 
 use std::{
     fmt,
@@ -21,8 +21,8 @@ use crate::{
 /// An ARP packet whose addresses do not matter.
 const USUAL_ARP: &str = "arp 192.0.2.9 > 192.0.2.1";
 
-/// In the notation for packets. What the notation would make otherwise is said; a packet that it
-/// cannot describe is shown as the bytes of a frame.
+/// In the notation for packets. Only what differs from the defaults of the notation is written; a
+/// packet that the notation cannot describe is shown as the bytes of a frame.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = match &self.ip {
@@ -42,9 +42,10 @@ impl fmt::Display for Witness {
 }
 
 /// A frame of `length` bytes that begins with `start` and arrived on `interface`, in the notation
-/// for packets; what the notation cannot describe, and what the parser cannot read, as bytes.
+/// for packets; frames that the notation cannot describe or the parser cannot read are shown as
+/// bytes.
 ///
-/// Bytes that are not there are taken to be 0.
+/// Missing bytes are taken to be 0.
 #[must_use]
 pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
     let mut frame = start.to_vec();
@@ -61,7 +62,7 @@ pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
     words.unwrap_or_else(|| format!("hex {} interface {interface}", hexadecimal::digits(start)))
 }
 
-/// The protocol addresses of sender and target in an ARP packet behind VLAN tags (RFC 826).
+/// The protocol addresses of sender and target in an ARP packet after VLAN tags (RFC 826).
 fn arp_ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let mut rest = frame.get(12..)?;
     while let [0x81 | 0x88 | 0x91, 0x00 | 0xa8, _, _, behind @ ..] = rest {
@@ -71,13 +72,14 @@ fn arp_ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
     Some((address(16)?.into(), address(26)?.into()))
 }
 
-/// What the notation makes of a text.
+/// The fields of the packet that a text in the notation describes.
 fn read(text: &str) -> Option<Fields> {
     decode(&notation::read(text).ok()?.frame).ok()
 }
 
 impl Witness {
-    /// The words for what is another than the notation has `made` of the packet without them.
+    /// The words for the properties in which the packet differs from `made`, which the notation
+    /// yields without them.
     fn unusual(&self, made: &Fields) -> String {
         let wanted = self.fields();
         let mut words = String::new();

@@ -1,5 +1,5 @@
-//! What updates need of a full build: which sets the rules name, and what identifies the classes
-//! that they make.
+//! The data of a full build that updates need: the sets that rules name, and the identities of the
+//! classes.
 
 use super::{
     address::{Depths, Side},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::RuleId;
 
-/// What is kept of a full build for as long as updates follow.
+/// The data of a full build that is kept as long as updates follow.
 #[derive(Debug)]
 pub(super) struct Basis {
     interfaces: Vec<(InterfaceIndex, String)>,
@@ -20,7 +20,7 @@ pub(super) struct Basis {
     pub(super) bytes: usize,
 }
 
-/// One section.
+/// The basis of one section.
 #[derive(Debug)]
 pub(super) struct SectionBasis {
     /// The rules of the section.
@@ -29,12 +29,12 @@ pub(super) struct SectionBasis {
     pub(super) sides: [SideBasis; 2],
 }
 
-/// One address of a section.
+/// The basis of one address of a section.
 #[derive(Debug)]
 pub(super) struct SideBasis {
     /// The set that each rule of the section names.
     pub(super) named: Vec<Option<SetId>>,
-    /// What identifies the classes, in the numbers that the image has for them.
+    /// The identities of the classes, indexed by their numbers in the image.
     pub(super) identities: Identities,
     /// The loads of the trie.
     pub(super) depths: Depths,

@@ -1,9 +1,10 @@
 //! Bit vectors over the rules of a section.
 
-/// The most bytes that the rows of all fields of a section may take while it is compiled.
+/// The maximum number of bytes that the rows of all fields of a section may take while it is
+/// compiled.
 const MAX_WORK: usize = 1 << 26;
 
-/// Whether there is room for a row over so many rules for each of the classes of several fields.
+/// Whether there is room for one row of `rules` bits for each of the classes of several fields.
 pub(super) fn can_be_made(classes: &[usize], rules: usize) -> bool {
     let row_bytes = rules.div_ceil(64) * 8;
     classes.iter().sum::<usize>().saturating_mul(row_bytes) <= MAX_WORK
@@ -16,7 +17,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// No rows yet, each of `length` bits.
+    /// An empty collection of rows of `length` bits.
     pub(super) fn new(length: usize) -> Self {
         Self {
             words: length.div_ceil(64).max(1),

@@ -15,16 +15,16 @@ use crate::model::{Ruleset, Settings, Verdict};
 ///
 /// # Errors
 ///
-/// [`CompileError`] when the tables would exceed a limit.
+/// [`CompileError`] if the tables would exceed a limit.
 ///
 /// # Panics
 ///
-/// When `target.slots` has another length than the rules.
+/// If the number of `target.slots` is not the number of rules.
 pub fn compile(ruleset: &Ruleset, target: &Target<'_>) -> Result<Image, CompileError> {
     build(ruleset, target, |_| ()).map(|(image, _)| image)
 }
 
-/// Compiles a rule set; what updates need, too.
+/// Compiles a rule set, and returns the data that updates need with the image.
 pub(crate) fn build(
     ruleset: &Ruleset,
     target: &Target<'_>,
@@ -55,7 +55,7 @@ pub(crate) fn build(
     Ok((finish(ruleset, target, plan, writer)?, basis))
 }
 
-/// Puts the metadata behind the tables and the header before them.
+/// Writes the metadata after the tables, and the header.
 pub(crate) fn finish(
     ruleset: &Ruleset,
     target: &Target<'_>,

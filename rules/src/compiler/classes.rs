@@ -1,11 +1,11 @@
 //! The values of one field, grouped into classes.
 //!
-//! The rules of a section name *sets* of values. Two values belong to one class when the same
-//! sets hold them. The classes are found in one sweep over the bounds of all sets: the sets that
-//! hold the current value are identified by the XOR of a 128-bit number of each, so that nothing
-//! but a few words is kept for an interval, however many there are. (Zobrist, A New Hashing
-//! Method with Application for Game Playing, 1970. With n classes the chance that two different
-//! ones meet is below n^2 / 2^129.)
+//! The rules of a section name *sets* of values. Two values belong to the same class if the same
+//! sets contain them. The classes are found in one sweep over the bounds of all sets: the sets that
+//! contain the current value are identified by the XOR of a 128-bit number of each, so an interval
+//! needs only a few words, however many sets there are. (Zobrist, A New Hashing Method with
+//! Application for Game Playing, 1970. With n classes, the probability of a collision is below n^2
+//! / 2^129.)
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,8 @@ pub(super) struct SetId(pub(super) u32);
 #[derive(Debug)]
 pub(super) struct ClassSets<'a, T> {
     sets: Vec<&'a RangeSet<T>>,
-    /// By address: a big set that many rules share is hashed once.
+    /// Known sets by their address in memory, so that a large set shared by many rules is hashed
+    /// once.
     by_address: HashMap<usize, SetId>,
     by_content: HashMap<&'a RangeSet<T>, SetId>,
 }
@@ -42,7 +43,7 @@ impl<T> Default for ClassSets<'_, T> {
 }
 
 impl<'a, T: Value + Hash> ClassSets<'a, T> {
-    /// The number of the set, a new one when it is the first of its content.
+    /// The number of the set, which is new if no set has the same contents.
     pub(super) fn intern(&mut self, set: &'a RangeSet<T>) -> SetId {
         let address = std::ptr::from_ref(set) as usize;
         *self.by_address.entry(address).or_insert_with(|| {
@@ -59,7 +60,7 @@ impl<'a, T: Value + Hash> ClassSets<'a, T> {
         self.sets.iter().copied()
     }
 
-    /// The number of a set with the content of `set`, if there is one.
+    /// The number of the set with the contents of `set`, if there is one.
     pub(super) fn number(&self, set: &RangeSet<T>) -> Option<SetId> {
         self.by_content.get(set).copied()
     }
@@ -85,7 +86,7 @@ impl<'a, T: Value + Hash> ClassSets<'a, T> {
                 }
             }
         }
-        // Each set brings an ascending run, which a merge sort takes as it is.
+        // Each set contributes an ascending run, which a merge sort does not sort again.
         bounds.sort_by_key(|&(at, _)| at);
 
         let mut classes = Classes::new();
@@ -104,7 +105,7 @@ impl<'a, T: Value + Hash> ClassSets<'a, T> {
         classes
     }
 
-    /// The sets that hold the values of each class, ascending, by class.
+    /// By class, the sets that contain its values, ascending.
     pub(super) fn holders(&self, classes: &Classes<T>) -> Vec<Vec<SetId>> {
         let mut holders = vec![Vec::new(); classes.len()];
         let mut spread = Spread::new(classes);
@@ -121,9 +122,9 @@ impl<'a, T: Value + Hash> ClassSets<'a, T> {
 #[derive(Debug)]
 pub(super) struct Classes<T> {
     /// The first value of each interval and its class; ascending from the smallest value of the
-    /// type, neighbors in different classes.
+    /// type, adjacent intervals have different classes.
     pub(super) intervals: Vec<(T, ClassId)>,
-    /// The class of values, and of packets without the field, that no set holds.
+    /// The class of values that no set contains, and of packets without the field.
     pub(super) outside: ClassId,
     by_identity: HashMap<u128, ClassId, BuildIdentityHasher>,
 }
@@ -154,8 +155,8 @@ impl<T: Value> Classes<T> {
         self.by_identity.len()
     }
 
-    /// For each class the class of `coarser` that its values belong to, where no set of `coarser`
-    /// tells values of one class apart.
+    /// For each class, the class of `coarser` to which its values belong; no set of `coarser` may
+    /// split a class.
     pub(super) fn project(&self, coarser: &Self) -> Vec<ClassId> {
         let mut projected = vec![coarser.outside; self.len()];
         let mut coarse = coarser.intervals.iter().peekable();
@@ -170,7 +171,7 @@ impl<T: Value> Classes<T> {
         projected
     }
 
-    /// What identifies each class.
+    /// Reduces the classes to their identities.
     pub(super) fn into_identities(self) -> Identities {
         let mut identities = vec![0; self.len()];
         for (identity, class) in &self.by_identity {
@@ -191,7 +192,8 @@ impl<T: Value> Classes<T> {
     }
 }
 
-/// What identifies the classes of one field: the XOR of the numbers of the sets that hold them.
+/// The identities of the classes of one field: the XOR of the numbers of the sets that contain
+/// each.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     /// By class.
@@ -200,8 +202,8 @@ pub(super) struct Identities {
 }
 
 impl Identities {
-    /// The class of values that were of `class` before they moved into or out of sets whose
-    /// numbers make up `moves`; `None` when there is no such class.
+    /// The class of values that were in `class` before they moved into or out of sets whose numbers
+    /// have the XOR `moves`; `None` if there is no such class.
     pub(super) fn moved(&self, class: ClassId, moves: u128) -> Option<ClassId> {
         let identity = self.identities.get(class.0 as usize)? ^ moves;
         self.classes.get(&identity).copied()
@@ -211,13 +213,13 @@ impl Identities {
 /// Finds the classes that a set consists of.
 pub(super) struct Spread<'a, T> {
     classes: &'a Classes<T>,
-    /// For each class the last search that met it.
+    /// For each class, the number of the last search that found it.
     met: Vec<u32>,
     search: u32,
 }
 
 impl<'a, T: Value> Spread<'a, T> {
-    /// Searches in `classes`.
+    /// A finder for `classes`.
     pub(super) fn new(classes: &'a Classes<T>) -> Self {
         Self {
             classes,
@@ -245,7 +247,7 @@ impl<'a, T: Value> Spread<'a, T> {
         let mut at = 0;
         for &(first, last) in set.ranges() {
             at += gallop(&intervals[at..], first);
-            // The interval that holds the first value, and those that start inside the range.
+            // The interval that contains the first value, and those that start inside the range.
             let holding = at.saturating_sub(1);
             for (start, class) in &intervals[holding..] {
                 if *start > last {
@@ -265,8 +267,8 @@ impl<'a, T: Value> Spread<'a, T> {
     }
 }
 
-/// The number of intervals that start at `value` or before, found in steps of doubling length
-/// (Bentley, Yao: An Almost Optimal Algorithm for Unbounded Searching, 1976).
+/// The number of intervals that start at or before `value`, found by galloping search (Bentley,
+/// Yao: An Almost Optimal Algorithm for Unbounded Searching, 1976).
 fn gallop<T: Ord + Copy>(intervals: &[(T, ClassId)], value: T) -> usize {
     let mut step = 1;
     while step < intervals.len() && intervals[step].0 <= value {
@@ -276,7 +278,7 @@ fn gallop<T: Ord + Copy>(intervals: &[(T, ClassId)], value: T) -> usize {
     intervals[..end].partition_point(|(start, _)| *start <= value)
 }
 
-/// Takes some bits of an identity, which is random already, as its hash.
+/// Builds hashers that use some bits of an identity, which is already random, as its hash.
 #[derive(Clone, Copy, Debug, Default)]
 struct BuildIdentityHasher;
 
@@ -308,9 +310,9 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// The 128-bit number of a member of what is hashed: two outputs of SplitMix64 (Steele, Lea, Flood:
-/// Fast Splittable Pseudorandom Number Generators, 2014). The same in every run, so that images are
-/// too.
+/// The 128-bit number of a member of a hashed set: two outputs of SplitMix64 (Steele, Lea, Flood:
+/// Fast Splittable Pseudorandom Number Generators, 2014). It is the same in every run, so images
+/// are reproducible.
 pub(super) fn number(member: u32) -> u128 {
     let mix = |seed: u64| {
         let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! The rules that need the most of a table, to be named when it does not fit.
+//! Names the rules that need the largest part of a table that does not fit.
 
 use std::{cmp::Reverse, hash::Hash};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::field::{RangeSet, Value};
 
-/// How many rules are named.
+/// The number of rules named.
 const NAMED: usize = 3;
 
-/// The error, with the rules of the section that need the most of the table it is about.
+/// Adds to the error the names of the rules of the section that need the largest part of the table.
 pub(super) fn name<A: Value + Hash>(
     error: CompileError,
     view: &View<'_, A>,
@@ -43,9 +43,8 @@ pub(super) fn name<A: Value + Hash>(
     }
 }
 
-/// The names of the rules with the largest amounts, the largest first, with these in parentheses and
-/// the unit, which has a word for one and a word for many; rules whose amount is 0 are not among
-/// them.
+/// The names of the rules with the largest amounts, in descending order, each with its amount and
+/// unit (singular, plural) in parentheses; rules whose amount is 0 are left out.
 pub(super) fn largest(
     rules: &Rules<'_>,
     amount: impl Fn(usize) -> usize,
@@ -80,7 +79,7 @@ pub(super) fn too_much_work(
     }
 }
 
-/// The names of the first of some rules.
+/// The names of the first few of the rules.
 fn first(rules: &Rules<'_>, members: &[usize]) -> String {
     listed(
         members
@@ -89,7 +88,7 @@ fn first(rules: &Rules<'_>, members: &[usize]) -> String {
     )
 }
 
-/// As many as are named, and whether there are more.
+/// Joins the names that are shown, and says whether there are more.
 fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len() > NAMED;
     let mut listed = names.take(NAMED).collect::<Vec<_>>().join(", ");

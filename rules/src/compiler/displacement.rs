@@ -18,7 +18,7 @@ pub(super) struct Density {
     pub(super) load: usize,
 }
 
-/// The density of a table that stays as it is.
+/// The density of a table that is never updated.
 const PAIRS: Density = Density {
     bucket: 4,
     load: 13,
@@ -33,7 +33,7 @@ pub(super) struct Placement {
 }
 
 impl Density {
-    /// The size of a table for so many keys.
+    /// The size of a table for `keys` keys.
     pub(super) fn size(self, keys: usize) -> DisplacementSize {
         DisplacementSize {
             buckets: keys / self.bucket + 1,
@@ -50,7 +50,7 @@ pub(super) struct DisplacementSize {
 }
 
 impl DisplacementSize {
-    /// A larger one, for when some bucket has found no seed.
+    /// The next larger size, used if no seed is found for a bucket.
     pub(super) fn grown(self) -> Self {
         let grown = |size: usize| size + size / 8 + 1;
         Self {
@@ -60,7 +60,7 @@ impl DisplacementSize {
     }
 }
 
-/// Places keys, of which each may be there once; `None` when some bucket finds no seed.
+/// Places distinct keys; `None` if no seed is found for some bucket.
 pub(super) fn place(
     keys: &[u64],
     DisplacementSize { buckets, slots }: DisplacementSize,
@@ -93,8 +93,8 @@ pub(super) fn place(
     Some(placement)
 }
 
-/// The first seed that takes each of a bucket's `hashes` to a slot of its own that is free; `taken`
-/// has the slots then.
+/// The first seed that takes each of a bucket's `hashes` to distinct free slots, which are then in
+/// `taken`.
 pub(super) fn seed(
     hashes: impl Iterator<Item = u64> + Clone,
     slots: u32,
@@ -112,7 +112,7 @@ pub(super) fn seed(
     })
 }
 
-/// Writes the table of `pairs`, each of which has other classes, and returns its bytes.
+/// Writes the table of `pairs`, whose classes are all different, and returns its size in bytes.
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ mod tests {
     use firewall_ebpf::image::{Leaf, Memory};
     use proptest::prelude::*;
 
-    /// Every pair is found in its slot, and others are not.
+    /// Asserts that every pair is found in its slot, and other pairs are not.
     fn check(pairs: &[Pair]) {
         let mut section = Section::default();
         let mut writer = Writer::new(1 << 28);

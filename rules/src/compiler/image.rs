@@ -10,7 +10,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of these bytes.
+    /// An image consisting of these bytes.
     pub(super) fn new(bytes: Vec<u8>, plan: Plan) -> Self {
         Self { bytes, plan }
     }
@@ -21,7 +21,7 @@ impl Image {
         &self.bytes
     }
 
-    /// What the image is made of.
+    /// The structures that the image consists of.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan

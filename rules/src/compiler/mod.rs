@@ -1,19 +1,18 @@
-//! From a [`Ruleset`](crate::model::Ruleset) to a table image.
+//! Compiles a [`Ruleset`](crate::model::Ruleset) to a table image.
 //!
-//! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a
-//! section (`section`) the values of each field that the same rules match are one *class*
-//! (`classes`). A trie (`address::trie`, `uniform`, `multibit`) or a hash table (`hash`), whichever is
-//! cheaper (`search`), takes an address to its class, and a lookup (`l4::lookup`) a small field; the
-//! classes of the small fields are fused to one (`l4::reduction`). The classes of source, destination
-//! and upper layer lead to the first rule that matches: through a direct table when there are few
-//! combinations (`decide::direct_table`), through a table of pairs of address classes when there are
-//! few of those (`grid`), and else through lists of rules for pairs of address classes (`pairs`,
-//! `records`, `wide`, `leaves`, `displacement`) and bit vectors (`rows`).
+//! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a section
+//! (`section`), the values of a field that are matched by the same rules are one *class*
+//! (`classes`). A trie (`address::trie`, `uniform`, `multibit`) or a hash table (`hash`), whichever
+//! is cheaper (`search`), maps an address to its class, and a lookup (`l4::lookup`) a narrow field;
+//! the classes of the narrow fields are fused to one (`l4::reduction`). The source, destination and
+//! L4 classes lead to the first matching rule: through a direct table if there are few combinations
+//! (`decide::direct_table`), through a table of pairs of address classes if there are few of those
+//! (`grid`), and otherwise through lists of rules for pairs of address classes (`pairs`, `records`,
+//! `wide`, `leaves`, `displacement`) and bit vectors (`rows`).
 //!
-//! When only members of address sets have changed, the image of the rule set before is patched
-//! instead (`update`).
+//! If only members of address sets have changed, the previous image is patched instead (`update`).
 //!
-//! The compiler knows the layout of [`firewall_ebpf::image`] and nothing of TOML or the kernel.
+//! The compiler knows the layout of [`firewall_ebpf::image`]. It must not know TOML or the kernel.
 
 mod address;
 mod basis;

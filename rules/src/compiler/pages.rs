@@ -1,8 +1,8 @@
-//! Pages of a table, of which equal ones are stored once.
+//! Pages of a table; equal pages are stored once.
 
 use std::collections::HashMap;
 
-/// The number of each page, and the different pages.
+/// The number of each page, and the distinct pages.
 pub(super) fn pages<'a, T: Eq + std::hash::Hash>(
     all: impl Iterator<Item = &'a [T]>,
 ) -> (Vec<u16>, Vec<&'a [T]>) {

@@ -1,24 +1,25 @@
-//! What the compiler chose for a rule set and what it costs: printed by `firewall check --plan`.
+//! The structures that the compiler chose for a rule set and their cost: printed by `firewall check
+//! --plan`.
 
 use super::{address::SearchForm, cost, kind::PacketKind};
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The sections: IPv4, IPv6, other.
+    /// The sections, in the order IPv4, IPv6, other.
     pub sections: Vec<SectionPlan>,
-    /// The bytes of the image.
+    /// The size of the image in bytes.
     pub bytes: usize,
 }
 
 /// The tables for one kind of packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionPlan {
-    /// Which packets.
+    /// The kind of packets.
     pub packets: PacketKind,
-    /// The rules that can match them.
+    /// The number of rules that can match them.
     pub rules: usize,
-    /// The tables, in the order in which a packet meets them.
+    /// The tables, in the order in which a packet uses them.
     pub parts: Vec<Part>,
 }
 
@@ -29,105 +30,105 @@ pub enum Part {
     Address {
         /// `src` or `dst`.
         field: &'static str,
-        /// How it is searched.
+        /// The form of the search.
         form: SearchForm,
-        /// The classes that addresses are told apart into.
+        /// The number of classes of addresses.
         classes: usize,
-        /// The intervals of addresses.
+        /// The number of intervals of addresses.
         intervals: usize,
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
-        /// The most loads of a search.
+        /// The maximum number of loads of a search.
         loads: u32,
-        /// The most of them that each depend on the one before.
+        /// The maximum number of dependent loads among them.
         chain: u32,
-        /// The most nodes that a search meets.
+        /// The maximum number of nodes that a search visits.
         nodes: u32,
     },
-    /// The small fields, to one upper-layer class.
+    /// The reduction of the narrow fields to one L4 class.
     Upper {
-        /// The classes.
+        /// The number of L4 classes.
         classes: usize,
-        /// The different combinations of small fields that rules name.
+        /// The number of distinct combinations of narrow fields that rules name.
         signatures: usize,
-        /// The bytes of searches and tables.
+        /// The size of lookups and tables in bytes.
         bytes: usize,
-        /// The most loads.
+        /// The maximum number of loads.
         loads: u32,
-        /// The expected nanoseconds: the longest search, and a cell of each table.
+        /// The expected nanoseconds of the longest search and one cell of each table.
         nanoseconds: u32,
     },
     /// A direct table over all classes.
     Cells {
-        /// The cells.
+        /// The number of cells.
         cells: usize,
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
-        /// The most loads.
+        /// The maximum number of loads.
         loads: u32,
     },
     /// A direct table over pairs of address classes.
     Grid {
-        /// The cells.
+        /// The number of cells.
         cells: usize,
-        /// The different lists of rules.
+        /// The number of distinct lists of rules.
         lists: usize,
-        /// Its bytes, with the lists.
+        /// Its size in bytes, lists included.
         bytes: usize,
     },
     /// The rules with many classes on both sides: a table.
     Wide {
-        /// The wide classes of sources.
+        /// The number of wide source classes.
         rows: usize,
-        /// The wide classes of destinations.
+        /// The number of wide destination classes.
         columns: usize,
-        /// The rules.
+        /// The number of rules.
         rules: usize,
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
     },
     /// The rules with few classes on one side: records.
     Records {
-        /// The records of source classes.
+        /// The number of records of source classes.
         src: usize,
-        /// The records of destination classes.
+        /// The number of records of destination classes.
         dst: usize,
-        /// The rules.
+        /// The number of rules.
         rules: usize,
-        /// Their bytes, and those of the leaves they lead to.
+        /// Their size in bytes, including the leaves to which they lead.
         bytes: usize,
     },
     /// The rules with few classes on both sides: a hash table.
     Pairs {
-        /// The pairs of classes.
+        /// The number of pairs of classes.
         pairs: usize,
-        /// The rules.
+        /// The number of rules.
         rules: usize,
-        /// The bytes of the hash table.
+        /// The size of the hash table in bytes.
         bytes: usize,
     },
-    /// What resolves the lists that the classes of both addresses lead to.
+    /// The tables that resolve the lists to which the address classes lead.
     Leaves {
-        /// Lists in the form of a table over upper-layer classes.
+        /// The number of lists in the form of a table over L4 classes.
         tables: usize,
-        /// The bytes of signatures, lists and tables.
+        /// The size of signatures, lists and tables in bytes.
         bytes: usize,
-        /// The most loads for one of the four lists.
+        /// The maximum number of loads for one of the four lists.
         loads: u32,
     },
-    /// The rules that count and those without a place above: bit vectors.
+    /// The `count` rules, and rules without a place in the other tables: bit vectors.
     Rows {
-        /// The rules.
+        /// The number of rules.
         rules: usize,
-        /// The most steps of a walk, each of three loads.
+        /// The maximum number of steps of a walk, each of three loads.
         steps: u32,
-        /// Their bytes.
+        /// Their size in bytes.
         bytes: usize,
     },
 }
 
 impl Part {
-    /// The bytes of the part.
+    /// The size of the part in bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         match self {
@@ -143,7 +144,7 @@ impl Part {
         }
     }
 
-    /// The most loads from the image that one packet needs in the part.
+    /// The maximum number of loads from the image that one packet needs in the part.
     #[must_use]
     pub const fn loads(&self) -> u32 {
         match self {
@@ -179,7 +180,8 @@ impl Part {
             Self::Upper { nanoseconds, .. } => *nanoseconds,
             // The cell and the entry.
             Self::Cells { bytes, .. } => cost::HEAD + 2 * cost::load(*bytes),
-            // The cell; then the chunk's number, its byte and the rule's number. The items are near.
+            // The cell; then the chunk's number, its byte and the rule's number. The items are in
+            // the same cache lines or near.
             Self::Grid { cells, bytes, .. } => {
                 let table = cells * size_of::<u32>();
                 let lists = bytes.saturating_sub(table);
@@ -227,7 +229,7 @@ impl Part {
         }
     }
 
-    /// What the part holds: the names of things and how many there are.
+    /// The contents of the part: names of elements, and the number of each.
     #[must_use]
     pub fn holds(&self) -> Vec<(&'static str, usize)> {
         match self {
@@ -264,7 +266,7 @@ impl Part {
 }
 
 impl SectionPlan {
-    /// What leads from the classes of a packet to the rule that decides.
+    /// The structure that leads from the classes of a packet to the rule that decides.
     #[must_use]
     pub fn decision(&self) -> &'static str {
         let has = |of: fn(&Part) -> bool| self.parts.iter().any(of);
@@ -280,20 +282,20 @@ impl SectionPlan {
         }
     }
 
-    /// The bytes of the section.
+    /// The size of the section in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(Part::bytes).sum()
     }
 
-    /// The most loads from the image that one packet needs.
+    /// The maximum number of loads from the image that one packet needs.
     #[must_use]
     pub fn loads(&self) -> u32 {
         self.parts.iter().map(Part::loads).sum()
     }
 
-    /// The expected nanoseconds of a walk: parts that do not depend on each other overlap, and
-    /// the longest counts; see [`cost`].
+    /// The expected nanoseconds of a walk: of parts that do not depend on each other, which
+    /// overlap, only the longest counts; see [`cost`].
     #[must_use]
     pub fn nanoseconds(&self) -> u32 {
         Turn::ALL
@@ -307,7 +309,7 @@ impl SectionPlan {
 }
 
 impl Plan {
-    /// The most loads from the image that one packet needs.
+    /// The maximum number of loads from the image that one packet needs.
     #[must_use]
     pub fn loads(&self) -> u32 {
         let sections = self.sections.iter();
@@ -315,15 +317,15 @@ impl Plan {
     }
 }
 
-/// When a part is met: the parts of one turn do not depend on each other, but on those of the
-/// turn before.
+/// The position of a part in a walk: the parts of one turn depend on those of the previous turn,
+/// but not on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// The classes of the fields.
     Classes,
-    /// What the classes lead to.
+    /// The lookups by class.
     Leaves,
-    /// What resolves that.
+    /// The resolution of leaves.
     Items,
     /// The rows.
     Rows,

@@ -4,8 +4,8 @@ use std::mem::offset_of;
 
 use firewall_ebpf::image::{Header, MAGIC, Memory as _};
 
-/// The tables of `image` with other metadata behind them: every packet is judged as before. `None`
-/// when the bytes are no image.
+/// Returns the tables of `image` with other metadata; verdicts and counts do not change. `None` if
+/// the bytes are not an image.
 #[must_use]
 pub fn reissue(image: &[u8], metadata: &[u8]) -> Option<Vec<u8>> {
     if image.len() < size_of::<Header>() || image.u32(offset_of!(Header, magic) as u32) != MAGIC {
@@ -31,8 +31,8 @@ pub fn reissue(image: &[u8], metadata: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether two images have the same tables, byte for byte, and so judge and count every packet
-/// alike; their metadata may differ.
+/// Whether two images have the same tables, byte for byte, so that verdicts and counts are equal
+/// for every packet; their metadata may differ.
 #[must_use]
 pub fn is_same(image: &[u8], other: &[u8]) -> bool {
     let tables = |image: &[u8]| image.u32(offset_of!(Header, metadata) as u32) as usize;

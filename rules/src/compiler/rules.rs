@@ -1,11 +1,11 @@
-//! What the rules of a section do on a match.
+//! The actions and counter slots of the rules of a section.
 
 use firewall_ebpf::image::{COUNT, DROP, Entry, Item, ORDER_LIMIT, PASS, RuleSlot, SLOT_LIMIT};
 
 use super::error::CompileError;
 use crate::model::{Rule, RuleAction, RuleId, Ruleset};
 
-/// The rules of a section, by their place in it.
+/// The rules of a section, indexed by their position in it.
 pub(super) struct Rules<'a> {
     ruleset: &'a Ruleset,
     slots: &'a [u32],
@@ -46,7 +46,7 @@ impl<'a> Rules<'a> {
         self.slots[self.ids[rule].0 as usize]
     }
 
-    /// What a match does, as entries and items say it.
+    /// The action of the rule, as encoded in entries and items.
     pub(super) fn what(&self, rule: usize) -> u32 {
         match self.rule(rule).action {
             RuleAction::Pass => PASS,
@@ -61,11 +61,11 @@ impl<'a> Rules<'a> {
         Entry::new(slot, self.what(rule))
     }
 
-    /// Whether every rule has an item.
+    /// Checks that every rule can be encoded as an item.
     ///
     /// # Errors
     ///
-    /// [`CompileError::TooManyRules`] when a place or a counter slot is beyond its field.
+    /// [`CompileError::TooManyRules`] if a position or a counter slot does not fit its field.
     pub(super) fn check_items(&self) -> Result<(), CompileError> {
         let too_far = |rule| self.slot(rule) >= SLOT_LIMIT;
         if self.len() > ORDER_LIMIT as usize || (0..self.len()).any(too_far) {
@@ -82,7 +82,7 @@ impl<'a> Rules<'a> {
         Item::new(rule as u32, self.entry(rule), signature)
     }
 
-    /// Whether the rule counts and does not decide.
+    /// Whether the rule only counts.
     pub(super) fn counts(&self, rule: usize) -> bool {
         self.rule(rule).action == RuleAction::Count
     }

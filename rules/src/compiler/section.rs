@@ -19,12 +19,11 @@ use super::{
 };
 use crate::{field::Value, model::Ruleset};
 
-/// Writes a section, whose head has its place at `offset`; what it is made of, and what updates
-/// need of it.
+/// Writes a section, whose head is at `offset`; returns its plan and the data that updates need.
 ///
 /// # Errors
 ///
-/// [`CompileError`] when the tables exceed a limit.
+/// [`CompileError`] if the tables exceed a limit.
 pub(super) fn compile_section<A: Address>(
     ruleset: &Ruleset,
     slots: &[u32],
@@ -68,7 +67,7 @@ fn write<A: Address>(
     writer.begin(StageTable::Cells);
     let cells = Cells::new(rules, &src, &dst, &upper);
     if cells.is_none() {
-        // All other structures are made of items.
+        // All other structures consist of items.
         rules.check_items()?;
     }
     if let Some(cells) = cells {
@@ -101,7 +100,7 @@ fn write<A: Address>(
     Ok((plan, SectionBasis::new(rules, src, dst)))
 }
 
-/// The grid, if there is to be one.
+/// The grid, if the section is small enough for one.
 fn grid<A: Value + Hash>(
     rules: &Rules<'_>,
     (src, dst): (&Side<'_, A>, &Side<'_, A>),

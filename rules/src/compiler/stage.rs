@@ -1,4 +1,4 @@
-//! What the compiler is doing: told to whoever waits, and named when a table does not fit.
+//! Stages of the compiler, for progress messages and for errors about a table that does not fit.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use super::kind::PacketKind;
 pub enum Stage {
     /// The tables for one kind of packet.
     Table {
-        /// Which packets.
+        /// The kind of packets.
         packets: PacketKind,
-        /// The rules that can match them.
+        /// The number of rules that can match them.
         rules: usize,
-        /// Which table.
+        /// The table.
         table: StageTable,
     },
-    /// What is in the image beside the tables: its head, and the bytes for user space.
+    /// The parts of the image outside the tables: the header and the metadata.
     Frame,
 }
 
@@ -27,7 +27,7 @@ pub enum StageTable {
     Source,
     /// The search for the destination address.
     Destination,
-    /// The searches for the small fields, and the tables that fuse them.
+    /// The searches for the narrow fields, and the tables that fuse them.
     SmallFields,
     /// The direct table over all classes.
     Cells,
@@ -39,7 +39,7 @@ pub enum StageTable {
     Records,
     /// The rules with few classes on both sides.
     Pairs,
-    /// What resolves lists of rules.
+    /// The tables that resolve lists of rules.
     Lists,
     /// Bit vectors over rules.
     Rows,
@@ -62,7 +62,7 @@ impl fmt::Display for StageTable {
     }
 }
 
-/// As it stands behind "for the ...".
+/// In the form that follows "for the ...".
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
-//! What an image is compiled for.
+//! The parameters of a compilation.
 
-/// What the compiler needs beside the rules.
+/// The inputs of the compiler apart from the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The interfaces that packets can arrive on: index and name. A packet from any other
@@ -8,9 +8,9 @@ pub struct Target<'a> {
     pub interfaces: &'a [(InterfaceIndex, String)],
     /// The counter slot of each rule, in rule order.
     pub slots: &'a [u32],
-    /// Bytes for user space that the image carries to its end.
+    /// The metadata for user space, stored at the end of the image.
     pub metadata: &'a [u8],
-    /// The most bytes that the image may have.
+    /// The maximum size of the image in bytes.
     pub max_bytes: usize,
 }
 

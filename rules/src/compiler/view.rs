@@ -1,5 +1,5 @@
-//! What the rules look like to packets of one kind: rules that cannot match are left out, and
-//! what every packet of the kind satisfies is left open.
+//! The rules as seen by packets of one kind: rules that cannot match are left out, and conditions
+//! that every such packet meets are dropped.
 
 use firewall_ebpf::{
     field::{FIELDS, FRAGMENT, Field, TRAFFICS, UNTAGGED, WITH_FLAGS},
@@ -14,7 +14,7 @@ use crate::{
     model::{Matches, RuleId, Ruleset},
 };
 
-/// The rules as packets of one kind see them, whose addresses are of type `A`.
+/// The rules that apply to packets of one kind, whose addresses are of type `A`.
 pub(super) struct View<'a, A> {
     /// The kind of packet.
     pub(super) kind: PacketKind,
@@ -27,7 +27,7 @@ pub(super) struct RuleView<'a, A> {
     pub(super) id: RuleId,
     pub(super) src: Option<&'a RangeSet<A>>,
     pub(super) dst: Option<&'a RangeSet<A>>,
-    /// The values of the small fields, by [`Field`]. A packet without the field matches only
+    /// The values of the narrow fields, by [`Field`]. A packet without the field matches only
     /// `None`.
     pub(super) fields: [Option<RangeSet<u64>>; FIELDS],
 }
@@ -133,7 +133,7 @@ fn view<'a, A: Value>(
     View { kind, rules }
 }
 
-/// The keys of protocols and TCP flags that match; `None` when every IP packet does.
+/// The keys of protocols and TCP flags that match; `None` if every IP packet matches.
 fn protocol(matches: &Matches) -> Option<RangeSet<u64>> {
     const TCP: u8 = 6;
     let every = RangeSet::full();
@@ -155,7 +155,7 @@ fn protocol(matches: &Matches) -> Option<RangeSet<u64>> {
     Some(RangeSet::from_ranges(keys))
 }
 
-/// The keys of outermost tags that match; `None` when every frame does.
+/// The keys of outermost tags that match; `None` if every frame matches.
 fn vlans(set: &VlanSet) -> Option<RangeSet<u64>> {
     let mut keys = widen(&set.ids).ranges().to_vec();
     if set.untagged {
@@ -165,7 +165,7 @@ fn vlans(set: &VlanSet) -> Option<RangeSet<u64>> {
     (keys.ranges() != [(0, UNTAGGED.into())]).then_some(keys)
 }
 
-/// The EtherTypes that match among those of the kind; `None` when all of them do.
+/// The EtherTypes that match among those of the kind; `None` if all of them match.
 fn ethertypes(matches: &Matches, kind: PacketKind) -> Option<RangeSet<u64>> {
     let types = matches.ethertype.as_ref()?;
     match kind {
@@ -178,7 +178,7 @@ fn ethertypes(matches: &Matches, kind: PacketKind) -> Option<RangeSet<u64>> {
     }
 }
 
-/// The EtherTypes of frames that are not IP, behind all tags.
+/// The EtherTypes of frames that are not IP, after all tags.
 fn other_ethertypes() -> RangeSet<u16> {
     let known = [
         ethertype::IPV4,
@@ -190,7 +190,7 @@ fn other_ethertypes() -> RangeSet<u16> {
     RangeSet::from_ranges(known.map(|kind| (kind, kind)).to_vec()).complement()
 }
 
-/// The keys of code points and fragments that match; `None` when every IP packet does.
+/// The keys of code points and fragments that match; `None` if every IP packet matches.
 fn traffic(matches: &Matches) -> Option<RangeSet<u64>> {
     if matches.dscp.is_none() && matches.fragment.is_none() {
         return None;
@@ -246,8 +246,8 @@ fn widen<T: Value + Into<u64>>(set: &RangeSet<T>) -> RangeSet<u64> {
     )
 }
 
-/// The indexes of the interfaces that match. An interface that is not known matches no rule that
-/// names one, not even by what it must not be.
+/// The indexes of the interfaces that match. An unknown interface matches no rule that names an
+/// interface, not even by negation.
 fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> RangeSet<u64> {
     let matching = interfaces
         .iter()

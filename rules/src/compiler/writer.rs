@@ -1,4 +1,4 @@
-//! The image as it grows: little-endian words at aligned offsets, within a limit.
+//! Writes an image: little-endian words at aligned offsets, up to a maximum size.
 
 use firewall_ebpf::image::{Header, Section};
 
@@ -19,8 +19,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// An empty image of at most `limit` bytes. Offsets are 32 bits wide and the top one marks
-    /// leaves, so that no image is larger than 2^31.
+    /// An empty image of at most `limit` bytes. Offsets have 32 bits, of which the top one marks
+    /// leaves, so no image is larger than 2^31 bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             bytes: Vec::new(),
@@ -31,7 +31,7 @@ impl Writer {
         }
     }
 
-    /// The same, which tells what is being done.
+    /// Makes the writer report each stage when it begins.
     pub(super) fn telling(self, tell: impl FnMut(Stage) + 'static) -> Self {
         Self {
             tell: Box::new(tell),
@@ -39,12 +39,12 @@ impl Writer {
         }
     }
 
-    /// From now on a section with so many rules is written.
+    /// Starts a section with `rules` rules.
     pub(super) fn begin_section(&mut self, packets: PacketKind, rules: usize) {
         self.section = (packets, rules);
     }
 
-    /// From now on a table of the section is made and written.
+    /// Starts a table of the section.
     pub(super) fn begin(&mut self, table: StageTable) {
         let (packets, rules) = self.section;
         self.stage = Stage::Table {
@@ -55,13 +55,13 @@ impl Writer {
         (self.tell)(self.stage);
     }
 
-    /// From now on what is beside the sections is written.
+    /// Starts the parts outside the sections.
     pub(super) fn begin_frame(&mut self) {
         self.stage = Stage::Frame;
         (self.tell)(self.stage);
     }
 
-    /// Goes on behind `written`, in a copy with room for `spare` more bytes.
+    /// Continues a copy of `written` with room for `spare` more bytes.
     pub(super) fn resume(written: &[u8], spare: usize, limit: usize) -> Self {
         let mut writer = Self::new(limit);
         writer.bytes.reserve_exact(written.len() + spare);
@@ -69,33 +69,33 @@ impl Writer {
         writer
     }
 
-    /// Allows the image another number of bytes.
+    /// Changes the maximum size of the image, in bytes.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(1 << 31);
     }
 
-    /// What is written.
+    /// The bytes written so far.
     pub(super) fn written(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What is written, to be changed where it is.
+    /// The bytes written so far, to be changed in place.
     pub(super) fn written_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Moves all bytes from `start` on to `place`, where as many bytes are no longer in use.
+    /// Moves all bytes from `start` on to `place`, where as many bytes are free.
     pub(super) fn move_last(&mut self, start: usize, place: usize) {
         self.bytes.copy_within(start.., place);
         self.bytes.truncate(start);
     }
 
-    /// The bytes written.
+    /// The number of bytes written so far.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Takes back all but the first `length` bytes.
+    /// Removes all but the first `length` bytes.
     pub(super) fn truncate(&mut self, length: usize) {
         self.bytes.truncate(length);
     }
@@ -106,7 +106,7 @@ impl Writer {
         self.bytes.len() as u32
     }
 
-    /// Fails when `more` bytes would not fit.
+    /// Fails if `more` bytes would not fit.
     pub(super) fn check(&self, more: usize) -> Result<(), CompileError> {
         let needed = self.bytes.len().saturating_add(more);
         if needed > self.limit {
@@ -171,17 +171,17 @@ impl Writer {
         self.check(0)
     }
 
-    /// Puts the header into the space reserved for it at the start.
+    /// Writes the header into the space reserved for it at the start.
     pub(super) fn write_header(&mut self, header: &Header) {
         self.overwrite(0, &header.words());
     }
 
-    /// Puts a section's head into the space reserved for it at `offset`.
+    /// Writes a section's head into the space reserved for it at `offset`.
     pub(super) fn write_section(&mut self, offset: u32, section: &Section) {
         self.overwrite(offset, &section.words());
     }
 
-    /// Puts words in the place of those from `offset` on.
+    /// Overwrites the words from `offset` on.
     pub(super) fn overwrite(&mut self, offset: u32, words: &[u32]) {
         let start = offset as usize;
         for (slot, word) in self.bytes[start..].chunks_exact_mut(4).zip(words) {

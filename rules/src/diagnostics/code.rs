@@ -1,16 +1,16 @@
-//! The kinds of findings, and how grave they are.
+//! The kinds of findings, and their severities.
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The rules can be loaded, but may not do what was meant.
+    /// The rules can be loaded, but may not do what was intended.
     Warning,
-    /// Nothing is loaded.
+    /// The rules are not loaded.
     Error,
 }
 
 impl Severity {
-    /// The word that stands before a message.
+    /// The word that precedes a message.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ macro_rules! codes {
                 }
             }
 
-            /// How grave findings of this kind are.
+            /// The severity of findings of this kind.
             #[must_use]
             pub const fn severity(self) -> Severity {
                 match self {
@@ -64,11 +64,11 @@ codes! {
     MissingKey = "missing-key", Error;
     /// A value of the wrong TOML type.
     WrongType = "wrong-type", Error;
-    /// A name that cannot be one.
+    /// A name with characters or a length that names cannot have.
     InvalidName = "invalid-name", Error;
     /// A name that another rule has.
     DuplicateName = "duplicate-name", Error;
-    /// A value that its key does not take.
+    /// A value that its key does not accept.
     InvalidValue = "invalid-value", Error;
     /// A list without values.
     EmptyList = "empty-list", Error;
@@ -78,13 +78,13 @@ codes! {
     MixedSet = "mixed-set", Error;
     /// A reference to a set that is not defined.
     UnknownSet = "unknown-set", Error;
-    /// A reference to a set whose members its key does not take.
+    /// A reference to a set whose members its key does not accept.
     WrongSet = "wrong-set", Error;
     /// A list file that could not be read.
     UnreadableFile = "unreadable-file", Error;
-    /// An ICMP type number without a hint whether ICMP or ICMPv6 is meant.
+    /// An ICMP type number in a rule that does not determine whether ICMP or ICMPv6 is meant.
     AmbiguousIcmpType = "ambiguous-icmp-type", Error;
-    /// Fields that no packet has together.
+    /// A combination of fields that no packet has.
     Contradiction = "contradiction", Error;
     /// A packet of a test that cannot be read.
     InvalidPacket = "invalid-packet", Error;
@@ -96,19 +96,20 @@ codes! {
     UnusedSet = "unused-set", Warning;
     /// A rule that no packet can match.
     NeverMatches = "never-matches", Warning;
-    /// A rule before which others take all of its packets.
+    /// A rule whose packets are all matched by earlier rules.
     Unreached = "unreached-rule", Warning;
     /// A member of a set or field that another member has.
     RedundantMember = "redundant-member", Warning;
     /// A member in the IPv6 form of an IPv4 address.
     MappedAddress = "mapped-address", Warning;
-    /// A rule that drops a large part of a family, or addresses of one's own networks, by a set.
+    /// A rule that drops, by a set, a large part of an address family or addresses of local
+    /// networks.
     BroadDrop = "broad-drop", Warning;
     /// Lines of a list file that cannot be read and are skipped.
     SkippedLines = "skipped-lines", Warning;
     /// A list file without members.
     EmptyListFile = "empty-list-file", Warning;
-    /// A rule that drops what a link does not work without.
+    /// A rule that drops packets without which a link does not work.
     DropsNeighbors = "drops-neighbors", Warning;
 }
 

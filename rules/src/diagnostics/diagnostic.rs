@@ -1,4 +1,4 @@
-//! One finding, with its places, notes and help.
+//! A finding with its places, notes and help.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::model::Place;
 /// One finding about a rule file or about a list file that it names.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
-    /// Which kind of finding.
+    /// The kind of finding.
     pub code: Code,
     /// What is wrong, in one line without a final period.
     pub message: String,
     /// Where it is wrong.
     pub primary: Label,
-    /// What else there is to know, in order.
+    /// Further information, in order.
     pub notes: Vec<Note>,
-    /// How to put it right.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Diagnostic {
         self.primary.source.place(self.primary.span.start)
     }
 
-    /// Puts a text beside the place.
+    /// Sets the text beside the place.
     pub fn label(&mut self, text: impl Into<String>) -> &mut Self {
         self.primary.text = text.into();
         self
@@ -86,21 +86,21 @@ impl Diagnostic {
         self
     }
 
-    /// Says how to put it right.
+    /// Sets the text on how to fix it.
     pub fn help(&mut self, text: impl Into<String>) -> &mut Self {
         self.help = Some(text.into());
         self
     }
 }
 
-/// A stretch of a file with a text beside it.
+/// A span of a file with a text beside it.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// The file.
     pub source: Arc<Source>,
-    /// The stretch.
+    /// The span.
     pub span: Span,
-    /// The text; may be empty.
+    /// The text, which may be empty.
     pub text: String,
 }
 

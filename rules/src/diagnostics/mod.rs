@@ -1,7 +1,7 @@
 //! Diagnostics: what is wrong with a rule file, as values.
 //!
-//! This module owns what a diagnostic says and where it points. How it looks is the concern of
-//! [`render()`]; what is wrong is the concern of whoever reports it.
+//! This module owns the contents of a diagnostic and the places to which it points. [`render()`]
+//! determines its appearance; the code that reports it decides what is wrong.
 
 mod code;
 mod diagnostic;

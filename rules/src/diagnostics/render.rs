@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::diagnostic::{Diagnostic, Label};
 use crate::text::escaped_lines;
 
-/// The most characters of a source line that are shown; of a longer one, those around the label.
+/// The maximum number of characters shown of a source line; of a longer line, those around the
+/// label.
 const WINDOW: usize = 120;
 
 /// A diagnostic as plain text for a terminal or a log: message, place, source line with the
@@ -53,7 +54,7 @@ fn snippet(out: &mut String, label: &Label) {
     let [before, marked, after] = [before, marked, after].map(printable);
     let (before, marked, after) = window(&before, &marked, &after);
 
-    // Tabs are kept, so that the mark stands under its text however wide they are shown.
+    // Tabs are kept, so that the mark is below its text however wide tabs are.
     let indent = before.replace(|c| c != '\t', " ");
     let carets = "^".repeat(marked.chars().count().max(1));
     let text = &label.text;
@@ -69,7 +70,7 @@ fn snippet(out: &mut String, label: &Label) {
 
 /// Appends a line without the spaces at its end.
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(out, "{text}");
     out.truncate(out.trim_end_matches(' ').len());
     out.push('\n');
@@ -80,7 +81,7 @@ fn printable(bytes: &[u8]) -> String {
     escaped_lines(&String::from_utf8_lossy(bytes))
 }
 
-/// Cuts a line that is longer than [`WINDOW`] to the stretch around its marked part.
+/// Cuts a line that is longer than [`WINDOW`] to a window around its marked part.
 fn window(before: &str, marked: &str, after: &str) -> (String, String, String) {
     let marked = first(marked, WINDOW);
     let left = WINDOW.saturating_sub(marked.chars().count());
@@ -92,7 +93,7 @@ fn window(before: &str, marked: &str, after: &str) -> (String, String, String) {
     (before, marked, after)
 }
 
-/// The first `limit` characters, and a sign when there are more.
+/// The first `limit` characters, and an ellipsis if there are more.
 fn first(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         Some((at, _)) => format!("{}…", text.split_at(at).0),
@@ -100,7 +101,7 @@ fn first(text: &str, limit: usize) -> String {
     }
 }
 
-/// The last `limit` characters, half of them when there are more, after a sign.
+/// The last `limit` characters; if there are more, an ellipsis and half as many.
 fn last(text: &str, limit: usize) -> String {
     let count = text.chars().count();
     if count <= limit {

@@ -1,4 +1,4 @@
-//! The findings about one rule file as they are made.
+//! Collects the findings about one rule file.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
     source::{Source, Span},
 };
 
-/// The findings about one rule file as they are made.
+/// Collects the findings about one rule file.
 #[derive(Debug)]
 pub(crate) struct Report {
     source: Arc<Source>,

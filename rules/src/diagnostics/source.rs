@@ -1,33 +1,33 @@
 //! The files that diagnostics point into.
 //!
-//! This module owns the step from byte offsets to lines and columns. It does not know what the
-//! files hold: a list file may be of any encoding.
+//! This module owns the conversion from byte offsets to lines and columns. It does not know the
+//! contents of the files: a list file may have any encoding.
 
 use std::{fmt, iter, num::NonZeroU32, sync::OnceLock};
 
 use crate::model::Place;
 
-/// A file as it was read: a name for messages and its bytes.
+/// A file that was read: a name for messages, and its bytes.
 pub struct Source {
     name: String,
     bytes: Vec<u8>,
-    /// Made when the first place is asked for.
+    /// Built when the first place is needed.
     index: OnceLock<Index>,
 }
 
-/// What makes places cheap to find, however many and however long the lines are.
+/// An index that makes places cheap to find, whatever the number and length of lines.
 struct Index {
     /// The offset of the first byte of each line.
     line_starts: Vec<usize>,
-    /// How many characters stand before each block of [`BLOCK`] bytes.
+    /// The number of characters before each block of [`BLOCK`] bytes.
     characters: Vec<usize>,
 }
 
-/// The bytes whose characters are counted anew for each place.
+/// The size in bytes of a block, whose characters are counted again for each place.
 const BLOCK: usize = 4096;
 
 impl Source {
-    /// A file to be called `name` in messages.
+    /// A file that is called `name` in messages.
     #[must_use]
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -43,13 +43,13 @@ impl Source {
         &self.name
     }
 
-    /// What the file holds.
+    /// The contents of the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The place of the character at `offset`; of the end, when `offset` is beyond it.
+    /// The place of the character at `offset`, or of the end of the file if `offset` is beyond it.
     #[must_use]
     pub fn place(&self, offset: usize) -> Place {
         let (line, start) = self.line_at(offset);
@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    /// The stretch from `place` to the end of its line.
+    /// The span from `place` to the end of its line.
     pub(crate) fn span_at(&self, place: Place) -> Span {
         let line = place.line.get() as usize - 1;
         let start = self.index().line_starts.get(line).copied();
@@ -74,8 +74,8 @@ impl Source {
         }
     }
 
-    /// The place of the bytes `at` of `text`, which the string at `span` stands for; the whole
-    /// string when it is written otherwise, as with escapes.
+    /// The span of the bytes `at` of `text`, the value of the string at `span`; the whole string if
+    /// its source differs from its value, as with escapes.
     pub(crate) fn inside(&self, span: Span, text: &str, at: std::ops::Range<usize>) -> Span {
         let written = self.bytes.get(span.start..span.end).unwrap_or_default();
         let quotes = [3, 1].into_iter().find(|&quotes| {
@@ -88,7 +88,8 @@ impl Source {
         })
     }
 
-    /// The bytes of the line that holds `offset`, without its end, and the offset of the first.
+    /// The bytes of the line that contains `offset`, without its line ending, and the offset of the
+    /// first.
     pub(crate) fn line(&self, offset: usize) -> (usize, &[u8]) {
         let (_, start) = self.line_at(offset);
         let rest = self.bytes.get(start..).unwrap_or_default();
@@ -96,10 +97,10 @@ impl Source {
         (start, line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// The number, counted from 0, and the first offset of the line that holds `offset`.
+    /// The number, counted from 0, and the first offset of the line that contains `offset`.
     fn line_at(&self, offset: usize) -> (usize, usize) {
         let starts = &self.index().line_starts;
-        // The first line starts at 0, which no offset is below.
+        // The first line starts at 0, and no offset is smaller.
         let line = starts.partition_point(|start| *start <= offset) - 1;
         (line, starts[line])
     }
@@ -127,7 +128,8 @@ impl Source {
     }
 }
 
-/// The number of characters that begin in `bytes`: all bytes but the continuations of UTF-8.
+/// The number of characters that begin in `bytes`: all bytes except the continuation bytes of
+/// UTF-8.
 fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| (**byte & 0xc0) != 0x80).count()
 }
@@ -138,18 +140,18 @@ impl fmt::Debug for Source {
     }
 }
 
-/// `index` counted from 1; a file has less than 2^32 lines and columns, or shows the last.
+/// Converts `index` to a count from 1; beyond 2^32 lines or columns, the result is the maximum.
 fn counted_from_one(index: usize) -> NonZeroU32 {
     let index = u32::try_from(index).unwrap_or(u32::MAX - 1);
     NonZeroU32::MIN.saturating_add(index)
 }
 
-/// A stretch of a file as byte offsets.
+/// A span of a file as byte offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first byte.
+    /// The offset of the first byte.
     pub start: usize,
-    /// One past the last byte.
+    /// The offset after the last byte.
     pub end: usize,
 }
 

@@ -3,7 +3,8 @@
 use super::diagnostic::Diagnostic;
 use crate::text::nearest;
 
-/// Adds as help the candidate that was probably meant, else all of them, which must be few.
+/// Adds as help the candidate that was probably meant, or otherwise all candidates, of which there
+/// must be few.
 pub(crate) fn suggest<'a>(
     diagnostic: &mut Diagnostic,
     word: &str,

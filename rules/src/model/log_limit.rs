@@ -1,8 +1,9 @@
-//! How many packets of a rule are logged.
+//! Limits on the number of packets of a rule that are logged.
 
 use std::{fmt, num::NonZeroU32};
 
-/// A limit of events: [`Self::burst`] at once, and [`Self::events`] in each [`Per`] in the long run.
+/// A limit of events: at most [`Self::burst`] at once, and [`Self::events`] per unit of time in the
+/// long run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogLimit {
     /// The events in each unit of time, at most [`Self::MAX_EVENTS`].
@@ -25,26 +26,27 @@ pub enum Per {
 }
 
 impl LogLimit {
-    /// The most events in a unit of time.
+    /// The maximum of [`Self::events`].
     pub const MAX_EVENTS: u32 = 1_000_000;
 
-    /// The most events at once.
+    /// The maximum of [`Self::burst`].
     pub const MAX_BURST: u32 = 1_000_000;
 
-    /// What holds where nothing else is said: ten a second, fifty at once.
+    /// The default: ten per second, fifty at once.
     pub const USUAL: Self = Self {
         events: NonZeroU32::new(10).unwrap(),
         per: Per::Second,
         burst: NonZeroU32::new(50).unwrap(),
     };
 
-    /// The nanoseconds from one event to the next, as far as they follow each other steadily.
+    /// The nanoseconds from one event to the next at a steady rate.
     #[must_use]
     pub fn interval_ns(&self) -> u64 {
         self.per.nanoseconds() / u64::from(self.events.get())
     }
 
-    /// How many nanoseconds earlier an event may come, so that [`Self::burst`] can come at once.
+    /// The nanoseconds by which an event may come early, so that [`Self::burst`] events can come at
+    /// once.
     #[must_use]
     pub fn tolerance_ns(&self) -> u64 {
         self.interval_ns()
@@ -56,7 +58,7 @@ impl Per {
     /// Every unit.
     pub const ALL: [Self; 3] = [Self::Second, Self::Minute, Self::Hour];
 
-    /// The unit as it is written.
+    /// The unit as written in a rule file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -75,7 +77,7 @@ impl Per {
     }
 }
 
-/// The rate as it is written.
+/// Writes the rate as in a rule file.
 impl fmt::Display for LogLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.events, self.per.as_str())
@@ -96,7 +98,7 @@ mod tests {
             burst: NonZeroU32::new(LogLimit::MAX_BURST).unwrap(),
         };
         assert_eq!(slowest.interval_ns(), 3_600_000_000_000);
-        // No clock comes near the end of its range by it.
+        // Adding it brings no clock near the end of its range.
         assert!(slowest.tolerance_ns() < u64::MAX / 4);
     }
 }

@@ -1,8 +1,8 @@
-//! The rule set as the compiler and the evaluator see it: names resolved, every match a canonical
-//! set of values, nothing invalid representable.
+//! The rule set that the compiler and the evaluator take: names are resolved, every match is a
+//! canonical set of values, and nothing invalid can be represented.
 //!
-//! This module owns the meaning of a rule. It knows neither the TOML it came from, but for the
-//! place of each rule, nor the image it becomes.
+//! This module owns the meaning of a rule. It knows neither the TOML from which it came, except for
+//! the place of each rule, nor the image that it becomes.
 
 mod log_limit;
 mod place;

@@ -10,7 +10,7 @@ use crate::field::{
 /// A rule set: settings and rules in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// What `[firewall]` and `[parser]` say.
+    /// The settings in `[firewall]` and `[parser]`.
     pub settings: Settings,
     /// The rules; the index of each is its [`RuleId`].
     pub rules: Vec<Rule>,
@@ -41,15 +41,15 @@ pub struct RuleId(pub u32);
 pub struct Rule {
     /// The unique name under which counters are kept.
     pub name: String,
-    /// What happens to a packet that matches.
+    /// The action on a packet that matches.
     pub action: RuleAction,
-    /// Which packets match.
+    /// The conditions on packets.
     pub matches: Matches,
-    /// How many of the packets that match are logged; `None` when none are.
+    /// The limit of logged packets; `None` if none are logged.
     pub log: Option<LogLimit>,
     /// What its author notes on it; for people alone.
     pub comment: Option<String>,
-    /// Where the rule stands in its file.
+    /// The place of the rule in its file.
     pub place: Place,
 }
 
@@ -85,29 +85,28 @@ macro_rules! matches {
                 }
             }
 
-            /// Whether the field is given so that it matches no packet, as far as the field alone
-            /// shows it.
+            /// Whether the field is given and, by itself, already matches no packet.
             pub(crate) fn is_empty(&self, field: FieldName) -> bool {
                 match field {
                     $(FieldName::$name => self.$slot.as_ref().is_some_and(Wanted::is_empty),)*
                 }
             }
 
-            /// Whether both say the same of a field.
+            /// Whether both have the same condition on a field.
             pub(crate) fn agrees(&self, other: &Self, field: FieldName) -> bool {
                 match field {
                     $(FieldName::$name => self.$slot == other.$slot,)*
                 }
             }
 
-            /// The values that match, of a field that is given and whose values are numbers.
+            /// The matching values of a field, if it is given and its values are numbers.
             pub(crate) fn numbers(&self, field: FieldName) -> Option<RangeSet<u64>> {
                 match field {
                     $(FieldName::$name => self.$slot.as_ref().and_then(Wanted::numbers),)*
                 }
             }
 
-            /// Gives a field whose values are numbers; whether they are.
+            /// Sets a field whose values are numbers; returns whether they are.
             pub(crate) fn set_numbers(&mut self, field: FieldName, numbers: &RangeSet<u16>) -> bool {
                 match field {
                     $(FieldName::$name => {

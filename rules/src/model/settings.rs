@@ -8,33 +8,34 @@ use crate::field::InterfacePattern;
 /// The settings of `[firewall]` and `[parser]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Which interfaces to attach to.
+    /// The interfaces to attach to.
     pub interfaces: Vec<InterfacePattern>,
-    /// How to attach.
+    /// The attachment mode.
     pub mode: Mode,
     /// The verdict when no rule matches.
     pub policy: Verdict,
-    /// The verdicts over frames that cannot be judged by rules.
+    /// The verdicts on frames to which rules cannot be applied.
     pub parser: Parser,
 }
 
-/// What `[parser]` says: the verdict over each class of frames that rules cannot judge.
+/// The settings in `[parser]`: the verdict on each class of frames to which rules cannot be
+/// applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parser {
     /// A header contradicts itself or the frame.
     pub malformed: Verdict,
     /// The frame ends inside a header.
     pub truncated: Verdict,
-    /// There are more IPv6 extension headers than are followed.
+    /// There are more IPv6 extension headers than the parser follows.
     pub too_many_headers: Verdict,
-    /// There are more VLAN tags than are followed.
+    /// There are more VLAN tags than the parser follows.
     pub too_many_tags: Verdict,
     /// The frame is neither IPv4, IPv6 nor ARP, and no rule matches.
     pub unknown_ethertype: Verdict,
 }
 
 impl Parser {
-    /// What holds for a file that has `policy` and no `[parser]`.
+    /// The defaults for a file with `policy` and without `[parser]`.
     #[must_use]
     pub const fn with_policy(policy: Verdict) -> Self {
         Self {
@@ -48,7 +49,7 @@ impl Parser {
 }
 
 impl Settings {
-    /// The verdict over packets that no rule decides, by what they are counted under.
+    /// The verdict on packets that no rule decides, by the reason under which they are counted.
     #[must_use]
     pub const fn verdict_for(&self, reason: Reason) -> Verdict {
         match reason {
@@ -63,7 +64,7 @@ impl Settings {
         }
     }
 
-    /// The interface of packets that do not say theirs: the first that is no glob.
+    /// The interface assumed for packets that name none: the first one that is not a glob.
     #[must_use]
     pub fn usual_interface(&self) -> Option<&str> {
         let mut patterns = self.interfaces.iter();
@@ -72,13 +73,13 @@ impl Settings {
     }
 }
 
-/// The attachment mode asked for.
+/// The requested attachment mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// In the driver, or not at all.
+    /// Driver mode only.
     Native,
     /// In the kernel's generic hook, after the packet buffer is allocated.
     Generic,
-    /// Native where the driver can, else generic, saying so.
+    /// Native if the driver supports it, otherwise generic, with a message.
     Auto,
 }

@@ -1,11 +1,11 @@
 //! Verdicts, and the actions of rules that yield them.
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is handed to the kernel.
+    /// The packet is passed to the kernel.
     Pass,
-    /// It is dropped.
+    /// The packet is dropped.
     Drop,
 }
 
@@ -13,7 +13,7 @@ impl Verdict {
     /// Every verdict.
     pub const ALL: [Self; 2] = [Self::Pass, Self::Drop];
 
-    /// The verdict as it is written.
+    /// The verdict as written in a rule file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,11 +26,11 @@ impl Verdict {
 /// What a rule does with a packet that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleAction {
-    /// Hand the packet to the kernel.
+    /// Pass the packet to the kernel.
     Pass,
     /// Drop the packet.
     Drop,
-    /// Count the packet and go on to the next rule.
+    /// Count the packet and continue with the next rule.
     Count,
 }
 
@@ -38,7 +38,7 @@ impl RuleAction {
     /// Every action.
     pub const ALL: [Self; 3] = [Self::Pass, Self::Drop, Self::Count];
 
-    /// The action as it is written.
+    /// The action as written in a rule file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl RuleAction {
         }
     }
 
-    /// The verdict that the action yields; `None` when it leaves the packet to the next rule.
+    /// The verdict that the action yields; `None` if the next rule decides.
     #[must_use]
     pub const fn verdict(self) -> Option<Verdict> {
         match self {

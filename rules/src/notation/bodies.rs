@@ -1,10 +1,10 @@
-//! What follows the header of ICMP messages.
+//! Bodies of ICMP messages.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::packet::Packet;
 
-/// The bytes in front of the network header.
+/// The number of bytes before the network header.
 const ETHERNET: usize = 14;
 
 /// The body of the message `kind` from `src` to `dst`, without options.
@@ -37,7 +37,7 @@ fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, kind: u8) -> Vec<u8> {
     }
 }
 
-/// The start of the packet that an error message is about: one in the other direction.
+/// The start of the packet that an error message quotes: one in the other direction.
 fn returned(src: IpAddr, dst: IpAddr) -> Vec<u8> {
     let packet = Packet::ip(dst, src).map(|packet| packet.udp(33_434, 33_434).build());
     packet

@@ -1,4 +1,4 @@
-//! From what was read to a frame: what the notation leaves open, and how long the payload is.
+//! Builds the frame: fills in the properties that the notation leaves open, and the payload.
 
 use std::net::IpAddr;
 
@@ -19,13 +19,13 @@ use crate::{
 /// The payload of the smallest Ethernet frame.
 const LEAST_PAYLOAD: usize = 46;
 
-/// Where a header of a protocol without ports begins, in the stead of that header.
+/// The number of zero bytes that stand for the header of a protocol that the notation cannot build.
 const UNKNOWN_HEADER: usize = 8;
 
 /// The bytes of a frame before the network header, without tags.
 const ETHERNET: usize = 14;
 
-/// The most bytes of an IPv4 packet, and of the payload of an IPv6 packet.
+/// The maximum number of bytes of an IPv4 packet, and of the payload of an IPv6 packet.
 const MAX_LENGTH: usize = 65_535;
 
 pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<u8>, Fault> {
@@ -56,7 +56,7 @@ pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<
     Ok(packet.build())
 }
 
-/// The packet without its payload, and the payload if nothing else is asked for.
+/// The packet without its payload, and its default payload.
 fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fault> {
     let packet = match (ip.src.address, ip.dst.address) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => Packet::ipv4(src, dst),
@@ -91,7 +91,7 @@ fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fau
     Ok((packet, body))
 }
 
-/// All fragments but the last are a multiple of 8 bytes of their packet.
+/// Pads the fragment: all fragments except the last have a multiple of 8 bytes of their packet.
 fn fill(packet: &Packet, fragment: Fragment, body: &mut Vec<u8>) {
     if fragment.more {
         let frame = packet.clone().payload(body).build();
@@ -161,7 +161,7 @@ fn has_ports(number: u8) -> bool {
     )
 }
 
-/// The message of an ICMP packet that does not say which.
+/// The default message of an ICMP packet.
 fn echo_request(ip: &Ip<'_>) -> Option<(u8, u8)> {
     let is_icmp = matches!(ip.protocol, protocol::ICMP | protocol::ICMPV6);
     let number = icmp_type_number(ip.family(), "echo-request")?;
@@ -178,8 +178,8 @@ fn default_ttl(ip: &Ip<'_>, message: Option<(u8, u8)>) -> u8 {
     }
 }
 
-/// The destination of a frame for all, or for a group (RFC 1112, section 6.4; RFC 2464, section
-/// 7).
+/// The destination MAC address of a broadcast or multicast packet (RFC 1112, section 6.4; RFC 2464,
+/// section 7).
 fn group_mac(subject: &Subject<'_>) -> Option<MacAddr> {
     match subject {
         Subject::Arp { .. } => Some(MacAddr::broadcast()),
@@ -199,7 +199,7 @@ fn group_mac(subject: &Subject<'_>) -> Option<MacAddr> {
     }
 }
 
-/// The payload of the size asked for, beginning with `body`.
+/// The payload of the requested size, beginning with `body`.
 fn payload(
     packet: &Packet,
     mut body: Vec<u8>,

@@ -1,8 +1,8 @@
 //! A notation for packets: from a line such as `tcp 203.0.113.9:4444 > 192.0.2.1:22 syn` to the
 //! bytes of a frame.
 //!
-//! This module owns the notation and what a packet has that a line does not say: lengths and
-//! checksums are right, and bodies are those of packets that are sent. It knows nothing of rules.
+//! This module owns the notation and the defaults of what a line leaves out: lengths and checksums
+//! are correct, and bodies are what a host would send. It must not know rules.
 //!
 //! ```text
 //! packet    = subject { option }
@@ -14,7 +14,7 @@
 //! endpoint  = IPv4 [ ":" port ] | IPv6 | "[" IPv6 "]" [ ":" port ]
 //! ```
 //!
-//! What an `option` is stands with the code that reads them.
+//! The code that reads options documents their grammar.
 
 mod bodies;
 mod build;

@@ -1,4 +1,4 @@
-//! What follows the addresses of a packet.
+//! The options that follow the addresses of a packet.
 //!
 //! ```text
 //! option    = flag { "," flag } | "null"                                  of TCP
@@ -26,7 +26,7 @@ use crate::{
     text::quoted,
 };
 
-/// The words that every packet takes.
+/// The words that are valid for every packet.
 const GENERAL: &[&str] = &[
     "vlan",
     "src_mac",
@@ -36,47 +36,47 @@ const GENERAL: &[&str] = &[
     "interface",
 ];
 
-/// The words that IP packets take.
+/// The words that are valid for IP packets.
 const IP: &[&str] = &["ttl", "dscp", "length", "fragment"];
 
-/// The words that IPv6 packets take.
+/// The words that are valid for IPv6 packets.
 const IPV6: &[&str] = &["hop-by-hop", "routing", "destination", "ah"];
 
-/// The words that bytes take.
+/// The words that are valid for a frame given as bytes.
 const BYTES: &[&str] = &["truncate", "interface"];
 
 /// The word for a TCP packet without flags.
 const NULL: &str = "null";
 
-/// The routing type for experiments (RFC 4727), which no node looks into when no segments are left.
+/// The routing type for experiments (RFC 4727), which nodes skip if no segments are left.
 const EXPERIMENT: u8 = 253;
 
-/// What a packet has beside protocol and addresses.
+/// The properties of a packet other than protocol and addresses.
 #[derive(Debug, Default)]
 pub(super) struct Options<'t> {
-    /// The outermost first.
+    /// VLAN tags, the outermost first.
     pub(super) tags: Vec<Tag>,
     pub(super) src_mac: Option<MacAddr>,
     pub(super) dst_mac: Option<MacAddr>,
     ttl: Option<u8>,
     dscp: Option<u8>,
-    /// Of IPv6, fragment headers included.
+    /// IPv6 extension headers, fragment headers included.
     pub(super) extensions: Vec<Extension>,
     pub(super) fragment: Option<Fragment>,
     pub(super) tcp_flags: Option<u8>,
-    /// Type and code.
+    /// ICMP type and code.
     pub(super) icmp: Option<(u8, u8)>,
     pub(super) size: Option<Size<'t>>,
     pub(super) truncate: Option<usize>,
     pub(super) interface: Option<Word<'t>>,
 }
 
-/// How long a packet is.
+/// The requested size of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Size<'t> {
-    /// So many bytes follow the last header.
+    /// The number of bytes after the last header.
     Payload(usize, Word<'t>),
-    /// The IP packet has so many bytes, its header included.
+    /// The length of the IP packet in bytes, header included.
     Length(usize, Word<'t>),
 }
 
@@ -99,7 +99,7 @@ impl<'t> Options<'t> {
         Ok(options)
     }
 
-    /// Reads what belongs to one of the words that are [`known`].
+    /// Reads one of the [`known`] words and its value.
     fn one(
         &mut self,
         word: Word<'t>,
@@ -189,7 +189,7 @@ impl<'t> Options<'t> {
         Ok(())
     }
 
-    /// The packet with the numbers of its IP header, `ttl` unless other hops are asked for.
+    /// The packet with the numeric fields of its IP header; `ttl` is the default.
     pub(super) fn numbered(&self, packet: Packet, ttl: u8) -> Packet {
         packet
             .ttl(self.ttl.unwrap_or(ttl))
@@ -216,7 +216,7 @@ impl<'t> Options<'t> {
     }
 }
 
-/// More bytes than any packet has.
+/// An upper bound on the bytes of any packet.
 const MOST: u32 = 65_575;
 
 /// A PadN option that fills a header of 8 bytes (RFC 8200, section 4.2).
@@ -225,7 +225,7 @@ const PAD: [u8; 6] = [1, 4, 0, 0, 0, 0];
 /// The bytes of the integrity check value of HMAC-SHA-1-96 (RFC 2404).
 const CHECK_VALUE: usize = 12;
 
-/// The words that packets like this one take, but for flags and types.
+/// The words that are valid for this packet, except flags and types.
 fn known(subject: &Subject<'_>) -> Vec<&'static str> {
     match subject {
         Subject::Bytes(_) => BYTES.to_vec(),
@@ -320,7 +320,7 @@ fn flags(word: Word<'_>, subject: &Subject<'_>) -> Result<u8, Fault> {
     Ok(flags)
 }
 
-/// A type, by name or number, and perhaps a code.
+/// A type, by name or number, and optionally a code.
 fn message(word: Word<'_>, ip: &Ip<'_>, subject: &Subject<'_>) -> Result<(u8, u8), Fault> {
     let (kind, code) = match word.split('/') {
         (Some(kind), code) => (kind, Some(code)),

@@ -1,4 +1,4 @@
-//! From a line in the notation to a frame.
+//! Reads a line in the notation.
 
 use super::{
     build,
@@ -20,7 +20,7 @@ pub struct Described {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong with it, and where.
+/// The first fault in the text, and its place.
 ///
 /// # Examples
 ///

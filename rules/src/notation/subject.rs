@@ -1,4 +1,5 @@
-//! What a packet is before all options: protocol and addresses, an EtherType, or bytes.
+//! The subject of a packet, which precedes all options: protocol and addresses, an EtherType, or
+//! bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +10,7 @@ use crate::{
     text::{number, quoted},
 };
 
-/// What a packet is.
+/// The kind of a packet and its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject<'t> {
     /// An IP packet.
@@ -18,21 +19,21 @@ pub(super) enum Subject<'t> {
     Arp { src: Ipv4Addr, dst: Ipv4Addr },
     /// A frame of this EtherType.
     EtherType(u16),
-    /// These bytes.
+    /// A frame given as bytes.
     Bytes(Vec<u8>),
 }
 
 /// An IP packet; both addresses are of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ip<'t> {
-    /// The protocol as written.
+    /// The protocol as written in the text.
     pub(super) name: Word<'t>,
     pub(super) protocol: u8,
     pub(super) src: Endpoint<'t>,
     pub(super) dst: Endpoint<'t>,
 }
 
-/// An address, perhaps with a port.
+/// An address and an optional port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint<'t> {
     pub(super) word: Word<'t>,

@@ -1,17 +1,17 @@
-//! The words of a packet in the notation, and what is wrong with one.
+//! Splits a packet in the notation into words, and reports faults in them.
 
 use std::ops::Range;
 
 use crate::text::{NumberError, nearest, number, quoted};
 
-/// What is wrong with a packet in the notation.
+/// A fault in a packet in the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The bytes of the text that are wrong.
     pub at: Range<usize>,
     /// What is wrong, in one line without a final period.
     pub message: String,
-    /// How to put it right.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -25,13 +25,13 @@ impl Fault {
         }
     }
 
-    /// Says how to put it right.
+    /// Adds a help text on how to fix it.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Says which of `known` was probably meant by `word`, if one is near.
+    /// Adds as help the word of `known` that was probably meant by `word`, if one is similar.
     pub(super) fn suggest(
         mut self,
         word: &str,
@@ -44,7 +44,7 @@ impl Fault {
     }
 }
 
-/// A word and where it begins.
+/// A word and its position in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word<'t> {
     pub(super) start: usize,
@@ -52,7 +52,7 @@ pub(super) struct Word<'t> {
 }
 
 impl<'t> Word<'t> {
-    /// The bytes of the text that the word takes.
+    /// The byte range of the word in the text.
     pub(super) fn at(self) -> Range<usize> {
         self.start..self.start + self.text.len()
     }
@@ -62,7 +62,7 @@ impl<'t> Word<'t> {
         Fault::new(self.at(), message)
     }
 
-    /// The fault that this word is no `what`.
+    /// The fault that this word is not a `what`.
     pub(super) fn is_no(self, what: &str) -> Fault {
         self.fault(format!("{} is no {what}", quoted(self.text)))
     }
@@ -83,7 +83,7 @@ impl<'t> Word<'t> {
         }
     }
 
-    /// The word as a number of 16 bits, decimal or behind `0x` hexadecimal.
+    /// The word as a number of 16 bits, decimal or after `0x` hexadecimal.
     pub(super) fn half(self, what: &str) -> Result<u16, Fault> {
         match number::hex_range(self.text) {
             Ok((first, last)) if first == last && !self.text.contains('-') => Ok(first),
@@ -93,7 +93,8 @@ impl<'t> Word<'t> {
         }
     }
 
-    /// The parts before and behind the first `separator`; all is behind it when there is none.
+    /// The parts before and after the first `separator`; without one, the whole word is the second
+    /// part.
     pub(super) fn split(self, separator: char) -> (Option<Self>, Self) {
         match self.text.split_once(separator) {
             None => (None, self),
@@ -111,7 +112,7 @@ impl<'t> Word<'t> {
     }
 }
 
-/// The words of a text in order: what white space parts, and each `>`.
+/// The words of a text in order, separated by white space; `>` is always a word.
 pub(super) struct Words<'t> {
     text: &'t str,
     at: usize,
@@ -122,7 +123,7 @@ impl<'t> Words<'t> {
         Self { text, at: 0 }
     }
 
-    /// The next word, which stays.
+    /// Returns the next word without consuming it.
     pub(super) fn peek(&self) -> Option<Word<'t>> {
         let rest = self.text.get(self.at..)?;
         let start = self.at + rest.len() - rest.trim_start().len();
@@ -137,7 +138,7 @@ impl<'t> Words<'t> {
         Some(Word { start, text })
     }
 
-    /// The word that must follow; `what` says what it is.
+    /// Returns the next word, which must exist; `what` describes it in the fault.
     pub(super) fn expect(&mut self, what: &str) -> Result<Word<'t>, Fault> {
         self.next().ok_or_else(|| {
             let end = self.text.len();

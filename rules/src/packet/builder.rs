@@ -26,19 +26,19 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Starts an IPv4 packet (RFC 791) that has no upper-layer header yet.
+    /// Starts an IPv4 packet (RFC 791) without an L4 header so far.
     #[must_use]
     pub fn ipv4(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
         Self::over(Network::Ipv4(Ipv4::new(src, dst)))
     }
 
-    /// Starts an IPv6 packet (RFC 8200) that has no upper-layer header yet.
+    /// Starts an IPv6 packet (RFC 8200) without an L4 header so far.
     #[must_use]
     pub fn ipv6(src: Ipv6Addr, dst: Ipv6Addr) -> Self {
         Self::over(Network::Ipv6(Ipv6::new(src, dst)))
     }
 
-    /// Starts a packet of the family that both addresses share, or `None` when they differ in it.
+    /// Starts a packet of the family that both addresses share, or `None` if their families differ.
     #[must_use]
     pub fn ip(src: IpAddr, dst: IpAddr) -> Option<Self> {
         match (src, dst) {
@@ -48,13 +48,13 @@ impl Packet {
         }
     }
 
-    /// An ARP request (RFC 826) of `src` for the hardware address of `dst`.
+    /// Starts an ARP request (RFC 826) from `src` for the hardware address of `dst`.
     #[must_use]
     pub fn arp(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
         Self::over(Network::Arp(Arp { src, dst }))
     }
 
-    /// A frame of another EtherType, with nothing but a payload.
+    /// Starts a frame of another EtherType that contains only a payload.
     #[must_use]
     pub fn ethertype(ethertype: u16) -> Self {
         Self::over(Network::Other(EtherType(ethertype)))
@@ -132,7 +132,7 @@ impl Packet {
     }
 
     /// Adds IPv4 options, padded with end-of-list octets to whole words; at most 40 octets are
-    /// kept. Without effect on other packets.
+    /// kept. Has no effect on other packets.
     #[must_use]
     pub fn options(mut self, options: &[u8]) -> Self {
         if let Network::Ipv4(ip) = &mut self.network {
@@ -141,7 +141,7 @@ impl Packet {
         self
     }
 
-    /// Adds an IPv6 extension header behind those added before. Without effect on other packets.
+    /// Adds an IPv6 extension header after those added before. Has no effect on other packets.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         if let Network::Ipv6(ip) = &mut self.network {
@@ -150,12 +150,12 @@ impl Packet {
         self
     }
 
-    /// Makes this packet a fragment by itself.
+    /// Makes this packet a fragment.
     ///
-    /// IPv4 has a place for it; IPv6 gets a fragment header behind the extension headers added
-    /// before. At an offset other than 0 the packet carries its payload without the upper-layer
-    /// header. Upper-layer lengths and checksums are those of the packet as it stands; for the
-    /// true pieces of a datagram use [`Self::fragments`].
+    /// IPv4 has header fields for it; IPv6 gets a fragment header after the extension headers added
+    /// so far. At an offset other than 0, the packet has its payload without the L4 header. L4
+    /// lengths and checksums are those of the fragment alone; for the fragments of a whole
+    /// datagram, use [`Self::fragments`].
     #[must_use]
     pub fn fragment(mut self, fragment: Fragment) -> Self {
         match &mut self.network {
@@ -187,7 +187,7 @@ impl Packet {
         self
     }
 
-    /// Makes it an SCTP DATA chunk (RFC 9260).
+    /// Makes it SCTP with a DATA chunk (RFC 9260).
     #[must_use]
     pub fn sctp(mut self, src: u16, dst: u16) -> Self {
         self.upper = Upper::Sctp { src, dst };
@@ -229,7 +229,7 @@ impl Packet {
         self
     }
 
-    /// Damages the finished frame; several damages are done in the order given.
+    /// Damages the finished frame; several damages are applied in the order given.
     #[must_use]
     pub fn damage(mut self, damage: Damage) -> Self {
         self.damage.push(damage);
@@ -250,8 +250,8 @@ impl Packet {
     /// Writes the frames of the fragments of this packet, each with at most `size` bytes of the
     /// datagram, rounded down to a multiple of 8 and at least 8.
     ///
-    /// Put together again, they are the packet with its right lengths and checksums. A packet that
-    /// is not IP is not split. Damage is done to each.
+    /// Reassembled, they are the packet with correct lengths and checksums. A packet that is not IP
+    /// is not split. Damage is applied to each fragment.
     #[must_use]
     pub fn fragments(&self, id: u32, size: usize) -> Vec<Vec<u8>> {
         let segment = self.segment();
@@ -279,7 +279,7 @@ impl Packet {
             .collect()
     }
 
-    /// The upper-layer header and the payload, or the payload alone in a later fragment.
+    /// The L4 header and the payload, or the payload alone in a later fragment.
     fn segment(&self) -> Vec<u8> {
         if self.network.is_later_fragment() {
             return self.payload.clone();
@@ -287,7 +287,7 @@ impl Packet {
         self.upper.segment(&self.network, &self.payload)
     }
 
-    /// Puts `segment` behind the headers of `network` and of the link.
+    /// Writes `segment` after the headers of the link and of `network`.
     fn lay_out(&self, network: &Network, segment: &[u8]) -> Layout {
         let mut bytes = self.link.header(network.ethertype());
         let start = bytes.len();

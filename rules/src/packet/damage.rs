@@ -1,15 +1,15 @@
-//! Frames that are wrong on purpose.
+//! Deliberately damaged frames.
 
 use super::{layout::Layout, upper::write};
 
-/// One thing wrong with a frame. What has no place in the frame is left undone.
+/// One kind of damage to a frame. Damage to a part that the frame does not have is not applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// Only so many octets of the frame are kept.
+    /// Only this many octets of the frame are kept.
     Keep(usize),
     /// The frame ends this many octets into its network header.
     KeepOfNetwork(usize),
-    /// The frame ends this many octets into its upper-layer header.
+    /// The frame ends this many octets into its L4 header.
     KeepOfUpper(usize),
     /// The version field of the IP header.
     Version(u8),
@@ -23,7 +23,7 @@ pub enum Damage {
     DataOffset(u8),
     /// The octet at this offset from the network header.
     NetworkOctet(usize, u8),
-    /// The octet at this offset from the upper-layer header.
+    /// The octet at this offset from the L4 header.
     UpperOctet(usize, u8),
 }
 

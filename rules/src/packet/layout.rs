@@ -1,6 +1,6 @@
-//! The frame as it is laid out.
+//! The layout of a frame.
 
-/// A frame and where its headers begin.
+/// A frame and the offsets of its headers.
 pub(super) struct Layout {
     pub(super) bytes: Vec<u8>,
     pub(super) network: usize,

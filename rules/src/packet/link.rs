@@ -51,7 +51,7 @@ impl Tag {
 pub(crate) struct Link {
     pub(crate) src: MacAddr,
     pub(crate) dst: MacAddr,
-    /// The outermost first.
+    /// VLAN tags, the outermost first.
     pub(crate) tags: Vec<Tag>,
 }
 
@@ -67,7 +67,7 @@ impl Default for Link {
 }
 
 impl Link {
-    /// The Ethernet header and the tags, announcing `ethertype` behind them.
+    /// The Ethernet header and the tags, announcing `ethertype` after them.
     pub(crate) fn header(&self, ethertype: EtherType) -> Vec<u8> {
         let mut bytes = vec![0; ETHERNET];
         let outermost = self

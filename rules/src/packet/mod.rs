@@ -1,7 +1,7 @@
 //! Packets, built as bytes: a [`Packet`] describes one, [`Packet::build`] writes its frame.
 //!
-//! Lengths and checksums are right unless [`Packet::damage`] asks otherwise. This module knows
-//! the wire and nothing else: it neither sends nor parses.
+//! Lengths and checksums are correct unless [`Packet::damage`] changes them. This module knows only
+//! wire formats: it neither sends nor parses.
 //!
 //! ```
 //! use rules::packet::{Packet, tcp_flags};

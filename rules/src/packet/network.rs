@@ -19,10 +19,10 @@ const ARP: usize = 28;
 /// The most octets that IPv4 options can take.
 const MAX_OPTIONS: usize = 40;
 
-/// What makes a packet a fragment.
+/// The properties of a fragment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
-    /// The identification of the datagram; IPv4 has its lower 16 bits only.
+    /// The identification of the datagram; IPv4 uses only its lower 16 bits.
     pub id: u32,
     /// The place in the datagram, in units of 8 octets.
     pub offset: u16,
@@ -41,9 +41,9 @@ pub enum Extension {
     Routing {
         /// The routing type.
         kind: u8,
-        /// The segments left; checksums are right for 0 only.
+        /// The segments left; checksums are correct only for 0.
         segments_left: u8,
-        /// What follows the fixed part.
+        /// The data after the fixed part.
         data: Vec<u8>,
     },
     /// A fragment header.
@@ -141,7 +141,7 @@ impl Network {
         }
     }
 
-    /// Whether the upper-layer header is in another fragment.
+    /// Whether the L4 header is in another fragment.
     pub(crate) fn is_later_fragment(&self) -> bool {
         match self {
             Self::Ipv4(ip) => ip.fragment.is_some_and(|fragment| fragment.offset != 0),
@@ -152,7 +152,7 @@ impl Network {
         }
     }
 
-    /// The header or headers in front of `len` octets of protocol `upper`.
+    /// The header or headers before `len` octets of protocol `upper`.
     pub(crate) fn header(&self, upper: u8, len: usize, mac: MacAddr) -> Vec<u8> {
         match self {
             Self::Ipv4(ip) => ip.header(upper, len),
@@ -170,7 +170,7 @@ pub(crate) struct Ipv4 {
     pub(crate) ttl: u8,
     pub(crate) dscp: u8,
     pub(crate) fragment: Option<Fragment>,
-    /// A multiple of four octets.
+    /// IPv4 options, a multiple of four octets.
     options: Vec<u8>,
 }
 
@@ -236,7 +236,7 @@ impl Ipv6 {
         Self {
             src,
             dst,
-            // Neighbor discovery is valid with this hop limit only (RFC 4861 section 7.1).
+            // Neighbor discovery is valid only with this hop limit (RFC 4861 section 7.1).
             hop_limit: 255,
             dscp: 0,
             extensions: Vec::new(),
@@ -244,7 +244,7 @@ impl Ipv6 {
     }
 
     fn header(&self, upper: u8, len: usize) -> Vec<u8> {
-        // Each header names the one behind it, so they are written from the last to the first.
+        // Each header names the one after it, so they are written from the last to the first.
         let mut next = upper;
         let mut headers = Vec::new();
         for extension in self.extensions.iter().rev() {

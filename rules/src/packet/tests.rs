@@ -1,4 +1,4 @@
-//! The frames are read back twice: by pnet, and by hand with nothing of the builder's.
+//! The frames are read back twice: by pnet, and by hand without any code of the builder.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +27,7 @@ fn be16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_be_bytes([bytes[offset], bytes[offset + 1]])
 }
 
-/// The one's complement sum of RFC 1071; 0xffff over bytes whose checksum is right.
+/// The one's complement sum of RFC 1071; 0xffff over bytes whose checksum is correct.
 fn internet_sum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u64;
     for part in parts {
@@ -68,7 +68,7 @@ fn a_tcp_packet_is_these_very_bytes() {
         0x50, 0x42, 0xfa, 0xf0,  0, 0, 0, 0,
         b'h', b'i', b'!',
     ];
-    // The checksums are left to the tests below.
+    // The tests below check the checksums.
     let without_checksums = |frame: &[u8]| {
         let mut frame = frame.to_vec();
         frame[24..26].fill(0);
@@ -253,8 +253,8 @@ fn another_ethertype_carries_the_payload_alone() {
     assert_eq!(&frame[14..], b"lldp");
 }
 
-/// The headers behind the IPv6 header by RFC 8200 alone: numbers and lengths, then the
-/// upper-layer protocol and what is left.
+/// The headers after the IPv6 header by RFC 8200 alone: numbers and lengths, then the upper-layer
+/// protocol and what is left.
 fn walk(packet: &[u8]) -> (Vec<(u8, usize)>, u8, &[u8]) {
     assert_eq!(packet[0] >> 4, 6);
     assert_eq!(usize::from(be16(packet, 4)), packet.len() - 40);

@@ -23,7 +23,7 @@ where
     range_of(text, single)
 }
 
-/// Reads a number or a range like [`range`], whose numbers may be hexadecimal behind `0x`.
+/// Reads a number or a range like [`range`], whose numbers may be hexadecimal after `0x`.
 pub(crate) fn hex_range(text: &str) -> Result<(u16, u16), NumberError> {
     range_of(text, |text| match text.strip_prefix("0x") {
         Some(digits) if is_hexadecimal(digits) => {

@@ -33,7 +33,7 @@ const WANTED: [Part; 14] = [
 const IMAGES: usize = 3;
 const PACKETS: usize = 8;
 
-/// The most bytes of an image.
+/// The maximum number of bytes of an image.
 const MOST: usize = 8 << 20;
 
 /// Writes walks over images that have every part, when the environment says where to.

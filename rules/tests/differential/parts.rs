@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Pairs,
     /// Lists of several items.
     Lists,
-    /// Lists in the form of a table over upper-layer classes.
+    /// Lists in the form of a table over L4 classes.
     Tables,
     /// A section with rows.
     Rows,

@@ -233,7 +233,7 @@ fn replaced<T: Value>(
             }
             let sides = [&mut rule.matches.src, &mut rule.matches.dst];
             for set in sides.into_iter().flatten() {
-                // All sets are read from files anew.
+                // All sets are read from files again.
                 let mut copy = AddressSet::clone(set);
                 if part(&mut copy) == old {
                     part(&mut copy).clone_from(by);

@@ -123,7 +123,7 @@ impl Strings {
 
     fn read(btf: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_ne_bytes(*btf.get(at..)?.first_chunk()?) as usize);
-        // Magic number, version and flags, then lengths and offsets behind the header.
+        // Magic number, version and flags, then lengths and offsets after the header.
         let start = word(4)?.checked_add(word(16)?)?;
         let end = start.checked_add(word(20)?)?;
         Some(Self(btf.get(start..end)?.to_vec()))

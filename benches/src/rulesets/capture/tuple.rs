@@ -36,7 +36,7 @@ pub fn tuple(frame: &[u8]) -> Option<Tuple> {
     })
 }
 
-/// The packet in a frame behind its VLAN tags, and its family.
+/// The packet in a frame after its VLAN tags, and its family.
 pub(super) fn ip(frame: &[u8]) -> Option<(Family, &[u8])> {
     let mut at = 12;
     loop {

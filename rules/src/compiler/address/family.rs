@@ -21,12 +21,12 @@ pub(crate) trait Address: trie::Key + Value + Hash {
     /// The class of the address in the trie at `root`.
     fn class(self, image: &[u8], root: Reference) -> ClassId;
 
-    /// How many addresses there are from this one on before `end`, or before the end of all.
+    /// The number of addresses from this one up to `end`, exclusive, or up to the last address.
     fn count_before(self, end: Option<Self>) -> usize;
 
-    /// What a hash table has for one address.
+    /// The contents of a hash table slot for one address.
     type Slot: AsRef<[u8]>;
-    /// The number that a hash table knows the address by.
+    /// The key of the address in a hash table.
     fn key(self) -> u64;
     /// The slot of the address.
     fn slot(self, reference: Reference) -> Self::Slot;

@@ -1,4 +1,4 @@
-//! Hash tables of single addresses, and how updates change them in place.
+//! Hash tables of single addresses, and in-place updates of them.
 
 use std::collections::BTreeMap;
 
@@ -21,27 +21,28 @@ use crate::compiler::{
     writer::Writer,
 };
 
-/// The most addresses of an interval that become single ones: what the bounds of an interval take
-/// in a trie, slots take for about as many.
+/// The maximum number of addresses of an interval that are stored as single addresses: this many
+/// slots take about as much space as the bounds of an interval in a trie.
 pub(super) const FEW: usize = 4;
 
-/// The most of them where no trie is left then: a network of the shortest mask that is often
-/// listed address by address.
+/// The same maximum if no trie remains then: a /24, the largest network that is often listed
+/// address by address.
 pub(super) const FEW_ALONE: usize = 256;
 
-/// Leaves room for updates, which look for a new seed of a bucket with one key more.
+/// The density of a table with room for updates, which search a new seed for a bucket with one more
+/// key.
 const DENSITY: Density = Density {
     bucket: 3,
     load: 12,
 };
 
-/// How often a table is made larger to find seeds for its buckets.
+/// The maximum number of times that a table is enlarged to find seeds for its buckets.
 const TRIES: usize = 4;
 
-/// The most addresses that one update takes in or out of a table.
+/// The maximum number of addresses that one update adds to or removes from a table.
 const MOST_MOVED: usize = 4096;
 
-/// The intervals of a field, taken apart.
+/// The intervals of a field, split into single addresses and the rest.
 #[derive(Debug)]
 pub(super) struct Split<A> {
     /// The first value of each interval and its class, without the single addresses.
@@ -51,8 +52,8 @@ pub(super) struct Split<A> {
 }
 
 impl<A: Address> Split<A> {
-    /// Takes intervals apart that are as [`super::trie::write`] takes them; those of at most `few`
-    /// addresses become single ones. `None` when there would be more than `most`.
+    /// Splits intervals in the form that [`super::trie::write`] takes; those of at most `few`
+    /// addresses become single addresses. `None` if there would be more than `most`.
     pub(crate) fn new(intervals: &[(A, ClassId)], few: usize, most: usize) -> Option<Self> {
         let mut split = Self {
             background: Vec::new(),
@@ -73,7 +74,7 @@ impl<A: Address> Split<A> {
                     return None;
                 }
             } else {
-                // Behind single addresses at the very beginning there is nothing yet.
+                // No interval precedes single addresses at the very beginning.
                 let start = if last.is_none() { A::MIN } else { start };
                 split.background.push((start, class));
             }
@@ -82,14 +83,14 @@ impl<A: Address> Split<A> {
     }
 }
 
-/// A table that has found its place.
+/// A table whose keys have been placed.
 pub(super) struct HashTable<'a, A> {
     singles: &'a [(A, ClassId)],
     placement: Placement,
 }
 
 impl<'a, A: Address> HashTable<'a, A> {
-    /// A table of different addresses; `None` when they cannot be in one.
+    /// A table of distinct addresses; `None` if no placement is found.
     pub(crate) fn new(singles: &'a [(A, ClassId)]) -> Option<Self> {
         let keys: Vec<u64> = singles.iter().map(|(address, _)| address.key()).collect();
         let sizes =
@@ -147,20 +148,20 @@ fn slot_bytes<A: Address>() -> u32 {
     size_of::<A::Slot>() as u32
 }
 
-/// A hash table in an image, which is changed where it is.
+/// A hash table in an image, to be changed in place.
 struct Written<'a> {
     bytes: &'a mut [u8],
     node: u32,
     head: HashNode,
 }
 
-/// Moves addresses of the hash table at `reference` to other classes. They are in its slots then,
-/// however many neighbors they have.
+/// Moves addresses of the hash table at `reference` to other classes. Afterwards they are in its
+/// slots, even if they are part of a long interval.
 ///
 /// # Errors
 ///
-/// [`Obstacle`] when the image has not got the class, there are too many addresses, or a bucket
-/// finds no seed.
+/// [`Obstacle`] if the image does not have the class, there are too many addresses, or no seed is
+/// found for a bucket.
 pub(crate) fn update<A: Address>(
     bytes: &mut [u8],
     reference: Reference,
@@ -240,7 +241,7 @@ impl Written<'_> {
             background,
             ..
         } = self.head;
-        // What the buckets hold already: their addresses need slots of the new seed, too.
+        // Addresses that the buckets already contain also need slots under the new seed.
         for slot in 0..slots {
             let (address, reference) = self.slot::<A>(slot);
             let (bucket, _) = spread(address.key(), buckets);

@@ -1,11 +1,11 @@
-//! Addresses that move from class to class.
+//! Addresses that move from one class to another.
 
-/// Addresses of one family that move from class to class.
+/// A range of addresses of one family that move from one class to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move<A> {
-    /// The first one.
+    /// The first address.
     pub(crate) first: A,
-    /// The last one.
+    /// The last address, inclusive.
     pub(crate) last: A,
     /// The XOR of the numbers of the sets that gain or lose them.
     pub(crate) sets: u128,

@@ -10,10 +10,11 @@ use firewall_ebpf::image::{
 use super::trie::{Depths, Key, Trie};
 use crate::compiler::{classes::ClassId, error::CompileError, writer::Writer};
 
-/// The most bytes of a multibit trie, so that second-level caches hold what packets meet of it.
+/// The maximum number of bytes of a multibit trie, so that the part that packets use fits into a
+/// second-level cache.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The entries of a node.
+/// The number of entries of a node.
 const LENGTH: usize = PAGE as usize;
 
 /// The nodes of a multibit trie.
@@ -23,10 +24,10 @@ pub(crate) struct Multibit {
 }
 
 impl Multibit {
-    /// The trie of intervals as [`trie::write`](super::trie::write) takes them; `None` when the
-    /// keys have another length than 32 bits or the trie would be large.
+    /// The trie of intervals in the form that [`trie::write`](super::trie::write) takes; `None` if
+    /// keys do not have 32 bits or the trie would be too large.
     pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
-        // A bound takes a node of each level at most; this spares looking at what is far too many.
+        // A bound needs at most one node per level, so far too many bounds are rejected early.
         if K::DIGITS != 2 || intervals.len() > MAX_BYTES / 8 {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The search for an address: which of its forms is the cheapest.
+//! Chooses the cheapest form of the search for an address.
 
 use firewall_ebpf::image::Reference;
 
@@ -12,14 +12,15 @@ use super::{
 };
 use crate::compiler::{classes::ClassId, error::CompileError, writer::Writer};
 
-/// The most single addresses in a hash table for IPv4, so that caches hold some of it: a trie of
-/// more is smaller.
+/// The maximum number of single addresses in a hash table for IPv4, so that caches hold part of it;
+/// for more addresses a trie is smaller.
 const MOST_IPV4: usize = 1 << 18;
 
-/// The single addresses for which it is worth it to search all others in two places.
+/// The number of single addresses that justifies two searches for all other addresses.
 const MANY: usize = 8;
 
-/// The share of them in the intervals beside [`MANY`]: one in so many.
+/// The minimum share of single addresses among the intervals, in addition to [`MANY`]: one in this
+/// many.
 const MANY_IN: usize = 4;
 
 /// Writes the search for an address from the first value of each interval, ascending from 0, and
@@ -40,7 +41,7 @@ pub(crate) fn write<A: Address>(
     let whole = Small::new(intervals);
     let only_singles = background.len() == 1;
     let many_singles = singles.len() >= MANY.max(intervals.len() / MANY_IN);
-    // Keys of other lengths than 32 bits make no small trie.
+    // Only keys of 32 bits can form a small trie.
     if only_singles && !singles.is_empty() || many_singles && whole.is_none() {
         let rest = Small::new(&background);
         let fits = A::DIGITS > 2 || singles.len() <= MOST_IPV4 && (only_singles || rest.is_some());
@@ -61,9 +62,9 @@ pub(crate) enum Small {
 }
 
 impl Small {
-    /// The cheapest such trie of intervals as [`trie::write`] takes them, if there is one.
+    /// The cheapest such trie of intervals in the form that [`trie::write`] takes, if there is one.
     pub(crate) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
-        // Those that first digits alone tell apart need no more than one node.
+        // Intervals that the first digit alone distinguishes need only one node.
         if intervals.iter().all(|(start, _)| start.is_start(0)) {
             return None;
         }
@@ -71,7 +72,7 @@ impl Small {
         multibit.or_else(|| Uniform::new(intervals).map(Self::Uniform))
     }
 
-    /// The intervals of the trie at `reference`, if it is one of these.
+    /// The intervals of the trie at `reference`, if it is a small trie.
     pub(crate) fn read<K: Key>(image: &[u8], reference: Reference) -> Option<Vec<(K, ClassId)>> {
         if reference.is_multibit() {
             return Some(multibit::read(image, reference));
@@ -82,7 +83,7 @@ impl Small {
     }
 }
 
-/// Writes the trie of intervals: `small`, if that is there, and else one of nodes.
+/// Writes the trie of intervals: `small` if given, otherwise a trie of nodes.
 ///
 /// # Errors
 ///
@@ -100,8 +101,8 @@ pub(crate) fn write_trie<K: Key>(
     })
 }
 
-/// The single addresses among the intervals, and the others: none, if that makes not many more
-/// slots than there are intervals.
+/// Splits off single addresses: all addresses, if that needs at most twice as many slots as there
+/// are intervals.
 fn split<A: Address>(intervals: &[(A, ClassId)]) -> Split<A> {
     Split::new(intervals, FEW_ALONE, 2 * intervals.len())
         .filter(|alone| alone.background.len() == 1)
@@ -155,7 +156,7 @@ mod tests {
         prop::collection::vec(prop::collection::btree_set(range, 0..200), 1..4)
     }
 
-    /// The sets, of addresses that are part of these numbers.
+    /// The sets as addresses of a family, taken from these numbers.
     fn of_family<A: Address>(
         sets: &[BTreeSet<(u128, u128)>],
         address: fn(u128) -> A,
@@ -167,8 +168,8 @@ mod tests {
         sets.iter().map(ranges).collect()
     }
 
-    /// Every value beside a bound is found in the class that holds it, whatever the form; and
-    /// again when some single addresses have moved to another set.
+    /// Every value next to a bound is found in its class, whatever the form, also after some single
+    /// addresses have moved to another set.
     fn check<A: Address + std::fmt::Debug>(
         sets: &[RangeSet<A>],
         moved: &[A],

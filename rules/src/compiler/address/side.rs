@@ -11,7 +11,7 @@ use crate::{
     field::{RangeSet, Value},
 };
 
-/// The source or the destination.
+/// The source or the destination addresses of a section.
 pub(crate) struct Side<'a, A> {
     /// The distinct sets that rules name.
     pub(crate) sets: ClassSets<'a, A>,
@@ -39,7 +39,7 @@ impl<'a, A: Value + Hash> Side<'a, A> {
         }
     }
 
-    /// The same for some of the rules, by index.
+    /// The side for a subset of the rules, given by index.
     pub(crate) fn of(&self, rules: &[usize]) -> Self {
         let set = |rule: &usize| self.named[*rule].map(|set| self.sets.get(set));
         Self::new(rules.iter().map(set))

@@ -8,7 +8,7 @@ use firewall_ebpf::image::{
 
 use crate::compiler::{classes::ClassId, error::CompileError, pages::pages, writer::Writer};
 
-/// A key that a trie takes apart 16 bits at a time, the most significant first.
+/// A key that a trie splits into digits of 16 bits, the most significant first.
 pub(crate) trait Key: Copy + Ord {
     /// The number of digits.
     const DIGITS: u32;
@@ -16,7 +16,7 @@ pub(crate) trait Key: Copy + Ord {
     fn digit(self, level: u32) -> u16;
     /// Whether all digits after `level` are 0.
     fn is_start(self, level: u32) -> bool;
-    /// Whether all digits after `level` are as large as they can be.
+    /// Whether all digits after `level` have the maximum value.
     fn is_end(self, level: u32) -> bool;
     /// The smallest key whose most significant digits are these two.
     fn starting_with(first: u16, second: u16) -> Self;
@@ -47,15 +47,16 @@ macro_rules! key {
 }
 key!(u32, u64, u128);
 
-/// A root with more bounds than one block has pages: every search starts there, and two loads
-/// take the place of the levels of a search tree.
+/// The number of bounds, one block, above which a root has pages: every search starts there, and
+/// two loads replace the levels of a search tree.
 const PAGES_AT_ROOT_ABOVE: usize = BLOCK as usize;
 
-/// Other nodes with more bounds than this have pages, which are then at most three times as large.
+/// The number of bounds above which other nodes have pages, which are then at most three times as
+/// large.
 const PAGES_ABOVE: usize = 8192;
 
-/// A node with more bounds than this whose intervals alternate says so; the others are all of one
-/// kind, for the sake of branch prediction.
+/// The number of bounds above which a node with alternating intervals has its own kind; smaller
+/// nodes are all of one kind, which helps branch prediction.
 const PAIR_ABOVE: usize = BLOCK as usize;
 
 /// A trie in the image.
@@ -63,15 +64,15 @@ const PAIR_ABOVE: usize = BLOCK as usize;
 pub(crate) struct Trie {
     /// The reference to the root.
     pub(crate) root: Reference,
-    /// The most loads that a search takes.
+    /// The maximum number of loads that a search takes.
     pub(crate) loads: u32,
-    /// The most of them that each depend on the one before.
+    /// The maximum number of dependent loads among them.
     pub(crate) chain: u32,
-    /// The most nodes that a search meets.
+    /// The maximum number of nodes that a search visits.
     pub(crate) nodes: u32,
 }
 
-/// For each level of a trie the most loads that a search from one of its nodes takes.
+/// For each level of a trie the maximum number of loads that a search from one of its nodes takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Depths([u32; MAX_DIGITS]);
 
@@ -79,7 +80,7 @@ pub(crate) struct Depths([u32; MAX_DIGITS]);
 const MAX_DIGITS: usize = u128::DIGITS as usize;
 
 impl Depths {
-    /// Takes note of a node.
+    /// Records a node.
     pub(crate) fn note(&mut self, level: u32, loads: u32) {
         if let Some(depth) = self.0.get_mut(level as usize) {
             *depth = loads.max(*depth);
@@ -109,7 +110,7 @@ pub(crate) fn write<K: Key>(
     }
 }
 
-/// The trie in which every key is of one class.
+/// The trie in which every key has the same class.
 pub(crate) fn leaf(class: ClassId) -> Trie {
     Trie {
         root: Reference::leaf(class.0),
@@ -153,17 +154,17 @@ fn write_node<K: Key>(
 #[derive(Default)]
 pub(crate) struct Node {
     starts: Vec<(u16, Reference)>,
-    /// The most loads that a search below the node takes.
+    /// The maximum number of loads that a search below the node takes.
     loads: u32,
-    /// The most of them that depend on each other.
+    /// The maximum number of dependent loads among them.
     chain: u32,
-    /// The most nodes below.
+    /// The maximum number of nodes below.
     nodes: u32,
 }
 
 impl Node {
-    /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` when
-    /// there is no such kind of node. What a search below it takes is left open.
+    /// The node at `reference`, which may be a leaf, and the bytes that it takes; `None` if the
+    /// kind of node is unknown. The cost of a search below it is not filled in.
     pub(crate) fn read(image: &[u8], reference: Reference) -> Option<(Self, usize)> {
         let mut node = Self::default();
         let mut push = |digit: u32, root: Reference| {
@@ -228,7 +229,7 @@ impl Node {
             .map(|(&(first, reference), end)| (first.into(), end - 1, reference))
     }
 
-    /// Digits from `digit` on lead to `child`, in place of what was said of it before.
+    /// Makes digits from `digit` on lead to `child`, replacing any earlier entry for `digit`.
     pub(crate) fn push(&mut self, digit: u16, child: Trie) {
         self.loads = self.loads.max(child.loads);
         self.chain = self.chain.max(child.chain);
@@ -355,7 +356,7 @@ mod tests {
     use firewall_ebpf::walk::find;
     use proptest::prelude::*;
 
-    /// Every value beside a bound must be found in the class that holds it.
+    /// Every value next to a bound must be found in its class.
     fn check<K: Key + crate::field::Value + std::hash::Hash, const LEVELS: usize>(
         sets: &[RangeSet<K>],
         key: impl Fn(K) -> (u64, u64),

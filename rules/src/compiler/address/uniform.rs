@@ -11,8 +11,8 @@ use firewall_ebpf::image::{
 use super::trie::{Depths, Key, Trie, levels, search_levels};
 use crate::compiler::{classes::ClassId, error::CompileError, pages::pages, writer::Writer};
 
-/// The most bytes of a uniform trie, so that caches hold it: where nodes differ much in their
-/// bounds it is several times as large as other tries.
+/// The maximum number of bytes of a uniform trie, so that caches hold it: if nodes differ much in
+/// their number of bounds, it is several times as large as other tries.
 const MAX_BYTES: usize = 1 << 18;
 
 /// The first value of each interval of the uniform trie at `root`, and its class.
@@ -74,9 +74,9 @@ pub(crate) struct Uniform {
 }
 
 impl Uniform {
-    /// The trie of intervals as [`trie::write`](super::trie::write) takes them, which first digits
-    /// alone do not tell apart; `None` when the keys have another length than 32 bits, or the trie
-    /// would be large.
+    /// The trie of intervals in the form that [`trie::write`](super::trie::write) takes, which the
+    /// first digit alone must not distinguish; `None` if keys do not have 32 bits or the trie would
+    /// be too large.
     pub(super) fn new<K: Key>(intervals: &[(K, ClassId)]) -> Option<Self> {
         if K::DIGITS != 2 {
             return None;
@@ -172,7 +172,7 @@ fn node(bounds: Vec<u16>, classes: &[ClassId], levels: u32) -> Vec<u8> {
         .collect();
     let block = BLOCK as usize;
     let blocks = last.chunks(block).map(<[u16]>::to_vec);
-    // A node without bounds has a block, too.
+    // A node without bounds also has a block.
     let none = last.is_empty().then(|| vec![0; block]);
     for (index, bounds) in blocks.chain(none).enumerate() {
         node.extend(bounds.into_iter().flat_map(u16::to_le_bytes));

@@ -1,4 +1,5 @@
-//! A section as a table of cells: for each combination of classes the rules that decide.
+//! The direct table of a section: for each combination of classes, the list of entries up to the
+//! rule that decides.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -17,7 +18,7 @@ use crate::{
     field::Value,
 };
 
-/// The most cells: 256 KiB, which the second-level cache holds.
+/// The maximum number of cells: 256 KiB, which the second-level cache holds.
 const MAX_CELLS: usize = 1 << 16;
 
 /// The distinct lists of entries, and for each cell the number of its list.
@@ -29,8 +30,8 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// The cells of a section; `None` when there would be too many, or a cell would count more
-    /// rules than a walk over its list does.
+    /// The cells of a section; `None` if there would be too many, or a cell would have more `count`
+    /// rules than a walk visits.
     pub(crate) fn new<A: Value + Hash>(
         rules: &Rules<'_>,
         src: &Side<'_, A>,

@@ -1,7 +1,7 @@
-//! A section as a grid: for each pair of address classes the list of rules that are left, and for
-//! each list and upper-layer class the rule that decides. This is the last phase of recursive flow
+//! The grid of a section: for each pair of address classes the list of remaining rules, and for
+//! each list and L4 class the rule that decides. This is the last phase of recursive flow
 //! classification (Gupta, McKeown: Packet Classification on Multiple Fields, 1999), for rule sets
-//! that make few pairs.
+//! with few pairs.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -25,19 +25,19 @@ use crate::{
     field::Value,
 };
 
-/// The most cells: 1 MiB.
+/// The maximum number of cells: 1 MiB.
 const MAX_CELLS: usize = 1 << 18;
 
-/// The most bytes of all leaves.
+/// The maximum number of bytes of all leaves.
 const MAX_LEAVES: usize = 1 << 22;
 
-/// The most rules: their numbers have 16 bits, and 0 is no rule.
+/// The maximum number of rules: their numbers have 16 bits, and 0 is no rule.
 const MAX_RULES: usize = u16::MAX as usize;
 
-/// The most chunks, whose numbers have 16 bits: 4 MiB.
+/// The maximum number of chunks, whose numbers have 16 bits: 4 MiB.
 const MAX_CHUNKS: usize = 1 << 16;
 
-/// The most items of a list: an index has 8 bits, and 0 is no item.
+/// The maximum number of items of a list: an index has 8 bits, and 0 is no item.
 const MAX_ITEMS: usize = 255;
 
 /// The grid of a section.
@@ -49,11 +49,11 @@ pub(crate) struct Grid {
     dst_classes: usize,
 }
 
-/// The rules that some pairs of address classes leave.
+/// The rules that remain for some pairs of address classes.
 struct Leaf {
     /// The numbers of the chunks.
     row: Vec<u16>,
-    /// In order of precedence.
+    /// The remaining rules, in order of precedence.
     rules: Vec<usize>,
 }
 

@@ -1,5 +1,5 @@
-//! Leaves: the rules that are left when both address classes are known, in the forms that the
-//! walker resolves by the upper-layer class.
+//! Leaves: the rules that remain when both address classes are known, in the forms that the walker
+//! resolves by L4 class.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,18 @@ use crate::compiler::{
     writer::Writer,
 };
 
-/// The longest list that is searched item by item even when there is room for a table: a table
-/// takes two dependent loads, of which the first is often a cache miss.
+/// The maximum length of a list that is searched item by item even if there is room for a table: a
+/// table takes two dependent loads, of which the first is often a cache miss.
 const SHORT: usize = 8;
 
-/// The most bytes of a section's tables.
+/// The maximum number of bytes of a section's tables.
 const MAX_TABLES: usize = 1 << 25;
 
 /// Why a list of rules has no leaf.
 pub(super) enum NoLeaf {
-    /// The rules, of which more remain than a list may have, and there is no room for a table.
+    /// These rules are too many for a list, and there is no room for a table.
     TooLong(Vec<usize>),
-    /// The image is too large, or a number is beyond its field.
+    /// The image is too large, or a number does not fit its field.
     Error(CompileError),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Leaves<'a> {
     rules: &'a Rules<'a>,
     upper: &'a L4Key,
     made: HashMap<Vec<usize>, Leaf>,
-    /// The bit of each signature that items of lists have.
+    /// The bit number of each signature that occurs in lists.
     bits: HashMap<SignatureId, u32>,
     table_bytes: usize,
     longest: usize,
@@ -47,7 +47,7 @@ pub(super) struct Leaves<'a> {
 }
 
 impl<'a> Leaves<'a> {
-    /// No leaves yet.
+    /// An empty collection of leaves.
     pub(super) fn new(rules: &'a Rules<'a>, upper: &'a L4Key) -> Self {
         Self {
             rules,
@@ -61,7 +61,7 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    /// The leaf of `rules`, ascending, none of which counts.
+    /// The leaf of `rules`, which are ascending and contain no `count` rule.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl<'a> Leaves<'a> {
         Ok(Leaf::table(offset))
     }
 
-    /// Writes which of the lists' signatures each upper-layer class has, and returns the offset
-    /// and the bytes from one class to the next.
+    /// Writes which of the lists' signatures each L4 class has, and returns the offset and the
+    /// bytes from one class to the next.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl<'a> Leaves<'a> {
         Ok((offset, words as u32 * 8))
     }
 
-    /// The most loads that it takes to resolve a leaf.
+    /// The maximum number of loads to resolve a leaf.
     pub(super) fn loads(&self) -> u32 {
         let table = if self.tables > 0 { 2 } else { 0 };
         // An item and the word of signatures that has its bit.

@@ -1,10 +1,10 @@
-//! A section as leaves for pairs of address classes: rules are placed by how many classes their
-//! addresses are.
+//! The pairs of a section: leaves for pairs of address classes. The number of classes of its
+//! addresses determines the place of a rule.
 //!
-//! A set of addresses is *narrow* when it is at most [`NARROW`] classes, however many addresses
-//! it holds, and *wide* otherwise; no set at all is the widest. In real rule sets nearly all sets
-//! are narrow and the wide ones make few classes among themselves, so that four lookups find the
-//! rules that are left for a packet:
+//! A set of addresses is *narrow* if it consists of at most [`NARROW`] classes, however many
+//! addresses it contains, and *wide* otherwise; a rule without a set is the widest. In real rule
+//! sets, nearly all sets are narrow and the wide ones form few classes among themselves, so four
+//! lookups find the remaining rules for a packet:
 //!
 //! | source | destination | found by |
 //! | --- | --- | --- |
@@ -13,8 +13,7 @@
 //! | wide | narrow | likewise |
 //! | wide | wide | the classes among wide sets, in a table |
 //!
-//! What does not fit one of these within its bound, and every rule that counts, goes to the rows
-//! (`rows`).
+//! Rules that exceed the bound of these places, and all `count` rules, go to the rows (`rows`).
 
 use std::hash::Hash;
 
@@ -43,25 +42,26 @@ use crate::{
     field::Value,
 };
 
-/// The most classes of a narrow set.
+/// The maximum number of classes of a narrow set.
 const NARROW: usize = 64;
 
-/// The pairs of classes that a section may have beside [`PAIRS_PER_RULE`] for each rule.
+/// The number of pairs of classes that a section may have in addition to [`PAIRS_PER_RULE`] for
+/// each rule.
 const PAIRS: usize = 1 << 16;
 
-/// The pairs of classes that a section may have for each rule.
+/// The number of pairs of classes that a section may have for each rule.
 const PAIRS_PER_RULE: usize = 8;
 
-/// The most leaves of the table of wide classes: 512 KiB.
+/// The maximum number of leaves of the table of wide classes: 512 KiB.
 const MAX_WIDE: usize = 1 << 16;
 
-/// The most leaves of one side's records: 16 MiB.
+/// The maximum number of leaves of one side's records: 16 MiB.
 const MAX_BY_WIDE: usize = 1 << 21;
 
-/// How often rules may be moved to the rows.
+/// The maximum number of times that rules are moved to the rows.
 const ATTEMPTS: usize = 16;
 
-/// Where a rule is found.
+/// The place where a rule is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PairPlace {
     /// Under pairs of classes.
@@ -89,7 +89,7 @@ pub(crate) struct Input<'a, A> {
 ///
 /// # Errors
 ///
-/// [`CompileError`] when the rules do not fit.
+/// [`CompileError`] if the rules do not fit.
 pub(crate) fn write<A: Address>(
     input: &mut Input<'_, A>,
     section: &mut Section,
@@ -134,7 +134,7 @@ fn narrow<A: Value + Hash>(side: &Side<'_, A>) -> Vec<Option<Vec<ClassId>>> {
     sets.map(|set| spread.at_most(set, NARROW)).collect()
 }
 
-/// The classes of the rule's set when it is narrow.
+/// The classes of the rule's set if it is narrow.
 fn classes_of<'a, A>(
     side: &Side<'_, A>,
     spread: &'a [Option<Vec<ClassId>>],
@@ -143,8 +143,8 @@ fn classes_of<'a, A>(
     spread[side.named[rule]?.0 as usize].as_deref()
 }
 
-/// Places each rule by its width; those that would make the most pairs as if they were wide on
-/// one side, until the pairs are few enough.
+/// Places each rule by its width; rules with the most pairs are then treated as wide on one side
+/// until the number of pairs is within its bound.
 fn places<A: Value + Hash>(
     input: &Input<'_, A>,
     spreads: &[Vec<Option<Vec<ClassId>>>; 2],
@@ -325,7 +325,7 @@ fn attempt<A: Value + Hash>(
     ))
 }
 
-/// The wide classes of both sides. Rules that would make too many of them are moved to the rows.
+/// The wide classes of both sides. Rules that would cause too many of them are moved to the rows.
 fn wide<'a, A: Value + Hash>(
     input: &Input<'a, A>,
     spreads: &[Vec<Option<Vec<ClassId>>>; 2],
@@ -352,8 +352,8 @@ fn wide<'a, A: Value + Hash>(
         }
         (src, dst) = make(places);
     }
-    // Each class of a rule that is wide on the other side, but not open, has a leaf for each wide
-    // class there.
+    // Each class of a rule that has a wide set on the other side has a leaf for each wide class
+    // there.
     let leaves = |place, side: &Side<'_, A>, spread: &[_], other: &Side<'_, A>, columns| {
         let placed = places.iter().enumerate();
         let rules = placed.filter(|(rule, at)| **at == place && other.named[*rule].is_some());
@@ -394,8 +394,8 @@ fn wide<'a, A: Value + Hash>(
     if moved { make(places) } else { (src, dst) }
 }
 
-/// The pairs of classes that rules have, in the numbers that the classes have so far, and for
-/// each class of both sides whether it has a pair.
+/// The pairs of classes of the rules, by the current numbers of the classes, and for each class of
+/// both sides whether it has a pair.
 fn pairs<A: Value + Hash>(
     rules: impl Iterator<Item = usize>,
     input: &Input<'_, A>,

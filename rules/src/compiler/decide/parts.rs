@@ -1,4 +1,4 @@
-//! The parts of a section as it is compiled.
+//! The parts of a section, collected as it is compiled.
 
 use firewall_ebpf::image::Section;
 
@@ -10,7 +10,7 @@ use crate::compiler::{
     writer::Writer,
 };
 
-/// The parts of a section as it is compiled.
+/// The parts of a section, collected as it is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Parts(Vec<Part>);
 
@@ -60,7 +60,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Puts the small fields behind the addresses.
+    /// Inserts the narrow fields after the addresses.
     pub(crate) fn insert_upper(&mut self, part: Part) {
         self.0.insert(2, part);
     }

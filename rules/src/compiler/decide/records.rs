@@ -18,7 +18,7 @@ use crate::{
     field::Value,
 };
 
-/// The leaves of each class: their offset, and whether there is one for each wide class of the
+/// The leaves of each class: their offset, and whether there is one leaf for each wide class of the
 /// other side.
 pub(super) fn arrays<A: Value + Hash>(
     by_class: &[Vec<usize>],
@@ -67,9 +67,9 @@ pub(super) fn arrays<A: Value + Hash>(
     Ok(offsets)
 }
 
-/// The new number of each class, and the records in the order of the new numbers. The classes
-/// whose record is the most frequent one come last and share it: a set of rules on many single
-/// addresses has few other records, and they stay in the cache.
+/// The new number of each class, and the records in the order of the new numbers. Classes with the
+/// most frequent record come last and share it: a rule set with many single addresses has few other
+/// records, which stay in the cache.
 pub(super) fn records<A: Value + Hash>(
     arrays: &[(u32, bool)],
     (wide, row, paired): (&Coarse<'_, A>, &Coarse<'_, A>, &[bool]),

@@ -14,11 +14,11 @@ use crate::compiler::{
 };
 
 /// Writes the rows of `members`, which are rules of the section; `rows` are those of source,
-/// destination and upper-layer classes over the members.
+/// destination and L4 classes over the members.
 ///
 /// # Errors
 ///
-/// [`CompileError`] when a packet could need too many steps or the image is too large.
+/// [`CompileError`] if a packet could need too many steps or the image is too large.
 pub(super) fn write(
     kind: PacketKind,
     rules: &Rules<'_>,
@@ -33,7 +33,7 @@ pub(super) fn write(
     let mut counting = Rows::new(members.len());
     counting.push((0..members.len()).filter(|bit| rules.counts(members[*bit])));
     let counting: Vec<u64> = counting.iter().flatten().copied().collect();
-    // A packet's walk is within that of each of its three rows.
+    // A packet needs at most as many steps as each of its three rows.
     let worst = |rows: &Rows| rows.iter().map(|row| steps(row, &counting)).max();
     let needed = summaries + 1 + rows.into_iter().filter_map(worst).min().unwrap_or(0);
     if needed > MAX_WALK as usize {
@@ -63,8 +63,8 @@ pub(super) fn write(
     })
 }
 
-/// The most steps among the words of a row: one for each word that is not 0, or one for each
-/// rule in it that counts.
+/// The maximum number of steps among the words of a row: one for each word that is not 0, or one
+/// for each rule in it that counts.
 fn steps(row: &[u64], counting: &[u64]) -> usize {
     ones(summary(row))
         .map(|word| (row[word] & counting[word]).count_ones().max(1) as usize)

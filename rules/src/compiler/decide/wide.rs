@@ -10,10 +10,11 @@ use crate::{
     field::Value,
 };
 
-/// The classes that some of the rules make of one side, wide or in rows.
+/// The classes of one side that a subset of the rules, those that are wide or in rows,
+/// distinguishes.
 pub(super) struct Coarse<'a, A> {
     pub(super) side: Side<'a, A>,
-    /// For each class of the whole side the coarse one that it is part of.
+    /// For each class of the whole side, the coarse class that contains it.
     pub(super) of: Vec<ClassId>,
 }
 

@@ -19,17 +19,17 @@ pub(crate) struct L4Key {
     pub(crate) steps: [Step; FIELDS],
     /// The fields that a rule names.
     pub(crate) used: FieldSet,
-    /// The most loads that it takes to find the fused class.
+    /// The maximum number of loads to find the fused class.
     pub(crate) loads: u32,
     /// The expected nanoseconds of finding it.
     pub(crate) nanoseconds: u32,
-    /// The bytes of the lookups and step tables.
+    /// The bytes of the lookups and reduction tables.
     pub(crate) bytes: usize,
     /// The signature of each rule of the section.
     pub(crate) signatures: Vec<SignatureId>,
     /// The number of signatures.
     pub(crate) signature_count: usize,
-    /// The signature of rules that name no small field.
+    /// The signature of rules that name no narrow field.
     pub(crate) open: Option<SignatureId>,
     /// The signatures, ascending, that each fused class has.
     pub(crate) classes: Vec<Vec<SignatureId>>,

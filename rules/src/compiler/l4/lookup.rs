@@ -1,4 +1,4 @@
-//! Lookups: from the classes of a small field to tables of the image that take its values there.
+//! Writes lookups: tables of the image that map the values of a narrow field to its classes.
 
 use firewall_ebpf::{
     field::NO_PROTOCOL,
@@ -17,11 +17,11 @@ use crate::compiler::{
 pub(super) struct Lookup {
     /// Its offset; of a trie, the reference to its root.
     pub(super) at: u32,
-    /// The most loads that a search takes.
+    /// The maximum number of loads that a search takes.
     pub(super) loads: u32,
-    /// The most of them that each depend on the one before.
+    /// The maximum number of dependent loads among them.
     pub(super) chain: u32,
-    /// The most nodes that a search meets.
+    /// The maximum number of nodes that a search visits.
     pub(super) nodes: u32,
 }
 
@@ -107,8 +107,9 @@ pub(super) fn searched<K: trie::Key>(
     })
 }
 
-/// The class of each of the first `count` values; a field of 16 bits has fewer classes than
-/// values, and those that lack the field share a class with values or have the only one more.
+/// The class of each of the first `count` values; the classes fit 16 bits because a field of 16
+/// bits has at most as many classes as values: packets without the field share the class of unnamed
+/// values.
 fn by_value(classes: &Classes<u16>, count: usize) -> Vec<u16> {
     let starts = classes.intervals.iter();
     let ends = starts.clone().skip(1).map(|(first, _)| usize::from(*first));

@@ -1,11 +1,11 @@
-//! The small fields fused into one class, a field at a time.
+//! Fuses the classes of the narrow fields into one class, one field at a time.
 //!
 //! Rules that name the same sets in the fields so far share a *signature*. A fused class is a set
 //! of signatures; with the next field each pair of a fused class and a class of the field leads to
 //! a set of longer signatures, and pairs with equal sets become one fused class. This is recursive
 //! flow classification (Gupta, McKeown: Packet Classification on Multiple Fields, 1999) over
 //! signatures in place of rules, of which there are far fewer. Equal sets are found by the XOR of
-//! a number for each member, as in `classes`.
+//! the members' numbers, as in `classes`.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -31,13 +31,14 @@ use crate::{
     field::{RangeSet, Value},
 };
 
-/// The most cells of one step table; 2 bytes each.
+/// The maximum number of cells of one reduction table; 2 bytes each.
 const MAX_CELLS: usize = 1 << 22;
 
-/// The most fused classes: a step table holds 16-bit numbers.
+/// The maximum number of fused classes: a reduction table holds 16-bit numbers.
 const MAX_CLASSES: usize = 1 << 16;
 
-/// The most times that a signature is marked in a cell of one step table: some seconds.
+/// The maximum number of times that a signature is marked in a cell of one reduction table: a few
+/// seconds of work.
 const MAX_MARKS: usize = 1 << 31;
 
 /// Fuses the fields that the rules name and writes their tries and tables.
@@ -55,7 +56,7 @@ pub(crate) fn write<A>(
     let mut steps = [Step::default(); FIELDS];
     let mut used = FieldSet::default();
     // Four fields of the section: where both addresses are searched, how the rule is found, and
-    // which small fields are used.
+    // which narrow fields are used.
     let mut loads = 4;
     let (mut longest_search, mut tables) = (0, 0);
     // Before any field all rules have one signature, and one class has it.
@@ -176,8 +177,9 @@ pub(crate) fn write<A>(
     })
 }
 
-/// The rules that are in the most combinations of a fused class so far and a class of a field that
-/// they name, with their number; `signatures` are those before the field, and their count.
+/// The rules with the most combinations of a fused class so far and a class of a field that they
+/// name, and the number of combinations of each; `signatures` are the signatures before the field,
+/// and their number.
 fn widest(
     rules: &Rules<'_>,
     fused: &[Vec<SignatureId>],
@@ -195,7 +197,7 @@ fn widest(
     culprits::largest(rules, combinations, ["combination", "combinations"])
 }
 
-/// The classes of a field without their type of value.
+/// The classes of a field, independent of the type of its values.
 struct FieldClasses {
     lookup: Lookup,
     /// The set that each rule names.
@@ -234,8 +236,8 @@ impl FieldClasses {
 /// A signature and the set that one more field adds to it.
 type Longer = (SignatureId, Option<SetId>);
 
-/// Gives each rule the signature that its set in one more field makes of the one it has, and
-/// returns the distinct ones.
+/// Extends the signature of each rule by its set in one more field, and returns the distinct new
+/// signatures.
 fn lengthen(signatures: &mut [SignatureId], named: &[Option<SetId>]) -> Vec<Longer> {
     let mut longer = Vec::new();
     let mut numbers = HashMap::new();
@@ -249,7 +251,7 @@ fn lengthen(signatures: &mut [SignatureId], named: &[Option<SetId>]) -> Vec<Long
     longer
 }
 
-/// The longer signature that names no set either.
+/// The extension of the signature `open` that names no set in the new field.
 fn position(longer: &[Longer], open: SignatureId) -> Option<SignatureId> {
     let at = longer.iter().position(|&pair| pair == (open, None))?;
     Some(SignatureId(at as u32))

@@ -1,4 +1,4 @@
-//! Compiled rule sets, and how one is made from the one before.
+//! Compiled rule sets, and updates from one to the next.
 
 use std::{mem::offset_of, sync::Arc};
 
@@ -21,16 +21,17 @@ use crate::{
     model::Ruleset,
 };
 
-/// The bytes by which updates may enlarge any image.
+/// The number of bytes by which updates may enlarge any image.
 const GROWTH: usize = 1 << 16;
 
-/// The share of the image by which updates may enlarge it when that is more: one in so many.
+/// The share of the image by which updates may enlarge it, if that is more: one byte in this many.
 const GROWTH_IN: usize = 4;
 
-/// The bytes that a root may need until it takes its place: its pages and their numbers.
+/// The maximum size of a new root in bytes, until it replaces the old one: its pages and their
+/// numbers.
 const ROOT: usize = (1 << 18) + (1 << 10);
 
-/// A compiled rule set that updates can follow.
+/// A compiled rule set that can be updated.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     image: Image,
@@ -42,15 +43,15 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles a rule set as a whole, and tells of each stage when it begins.
+    /// Compiles a whole rule set, and reports each stage when it begins.
     ///
     /// # Errors
     ///
-    /// [`CompileError`] when the tables would exceed a limit.
+    /// [`CompileError`] if the tables would exceed a limit.
     ///
     /// # Panics
     ///
-    /// When `target.slots` has another length than the rules.
+    /// If the number of `target.slots` is not the number of rules.
     pub fn new(
         ruleset: Arc<Ruleset>,
         target: &Target<'_>,
@@ -76,24 +77,24 @@ impl Compiled {
         &self.image
     }
 
-    /// The rule set that the image is made from.
+    /// The rule set from which the image was compiled.
     #[must_use]
     pub fn ruleset(&self) -> &Arc<Ruleset> {
         &self.ruleset
     }
 
-    /// The updates since the last full build.
+    /// The number of updates since the last full build.
     #[must_use]
     pub fn updates(&self) -> u32 {
         self.updates
     }
 
-    /// Makes the image of another rule set from this one, which stays as it is. The new image leads
-    /// every packet to the same rules as that of a full build does.
+    /// Returns the image of another rule set, patched from a copy of this one. The new image leads
+    /// every packet to the same rules as a full build would.
     ///
     /// # Errors
     ///
-    /// [`Obstacle`] when the rule sets differ too much.
+    /// [`Obstacle`] if the rule sets differ too much.
     pub fn update(&self, ruleset: Arc<Ruleset>, target: &Target<'_>) -> Result<Self, Obstacle> {
         if !self.basis.fits(target) {
             return Err(Obstacle::Target);
@@ -186,8 +187,8 @@ impl Update<'_> {
     }
 }
 
-/// The intervals of a trie that start where moves begin or behind their ends; all others start
-/// where they did before.
+/// The number of intervals of a trie that start where moves begin or right after they end; all
+/// other intervals are unchanged.
 fn intervals_that_start<A: Address>(moves: &[Move<A>], image: &[u8], root: Reference) -> usize {
     let mut counted = None;
     let mut starts = 0;

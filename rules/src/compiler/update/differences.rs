@@ -1,4 +1,4 @@
-//! What differs between two rule sets that are alike but for the members of their address sets.
+//! The differences between two rule sets that differ only in the members of their address sets.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,17 +13,18 @@ use crate::{
     model::{Rule, RuleId, Ruleset},
 };
 
-/// The ranges that may differ whatever the size of the sets.
+/// The number of ranges that may differ, whatever the size of the sets.
 const CHANGES: usize = 1024;
 
-/// The share of the ranges of all sets that may differ beside [`CHANGES`]: one in so many.
+/// The share of the ranges of all sets that may differ in addition to [`CHANGES`]: one in this
+/// many.
 const CHANGES_IN: usize = 16;
 
 /// The addresses that sets have gained or lost.
 pub(super) struct Differences {
-    /// The different differences.
+    /// The distinct differences.
     all: Vec<AddressSet>,
-    /// For source and destination the difference of each rule's set, if there is one.
+    /// For source and destination, the index of the difference of each rule's set, if there is one.
     of: [Vec<Option<usize>>; 2],
 }
 
@@ -32,7 +33,7 @@ impl Differences {
     ///
     /// # Errors
     ///
-    /// [`Obstacle`] when they differ in more than addresses, or in too many.
+    /// [`Obstacle`] if they differ in anything but addresses, or in too many addresses.
     pub(super) fn between(old: &Ruleset, new: &Ruleset) -> Result<Self, Obstacle> {
         if old.rules.len() != new.rules.len() {
             return Err(Obstacle::Rules);
@@ -53,7 +54,7 @@ impl Differences {
                     (None, None) => None,
                     (Some(old), Some(new)) if Arc::ptr_eq(old, new) => None,
                     (Some(old), Some(new)) => {
-                        // A big set that many rules share is compared once.
+                        // A large set shared by many rules is compared once.
                         let address = |set: &Arc<AddressSet>| Arc::as_ptr(set) as usize;
                         let key = (address(old), address(new));
                         match known.get(&key) {
@@ -79,8 +80,8 @@ impl Differences {
     }
 
     fn add(&mut self, old: &AddressSet, new: &AddressSet) -> Result<Option<usize>, Obstacle> {
-        // A rule has a place in a section only with some addresses of the family, and names a set
-        // there only when that is not all of them.
+        // A rule is in a section only if its set has addresses of the family, and names a set there
+        // only if that is not all of them.
         if !is_same_extent(&old.v4, &new.v4) || !is_same_extent(&old.v6, &new.v6) {
             return Err(Obstacle::Extent);
         }
@@ -99,7 +100,7 @@ impl Differences {
     ///
     /// # Errors
     ///
-    /// [`Obstacle::Parted`] when sets that were the same no longer are.
+    /// [`Obstacle::Parted`] if sets that were equal no longer are.
     pub(super) fn moves<A: Address>(
         &self,
         section: &SectionBasis,
@@ -152,14 +153,14 @@ impl Differences {
     }
 }
 
-/// The ranges of both families.
+/// The number of ranges of both families.
 fn len(set: &AddressSet) -> usize {
     let AddressSet { v4, v6 } = set;
     v4.ranges().len() + v6.ranges().len()
 }
 
-/// Whether two rules differ at most in the members of their address sets, as far as an image
-/// knows: names are what counter slots stand for.
+/// Whether two rules differ at most in the members of their address sets, as far as the image
+/// depends on them: counter slots stand for names.
 fn are_alike(old: &Rule, new: &Rule) -> bool {
     let mut fields = FieldName::ALL.iter();
     old.action == new.action

@@ -1,13 +1,12 @@
-//! Updates: from one compiled rule set to the next when little but the members of address sets
-//! has changed.
+//! Updates of a compiled rule set in which only members of address sets have changed.
 //!
-//! What rules see of an address is its class, and a class is identified by the XOR of the numbers
-//! of the sets that hold it. Addresses that a set gains or loses move to the class that is
-//! identified by their old class and that set's number. When the image has that class already,
-//! as it has for nearly all changes to a long list, only the trie of the address must lead to
-//! it: the nodes on the way are written anew (`patch`). The rest of the image is copied.
+//! Rules depend on an address only through its class, and a class is identified by the XOR of the
+//! numbers of the sets that contain it. Addresses that a set gains or loses move to the class
+//! identified by the XOR of their old class and the number of that set. If the image already has
+//! that class, as it does for nearly all changes to a long list, only the trie has to change: the
+//! nodes on the path to the address are rewritten (`patch`). The rest of the image is copied.
 //!
-//! What is no longer used stays in the image until the next full build.
+//! Parts that are no longer used stay in the image until the next full build.
 
 mod compiled;
 mod differences;

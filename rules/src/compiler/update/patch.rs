@@ -1,5 +1,4 @@
-//! Patches a trie of an image: the nodes on the way to what has changed are written anew, all
-//! others stay.
+//! Patches a trie of an image: only nodes on the path to a change are rewritten.
 
 use firewall_ebpf::image::Reference;
 
@@ -12,32 +11,32 @@ use crate::compiler::{
 
 /// A trie that is being patched.
 pub(crate) struct Patch<'a> {
-    /// The image, of which all but the trie's root stays as it is.
+    /// The image, of which only the root of the trie is overwritten.
     pub(crate) writer: &'a mut Writer,
-    /// What identifies the classes that the trie leads to.
+    /// The identities of the classes to which the trie leads.
     pub(crate) identities: &'a Identities,
     /// The loads of the trie.
     pub(crate) depths: &'a mut Depths,
 }
 
-/// What moves below one node.
+/// A range of keys below one node that move together.
 #[derive(Clone, Copy, Debug)]
 struct PatchPart<K> {
-    /// The first key; `None` when that is the node's first one.
+    /// The first key; `None` if that is the first one of the node.
     first: Option<K>,
-    /// The last key; `None` when that is the node's last one.
+    /// The last key, inclusive; `None` if that is the last one of the node.
     last: Option<K>,
     /// The XOR of the numbers of the sets that gain or lose the keys.
     sets: u128,
 }
 
 impl Patch<'_> {
-    /// Patches the trie at `reference` with moves that are ascending and disjoint.
+    /// Patches the trie at `reference` with moves, which are ascending and disjoint.
     ///
     /// # Errors
     ///
-    /// [`Obstacle`] when addresses would move to a class that the image does not have, or the
-    /// writer has no room.
+    /// [`Obstacle`] if addresses would move to a class that the image does not have, or the writer
+    /// has no room.
     pub(crate) fn root<A: Address>(
         &mut self,
         reference: Reference,
@@ -61,7 +60,7 @@ impl Patch<'_> {
             .collect();
         let end = self.writer.len();
         let mut trie = self.node(&old, 0, &parts)?;
-        // A root can be large: it takes the place of the old one when it fits there.
+        // A root can be large, so it replaces the old one in place if it fits.
         let start = trie.root.offset() as usize;
         if !trie.root.is_leaf() && start >= end && self.writer.len() - start <= length {
             let place = reference.offset();
@@ -71,7 +70,7 @@ impl Patch<'_> {
         Ok(trie)
     }
 
-    /// Writes a small trie, which had these intervals, anew as a whole.
+    /// Rewrites a whole small trie, which had these intervals.
     fn small<A: Address>(
         &mut self,
         old: &[(A, ClassId)],
@@ -114,7 +113,7 @@ impl Patch<'_> {
         written.map(|(trie, _)| trie).map_err(|_| Obstacle::Growth)
     }
 
-    /// Writes a node anew, with its children as far as they change.
+    /// Rewrites a node and those of its children that change.
     fn node<K: Key>(
         &mut self,
         old: &Node,
@@ -167,8 +166,7 @@ impl Patch<'_> {
         Node::read(self.writer.written(), reference).ok_or(Obstacle::NoSuchNode)
     }
 
-    /// A node at `level` that stays where it is; what a search is expected to cost is left as it
-    /// was.
+    /// A node at `level` that is not rewritten; its search cost is unchanged.
     fn unchanged(&self, reference: Reference, level: u32) -> Trie {
         let loads = if reference.is_leaf() {
             0
@@ -190,7 +188,7 @@ impl Patch<'_> {
 }
 
 impl<K: Key> PatchPart<K> {
-    /// The first and the last digit that some of the part begins with in a node at `level`.
+    /// The first and the last digit of the part's keys in a node at `level`.
     fn digits(&self, level: u32) -> (u32, u32) {
         let digit = |key: K| u32::from(key.digit(level));
         (
@@ -199,7 +197,7 @@ impl<K: Key> PatchPart<K> {
         )
     }
 
-    /// What of the part is below the child at `digit`, of which some is.
+    /// The portion of the part below the child at `digit`, which must not be empty.
     fn below(&self, digit: u32, level: u32) -> Self {
         let (first, last) = self.digits(level);
         let inner = |key: Option<K>, at: u32, is_whole: fn(K, u32) -> bool| {
@@ -212,12 +210,12 @@ impl<K: Key> PatchPart<K> {
         }
     }
 
-    /// Whether the part is all there is below the node.
+    /// Whether the part contains all keys below the node.
     fn is_whole(&self) -> bool {
         self.first.is_none() && self.last.is_none()
     }
 
-    /// The last digit of which all is in the part, when there is one.
+    /// The last digit whose keys are all in the part, if there is one.
     fn last_whole(&self, level: u32) -> u32 {
         let (_, last) = self.digits(level);
         match self.last {

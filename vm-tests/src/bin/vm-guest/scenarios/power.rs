@@ -92,7 +92,7 @@ fn cut(scene: &Scene, rules: &Path) -> Result<Outcome> {
     bail!("each reload was over before the power could go; one takes {usual:?}")
 }
 
-/// Starts anew.
+/// Starts again.
 fn restart(scene: &Scene, rules: &Path) -> Result<Outcome> {
     scene.check_nothing_left()?;
     let firewall = scene.firewall();
