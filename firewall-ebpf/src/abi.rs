@@ -4,7 +4,7 @@
 //! A change of anything here or in [`crate::image`] is a new [`VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -23,13 +23,13 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const BANS: &str = "BANS";
 
 /// The array of [`crate::bans::Line`]s before it.
-pub const BAN_BOARD: &str = "BAN_BOARD";
+pub const BAN_PREFILTER: &str = "BAN_PREFILTER";
 
 /// The per-CPU array of [`Counter`], indexed by the number of a ban's reason.
 pub const BAN_COUNTERS: &str = "BAN_COUNTERS";
 
 /// The hash map of counter slots to [`crate::packet_log::LogLimiter`]s.
-pub const WATCHES: &str = "WATCHES";
+pub const LOG_LIMITERS: &str = "LOG_LIMITERS";
 
 /// The ring buffer of [`crate::packet_log::Event`]s.
 pub const EVENTS: &str = "EVENTS";

@@ -4,7 +4,7 @@
 //! of how they come and go.
 //!
 //! The bans themselves are a hash map from [`Key`] to [`Ban`], which is slow to ask. Before it
-//! stands an array of [`Line`]s, the *board*: its head says which prefix lengths are in use, and a
+//! stands an array of [`Line`]s, the *prefilter*: its head says which prefix lengths are in use, and a
 //! Bloom filter tells most sources that are not banned by one load. User space writes the filter
 //! before the map, so that what is banned always passes it.
 //!
@@ -17,7 +17,7 @@
 /// The 64-bit words of a line.
 pub const LINE_WORDS: u32 = 8;
 
-/// What the board consists of, a cache line each. Words are in the byte order of the machine.
+/// What the prefilter consists of, a cache line each. Words are in the byte order of the machine.
 pub type Line = [u64; LINE_WORDS as usize];
 
 /// The words of the head with the prefix lengths that bans have, a word for each [`Part`]: three of
@@ -181,7 +181,7 @@ const fn family_word(family: Family) -> u32 {
 /// Where a key is in a filter: a word, and bits of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line of the board.
+    /// The line of the prefilter.
     pub line: u32,
     /// The word of the line.
     pub word: u32,
@@ -209,10 +209,10 @@ impl Place {
 
 /// Where bans are kept.
 pub trait Table {
-    /// A line of the board.
+    /// A line of the prefilter.
     type Line: Copy;
 
-    /// The line of this number; `None` beyond the board.
+    /// The line of this number; `None` beyond the prefilter.
     fn line(&self, number: u32) -> Option<Self::Line>;
 
     /// A word of a line, below [`LINE_WORDS`].

@@ -8,9 +8,9 @@ pub const SNAP_LEN: u32 = 256;
 /// The most rules of a rule set that log.
 pub const MAX_LOGGING: u32 = 1 << 10;
 
-/// The most elements of the map of watches: for the rules in force, those before, which may come
+/// The maximum number of elements of the map of limiters: for the rules in force, those before, which may come
 /// back, and those that are about to come into force.
-pub const WATCHES: u32 = 3 * MAX_LOGGING;
+pub const MAX_LIMITERS: u32 = 3 * MAX_LOGGING;
 
 /// The bytes of the ring buffer, a power of two and a multiple of the page's.
 pub const RING_BYTES: u32 = 1 << 19;

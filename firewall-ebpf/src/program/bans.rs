@@ -20,7 +20,7 @@ static BANS: HashMap<Key, Ban, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new
 
 /// As long as one without a filter, unless user space makes it.
 #[btf_map]
-static BAN_BOARD: Array<Line, { FILTER_LINES as usize }, MMAPABLE> = Array::new();
+static BAN_PREFILTER: Array<Line, { FILTER_LINES as usize }, MMAPABLE> = Array::new();
 
 #[btf_map]
 pub(super) static BAN_COUNTERS: PerCpuArray<Counter, { REASONS as usize }> = PerCpuArray::new();
@@ -60,7 +60,7 @@ impl bans::Table for Bans {
 
     #[inline(always)]
     fn line(&self, number: u32) -> Option<*const Line> {
-        BAN_BOARD.get_ptr(number)
+        BAN_PREFILTER.get_ptr(number)
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use firewall_ebpf::{
     image::{COUNT, RuleSlot},
-    packet_log::{Event, LogLimiter, RING_BYTES, SNAP_LEN, WATCHES as MOST_WATCHES},
+    packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN},
     walk::Counts,
 };
 
@@ -27,10 +27,10 @@ use super::{
 
 /// Its elements are made one by one, so that memory follows use. No program adds any.
 #[aya_ebpf::macros::btf_map]
-static WATCHES: HashMap<
+static LOG_LIMITERS: HashMap<
     u32,
     LogLimiter,
-    { MOST_WATCHES as usize },
+    { MAX_LIMITERS as usize },
     { BPF_F_NO_PREALLOC as usize },
 > = HashMap::new();
 
@@ -104,7 +104,7 @@ extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
 /// result.
 #[inline(always)]
 fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
-    let Some(watch) = WATCHES.get_ptr_mut(&slot) else {
+    let Some(limiter) = LOG_LIMITERS.get_ptr_mut(&slot) else {
         return 0;
     };
     // SAFETY: the helper (Linux 5.8) takes nothing.
@@ -113,21 +113,21 @@ fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
     // Volatile, since other CPUs write meanwhile.
     let (interval, tolerance, due) = unsafe {
         (
-            (&raw const (*watch).interval).read_volatile(),
-            (&raw const (*watch).tolerance).read_volatile(),
-            (&raw const (*watch).due).read_volatile(),
+            (&raw const (*limiter).interval).read_volatile(),
+            (&raw const (*limiter).tolerance).read_volatile(),
+            (&raw const (*limiter).due).read_volatile(),
         )
     };
     let Some(next) = LogLimiter::admit(interval, tolerance, due, now) else {
         // SAFETY: as above.
-        increment(unsafe { &raw mut (*watch).suppressed });
+        increment(unsafe { &raw mut (*limiter).suppressed });
         return 0;
     };
     // SAFETY: as above.
-    unsafe { (&raw mut (*watch).due).write_volatile(next) };
+    unsafe { (&raw mut (*limiter).due).write_volatile(next) };
     let Some(mut entry) = EVENTS.reserve(0) else {
         // SAFETY: as above.
-        increment(unsafe { &raw mut (*watch).lost });
+        increment(unsafe { &raw mut (*limiter).lost });
         return 0;
     };
     let event = entry.as_mut_ptr();
@@ -145,7 +145,7 @@ fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
         } else {
             copy(ctx, bytes)
         };
-        increment(&raw mut (*watch).emitted);
+        increment(&raw mut (*limiter).emitted);
     }
     entry.submit(0);
     0

@@ -1,4 +1,4 @@
-//! The prefilter board as user space writes and reads it: prefix lengths in use, Bloom filter,
+//! The prefilter as user space writes and reads it: prefix lengths in use, Bloom filter,
 //! texts of reasons.
 //!
 //! A filter is never cleared while it is in force: the next one is built beside it and replaces it
@@ -16,7 +16,7 @@ use crate::kernel::max_bans::{BANS_PER_LINE, FEWEST_LINES, filter_lines};
 /// The maximum length of a reason in bytes.
 pub(crate) const MAX_REASON: usize = LINE_WORDS as usize * 8;
 
-/// The words of a board.
+/// The words of a prefilter.
 #[derive(Clone, Copy)]
 pub(crate) struct Prefilter<'a>(&'a [AtomicU64]);
 
@@ -44,12 +44,12 @@ impl Bloom {
 }
 
 impl<'a> Prefilter<'a> {
-    /// The board of these words.
+    /// The prefilter of these words.
     pub(crate) fn new(words: &'a [AtomicU64]) -> Self {
         Self(words)
     }
 
-    /// Initializes filter and seed, unless the board has them.
+    /// Initializes filter and seed, unless the prefilter has them.
     pub(crate) fn begin(self, seed: u64) {
         if self.head(HEAD_FILTER) == 0 {
             self.set_head(HEAD_SEED, seed);
@@ -58,7 +58,7 @@ impl<'a> Prefilter<'a> {
         }
     }
 
-    /// The word of a line; 0 beyond the board.
+    /// The word of a line; 0 beyond the prefilter.
     pub(crate) fn word(self, line: u32, word: u32) -> u64 {
         let index = line as usize * LINE_WORDS as usize + word as usize;
         self.0
@@ -190,7 +190,7 @@ mod tests {
     use crate::kernel::max_bans::MaxBans;
 
     struct InMemory<'a> {
-        board: Prefilter<'a>,
+        prefilter: Prefilter<'a>,
         bans: &'a HashMap<Key, Ban>,
         asked: std::cell::Cell<u32>,
     }
@@ -199,11 +199,11 @@ mod tests {
         type Line = u32;
 
         fn line(&self, number: u32) -> Option<u32> {
-            (number < self.board.lines()).then_some(number)
+            (number < self.prefilter.lines()).then_some(number)
         }
 
         fn word(&self, line: u32, word: u32) -> u64 {
-            self.board.word(line, word)
+            self.prefilter.word(line, word)
         }
 
         fn ban(&self, key: &Key) -> Option<Ban> {
@@ -219,7 +219,7 @@ mod tests {
     const NOW: u64 = 1000;
 
     fn words(most: MaxBans) -> Vec<AtomicU64> {
-        let count = most.board_lines() * LINE_WORDS;
+        let count = most.prefilter_lines() * LINE_WORDS;
         (0..count).map(|_| AtomicU64::new(0)).collect()
     }
 
@@ -241,8 +241,8 @@ mod tests {
         let mut random = Random::new(11);
         for round in 0..400 {
             let words = words(MaxBans::of_map(300));
-            let board = Prefilter::new(&words);
-            board.begin(random.number());
+            let prefilter = Prefilter::new(&words);
+            prefilter.begin(random.number());
             let mut bans = HashMap::new();
             let mut written: Vec<(Family, u8, u128, u64)> = Vec::new();
             // Few bits differ, so that prefixes cover each other and near misses occur.
@@ -275,8 +275,8 @@ mod tests {
                 }
                 let (high, low) = address(family, value);
                 let key = Key::new(family, high, low, length);
-                board.set_length(&key, true);
-                board.add(board.filter(), &key);
+                prefilter.set_length(&key, true);
+                prefilter.add(prefilter.filter(), &key);
                 let ban = Ban {
                     ends,
                     began: 0,
@@ -297,7 +297,7 @@ mod tests {
                 }
                 let (high, low) = address(family, value);
                 let table = InMemory {
-                    board,
+                    prefilter,
                     bans: &bans,
                     asked: 0.into(),
                 };
@@ -317,18 +317,18 @@ mod tests {
         const BANS: u32 = 1 << 17;
         let mut random = Random::new(5);
         let words = words(MaxBans::of_map(BANS));
-        let board = Prefilter::new(&words);
-        board.begin(random.number());
+        let prefilter = Prefilter::new(&words);
+        prefilter.begin(random.number());
         let bans = HashMap::new();
-        let filter = board.next_filter(BANS);
+        let filter = prefilter.next_filter(BANS);
         for address in 0..BANS {
             let key = Key::new(Family::V4, u64::from(address) << 32, 0, 32);
-            board.set_length(&key, true);
-            board.add(filter, &key);
+            prefilter.set_length(&key, true);
+            prefilter.add(filter, &key);
         }
-        board.put_in_force(filter);
+        prefilter.put_in_force(filter);
         let table = InMemory {
-            board,
+            prefilter,
             bans: &bans,
             asked: 0.into(),
         };
@@ -343,20 +343,20 @@ mod tests {
     #[test]
     fn filters_take_turns_and_reasons_keep_their_texts() {
         let words = words(MaxBans::of_map(1));
-        let board = Prefilter::new(&words);
-        board.begin(1);
+        let prefilter = Prefilter::new(&words);
+        prefilter.begin(1);
         let key = Key::new(Family::V6, 1, 2, 128);
-        let first = board.filter();
-        board.add(first, &key);
-        let second = board.next_filter(1);
+        let first = prefilter.filter();
+        prefilter.add(first, &key);
+        let second = prefilter.next_filter(1);
         assert_ne!(first, second);
-        board.put_in_force(second);
-        assert_eq!(board.next_filter(1), first);
-        board.set_reason(255, "ssh, für immer");
-        assert_eq!(board.reason(255), "ssh, für immer");
-        board.set_reason(255, "x");
+        prefilter.put_in_force(second);
+        assert_eq!(prefilter.next_filter(1), first);
+        prefilter.set_reason(255, "ssh, für immer");
+        assert_eq!(prefilter.reason(255), "ssh, für immer");
+        prefilter.set_reason(255, "x");
         assert_eq!(
-            (board.reason(255), board.reason(254)),
+            (prefilter.reason(255), prefilter.reason(254)),
             ("x".into(), String::new())
         );
     }

@@ -40,10 +40,10 @@ pub(crate) enum Number {
 }
 
 impl Reasons {
-    /// The reasons on a board, without bans.
-    pub(crate) fn read(board: Prefilter<'_>) -> Self {
+    /// The reasons on a prefilter, without bans.
+    pub(crate) fn read(prefilter: Prefilter<'_>) -> Self {
         let numbers = (1..REASONS).filter_map(|number| {
-            let text = board.reason(number);
+            let text = prefilter.reason(number);
             (!text.is_empty()).then_some((text, number))
         });
         Self {
@@ -53,7 +53,7 @@ impl Reasons {
     }
 
     /// The number of the reason with this text. The caller must write the text of a fresh one to
-    /// the board.
+    /// the prefilter.
     pub(crate) fn number(&mut self, text: &str) -> Result<Number, ReasonError> {
         if let Some(number) = self.numbers.get(text) {
             return Ok(Number::Known(*number));
@@ -104,12 +104,12 @@ mod tests {
 
     #[test]
     fn numbers_are_given_again_once_no_ban_has_them() {
-        let words: Vec<AtomicU64> = (0..MaxBans::of_map(1).board_lines() * 8)
+        let words: Vec<AtomicU64> = (0..MaxBans::of_map(1).prefilter_lines() * 8)
             .map(|_| AtomicU64::new(0))
             .collect();
-        let board = Prefilter::new(&words);
-        board.set_reason(7, "old");
-        let mut reasons = Reasons::read(board);
+        let prefilter = Prefilter::new(&words);
+        prefilter.set_reason(7, "old");
+        let mut reasons = Reasons::read(prefilter);
         assert_eq!(reasons.number(""), Ok(Number::Known(0)));
         assert_eq!(reasons.number("old"), Ok(Number::Known(7)));
         for number in (1..REASONS).filter(|number| *number != 7) {

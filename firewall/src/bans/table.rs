@@ -21,7 +21,7 @@ use crate::{
         term::Term,
     },
     kernel::{
-        bans::{self, Added, BanCounters, BanMap, BanMapsError, BanReader, BoardMap},
+        bans::{self, Added, BanCounters, BanMap, BanMapsError, BanReader, PrefilterMap},
         max_bans::MaxBans,
         pins::Pins,
     },
@@ -29,7 +29,7 @@ use crate::{
 
 /// The bans of an instance, which only this process changes.
 pub(crate) struct BanTable {
-    board: BoardMap,
+    prefilter: PrefilterMap,
     reader: BanReader,
     state: Mutex<TableState>,
     /// Held during a pass over all bans; the start and duration of the last one.
@@ -43,7 +43,7 @@ struct TableState {
     reasons: Reasons,
     /// The number of bans.
     count: u32,
-    /// The number of bans of each prefix length, by word and bit of the board's head.
+    /// The number of bans of each prefix length, by word and bit of the prefilter's head.
     lengths: HashMap<(u32, u32), u32>,
     /// A lower bound of the time at which the next ban ends.
     next_end: u64,
@@ -109,8 +109,8 @@ const MAX_GONE: u32 = 1024;
 impl BanTable {
     /// Opens the bans of an instance, with those that exist.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
-        let board = BoardMap::open(pins)?;
-        let view = Prefilter::new(board.words());
+        let prefilter = PrefilterMap::open(pins)?;
+        let view = Prefilter::new(prefilter.words());
         view.begin(rand_seed());
         let state = TableState {
             map: BanMap::open(pins)?,
@@ -124,7 +124,7 @@ impl BanTable {
             gone: 0,
         };
         let register = Self {
-            board,
+            prefilter,
             reader: BanReader::open(pins)?,
             state: Mutex::new(state),
             sweeping: Mutex::default(),
@@ -158,7 +158,7 @@ impl BanTable {
             Number::Known(number) => number,
             Number::Fresh(number) => {
                 state.counters.zero(number)?;
-                self.board().set_reason(number, reason);
+                self.prefilter().set_reason(number, reason);
                 number
             }
         };
@@ -195,7 +195,7 @@ impl BanTable {
         if banned == Banned::Added {
             state.count += 1;
             *state.lengths.entry((key.word(), key.bit())).or_default() += 1;
-            self.board().set_count(state.count);
+            self.prefilter().set_count(state.count);
         }
         Ok(banned)
     }
@@ -215,8 +215,8 @@ impl BanTable {
         if held {
             return Ok(());
         }
-        let table = Looked {
-            board: self.board(),
+        let table = BanLookup {
+            prefilter: self.prefilter(),
             map: &state.map,
             now,
         };
@@ -296,18 +296,20 @@ impl BanTable {
         // A program may still read the predecessor of the current filter.
         bans::await_programs()?;
         let count = self.state().count;
-        let filter = self.board().next_filter(count.saturating_add(count / 2));
+        let filter = self
+            .prefilter()
+            .next_filter(count.saturating_add(count / 2));
         self.state().building = Some(filter);
         let built = self.reader.each(|part| {
             for (key, _) in part {
-                self.board().add(filter, key);
+                self.prefilter().add(filter, key);
             }
             Ok(())
         });
         let mut state = self.state();
         state.building = None;
         built?;
-        self.board().put_in_force(filter);
+        self.prefilter().put_in_force(filter);
         state.filter = filter;
         state.gone = 0;
         Ok(())
@@ -325,8 +327,8 @@ impl BanTable {
             }
             Ok(())
         })?;
-        self.board().set_count(state.count);
-        self.board().set_lengths(state.lengths.keys().copied());
+        self.prefilter().set_count(state.count);
+        self.prefilter().set_lengths(state.lengths.keys().copied());
         // The number of removed bans in the filter is unknown.
         state.gone = MAX_GONE.max(state.count);
         Ok(())
@@ -334,18 +336,18 @@ impl BanTable {
 
     /// Lets the program look the key up.
     fn let_pass(&self, state: &mut TableState, key: &Key) {
-        let board = self.board();
-        board.add(state.filter, key);
+        let prefilter = self.prefilter();
+        prefilter.add(state.filter, key);
         if let Some(building) = state.building {
-            board.add(building, key);
+            prefilter.add(building, key);
         }
-        board.set_length(key, true);
+        prefilter.set_length(key, true);
     }
 
     /// Stops lookups of the key's prefix length once no ban has it.
     fn stop_letting_pass(&self, state: &mut TableState, key: &Key) {
         if !state.lengths.contains_key(&(key.word(), key.bit())) {
-            self.board().set_length(key, false);
+            self.prefilter().set_length(key, false);
         }
     }
 
@@ -362,12 +364,12 @@ impl BanTable {
             }
         }
         self.stop_letting_pass(state, key);
-        self.board().set_count(state.count);
+        self.prefilter().set_count(state.count);
         Ok(())
     }
 
-    fn board(&self) -> Prefilter<'_> {
-        Prefilter::new(self.board.words())
+    fn prefilter(&self) -> Prefilter<'_> {
+        Prefilter::new(self.prefilter.words())
     }
 
     /// The state; a poisoned lock is ignored, since each change leaves it consistent.
@@ -395,21 +397,21 @@ fn rand_seed() -> u64 {
 }
 
 /// The bans as the program sees them.
-pub(crate) struct Looked<'a> {
-    pub(crate) board: Prefilter<'a>,
+pub(crate) struct BanLookup<'a> {
+    pub(crate) prefilter: Prefilter<'a>,
     pub(crate) map: &'a BanMap,
     pub(crate) now: u64,
 }
 
-impl Table for Looked<'_> {
+impl Table for BanLookup<'_> {
     type Line = u32;
 
     fn line(&self, number: u32) -> Option<u32> {
-        (number < self.board.lines()).then_some(number)
+        (number < self.prefilter.lines()).then_some(number)
     }
 
     fn word(&self, line: u32, word: u32) -> u64 {
-        self.board.word(line, word)
+        self.prefilter.word(line, word)
     }
 
     fn ban(&self, key: &Key) -> Option<Ban> {

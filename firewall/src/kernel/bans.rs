@@ -1,7 +1,7 @@
-//! The maps of the bans: the hash map, the board before it, the counters by reason. They are made
+//! The maps of the bans: the hash map, the prefilter before it, the counters by reason. They are made
 //! once for an instance, and every program of it is loaded with them.
 //!
-//! [`crate::bans`] owns the contents of the board.
+//! [`crate::bans`] owns the contents of the prefilter.
 
 use std::{io, os::fd::AsFd as _, path::PathBuf, sync::atomic::AtomicU64};
 
@@ -44,9 +44,9 @@ pub(crate) enum BanMapsError {
         /// What the kernel answered.
         source: Box<MapError>,
     },
-    /// The board could not be mapped.
-    #[error("the board of the bans could not be mapped")]
-    Board(#[source] io::Error),
+    /// The prefilter could not be mapped.
+    #[error("the prefilter of the bans could not be mapped")]
+    Prefilter(#[source] io::Error),
     /// The number of CPUs is unknown.
     #[error("the number of CPUs could not be read from `{path}`")]
     Cpus {
@@ -78,7 +78,7 @@ impl BanMapsError {
         match self {
             Self::Create { .. } => Some("`--max-bans` asks for room for fewer".into()),
             Self::Open { .. }
-            | Self::Board(_)
+            | Self::Prefilter(_)
             | Self::Cpus { .. }
             | Self::Read(_)
             | Self::Counters(_)
@@ -102,11 +102,11 @@ pub(crate) fn create(pins: &Pins, most: MaxBans) -> Result<bool, BanMapsError> {
             flags: BPF_F_NO_PREALLOC,
         },
         Spec {
-            object: Shared::BanBoard,
+            object: Shared::BanPrefilter,
             kind: bpf_map_type::BPF_MAP_TYPE_ARRAY,
             key: size_of::<u32>(),
             value: size_of::<Line>(),
-            entries: most.board_lines(),
+            entries: most.prefilter_lines(),
             flags: BPF_F_MMAPABLE,
         },
         Spec {
@@ -294,24 +294,24 @@ impl BanReader {
     }
 }
 
-/// The board, shared with the program.
-pub(crate) struct BoardMap {
+/// The prefilter, shared with the program.
+pub(crate) struct PrefilterMap {
     words: Words,
 }
 
-impl BoardMap {
-    /// Opens the board of an instance.
+impl PrefilterMap {
+    /// Opens the prefilter of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, BanMapsError> {
-        let map = open(pins, Shared::BanBoard)?;
+        let map = open(pins, Shared::BanPrefilter)?;
         let lines = map
             .info()
             .map_err(|source| BanMapsError::Open {
-                path: pins.shared(Shared::BanBoard),
+                path: pins.shared(Shared::BanPrefilter),
                 source: Box::new(source),
             })?
             .max_entries();
         let count = lines as usize * LINE_WORDS as usize;
-        let words = Words::map(map.fd().as_fd(), count).map_err(BanMapsError::Board)?;
+        let words = Words::map(map.fd().as_fd(), count).map_err(BanMapsError::Prefilter)?;
         Ok(Self { words })
     }
 
@@ -321,9 +321,9 @@ impl BoardMap {
     }
 }
 
-/// Waits until no program uses an earlier state of the board.
+/// Waits until no program uses an earlier state of the prefilter.
 pub(crate) fn await_programs() -> Result<(), BanMapsError> {
-    syscall::await_programs().map_err(BanMapsError::Board)
+    syscall::await_programs().map_err(BanMapsError::Prefilter)
 }
 
 /// The counters by reason.

@@ -6,7 +6,7 @@ use std::io;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use firewall_ebpf::packet_log::{Event, LogLimiter, RING_BYTES, SNAP_LEN, WATCHES};
+use firewall_ebpf::packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::kernel::{
@@ -26,7 +26,7 @@ pub(crate) enum EventsError {
     Open(#[from] OpenError),
     /// A limiter could not be read or set.
     #[error("the limits of logged packets could not be read or set")]
-    Watches(#[source] Box<MapError>),
+    LogLimiters(#[source] Box<MapError>),
     /// The ring buffer could not be mapped.
     #[error("the buffer of logged packets could not be mapped")]
     Ring(#[source] Box<MapError>),
@@ -39,11 +39,11 @@ pub(crate) enum EventsError {
 pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
     let specs = [
         Spec {
-            object: Shared::Watches,
+            object: Shared::LogLimiters,
             kind: bpf_map_type::BPF_MAP_TYPE_HASH,
             key: size_of::<u32>(),
             value: size_of::<LogLimiter>(),
-            entries: WATCHES,
+            entries: MAX_LIMITERS,
             flags: BPF_F_NO_PREALLOC,
         },
         Spec {
@@ -58,20 +58,20 @@ pub(crate) fn create(pins: &Pins) -> Result<bool, EventsError> {
     Ok(shared::make(pins, &specs)?)
 }
 
-type WatchWords = [u64; size_of::<LogLimiter>() / 8];
+type LimiterWords = [u64; size_of::<LogLimiter>() / 8];
 
 /// The limiters of the events of rules, with their counters.
-pub(crate) struct LogLimiters(HashMap<MapData, u32, WatchWords>);
+pub(crate) struct LogLimiters(HashMap<MapData, u32, LimiterWords>);
 
 impl LogLimiters {
     /// Opens the map of an instance.
     pub(crate) fn open(pins: &Pins) -> Result<Self, EventsError> {
-        let map = Map::HashMap(shared::open(pins, Shared::Watches)?);
+        let map = Map::HashMap(shared::open(pins, Shared::LogLimiters)?);
         Ok(Self(HashMap::try_from(map).map_err(failed)?))
     }
 
     /// The limiter of a slot, if it has one.
-    pub(crate) fn watch(&self, slot: Slot) -> Result<Option<LogLimiter>, EventsError> {
+    pub(crate) fn get(&self, slot: Slot) -> Result<Option<LogLimiter>, EventsError> {
         match self.0.get(&slot.number(), 0) {
             Ok([interval, tolerance, due, emitted, suppressed, lost]) => Ok(Some(LogLimiter {
                 interval,
@@ -87,7 +87,7 @@ impl LogLimiters {
     }
 
     /// Sets the limiter of a slot.
-    pub(crate) fn set(&mut self, slot: Slot, watch: &LogLimiter) -> Result<(), EventsError> {
+    pub(crate) fn set(&mut self, slot: Slot, limiter: &LogLimiter) -> Result<(), EventsError> {
         let &LogLimiter {
             interval,
             tolerance,
@@ -95,7 +95,7 @@ impl LogLimiters {
             emitted,
             suppressed,
             lost,
-        } = watch;
+        } = limiter;
         let words = [interval, tolerance, due, emitted, suppressed, lost];
         self.0.insert(slot.number(), words, 0).map_err(failed)
     }
@@ -116,7 +116,7 @@ impl LogLimiters {
 }
 
 fn failed(error: MapError) -> EventsError {
-    EventsError::Watches(Box::new(error))
+    EventsError::LogLimiters(Box::new(error))
 }
 
 /// The ring buffer. Only one process at a time may read it.

@@ -34,8 +34,8 @@ impl MaxBans {
         self.0
     }
 
-    /// The lines of a board with room for two filters of so many bans.
-    pub(crate) fn board_lines(self) -> u32 {
+    /// The lines of a prefilter with room for two filters of so many bans.
+    pub(crate) fn prefilter_lines(self) -> u32 {
         FILTER_LINES + 2 * filter_lines(self.0)
     }
 }

@@ -5,9 +5,9 @@
 //!   images               the array whose element 0 is the image in force
 //!   counters             the counters
 //!   program              the XDP program
-//!   bans, ban-board, ban-counters
+//!   bans, ban-prefilter, ban-counters
 //!                        the bans, which every program of the instance shares
-//!   watches, events      likewise the limits of logged packets, and the buffer they come by
+//!   log-limiters, events likewise the limits of logged packets, and the buffer they come by
 //!   link-<interface>     the attachment to each interface
 //!   next-7-images ...    while a new program takes over: what is to take the places above,
 //!                        with the number of the generation
@@ -116,12 +116,12 @@ impl Kept {
 pub(crate) enum Shared {
     /// The hash map of bans.
     Bans,
-    /// The board before it.
-    BanBoard,
+    /// The prefilter before it.
+    BanPrefilter,
     /// The counters of bans by reason.
     BanCounters,
     /// What limits the events of each rule.
-    Watches,
+    LogLimiters,
     /// The ring buffer of events.
     Events,
 }
@@ -130,9 +130,9 @@ impl Shared {
     /// Every map.
     pub(crate) const ALL: [Self; 5] = [
         Self::Bans,
-        Self::BanBoard,
+        Self::BanPrefilter,
         Self::BanCounters,
-        Self::Watches,
+        Self::LogLimiters,
         Self::Events,
     ];
 
@@ -140,9 +140,9 @@ impl Shared {
     pub(crate) fn map(self) -> &'static str {
         match self {
             Self::Bans => abi::BANS,
-            Self::BanBoard => abi::BAN_BOARD,
+            Self::BanPrefilter => abi::BAN_PREFILTER,
             Self::BanCounters => abi::BAN_COUNTERS,
-            Self::Watches => abi::WATCHES,
+            Self::LogLimiters => abi::LOG_LIMITERS,
             Self::Events => abi::EVENTS,
         }
     }
@@ -150,9 +150,9 @@ impl Shared {
     fn name(self) -> &'static str {
         match self {
             Self::Bans => "bans",
-            Self::BanBoard => "ban-board",
+            Self::BanPrefilter => "ban-prefilter",
             Self::BanCounters => "ban-counters",
-            Self::Watches => "watches",
+            Self::LogLimiters => "log-limiters",
             Self::Events => "events",
         }
     }

@@ -13,13 +13,13 @@ use crate::{
         error::BansError,
         prefilter::Prefilter,
         prefix::{Prefix, halves},
-        table::Looked,
+        table::BanLookup,
     },
     config::Config,
     error::Error,
     generation::in_force,
     kernel::{
-        bans::{BanCounters, BanMap, BanReader, BoardMap, now},
+        bans::{BanCounters, BanMap, BanReader, PrefilterMap, now},
         counters::Count,
         pins::Pins,
     },
@@ -71,11 +71,11 @@ fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok
 
 /// What was dropped for each reason that has a text or a count; how many bans have it is left out.
 pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
-    let board = BoardMap::open(pins)?;
+    let prefilter = PrefilterMap::open(pins)?;
     let counters = BanCounters::open(pins)?;
     let rows = (0..REASONS).map(|number| {
         Ok(ReasonRow {
-            reason: Prefilter::new(board.words()).reason(number),
+            reason: Prefilter::new(prefilter.words()).reason(number),
             bans: 0,
             count: counters.read(number)?,
         })
@@ -86,25 +86,25 @@ pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
 
 /// How many bans there are, some of which may have ended, and how many there can be.
 pub(crate) fn count(pins: &Pins) -> Result<(u64, u32), BansError> {
-    let board = BoardMap::open(pins)?;
+    let prefilter = PrefilterMap::open(pins)?;
     let most = BanMap::open(pins)?.most().bans();
-    Ok((Prefilter::new(board.words()).count(), most))
+    Ok((Prefilter::new(prefilter.words()).count(), most))
 }
 
 /// The ban that an address is under at this moment.
 pub(crate) fn ban_of(pins: &Pins, address: IpAddr) -> Result<Option<BanEntry>, BansError> {
-    let board = BoardMap::open(pins)?;
+    let prefilter = PrefilterMap::open(pins)?;
     let map = BanMap::open(pins)?;
     let clock = Clock::read()?;
-    let table = Looked {
-        board: Prefilter::new(board.words()),
+    let table = BanLookup {
+        prefilter: Prefilter::new(prefilter.words()),
         map: &map,
         now: clock.boot,
     };
     let (family, high, low) = halves(address);
     let found = bans::find(&table, family, high, low);
     Ok(found.map(|(key, ban)| {
-        let reason = Prefilter::new(board.words()).reason(ban.reason as u32);
+        let reason = Prefilter::new(prefilter.words()).reason(ban.reason as u32);
         BanEntry::new(Prefix::of_key(&key), &ban, reason, &clock)
     }))
 }

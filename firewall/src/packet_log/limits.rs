@@ -22,11 +22,11 @@ use crate::{
 
 /// Before the switch: creates limiters for rules that have none.
 pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsError> {
-    let mut watches = LogLimiters::open(pins)?;
+    let mut limiters = LogLimiters::open(pins)?;
     let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
     for (slot, limit) in logging(ready.metadata) {
-        if fresh.contains(&slot) || watches.watch(slot)?.is_none() {
-            watches.set(slot, &limited(LogLimiter::default(), limit))?;
+        if fresh.contains(&slot) || limiters.get(slot)?.is_none() {
+            limiters.set(slot, &limited(LogLimiter::default(), limit))?;
         }
     }
     Ok(())
@@ -50,7 +50,7 @@ fn try_settle(
     in_force: &Metadata,
     previous: Option<&Metadata>,
 ) -> Result<(), EventsError> {
-    let mut watches = LogLimiters::open(pins)?;
+    let mut limiters = LogLimiters::open(pins)?;
     let mut kept: BTreeSet<Slot> = previous
         .into_iter()
         .flat_map(logging)
@@ -58,17 +58,17 @@ fn try_settle(
         .collect();
     for (slot, limit) in logging(in_force) {
         kept.insert(slot);
-        let present = watches.watch(slot)?.unwrap_or_default();
+        let present = limiters.get(slot)?.unwrap_or_default();
         let wanted = limited(present, limit);
         // Packets that are counted between reading and writing are missing from these numbers; they
         // are in the counters.
         if wanted != present {
-            watches.set(slot, &wanted)?;
+            limiters.set(slot, &wanted)?;
         }
     }
-    for slot in watches.slots()? {
+    for slot in limiters.slots()? {
         if !kept.contains(&slot) {
-            watches.remove(slot)?;
+            limiters.remove(slot)?;
         }
     }
     Ok(())
@@ -79,10 +79,10 @@ fn logging(metadata: &Metadata) -> impl Iterator<Item = (Slot, LogEntry)> {
     rules.filter_map(|rule| Some((rule.slot, rule.log?)))
 }
 
-fn limited(watch: LogLimiter, limit: LogEntry) -> LogLimiter {
+fn limited(limiter: LogLimiter, limit: LogEntry) -> LogLimiter {
     LogLimiter {
         interval: limit.interval_ns,
         tolerance: limit.tolerance_ns,
-        ..watch
+        ..limiter
     }
 }

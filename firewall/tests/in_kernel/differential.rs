@@ -140,7 +140,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     for slot in &all {
         kernel.counted(*slot);
     }
-    let watched = kernel.watch(engine.logging()).clone();
+    let limited = kernel.limit(engine.logging()).clone();
     let mut expected: BTreeMap<u32, Count> = BTreeMap::new();
     for _ in 0..effort(shape).min(most) {
         let mut probe = probe(&mut random, &ruleset);
@@ -172,7 +172,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
             };
             told.push(Told::of(&probe, slots[&rule], what));
         }
-        told.retain(|told| watched.contains(&told.slot));
+        told.retain(|told| limited.contains(&told.slot));
         assert_eq!(kernel.events(), told, "{}", what());
         tally.told += told.len() as u64;
         tally.packets += 1;

@@ -43,8 +43,8 @@ pub(crate) struct Kernel {
     program: Program,
     image: Array<MapData, [u8; IMAGE]>,
     counters: PerCpuArray<MapData, [[u64; 2]; BLOCK as usize]>,
-    watches: HashMap<MapData, u32, [u64; size_of::<LogLimiter>() / 8]>,
-    watched: HashSet<u32>,
+    limiters: HashMap<MapData, u32, [u64; size_of::<LogLimiter>() / 8]>,
+    limited: HashSet<u32>,
     events: RingBuf<MapData>,
     /// What the counters had when they were last asked for.
     before: BTreeMap<u32, Count>,
@@ -99,8 +99,8 @@ impl Kernel {
             program: Program::of(&machine),
             image: Array::try_from(Map::Array(image)).unwrap(),
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
-            watches: HashMap::try_from(Map::HashMap(pinned("watches"))).unwrap(),
-            watched: HashSet::new(),
+            limiters: HashMap::try_from(Map::HashMap(pinned("log-limiters"))).unwrap(),
+            limited: HashSet::new(),
             events: RingBuf::try_from(Map::RingBuf(pinned("events"))).unwrap(),
             before: BTreeMap::new(),
             takes_interfaces: Feature::TestRunInterfaces.is_expected().unwrap(),
@@ -122,16 +122,16 @@ impl Kernel {
 
     /// Has every packet of the rules with these counter slots be emitted; of some of them, when there are
     /// too many. Returns which.
-    pub(crate) fn watch(&mut self, slots: &HashSet<u32>) -> &HashSet<u32> {
-        for slot in self.watched.drain() {
-            self.watches.remove(&slot).unwrap();
+    pub(crate) fn limit(&mut self, slots: &HashSet<u32>) -> &HashSet<u32> {
+        for slot in self.limited.drain() {
+            self.limiters.remove(&slot).unwrap();
         }
         for slot in slots.iter().take(MAX_LOGGING as usize) {
             // No interval: none comes too early.
-            self.watches.insert(*slot, [0; _], 0).unwrap();
-            self.watched.insert(*slot);
+            self.limiters.insert(*slot, [0; _], 0).unwrap();
+            self.limited.insert(*slot);
         }
-        &self.watched
+        &self.limited
     }
 
     /// The events since they were last asked for.

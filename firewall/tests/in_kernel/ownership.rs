@@ -61,7 +61,7 @@ fn pins_that_are_removed_are_made_again() {
     let mut daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
     assert!(machine.run(["ban", "198.51.100.7"]).status.success());
     let link = format!("link-{}", machine.interface());
-    for pin in ["images", "bans", "ban-board", link.as_str()] {
+    for pin in ["images", "bans", "ban-prefilter", link.as_str()] {
         let path = machine.pins().join(pin);
         fs::remove_file(&path).unwrap();
         wait_until("the pin is made again", || path.exists());
