@@ -68,7 +68,7 @@ pub type CounterBlock = [Counter; BLOCK as usize];
 
 const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(BLOCK));
 
-/// Why a packet got its verdict when no rule gave it. The number is the counter slot.
+/// Why a packet got its verdict when no rule gave it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
@@ -109,10 +109,34 @@ impl Reason {
         Self::Banned,
     ];
 
-    /// The counter slot.
+    /// The number: the bit of the reason in [`Drops`](crate::image::Drops).
     #[must_use]
-    pub const fn slot(self) -> u32 {
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
         self as u32
+    }
+
+    /// The counter slot of packets that were passed, or `dropped`, for this reason. They are apart,
+    /// since the verdict of a reason may change while its counters stay.
+    #[must_use]
+    #[inline(always)]
+    pub const fn slot(self, dropped: bool) -> u32 {
+        self.number() + if dropped { DROPPED_SLOTS } else { 0 }
+    }
+
+    /// Whether some rule set passes, or drops if `dropped`, packets for this reason.
+    #[must_use]
+    pub const fn can_be(self, dropped: bool) -> bool {
+        match self {
+            Self::Policy
+            | Self::Malformed
+            | Self::Truncated
+            | Self::TooManyHeaders
+            | Self::TooManyTags
+            | Self::UnknownEthertype => true,
+            Self::Neighbor | Self::NoImage => !dropped,
+            Self::BadImage | Self::Banned => dropped,
+        }
     }
 
     /// The name under which the counter is shown.
@@ -133,7 +157,11 @@ impl Reason {
     }
 }
 
+/// The counter slot of packets that were dropped for the first [`Reason`].
+pub const DROPPED_SLOTS: u32 = 16;
+
 /// The first counter slot that a rule can have; those below are [`Reason`]s or spare.
 pub const FIRST_RULE_SLOT: u32 = 32;
 
-const _: () = assert!(Reason::ALL.len() <= FIRST_RULE_SLOT as usize);
+const _: () = assert!(Reason::ALL.len() <= DROPPED_SLOTS as usize);
+const _: () = assert!(2 * DROPPED_SLOTS <= FIRST_RULE_SLOT);

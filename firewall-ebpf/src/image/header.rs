@@ -44,7 +44,7 @@ impl Header {
     }
 }
 
-/// The reasons for which packets are dropped: bit `r` stands for the [`Reason`] in slot `r`.
+/// The reasons for which packets are dropped: bit `r` stands for the [`Reason`] with this number.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops(u32);
@@ -66,14 +66,14 @@ impl Drops {
     /// These and one more.
     #[must_use]
     pub const fn with(self, reason: Reason) -> Self {
-        Self(self.0 | 1 << reason.slot())
+        Self(self.0 | 1 << reason.number())
     }
 
     /// Whether packets are dropped for this reason.
     #[must_use]
     #[inline(always)]
     pub const fn has(self, reason: Reason) -> bool {
-        self.0 & (1 << reason.slot()) != 0
+        self.0 & (1 << reason.number()) != 0
     }
 }
 

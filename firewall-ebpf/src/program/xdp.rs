@@ -44,7 +44,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let mut counters = Counters::<FRAGS>::new(ctx);
     let Some(image) = Image::in_force() else {
         counters.measure(Err(Reason::NoImage));
-        counters.add(Reason::NoImage.slot());
+        counters.add(Reason::NoImage.slot(false));
         note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
@@ -55,7 +55,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot());
+        counters.add(Reason::Banned.slot(true));
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
@@ -74,12 +74,13 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         Classification::NoRule(reason) => {
             note::<FRAGS>(ctx, reason);
             let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
-            let action = if drops.has(reason) {
+            let dropped = drops.has(reason);
+            let action = if dropped {
                 xdp_action::XDP_DROP
             } else {
                 xdp_action::XDP_PASS
             };
-            (RuleSlot::new(reason.slot(), false), action)
+            (RuleSlot::new(reason.slot(dropped), false), action)
         }
     };
     counters.add(slot.number());
@@ -109,7 +110,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
                 "interface {}: a frame of {} bytes counts as reason {}",
                 ctx.ingress_ifindex(),
                 length(),
-                reason.slot()
+                reason.number()
             )
         }
         Reason::NoImage | Reason::BadImage => warn!(
@@ -118,7 +119,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
             "interface {}: a frame of {} bytes met no usable image, reason {}",
             ctx.ingress_ifindex(),
             length(),
-            reason.slot()
+            reason.number()
         ),
     }
 }

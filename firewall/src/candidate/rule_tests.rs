@@ -249,7 +249,7 @@ impl TestRun<'_> {
         let walk = self.classifier.walk(&packet.frame, interface);
         let decided = match walk.decided {
             Decided::Rule(slot) => slot,
-            Decided::Reason(reason) => reason.slot(),
+            Decided::Reason(reason) => reason.slot(walk.verdict == Verdict::Drop),
         };
         let mut agrees = verdict == walk.verdict;
         let slots = walk.counted.iter().copied().chain([decided]);

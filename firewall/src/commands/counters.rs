@@ -11,7 +11,7 @@ use firewall_ebpf::abi::Reason;
 use crate::{
     config::Config,
     error::Error,
-    kernel::{counters::Count, slot::Slot},
+    kernel::counters::Count,
     observe::counters::{CounterRate, CounterSnapshot, LogCount},
     text::format::{Alignment, Table, grouped},
 };
@@ -93,7 +93,7 @@ fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Erro
         .map_err(Error::Output)
 }
 
-/// The rules in their order, then the reasons that decided anything; the policy always.
+/// The rules in their order, then the reasons that decided anything; the policy in force always.
 fn table(snapshot: &CounterSnapshot) -> Table {
     let rated = snapshot.reasons.iter().any(|row| row.rate.is_some());
     let mut columns = vec![
@@ -112,7 +112,8 @@ fn table(snapshot: &CounterSnapshot) -> Table {
     }
     let mut table = Table::new(&columns);
     let reasons = snapshot.reasons.iter().filter(|row| {
-        row.slot == Some(Slot::new(Reason::Policy.slot())) || row.count != Count::default()
+        let is_policy = row.in_force && row.name == Reason::Policy.name();
+        is_policy || row.count != Count::default()
     });
     let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
     let disabled = snapshot.disabled.iter();
@@ -153,12 +154,16 @@ fn table(snapshot: &CounterSnapshot) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kernel::generation::Generation, observe::counters::CounterRow};
+    use crate::{
+        kernel::{generation::Generation, slot::Slot},
+        observe::counters::CounterRow,
+    };
 
     fn row(name: &str, slot: u32, packets: u64) -> CounterRow {
         CounterRow {
             name: name.into(),
             action: "drop".into(),
+            in_force: true,
             slot: Some(Slot::new(slot)),
             count: Count {
                 packets,
@@ -176,7 +181,12 @@ mod tests {
             rules: vec![row("blocklist", 32, packets)],
             disabled: vec![row("telnet", 33, 5)],
             reasons: vec![
-                row("policy", 0, 0),
+                CounterRow {
+                    action: "pass".into(),
+                    in_force: false,
+                    ..row("policy", 0, 3)
+                },
+                row("policy", 16, 0),
                 row("malformed", 2, 0),
                 row("truncated", 3, 1),
             ],
@@ -194,6 +204,7 @@ mod tests {
             "RULE               ACTION  PACKETS    BYTES\n\
              blocklist          drop      1,234  123,400\n\
              telnet (disabled)  drop          5      500\n\
+             (policy)           pass          3      300\n\
              (policy)           drop          0        0\n\
              (truncated)        drop          1      100\n\
              (banned: sshd)     drop          2      200\n"
@@ -215,7 +226,7 @@ mod tests {
             lines[1].ends_with("6,000  50 emitted, 1,234 suppressed"),
             "{text}"
         );
-        assert!(lines[3].ends_with(" 0"), "{text}");
+        assert!(lines[4].ends_with(" 0"), "{text}");
         let json = serde_json::to_value(&snapshot.rules[0]).unwrap();
         let expected = serde_json::json!({"emitted": 50, "suppressed": 1234, "lost": 0});
         assert_eq!(json["log"], expected);
@@ -226,7 +237,11 @@ mod tests {
     #[test]
     fn rates_are_since_the_last_look() {
         let mut now = snapshot(1500);
+        now.reasons[0].count.packets += 8;
         now.compare(&snapshot(1000), Duration::from_secs(2));
+        let rates = now.reasons.iter().filter_map(|row| row.rate);
+        let rates: Vec<f64> = rates.map(|rate| rate.packets_per_second).collect();
+        assert_eq!(rates, [4.0, 0.0, 0.0, 0.0]);
         let text = table(&now).to_string();
         let line = text.lines().nth(1).unwrap();
         assert!(

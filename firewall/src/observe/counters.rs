@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use firewall_ebpf::abi::Reason;
+use firewall_ebpf::{abi::Reason, image::Drops};
 use serde::Serialize;
 
 use crate::{
@@ -28,7 +28,8 @@ pub struct CounterSnapshot {
     pub rules: Vec<CounterRow>,
     /// The rules that are disabled, which count nothing, with what they counted before.
     pub disabled: Vec<CounterRow>,
-    /// What decides packets besides rules: the policy, the parser, bans.
+    /// What decides packets besides rules: the policy, the parser, bans. What passes some packets and
+    /// drops others, as the rules in force say, has a row for either.
     pub reasons: Vec<CounterRow>,
     /// What was dropped for each reason of a ban.
     pub bans: Vec<CounterRow>,
@@ -39,8 +40,11 @@ pub struct CounterSnapshot {
 pub struct CounterRow {
     /// The rule, or the reason.
     pub name: String,
-    /// `pass`, `drop` or `count`.
+    /// `pass`, `drop` or `count`; for a reason, what became of these packets.
     pub action: String,
+    /// Whether packets get this action now; false for a verdict that a reason had earlier, and for a
+    /// rule that is disabled.
+    pub in_force: bool,
     /// `None` for reasons of bans, which are counted elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
@@ -106,6 +110,7 @@ impl CounterSnapshot {
             Ok(CounterRow {
                 name: rule.name.clone(),
                 action: rule.action.clone(),
+                in_force: true,
                 slot: Some(rule.slot),
                 count: counters.read(rule.slot)?,
                 rate: None,
@@ -119,6 +124,7 @@ impl CounterSnapshot {
             Ok(CounterRow {
                 name: rule.name.clone(),
                 action: rule.action.clone(),
+                in_force: false,
                 slot: Some(rule.slot),
                 count: counters.read(rule.slot)?,
                 rate: None,
@@ -126,12 +132,18 @@ impl CounterSnapshot {
                 comment: rule.comment.clone(),
             })
         });
-        let reasons = Reason::ALL.iter().map(|reason| {
-            let slot = Slot::new(reason.slot());
-            let drops = loaded.description.drops & (1 << reason.slot()) != 0;
+        let drops = Drops::from_bits(loaded.description.drops);
+        let verdicts = Reason::ALL.iter().flat_map(|reason| {
+            let possible = [false, true].into_iter();
+            let possible = possible.filter(|dropped| reason.can_be(*dropped));
+            possible.map(|dropped| (*reason, dropped))
+        });
+        let reasons = verdicts.map(|(reason, dropped)| {
+            let slot = Slot::new(reason.slot(dropped));
             Ok(CounterRow {
                 name: reason.name().to_owned(),
-                action: if drops { "drop" } else { "pass" }.to_owned(),
+                action: if dropped { "drop" } else { "pass" }.to_owned(),
+                in_force: !reason.can_be(!dropped) || dropped == drops.has(reason),
                 slot: Some(slot),
                 count: counters.read(slot)?,
                 rate: None,
@@ -154,6 +166,7 @@ impl CounterSnapshot {
         let rows = shown.map(|row| CounterRow {
             name: row.reason,
             action: "drop".to_owned(),
+            in_force: true,
             slot: None,
             count: row.count,
             rate: None,
@@ -184,12 +197,13 @@ impl LogCount {
 }
 
 fn compare(now: &mut [CounterRow], before: &[CounterRow], elapsed: Duration) {
-    let before: HashMap<&str, Count> = before
+    let before: HashMap<(&str, Option<Slot>), Count> = before
         .iter()
-        .map(|row| (row.name.as_str(), row.count))
+        .map(|row| ((row.name.as_str(), row.slot), row.count))
         .collect();
     for row in now {
-        let earlier = before.get(row.name.as_str()).copied().unwrap_or_default();
+        let earlier = before.get(&(row.name.as_str(), row.slot));
+        let earlier = earlier.copied().unwrap_or_default();
         let delta = row.count.since(earlier);
         let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
         row.rate = Some(CounterRate {

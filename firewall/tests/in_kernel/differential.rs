@@ -135,7 +135,9 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     }
     tally.rulesets += 1;
     let slots: BTreeMap<RuleId, u32> = engine.slots().map(|(slot, rule)| (rule, slot)).collect();
-    let reasons = Reason::ALL.iter().map(|reason| reason.slot());
+    let reasons = Reason::ALL
+        .iter()
+        .flat_map(|reason| [false, true].map(|dropped| reason.slot(dropped)));
     let all: Vec<u32> = slots.values().copied().chain(reasons).collect();
     for slot in &all {
         kernel.counted(*slot);
@@ -177,7 +179,10 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
         tally.told += told.len() as u64;
         tally.packets += 1;
         let Evaluation {
-            outcome, counted, ..
+            outcome,
+            counted,
+            verdict,
+            ..
         } = wanted;
         let mut count = |slot| {
             let count = expected.entry(slot).or_default();
@@ -191,7 +196,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
             }
             Outcome::Reason(reason) => {
                 *tally.by_reason.entry(reason).or_default() += 1;
-                count(reason.slot());
+                count(reason.slot(verdict == Verdict::Drop));
             }
         }
     }

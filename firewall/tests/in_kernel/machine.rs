@@ -217,13 +217,17 @@ impl Machine {
         Config::new(bpffs, &self.run_folder(), "test".to_owned())
     }
 
-    /// The counters of rules and reasons that are not 0.
+    /// The counters of rules and reasons that are not 0, a reason's of both verdicts together.
     pub(crate) fn counters(&self) -> BTreeMap<String, Count> {
         let counters = CounterSnapshot::read(&self.config()).unwrap();
         let rows = counters.rules.into_iter().chain(counters.reasons);
-        rows.map(|row| (row.name, (row.count.packets, row.count.bytes)))
-            .filter(|(_, count)| *count != (0, 0))
-            .collect()
+        let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+        for row in rows {
+            let count = counts.entry(row.name).or_default();
+            *count = (count.0 + row.count.packets, count.1 + row.count.bytes);
+        }
+        counts.retain(|_, count| *count != (0, 0));
+        counts
     }
 
     /// Waits until the counters that are not 0 are these.

@@ -39,7 +39,7 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
     assert!(kernel.put(compile(&ruleset, &setting.target()).unwrap().bytes()));
     let slots = [
         (FIRST_RULE_SLOT, Aspect::Match),
-        (Reason::Truncated.slot(), Aspect::Truncated),
+        (Reason::Truncated.slot(true), Aspect::Truncated),
     ];
     let mut all = matcher.packets.clone();
     if !matcher.rule.contains("interface") {

@@ -130,7 +130,9 @@ fn slots(engine: &Engine) -> Vec<(u32, String)> {
     let rules = engine
         .slots()
         .map(|(slot, rule)| (slot, rule_counter(rule)));
-    let reasons = Reason::ALL.map(|reason| (reason.slot(), reason_counter(reason)));
+    let reasons = Reason::ALL.iter().flat_map(|reason| {
+        [false, true].map(|dropped| (reason.slot(dropped), reason_counter(*reason)))
+    });
     rules.chain(reasons).collect()
 }
 
@@ -147,14 +149,12 @@ fn ours(kernel: &mut Kernel, slots: &[(u32, String)], frames: &[Vec<u8>]) -> Cou
         };
         passed += u64::from(kernel.run(&probe) == Some(Action::Pass));
     }
-    let counted = slots
-        .iter()
-        .map(|(slot, name)| (name.clone(), kernel.counted(*slot).0));
-    let passed = [(PASSED.to_owned(), passed)];
-    counted
-        .chain(passed)
-        .filter(|(_, count)| *count > 0)
-        .collect()
+    let mut counts = Counts::from([(PASSED.to_owned(), passed)]);
+    for (slot, name) in slots {
+        *counts.entry(name.clone()).or_default() += kernel.counted(*slot).0;
+    }
+    counts.retain(|_, count| *count > 0);
+    counts
 }
 
 /// The rules that count differently.

@@ -88,6 +88,48 @@ fn sighup_reads_the_file_again() {
 
 #[test]
 #[ignore = "needs root"]
+fn counters_of_reasons_keep_what_was_passed_and_what_was_dropped_apart() {
+    let machine = Machine::new();
+    // Rules enough that the counters map must grow at the reload.
+    let many: String = (1..=80)
+        .map(|port| drop_port(&format!("port {port}"), port))
+        .collect();
+    let _daemon = machine.apply(&machine.write_rules("pass", &drop_port("port 1", 1)));
+    let length = machine.send(&udp(&machine, 99), 3);
+    machine.await_counters(&[("policy", (3, 3 * length))]);
+    machine.write_rules("drop", &many);
+    assert!(machine.run(["reload"]).status.success());
+    machine.send(&udp(&machine, 99), 2);
+    machine.await_counters(&[("policy", (5, 5 * length))]);
+    let counters = machine.run(["counters", "--json"]);
+    let counters: serde_json::Value = serde_json::from_str(&counters.stdout).unwrap();
+    let rows = counters["reasons"].as_array().unwrap().iter();
+    let policy = rows.filter(|row| row["name"] == "policy");
+    let counted: Vec<_> = policy
+        .map(|row| {
+            (
+                row["action"].as_str().unwrap(),
+                row["packets"].as_u64().unwrap(),
+                row["bytes"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(counted, [("pass", 3, 3 * length), ("drop", 2, 2 * length)]);
+    let table = machine.run(["counters"]).stdout;
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("(policy)"))
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [["(policy)", "pass", "3"], ["(policy)", "drop", "2"]],
+        "{table}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
 fn status_and_counters_answer_while_generations_come_and_go() {
     const RELOADS: u64 = 60;
     let machine = Machine::new();

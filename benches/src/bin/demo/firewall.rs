@@ -267,7 +267,9 @@ fn read_counters(value: &Value) -> Result<Counts> {
             else {
                 bail!("a counter has no name, packets or bytes: `{entry}`");
             };
-            counts.insert(name.to_owned(), Count { packets, bytes });
+            let count = counts.entry(name.to_owned()).or_default();
+            count.packets += packets;
+            count.bytes += bytes;
         }
     }
     Ok(counts)

@@ -143,10 +143,10 @@ impl Firewall<'_> {
         generation.with_context(|| format!("there is no generation in {status}"))
     }
 
-    /// The counters of rules and reasons that are not 0.
+    /// The counters of rules and reasons that are not 0, a reason's of both verdicts together.
     pub(crate) fn counters(&self) -> Result<BTreeMap<String, Count>> {
         let counters = self.json(&["counters"])?;
-        let mut counts = BTreeMap::new();
+        let mut counts: BTreeMap<String, Count> = BTreeMap::new();
         for row in ["rules", "reasons"]
             .iter()
             .filter_map(|key| counters[key].as_array())
@@ -158,7 +158,8 @@ impl Firewall<'_> {
                 .zip(row["name"].as_str())
                 .with_context(|| format!("this is no counter: {row}"))?;
             if count != (0, 0) {
-                counts.insert(name.to_owned(), count);
+                let sum = counts.entry(name.to_owned()).or_default();
+                *sum = (sum.0 + count.0, sum.1 + count.1);
             }
         }
         Ok(counts)
