@@ -1,7 +1,8 @@
 //! The contract between the XDP program and user space: map names, counters, and the slots of the
 //! counters map that do not belong to a rule.
 //!
-//! A change of anything here or in [`crate::image`] is a new [`VERSION`].
+//! A change of anything here is a new [`VERSION`]; one of [`crate::image`] is a new version in
+//! [`MAGIC`](crate::image::MAGIC), too.
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
 pub const VERSION: u32 = 9;
@@ -74,11 +75,12 @@ const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(
 pub enum Reason {
     /// No rule matched an IP packet: the policy decided.
     Policy = 0,
-    /// No rule matched an ARP packet or a neighbor discovery message: passed, whatever the policy.
+    /// No rule matched an ARP packet, a neighbor discovery message or a query for multicast
+    /// listeners: passed, whatever the policy.
     Neighbor = 1,
     /// A header contradicts itself or the frame.
     Malformed = 2,
-    /// The frame ends inside a header.
+    /// The frame ends inside a header, or before the length that the IP header gives.
     Truncated = 3,
     /// More IPv6 extension headers than [`crate::parse::MAX_EXTENSIONS`].
     TooManyHeaders = 4,
@@ -86,7 +88,7 @@ pub enum Reason {
     TooManyTags = 5,
     /// The program found no image in force.
     NoImage = 6,
-    /// The image led the program out of its bounds: a defect of this software.
+    /// The image led the program out of its bounds: an internal error.
     BadImage = 7,
     /// No rule matched a frame that is neither IPv4, IPv6 nor ARP.
     UnknownEthertype = 8,

@@ -31,7 +31,7 @@ pub const HEAD_FILTER: u32 = 5;
 /// The word of the head that goes into every hash.
 pub const HEAD_SEED: u32 = 6;
 
-/// The word of the head with the number of bans in the map, for whoever wants to know.
+/// The word of the head with the number of bans in the map, which the program does not read.
 pub const HEAD_COUNT: u32 = 7;
 
 /// The number of reasons that are told apart. The first is that of bans without one.
@@ -64,7 +64,7 @@ pub enum Part {
     None = 2,
 }
 
-/// What the hash map is asked for: a prefix.
+/// The key of the hash map: a prefix.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -78,7 +78,7 @@ pub struct Key {
 
 const _: () = assert!(size_of::<Key>() == 24 && align_of::<Key>() == 8);
 
-/// What the hash map answers.
+/// The value of the hash map: a ban.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ban {

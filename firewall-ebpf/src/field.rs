@@ -17,11 +17,11 @@ pub enum Field {
     Dport = 2,
     /// The ICMP message, `type << 8 | code`.
     Icmp = 3,
-    /// The index of the receiving interface.
+    /// The index of the receiving interface, in the upper 32 bits of the key.
     Interface = 4,
-    /// The source MAC address.
+    /// The source MAC address, in the upper 48 bits of the key.
     SrcMac = 5,
-    /// The destination MAC address.
+    /// The destination MAC address, likewise.
     DstMac = 6,
     /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
     Vlan = 7,

@@ -81,7 +81,7 @@ pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Opti
             .map(|number| named(number, field::protocol_name(number))),
         Form::Sport => fields.sport.map(|port| port.to_string()),
         Form::Dport => fields.dport.map(|port| port.to_string()),
-        Form::TcpFlags => fields.tcp_flags.map(tcp_flags),
+        Form::TcpFlags => fields.tcp_flags.map(field::flags_in_words),
         Form::Icmp => {
             let (message, family) = fields.icmp.zip(fields.family)?;
             let [kind, code] = message.to_be_bytes();
@@ -103,20 +103,6 @@ pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Opti
 
 fn named(number: u8, name: Option<&str>) -> String {
     name.map_or_else(|| number.to_string(), str::to_owned)
-}
-
-/// The flags that are set.
-fn tcp_flags(flags: u8) -> String {
-    let set: Vec<_> = field::tcp_flags()
-        .enumerate()
-        .filter(|(bit, _)| flags >> bit & 1 == 1)
-        .map(|(_, name)| name)
-        .collect();
-    if set.is_empty() {
-        "none".to_owned()
-    } else {
-        set.join(",")
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Entries: what a rule does, and the slot of its counter.
 
-/// What passes the packet.
+/// [`Entry::what`]: pass the packet.
 pub const PASS: u32 = 0;
-/// What drops the packet.
+/// [`Entry::what`]: drop the packet.
 pub const DROP: u32 = 1;
-/// What counts the packet and goes on.
+/// [`Entry::what`]: count the packet and continue with the next rule.
 pub const COUNT: u32 = 2;
-/// What says that no rule matches.
+/// [`Entry::what`]: no rule matches.
 pub const NO_MATCH: u32 = 3;
 
 /// The first counter slot that no rule can have.

@@ -12,9 +12,9 @@ use crate::{
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// The trie of source addresses.
+    /// The search structure of source addresses.
     pub src: Reference,
-    /// The trie of destination addresses.
+    /// The search structure of destination addresses.
     pub dst: Reference,
     /// How classes lead to a rule: [`MODE_DIRECT_TABLE`], [`MODE_GRID`] or [`MODE_PAIRS`].
     pub mode: u32,

@@ -37,14 +37,14 @@ static LOG_LIMITERS: HashMap<
 #[aya_ebpf::macros::btf_map]
 static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 
-/// Tells of a packet that a rule which logs has decided, and returns the action.
+/// Emits an event for a packet that a rule which logs has decided.
 #[inline(always)]
 pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, what: u32) {
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        tell(ctx, slot.number(), what);
+        emit(ctx, slot.number(), what);
     } else {
-        tell_linear(ctx, slot.number(), what);
+        emit_linear(ctx, slot.number(), what);
     }
 }
 
@@ -55,7 +55,7 @@ impl<const FRAGS: bool> Counts for Counters<'_, FRAGS> {
     }
 }
 
-/// Counts a packet of `bytes` bytes for a rule that counts, and tells of it if the rule logs.
+/// Counts a packet of `bytes` bytes for a rule that counts, and emits an event if the rule logs.
 #[inline(always)]
 fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, bytes: u64) {
     let ctx = ctx.as_ptr().cast();
@@ -68,13 +68,13 @@ fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, bytes: u64) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+extern "C" fn emit(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<true>(&XdpContext::new(ctx), slot, what)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn tell_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<false>(&XdpContext::new(ctx), slot, what)
 }
 
@@ -86,7 +86,7 @@ extern "C" fn count(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
     if !slot.logs() {
         return 0;
     }
-    tell(ctx, slot.number(), COUNT)
+    emit(ctx, slot.number(), COUNT)
 }
 
 #[unsafe(no_mangle)]
@@ -97,7 +97,7 @@ extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
     if !slot.logs() {
         return 0;
     }
-    tell_linear(ctx, slot.number(), COUNT)
+    emit_linear(ctx, slot.number(), COUNT)
 }
 
 /// Tells of a packet, unless it comes too early. Returns 0: the kernel has no functions without a

@@ -1,5 +1,4 @@
-//! The XDP program: a verdict table over the library. The only place where a judgement becomes
-//! an action of the kernel.
+//! The XDP program: the only place where a classification becomes an action of the kernel.
 
 #![forbid(unsafe_code)]
 
@@ -25,14 +24,14 @@ use super::{
 /// The target of messages, whichever module they come from.
 const TARGET: &str = "firewall_xdp";
 
-/// Judges one packet, in one buffer or several (Linux 5.18).
+/// Classifies one packet, in one buffer or several (Linux 5.18).
 #[xdp(frags)]
 #[inline(always)]
 fn firewall(ctx: XdpContext) -> u32 {
     filter::<true>(&ctx)
 }
 
-/// Judges one packet in one buffer, for kernels that know of no others.
+/// Classifies one packet in one buffer, for kernels older than 5.18.
 #[xdp]
 #[inline(always)]
 fn firewall_linear(ctx: XdpContext) -> u32 {
@@ -95,7 +94,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     action
 }
 
-/// Tells user space of a packet that no rule could judge, at the log level that the program was
+/// Reports a packet that no rule could match to user space, at the log level that the program was
 /// loaded with: defects as warnings, broken frames for debugging.
 #[inline(always)]
 fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {

@@ -13,7 +13,8 @@ use crate::{
     image::{Ipv4Slot, Ipv6Slot, Memory, Reference},
 };
 
-/// The class of the IPv4 address in the upper 32 bits of `address`, by the trie at `reference`.
+/// The class of the IPv4 address in the upper 32 bits of `address`, by the search structure
+/// at `reference`.
 #[inline(always)]
 pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: Reference, address: u64) -> u32 {
     if reference.is_hash() {
@@ -35,7 +36,7 @@ pub fn find_ipv4<M: Memory + ?Sized>(image: &M, mut reference: Reference, addres
     image.opaque_u32(class)
 }
 
-/// The class of an IPv6 address, by the trie at `reference`.
+/// The class of an IPv6 address, by the search structure at `reference`.
 #[inline(always)]
 pub fn find_ipv6<M: Memory + ?Sized>(
     image: &M,

@@ -1,7 +1,6 @@
 //! Serves requests to add and remove bans, and removes ended bans in the background.
 
 use std::{
-    fmt,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -76,12 +75,6 @@ pub(crate) enum BanServiceError {
     Ending,
 }
 
-impl fmt::Display for MaxBans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&grouped(self.bans().into()))
-    }
-}
-
 /// How long a request waits for a daemon that is starting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -134,8 +127,10 @@ impl BanService {
                         event = "bans_limit_stays",
                         max_bans = maximum.bans(),
                         asked = wanted.bans(),
-                        "there is room for {maximum} bans, as since the first `apply`, not for \
-                         {wanted}: `firewall unload` makes way for another number"
+                        "there is room for {} bans, as since the first `apply`, not for {}: \
+                         `firewall unload` makes way for another number",
+                        grouped(maximum.bans().into()),
+                        grouped(wanted.bans().into())
                     );
                 }
                 let register = Arc::new(register);

@@ -25,6 +25,7 @@ use crate::{
         max_bans::MaxBans,
         pins::Pins,
     },
+    text::format::grouped,
 };
 
 /// The bans of an instance, which only this process changes.
@@ -64,7 +65,7 @@ struct Sweeps {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BanError {
     /// The map is full.
-    #[error("there are {0} bans already, the maximum")]
+    #[error("there are {} bans already, the maximum", grouped(.0.bans().into()))]
     Full(MaxBans),
     /// The reason.
     #[error(transparent)]

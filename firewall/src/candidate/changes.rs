@@ -269,7 +269,7 @@ fn in_words(number: u128) -> String {
     match u64::try_from(number) {
         Ok(number) if number < 1 << 48 => grouped(number),
         Ok(_) | Err(_) if number.is_power_of_two() => format!("2^{}", number.ilog2()),
-        Ok(_) | Err(_) => format!("some 2^{}", number.ilog2()),
+        Ok(_) | Err(_) => format!("about 2^{}", number.ilog2()),
     }
 }
 

@@ -171,7 +171,7 @@ mod tests {
         Arc::new(LoggedPacket {
             time_ns: number,
             rule: rule.into(),
-            verdict: "drop".into(),
+            action: "drop".into(),
             interface: "eth0".into(),
             queue: 0,
             length: 60,

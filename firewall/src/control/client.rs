@@ -174,7 +174,8 @@ impl Client {
         }
     }
 
-    /// Sends a request. The connection takes another one only after `ban` and `unban`.
+    /// Sends a request. The connection takes another one only after `ban`, `unban` and bad
+    /// requests.
     pub(crate) async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
         let sent = async {
             let line = serde_json::to_string(request)? + "\n";

@@ -80,9 +80,9 @@ const MADE: u32 = 0o1700;
 
 /// The right to be the daemon, released when dropped.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
     /// The lock on the folder of the pins, which guards the state in the kernel.
-    _state: Option<File>,
+    state: Option<File>,
     places: RunFiles,
     pins: Pins,
 }
@@ -112,15 +112,15 @@ impl Lock {
         };
         // Dropped on an error, it removes what was made.
         let mut lock = Self {
-            _file: file,
-            _state: None,
+            file,
+            state: None,
             places: places.clone(),
             pins: pins.clone(),
         };
         loop {
             match pins.lock_folder()? {
                 FolderLock::Taken(folder) => {
-                    lock._state = Some(folder);
+                    lock.state = Some(folder);
                     return Ok(Acquired::Lock(lock));
                 }
                 FolderLock::Busy(holder) => return Err(LockError::StateBusy { holder }),
@@ -134,7 +134,7 @@ impl Lock {
 
     /// Whether the run folder still has the lock and the socket; without them commands do not reach the daemon.
     pub(crate) fn is_reachable(&self) -> bool {
-        pins::is_at(&self._file, &self.places.lock) && self.places.socket.exists()
+        pins::is_at(&self.file, &self.places.lock) && self.places.socket.exists()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A client connects, writes one [`Request`] as a line of JSON of at most [`MAX_REQUEST`] bytes
 //! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon closes the
-//! connection. After `ban` and `unban`, which are answered at once, it waits for another line.
+//! connection. After `ban` and `unban`, which are answered at once, and after a bad request, it
+//! waits for another line.
 //! `docs/control.md` is for those who write clients.
 //!
 //! ```text
@@ -217,7 +218,7 @@ async fn converse(
             Err(message) => {
                 // Further requests for bans may follow, which would be lost silently.
                 goes_on = true;
-                Answer::refused(message)
+                Answer::refused(format!("error: {message}"))
             }
         };
         let answer = serde_json::to_string(&answer)? + "\n";

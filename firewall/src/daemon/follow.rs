@@ -27,13 +27,14 @@ use crate::{
         unattached::{Reason, Refusal, Unattached},
     },
     kernel::info,
+    logging::diagnostics,
     logging::progress::{Progress, log_progress},
     rule_file::load::RuleFile,
     text::causes::Causes,
 };
 
 impl Daemon {
-    /// The interval of checks of the interfaces in the absence of events.
+    /// The time of the next check of the interfaces in the absence of events.
     pub(super) fn retry(&self) -> Option<Instant> {
         let refusals = self.refusals.iter().map(Refusal::due);
         refusals
@@ -85,10 +86,13 @@ impl Daemon {
             return;
         };
         let rest = self.back_off.fail();
+        diagnostics::log(error.diagnostics());
+        let help = error.help();
         let error = Causes(&error);
         tracing::error!(
             event = "interfaces_not_followed",
             %error,
+            help,
             retry_seconds = rest.as_secs(),
             "interfaces have changed, and not all are filtered as the rules say: {error}"
         );

@@ -108,8 +108,7 @@ impl Takeover {
             found.in_force = Some(in_force);
         }
         if let Some(previous) = &found.previous {
-            let rules = previous.metadata.rules.iter();
-            found.held = rules.map(|rule| rule.slot).collect();
+            found.held = previous.metadata.all_slots().collect();
         }
         for (generation, object) in pins.interrupted()? {
             let path = pins.next(generation, object);

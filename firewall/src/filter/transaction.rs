@@ -247,8 +247,8 @@ impl Filter {
 
     /// The slots of the rules of the previous generation, if it is kept.
     pub(crate) fn held(&self) -> BTreeSet<Slot> {
-        let rules = self.previous.iter().flat_map(|previous| &previous.rules);
-        rules.map(|rule| rule.slot).collect()
+        let previous = self.previous.iter();
+        previous.flat_map(Metadata::all_slots).collect()
     }
 
     /// Records that `ready` is in force.

@@ -275,6 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn disabled_rules_keep_their_slots() {
+        let all: Vec<Slot> = metadata().all_slots().collect();
+        assert_eq!(all, [Slot::new(32), Slot::new(33)]);
+        let by_name = metadata().slots();
+        assert_eq!(by_name["telnet"], Slot::new(33));
+        assert_eq!(by_name.len(), 2);
+    }
+
+    #[test]
     fn another_version_is_told_apart_from_damage() {
         let other = br#"{"abi":4294967295,"all":"else may differ"}"#;
         assert!(matches!(

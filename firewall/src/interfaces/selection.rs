@@ -90,12 +90,12 @@ pub(crate) fn select(
     interfaces: Vec<Interface>,
     accepted: &Accepted,
 ) -> Result<Selection, InterfaceError> {
-    let fits = |pattern: &&InterfacePattern| {
+    let is_absent = |pattern: &&InterfacePattern| {
         !interfaces
             .iter()
             .any(|interface| pattern.matches(&interface.name))
     };
-    let absent: Vec<&InterfacePattern> = patterns.iter().filter(fits).collect();
+    let absent: Vec<&InterfacePattern> = patterns.iter().filter(is_absent).collect();
     if let Some(pattern) = absent.iter().find(|pattern| !accepted.absence(pattern)) {
         return Err(InterfaceError::Unknown {
             name: pattern.to_string(),

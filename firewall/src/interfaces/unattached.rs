@@ -196,7 +196,7 @@ mod tests {
             refusal(None).unattached.to_string(),
             "`eth0` is not filtered: the driver of `eth0` has no native XDP; help: set `mode = \
              \"auto\"` or `mode = \"generic\"`; generic XDP works with every driver and is slower; \
-             of a driver that has native XDP offloads may be in the way: `dmesg` says which"
+             if the driver has native XDP, an offload may conflict with it: see `dmesg`"
         );
         assert_eq!(
             Unattached::waiting("eth*").to_string(),

@@ -29,7 +29,7 @@ use crate::kernel::{
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BanMapsError {
     /// The kernel did not make a map.
-    #[error("no map for {most} bans")]
+    #[error("no map for {} bans", most.bans())]
     Create {
         /// How many were asked for.
         most: MaxBans,

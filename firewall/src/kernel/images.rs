@@ -68,7 +68,7 @@ impl ImageError {
         match io_error.raw_os_error() {
             // `KMALLOC_MAX_SIZE`, on Linux 5.10 (`array_map_alloc_check`, kernel/bpf/arraymap.c).
             Some(libc::E2BIG) => Some(
-                "this kernel takes images of at most 4 MiB, some 400,000 addresses; Linux 6.1 and \
+                "this kernel takes images of at most 4 MiB, about 400,000 addresses; Linux 6.1 and \
                  newer take larger ones"
                     .into(),
             ),

@@ -20,10 +20,10 @@ use crate::kernel::syscall;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InfoError {
     /// The query of the program.
-    #[error("the kernel says nothing about the program")]
+    #[error("cannot query the program")]
     Program(#[source] ProgramError),
     /// The query of a map.
-    #[error("the kernel says nothing about map {id}")]
+    #[error("cannot query map {id}")]
     Map {
         /// The map's number.
         id: u32,
@@ -31,7 +31,7 @@ pub(crate) enum InfoError {
         source: MapError,
     },
     /// The query of the memory of a map.
-    #[error("the kernel says nothing about the memory of map {id}")]
+    #[error("cannot query the memory of map {id}")]
     Memory {
         /// The map's number.
         id: u32,

@@ -144,8 +144,8 @@ impl AttachError {
         match self {
             Self::NoNative { .. } => Some(
                 "set `mode = \"auto\"` or `mode = \"generic\"`; generic XDP works with every \
-                 driver and is slower; of a driver that has native XDP offloads may be in the way: \
-                 `dmesg` says which"
+                 driver and is slower; if the driver has native XDP, an offload may conflict with \
+                 it: see `dmesg`"
                     .into(),
             ),
             Self::Occupied { interface } => Some(occupied_help(interface)),
@@ -171,7 +171,7 @@ fn settings_help(interface: &str, takes_frags: bool) -> String {
 /// The help for an interface with another program.
 pub(crate) fn occupied_help(interface: &str) -> String {
     format!(
-        "it was left untouched; `firewall doctor {interface}` tells how it is attached and how to \
+        "it was left untouched; `firewall doctor {interface}` shows how it is attached and how to \
          detach it; or take the interface out of `interfaces`"
     )
 }

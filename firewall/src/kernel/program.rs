@@ -13,6 +13,7 @@ use aya::{
     sys::{BpfHelper, is_helper_supported},
 };
 use firewall_ebpf::abi;
+use nix::errno::Errno;
 
 use crate::kernel::{
     counters::Counters,
@@ -41,14 +42,16 @@ pub(crate) enum LoadError {
     #[error("the object file does not load")]
     Object(#[source] Box<EbpfError>),
     /// The object file has no such XDP program.
-    #[error("the object file has no XDP program `{}`", abi::PROGRAM)]
-    NoProgram,
+    #[error("the object file has no XDP program `{0}`")]
+    NoProgram(&'static str),
+    /// The object file has no such map.
+    #[error("the object file has no map `{0}`")]
+    NoMap(&'static str),
     /// The verifier refused the program.
-    #[error(
-        "the kernel's verifier refused the program `{}`: {source}\n{tail}",
-        abi::PROGRAM
-    )]
+    #[error("the kernel's verifier refused the program `{name}`: {source}\n{tail}")]
     Refused {
+        /// The name of the program.
+        name: &'static str,
         /// What the kernel answered.
         #[source]
         source: VerifierAnswer,
@@ -56,14 +59,30 @@ pub(crate) enum LoadError {
         tail: Tail,
     },
     /// The program did not load for a reason before or after the verifier.
-    #[error("the program `{}` does not load", abi::PROGRAM)]
-    Program(#[source] ProgramError),
+    #[error("the program `{name}` does not load")]
+    Program {
+        /// The name of the program.
+        name: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
 }
 
 /// The error number of a refusal, which the message already has.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", self.in_words())]
 pub(crate) struct VerifierAnswer(io::Error);
+
+impl VerifierAnswer {
+    /// The error in words, without its number.
+    fn in_words(&self) -> String {
+        let number = self.0.raw_os_error();
+        number.map_or_else(
+            || self.0.to_string(),
+            |number| Errno::from_raw(number).desc().to_owned(),
+        )
+    }
+}
 
 impl LoadError {
     /// How to fix it.
@@ -76,14 +95,14 @@ impl LoadError {
             ),
             Self::Refused { .. } => Some(
                 "nothing was loaded; the program needs Linux 5.10 or newer; on such a kernel this \
-                 is a defect of this software: report it with the whole log, which \
+                 is an internal error: please report it with the whole log, which \
                  `FIREWALL_LOG=debug` prints"
                     .into(),
             ),
-            Self::Object(_) | Self::NoProgram => {
+            Self::Object(_) | Self::NoProgram(_) | Self::NoMap(_) => {
                 Some("the object file must be the one of this version".into())
             }
-            Self::Read { .. } | Self::Program(_) => None,
+            Self::Read { .. } | Self::Program { .. } => None,
         }
     }
 }
@@ -143,12 +162,11 @@ impl Program {
     /// Creates the maps that do not exist, and has the kernel verify and translate the program.
     pub(crate) fn load(object: &ObjectFile, setting: &Setting<'_>) -> Result<Self, LoadError> {
         let mut ebpf = verified(object, setting)?;
-        let fd = xdp(&mut ebpf)?
-            .fd()
-            .map_err(LoadError::Program)?
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| LoadError::Program(error.into()))?;
+        let name = suitable();
+        let failed = |source| LoadError::Program { name, source };
+        let fd = xdp(&mut ebpf)?.fd().map_err(failed)?;
+        let fd = fd.as_fd().try_clone_to_owned();
+        let fd = fd.map_err(|error| failed(error.into()))?;
         let logs = Logs::forward(&mut ebpf);
         Ok(Self {
             fd: Arc::new(fd),
@@ -195,8 +213,10 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
 
 /// The XDP program of a loaded object file.
 pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let program = ebpf.program_mut(suitable()).ok_or(LoadError::NoProgram)?;
-    program.try_into().map_err(|_other| LoadError::NoProgram)
+    let name = suitable();
+    let missing = || LoadError::NoProgram(name);
+    let program = ebpf.program_mut(name).ok_or_else(missing)?;
+    program.try_into().map_err(|_other| missing())
 }
 
 /// The name of the program for this kernel.
@@ -223,16 +243,21 @@ pub(crate) fn takes_frags() -> bool {
 }
 
 fn refusal(error: ProgramError) -> LoadError {
+    let name = suitable();
     let ProgramError::LoadError {
         io_error,
         verifier_log,
     } = error
     else {
-        return LoadError::Program(error);
+        return LoadError::Program {
+            name,
+            source: error,
+        };
     };
     let log = verifier_log.to_string();
     tracing::debug!(event = "verifier_log", "the verifier's log:\n{log}");
     LoadError::Refused {
+        name,
         source: VerifierAnswer(io_error),
         tail: Tail::of(&log),
     }

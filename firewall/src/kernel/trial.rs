@@ -47,7 +47,7 @@ pub(crate) enum TrialError {
     #[error("the kernel does not run the program on a packet")]
     Run(#[source] Box<ProgramError>),
     /// The program returned an unexpected value.
-    #[error("the program returned the action {0}: this is a defect of this software")]
+    #[error("internal error: the program returned the action {0}; please report this")]
     Action(u32),
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Trial {
 /// The result for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// Whether the program let it pass: `XDP_PASS`, or `XDP_DROP`.
+    /// Whether the program returned `XDP_PASS`, not `XDP_DROP`.
     pub(crate) passes: bool,
     /// The index of the interface on which the frame arrived.
     pub(crate) interface: u32,
@@ -103,7 +103,9 @@ impl Trial {
         );
         pins::unpin(pin)?;
         let mut ebpf = loaded?;
-        let counters = ebpf.take_map(abi::COUNTERS).ok_or(LoadError::NoProgram)?;
+        let counters = ebpf
+            .take_map(abi::COUNTERS)
+            .ok_or(LoadError::NoMap(abi::COUNTERS))?;
         Ok(Self {
             ebpf,
             counters: Counters::of(counters)?,

@@ -149,7 +149,7 @@ impl Proposed<'_> {
                     format!("the rule `{name}` ({}:{line})", self.file.display())
                 }
                 Some((name, None)) => format!("the rule `{name}`"),
-                None => format!("a rule that there is not, number {id}"),
+                None => format!("an unknown rule, number {id}"),
             },
             Outcome::Reason(Reason::Policy) => "the policy".to_owned(),
             Outcome::Reason(reason) => format!("`{}` of `[parser]`", reason.name()),

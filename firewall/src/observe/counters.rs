@@ -179,6 +179,7 @@ impl CounterSnapshot {
     /// Computes the rate of each counter since `before`, `elapsed` ago.
     pub fn compare(&mut self, before: &Self, elapsed: Duration) {
         compare(&mut self.rules, &before.rules, elapsed);
+        compare(&mut self.disabled, &before.disabled, elapsed);
         compare(&mut self.reasons, &before.reasons, elapsed);
         compare(&mut self.bans, &before.bans, elapsed);
     }

@@ -33,7 +33,7 @@ pub(crate) struct LoggedPacket {
     /// The name of the rule.
     pub(crate) rule: String,
     /// The action of the rule: `pass`, `drop` or `count`.
-    pub(crate) verdict: String,
+    pub(crate) action: String,
     /// The name of the receiving interface, or `#` and its index once it is gone.
     pub(crate) interface: String,
     /// The number of the receiving queue.
@@ -118,7 +118,7 @@ impl LoggedPacket {
     pub(crate) fn action(&self) -> Option<RuleAction> {
         RuleAction::ALL
             .into_iter()
-            .find(|action| action.as_str() == self.verdict)
+            .find(|action| action.as_str() == self.action)
     }
 
     fn new(event: &Event, names: &Names) -> Self {
@@ -137,7 +137,7 @@ impl LoggedPacket {
         Self {
             time_ns: since_1970(event.time),
             rule: names.name(Slot::new(event.slot)),
-            verdict: action.as_str().to_owned(),
+            action: action.as_str().to_owned(),
             packet: analysis::in_words(frame, event.length as usize, &interface),
             interface,
             queue: event.queue,
@@ -198,7 +198,7 @@ mod tests {
         };
         let logged = LoggedPacket::new(&event, &names);
         assert_eq!(
-            (logged.rule.as_str(), logged.verdict.as_str()),
+            (logged.rule.as_str(), logged.action.as_str()),
             ("ssh", "drop")
         );
         assert_eq!(logged.interface, format!("#{}", u32::MAX));

@@ -116,14 +116,14 @@ impl Relay {
         tracing::info!(
             event = "packet",
             rule = packet.rule,
-            verdict = packet.verdict,
+            action = packet.action,
             interface = packet.interface,
             queue = packet.queue,
             length = packet.length,
             packet = packet.packet,
             "rule `{}` {}: {}",
             packet.rule,
-            packet.verdict,
+            packet.action,
             packet.packet
         );
         // It fails without receivers, which is no error.

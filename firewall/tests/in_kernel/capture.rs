@@ -230,7 +230,7 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
     assert_eq!(told.len(), sent.len());
     for (told, (rule, verdict, frame)) in told.iter().zip(&sent) {
         assert_eq!(told["rule"], *rule);
-        assert_eq!(told["verdict"], *verdict);
+        assert_eq!(told["action"], *verdict);
         assert_eq!(told["interface"], interface);
         assert_eq!(told["length"], frame.len());
         assert_eq!(told["frame"], hexadecimal::digits(kept(frame)));

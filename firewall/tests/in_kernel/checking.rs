@@ -119,7 +119,7 @@ fn the_plan_has_every_section_and_part() {
         "\nIPv6: 2 rules, decided by cells, ",
         "\nother: 0 rules, decided by cells, ",
         "\nPART          STRUCTURE                HOLDS ",
-        "\nsmall fields  lookups and step tables  ",
+        "\nnarrow fields  lookups and step tables  ",
     ] {
         assert!(said.stdout.contains(words), "{words:?}: {}", said.stdout);
     }

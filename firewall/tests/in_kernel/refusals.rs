@@ -68,7 +68,7 @@ fn a_program_that_the_verifier_refuses_is_told_with_the_end_of_its_log() {
             rules.to_str().unwrap(),
         ],
     );
-    let first = "error: the kernel's verifier refused the program `firewall`: Permission denied";
+    let first = "error: the kernel's verifier refused the program `firewall`: Permission denied\n";
     assert!(said.stderr.contains(first), "{}", said.stderr);
     assert!(
         said.stderr

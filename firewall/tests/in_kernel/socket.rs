@@ -167,7 +167,7 @@ fn what_is_no_request_is_told_so_and_harms_nothing() {
         assert_eq!(answer["answer"], "failed", "{line:.80}: {answer}");
         let message = answer["message"].as_str().unwrap();
         assert!(
-            message.starts_with("the request was not understood: "),
+            message.starts_with("error: the request was not understood: "),
             "{message}"
         );
     }

@@ -105,7 +105,7 @@ pub enum Undecided {
 
 /// The analysis found a packet for which the evaluator disagrees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the analysis and the evaluator disagree over `{0}`: this is a defect of this software")]
+#[error("internal error: the analysis and the evaluator disagree over `{0}`; please report this")]
 pub struct Contradiction(pub(super) String);
 
 impl Diff {

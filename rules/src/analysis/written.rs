@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
-    field::{FieldName, Form, icmp_type_name, protocol_name, tcp_flags},
+    field::{FieldName, Form, flags_in_words, icmp_type_name, protocol_name},
     notation,
     text::hexadecimal,
 };
@@ -119,7 +119,7 @@ impl fmt::Display for WitnessIp {
             None => write!(f, " {} > {}", self.src, self.dst)?,
         }
         if let Some(flags) = self.tcp_flags {
-            write!(f, " {}", flag_names(flags))?;
+            write!(f, " {}", flags_in_words(flags))?;
         }
         if let Some((kind, code)) = self.icmp {
             match icmp_type_name(self.family(), kind) {
@@ -136,18 +136,5 @@ impl fmt::Display for WitnessIp {
             WitnessFragment::Later => f.write_str(" fragment 1480")?,
         }
         Ok(())
-    }
-}
-
-/// The names of the flags that are set; `null` for none.
-fn flag_names(flags: u8) -> String {
-    let set = (0..)
-        .zip(tcp_flags())
-        .filter(|(bit, _)| flags & 1 << bit != 0);
-    let names: Vec<&str> = set.map(|(_, name)| name).collect();
-    if names.is_empty() {
-        "null".to_owned()
-    } else {
-        names.join(",")
     }
 }

@@ -106,7 +106,7 @@ fn in_table<A: Value + Hash>(table: StageTable, view: &View<'_, A>, rules: &Rule
     match table {
         StageTable::Source => ranges(|rule| Some(rule.src?.ranges().len())),
         StageTable::Destination => ranges(|rule| Some(rule.dst?.ranges().len())),
-        StageTable::SmallFields => {
+        StageTable::NarrowFields => {
             let amount = |rule: usize| {
                 let sets = view.rules[rule].fields.iter().flatten();
                 sets.map(|set| set.ranges().len()).sum()
@@ -114,10 +114,10 @@ fn in_table<A: Value + Hash>(table: StageTable, view: &View<'_, A>, rules: &Rule
             largest(
                 rules,
                 amount,
-                ["range of small fields", "ranges of small fields"],
+                ["range of narrow fields", "ranges of narrow fields"],
             )
         }
-        StageTable::Cells
+        StageTable::DirectTable
         | StageTable::Grid
         | StageTable::Wide
         | StageTable::Records

@@ -204,7 +204,7 @@ impl Part {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Address { field, .. } => field,
-            Self::Upper { .. } => "small fields",
+            Self::Upper { .. } => "narrow fields",
             Self::Cells { .. } => "cells",
             Self::Grid { .. } => "grid",
             Self::Wide { .. } => "wide table",

@@ -64,7 +64,7 @@ fn write<A: Address>(
         nanoseconds: upper.nanoseconds,
     };
     let mut parts = Parts::default();
-    writer.begin(StageTable::Cells);
+    writer.begin(StageTable::DirectTable);
     let cells = Cells::new(rules, &src, &dst, &upper);
     if cells.is_none() {
         // All other structures consist of items.

@@ -28,9 +28,9 @@ pub enum StageTable {
     /// The search for the destination address.
     Destination,
     /// The searches for the narrow fields, and the tables that fuse them.
-    SmallFields,
+    NarrowFields,
     /// The direct table over all classes.
-    Cells,
+    DirectTable,
     /// The direct table over pairs of address classes.
     Grid,
     /// The rules with many classes on both sides.
@@ -50,8 +50,8 @@ impl fmt::Display for StageTable {
         f.write_str(match self {
             Self::Source => "source addresses",
             Self::Destination => "destination addresses",
-            Self::SmallFields => "small fields",
-            Self::Cells => "cells",
+            Self::NarrowFields => "narrow fields",
+            Self::DirectTable => "direct table",
             Self::Grid => "grid",
             Self::Wide => "wide table",
             Self::Records => "records",

@@ -268,7 +268,7 @@ pub(super) fn name(field: Field) -> &'static str {
         Field::Ethertype => "ethertype",
         Field::Length => "length",
         Field::Ttl => "ttl",
-        Field::Traffic => "dscp",
+        Field::Traffic => "dscp or fragment",
         Field::SrcMac => "src_mac",
         Field::DstMac => "dst_mac",
     }

@@ -22,7 +22,9 @@ mod ttl;
 mod vlan;
 mod wanted;
 
-pub(crate) use self::{address::Ranges, name::each_field, wanted::Wanted};
+pub(crate) use self::{
+    address::Ranges, name::each_field, tcp_flags::flags_in_words, wanted::Wanted,
+};
 pub use self::{
     address::{AddressError, AddressRange, AddressSet, Addresses},
     dscp::{DSCP, MAX_DSCP},

@@ -10,6 +10,19 @@ pub fn tcp_flag(name: &str) -> Option<u8> {
     Some(1 << bit)
 }
 
+/// The names of the flags that are set, with commas between; `null` for none, as in the notation
+/// for packets.
+pub(crate) fn flags_in_words(flags: u8) -> String {
+    let set = tcp_flags().enumerate();
+    let set = set.filter(|(bit, _)| flags >> bit & 1 == 1);
+    let names: Vec<&str> = set.map(|(_, name)| name).collect();
+    if names.is_empty() {
+        "null".to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
 /// The names of the TCP flags, the lowest bit first.
 pub fn tcp_flags() -> impl Iterator<Item = &'static str> + Clone {
     TCP_FLAGS.iter().copied()

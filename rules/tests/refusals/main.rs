@@ -120,11 +120,11 @@ fn small_fields_that_do_not_fit_are_told() {
     });
     let odd = rule("odd", "pass", "proto = \"tcp\"\nsport = [1, 3, 5]");
     let (table, names) = refused(&(ports + &odd), 1 << 12);
-    assert_eq!(table, StageTable::SmallFields);
+    assert_eq!(table, StageTable::NarrowFields);
     assert_eq!(
         names,
-        "`odd` (5 ranges of small fields), `rule 0` (2 ranges of small fields), `rule 1` \
-         (2 ranges of small fields), ..."
+        "`odd` (5 ranges of narrow fields), `rule 0` (2 ranges of narrow fields), `rule 1` \
+         (2 ranges of narrow fields), ..."
     );
 }
 
@@ -142,7 +142,7 @@ fn what_leads_to_the_rules_is_told_when_it_does_not_fit() {
         (
             crossing(200),
             1 << 16,
-            StageTable::Cells,
+            StageTable::DirectTable,
             "`rule 0` (201 pairs of address classes)",
         ),
         (
@@ -241,7 +241,7 @@ fn each_stage_is_told_as_it_begins() {
         matches!(
             stage,
             Stage::Table {
-                table: StageTable::Cells,
+                table: StageTable::DirectTable,
                 ..
             }
         )

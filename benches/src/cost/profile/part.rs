@@ -6,7 +6,7 @@ pub(super) enum Part {
     Headers,
     Bans,
     Search,
-    SmallFields,
+    NarrowFields,
     Decision,
     Counting,
     Telling,
@@ -23,7 +23,7 @@ impl Part {
             Self::Headers => "reading headers",
             Self::Bans => "asking for bans",
             Self::Search => "searching both addresses",
-            Self::SmallFields => "small fields",
+            Self::NarrowFields => "narrow fields",
             Self::Decision => "cells, grid, pairs or rows",
             Self::Counting => "counting",
             Self::Telling => "telling of packets",
@@ -43,7 +43,7 @@ impl Part {
             | "walk/uniform.rs"
             | "walk/multibit.rs"
             | "walk/hash.rs" => Self::Search,
-            "parse/details.rs" | "walk/reduction.rs" | "walk/lookup.rs" => Self::SmallFields,
+            "parse/details.rs" | "walk/reduction.rs" | "walk/lookup.rs" => Self::NarrowFields,
             "walk/classify.rs"
             | "walk/counts.rs"
             | "walk/direct_table.rs"
@@ -75,7 +75,7 @@ mod tests {
     fn files_are_of_parts() {
         assert_eq!(
             Part::of("/a/firewall-ebpf/src/walk/reduction.rs"),
-            Some(Part::SmallFields)
+            Some(Part::NarrowFields)
         );
         assert_eq!(
             Part::of("/a/firewall-ebpf/src/program/xdp.rs"),

@@ -135,14 +135,14 @@ fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
     let time = time.to_zoned(zone.clone());
     let LoggedPacket {
         rule,
-        verdict,
+        action,
         interface,
         length,
         packet,
         ..
     } = packet;
     let time = time.strftime("%Y-%m-%d %H:%M:%S%.3f");
-    format!("{time}  {rule}  {verdict}  {interface}  {length}  {packet}\n")
+    format!("{time}  {rule}  {action}  {interface}  {length}  {packet}\n")
 }
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
         let packet = LoggedPacket {
             time_ns: 1_709_251_199_999_900_000,
             rule: "ssh from elsewhere".into(),
-            verdict: "drop".into(),
+            action: "drop".into(),
             interface: "eth0".into(),
             queue: 0,
             length: 1040,

@@ -85,7 +85,7 @@ impl<W: Write> Writer<W> {
         let interface = self.interface(&packet.interface)?;
         let comment = format!(
             "rule `{}`, {}, queue {}",
-            packet.rule, packet.verdict, packet.queue
+            packet.rule, packet.action, packet.queue
         );
         let mut options = vec![
             option(OptionCode::Comment, comment.as_bytes())?,
@@ -166,11 +166,11 @@ mod tests {
 
     use super::*;
 
-    fn packet(verdict: &str, interface: &str, frame: &[u8], length: u32) -> LoggedPacket {
+    fn packet(action: &str, interface: &str, frame: &[u8], length: u32) -> LoggedPacket {
         LoggedPacket {
             time_ns: 1_800_000_000_123_456_789,
             rule: "größer".into(),
-            verdict: verdict.into(),
+            action: action.into(),
             interface: interface.into(),
             queue: 3,
             length,

@@ -51,7 +51,7 @@ pub(crate) fn write<A>(
     rules: &Rules<'_>,
     writer: &mut Writer,
 ) -> Result<L4Key, CompileError> {
-    writer.begin(StageTable::SmallFields);
+    writer.begin(StageTable::NarrowFields);
     let start = writer.len();
     let mut steps = [Step::default(); FIELDS];
     let mut used = FieldSet::default();
