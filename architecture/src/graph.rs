@@ -1,4 +1,4 @@
-//! Directed graphs: cycles, the arrows that close them, and the order that is left without those.
+//! Directed graphs: cycles, the arrows that close them, and the order without these arrows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Makes a graph of so many nodes without arrows.
+    /// Makes a graph of `size` nodes without arrows.
     pub fn new(size: usize) -> Self {
         Self {
             arrows: vec![BTreeSet::new(); size],
@@ -31,7 +31,7 @@ impl Graph {
             .flat_map(|(from, targets)| targets.iter().map(move |to| (from, *to)))
     }
 
-    /// Returns the sets of more than one node in which each reaches each other, largest first.
+    /// Returns the strongly connected components of more than one node, the largest first.
     pub fn cycles(&self) -> Vec<Vec<usize>> {
         let reach: Vec<BTreeSet<usize>> = (0..self.arrows.len())
             .map(|node| self.reach(node))
@@ -50,7 +50,7 @@ impl Graph {
         cycles
     }
 
-    /// Returns what a node reaches by at least one arrow.
+    /// Returns the nodes that a node reaches by at least one arrow.
     fn reach(&self, node: usize) -> BTreeSet<usize> {
         let mut reached = BTreeSet::new();
         let mut open: Vec<usize> = self.arrows[node].iter().copied().collect();
@@ -62,8 +62,8 @@ impl Graph {
         reached
     }
 
-    /// Returns few arrows without which there is no cycle. To find the fewest is hard; this orders
-    /// each cycle greedily and then moves single nodes while that helps.
+    /// Returns a small set of arrows without which there is no cycle. Finding a minimum set is
+    /// NP-hard; this orders each cycle greedily and then moves single nodes as long as that helps.
     pub fn upward(&self) -> BTreeSet<(usize, usize)> {
         let mut upward = BTreeSet::new();
         for cycle in self.cycles() {
@@ -148,11 +148,11 @@ impl Graph {
         backward
     }
 
-    /// Returns the floor of each node when the given arrows are left out: 0 for one without
-    /// arrows, else one above the highest that it has an arrow to.
+    /// Returns the floor of each node when the given arrows are left out: 0 for a node without
+    /// arrows, otherwise one above the highest node to which it has an arrow.
     pub fn floors(&self, without: &BTreeSet<(usize, usize)>) -> Vec<usize> {
         let mut floors = vec![0; self.arrows.len()];
-        // The longest path has fewer arrows than there are nodes.
+        // The longest path has fewer arrows than the graph has nodes.
         for _ in 0..self.arrows.len() {
             for (from, to) in self.arrows() {
                 if !without.contains(&(from, to)) {
@@ -170,7 +170,7 @@ mod tests {
 
     const SIZE: usize = 4;
 
-    /// All graphs of so many nodes.
+    /// All graphs of a small number of nodes.
     fn graphs() -> impl Iterator<Item = Graph> {
         let pairs: Vec<(usize, usize)> = (0..SIZE)
             .flat_map(|from| (0..SIZE).map(move |to| (from, to)))
@@ -204,7 +204,7 @@ mod tests {
         orders
     }
 
-    /// The fewest arrows that lead back in any order.
+    /// The minimum number of arrows that lead back, over all orders.
     fn fewest(graph: &Graph, orders: &[Vec<usize>]) -> usize {
         let place = |order: &[usize], node| order.iter().position(|other| *other == node);
         orders

@@ -1,4 +1,4 @@
-//! Who imports what: the files of a package, and for each the names that it takes from others.
+//! The imports of a package: its files, and for each the names that it takes from others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ pub struct Imports {
     pub files: Vec<File>,
 }
 
-/// A file, and what it names of others.
+/// A file, and the names that it takes from others.
 #[derive(Debug)]
 pub struct File {
     /// Its path, relative to the root of the workspace.

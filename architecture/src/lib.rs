@@ -1,7 +1,7 @@
-//! Reads the source of every package of the workspace and extracts who imports what, so that a test
-//! can hold it to the architecture.
+//! Reads the source of every package of the workspace and extracts the imports, so that a test can
+//! check them against the architecture.
 //!
-//! It reads syntax alone: what a macro generates is taken to be defined where the macro is called.
+//! It reads only syntax: items that a macro generates count as defined where the macro is called.
 
 #![forbid(unsafe_code)]
 

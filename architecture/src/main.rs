@@ -1,5 +1,5 @@
-//! Prints the imports of each package of the workspace, or of those named; of a folder or file, as
-//! `rules/src/evaluator`, all that it names.
+//! Prints the imports of each package of the workspace, or of the packages given; for a folder or
+//! file such as `rules/src/evaluator`, every name that it takes.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! The imports of a package as text: rooms, files, what leads upward, and what ties each cycle.
+//! The imports of a package as text: rooms, files, imports that lead upward, and those that close
+//! cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use crate::{
     imports::{Imports, is_in},
 };
 
-/// How many names of an import are shown.
+/// The number of names shown of an import.
 const NAMES: usize = 6;
 
 /// The graphs of a package: its files, and its rooms.
@@ -154,7 +155,7 @@ impl<'a> Graphs<'a> {
     }
 }
 
-/// Returns all that the files of a part name, a file or folder without its extension.
+/// Returns everything that the files of a part name; a part is a file or folder, without extension.
 pub fn names(imports: &Imports, part: &str) -> String {
     let mut text = String::new();
     for file in imports.files.iter().filter(|file| is_in(&file.path, part)) {

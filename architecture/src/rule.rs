@@ -1,32 +1,33 @@
-//! What a part of the workspace must never name, and on which packages a package may depend.
+//! Rules: the names that a part of the workspace must never use, and the packages on which a
+//! package may depend.
 
 use crate::{
     imports::{File, Imports, is_in},
     package::Package,
 };
 
-/// What the files of a part must never name.
+/// The names that the files of a part must never use.
 ///
-/// A part is a folder together with the file of the same name: `a/src/b` is `a/src/b.rs` and all
-/// below `a/src/b`. What is named is a part, with a `/`, or else a path outside the package, in
-/// full, or a macro with its `!`: `std::fs` is also `std::fs::read`.
+/// A part is a folder together with the file of the same name: `a/src/b` is `a/src/b.rs` and
+/// everything below `a/src/b`. A name is a part, with a `/`, or a full path outside the package, or
+/// a macro with its `!`; `std::fs` includes `std::fs::read`.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// The part.
     pub part: &'static str,
-    /// The parts of it that may.
+    /// The parts of it that are exempt.
     pub but: &'static [&'static str],
-    /// What it must never name.
+    /// The names that it must never use.
     pub never: &'static [&'static str],
-    /// What it may name of that.
+    /// The exceptions among these names.
     pub except: &'static [&'static str],
-    /// Why.
+    /// The reason.
     pub why: &'static str,
 }
 
 impl Rule {
-    /// Returns where the rule is broken; also what of the rule itself names nothing, since a part
-    /// that was renamed would be free of rules.
+    /// Returns the places where the rule is broken, and names in the rule that do not exist,
+    /// because a renamed part would otherwise escape its rules.
     pub fn broken(&self, packages: &[Imports]) -> Vec<String> {
         let parts = self.never.iter().chain(self.except);
         let mut broken: Vec<String> = [&self.part]
@@ -89,8 +90,8 @@ fn is_under(path: &str, name: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Returns which packages depend on one that is not below them, given the floors from the lowest
-/// up, and which have no floor. Tests and build scripts may depend on anything.
+/// Returns the packages that depend on one that is not below them, given the floors from the lowest
+/// up, and the packages without a floor. Tests and build scripts may depend on anything.
 pub fn upward_dependencies(packages: &[Package], floors: &[&[&str]]) -> Vec<String> {
     let floor = |name: &str| floors.iter().position(|floor| floor.contains(&name));
     let mut broken = Vec::new();

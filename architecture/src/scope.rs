@@ -1,4 +1,4 @@
-//! The modules of a package, the names in each, and what a path means in it.
+//! The modules of a package, the names in each, and the resolution of paths.
 
 use std::{
     collections::BTreeMap,
@@ -25,13 +25,13 @@ pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     /// Its syntax.
     pub(crate) syntax: syn::File,
-    /// The module that it is.
+    /// The module that the file is.
     pub(crate) module: ModuleIndex,
-    /// Whether it holds nothing but declarations of modules and re-exports.
+    /// Whether it contains only declarations of modules and re-exports.
     pub(crate) is_face: bool,
 }
 
-/// A module, in a file of its own or inside one.
+/// A module, either a file or inline.
 pub(crate) struct Module {
     pub(crate) file: FileIndex,
     parent: Option<ModuleIndex>,
@@ -40,29 +40,29 @@ pub(crate) struct Module {
     globs: Vec<Vec<String>>,
 }
 
-/// What a name means in a module.
+/// The meaning of a name in a module.
 #[derive(Clone)]
 enum Meaning {
-    /// A type or trait of the module itself, which may hold names of its own.
+    /// A type or trait of the module itself, which may contain names.
     Type,
     /// Another item of the module itself.
     Value,
     Module(ModuleIndex),
-    /// What an import says.
+    /// An import, with its path.
     Import(Vec<String>),
 }
 
-/// How many imports a path may lead through.
+/// The maximum number of imports through which a path may lead.
 const MAX_DEPTH: usize = 32;
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     /// An item that this file defines, with its name.
     File(FileIndex, String),
     Module(ModuleIndex),
-    /// Something outside the package, by its full path; also what is no path to an item at all,
-    /// as `Self::new`.
+    /// Something outside the package, by its full path; also a path that leads to no item, such as
+    /// `Self::new`.
     Outside(Vec<String>),
 }
 
@@ -120,18 +120,18 @@ impl Scope {
         !module.globs.is_empty() && !module.names.contains_key(name)
     }
 
-    /// Returns what a path in a module leads to: several targets where a name means several things.
+    /// Returns the targets of a path in a module: several if a name has several meanings.
     pub(crate) fn resolve(&self, module: ModuleIndex, path: &[String]) -> Vec<Target> {
         unique(self.start(module, path, None, 0))
     }
 
-    /// Returns what an import in a module leads to.
+    /// Returns the targets of an import in a module.
     pub(crate) fn resolve_import(&self, module: ModuleIndex, path: &[String]) -> Vec<Target> {
         unique(self.start(module, path, Some(path), 0))
     }
 
-    /// Resolves a path from the module that it stands in; that of an import does not begin with the
-    /// import itself.
+    /// Resolves a path from the module that contains it; the path of an import does not resolve to
+    /// the import itself.
     fn start(
         &self,
         module: ModuleIndex,
@@ -176,8 +176,8 @@ impl Scope {
         }
     }
 
-    /// Returns what a name in a module leads to when `rest` follows it, if it is a name there that
-    /// something can follow.
+    /// Returns the targets of a name in a module that is followed by `rest`, if the module has such
+    /// a name and something can follow it.
     fn look_up(
         &self,
         module: ModuleIndex,
@@ -231,7 +231,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads the file of a module, whose modules are in the folder.
+    /// Reads the file of a module, whose child modules are in the folder.
     fn file(
         &mut self,
         path: PathBuf,

@@ -62,7 +62,7 @@ fn leaf(prefix: &[String], ident: &syn::Ident, name: &syn::Ident) -> Leaf {
     }
 }
 
-/// Whether what has these attributes is compiled in tests only.
+/// Whether an item with these attributes is compiled only in tests.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
@@ -93,7 +93,7 @@ fn needs_test(condition: &Meta) -> bool {
     }
 }
 
-/// Whether an item only says what is where: a module in a file of its own, or a re-export.
+/// Whether an item only declares a module in another file or re-exports names.
 pub(crate) fn is_face(item: &Item) -> bool {
     if let Item::Mod(module) = item {
         return module.content.is_none();
@@ -156,7 +156,7 @@ pub(crate) struct TokenPath {
     pub(crate) is_macro: bool,
 }
 
-/// Finds the paths in tokens that have no syntax of their own, the arguments of a macro.
+/// Finds the paths in tokens that are not parsed, the arguments of a macro.
 pub(crate) fn paths_in(tokens: TokenStream) -> Vec<TokenPath> {
     let mut paths = Vec::new();
     find_paths(tokens, &mut paths);
@@ -165,7 +165,7 @@ pub(crate) fn paths_in(tokens: TokenStream) -> Vec<TokenPath> {
 
 fn find_paths(tokens: TokenStream, paths: &mut Vec<TokenPath>) {
     let mut current: Option<TokenPath> = None;
-    // How many colons follow the path so far.
+    // The number of colons after the path so far.
     let mut colons = 0;
     let mut field = false;
     let mut finish = |current: &mut Option<TokenPath>| paths.extend(current.take());

@@ -1,4 +1,4 @@
-//! What is wrong with small workspaces that are made to be wrong is found, and nothing else.
+//! Violations planted in small workspaces are found, and nothing else is reported.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -27,7 +27,7 @@ fn files_that_import_each_other_are_a_cycle() {
     let [cycle] = &tree.graphs(|graphs| graphs.cycles())[..] else {
         panic!("one cycle");
     };
-    // Of the two imports either closes it.
+    // Either of the two imports closes it.
     assert!(
         cycle.contains("p/src/a.rs:1 -> p/src/b.rs: B, other")
             || cycle.contains("p/src/b.rs:1 -> p/src/a.rs: A"),

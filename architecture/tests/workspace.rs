@@ -11,10 +11,10 @@ use architecture::{
     rule::{Rule, upward_dependencies},
 };
 
-/// What does not hold yet, as [`hold`] names it.
+/// Violations that are still accepted, as [`hold`] names them.
 const PENDING: &[&str] = &[];
 
-/// How many rooms a reader of `firewall/src` finds at most at its top level.
+/// The maximum number of rooms at the top level of `firewall/src`.
 const MAX_ROOMS: usize = 25;
 
 /// The packages, from those that depend on none of the others up.
@@ -28,10 +28,10 @@ const FLOORS: &[&[&str]] = &[
     &["fleet", "plots", "vm-tests"],
 ];
 
-/// Names that mean two things in one target, with the reason why they must.
+/// Names with two meanings in one target, and the reason for each.
 const AMBIGUOUS: &[(&str, &str)] = &[];
 
-/// What reads or writes something outside the process.
+/// Paths to functions that read or write something outside the process.
 const IO: &[&str] = &[
     "aya",
     "libc",
@@ -47,7 +47,7 @@ const IO: &[&str] = &[
     "tokio",
 ];
 
-/// That, and what reads a clock.
+/// The same paths, and those of clocks.
 const IO_AND_CLOCKS: &[&str] = &[
     "aya",
     "libc",
@@ -66,7 +66,7 @@ const IO_AND_CLOCKS: &[&str] = &[
     "std::time::SystemTime",
 ];
 
-/// What of those modules is no more than a value.
+/// Names in those modules that are only values.
 const VALUES: &[&str] = &[
     "std::net::AddrParseError",
     "std::net::IpAddr",
@@ -125,7 +125,7 @@ const RULES: &[Rule] = &[
             "rules/src/notation",
             "rules/src/walker",
         ],
-        // Names alone: what both sides are compared by.
+        // Only the names by which both sides are compared.
         except: &["firewall_ebpf::abi::Reason"],
         why: "the evaluator is the oracle of every test of verdicts, and shares nothing with what it judges",
     },
@@ -352,7 +352,7 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Fails with all that is broken, each under its name.
+/// Fails with all broken rules, each under its name.
 fn hold(checks: impl IntoIterator<Item = (String, Vec<String>)>) {
     let mut failed = String::new();
     for (name, broken) in checks {

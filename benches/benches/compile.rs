@@ -1,4 +1,4 @@
-//! How long it takes to read rules and to compile them, as a whole and after a small change.
+//! Measures the time to read and compile rules, completely and after a small change.
 
 use std::{
     collections::BTreeSet, error::Error, hint::black_box, num::NonZeroU32, sync::Arc,
@@ -23,7 +23,7 @@ use rules::{
 
 const INTERFACE: &str = "fw-test0";
 
-/// The addresses of the long list.
+/// The number of addresses of the long list.
 const ADDRESSES: usize = 1_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What rules are compiled for.
+/// The target of compilations.
 struct CompileSetting {
     interfaces: Vec<(InterfaceIndex, String)>,
     slots: Vec<u32>,
@@ -86,7 +86,7 @@ fn rule_sets(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
         compiling.throughput(Throughput::Elements(size as u64));
         for (kind, ruleset) in rulesets {
             let setting = CompileSetting::new(&ruleset);
-            // Not every generated set of that size has an image.
+            // The compiler refuses some generated sets of that size.
             if let Err(error) = compile(&ruleset, &setting.target()) {
                 println!("{} of {size} rules: {error}", kind.name());
                 continue;
@@ -151,7 +151,7 @@ fn changed(set: &AddressSet) -> AddressSet {
     }
 }
 
-/// A rule set that drops what comes from the set.
+/// A rule set that drops packets from the set.
 fn with_list(set: AddressSet) -> Ruleset {
     Ruleset {
         settings: Settings {

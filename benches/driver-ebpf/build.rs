@@ -1,4 +1,4 @@
-//! Tells the aya crates which machine the program will run on.
+//! Passes the target architecture to the aya crates.
 
 fn main() -> aya_build::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");

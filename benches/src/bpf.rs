@@ -1,4 +1,4 @@
-//! The system call `bpf`, for commands that no library in use has.
+//! The system call `bpf`, for commands that the libraries in use do not support.
 
 #![expect(
     unsafe_code,
@@ -8,7 +8,7 @@
 use aya_obj::generated::bpf_cmd;
 use nix::errno::Errno;
 
-/// Gives a command to the kernel, and hands back its answer.
+/// Makes the system call, and returns its result.
 ///
 /// # Safety
 ///

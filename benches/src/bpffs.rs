@@ -1,4 +1,4 @@
-//! A BPF file system of one's own.
+//! A private BPF file system.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct BpfFs {
     folder: TempDir,
-    /// What the kernel itself put there (`CONFIG_BPF_PRELOAD`).
+    /// The pins that the kernel itself creates (`CONFIG_BPF_PRELOAD`).
     preloaded: BTreeSet<PathBuf>,
 }
 
@@ -22,8 +22,7 @@ impl BpfFs {
     ///
     /// # Errors
     ///
-    /// If the folder cannot be made or the mount is refused, for lack of privilege most of the
-    /// time.
+    /// If the folder cannot be created or the mount is refused, usually for lack of privilege.
     pub fn mount() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("fw-bpffs-")
@@ -56,7 +55,7 @@ impl BpfFs {
         self.folder.path()
     }
 
-    /// Every pin and folder that came into it since it was mounted.
+    /// Every pin and folder created in it since it was mounted.
     ///
     /// # Errors
     ///
@@ -85,10 +84,11 @@ impl BpfFs {
 }
 
 impl Drop for BpfFs {
-    /// Unmounts it, and with it takes away every pin. A process that is still inside keeps the
-    /// contents, but out of sight.
+    /// Unmounts it, which removes every pin. A process that still has a file of it open keeps its
+    /// contents, invisible to others.
     fn drop(&mut self) {
-        // The folder is removed afterwards by its own guard; nobody is left to be told of a fault.
+        // The folder is removed afterwards by its own guard; there is no caller to report an error
+        // to.
         let _ = umount2(self.folder.path(), MntFlags::MNT_DETACH);
     }
 }

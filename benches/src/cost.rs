@@ -1,11 +1,11 @@
-//! What a packet costs: CPU time per packet with a firewall at the far end of a veth pair, and
-//! alone.
+//! The cost of a packet: CPU time per packet with a firewall at the far end of a veth pair, and of
+//! the program alone.
 //!
-//! A [`case`] is a rule set in the words of each firewall, and a series of packets. Each firewall
-//! that can take part is a [`subject`]: it is set up on a [`testbed`] of its own, and the
-//! [`driver`] sends it packets in [`rounds`], in turn with the others, so that whatever else the
-//! machine does is spread over all. An empty XDP program that drops everything is always among
-//! them: it is the baseline, the cost of a packet that nobody judges. A [`report`] has the figures.
+//! A [`case`] is a rule set, written for each firewall, and a series of packets. Each firewall that
+//! can take part is a [`subject`]: it is set up on its own [`testbed`], and the [`driver`] sends it
+//! packets in [`rounds`], in turn with the others, so that other work of the machine is spread over
+//! all of them. An empty XDP program that drops everything always takes part: it is the baseline,
+//! the cost of a packet without a filter. A [`report`] has the figures.
 
 pub mod bans;
 pub mod case;

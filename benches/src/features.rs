@@ -1,11 +1,12 @@
-//! What not every kernel has that the firewall runs on: since when there is it, and what becomes of
-//! the firewall without. Tests expect a feature from that version on, and leave nothing out above it.
+//! Features that not every supported kernel has: the version that introduced each, and the
+//! behaviour of the firewall without it. Tests expect a feature from that version on, and skip
+//! nothing on newer kernels.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-/// Something that newer kernels have.
+/// A feature of newer kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// Test runs of programs on packets that arrive on an interface of choice.
@@ -33,7 +34,7 @@ impl Feature {
         }
     }
 
-    /// What the firewall does without it.
+    /// The behaviour of the firewall without it.
     #[must_use]
     pub const fn without(self) -> &'static str {
         match self {
@@ -57,7 +58,7 @@ impl Feature {
         Ok(version()? >= self.since())
     }
 
-    /// What a test that needs it says when it is not expected; `None` when it is.
+    /// The message of a test that needs it if it is not expected; `None` if it is.
     ///
     /// # Errors
     ///

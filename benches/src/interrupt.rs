@@ -1,8 +1,8 @@
 //! Signals as a flag.
 //!
-//! A program that is told to end must undo first what it did to the machine. So SIGINT, SIGTERM
-//! and SIGHUP only set a flag; whoever waits or loops looks at it and returns early, and the
-//! values on the way out clean up as they are dropped.
+//! A program that is asked to end must first undo its changes to the machine. So SIGINT, SIGTERM
+//! and SIGHUP only set a flag; code that waits or loops checks it and returns early, and values
+//! clean up as they are dropped.
 
 use std::{
     sync::{
@@ -16,19 +16,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often a wait looks at the flag.
+/// The interval between two checks of the flag.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Whether the process was told to end.
+/// Whether the process was asked to end.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process.
+    /// Handles SIGINT, SIGTERM and SIGHUP from now on.
     ///
     /// # Errors
     ///
-    /// If the signals cannot be taken over.
+    /// If the handlers cannot be installed.
     pub fn watch() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -63,7 +63,7 @@ impl Interrupt {
         &self.0
     }
 
-    /// Goes on unless the process was told to end.
+    /// Fails if the process was asked to end.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Interrupt {
         Ok(())
     }
 
-    /// Sleeps, but not on when the process is told to end.
+    /// Sleeps, and wakes early if the process is asked to end.
     ///
     /// # Errors
     ///
@@ -84,12 +84,12 @@ impl Interrupt {
         self.wait_for(time, || Ok(None::<()>)).map(drop)
     }
 
-    /// Asks `done` every now and then until it has an answer, at most for `time`; `None` when it
-    /// had none by then.
+    /// Calls `done` repeatedly until it has an answer, for at most `time`; `None` if it had none by
+    /// then.
     ///
     /// # Errors
     ///
-    /// If the process is told to end, or `done` fails.
+    /// If the process is asked to end, or `done` fails.
     pub fn wait_for<T>(
         &self,
         time: Duration,

@@ -1,19 +1,19 @@
 //! Traffic, test networks, the demonstration and the benchmarks of the firewall.
 //!
-//! - [`packet`]: the frames of [`rules`], of every kind that the firewall must judge;
-//! - [`tuple`]: the fields of a packet that rules look at most;
+//! - [`packet`]: the frames of [`rules`], of every kind that the firewall must classify;
+//! - [`tuple`]: the fields of a packet that most rules use;
 //! - [`mix`]: marked flows of such packets, drawn from a seed;
 //! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
 //! - [`rulesets`]: rule sets and address lists to compare filters with, and packets for them;
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
-//! - [`cost`]: what a packet costs, the firewall beside others;
-//! - [`suite`]: all measurements of a run, and what becomes of their figures;
+//! - [`cost`]: the cost of a packet, for the firewall and others;
+//! - [`suite`]: all measurements of a run, and the reports on them;
 //! - [`tools`]: the commands of the machine that tests and measurements call;
-//! - [`sandbox`]: what programs do first, so that nothing outlives them;
+//! - [`sandbox`]: the first steps of programs, so that nothing outlives them;
 //! - [`interrupt`]: signals as a flag, so that everything above is undone before the end.
 //!
-//! Nothing here knows how the firewall works: it is judged from outside.
+//! Nothing here knows how the firewall works: it is tested and measured from outside.
 
 mod bpf;
 pub mod bpffs;

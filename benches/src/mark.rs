@@ -1,9 +1,9 @@
-//! The mark at the end of a payload, by which a frame is known again at the far end.
+//! The mark at the end of a payload, by which a frame is recognized at the far end.
 //!
-//! The mark stands last, so that it is found whatever headers lie in front of it and whatever the
-//! kernel has taken off them, VLAN tags for one.
+//! The mark comes last, so it is found whatever headers precede it and whatever the kernel has
+//! removed from them, such as VLAN tags.
 
-/// What a mark says.
+/// The contents of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The number of the flow.
@@ -20,9 +20,9 @@ const MAGIC: [u8; 4] = *b"fwmk";
 impl Mark {
     /// The octets of the mark: magic, flow, sequence, and the complement of sequence.
     ///
-    /// Sequence and complement always have the same one's complement sum, and so one checksum of
-    /// the packet is right for every sequence number: [`Self::renumber`] needs to touch no other
-    /// octet. The CRC of SCTP is the exception.
+    /// Sequence and complement always have the same one's complement sum, so the checksum of the
+    /// packet is correct for every sequence number, and [`Self::renumber`] does not have to change
+    /// any other octet. The CRC of SCTP is the exception.
     #[must_use]
     pub fn encode(self) -> [u8; LEN] {
         let mut bytes = [0; LEN];

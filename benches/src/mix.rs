@@ -1,4 +1,4 @@
-//! A mix of flows: which packet is sent next, decided by a seed.
+//! A mix of flows, from which the next packet is drawn pseudo-randomly.
 
 use crate::{mark::Mark, packet::Packet, random::Random};
 
@@ -43,7 +43,7 @@ impl Flow {
     }
 }
 
-/// A flow as it is sent.
+/// A flow with its frames.
 #[derive(Clone, Debug)]
 struct Source {
     name: String,
@@ -56,7 +56,7 @@ struct Source {
 /// Flows and the generator that draws from them.
 ///
 /// The frames are built once, with a [`Mark`] at their end; a draw only renumbers one. Damaged
-/// packets are marked before the damage is done, so a truncated one has no mark left.
+/// packets are marked before the damage, so a truncated one has no mark.
 #[derive(Clone, Debug)]
 pub struct Mix {
     sources: Vec<Source>,

@@ -1,9 +1,8 @@
-//! Test networks: two namespaces joined by veth pairs made for the purpose.
+//! Test networks: two temporary namespaces joined by veth pairs.
 //!
-//! Nothing of it exists outside the two namespaces, which are held by descriptors and have no
-//! names: they are gone with the value, and with the process however it ends. The links are
-//! silent: the kernel sends nothing on them of its own accord, so that packets can be counted
-//! exactly.
+//! Nothing exists outside the two namespaces, which are held by descriptors and have no names: they
+//! disappear with the value, and with the process however it ends. The links are silent: the kernel
+//! sends nothing on them of its own accord, so that packets can be counted exactly.
 
 mod end;
 mod link;
@@ -14,7 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 
 pub use self::{end::End, link::Link, namespace::Namespace};
 
-/// The most links of one network: each takes 16 of the 256 addresses of its IPv4 prefix.
+/// The maximum number of links of one network: each takes 16 of the 256 addresses of its IPv4
+/// prefix.
 pub const MAX_LINKS: usize = 16;
 
 /// Two namespaces and the links between them.
@@ -41,7 +41,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// If the kernel refuses a namespace or a veth pair, for lack of privilege most of the time.
+    /// If the kernel refuses a namespace or a veth pair, usually for lack of privilege.
     pub fn with_links(count: usize) -> Result<Self> {
         ensure!(
             (1..=MAX_LINKS).contains(&count),
@@ -75,21 +75,21 @@ impl Network {
         &self.links
     }
 
-    /// Deletes a link, both ends of it.
+    /// Deletes both ends of a link.
     ///
     /// # Errors
     ///
-    /// If it is gone already.
+    /// If it does not exist.
     pub fn delete(&self, link: &Link) -> Result<()> {
         veth::delete(&self.host, &link.host)
     }
 
-    /// Makes a link that was deleted once more: with the same names and addresses, and other
-    /// numbers.
+    /// Creates a deleted link again, with the same names and addresses, but other interface
+    /// indexes.
     ///
     /// # Errors
     ///
-    /// If it is there, or there is none of this number.
+    /// If it exists, or there is no link with this number.
     pub fn make_again(&mut self, number: usize) -> Result<()> {
         let link = self.links.get_mut(number);
         let link = link.with_context(|| format!("there is no link {number}"))?;
@@ -117,10 +117,11 @@ impl Network {
 }
 
 impl Drop for Network {
-    /// Deletes the links at once; the namespaces would take them along a moment later.
+    /// Deletes the links at once; otherwise they would disappear a little later with the
+    /// namespaces.
     fn drop(&mut self) {
         for link in &self.links {
-            // A link that is gone already is no fault, and nobody is left to be told of another.
+            // A missing link is not an error, and there is no caller to report another error to.
             let _ = veth::delete(&self.host, &link.host);
         }
     }

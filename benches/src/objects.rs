@@ -1,4 +1,4 @@
-//! Which BPF objects the kernel holds, by id: what a program that cleans up must not leave behind.
+//! Lists the BPF objects in the kernel by id, to check that a program leaves none behind.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
@@ -55,13 +55,13 @@ impl ObjectKind {
 /// A BPF object in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
-    /// What it is.
+    /// The kind of object.
     pub kind: ObjectKind,
-    /// The number that the kernel gave it, and gives to no other of its kind for a long time.
+    /// The id that the kernel gave it, and does not reuse for its kind for a long time.
     pub id: u32,
 }
 
-/// Lists every BPF object in the kernel, whoever made it.
+/// Lists every BPF object in the kernel, whatever its owner.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn all() -> Result<BTreeSet<Object>> {
 ///
 /// # Errors
 ///
-/// If the process is gone or may not be looked at.
+/// If the process is gone or may not be inspected.
 pub fn of_process(process: u32) -> Result<BTreeSet<Object>> {
     let folder = Path::new("/proc").join(process.to_string()).join("fdinfo");
     let listing = folder

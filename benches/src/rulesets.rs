@@ -1,10 +1,9 @@
-//! Rule sets and address lists to judge and to measure packet filters with: read from published
-//! files or generated from a seed, written for each filter in its own language, and traffic that
-//! is aimed at them.
+//! Rule sets and address lists for tests and measurements of packet filters: read from published
+//! files or generated from a seed, and written in the language of each filter; and traffic aimed at
+//! them.
 //!
-//! A [`RuleSet`] holds what every filter can say: prefixes, port ranges, a protocol and TCP
-//! flags. What it decides is spelled out in [`RuleSet::decide`], so that filters are compared
-//! with something that knows none of them.
+//! A [`RuleSet`] contains what every filter can express: prefixes, port ranges, a protocol and TCP
+//! flags. Its meaning is defined by [`RuleSet::decide`], an independent reference for all filters.
 
 pub mod address_list;
 pub mod address_range;

@@ -1,4 +1,4 @@
-//! What programs do first: make sure that nothing done later outlives the process.
+//! The first step of programs: ensures that nothing done later outlives the process.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use nix::{
 
 use crate::interrupt::Interrupt;
 
-/// Enters a mount namespace of this process's own, and takes over the signals that would end it.
+/// Enters a new mount namespace, and handles the signals that would end the process.
 ///
 /// # Errors
 ///
@@ -25,8 +25,8 @@ pub fn enter() -> Result<Interrupt> {
         "making network namespaces and loading XDP programs needs root\n\
          help: run it under `sudo`"
     );
-    // What is mounted is gone with the last process in it. This comes before the first thread,
-    // since threads share the namespace they begin in.
+    // Mounts disappear with the last process in it. This must precede the first thread, because
+    // threads share the namespace in which they start.
     unshare(CloneFlags::CLONE_NEWNS)
         .context("cannot make a mount namespace (this needs CAP_SYS_ADMIN)")?;
     mount(
@@ -40,7 +40,7 @@ pub fn enter() -> Result<Interrupt> {
     Interrupt::watch()
 }
 
-/// The `firewall` command: the one that is named, else the one beside this program.
+/// The `firewall` command: the given one, or the one beside this program.
 ///
 /// # Errors
 ///

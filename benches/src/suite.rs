@@ -1,7 +1,7 @@
-//! A whole run: which measurements there are, and what becomes of their figures.
+//! A whole run: its measurements, and the reports on them.
 //!
-//! A [`plan`] says what is measured, the [`results`] hold everything that was, [`targets`] compares
-//! them with what they should be, and [`markdown`] is what people read.
+//! A [`plan`] lists the measurements, the [`results`] contain all figures, [`targets`] compares
+//! them with their targets, and [`markdown`] writes the report for readers.
 
 pub mod markdown;
 pub mod plan;

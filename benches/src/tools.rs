@@ -1,5 +1,5 @@
-//! The commands of the machine that tests and measurements call: where they are, and what to do
-//! when they are not there.
+//! The commands that tests and measurements call: finds them, and says what to do if they are
+//! missing.
 
 use std::{
     env,
@@ -7,10 +7,10 @@ use std::{
     process::Command,
 };
 
-/// The commands that tests call, and the Debian packages that have them.
+/// The commands that tests call, and the Debian packages that contain them.
 const FOR_TESTS: &str = include_str!("../../scripts/test-tools");
 
-/// Folders of commands, which need not be on the path.
+/// Folders of commands, which may not be on the path.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /// A command that a test calls and that is not installed.
@@ -35,8 +35,8 @@ pub fn find(command: &str) -> Option<PathBuf> {
 ///
 /// # Panics
 ///
-/// If it does not install it, or the tool is not there: a test that needs it fails, and says what
-/// to do.
+/// If `make setup` does not install it, or the tool is missing: a test that needs it fails with a
+/// message that says what to do.
 #[must_use]
 #[expect(clippy::panic, reason = "how a test fails")]
 pub fn command(name: &str) -> Command {

@@ -1,9 +1,8 @@
 //! Traffic over a test network: frames sent through AF_PACKET at a steady rate, and counted where
 //! they arrive.
 //!
-//! The counting socket stands after the XDP hook, so a frame that was dropped there does not
-//! arrive. Nothing is estimated: what was sent, what arrived, and whether the receiver itself lost
-//! something are all known.
+//! The counting socket comes after the XDP hook, so a frame that was dropped there does not arrive.
+//! Nothing is estimated: the numbers sent, received, and lost by the receiver are all known.
 
 mod receiver;
 mod sender;

@@ -1,17 +1,17 @@
-//! The header fields that decide a verdict, without a packet around them.
+//! The header fields that determine a verdict.
 
 use std::net::IpAddr;
 
 use crate::packet::{Packet, protocol};
 
-/// What a rule on addresses, ports and TCP flags can see of a packet.
+/// The fields of a packet that rules on addresses, ports and TCP flags use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tuple {
     /// The source address, of the same family as `dst`.
     pub src: IpAddr,
     /// The destination address.
     pub dst: IpAddr,
-    /// The upper-layer protocol number.
+    /// The L4 protocol number.
     pub protocol: u8,
     /// The source port; 0 when the protocol has none.
     pub sport: u16,
@@ -23,7 +23,7 @@ pub struct Tuple {
 
 impl Tuple {
     /// The shortest packet with these fields; `None` when the addresses differ in family. ICMP and
-    /// ICMPv6 are echo requests; protocols that the builder does not know have no header.
+    /// ICMPv6 are echo requests; protocols unknown to the builder have no header.
     #[must_use]
     pub fn packet(&self) -> Option<Packet> {
         let packet = Packet::ip(self.src, self.dst)?;

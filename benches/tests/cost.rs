@@ -1,4 +1,4 @@
-//! The measurement, in a process of its own: it holds BPF objects and takes over signals.
+//! The measurement, in a separate process because it holds BPF objects and handles signals.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,5 +1,5 @@
-//! The list of the commands that tests call is whole: `make setup` installs each, and a test finds it
-//! there or fails.
+//! The list of commands that tests call is complete: `make setup` installs each of them, and a test
+//! fails if one is missing.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -10,7 +10,7 @@ use std::{
 
 use benches::tools;
 
-/// Where tests call commands, and where measurements do.
+/// The folders of tests and of measurements that call commands.
 const FOLDERS: [&str; 5] = [
     "architecture/tests",
     "benches/src",
@@ -38,12 +38,12 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// A command by its name alone is looked up when it is called: what is missing then is told by an error
-/// that names nothing.
+/// A command given only by its name is looked up when it is called; if it is missing, the error
+/// does not name it.
 #[test]
 fn no_test_calls_a_command_by_its_name_alone() {
     let mut wrong = Vec::new();
-    // In two parts, so that this is not found itself.
+    // In two parts, so that this line is not found itself.
     let call = concat!("Command::", "new(\"");
     for (path, text) in sources() {
         for name in text.split(call).skip(1) {

@@ -1,12 +1,12 @@
-//! Damage to frames, mostly where the headers are.
+//! Damage to frames, mostly in the headers.
 
 use super::random::Random;
 
-/// How many bytes from its start a frame is mostly damaged in.
+/// The number of bytes at the start of a frame where most damage is done.
 const HEADERS: usize = 80;
 
-/// Damages a frame in one to three ways: cuts it off, changes a byte, a bit, or a 16-bit number
-/// by a little, takes bytes out or puts some in.
+/// Damages a frame in one to three ways: truncates it, changes a byte, a bit, or a 16-bit number by
+/// a small amount, and removes or inserts bytes.
 pub fn damage(random: &mut Random, frame: &mut Vec<u8>) {
     for _ in 0..random.pick([1, 1, 1, 2, 3]) {
         damage_once(random, frame);

@@ -1,4 +1,4 @@
-//! The engine as the XDP program uses it: compiled image, parser and walker.
+//! The engine of the XDP program in user space: compiled image, parser and walker.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,7 +18,7 @@ use rules::{
 
 use super::{probes::Probe, random::Random, rulesets::INTERFACES};
 
-/// A compiled rule set.
+/// A compiled rule set, with the walker.
 pub struct Engine {
     image: Image,
     rules: HashMap<u32, RuleId>,
@@ -31,7 +31,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the rule set has no image.
+    /// If the rule set cannot be compiled.
     pub fn new(ruleset: &Ruleset, seed: u64) -> Result<Self, CompileError> {
         let setting = Setting::new(ruleset, seed);
         let image = compile(ruleset, &setting.target())?;
@@ -42,7 +42,7 @@ impl Engine {
     ///
     /// # Panics
     ///
-    /// When the image was made for another setting.
+    /// If the image was compiled for another setting.
     #[must_use]
     pub fn of(image: Image, setting: &Setting) -> Self {
         assert_eq!(
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// The name of the interface that a packet arrives on, when the image knows it.
+    /// The name of the interface on which a packet arrives, if the image knows it.
     #[must_use]
     pub fn interface(&self, probe: &Probe) -> Option<&'static str> {
         let mut known = self.interfaces.iter();
@@ -70,12 +70,12 @@ impl Engine {
         Some(name)
     }
 
-    /// Judges a packet.
+    /// Classifies a packet.
     ///
     /// # Errors
     ///
-    /// Says so when a slot is counted that belongs to no rule, or when other rules log than those of
-    /// the rule set that do.
+    /// An error if a slot is counted that belongs to no rule, or if the rules that log differ from
+    /// those of the rule set.
     pub fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
         let walk = walk(self.image.bytes(), &probe.frame, probe.interface);
         let outcome = match walk.decided {
@@ -124,7 +124,7 @@ impl Engine {
     }
 }
 
-/// What rule sets are compiled for.
+/// The interfaces, slots and metadata for which rule sets are compiled.
 pub struct Setting {
     slots: Vec<u32>,
     logging: HashSet<u32>,
@@ -134,7 +134,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Some of [`INTERFACES`] and counter slots in some order, both chosen by `seed`.
+    /// A subset of [`INTERFACES`], and counter slots in random order, both determined by `seed`.
     #[must_use]
     pub fn new(ruleset: &Ruleset, seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -168,14 +168,14 @@ impl Setting {
         }
     }
 
-    /// The same with other metadata.
+    /// This setting with other metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Vec<u8>) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// What the compiler is told.
+    /// The target for the compiler.
     #[must_use]
     pub fn target(&self) -> Target<'_> {
         Target {
@@ -187,14 +187,14 @@ impl Setting {
     }
 }
 
-/// The slots of the rules that log, of those of each rule.
+/// The slots of the rules that log, selected from `slots`.
 fn logging(ruleset: &Ruleset, slots: &[u32]) -> HashSet<u32> {
     let rules = ruleset.rules.iter().zip(slots);
     let logging = rules.filter(|(rule, _)| rule.log.is_some());
     logging.map(|(_, slot)| *slot).collect()
 }
 
-/// Different slots for that many rules, in no order.
+/// Distinct slots for `rules` rules, in random order.
 fn slots(random: &mut Random, rules: usize) -> Vec<u32> {
     let mut slots: Vec<u32> = (FIRST_RULE_SLOT..).step_by(3).take(rules).collect();
     for index in (1..slots.len()).rev() {

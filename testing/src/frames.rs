@@ -1,41 +1,41 @@
-//! Frames from what they should hold: a [`Recipe`] becomes bytes with consistent lengths, unless
-//! it asks for others.
+//! Builds frames from a description of their contents: a [`Recipe`] becomes bytes with consistent
+//! lengths, unless it asks for others.
 //!
-//! [`rules::packet`] writes what hosts send: it keeps packets right and knows what its headers
-//! mean. Here each field is a number of its own, so that packets can be as wrong as they like.
+//! [`rules::packet`] writes what hosts send: packets are valid, and it knows the meaning of
+//! headers. Here each field is an independent number, so packets can be invalid in any way.
 
 use super::random::Random;
 
-/// What a frame holds.
+/// The contents of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// The destination MAC address; the lower 48 bits.
     pub dst_mac: u64,
     /// The source MAC address, like [`Self::dst_mac`].
     pub src_mac: u64,
-    /// The EtherTypes of the VLAN tags and what follows each, the outermost first.
+    /// The EtherTypes of the VLAN tags and the two bytes after each, the outermost first.
     pub tags: Vec<(u16, u16)>,
-    /// What the Ethernet frame carries.
+    /// The payload of the Ethernet frame.
     pub layer3: Layer3,
     /// The IPv4 type of service or the IPv6 traffic class.
     pub class: u8,
     /// The IPv4 time to live or the IPv6 hop limit.
     pub hop_limit: u8,
-    /// What the IP packet carries.
+    /// The payload of the IP packet.
     pub upper: Upper,
-    /// The bytes after the upper-layer header.
+    /// The bytes after the L4 header.
     pub payload: Vec<u8>,
-    /// How much more than there is the IP header states as its length; with a negative number
-    /// the last bytes become padding.
+    /// The difference between the length in the IP header and the actual length; if negative, the
+    /// last bytes become padding.
     pub overstated: i32,
     /// The bytes after the packet.
     pub padding: Vec<u8>,
 }
 
-/// What an Ethernet frame carries.
+/// The payload of an Ethernet frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layer3 {
-    /// No IP.
+    /// A frame that is not IP.
     Other {
         /// The EtherType.
         ethertype: u16,
@@ -46,7 +46,7 @@ pub enum Layer3 {
         src: u32,
         /// The destination address.
         dst: u32,
-        /// The options; filled up with zeros to a multiple of 4 bytes, at most 40.
+        /// The options; padded with zeros to a multiple of 4 bytes, at most 40.
         options: Vec<u8>,
         /// The flags (more fragments is 0x2000) and the fragment offset, as in the header.
         fragment: u16,
@@ -76,7 +76,7 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// The bytes of the header by the rule for its number.
+    /// The length of the header in bytes, by the rule for its number.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self.number {
@@ -206,7 +206,7 @@ impl Upper {
     }
 }
 
-/// Makes a random recipe, most of them for well-formed frames.
+/// Makes a random recipe; most frames are well-formed.
 #[must_use]
 pub fn recipe(random: &mut Random) -> Recipe {
     let protocol = random.pick([
@@ -265,7 +265,8 @@ pub fn recipe(random: &mut Random) -> Recipe {
     recipe
 }
 
-/// Makes the IP header state 0 as the length, and of IPv6 a jumbo payload option or nearly one.
+/// Makes the IP header state 0 as the length; in IPv6, adds a jumbo payload option or one that
+/// almost is one.
 fn state_no_length(random: &mut Random, recipe: &mut Recipe) {
     recipe.overstated = i32::MIN;
     if let Layer3::Ipv6 { extensions, .. } = &mut recipe.layer3 {
@@ -347,7 +348,7 @@ fn extension(random: &mut Random) -> Extension {
     let number = random.pick([0, 0, 43, 44, 51, 60, 60]);
     let mut body = bytes(random, 24);
     if number == 44 {
-        // Later fragments end the chain: most are first fragments or atomic.
+        // Later fragments end the chain, so most are first fragments or atomic.
         let offset = if random.percent(25) {
             random.half() & !7
         } else {

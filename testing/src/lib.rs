@@ -1,7 +1,7 @@
-//! Random rule sets and random frames for the tests of every crate, the same for the same seed.
+//! Random rule sets and random frames for the tests of all crates, reproducible from a seed.
 //!
-//! This module knows what a rule set and a frame look like. It does not know what the right
-//! verdict is; that is for [`rules::evaluator`].
+//! This crate knows the structure of rule sets and frames. It must not know the correct verdict,
+//! which comes from [`rules::evaluator`].
 
 #![forbid(unsafe_code)]
 

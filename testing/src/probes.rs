@@ -1,5 +1,5 @@
 //! Packets aimed at the bounds of a rule set: at the first and last values of its ranges, inside
-//! them, and one beside.
+//! them, and just outside.
 
 use rules::{
     field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
@@ -14,7 +14,7 @@ use super::{
     rulesets::INTERFACES,
 };
 
-/// A frame and where it arrives.
+/// A frame and the interface on which it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The frame, from the Ethernet header on.
@@ -24,7 +24,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The name of the interface; `None` when it is none of [`INTERFACES`].
+    /// The name of the interface; `None` if it is none of [`INTERFACES`].
     #[must_use]
     pub fn interface_name(&self) -> Option<&'static str> {
         let found = INTERFACES
@@ -40,7 +40,7 @@ impl Probe {
     }
 }
 
-/// Makes a packet that is likely to match, or only just to miss, one rule of the rule set.
+/// Makes a packet that is likely to match one rule of the rule set, or just miss it.
 #[must_use]
 pub fn probe(random: &mut Random, ruleset: &Ruleset) -> Probe {
     let open = Matches::default();
@@ -140,8 +140,7 @@ impl Aim<'_> {
         frame
     }
 
-    /// Which family the frame is to be of, or which other EtherType it is to have, as far as the
-    /// rule says so.
+    /// The family of the frame, or its other EtherType, as far as the rule determines it.
     fn family_and_ethertype(&mut self) -> (Option<Family>, Option<u16>) {
         if let Some(family) = self.family() {
             return (Some(family), None);
@@ -172,7 +171,7 @@ impl Aim<'_> {
             return;
         }
         let id = self.number(|rule| rule.vlan.as_ref().map(|set| &set.ids)) & MAX_VLAN;
-        // Any priority, in front of the identifier.
+        // A random priority, before the identifier.
         let control = id | self.random.half() & !MAX_VLAN;
         match recipe.tags.first_mut() {
             Some(outer) => outer.1 = control,
@@ -182,7 +181,7 @@ impl Aim<'_> {
         }
     }
 
-    /// What the IP header says beside addresses.
+    /// The fields of the IP header other than addresses.
     fn network(&mut self, recipe: &mut Recipe) {
         if self.aimed.ttl.is_some() {
             recipe.hop_limit = self.number(|rule| rule.ttl.as_ref());
@@ -199,7 +198,7 @@ impl Aim<'_> {
         if self.aimed.length.is_some() {
             let wanted = usize::from(self.number(|rule| rule.length.as_ref()));
             let length = recipe.length();
-            // Longer frames would test nothing more.
+            // Longer frames would test nothing else.
             if (length..LONGEST).contains(&wanted) {
                 let more = wanted - length;
                 recipe.payload.resize(recipe.payload.len() + more, 0);
@@ -207,7 +206,7 @@ impl Aim<'_> {
         }
     }
 
-    /// The family that the rule is about, when it is about only one.
+    /// The family that the rule matches, if it is only one.
     fn family(&self) -> Option<Family> {
         let of = |set: &AddressSet| match (set.v4.is_empty(), set.v6.is_empty()) {
             (false, true) => Some(Family::Ipv4),
@@ -219,7 +218,8 @@ impl Aim<'_> {
         self.aimed.family.or(src).or(dst)
     }
 
-    /// A number in or near the set of the rule aimed at, else of another rule, else any.
+    /// A number in or near the set of the rule aimed at, or else of another rule, or else a random
+    /// one.
     fn number<T>(&mut self, set: impl Fn(&Matches) -> Option<&RangeSet<T>>) -> T
     where
         T: Copy + Default + TryFrom<u128> + Into<u128> + rules::field::Value,
@@ -248,11 +248,11 @@ impl Aim<'_> {
     }
 }
 
-/// The length of IP packet from which on none is made longer.
+/// The length in bytes from which on IP packets are not extended.
 const LONGEST: usize = 2048;
 
 impl Recipe {
-    /// The length of the IP packet, or nothing.
+    /// The length of the IP packet in bytes; 0 if the frame is not IP.
     pub(super) fn length(&self) -> usize {
         let link = 14 + 4 * self.tags.len() + self.padding.len();
         self.bytes().len().saturating_sub(link)
@@ -260,7 +260,7 @@ impl Recipe {
 }
 
 impl Layer3 {
-    /// Makes an IP packet a first fragment, or one that is whole.
+    /// Makes an IP packet a first fragment or an atomic one.
     fn make_fragment(&mut self, random: &mut Random, wanted: bool) {
         const FRAGMENT: u8 = 44;
         match self {

@@ -38,7 +38,7 @@ impl Random {
         (self.bits() >> 48) as u16
     }
 
-    /// A number below `bound`; 0 when that is 0.
+    /// A number below `bound`, or 0 if that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         // The bias is below 2^-32 for the bounds in use.
         self.bits().checked_rem(bound as u64).unwrap_or(0) as usize
@@ -49,7 +49,7 @@ impl Random {
         first + self.below(last.saturating_sub(first) + 1)
     }
 
-    /// Whether an event of this many percent happens.
+    /// Returns true with this probability, in percent.
     pub fn percent(&mut self, odds: usize) -> bool {
         self.below(100) < odds
     }
@@ -60,7 +60,7 @@ impl Random {
         choices[self.below(N)]
     }
 
-    /// One of the elements; `None` when there are none.
+    /// One of the elements; `None` if there are none.
     pub fn element<'a, T>(&mut self, elements: &'a [T]) -> Option<&'a T> {
         elements.get(self.below(elements.len()))
     }

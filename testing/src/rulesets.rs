@@ -15,7 +15,7 @@ use super::{
     shapes::{Profile, Shape},
 };
 
-/// The interfaces that random rule sets and random packets are about: index and name.
+/// The interfaces of random rule sets and random packets: index and name.
 pub const INTERFACES: [(u32, &str); 6] = [
     (1, "lo"),
     (2, "eth0"),
@@ -146,7 +146,7 @@ impl Maker<'_> {
                 matches.proto = self.maybe(50, |_| RangeSet::from_ranges(vec![(1, 1), (58, 58)]));
                 matches.icmp = Some(messages);
             }
-            // All at once: most of these rules match nothing.
+            // All fields at once: most of these rules match nothing.
             _ => {
                 matches.proto = self.maybe(50, Self::protocols);
                 matches.sport = self.maybe(50, Self::ports);
@@ -158,7 +158,7 @@ impl Maker<'_> {
         matches
     }
 
-    /// The same with one or two of the fields that few rules name.
+    /// Adds conditions on one or two of the rarely used fields.
     fn details(&mut self, upper: Matches) -> Matches {
         let mut matches = upper;
         for _ in 0..self.random.within(1, 2) {
@@ -214,7 +214,7 @@ impl Maker<'_> {
                 0x001b_2101_0203,
                 MAX_MAC,
             ]);
-            // A prefix, of which every fourth ends where a level of a trie does.
+            // A prefix; every fourth ends at a level of a trie.
             let free = match self.random.below(4) {
                 0 => 0,
                 1 => self.random.pick([16, 32]),
@@ -231,7 +231,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Numbers among those known and ranges from them on.
+    /// Some of the known numbers, and ranges that start at them.
     fn numbers<T: Value, const N: usize>(&mut self, known: [T; N]) -> RangeSet<T> {
         let ranges = (0..self.random.within(1, 3)).map(|_| {
             let (one, other) = (self.random.pick(known), self.random.pick(known));
@@ -288,7 +288,7 @@ impl Maker<'_> {
             v4: self.set(v4_ranges.into_iter().map(narrow).collect()),
             v6: self.set(v6_ranges),
         };
-        // What a set of nothing but negatives of one family holds of the other.
+        // The members of the other family in a set that has only negations in one family.
         if self.random.percent(self.profile.negatives / 2) {
             if !v4 {
                 set.v4 = RangeSet::full();
@@ -312,8 +312,8 @@ impl Maker<'_> {
             .random
             .element(&self.networks)
             .map_or(0, |n| n >> (128 - bits));
-        // A mask of some last bits; every fourth ends at a multiple of 16 bits, which is where
-        // one level of a trie ends.
+        // A mask of some of the last bits; every fourth ends at a multiple of 16 bits, where a
+        // level of a trie ends.
         let widest = bits as usize * self.profile.widest / 100;
         let free = if self.random.percent(25) {
             self.random.within(0, widest / 16) as u32 * 16
@@ -352,7 +352,7 @@ impl Maker<'_> {
         }
     }
 
-    /// The set of these ranges, or what it leaves over, or the set with holes.
+    /// The set of these ranges, its complement, or the set with holes.
     fn set<T: Value>(&mut self, mut ranges: Vec<(T, T)>) -> RangeSet<T> {
         if ranges.is_empty() || !self.random.percent(self.profile.negatives) {
             return RangeSet::from_ranges(ranges);
@@ -411,7 +411,7 @@ impl Maker<'_> {
         self.set(ranges)
     }
 
-    /// The values of the flags byte in which some bits are as wanted: `syn,!ack`.
+    /// The values of the flags byte in which some bits have given values, as in `syn,!ack`.
     fn flags(&mut self) -> RangeSet<u8> {
         let bits = self
             .random

@@ -1,6 +1,6 @@
-//! The shapes that random rule sets come in.
+//! The shapes of random rule sets.
 
-/// What a random rule set looks like.
+/// The shape of a random rule set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Up to 8 rules of every kind.
@@ -9,13 +9,13 @@ pub enum Shape {
     Hundreds,
     /// 1,000 to 10,000 rules, most of them with addresses and ports.
     Thousands,
-    /// Prefixes of all lengths of one address, one inside the other.
+    /// Prefixes of all lengths of one address, nested in each other.
     Nested,
-    /// Single addresses, many of them neighbors.
+    /// Single addresses, many of them adjacent.
     Singles,
-    /// Everything but some addresses, ports, protocols and interfaces.
+    /// Rules that match everything except some addresses, ports, protocols and interfaces.
     Negatives,
-    /// Rules for interfaces.
+    /// Rules that name interfaces.
     Interfaces,
     /// Up to 150 rules, nearly all of which only count.
     Counts,
@@ -23,8 +23,8 @@ pub enum Shape {
     Wildcards,
     /// Rules for ports, TCP flags and ICMP messages.
     Upper,
-    /// Rules for what few rules are about: EtherTypes, tags, MAC addresses, lengths, hops, code
-    /// points and fragments.
+    /// Rules on rarely used fields: EtherTypes, tags, MAC addresses, lengths, hops, code points and
+    /// fragments.
     Details,
     /// A few rules with thousands of addresses.
     Blocklist,
@@ -173,21 +173,21 @@ impl Shape {
     }
 }
 
-/// How often, in percent, and how many.
+/// The parameters of a shape: probabilities in percent, and numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Profile {
     pub(super) rules: (usize, usize),
     /// The addresses around which all address sets are built.
     pub(super) networks: usize,
-    /// The ranges of one set.
+    /// The minimum and maximum number of ranges of one set.
     pub(super) ranges: (usize, usize),
-    /// Sets that are the complement of what was made, or leave out some of it.
+    /// The probability that a set is replaced by its complement or gets holes.
     pub(super) negatives: usize,
-    /// Source or destination, each.
+    /// The probability of a source set, and of a destination set.
     pub(super) address: usize,
-    /// Address ranges that are prefixes.
+    /// The probability that an address range is a prefix.
     pub(super) prefixes: usize,
-    /// The last bits of an address that the widest range leaves open.
+    /// The number of last bits of an address that the widest range leaves open.
     pub(super) widest: usize,
     /// The last bits in which single addresses differ from their network.
     pub(super) scatter: u128,
@@ -195,11 +195,12 @@ pub(super) struct Profile {
     pub(super) run: u128,
     /// The maximum number of ranges of a set of ports.
     pub(super) ports: usize,
-    /// A protocol, ports, flags or ICMP messages.
+    /// The probability of conditions on protocol, ports, flags or ICMP messages.
     pub(super) upper: usize,
-    /// An EtherType, a tag, a MAC address, a length, hops, a code point or fragments.
+    /// The probability of conditions on EtherType, tag, MAC address, length, hops, code point or
+    /// fragments.
     pub(super) details: usize,
-    /// The distinct matches of the upper layer that the rules share; 0 when each has its own.
+    /// The number of distinct L4 conditions that the rules share; 0 if each rule has its own.
     pub(super) services: usize,
     pub(super) family: usize,
     pub(super) interface: usize,

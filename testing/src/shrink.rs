@@ -1,4 +1,4 @@
-//! The smallest rule set that still shows a fault.
+//! Reduces a rule set as long as it still shows a fault.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use rules::{
     model::{Matches, Rule, Ruleset},
 };
 
-/// Takes away rules, fields and ranges for as long as the rest still shows the fault.
+/// Removes rules, fields and ranges as long as the rest still shows the fault.
 ///
-/// Takes time that is quadratic in the size of the rule set, which only a failed test spends.
+/// The time is quadratic in the size of the rule set, but is only spent after a failure.
 #[must_use]
 pub fn shrink(ruleset: &Ruleset, faulty: impl Fn(&Ruleset) -> bool) -> Ruleset {
     let mut smallest = ruleset.clone();
@@ -42,7 +42,7 @@ pub fn shrink(ruleset: &Ruleset, faulty: impl Fn(&Ruleset) -> bool) -> Ruleset {
     }
 }
 
-/// The elements without ever smaller runs of them, as long as the rest is faulty.
+/// Removes ever smaller runs of elements, as long as the rest is faulty.
 fn smaller<T: Clone>(elements: &[T], faulty: impl Fn(&[T]) -> bool) -> Vec<T> {
     let mut kept = elements.to_vec();
     let mut run = kept.len();
@@ -62,7 +62,7 @@ fn smaller<T: Clone>(elements: &[T], faulty: impl Fn(&[T]) -> bool) -> Vec<T> {
     kept
 }
 
-/// The same fields with one of them left out or smaller.
+/// Variants of the conditions with one field left out or its set reduced.
 fn simpler(matches: &Matches) -> Vec<Matches> {
     let mut found = Vec::new();
     macro_rules! without {

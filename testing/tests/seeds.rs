@@ -1,4 +1,4 @@
-//! Random rule sets and frames can be made again.
+//! Random rule sets and frames are reproducible from their seeds.
 
 use rules_testing::{Probe, Random, Shape, probe, ruleset};
 

@@ -10,15 +10,15 @@ const KVM: &str = "/dev/kvm";
 /// How QEMU runs a guest's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accelerator {
-    /// On the processor itself.
+    /// Directly on the processor.
     Kvm,
-    /// Translated, for the reason told.
+    /// Translated, for the reason given.
     Tcg(&'static str),
 }
 
 impl Accelerator {
-    /// What this machine has. The device alone says nothing: a virtual machine may have it without
-    /// a processor that could be used.
+    /// Detects the accelerator of this machine. The device alone proves nothing: a virtual machine
+    /// may have it without a processor that supports it.
     pub(crate) fn of_this_machine() -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         if !is_virtualizing(&cpus) {
@@ -30,8 +30,8 @@ impl Accelerator {
         }
     }
 
-    /// The value of QEMU's `-accel`. Guests that patch their code while several threads translate
-    /// it have been seen to crash.
+    /// The value of QEMU's `-accel`. With several translation threads, guests that patch their own
+    /// code have crashed.
     pub(crate) fn option(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",

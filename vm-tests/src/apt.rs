@@ -1,5 +1,5 @@
-//! Packages of one Debian suite, through an `apt` state of its own: nothing is installed, and what
-//! the machine knows of packages stays as it is.
+//! Packages of one Debian suite, through a separate `apt` state: nothing is installed, and the
+//! package state of the machine does not change.
 
 use std::{
     fs,
@@ -9,20 +9,20 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Whom the packages are from.
+/// The keys that sign the packages.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Where packages are when the machine names no mirror.
+/// The mirror for a machine that names none.
 const MIRROR: &str = "http://deb.debian.org";
 
-/// A package as the suite offers it.
+/// A package of the suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Package {
     /// Its name.
     pub(crate) name: String,
     /// Its version.
     pub(crate) version: String,
-    /// The names of the packages that it needs; of alternatives the first.
+    /// The names of the packages that it needs; of alternatives, the first.
     pub(crate) depends: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Apt {
         }
         let archive = archive(suite, &repositories());
         let path = folder.display();
-        // `-c` is read last, and so the hooks of the machine are known by then, and cleared.
+        // `-c` is read last, so it clears the hooks that the machine configures.
         let configuration = format!(
             "#clear APT::Update::Post-Invoke;\n\
              #clear APT::Update::Post-Invoke-Success;\n\
@@ -130,7 +130,7 @@ fn repositories() -> Vec<String> {
         .collect()
 }
 
-/// Where a suite is: in the machine's own mirror if it has one.
+/// The URL of a suite: on the machine's own mirror if it has one.
 fn archive(suite: &str, repositories: &[String]) -> String {
     let name = if suite.ends_with("-security") {
         "debian-security"

@@ -9,34 +9,34 @@ use vm_tests::scenarios::Scenario;
 #[derive(Debug, Parser)]
 #[command(name = "vm-tests", max_term_width = 100)]
 pub(crate) struct Arguments {
-    /// A kernel of kernels.toml; may be given again. All of them without it
+    /// A kernel of kernels.toml; may be repeated. Default: all
     #[arg(long = "kernel", value_name = "NAME")]
     pub(crate) kernels: Vec<String>,
-    /// A scenario; may be given again. All of them without it
+    /// A scenario; may be repeated. Default: all
     #[arg(long = "scenario", value_name = "NAME")]
     pub(crate) scenarios: Vec<Scenario>,
-    /// The guests that run at a time; as many as CPUs and free memory allow without it
+    /// The number of guests that run at a time. Default: as many as CPUs and free memory allow
     #[arg(long, value_name = "COUNT")]
     pub(crate) jobs: Option<usize>,
-    /// How long one machine may take
+    /// The timeout for one machine
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// The profile with which cargo builds what is tried
+    /// The cargo profile of the tested binaries
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     pub(crate) profile: String,
-    /// Skip any kernel that cannot be fetched, as those that kernels.toml calls optional; a run that
-    /// tests no kernel at all fails
+    /// Skip any kernel that cannot be fetched, not only those that kernels.toml calls optional; a
+    /// run that tests no kernel at all fails
     #[arg(long)]
     pub(crate) optional: bool,
-    /// Write what the verifier says of the program into ledger.toml, instead of comparing it
+    /// Write the verifier's statistics to ledger.toml instead of comparing them
     #[arg(long)]
     pub(crate) renew: bool,
-    /// Use the kernels that were fetched before, and look for no newer ones
+    /// Use the kernels fetched before, and do not look for newer ones
     #[arg(long)]
     pub(crate) offline: bool,
 }
 
-/// Reads the command line; ends the process when it is wrong or asks for help.
+/// Reads the command line; exits if it is wrong or asks for help.
 pub(crate) fn parse() -> Arguments {
     Arguments::parse()
 }

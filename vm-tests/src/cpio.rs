@@ -1,10 +1,10 @@
-//! Archives of the format `newc`, in which a kernel takes its first file system
+//! Archives of the format `newc`, in which a kernel takes its initial file system
 //! (`Documentation/driver-api/early-userspace/buffer-format.rst`).
 
 use std::{collections::BTreeSet, path::Path};
 
-/// An archive, entry by entry. Paths begin at the root, with or without a slash; the folders on
-/// the way are added.
+/// An archive, entry by entry. Paths begin at the root, with or without a slash; parent folders are
+/// added.
 #[derive(Debug, Default)]
 pub(crate) struct Archive {
     bytes: Vec<u8>,
@@ -23,7 +23,7 @@ const CHARACTERS: u32 = 0o020_600;
 const END: &str = "TRAILER!!!";
 
 impl Archive {
-    /// Adds a folder, unless it is there.
+    /// Adds a folder, unless it exists.
     pub(crate) fn folder(&mut self, path: &str) {
         let path = path.trim_matches('/');
         if !path.is_empty() && self.folders.insert(path.to_owned()) {
@@ -36,7 +36,7 @@ impl Archive {
         self.entry(path, FILE, (0, 0), data);
     }
 
-    /// Adds a file that can be run.
+    /// Adds an executable file.
     pub(crate) fn program(&mut self, path: &str, data: &[u8]) {
         self.entry(path, PROGRAM, (0, 0), data);
     }

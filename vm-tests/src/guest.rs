@@ -1,4 +1,4 @@
-//! The first and only file system of a guest.
+//! The initial and only file system of a guest.
 
 use anyhow::Result;
 

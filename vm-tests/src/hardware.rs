@@ -1,4 +1,5 @@
-//! The hardware of scenarios: which machines run, with what, one after the other or at a time.
+//! The hardware of scenarios: the machines, their devices, and whether they run one after the other
+//! or at the same time.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -16,32 +17,32 @@ use crate::{
     wires::Wires,
 };
 
-/// The memory of guests in MiB: a list of a million addresses is compiled in it; one at the other
-/// end of a wire only sends.
+/// The memory of guests in MiB: the first compiles a list of a million addresses, the one at the
+/// other end of a wire only sends.
 const MEMORY: u64 = 1024;
 const PEER_MEMORY: u64 = 256;
 
-/// What QEMU itself takes beside the memory of its guest, in MiB.
+/// The memory that QEMU itself needs in addition to that of its guest, in MiB.
 const OVERHEAD: u64 = 500;
 
-/// The size of a disk.
+/// The size of a disk in bytes.
 const DISK: u64 = 64 << 20;
 
-/// How long a machine may take, and which of several at a time it is.
+/// The timeout of a machine, and its number among those that run at the same time.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
-    /// How long it may take.
+    /// The timeout.
     pub(crate) timeout: Duration,
     /// The number among those that run at the same time.
     pub(crate) number: usize,
 }
 
-/// The memory that any hardware takes at most, in MiB.
+/// The maximum memory that any hardware needs, in MiB.
 pub(crate) const fn memory() -> u64 {
     MEMORY + PEER_MEMORY + 2 * OVERHEAD
 }
 
-/// Runs scenarios on the hardware that they need; what came of each guest, in order.
+/// Runs scenarios on the hardware that they need; returns the result of each guest, in order.
 pub(crate) fn run(
     hardware: Hardware,
     scenarios: &[Scenario],

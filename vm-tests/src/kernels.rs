@@ -1,4 +1,4 @@
-//! Which kernels there are to be tried on: `kernels.toml`.
+//! The kernels to test, from `kernels.toml`.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,25 @@ use serde::Deserialize;
 
 const FILE: &str = include_str!("../kernels.toml");
 
-/// A kernel to be tried on.
+/// A kernel to test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// The name that users know it by.
+    /// Its name on the command line and in reports.
     pub(crate) name: String,
     /// The suite of the mirror that has it.
     pub(crate) suite: String,
-    /// Which of the suite.
+    /// The choice among the kernels of the suite.
     pub(crate) choice: Choice,
     /// Whether it may be missing.
     pub(crate) is_optional: bool,
 }
 
-/// Which kernel of a suite.
+/// The choice of a kernel from a suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// The newest of a series, such as `6.1`.
     Series(String),
-    /// What the metapackage stands for.
+    /// The kernel on which the metapackage depends.
     Metapackage,
 }
 
@@ -45,7 +45,7 @@ struct Entry {
     optional: bool,
 }
 
-/// The kernels of these names, or all of them when there are no names.
+/// The kernels with these names, or all kernels if there are no names.
 pub(crate) fn wanted(names: &[String]) -> Result<Vec<Wanted>> {
     select(parse(FILE)?, names)
 }

@@ -1,5 +1,5 @@
-//! The ledger: what the verifier and the JIT make of the program, by kernel, so that growth is
-//! seen before a kernel refuses.
+//! The ledger: the statistics of the verifier and the JIT for the program, by kernel, so that
+//! growth is noticed before a kernel refuses the program.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -8,7 +8,7 @@ use vm_tests::report::Verified;
 
 const FILE: &str = include_str!("../ledger.toml");
 
-/// Where the file is rewritten.
+/// The path of the file.
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ledger.toml");
 
 const HEAD: &str = "\
@@ -17,7 +17,8 @@ const HEAD: &str = "\
 # Reviewed; `make vm-test RENEW=1 SCENARIO=load` writes it anew.
 ";
 
-/// The most instructions that the verifier goes through (`BPF_COMPLEXITY_LIMIT_INSNS`, Linux 5.2).
+/// The maximum number of instructions that the verifier processes (`BPF_COMPLEXITY_LIMIT_INSNS`,
+/// Linux 5.2).
 const LIMIT: u64 = 1_000_000;
 
 /// The entries by kernel.
@@ -28,12 +29,12 @@ impl Ledger {
         toml::from_str(FILE).map(Self).context("ledger.toml")
     }
 
-    /// Takes these numbers for those of a kernel.
+    /// Sets the numbers of a kernel.
     pub(crate) fn renew(&mut self, kernel: &str, verified: Verified) {
         self.0.insert(kernel.to_owned(), verified);
     }
 
-    /// Writes the file again.
+    /// Rewrites the file.
     pub(crate) fn write(&self) -> Result<()> {
         fs::write(PATH, self.text()).with_context(|| format!("cannot write `{PATH}`"))
     }
@@ -47,7 +48,7 @@ impl Ledger {
         text
     }
 
-    /// What is wrong with these numbers, nothing most of the time.
+    /// The deviations of these numbers from the ledger; usually none.
     pub(crate) fn faults(&self, kernel: &str, verified: Verified) -> Vec<String> {
         let mut faults = Vec::new();
         if verified.instructions > LIMIT / 2 {

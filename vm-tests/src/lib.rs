@@ -5,21 +5,21 @@
 //! - `vm-guest` is the only program in a guest, and its process 1: it runs the [`scenarios`] with
 //!   the `firewall` command and reports in [`report`] lines.
 //!
-//! This library is what the two must agree on.
+//! This library contains everything on which the two must agree.
 
 pub mod report;
 pub mod scenarios;
 pub mod wire;
 
-/// The argument of the process 1 that sends what another machine asks for, and runs no scenario.
+/// The argument of a process 1 that sends packets for another machine instead of running scenarios.
 pub const PEER: &str = "peer";
 
-/// How a guest fails on purpose, to see that it is found out.
+/// A deliberate failure of a guest, to test that it is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Its kernel panics.
     Panic,
-    /// It does nothing any more.
+    /// It hangs.
     Hang,
 }
 

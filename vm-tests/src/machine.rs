@@ -1,4 +1,4 @@
-//! A virtual machine: started, watched, ended.
+//! A virtual machine: starts, watches and ends it.
 
 use std::{
     fs::{self, File},
@@ -18,27 +18,27 @@ use crate::{accelerator::Accelerator, store::Kernel};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// How often a running guest is looked at.
+/// The interval between two checks of a running guest.
 const STEP: Duration = Duration::from_millis(50);
 
-/// What to boot.
+/// The system to boot.
 #[derive(Clone, Copy)]
 pub(crate) struct System<'a> {
     /// How QEMU runs the guest's code.
     pub(crate) accelerator: Accelerator,
     /// The kernel.
     pub(crate) kernel: &'a Kernel,
-    /// The file of its first file system.
+    /// The file of its initial file system.
     pub(crate) image: &'a Path,
     /// Where the files of guests are kept.
     pub(crate) folder: &'a Path,
 }
 
-/// What a guest has, and is told.
+/// The hardware of a guest, and its arguments.
 pub(crate) struct Guest {
-    /// What its files are called.
+    /// The name of its files.
     pub(crate) name: &'static str,
-    /// Its CPUs.
+    /// The number of its CPUs.
     pub(crate) cpus: u32,
     /// Its memory in MiB.
     pub(crate) memory: u64,
@@ -48,18 +48,18 @@ pub(crate) struct Guest {
     pub(crate) arguments: Vec<String>,
 }
 
-/// What came of a guest.
+/// The result of a guest.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// What it reported.
+    /// The events that it reported.
     pub(crate) events: Vec<Event>,
-    /// How it ended, if as a guest is to end.
+    /// How it ended, if it ended properly.
     pub(crate) end: Option<End>,
-    /// Why it did not come to such an end; `None` when it did.
+    /// Why it did not end properly; `None` if it did.
     pub(crate) fault: Option<String>,
-    /// How long it ran.
+    /// The duration of its run in seconds.
     pub(crate) seconds: f64,
-    /// What was written to its console.
+    /// The file with the output of its console.
     pub(crate) console: PathBuf,
 }
 
@@ -70,7 +70,7 @@ impl Ended {
     }
 }
 
-/// Checks that QEMU is there.
+/// Checks that QEMU is installed.
 pub(crate) fn require_qemu() -> Result<()> {
     let help = "is missing; run `apt-get install --no-install-recommends qemu-system-x86` as root";
     Command::new(QEMU)
@@ -108,15 +108,15 @@ impl Machine {
         }
         let accelerator = system.accelerator;
         let port = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1");
-        // A panic reboots at once, and a reboot ends QEMU. On a busy machine an emulated timer is
-        // late, which kernels take for a broken one unless they are told not to look, and a CPU
-        // that had to wait is no fault.
+        // A panic reboots at once, and a reboot ends QEMU. On a busy machine, an emulated timer is
+        // late, which kernels mistake for a broken one unless the check is disabled; likewise, a
+        // CPU that had to wait is not a fault.
         let line = format!(
             "console=ttyS0 quiet panic=-1 no_timer_check nowatchdog \
              rcupdate.rcu_cpu_stall_suppress=1 -- {}",
             guest.arguments.join(" ")
         );
-        // A guest does not outlive this process, however that ends.
+        // A guest does not outlive this process, however it ends.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--", QEMU])
@@ -149,7 +149,7 @@ impl Machine {
         })
     }
 
-    /// Waits for the end, and ends the guest when it takes too long.
+    /// Waits for the end, and kills the guest if it takes too long.
     pub(crate) fn wait(mut self, timeout: Duration) -> Result<Ended> {
         let (end, fault) = loop {
             if let Some(status) = self.child.try_wait()? {
@@ -173,7 +173,7 @@ impl Machine {
         })
     }
 
-    /// Waits until a scenario runs; how long the guest has run by then.
+    /// Waits until a scenario runs; returns how long the guest has run by then.
     pub(crate) fn await_scenario(&mut self, timeout: Duration) -> Result<Duration> {
         while running(&self.events()?).is_none() {
             if let Some(fault) = self.ended_early()? {
@@ -199,13 +199,13 @@ impl Machine {
         Ok(lines.filter_map(Event::from_line).collect())
     }
 
-    /// Why it has ended already, if it has.
+    /// The reason why it has ended, if it already has.
     pub(crate) fn ended_early(&mut self) -> Result<Option<String>> {
         let status = self.child.try_wait()?;
         Ok(status.map(|status| self.explain(&fault(status))))
     }
 
-    /// Adds what the kernel or QEMU said of a fault.
+    /// Adds the messages of the kernel or QEMU about a fault.
     fn explain(&self, fault: &str) -> String {
         let read = |path| fs::read(path).unwrap_or_default();
         let console = read(&self.outputs.console);
@@ -226,7 +226,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // It may have ended by itself meanwhile.
+            // It may have ended meanwhile.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -253,7 +253,7 @@ fn fault(status: ExitStatus) -> String {
     }
 }
 
-/// A path as part of one of QEMU's options: a comma is the end of a value, two are a comma.
+/// A path as part of a QEMU option, in which a comma ends a value and two commas stand for one.
 pub(crate) fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }

@@ -18,8 +18,8 @@ pub(crate) struct Module {
     pub(crate) image: Vec<u8>,
 }
 
-/// The modules of these names below `folder` and those they depend on, each after those it
-/// depends on. What is built into the kernel is left out.
+/// The modules with these names below `folder` and their dependencies, each after its own
+/// dependencies. Modules built into the kernel are left out.
 pub(crate) fn in_load_order(folder: &Path, names: &[&str]) -> Result<Vec<Module>> {
     let mut order = Order {
         files: BTreeMap::new(),
@@ -115,8 +115,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The modules that a module says it needs, in the section `.modinfo`: a list of strings, each
-/// after a zero.
+/// The modules on which a module depends, listed, in the section `.modinfo`: a list of strings,
+/// each preceded by a zero byte.
 fn depends(image: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let found = image.windows(KEY.len()).position(|window| window == KEY);

@@ -1,4 +1,4 @@
-//! A network namespace for this process, in which guests are wired.
+//! A network namespace for this process, in which guests are connected.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use nix::{
     unistd::{getegid, geteuid},
 };
 
-/// Puts the process into a network namespace of its own, where it may make interfaces: as an
-/// ordinary user in a user namespace of its own too. There must be no other thread yet.
+/// Moves the process to a new network namespace, in which it may create interfaces; for an ordinary
+/// user, also to a new user namespace. The process must still be single-threaded.
 pub(crate) fn enter() -> Result<()> {
     const HELP: &str = "root may make a network namespace; others where the system lets them make \
                         user namespaces";
@@ -18,7 +18,8 @@ pub(crate) fn enter() -> Result<()> {
         return unshare(CloneFlags::CLONE_NEWNET).context(HELP);
     }
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).context(HELP)?;
-    // `user_namespaces(7)`: an ordinary user may map itself, and its group once groups are fixed.
+    // `user_namespaces(7)`: an ordinary user may map its own user ID, and its group ID once
+    // `setgroups` is denied.
     for (file, text) in [
         ("uid_map", format!("0 {user} 1")),
         ("setgroups", "deny".to_owned()),

@@ -1,5 +1,5 @@
-//! What goes into a guest: the `firewall` command as `make build` builds it, its tests, the guest's
-//! process 1, the commands that are called, and the libraries of them all.
+//! The files of a guest: the `firewall` command as `make build` builds it, its tests, the guest's
+//! process 1, the commands that are called, and the libraries of all of these.
 
 use std::{
     collections::BTreeMap,
@@ -11,31 +11,31 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-/// The object file of the XDP program, of which the tests make broken ones.
+/// The object file of the XDP program, from which the tests make broken ones.
 const OBJECT: &str = "firewall-xdp";
 
-/// The commands that the scenarios call, and those that only the tests call.
+/// The commands that the scenarios call, and those that only tests call.
 const COMMANDS: [&str; 1] = ["ip"];
 const TEST_COMMANDS: [&str; 1] = ["setpriv"];
 
-/// A file that a guest gets.
+/// A file of a guest.
 pub(crate) struct GuestFile {
-    /// Where it is in the guest.
+    /// Its path in the guest.
     pub(crate) path: String,
-    /// What it holds.
+    /// Its contents.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What goes into a guest.
+/// The files of a guest.
 pub(crate) struct Products {
-    /// The files, all of which can be run.
+    /// The files, all of which are executable.
     pub(crate) files: Vec<GuestFile>,
-    /// Where the tests look for the `firewall` command.
+    /// The path at which the tests look for the `firewall` command.
     pub(crate) firewall_path: PathBuf,
 }
 
 impl Products {
-    /// Builds everything with a profile of cargo, the tests only if they are to run.
+    /// Builds everything with a cargo profile; tests only if they will run.
     pub(crate) fn build(profile: &str, with_tests: bool) -> Result<Self> {
         eprintln!("building with the profile {profile}");
         let bins = ["-p", "firewall", "-p", "vm-tests", "--bins"];
@@ -48,8 +48,7 @@ impl Products {
         let firewall_path = find("firewall")?;
         let guest = find("vm-guest")?;
         let mut files = Payload::default();
-        // Read before the tests are built, which may build the command once more, with what
-        // features they need.
+        // Read before the tests are built, which may build the command again with other features.
         files.program("/bin/firewall", &firewall_path)?;
         files.program("/init", &guest)?;
         for command in COMMANDS {
@@ -115,11 +114,11 @@ fn tests(firewall_path: &Path, profile: &str, files: &mut Payload) -> Result<()>
     Ok(())
 }
 
-/// What cargo built.
+/// The outputs of cargo.
 #[derive(Default)]
 struct Built {
     programs: Vec<PathBuf>,
-    /// The folders that build scripts wrote to.
+    /// The output folders of build scripts.
     folders: Vec<PathBuf>,
 }
 
@@ -143,7 +142,7 @@ fn cargo(command: &[&str], profile: &str, what: &[&str]) -> Result<Built> {
     ensure!(output.status.success(), "cargo failed (see above)");
     let mut built = Built::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        // Messages of other kinds have neither.
+        // Other kinds of messages have neither.
         let message: Message = serde_json::from_str(line).context("cargo wrote no JSON")?;
         built.programs.extend(message.executable);
         built.folders.extend(message.out_dir);
@@ -151,7 +150,7 @@ fn cargo(command: &[&str], profile: &str, what: &[&str]) -> Result<Built> {
     Ok(built)
 }
 
-/// A program without its symbols and debug information, which a guest would hold in memory.
+/// A program without symbols and debug information, because a guest keeps all files in memory.
 fn stripped(program: &Path) -> Result<Vec<u8>> {
     let stripped = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     let status = Command::new("strip")
@@ -177,7 +176,7 @@ fn find_command(command: &str) -> Result<PathBuf> {
         .with_context(|| format!("the command `{command}`, which guests call, is missing"))
 }
 
-/// The paths in what `ldd` says: `name => path (address)`, or a path alone.
+/// The paths in the output of `ldd`: `name => path (address)`, or a path alone.
 fn libraries(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().filter(|word| word.starts_with('/'))
 }

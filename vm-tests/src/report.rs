@@ -1,5 +1,5 @@
-//! What a guest reports: one line of JSON for each event, on a serial port that nothing else
-//! writes to, and at the end a status.
+//! The report of a guest: one line of JSON per event, on a serial port to which nothing else
+//! writes, and finally an exit status.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +16,14 @@ pub const EXIT_PORT: u16 = 0xf4;
 pub enum End {
     /// It has run every scenario.
     Done,
-    /// The power goes, as a scenario wants it to.
+    /// A scenario cuts the power.
     PowerCut,
 }
 
 impl End {
     const ALL: [Self; 2] = [Self::Done, Self::PowerCut];
 
-    /// What the guest writes to [`EXIT_PORT`].
+    /// The value that the guest writes to [`EXIT_PORT`].
     #[must_use]
     pub const fn value(self) -> u8 {
         match self {
@@ -32,7 +32,7 @@ impl End {
         }
     }
 
-    /// What QEMU's exit status says; a guest that dies ends QEMU with 0.
+    /// The end that QEMU's exit status stands for; a guest that crashes ends QEMU with 0.
     #[must_use]
     pub fn of_status(status: i32) -> Option<Self> {
         let made_by = |end: &Self| status == i32::from(end.value()) << 1 | 1;
@@ -44,38 +44,38 @@ impl End {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The guest runs.
+    /// The guest has booted.
     Booted {
         /// The release of its kernel.
         release: String,
     },
-    /// What the verifier and the JIT made of the program.
+    /// The statistics of the verifier and the JIT for the program.
     Verified(Verified),
     /// A scenario begins.
     Began {
-        /// Which.
+        /// The scenario.
         scenario: Scenario,
     },
     /// A scenario has ended.
     Ended {
-        /// Which.
+        /// The scenario.
         scenario: Scenario,
-        /// How.
+        /// Its outcome.
         outcome: Outcome,
-        /// How long it took.
+        /// Its duration in seconds.
         seconds: f64,
     },
 }
 
-/// What the verifier and the JIT made of the program.
+/// The statistics of the verifier and the JIT for the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// The instructions that the verifier went through, each path counted; it gives up after a
+    /// The number of instructions that the verifier processed, on all paths; it gives up after a
     /// million.
     pub instructions: u64,
-    /// The most states that the verifier kept at a time.
+    /// The maximum number of states that the verifier kept at a time.
     pub peak_states: u64,
-    /// The bytes of machine code.
+    /// The size of the machine code in bytes.
     pub jited_bytes: u64,
 }
 
@@ -83,11 +83,11 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Everything was as it should be.
+    /// Everything was as expected.
     Passed,
-    /// Everything was as it should be on a kernel that lacks something, which is told.
+    /// Passed on a kernel without some features, which are listed.
     Lacking(String),
-    /// Something was not.
+    /// Something was not as expected.
     Failed(String),
 }
 
@@ -95,11 +95,11 @@ impl Event {
     /// The line of the event.
     #[must_use]
     pub fn to_line(&self) -> String {
-        // Strings, numbers and enums of them: nothing that JSON could not hold.
+        // Strings, numbers and enums of them can always be written as JSON.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// Reads a line; `None` when it is not whole.
+    /// Reads a line; `None` if it is incomplete.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()

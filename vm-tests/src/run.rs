@@ -1,4 +1,4 @@
-//! One run: fetch, build, boot, tell.
+//! One run: fetches, builds, boots and reports.
 
 use std::{fs, path::PathBuf, sync::Mutex, thread, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     table::{Table, grouped},
 };
 
-/// Where kernels and the files of guests are kept.
+/// The folder of kernels and of the files of guests.
 const CACHE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.cache");
 
-/// Runs everything that was asked for; whether all went well.
+/// Runs everything requested; returns whether all of it passed.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let mut wanted = kernels::wanted(&arguments.kernels)?;
     for kernel in &mut wanted {
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     Ok(all_well)
 }
 
-/// Adds which kernels were skipped; whether any kernel is left that was not.
+/// Adds notes about skipped kernels; returns whether any kernel was not skipped.
 fn tell_skipped(trials: &[Trial], notes: &mut Vec<String>) -> bool {
     let skipped = trials.iter().filter(|trial| trial.is_skipped());
     let skipped: Vec<_> = skipped.map(|trial| trial.wanted.name.as_str()).collect();
@@ -103,7 +103,7 @@ fn tell_skipped(trials: &[Trial], notes: &mut Vec<String>) -> bool {
     true
 }
 
-/// Has the ledger say what was measured.
+/// Writes the measured numbers to the ledger.
 fn renew(ledger: &mut Ledger, trials: &[Trial]) -> Result<()> {
     for trial in trials {
         if let Some(verified) = trial.verified() {
@@ -113,7 +113,7 @@ fn renew(ledger: &mut Ledger, trials: &[Trial]) -> Result<()> {
     ledger.write()
 }
 
-/// What the trials of a run share.
+/// State shared by the trials of a run.
 struct Setup<'a> {
     accelerator: Accelerator,
     products: Products,
@@ -122,17 +122,17 @@ struct Setup<'a> {
     folder: PathBuf,
 }
 
-/// A kernel and what came of it.
+/// A kernel and its results.
 struct Trial {
     wanted: Wanted,
     kernel: Result<Kernel>,
     /// The guests, in order.
     ended: Vec<Ended>,
-    /// Why there are not more of them.
+    /// Why further guests did not run.
     failure: Option<anyhow::Error>,
 }
 
-/// Those asked for, in their own order.
+/// The requested scenarios, in their usual order.
 fn scenarios(asked: &[Scenario]) -> Vec<Scenario> {
     let is_asked = |one: &Scenario| asked.is_empty() || asked.contains(one);
     Scenario::all().iter().copied().filter(is_asked).collect()
@@ -154,7 +154,7 @@ fn fetch(store: &Store, wanted: &Wanted, offline: bool) -> Result<Kernel> {
     })
 }
 
-/// As many guests as there are CPUs and memory for.
+/// The number of guests for which there are CPUs and memory.
 fn jobs() -> usize {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -208,12 +208,12 @@ impl Trial {
         }
     }
 
-    /// Whether it is left out, because the kernel cannot be fetched and need not be.
+    /// Whether it is skipped because its optional kernel cannot be fetched.
     fn is_skipped(&self) -> bool {
         self.kernel.is_err() && self.wanted.is_optional
     }
 
-    /// What there is to say of a kernel that cannot be fetched.
+    /// The message about a kernel that cannot be fetched.
     fn not_fetched(&self) -> Option<String> {
         let error = self.kernel.as_ref().err()?;
         let name = &self.wanted.name;
@@ -224,7 +224,7 @@ impl Trial {
         })
     }
 
-    /// Runs the scenarios, on one hardware after the other.
+    /// Runs the scenarios, one kind of hardware after the other.
     fn run(&mut self, setup: &Setup<'_>, number: usize) -> Result<()> {
         let Ok(kernel) = &self.kernel else {
             return Ok(());
@@ -274,7 +274,7 @@ impl Trial {
         })
     }
 
-    /// How a scenario ended, after how many seconds.
+    /// The outcome of a scenario, and its duration in seconds.
     fn outcome(&self, of: Scenario) -> Option<(&Outcome, f64)> {
         self.events().find_map(|event| match event {
             Event::Ended {
@@ -323,7 +323,7 @@ impl Trial {
         cells
     }
 
-    /// Adds what there is to say; whether all went well.
+    /// Adds notes about the trial; returns whether everything passed.
     fn tell(&self, scenarios: &[Scenario], ledger: &Ledger, notes: &mut Vec<String>) -> bool {
         if let Some(note) = self.not_fetched() {
             notes.push(note);
@@ -382,7 +382,7 @@ impl Trial {
 mod tests {
     use super::*;
 
-    /// A trial of which a guest reported this and came to this end.
+    /// A trial whose guest reported these events and ended like this.
     fn trial(events: Vec<Event>, fault: Option<&str>) -> Trial {
         let kernel = Kernel {
             release: "6.1.0".into(),
@@ -474,7 +474,7 @@ mod tests {
         let note = "SKIPPED: 2 of 3 kernels were not tested: 5.10, 6.18";
         assert_eq!(summary(&two), (true, note.into()));
         assert_eq!(summary(&[tested()]), (true, String::new()));
-        // A kernel that must be there is no skipped one, and fails by itself.
+        // A required kernel is not skipped, and fails.
         assert_eq!(summary(&[missing("6.1")]), (true, String::new()));
         let (all_well, notes) = summary(&[missing("5.10")]);
         assert!(!all_well);

@@ -1,30 +1,31 @@
-//! The scenarios: what is tried on every kernel, and on what hardware.
+//! The scenarios that run on every kernel, and their hardware.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A scenario. A new one is a variant here, and a function beside the others in the guest.
+/// A scenario. A new one needs a variant here, and a function beside the others in the guest.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
-    /// The program is verified, translated and attached in the driver; what the verifier says of it
-    /// is measured.
+    /// The program is verified, translated and attached in the driver; the verifier's statistics
+    /// are recorded.
     Load,
     /// Every match field decides packets, and the counters and arrivals are exact.
     Verdicts,
-    /// The rules change under traffic, and no packet gets by.
+    /// The rules change under traffic, and no packet escapes the rules.
     Reload,
-    /// The daemon is killed; filtering goes on until another takes over, or until `unload`.
+    /// The daemon is killed; filtering continues until another daemon takes over, or until
+    /// `unload`.
     Killed,
-    /// Bans drop before any rule, end on time, and outlive reloads and the daemon.
+    /// Bans drop before any rule, expire on time, and survive reloads and the daemon.
     Bans,
     /// A blocklist of a million addresses.
     Large,
-    /// What cannot be done is refused, and what was in force stays.
+    /// Impossible requests are refused, and the rules in force stay.
     Refusals,
     /// An interface is removed under traffic, and comes back.
     Removed,
@@ -32,33 +33,33 @@ pub enum Scenario {
     Memory,
     /// The tests of the `firewall` command that need a kernel.
     Tests,
-    /// Packets on four CPUs at a time, and no count is lost.
+    /// Packets arrive on four CPUs at the same time, and no count is lost.
     Cpus,
     /// Another machine sends over a wire to a driver with several queues.
     Wire,
-    /// What a driver cannot do as it is set is told, and another mode does it.
+    /// A driver whose settings prevent native mode is reported, and another mode works.
     Driver,
-    /// The power goes in the middle of a reload.
+    /// The power fails in the middle of a reload.
     Power,
-    /// Of a machine that panics or hangs its scenario is told, and its console kept.
+    /// If a machine panics or hangs, its scenario is reported and its console kept.
     Watch,
 }
 
 /// The hardware that a scenario needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hardware {
-    /// One CPU, and no network but what is made in it.
+    /// One CPU, and only networks created inside the machine.
     Plain,
     /// Four CPUs, and network cards, at the other end of which is a second machine.
     Wired,
-    /// A disk that outlives the machine, which is started twice.
+    /// A disk that survives the machine, which is started twice.
     Durable,
-    /// Two machines that fail on purpose.
+    /// Two machines that fail deliberately.
     Failing,
 }
 
 impl Hardware {
-    /// All of it.
+    /// Every kind of hardware.
     pub const ALL: [Self; 4] = [Self::Plain, Self::Wired, Self::Durable, Self::Failing];
 }
 
@@ -78,7 +79,7 @@ impl Scenario {
             .unwrap_or_default()
     }
 
-    /// The scenario of this name.
+    /// The scenario with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::from_str(name, false).ok()

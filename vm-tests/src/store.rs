@@ -1,4 +1,4 @@
-//! Kernels on the disk: fetched as packages of a suite, unpacked, and kept for the next time.
+//! Kernels on disk: fetched as packages of a suite, unpacked, and kept for the next run.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use crate::{
     kernels::{Choice, Wanted},
 };
 
-/// Debian's kernels for virtual machines: small, and with everything that is needed here.
+/// Debian's kernels for virtual machines: small, with everything needed here.
 const METAPACKAGE: &str = "linux-image-cloud-amd64";
 const IMAGE: &str = "linux-image-";
 const FLAVOUR: &str = "-cloud-amd64";
 
-/// The packages beside that of the image which can hold parts of a kernel.
+/// The packages, other than that of the image, that can contain parts of a kernel.
 const PARTS: [&str; 3] = ["linux-base-", "linux-binary-", "linux-modules-"];
 
 /// An unpacked kernel.
@@ -26,13 +26,13 @@ const PARTS: [&str; 3] = ["linux-base-", "linux-binary-", "linux-modules-"];
 pub(crate) struct Kernel {
     /// Its release, such as `6.1.0-56-cloud-amd64`.
     pub(crate) release: String,
-    /// What is to be booted.
+    /// The file to boot.
     pub(crate) image: PathBuf,
     /// The folder of its modules.
     pub(crate) modules: PathBuf,
 }
 
-/// Where kernels are kept.
+/// The store of kernels.
 pub(crate) struct Store {
     folder: PathBuf,
 }
@@ -43,7 +43,7 @@ impl Store {
         Self { folder }
     }
 
-    /// Fetches a kernel, unless it is here already.
+    /// Fetches a kernel, unless it is already in the store.
     pub(crate) fn fetch(&self, wanted: &Wanted) -> Result<Kernel> {
         let apt = Apt::new(&self.folder.join("apt"), &wanted.suite)?;
         apt.update()?;
@@ -61,7 +61,7 @@ impl Store {
         open(&place)
     }
 
-    /// The kernel of this name that was fetched last.
+    /// The kernel with this name that was fetched last.
     pub(crate) fn fetched_before(&self, wanted: &Wanted) -> Result<Kernel> {
         open(&self.place(&wanted.name))
     }
@@ -70,7 +70,7 @@ impl Store {
         self.folder.join("kernels").join(name)
     }
 
-    /// Unpacks packages into a folder that takes its place only when it is whole.
+    /// Unpacks packages into a folder that is renamed to its final name only when it is complete.
     fn unpack(&self, apt: &Apt, parts: &[&Package], place: &Path, version: &str) -> Result<()> {
         let temporary = tempfile::Builder::new()
             .prefix("fetch-")
@@ -125,7 +125,7 @@ fn numbers(name: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The packages that hold a kernel: that of the image, and those of its parts.
+/// The packages of a kernel: that of the image, and those of its parts.
 fn parts<'a>(packages: &'a [Package], image: &'a Package) -> Vec<&'a Package> {
     let is_part = |name: &str| PARTS.iter().any(|part| name.starts_with(part));
     let needed =
@@ -133,7 +133,7 @@ fn parts<'a>(packages: &'a [Package], image: &'a Package) -> Vec<&'a Package> {
     packages.iter().filter(needed).chain([image]).collect()
 }
 
-/// Looks for what is needed of an unpacked kernel.
+/// Finds the needed files of an unpacked kernel.
 fn open(place: &Path) -> Result<Kernel> {
     let version = fs::read_to_string(place.join("version"))
         .with_context(|| format!("no kernel was fetched into `{}`", place.display()))?;

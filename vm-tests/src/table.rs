@@ -1,15 +1,15 @@
-//! The table at the end.
+//! The table of results.
 
 use std::fmt;
 
-/// A table of text: the first column to the left, the others to the right.
+/// A table of text: the first column is left-aligned, the others right-aligned.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these heads.
+    /// A table with these headings.
     pub(crate) fn new(heads: impl IntoIterator<Item = String>) -> Self {
         Self {
             rows: vec![heads.into_iter().collect()],
@@ -48,7 +48,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with its thousands set apart.
+/// A number with separated groups of thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

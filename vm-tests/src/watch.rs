@@ -1,4 +1,5 @@
-//! Whether a guest that fails is found out: one panics and one hangs, each in the middle of a scenario.
+//! Tests that a failing guest is detected: one panics and one hangs, each in the middle of a
+//! scenario.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -14,10 +15,10 @@ use crate::machine::{Ended, Guest, Machine, System};
 /// The memory of the guests in MiB.
 const MEMORY: u64 = 512;
 
-/// How long the guest that hangs is left alone.
+/// The time before a hanging guest is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Boots both guests; what came of it as if one guest had told.
+/// Boots both guests; returns the results in the form of one guest's report.
 pub(crate) fn run(system: System<'_>, timeout: Duration) -> Result<Vec<Ended>> {
     let panicked = start(system, Failure::Panic)?.wait(timeout)?;
     let mut hanging = start(system, Failure::Hang)?;

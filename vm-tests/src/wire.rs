@@ -1,4 +1,4 @@
-//! The network cards of a guest, and what it and the machine at their other end say to each other.
+//! The network cards of a guest, and the messages between it and the machine at the other end.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,29 +17,29 @@ pub enum Cable {
 /// A network card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// What tells it from the others.
+    /// Its identifier.
     pub id: &'static str,
     /// How it is connected.
     pub cable: Cable,
-    /// The pairs of queues.
+    /// The number of queue pairs.
     pub queues: u32,
-    /// Whether the guest cannot turn off what the host does for it.
+    /// Whether the guest cannot turn off the offloads of the host.
     pub offloads_are_fixed: bool,
     /// Its hardware address.
     pub guarded_mac: [u8; 6],
-    /// That of the card at the other end.
+    /// The hardware address of the card at the other end.
     pub peer_mac: [u8; 6],
 }
 
 impl Card {
-    /// Whether there is a machine at the other end.
+    /// Whether a machine is at the other end.
     #[must_use]
     pub const fn is_wired(&self) -> bool {
         !self.offloads_are_fixed
     }
 }
 
-/// The cards: of the addresses for documentation (RFC 7042).
+/// The cards, with hardware addresses for documentation (RFC 7042).
 pub const CARDS: [Card; 3] = [
     Card {
         id: "one",
@@ -68,10 +68,10 @@ pub const CARDS: [Card; 3] = [
     },
 ];
 
-/// The CPUs of the guest that filters.
+/// The number of CPUs of the guest that filters.
 pub const CPUS: u32 = 4;
 
-/// What is sent.
+/// The kind of packets to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Burst {
@@ -81,25 +81,25 @@ pub enum Burst {
     Jumbo,
 }
 
-/// What the machine that filters asks the other for.
+/// A request of the filtering machine to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The index of the card.
     pub card: usize,
-    /// What to send.
+    /// The kind of packets.
     pub burst: Burst,
-    /// How many packets.
+    /// The number of packets.
     pub packets: u64,
-    /// How many a second.
+    /// The rate in packets per second.
     pub rate: u32,
 }
 
-/// What the other has done.
+/// The answer of the other machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// It has sent all of it: by flow the packets and bytes.
+    /// All packets were sent: packets and bytes of each flow.
     Sent(Vec<(u64, u64)>),
-    /// It could not.
+    /// Sending failed, for this reason.
     Failed(String),
 }

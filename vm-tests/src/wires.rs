@@ -1,5 +1,5 @@
-//! Wires between two guests: one through a Unix socket, for which nobody needs a privilege and of
-//! which a card has one queue; and one through the host's bridge, of which it has several.
+//! Wires between two guests: one through a Unix socket, which needs no privilege but gives a card
+//! only one queue, and one through a bridge of the host, with several queues.
 
 use std::{
     fs,
@@ -17,10 +17,10 @@ use crate::machine::escaped;
 /// The longest frames: those of an MTU of 9,000 and VLAN tags.
 const MTU: &str = "9216";
 
-/// How many packets may wait for a guest: more than are sent in a burst.
+/// The maximum number of packets that wait for a guest: more than one burst.
 const QUEUE: &str = "20000";
 
-/// How long QEMU may take to listen.
+/// The timeout until QEMU listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The wires between two guests.
@@ -30,14 +30,15 @@ pub(crate) struct Wires {
 }
 
 impl Wires {
-    /// Makes them, in the network namespace of this process. The number tells those of several
-    /// pairs apart; the sockets are in `folder`.
+    /// Creates the wires in the network namespace of this process. The number distinguishes those
+    /// of several pairs; the sockets are in `folder`.
     pub(crate) fn new(number: usize, folder: &Path) -> Result<Self> {
         let wires = Self {
             name: format!("w{number}"),
             folder: folder.to_owned(),
         };
-        // A path of a socket has at most 107 bytes (`unix(7)`), and one that is left is in the way.
+        // A path of a socket has at most 107 bytes (`unix(7)`), and a leftover socket blocks its
+        // path.
         for socket in [wires.cable(), wires.talk()] {
             if socket.exists() {
                 fs::remove_file(&socket)?;
@@ -89,7 +90,7 @@ impl Wires {
         arguments
     }
 
-    /// Waits until the guest that filters can be connected to.
+    /// Waits until the filtering guest accepts connections.
     pub(crate) fn await_listener(&self) -> Result<()> {
         let begin = Instant::now();
         while !(self.cable().exists() && self.talk().exists()) {
@@ -110,7 +111,7 @@ impl Wires {
         self.folder.join("talk")
     }
 
-    /// What the guests talk to each other by.
+    /// The QEMU arguments of the channel between the guests.
     fn talking(&self, options: &str) -> Vec<String> {
         let path = escaped(&self.talk());
         [
@@ -141,7 +142,7 @@ impl Wires {
         format!("{}{}{end}", self.name, card.id)
     }
 
-    /// Makes a bridge with an interface for each end.
+    /// Creates a bridge with an interface for each end.
     fn make_bridge(&self, card: &Card) -> Result<()> {
         let bridge = self.interface(card, 'b');
         ip(&["link", "add", &bridge, "type", "bridge"])?;
@@ -159,7 +160,7 @@ impl Wires {
             silence(&tap)?;
             ip(&["link", "set", &tap, "mtu", MTU, "txqueuelen", QUEUE])?;
             ip(&["link", "set", &tap, "master", &bridge])?;
-            // Guests send from whatever address, also from each other's.
+            // Guests send from any hardware address, including each other's.
             ip(&[
                 "link",
                 "set",
@@ -173,7 +174,7 @@ impl Wires {
         }
         ip(&["link", "set", &bridge, "mtu", MTU])?;
         ip(&["link", "set", &bridge, "up"])?;
-        // Where it is there, netfilter looks at what a bridge forwards, and drops what is malformed.
+        // If loaded, netfilter inspects packets that a bridge forwards, and drops malformed ones.
         for protocol in ["iptables", "ip6tables", "arptables"] {
             let path = format!("/proc/sys/net/bridge/bridge-nf-call-{protocol}");
             if Path::new(&path).exists() {
@@ -185,7 +186,7 @@ impl Wires {
 }
 
 impl Drop for Wires {
-    /// Deletes the interfaces; the namespace would take them along later.
+    /// Deletes the interfaces; otherwise they would disappear only with the namespace.
     fn drop(&mut self) {
         for card in CARDS.iter().filter(|card| card.cable == Cable::Bridge) {
             for end in ['g', 'p', 'b'] {
@@ -219,7 +220,7 @@ fn device(card: &Card, mac: [u8; 6], options: &str) -> Vec<String> {
     .into()
 }
 
-/// Keeps the host from sending anything of its own accord.
+/// Keeps the host from sending packets of its own.
 fn silence(interface: &str) -> Result<()> {
     ip(&[
         "link",

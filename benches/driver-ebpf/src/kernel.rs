@@ -12,13 +12,13 @@ use aya_ebpf::{
 };
 use driver_ebpf::{FRAME_LEN, OFFSET, Record, word};
 
-/// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`), since Linux 5.5. Such a map begins on a page of
-/// its own, so that each record is one cache line.
+/// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`), since Linux 5.5. Such a map is page-aligned, so
+/// each record is one cache line.
 const MMAPABLE: usize = 1 << 10;
 
 type State = [u32; word::WORDS];
 
-/// As long as user space makes it.
+/// User space sets the number of elements.
 #[btf_map]
 static PACKETS: Array<Record, 1, MMAPABLE> = Array::new();
 
@@ -64,14 +64,14 @@ pub(crate) fn write_next(ctx: &XdpContext) -> Option<&'static mut State> {
     Some(state)
 }
 
-/// Has the kernel send the frame through an interface.
+/// Makes the kernel send the frame through an interface.
 #[inline(always)]
 pub(crate) fn redirect(interface: u32) -> u32 {
     // SAFETY: the helper takes any numbers.
     unsafe { bpf_redirect(interface, 0) as u32 }
 }
 
-/// Ends this program with the one under test; comes back when there is none.
+/// Tail-calls the program under test; returns if there is none.
 #[inline(always)]
 pub(crate) fn call_tested(ctx: &XdpContext) {
     // SAFETY: no caller has anything that waits to be dropped.
@@ -85,7 +85,7 @@ pub(crate) fn call_tested_frags(ctx: &XdpContext) {
     unsafe { TESTED_FRAGS.tail_call(ctx, 0) };
 }
 
-/// The kernel lends helpers marked GPL-only to programs whose licence it knows as compatible.
+/// The kernel allows GPL-only helpers for programs whose licence it knows as compatible.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

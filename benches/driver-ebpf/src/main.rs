@@ -1,5 +1,5 @@
-//! The driver: XDP programs that write the next packet into the frame that they are run on. And
-//! empty ones, to measure what a packet costs that nobody judges.
+//! The driver: XDP programs that write the next packet into the frame on which they run; and empty
+//! programs, which measure the cost of a packet without a filter.
 
 #![no_std]
 #![no_main]
@@ -62,7 +62,7 @@ fn pass_all(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
-/// Drops what an XDP program has passed, before the network stack looks at it.
+/// Drops packets that an XDP program has passed, before the network stack processes them.
 #[classifier]
 fn drop_passed(_ctx: TcContext) -> i32 {
     TC_ACT_SHOT

@@ -12,8 +12,8 @@ use plotters::style::{BLACK, WHITE};
 /// The size in pixels.
 const SIZE: (u32, u32) = (860, 520);
 
-/// The colours of lines, which people who see few colours can tell apart (M. Okabe and K. Ito,
-/// "Color Universal Design", 2008).
+/// The colours of lines, chosen to be distinguishable for colour-blind readers (M. Okabe and K.
+/// Ito, "Color Universal Design", 2008).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
@@ -26,11 +26,11 @@ const COLOURS: [RGBColor; 7] = [
 
 /// Lines with their titles.
 pub(crate) struct Chart {
-    /// What it shows.
+    /// The title.
     pub(crate) title: &'static str,
-    /// What stands across.
+    /// The label of the horizontal axis.
     pub(crate) across: &'static str,
-    /// What stands upwards.
+    /// The label of the vertical axis.
     pub(crate) up: &'static str,
     /// The lines.
     pub(crate) lines: Vec<Line>,
@@ -45,7 +45,7 @@ pub(crate) struct Line {
 }
 
 impl Chart {
-    /// Whether there is nothing to be drawn.
+    /// Whether there is nothing to draw.
     pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
@@ -108,7 +108,7 @@ fn bounds(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     )
 }
 
-/// A number without an exponent, as far as it is not tiny.
+/// A number without an exponent, unless it is tiny.
 fn plain(number: f64) -> String {
     let digits = (-number.log10().floor()).clamp(0.0, 9.0) as usize;
     let text = format!("{number:.digits$}");

@@ -1,4 +1,4 @@
-//! Plots of what `bench all` measured: reads `report.json`, and writes `*.svg` beside it.
+//! Plots the results of `bench all`: reads `report.json`, and writes `*.svg` beside it.
 
 mod chart;
 
@@ -39,7 +39,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("`{}` is no report", path.display()))?;
     for (name, chart) in charts(&results) {
         let path = arguments.folder.join(name);
-        // A part of the cases may have been measured only.
+        // Perhaps only some of the cases were measured.
         if chart.is_empty() {
             eprintln!("plots: no figures for `{}`", path.display());
         } else {
@@ -105,7 +105,7 @@ fn lines(results: &Results, group: Group, value: fn(&Figures) -> f64) -> Vec<Lin
         });
         Line {
             name: kind.name(),
-            // A logarithm has no place for what is not there.
+            // Zero has no logarithm.
             points: points.filter(|(_, value)| *value > 0.0).collect(),
         }
     });

@@ -1,4 +1,4 @@
-//! Bans: how fast they come, what memory they take, and what a packet costs with them.
+//! Bans: the time to add them, their memory, and the cost of a packet with them.
 
 use std::{
     fmt,
@@ -22,27 +22,27 @@ use crate::{
     tuple::Tuple,
 };
 
-/// How many packets are sent at once.
+/// The number of packets sent at once.
 const AT_ONCE: u32 = 20_000;
 
-/// What bans take.
+/// The cost of bans.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bans {
-    /// How many there are.
+    /// The number of bans.
     pub count: usize,
-    /// The time from the list of them until all were in force, in seconds.
+    /// The time in seconds from submitting the list until all bans were in force.
     pub seconds: f64,
-    /// How many packets were sent from banned sources, and from others; each comes once.
+    /// The number of packets sent from banned sources, and from others; each is sent once.
     pub packets: usize,
-    /// The bytes of the maps of bans when there is none.
+    /// The memory of the maps of bans without any ban, in bytes.
     pub memory_before: u64,
-    /// The same with all of them, as far as the kernel says it (Linux 6.4).
+    /// The memory of the maps with all bans, as far as the kernel reports it (Linux 6.4).
     pub memory: u64,
     /// The CPU time of a packet that no rule matches, in nanoseconds, without bans.
     pub without: Spread,
-    /// The same with the bans, of packets whose sources are not banned.
+    /// The CPU time with bans, of a packet whose source is not banned.
     pub others: Spread,
-    /// The same of packets whose sources are banned.
+    /// The CPU time with bans, of a packet whose source is banned.
     pub banned: Spread,
 }
 
@@ -74,7 +74,8 @@ impl fmt::Display for Bans {
 ///
 /// # Errors
 ///
-/// If the command fails, a packet is not judged as it should be, or the process is told to end.
+/// If the command fails, a packet does not get the expected verdict, or the process is asked to
+/// end.
 pub fn measure(count: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Bans> {
     let addresses = generate::addresses(count, Family::V4, 1);
     let listed = Listed::new(&addresses);
@@ -102,7 +103,7 @@ pub fn measure(count: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Ban
     let began = Instant::now();
     with.ban(&text)?;
     let seconds = began.elapsed().as_secs_f64();
-    // The filter is fitted to the bans when there is nothing else to do.
+    // The daemon resizes the Bloom filter when it is idle.
     std::thread::sleep(Duration::from_secs(3));
 
     let mut series = [
@@ -144,7 +145,7 @@ pub fn measure(count: usize, rounds: u32, cpu: usize, site: &Site) -> Result<Ban
     })
 }
 
-/// A daemon that drops what no rule matches, and has no rule.
+/// A daemon without rules whose policy is to drop.
 fn start(site: &Site) -> Result<Daemon> {
     let mut daemon = Daemon::prepare(site)?;
     let interface = daemon.testbed().host().interface.clone();

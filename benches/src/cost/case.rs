@@ -1,4 +1,4 @@
-//! A case: a rule set, and the packets that each firewall is to judge by it.
+//! A case: a rule set, and the packets that each firewall classifies by it.
 
 use crate::{
     rulesets::{
@@ -8,7 +8,7 @@ use crate::{
     tuple::Tuple,
 };
 
-/// In a rule file, what stands for the name of the guarded interface.
+/// The placeholder in a rule file for the name of the guarded interface.
 pub const INTERFACE: &str = "@interface@";
 
 /// The list file that the rule files of lists name.
@@ -19,7 +19,7 @@ pub(super) const LIST_FILE: &str = "listed.txt";
 pub struct Case {
     /// Its name.
     pub name: String,
-    /// What it consists of, in a sentence.
+    /// A sentence on its contents.
     pub description: String,
     /// The packets, in order.
     pub packets: Vec<Tuple>,
@@ -33,7 +33,7 @@ pub struct Case {
 
 /// Rules that can be written for firewalls.
 ///
-/// To compare like with like, each firewall should drop every packet itself.
+/// For a fair comparison, each firewall should drop every packet itself.
 #[derive(Clone, Debug)]
 pub enum Rules {
     /// Rules on several fields.

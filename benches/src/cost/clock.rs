@@ -1,10 +1,10 @@
-//! CPU time on one CPU, other people's work left out.
+//! CPU time on one CPU, without the work of other processes.
 //!
-//! A measurement runs on a thread that is bound to one CPU. What it sets off in softirqs runs on
-//! the same CPU: mostly inside the thread's own time, else in that CPU's ksoftirqd. So the time
+//! A measurement runs on a thread that is bound to one CPU. The softirqs that it causes run on the
+//! same CPU, mostly within the thread's own time, otherwise in that CPU's ksoftirqd. So the time
 //! spent is the wall time, less the time for which the thread waited for the CPU, plus what
 //! ksoftirqd used (`/proc/PID/schedstat`, `Documentation/scheduler/sched-stats.rst`). This holds
-//! whether or not the kernel counts interrupts apart (`CONFIG_IRQ_TIME_ACCOUNTING`).
+//! whether or not the kernel accounts interrupts separately (`CONFIG_IRQ_TIME_ACCOUNTING`).
 
 use std::{
     fs,
@@ -52,7 +52,7 @@ impl Clock {
         self.cpu
     }
 
-    /// Binds the calling thread to the CPU, does `work` and says how much CPU time passed.
+    /// Binds the calling thread to the CPU, runs `work` and returns the CPU time used.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Clock {
     }
 }
 
-/// How long a thread ran, and how long it waited for a CPU.
+/// The time that a thread ran, and the time that it waited for a CPU.
 struct Account {
     ran: Duration,
     waited: Duration,

@@ -1,4 +1,4 @@
-//! The `firewall` command, used as anybody would: started, told, and ended.
+//! The `firewall` command, used as a user does: starts, controls and ends it.
 
 use std::{
     fs::{self, File},
@@ -25,15 +25,15 @@ use super::{
 };
 use crate::bpffs::BpfFs;
 
-/// How long it may take to end.
+/// The timeout for its end.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// How often a wait looks whether it has done.
+/// The interval between two checks of a wait.
 const STEP: Duration = Duration::from_millis(1);
 
 const INSTANCE: &str = "bench";
 
-/// The reasons that stand for no rule having matched.
+/// The reasons under which packets are counted that no rule matches.
 const UNMATCHED: [&str; 3] = ["policy", "neighbor", "unknown_ethertype"];
 
 /// `firewall apply` on the host of a testbed, ended with the value.
@@ -46,17 +46,17 @@ pub(super) struct Daemon {
     process: Option<Child>,
 }
 
-/// What the log says of rules that were brought into force.
+/// The log's figures about rules that were put in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
-    /// How long the compiler took.
+    /// The time of the compiler.
     pub(super) compiled: Duration,
-    /// How long everything took, from the rule file to the switch.
+    /// The total time from the rule file to the switch.
     pub(super) all: Duration,
 }
 
 impl Daemon {
-    /// Makes the place for it, a testbed with a sink, and starts nothing.
+    /// Prepares its testbed, with a sink, without starting it.
     pub(super) fn prepare(site: &Site) -> Result<Self> {
         Ok(Self {
             binary: site.firewall.clone(),
@@ -92,17 +92,17 @@ impl Daemon {
         Ok(())
     }
 
-    /// What the compiler expects a packet to cost with the rule file that was written, in nanoseconds,
-    /// or why it refuses the rules.
+    /// The compiler's estimate of the cost of a packet with the rule file that was written, in
+    /// nanoseconds, or the reason why it refuses the rules.
     pub(super) fn expectation(&self) -> Result<Result<u32, CompileError>> {
         expectation::of(&self.rules())
     }
 
-    /// Starts it with the rule file that was written, and waits until it judges.
+    /// Starts it with the rule file that was written, and waits until its rules are in force.
     pub(super) fn start(&mut self) -> Result<()> {
         let mut command = Command::new(&self.binary);
         command
-            // The object file that is built in, whatever a developer has set.
+            // Use the built-in object file, even if a developer has set another.
             .env_remove("FIREWALL_OBJECT")
             .args(self.arguments())
             .arg("apply")
@@ -110,7 +110,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(self.log())?)
-            // Out of reach of the terminal's Ctrl-C: this program ends it, and in order.
+            // Ctrl-C in the terminal must not reach it: this program ends it in the right order.
             .process_group(0);
         self.process = Some(self.testbed.network().host.spawn(&mut command)?);
         self.wait(|daemon| {
@@ -122,13 +122,12 @@ impl Daemon {
         })
     }
 
-    /// Has it read its files again; the wait for what comes of it is [`Self::change`].
+    /// Makes it read its files again; [`Self::change`] waits for the result.
     pub(super) fn reload(&self) -> Result<()> {
         Ok(kill(self.pid()?, Signal::SIGHUP)?)
     }
 
-    /// Waits until it says that it has brought this generation into force, and hands back what it
-    /// says.
+    /// Waits until it logs that this generation is in force, and returns the logged figures.
     pub(super) fn change(&mut self, generation: u32) -> Result<Change> {
         self.wait(|daemon| {
             let text = fs::read_to_string(daemon.log())?;
@@ -136,7 +135,7 @@ impl Daemon {
         })
     }
 
-    /// The CPU time that its threads have taken, in seconds (`proc_pid_stat(5)`).
+    /// The CPU time of its threads, in seconds (`proc_pid_stat(5)`).
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
         let path = format!("/proc/{}/stat", self.pid()?);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
@@ -145,9 +144,10 @@ impl Daemon {
         Ok(ticks as f64 / rate as f64)
     }
 
-    /// The bytes of the image in force and of all maps of rules, and how long the compiler took.
+    /// The size of the image in force and of all maps of rules, in bytes, and the time of the
+    /// compiler.
     pub(super) fn image(&mut self, expected_nanoseconds: u32) -> Result<ImageFacts> {
-        // It judges a moment before it has pinned what its other commands read.
+        // Rules are in force shortly before the pins exist that its other commands read.
         let compiled = self.change(1)?.compiled;
         let status: StatusReport = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
@@ -166,7 +166,7 @@ impl Daemon {
         Ok(status.memory(StatusMap::is_of_bans))
     }
 
-    /// Bans what a list has, a member a line.
+    /// Bans the members of a list, one per line.
     pub(super) fn ban(&self, list: &str) -> Result<()> {
         let arguments = self.arguments();
         let words = ["ban", "--for", "1d", "--reason", "bench", "--force", "-"];
@@ -176,14 +176,14 @@ impl Daemon {
         tool::run(host, &self.binary, &all, list, &self.site).map(drop)
     }
 
-    /// What it has counted.
+    /// Its counters.
     pub(super) fn verdicts(&self) -> Result<Verdicts> {
         let counters: CountersReport = serde_json::from_str(&self.ask(&["counters", "--json"])?)
             .context("`firewall counters` is not understood")?;
         counters.verdicts()
     }
 
-    /// Runs another of its commands, and hands back what it prints.
+    /// Runs another `firewall` command, and returns its output.
     fn ask(&self, words: &[&str]) -> Result<String> {
         let arguments = self.arguments();
         let before = arguments.iter().map(String::as_str);
@@ -217,7 +217,7 @@ impl Daemon {
         Ok(Pid::from_raw(i32::try_from(process.id())?))
     }
 
-    /// Waits until `look` finds something, as long as the process lives.
+    /// Waits until `look` finds something, as long as the process runs.
     fn wait<T>(&mut self, look: impl Fn(&Self) -> Result<Option<T>>) -> Result<T> {
         let deadline = Instant::now() + self.site.patience;
         loop {
@@ -242,7 +242,7 @@ impl Daemon {
         }
     }
 
-    /// Makes it end; whether it has.
+    /// Terminates it; returns whether it has ended.
     fn end(&mut self) -> bool {
         let pid = self.pid();
         let Some(mut process) = self.process.take() else {
@@ -258,7 +258,7 @@ impl Daemon {
             }
             thread::sleep(STEP);
         }
-        // What it leaves goes with the mount and the namespaces.
+        // Leftovers disappear with the mount and the namespaces.
         let _ = process.kill().and_then(|()| process.wait());
         false
     }
@@ -286,7 +286,7 @@ fn read_change(log: &str, generation: u32) -> Option<Change> {
     for stage in stages.trim_end_matches(')').split(", ") {
         let mut words = stage.split(' ');
         let name = words.next()?;
-        // A word alone says how the stage before was done.
+        // A single word qualifies the previous stage.
         let Some(milliseconds) = words.next() else {
             continue;
         };
@@ -300,7 +300,7 @@ fn read_change(log: &str, generation: u32) -> Option<Change> {
     Some(change)
 }
 
-/// The sum of the fields 14 and 15, after the name in parentheses, which may hold anything.
+/// The sum of the fields 14 and 15, after the name in parentheses, which may contain any character.
 fn read_ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11);
@@ -308,7 +308,7 @@ fn read_ticks(stat: &str) -> Option<u64> {
     Some(next()? + next()?)
 }
 
-/// What `firewall status --json` prints, as far as it matters here.
+/// The output of `firewall status --json`, as far as needed here.
 #[derive(Deserialize)]
 struct StatusReport {
     rules: StatusRules,
@@ -334,13 +334,13 @@ impl StatusReport {
 }
 
 impl StatusMap {
-    /// Whether it is there for bans, and not for rules.
+    /// Whether it is a map for bans, not for rules.
     fn is_of_bans(&self) -> bool {
         self.name.starts_with("BAN")
     }
 }
 
-/// What `firewall counters --json` prints.
+/// The output of `firewall counters --json`.
 #[derive(Deserialize)]
 struct CountersReport {
     rules: Vec<Counter>,
@@ -361,7 +361,7 @@ impl CountersReport {
             match counter.action.as_str() {
                 "pass" => verdicts.passed += counter.packets,
                 "drop" => verdicts.dropped += counter.packets,
-                // Counted, and judged by a later rule.
+                // Counted, and decided by a later rule.
                 "count" => {}
                 other => bail!("the counter `{}` has the action `{other}`", counter.name),
             }

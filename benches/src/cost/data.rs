@@ -1,4 +1,4 @@
-//! What a case is measured with.
+//! The origin and number of the rules and packets of a case.
 
 use std::{collections::HashSet, fmt};
 
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use super::case::Case;
 use crate::rulesets::Origin;
 
-/// What a case is measured with.
+/// The origin and number of the rules and packets of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data {
     /// Where the rules come from.
     pub rules: Origin,
     /// Where the packets come from.
     pub packets: Origin,
-    /// How many packets are in the series.
+    /// The number of packets in the series.
     pub count: usize,
-    /// How many of them differ from each other.
+    /// The number of distinct packets.
     pub distinct: usize,
 }
 
 impl Data {
-    /// That of a case.
+    /// The data of a case.
     #[must_use]
     pub fn of(case: &Case) -> Self {
         let different: HashSet<_> = case.packets.iter().collect();

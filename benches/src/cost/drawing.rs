@@ -1,4 +1,4 @@
-//! Which packets meet rules or a list, and how they are drawn: none comes twice.
+//! The choice of packets for rules or a list, and how they are drawn: no packet is drawn twice.
 
 use anyhow::{Result, bail, ensure};
 
@@ -12,30 +12,31 @@ use crate::{
     tuple::Tuple,
 };
 
-/// Which packets meet rules or a list.
+/// The choice of packets for rules or a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Traffic {
-    /// Those that a rule matches, or whose source is listed.
+    /// Packets that a rule matches, or whose source is listed.
     #[default]
     Hits,
-    /// All others.
+    /// All other packets.
     Misses,
-    /// As many of each.
+    /// The same number of each.
     Mixed,
     /// Those of the trace beside a filter file of ClassBench, in their order.
     Trace,
 }
 
-/// How packets and what they meet are drawn.
+/// The parameters for drawing rules and packets.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing {
-    /// The family of what is generated.
+    /// The family of generated addresses.
     pub family: Family,
-    /// Which packets.
+    /// The choice of packets.
     pub traffic: Traffic,
-    /// How many, at most: no more are drawn than differ from each other. A trace has its own number.
+    /// The maximum number of packets; fewer are drawn if there are not as many distinct ones. A
+    /// trace has its own number.
     pub packets: usize,
-    /// What decides the rest.
+    /// The seed of the random choices.
     pub seed: u64,
 }
 
@@ -52,13 +53,13 @@ pub fn any_packets(families: &[Family], count: usize, seed: u64) -> Vec<Tuple> {
 ///
 /// # Errors
 ///
-/// If there are none, or a trace is wanted.
+/// If there are none, or a trace is requested.
 pub(super) fn draw<T: Regions>(regions: &T, drawing: &Drawing) -> Result<Vec<Tuple>> {
-    // Other numbers than those of which the rules were made.
+    // Random numbers different from those for the rules.
     let seed = !drawing.seed;
     let count = drawing.packets;
     let hits = distinct(usual(Stream::new(regions, Pattern::Uniform, seed)));
-    // One that was moved may have come into a rule.
+    // A moved packet may match a rule.
     let misses = usual(Stream::new(regions, Pattern::Misses, seed));
     let misses = distinct(misses.filter(|packet| !regions.matches(packet)));
     let packets: Vec<_> = match drawing.traffic {
@@ -74,8 +75,8 @@ pub(super) fn draw<T: Regions>(regions: &T, drawing: &Drawing) -> Result<Vec<Tup
     Ok(packets)
 }
 
-/// The packets between hosts of the protocols that have nearly all traffic. Those of others may be
-/// too long for the driver, or not reach the hooks of other firewalls.
+/// The packets of the most common protocols, with addresses of hosts. Packets of other protocols
+/// may be too long for the driver, or not reach the hooks of other firewalls.
 fn usual(packets: impl Iterator<Item = Tuple>) -> impl Iterator<Item = Tuple> {
     const USUAL: [u8; 4] = [
         protocol::TCP,
@@ -89,7 +90,7 @@ fn usual(packets: impl Iterator<Item = Tuple>) -> impl Iterator<Item = Tuple> {
 }
 
 impl Traffic {
-    /// How packets meet rules, as a clause.
+    /// The choice for rules, as a clause.
     pub(super) const fn of_rules(self) -> &'static str {
         match self {
             Self::Hits => "packets aimed at each rule alike",
@@ -99,7 +100,7 @@ impl Traffic {
         }
     }
 
-    /// How packets meet a list, as a clause.
+    /// The choice for a list, as a clause.
     pub(super) const fn of_list(self) -> &'static str {
         match self {
             Self::Hits => "packets from listed sources",

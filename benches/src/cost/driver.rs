@@ -1,5 +1,5 @@
-//! The driver: has the kernel make frames out of a series of packets, as many as wanted, without
-//! a copy or a system call a packet.
+//! The driver: makes the kernel generate any number of frames from a series of packets, without a
+//! copy or a system call per packet.
 //!
 //! The kernel runs an XDP program again and again on frames of its own (`BPF_PROG_TEST_RUN`,
 //! `Documentation/bpf/bpf_prog_run.rst`). The program writes the next packet into the frame, and
@@ -20,14 +20,14 @@ use crate::{
     tuple::Tuple,
 };
 
-/// How many frames are made at a time. NAPI handles up to 64 in one poll: with fewer, the polls
-/// keep up with the driver whatever a packet costs, and nothing is left to ksoftirqd.
+/// The number of frames generated at a time. NAPI handles up to 64 in one poll: with fewer, the
+/// polls keep up with the driver whatever a packet costs, and ksoftirqd is not needed.
 const BATCH: u32 = 48;
 
-/// The maximum number of packets of a series.
+/// The maximum length of a series, in packets.
 pub const MAX_PACKETS: usize = 1 << 22;
 
-/// The programs that make packets.
+/// The programs that generate packets.
 const PROGRAMS: [&str; 4] = [
     program::SEND,
     program::DISCARD,
@@ -35,28 +35,28 @@ const PROGRAMS: [&str; 4] = [
     program::CALL_FRAGS,
 ];
 
-/// The programs that call others, and the arrays that they call them from.
+/// The programs that call others, and the arrays from which they call them.
 const CALLERS: [(&str, &str); 2] = [(program::CALL, TESTED), (program::CALL_FRAGS, TESTED_FRAGS)];
 
 /// The driver with a series of packets.
 #[derive(Debug)]
 pub struct Driver {
     object: ObjectFile,
-    /// Where the programs are attached, though no packet ever comes by. A program that is attached
-    /// nowhere is made known to the dispatcher of XDP programs for each run, and forgotten after it
-    /// (`bpf_prog_change_xdp`), and both wait for all CPUs.
+    /// The network on which the programs are attached, although no packet arrives there. A program
+    /// that is not attached is registered with the dispatcher of XDP programs for each run and
+    /// removed after it (`bpf_prog_change_xdp`), and both wait for all CPUs.
     _stage: Network,
-    /// A whole frame, of which the driver keeps the hardware addresses.
+    /// A whole frame, whose hardware addresses the driver keeps.
     frame: Vec<u8>,
     count: u32,
 }
 
-/// What one run took.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// How many packets were made.
+    /// The number of packets generated.
     pub packets: u32,
-    /// The CPU time of them all.
+    /// The CPU time of all of them.
     pub time: Duration,
 }
 
@@ -69,8 +69,8 @@ impl Run {
 }
 
 impl Driver {
-    /// Loads the driver with packets, which it will make in this order, again and again, all with
-    /// the hardware addresses of the way to the host of `testbed`.
+    /// Loads the driver with packets, which it generates repeatedly in this order, with the
+    /// hardware addresses for the host of `testbed`.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Driver {
         })
     }
 
-    /// How many packets are in the series.
+    /// The number of packets in the series.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
@@ -127,7 +127,7 @@ impl Driver {
         self.run_live(program::SEND, testbed, from, packets, clock)
     }
 
-    /// Makes packets and drops them.
+    /// Generates packets and drops them.
     ///
     /// # Errors
     ///
@@ -142,12 +142,12 @@ impl Driver {
         self.run_live(program::DISCARD, testbed, from, packets, clock)
     }
 
-    /// Makes packets and calls `tested` with each, as if they had been received by the host of an
-    /// testbed, which must have an XDP program.
+    /// Generates packets and calls `tested` with each, as if the host of a testbed had received
+    /// them; the host must have an XDP program.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses, as it does for a program that differs from the driver in kind.
+    /// If the kernel refuses, as it does for a program of a different kind than the driver.
     pub fn call(
         &mut self,
         tested: &ProgramFd,
@@ -171,7 +171,7 @@ impl Driver {
         run
     }
 
-    /// Puts `tested` into the array that takes it; the program that calls it from there.
+    /// Puts `tested` into the array for its kind; returns the program that calls it from there.
     fn caller_of(&mut self, tested: &ProgramFd) -> Result<(&'static str, &'static str)> {
         let mut refusal = None;
         for (caller, name) in CALLERS {
@@ -185,7 +185,7 @@ impl Driver {
         Err(refusal).context("the program under test cannot be called from the driver")
     }
 
-    /// Runs a program on frames that go somewhere, in the namespace of the peer.
+    /// Runs a program on live frames in the namespace of the peer.
     fn run_live(
         &mut self,
         name: &str,
@@ -222,7 +222,7 @@ impl Driver {
     }
 }
 
-/// Runs a program as `options` say, in a namespace.
+/// Runs a program with `options` in a namespace.
 fn run(
     program: &Xdp,
     namespace: &Namespace,
@@ -247,7 +247,7 @@ fn context(frame: usize, interface: &End) -> Result<Vec<u8>> {
     Ok(words.into_iter().flat_map(u32::to_ne_bytes).collect())
 }
 
-/// The whole frame of a packet, filled up with payload; `None` if no frame of that length has it.
+/// The whole frame of a packet, padded with payload; `None` if the packet does not fit.
 fn frame_of(tuple: &Tuple, link: &Link) -> Option<Vec<u8>> {
     let packet = link.to_host(tuple.packet()?);
     let missing = FRAME_LEN.checked_sub(packet.build().len())?;

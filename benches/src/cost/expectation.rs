@@ -1,5 +1,5 @@
-//! What the compiler expects a packet to cost: what `firewall check --plan` says, without the rest
-//! of what that command finds out.
+//! The compiler's estimate of the cost of a packet, as in `firewall check --plan`, without the
+//! other checks of that command.
 
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -13,12 +13,12 @@ use rules::{
 
 use super::case::INTERFACE;
 
-/// The expected nanoseconds of a packet that the rules of a file judge, in the section where they
-/// are the most; or why the compiler refuses the rules.
+/// The maximum over all sections of the expected nanoseconds per packet with the rules of a file,
+/// or the reason why the compiler refuses the rules.
 ///
 /// # Errors
 ///
-/// If the file is no rule file.
+/// If the file is not a rule file.
 pub(super) fn of(file: &Path) -> Result<Result<u32, CompileError>> {
     let text = fs::read_to_string(file)?;
     let source = Arc::new(Source::new("rules.toml", text));

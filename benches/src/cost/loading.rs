@@ -1,24 +1,24 @@
-//! What setting a subject up takes.
+//! The cost of setting up a subject.
 
 use serde::{Deserialize, Serialize};
 
-/// What setting a subject up took.
+/// The cost of setting up a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loading {
-    /// How long it took, from the start of the first command to rules in force.
+    /// The time in seconds from the start of the first command until rules were in force.
     pub seconds: f64,
-    /// The CPU time of its processes until then, in the kernel and outside, in seconds.
+    /// The CPU time of its processes until then, kernel and user mode, in seconds.
     pub cpu_seconds: f64,
-    /// By how much it made the memory of the kernel grow, in bytes; a machine that does other
-    /// things meanwhile blurs it by a few hundred kilobytes.
+    /// The growth of the kernel's memory in bytes; other work of the machine distorts it by a few
+    /// hundred kilobytes.
     pub kernel_bytes: u64,
-    /// What it says itself, if it is `firewall`.
+    /// The figures that `firewall` reports, if it is the subject.
     pub image: Option<ImageFacts>,
 }
 
 impl Loading {
-    /// The memory that it takes: that of its maps if it names them, else what the kernel's memory
-    /// grew by.
+    /// The memory that it needs: that of its maps if known, otherwise the growth of the kernel's
+    /// memory.
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.image
@@ -26,15 +26,15 @@ impl Loading {
     }
 }
 
-/// What `firewall` says of the rules in force.
+/// The figures that `firewall` reports about the rules in force.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageFacts {
     /// The bytes of the image.
     pub bytes: u64,
-    /// The bytes of memory of all its maps.
+    /// The memory of all its maps, in bytes.
     pub map_bytes: u64,
-    /// How long the compiler took.
+    /// The time of the compiler, in seconds.
     pub compile_seconds: f64,
-    /// What `firewall check --plan` expects a packet to cost, in nanoseconds.
+    /// The cost of a packet that `firewall check --plan` expects, in nanoseconds.
     pub expected_nanoseconds: u32,
 }

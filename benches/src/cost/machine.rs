@@ -1,4 +1,4 @@
-//! What a figure depends on and no rule set shows.
+//! Facts about the machine on which figures depend.
 
 use std::{fs, thread, time::SystemTime};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Machine {
     /// The model of the CPUs.
     pub cpu: String,
-    /// How many CPUs this process may use.
+    /// The number of CPUs that this process may use.
     pub cpus: usize,
     /// Memory in bytes.
     pub memory_bytes: u64,
@@ -18,16 +18,16 @@ pub struct Machine {
     pub kernel: String,
     /// Seconds since 1970 in UTC.
     pub time: u64,
-    /// How many threads ran or wanted to, on average over a minute, at the beginning.
+    /// The load average over one minute at the beginning.
     pub load_average: f64,
 }
 
 impl Machine {
-    /// Reads them.
+    /// Reads the facts about this machine.
     ///
     /// # Errors
     ///
-    /// If the kernel does not say.
+    /// If the kernel does not provide them.
     pub fn read() -> Result<Self> {
         let read = |path| fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"));
         let load = read("/proc/loadavg")?;

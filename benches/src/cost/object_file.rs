@@ -11,13 +11,12 @@ use crate::network::{End, Namespace};
 
 static BYTES: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/driver-xdp"));
 
-/// The maps and some of the programs, in the kernel as long as the value.
+/// The maps and some of the programs, which are in the kernel as long as this value exists.
 #[derive(Debug)]
 pub(super) struct ObjectFile(Ebpf);
 
 impl ObjectFile {
-    /// Makes the maps, with room for so many packets, and has the kernel verify the programs of
-    /// these names.
+    /// Creates the maps, with room for `packets` packets, and loads the programs with these names.
     pub(super) fn load(packets: u32, programs: &[&str]) -> Result<Self> {
         let ebpf = EbpfLoader::new()
             .map_max_entries(PACKETS, packets)
@@ -55,7 +54,7 @@ impl ObjectFile {
         Ok(self.program(name)?.fd()?.try_clone()?)
     }
 
-    /// Attaches a program to an interface in native mode, as long as the value.
+    /// Attaches a program to an interface in native mode, as long as the returned value exists.
     pub(super) fn attach(&mut self, name: &str, namespace: &Namespace, end: &End) -> Result<()> {
         let program = self.program_mut(name)?;
         namespace
@@ -64,7 +63,8 @@ impl ObjectFile {
         Ok(())
     }
 
-    /// Drops whatever XDP programs pass on an interface, as long as the value.
+    /// Drops all packets that XDP programs pass on an interface, as long as the returned value
+    /// exists.
     pub(super) fn drop_passed(&mut self, namespace: &Namespace, end: &End) -> Result<()> {
         let program = self.0.program_mut(program::DROP_PASSED);
         let program: &mut SchedClassifier = program

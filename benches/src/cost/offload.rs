@@ -1,6 +1,6 @@
 //! Generic receive offload, which makes a veth end poll for frames (`veth_set_features`,
-//! `drivers/net/veth.c`, Linux 5.13): frames sent by XDP are taken by no other end that has no
-//! XDP program.
+//! `drivers/net/veth.c`, Linux 5.13): otherwise an end without an XDP program does not accept
+//! frames sent by XDP.
 
 #![expect(
     unsafe_code,
@@ -25,7 +25,7 @@ struct Value {
     data: u32,
 }
 
-/// Switches it on for an interface of the namespace of the calling thread.
+/// Enables it for an interface in the network namespace of the calling thread.
 pub(super) fn switch_gro_on(interface: &str) -> Result<()> {
     set(interface).with_context(|| {
         format!("cannot switch on generic receive offload of `{interface}` (Linux 5.13 or newer)")

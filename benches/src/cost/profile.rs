@@ -1,10 +1,10 @@
-//! Where the XDP program spends its time: samples of the CPU, laid to the parts of its source.
+//! A profile of the XDP program: samples of the CPU, attributed to the parts of its source.
 //!
-//! `perf` samples the CPU that packets are judged on, by its clock, which virtual machines have
-//! too. The kernel says which machine code a program became and which line of the source each piece
-//! is of. A piece that is of the standard library, or of a helper that several parts use, belongs
-//! to the part before it. A load that misses the caches shows up where its word is first needed,
-//! which may be a part after it.
+//! `perf` samples the CPU that processes the packets, by its clock, which virtual machines also
+//! have. The kernel provides the machine code of a program and the source line of each piece. A
+//! piece from the standard library, or from a helper that several parts use, belongs to the part
+//! before it. A load that misses the caches shows up where its word is first needed, which may be
+//! in a later part.
 
 mod code;
 mod part;
@@ -22,33 +22,33 @@ use code::Code;
 use part::Part;
 use samples::Recording;
 
-/// How many packets are sent between two looks at the time.
+/// The number of packets sent between two checks of the time.
 const SLICE: u32 = 100_000;
 
-/// The fewest samples of the program that say something about its parts.
+/// The minimum number of samples of the program for a meaningful profile.
 const FEW: usize = 1000;
 
-/// What was found.
+/// The result of profiling.
 #[derive(Clone, Debug)]
 pub struct Profile {
     case: String,
     machine: Machine,
-    /// The samples of the program.
+    /// The number of samples in the program.
     samples: usize,
-    /// The nanoseconds of a packet, made and sent through a veth pair.
+    /// The nanoseconds of a packet, including generating it and sending it through a veth pair.
     packet: f64,
-    /// Those in the program.
+    /// The nanoseconds of a packet in the program.
     nanoseconds: f64,
-    /// The samples of each part.
+    /// The number of samples in each part.
     parts: BTreeMap<Part, usize>,
 }
 
-/// Has `firewall` judge the packets of a case for so long, and samples the CPU meanwhile.
+/// Sends the packets of a case to `firewall` for `time`, and samples the CPU meanwhile.
 ///
 /// # Errors
 ///
-/// If there is no `perf`, the kernel hides where programs lie, something that is needed fails, or
-/// the process is told to end.
+/// If there is no `perf`, the kernel hides the addresses of programs, a step fails, or the process
+/// is asked to end.
 pub fn measure(case: &Case, time: Duration, cpu: usize, site: &Site) -> Result<Profile> {
     let perf = samples::find_perf()?;
     let Entry::Ready(firewall) = registry::set_up(SubjectKind::Firewall, case, site)? else {

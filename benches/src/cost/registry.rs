@@ -1,4 +1,4 @@
-//! Which subject is set up how.
+//! Sets up subjects by their kind.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use super::{
 ///
 /// # Errors
 ///
-/// If it could take part but its commands or the kernel refuse.
+/// If it could take part, but its commands fail or the kernel refuses.
 pub fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
     match kind {
         SubjectKind::Baseline | SubjectKind::PassingBaseline => baseline::set_up(kind),

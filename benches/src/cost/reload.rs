@@ -1,4 +1,4 @@
-//! Rules that change while packets are judged.
+//! Reloads under traffic.
 
 use std::{
     sync::{
@@ -26,41 +26,42 @@ use crate::rulesets::{
     AddressList, Family, ListPolicy, generate, stream::Listed, write::list::list,
 };
 
-/// How many members one list has and the other has not.
+/// The number of members by which each list differs from the other.
 const CHANGED: usize = 1000;
 
-/// How many packets are in the series, and how many are sent at once.
+/// The number of packets in the series, and the number sent at once.
 const PACKETS: usize = 100_000;
 const AT_ONCE: u32 = 20_000;
 
-/// How long packets come before the signal, and after the switch.
+/// The duration of traffic before the signal, and after the switch.
 const BEFORE: Duration = Duration::from_millis(100);
 
-/// What reloads under traffic took, and what became of the packets.
+/// The time of reloads under traffic, and the verdicts on the packets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reload {
-    /// How many prefixes the blocklist has.
+    /// The number of prefixes of the blocklist.
     pub prefixes: usize,
-    /// The time from the files to the switch as the log has it, in seconds, a sample a reload.
+    /// The time from the files to the switch according to the log, in seconds, one sample per
+    /// reload.
     pub logged: Spread,
-    /// The time from the signal until the log had it, in seconds.
+    /// The time from the signal until the log reports the switch, in seconds.
     pub seen: Spread,
-    /// How many distinct packets are in the series.
+    /// The number of distinct packets in the series.
     pub packets: usize,
-    /// How many packets reached the firewall, all of them from sources that stand in both lists.
+    /// The number of packets that reached the firewall, all from sources in both lists.
     pub received: u64,
-    /// How many of them were let through.
+    /// The number of them that passed.
     pub passed: u64,
-    /// How many were neither let through nor dropped, as far as was counted.
+    /// The number of them that were counted neither as passed nor as dropped.
     pub unjudged: u64,
 }
 
 /// Reloads a blocklist of `prefixes` source prefixes `times` times, each time with other members,
-/// while packets from sources that stay listed come as fast as one CPU makes them.
+/// while one CPU generates packets from sources that stay listed as fast as it can.
 ///
 /// # Errors
 ///
-/// If the command fails, or the process is told to end.
+/// If the command fails, or the process is asked to end.
 pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<Reload> {
     let all = generate::prefixes(prefixes + CHANGED, Family::V4, 1).members;
     let part = |from: usize, to: usize| AddressList {
@@ -117,7 +118,7 @@ pub fn measure(prefixes: usize, times: u32, cpu: usize, site: &Site) -> Result<R
     })
 }
 
-/// A driver that sends until it is told to end.
+/// A driver that sends until it is asked to end.
 struct TrafficThread {
     ending: Arc<AtomicBool>,
     thread: thread::JoinHandle<Result<Driver>>,

@@ -1,4 +1,4 @@
-//! The figures of a measurement, for programs and for people.
+//! The figures of a measurement, as data and as text.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use super::{
     verdicts::Verdicts,
 };
 
-/// What a case costs each subject.
+/// The cost of a case for each subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The name of the case.
     pub case: String,
-    /// What it consists of.
+    /// Its description.
     pub description: String,
     /// The rules and the packets.
     pub data: Data,
@@ -26,48 +26,49 @@ pub struct Report {
     pub on_cpu: usize,
     /// The machine.
     pub machine: Machine,
-    /// How far off a measurement of the baseline typically is, as a share: half the distance between
-    /// its quartiles.
+    /// The typical relative deviation of a measurement of the baseline: half its interquartile
+    /// range.
     pub noise: f64,
-    /// What making a packet costs, in nanoseconds: with the frame that carries it.
+    /// The cost of generating a packet with its frame, in nanoseconds.
     pub generator: Spread,
     /// The subjects, in the order in which they took turns.
     pub subjects: Vec<Figures>,
-    /// Those that did not take part.
+    /// The subjects that did not take part.
     pub absent: Vec<Absent>,
 }
 
-/// What a packet costs one subject.
+/// The cost of a packet for one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// What it is.
+    /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What setting it up took.
+    /// The cost of setting it up.
     pub loading: Loading,
-    /// How many packets it was sent to be measured.
+    /// The number of packets sent to it for the measurement.
     pub sent: u64,
-    /// How many of them reached it.
+    /// The number of them that reached it.
     pub received: u64,
-    /// How it judged the packets of the check, which are the same for all; `None` if it does not
-    /// count.
+    /// Its verdicts on the packets of the check, which are the same for all subjects; `None` if it
+    /// does not count.
     pub verdicts: Option<Verdicts>,
-    /// With the way of the packet through the kernel: made, sent through a veth pair, judged.
+    /// The cost including the path of the packet through the kernel: generated, sent through a veth
+    /// pair, classified.
     pub on_the_way: Cost,
-    /// Called with each packet by the driver, for XDP programs.
+    /// The cost of the program alone, called by the driver with each packet; for XDP programs.
     pub alone: Option<Cost>,
 }
 
-/// What a packet costs.
+/// The cost of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// CPU time a packet in nanoseconds, a sample a round.
+    /// CPU time per packet in nanoseconds, one sample per round.
     pub nanoseconds: Spread,
-    /// The same less the baseline of the same round: an empty XDP program that gives the packet the
-    /// same action.
+    /// The same minus the baseline of the same round: an empty XDP program that gives the packet
+    /// the same action.
     pub over_baseline: Spread,
-    /// How many times the baseline of the same round it is.
+    /// The ratio to the baseline of the same round.
     pub times_baseline: Spread,
 }
 

@@ -22,36 +22,37 @@ use super::{
     verdicts::Verdicts,
 };
 
-/// How many packets of the series each subject judges for the check.
+/// The number of packets of the series that each subject classifies for the check.
 const CHECKED: u32 = 10_000;
 
-/// With how many packets an estimate begins, and how long one takes at least.
+/// The number of packets with which an estimate begins, and its minimum duration.
 const ESTIMATED: u32 = 2_000;
 const ESTIMATING: Duration = Duration::from_millis(20);
 
-/// Between these lies the number of packets of one turn.
+/// The minimum and maximum number of packets of one turn.
 const TURN: std::ops::RangeInclusive<f64> = 2_000.0..=1e9;
 
-/// How far apart in the series rounds begin: it has no divisor in common with a power of ten.
+/// The distance in the series between the starts of rounds: coprime to powers of ten.
 const STRIDE: u32 = 1_299_709;
 
-/// How it is measured.
+/// The parameters of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// How many rounds there are.
+    /// The number of rounds.
     pub rounds: u32,
-    /// How long the turns of one subject take together.
+    /// The total time of the turns of one subject.
     pub time: Duration,
     /// The CPU.
     pub cpu: usize,
 }
 
-/// Measures what a packet of a case costs subjects. `tell` is given a line about each step.
+/// Measures the cost of a packet of a case for subjects. `tell` is called with a line about each
+/// step.
 ///
 /// # Errors
 ///
-/// If a subject that can take part fails, packets do not reach it or are not judged, two judge
-/// otherwise, or the process is told to end.
+/// If a subject that can take part fails, packets do not reach it or are not classified, two
+/// subjects disagree, or the process is asked to end.
 pub fn measure(
     case: &Case,
     kinds: &[SubjectKind],
@@ -131,25 +132,25 @@ fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Result<Entry> {
     Ok(Entry::absent(kind, Cause::Failed, format!("{error:#}")))
 }
 
-/// A subject and what it was measured to take.
+/// A subject and its measurements.
 struct Turn {
     kind: SubjectKind,
     subject: Box<dyn Subject>,
     program: Option<ProgramFd>,
-    /// How it judged the packets of the check.
+    /// Its verdicts on the packets of the check.
     verdicts: Option<Verdicts>,
-    /// What it had counted before the first round.
+    /// Its counts before the first round.
     counted: Option<Verdicts>,
-    /// How many packets it gets in a turn on the way, and alone.
+    /// The number of packets that it gets in a turn through the kernel, and alone.
     packets: (u32, u32),
     samples: Samples,
     sent: u64,
     received: u64,
-    /// How many packets the driver called its program with.
+    /// The number of packets with which the driver called its program.
     called: u64,
 }
 
-/// Nanoseconds a packet, a sample a round.
+/// Nanoseconds per packet, one sample per round.
 #[derive(Clone, Default)]
 struct Samples {
     on_the_way: Vec<f64>,
@@ -157,7 +158,7 @@ struct Samples {
 }
 
 impl Turn {
-    /// Has the subject judge the packets of the check, and estimates what one costs.
+    /// Sends the packets of the check to the subject, and estimates the cost of one.
     fn prepare(
         kind: SubjectKind,
         subject: Box<dyn Subject>,
@@ -234,7 +235,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Fails unless the subject judged each packet that reached it in the rounds.
+    /// Fails unless the subject classified each packet that reached it in the rounds.
     fn check_all_judged(&self) -> Result<()> {
         let (Some(before), Some(after)) = (self.counted, self.subject.verdicts()?) else {
             return Ok(());
@@ -273,7 +274,7 @@ impl Turn {
     }
 }
 
-/// What the empty programs take.
+/// The measurements of the empty programs.
 struct Baselines {
     dropping: Samples,
     passing: Samples,
@@ -293,8 +294,8 @@ impl Baselines {
         })
     }
 
-    /// The baseline of a subject: packets that it passes cost the kernel more after the hook, and
-    /// so does passing them with an empty program.
+    /// The baseline of a subject: a packet that passes costs the kernel more after the hook, so the
+    /// baselines for passing and dropping are weighted by its verdicts.
     fn under(&self, turn: &Turn) -> Samples {
         let passes = turn.passes();
         let mix = |dropping: &[f64], passing: &[f64]| {
@@ -310,7 +311,7 @@ impl Baselines {
     }
 }
 
-/// How many packets fill the time of a turn.
+/// The number of packets that fill the time of a turn.
 fn size_of_a_turn(setting: &Setting, mut run: impl FnMut(u32) -> Result<Run>) -> Result<u32> {
     let mut packets = ESTIMATED;
     let sample = loop {
@@ -326,7 +327,7 @@ fn size_of_a_turn(setting: &Setting, mut run: impl FnMut(u32) -> Result<Run>) ->
     Ok((time / sample.nanoseconds()).clamp(*TURN.start(), *TURN.end()) as u32)
 }
 
-/// Fails if two subjects judge the packets of the check otherwise.
+/// Fails if two subjects disagree on the packets of the check.
 fn check_agreement(turns: &[Turn]) -> Result<()> {
     let mut first: Option<(&str, Verdicts)> = None;
     for turn in turns {
@@ -338,7 +339,7 @@ fn check_agreement(turns: &[Turn]) -> Result<()> {
             first = Some((name, verdicts));
             continue;
         };
-        // xdp-filter does not say which packets no rule matched.
+        // xdp-filter does not report the packets that no rule matched.
         let is_same = (verdicts.passed, verdicts.dropped) == (expected.passed, expected.dropped)
             && (turn.kind == SubjectKind::XdpFilter || verdicts.unmatched == expected.unmatched);
         ensure!(

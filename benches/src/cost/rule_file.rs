@@ -1,4 +1,4 @@
-//! A rule file of the user's, made to fit another interface.
+//! Adapts a user's rule file to another interface.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use toml::{Table, Value};
 
 use super::case::INTERFACE;
 
-/// Changes a rule file so that it guards the interface of a testbed, in native mode, with the lists
-/// that it names found in `folder`. Its tests are left out.
+/// Changes a rule file so that it guards the interface of a testbed, in native mode, and finds the
+/// lists that it names in `folder`. Its tests are removed.
 ///
-/// A rule for certain interfaces becomes one for the interface of the testbed, and a rule for all but
-/// some becomes one for all: packets arrive where the most rules are for them.
+/// A rule for certain interfaces becomes one for the interface of the testbed, and a rule for all
+/// but some becomes one for all, so that as many rules as possible apply.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn retarget(text: &str, folder: &Path) -> Result<String> {
     Ok(toml::to_string(&file)?)
 }
 
-/// Whether one of the interfaces of a rule is named as one for which it is.
+/// Whether a rule names an interface without negation.
 fn names_one(interface: &Value) -> bool {
     if let Some(names) = interface.as_array() {
         return names.iter().any(names_one);

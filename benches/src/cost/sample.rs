@@ -1,4 +1,4 @@
-//! Cases that every firewall has words for. Each drops every packet.
+//! Cases that every firewall can express. Each drops every packet.
 
 use std::{
     net::Ipv4Addr,
@@ -21,13 +21,13 @@ use crate::{
     tuple::Tuple,
 };
 
-/// The maximum number of addresses or prefixes of a sample.
+/// The maximum number of addresses or prefixes in a sample.
 const MAX_MEMBERS: usize = 4_000_000;
 
 /// The maximum number of rules of a sample.
 const MAX_RULES: usize = 1_000_000;
 
-/// What is to be compared.
+/// The rules of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sample {
     /// Ten rules on addresses, ports and protocol that match no packet.
@@ -86,12 +86,12 @@ impl Sample {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or packets are wanted that the rules do not leave.
+    /// If a file cannot be read, or packets are requested that the rules do not allow.
     pub fn case(&self, drawing: &Drawing) -> Result<Case> {
         let Drawing { family, seed, .. } = *drawing;
         match self {
             Self::TenRules => {
-                // None of the rules matches a packet, whatever is asked for.
+                // None of the rules matches a packet, whatever traffic is requested.
                 let traffic = Traffic::Misses;
                 let drawing = Drawing {
                     traffic,
@@ -130,7 +130,7 @@ impl Sample {
     }
 }
 
-/// What the name of a case says of the family.
+/// The suffix of a case's name for the family.
 const fn of(family: Family) -> &'static str {
     match family {
         Family::V4 => "",
@@ -142,7 +142,7 @@ fn short_name(path: &Path) -> &str {
     published::name(path).trim_end_matches(".gz")
 }
 
-/// Rules for TCP and UDP by turns from a network without hosts (RFC 2544).
+/// Alternating rules for TCP and UDP from a network without hosts (RFC 2544).
 fn ten_rules() -> RuleSet {
     let rules = (0..10_u8).map(|number| {
         let src = Ipv4Addr::new(198, 18, number, 0).into();

@@ -1,16 +1,16 @@
-//! What subjects need to be set up.
+//! The environment in which subjects are set up.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::interrupt::Interrupt;
 
-/// What subjects need to be set up.
+/// The environment in which subjects are set up.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The `firewall` command.
     pub firewall: PathBuf,
     /// Whether a signal asked the process to end.
     pub interrupt: Interrupt,
-    /// How long setting one up may take.
+    /// The timeout for setting one up.
     pub patience: Duration,
 }

@@ -1,26 +1,27 @@
-//! A few numbers for many.
+//! Summary statistics.
 
 use serde::{Deserialize, Serialize};
 
-/// How samples are spread.
+/// The distribution of samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// How many samples.
+    /// The number of samples.
     pub samples: usize,
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// A quarter of them are at most this.
+    /// The lower quartile.
     pub lower_quartile: f64,
-    /// Half of them are at most this.
+    /// The median.
     pub median: f64,
-    /// Three quarters of them are at most this.
+    /// The upper quartile.
     pub upper_quartile: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// That of `samples`, by linear interpolation between neighbors; all 0 when there are none.
+    /// The distribution of `samples`, with linear interpolation; all values are 0 if there are
+    /// none.
     #[must_use]
     pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();
@@ -42,8 +43,8 @@ impl Spread {
         }
     }
 
-    /// Half the distance between the quartiles, as a share of the median: how far off a sample
-    /// typically is.
+    /// Half the interquartile range divided by the median: the typical relative deviation of a
+    /// sample.
     #[must_use]
     pub fn noise(&self) -> f64 {
         if self.median == 0.0 {

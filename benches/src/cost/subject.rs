@@ -1,4 +1,4 @@
-//! A subject of measurements: a firewall that is set up, or why there is none.
+//! A subject of measurements: a firewall that is set up, or the reason why there is none.
 
 use anyhow::Result;
 use aya::programs::ProgramFd;
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{loading::Loading, subject_kind::SubjectKind, testbed::Testbed, verdicts::Verdicts};
 
-/// A firewall that is set up and judges the packets that reach the host of its testbed. It is taken
-/// down when the value is dropped.
+/// A firewall that is set up and filters the packets that reach the host of its testbed. Dropping
+/// the value removes it.
 pub trait Subject {
-    /// What it is, and at which hook.
+    /// Its name, including its hook.
     fn name(&self) -> &'static str;
 
-    /// Its version, as it says itself.
+    /// Its version, as it reports it.
     fn version(&self) -> &str;
 
-    /// Where it stands.
+    /// Its testbed.
     fn testbed(&self) -> &Testbed;
 
-    /// What setting it up took.
+    /// The cost of setting it up.
     fn loading(&self) -> Loading;
 
-    /// What it has counted since it was set up; `None` if it does not count.
+    /// Its counts since it was set up; `None` if it does not count.
     ///
     /// # Errors
     ///
-    /// If it does not say.
+    /// If they cannot be read.
     fn verdicts(&self) -> Result<Option<Verdicts>>;
 
     /// Its XDP program, if it is one.
@@ -38,7 +38,7 @@ pub trait Subject {
     }
 }
 
-/// A subject, or why there is none.
+/// A subject, or the reason why there is none.
 pub enum Entry {
     /// It is set up.
     Ready(Box<dyn Subject>),
@@ -46,31 +46,31 @@ pub enum Entry {
     Absent(Absent),
 }
 
-/// Why a subject does not take part.
+/// The reason why a subject does not take part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
     /// The name of the subject.
     pub name: String,
-    /// What kept it out.
+    /// The kind of reason.
     pub cause: Cause,
-    /// Why, as a clause.
+    /// The reason, as a clause.
     pub reason: String,
 }
 
-/// What keeps a subject out of a case.
+/// The kind of reason why a subject does not take part in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// It has no words for the rules, is not installed, or takes too long.
+    /// It cannot express the rules, is not installed, or takes too long.
     Unable,
     /// It refuses the rules.
     Refused,
-    /// It should take part, but its commands or the kernel failed.
+    /// It should take part, but its commands or the kernel failed it.
     Failed,
 }
 
 impl Cause {
-    /// What stands in its place in a table of figures.
+    /// The word in its place in a table of figures.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Entry {
         Self::absent(kind, Cause::Unable, reason)
     }
 
-    /// No subject.
+    /// The entry for an absent subject.
     #[must_use]
     pub fn absent(kind: SubjectKind, cause: Cause, reason: impl Into<String>) -> Self {
         Self::Absent(Absent {

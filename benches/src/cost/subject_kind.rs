@@ -22,7 +22,7 @@ pub enum SubjectKind {
 }
 
 impl SubjectKind {
-    /// Those that are compared on rule sets that drop every packet.
+    /// The subjects compared on rule sets that drop every packet.
     pub const COMPARED: [Self; 7] = [
         Self::Baseline,
         Self::Firewall,
@@ -33,13 +33,13 @@ impl SubjectKind {
         Self::IpSet,
     ];
 
-    /// Those that show what `firewall` costs on rule sets that drop every packet.
+    /// The subjects that show the cost of `firewall` on rule sets that drop every packet.
     pub const DROPPING: [Self; 2] = [Self::Baseline, Self::Firewall];
 
-    /// Those that show what `firewall` costs on any rule file.
+    /// The subjects that show the cost of `firewall` on any rule file.
     pub const ALONE: [Self; 3] = [Self::Baseline, Self::PassingBaseline, Self::Firewall];
 
-    /// Whether the measurement means nothing without it: it is no other firewall.
+    /// Whether a measurement is meaningless without it, which is not the case for other firewalls.
     #[must_use]
     pub const fn is_essential(self) -> bool {
         match self {

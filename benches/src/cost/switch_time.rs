@@ -1,4 +1,4 @@
-//! How long it takes from the signal until other rules are in force, without traffic.
+//! The time from the signal until other rules are in force, without traffic.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::rulesets::{
     generate::{self, FilterKind},
 };
 
-/// How many rules the rule set has, and how many addresses the list.
+/// The number of rules of the rule set, and of addresses of the list.
 const RULES: usize = 10_000;
 const ADDRESSES: usize = 1_000_000;
 
-/// How many members one list has and the other has not.
+/// The number of members by which each list differs from the other.
 const CHANGED: usize = 1000;
 
 /// What is reloaded.
@@ -29,7 +29,7 @@ pub enum Reloaded {
 }
 
 impl Reloaded {
-    /// What it is.
+    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,14 +39,15 @@ impl Reloaded {
     }
 }
 
-/// What reloads took.
+/// The times of reloads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwitchTime {
     /// What was reloaded.
     pub what: Reloaded,
-    /// The time from the files to the switch as the log has it, in seconds, a sample a reload.
+    /// The time from the files to the switch according to the log, in seconds, one sample per
+    /// reload.
     pub logged: Spread,
-    /// The time from the signal until the log had it, in seconds.
+    /// The time from the signal until the log reports the switch, in seconds.
     pub seen: Spread,
 }
 
@@ -55,7 +56,7 @@ pub struct SwitchTime {
 ///
 /// # Errors
 ///
-/// If the command fails, or the process is told to end.
+/// If the command fails, or the process is asked to end.
 pub fn measure(times: u32, site: &Site) -> Result<Vec<SwitchTime>> {
     let set = generate::rule_set(FilterKind::Fw, Family::V4, RULES, Verdict::Drop, 1);
     let mut other = set.clone();

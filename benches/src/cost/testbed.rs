@@ -1,5 +1,4 @@
-//! Where a firewall is measured: a test network of its own, and a count of the frames that
-//! reached it.
+//! A testbed for one firewall: its own test network, and a count of the frames that reached it.
 
 use std::fs;
 
@@ -8,20 +7,20 @@ use anyhow::{Context as _, Result};
 use super::{object_file::ObjectFile, offload};
 use crate::network::{End, Network};
 
-/// A test network whose host takes frames sent by XDP, whatever firewall guards it.
+/// A test network whose host accepts frames sent by XDP, whatever firewall guards it.
 #[derive(Debug)]
 pub struct Testbed {
     network: Network,
-    /// Drops what an XDP program passes, while it lives.
+    /// Drops the packets that an XDP program passes.
     sink: Option<ObjectFile>,
 }
 
 impl Testbed {
-    /// Makes one.
+    /// Creates a testbed.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses, for lack of privilege most of the time.
+    /// If the kernel refuses, usually for lack of privilege.
     pub fn new() -> Result<Self> {
         let network = Network::new()?;
         let host = network.link().host.interface.clone();
@@ -32,9 +31,9 @@ impl Testbed {
         })
     }
 
-    /// Makes one for an XDP program: what it passes becomes a packet buffer of the kernel, and is
-    /// dropped before the network stack looks at it. So what a passed packet costs does not depend
-    /// on what is in it.
+    /// Creates a testbed for an XDP program: a packet that it passes becomes a packet buffer of the
+    /// kernel, and is dropped before the network stack processes it. So the cost of a passed packet
+    /// does not depend on its contents.
     ///
     /// # Errors
     ///
@@ -65,12 +64,12 @@ impl Testbed {
         &self.network.link().peer
     }
 
-    /// How many frames the guarded end has taken, whatever became of them: veth counts a frame
-    /// before an XDP program is run on it.
+    /// The number of frames that the guarded end has received, whatever the verdict: veth counts a
+    /// frame before an XDP program is run on it.
     ///
     /// # Errors
     ///
-    /// If the kernel does not say.
+    /// If the kernel does not report it.
     pub fn received(&self) -> Result<u64> {
         let name = &self.host().interface;
         let text = self

@@ -18,10 +18,10 @@ use nix::sys::{
 use super::{loading::Loading, site::Site};
 use crate::{network::Namespace, tools};
 
-/// How often a wait looks whether the command has ended.
+/// The interval between two checks whether the command has ended.
 const STEP: Duration = Duration::from_millis(2);
 
-/// A command that takes longer than anybody would wait.
+/// A command that takes too long.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("`{command}` takes more than {} seconds", patience.as_secs())]
 pub(super) struct TooSlow {
@@ -38,14 +38,15 @@ impl TooSlow {
     }
 }
 
-/// Why others than `firewall` do not take part in the case of a rule file.
+/// The reason why only `firewall` takes part in the case of a rule file.
 pub(super) const NO_FILE: &str = "it is a rule file of `firewall`";
 
-/// Up to how many rules a firewall gets that looks at one after the other: what a packet costs
-/// then is known to grow with their number.
+/// The maximum number of rules for a firewall that tests one after the other: its cost is known to
+/// grow with their number.
 const MAX_LINEAR: usize = 10_000;
 
-/// Whether such a firewall takes part with so many rules, or why not.
+/// Checks whether such a firewall takes part with this number of rules; the error is the reason if
+/// not.
 pub(super) fn check_linear(rules: usize) -> Result<(), String> {
     if rules > MAX_LINEAR {
         return Err(format!(
@@ -55,14 +56,14 @@ pub(super) fn check_linear(rules: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Where a command lies, or why it cannot be used.
+/// Finds a command; the error is the reason why it cannot be used.
 pub(super) fn find(command: &str, package: &str) -> Result<PathBuf, String> {
     tools::find(command).ok_or_else(|| {
         format!("there is no `{command}` here; Debian has it in the package `{package}`")
     })
 }
 
-/// Runs a command in a namespace to its end and hands back what it printed.
+/// Runs a command in a namespace to its end and returns its output.
 pub(super) fn run(
     namespace: &Namespace,
     command: &Path,
@@ -87,7 +88,7 @@ pub(super) fn run(
     Ok(ended.output)
 }
 
-/// How a command ended, and what it printed.
+/// The exit status and output of a command.
 struct Ended {
     status: ExitStatus,
     output: String,
@@ -139,8 +140,8 @@ fn end(
     })
 }
 
-/// The first line that a command prints about its version. Its exit status says nothing: some
-/// print the version and fail.
+/// The first line that a command prints about its version. Its exit status is ignored: some print
+/// the version and fail.
 pub(super) fn version(
     namespace: &Namespace,
     command: &Path,
@@ -157,7 +158,7 @@ pub(super) fn version(
     Ok(line.to_owned())
 }
 
-/// Says what `load` took, with the CPU time of the processes that it waited for.
+/// Measures `load`, including the CPU time of the processes for which it waited.
 pub(super) fn loading<T>(load: impl FnOnce() -> Result<T>) -> Result<(Loading, T)> {
     let before = kernel_memory()?;
     let cpu_before = cpu_seconds()?;
@@ -191,13 +192,13 @@ fn kernel_memory() -> Result<u64> {
     Ok(kilobytes.sum::<u64>() * 1024)
 }
 
-/// A process that does not outlive the value.
+/// A process that is killed when the value is dropped.
 pub(super) struct Guard(pub(super) Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            // It has ended by itself in between, or is ended now.
+            // It may have ended already.
             let _ = self.0.kill().and_then(|()| self.0.wait());
         }
     }

@@ -1,20 +1,20 @@
-//! What a subject has counted.
+//! The counts of a subject.
 
 use serde::{Deserialize, Serialize};
 
-/// How many packets got which verdict.
+/// The number of packets by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     /// Passed.
     pub passed: u64,
     /// Dropped.
     pub dropped: u64,
-    /// Passed or dropped because no rule matched; counted above, too.
+    /// Passed or dropped because no rule matched; included above.
     pub unmatched: u64,
 }
 
 impl Verdicts {
-    /// What was counted since `earlier`.
+    /// The counts since `earlier`.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Verdicts {
         }
     }
 
-    /// How many packets were judged.
+    /// The number of packets with a verdict.
     #[must_use]
     pub const fn total(self) -> u64 {
         self.passed + self.dropped

@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 /// The namespace of the calling thread.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// A network namespace, alive as long as this value, a process or a socket in it.
+/// A network namespace, which exists as long as this value, a process or a socket in it.
 #[derive(Debug)]
 pub struct Namespace(File);
 
@@ -23,7 +23,7 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// If the caller may not make namespaces (`CAP_SYS_ADMIN`).
+    /// If the caller may not create namespaces (`CAP_SYS_ADMIN`).
     pub fn new() -> Result<Self> {
         let file = on_a_thread(|| -> Result<File> {
             unshare(CloneFlags::CLONE_NEWNET)
@@ -37,16 +37,16 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// If `/proc` is not there.
+    /// If `/proc` is not mounted.
     pub fn own() -> Result<Self> {
         let file = File::open(OWN).with_context(|| format!("cannot open `{OWN}`"))?;
         Ok(Self(file))
     }
 
-    /// Runs `work` in the namespace, on a thread of its own, and hands back what it returns.
+    /// Runs `work` in the namespace, on a separate thread, and returns its result.
     ///
-    /// Sockets that `work` opens stay in the namespace, wherever they are used later, and
-    /// processes that it starts run in it. A panic of `work` is passed on.
+    /// Sockets that `work` opens stay in the namespace, wherever they are used later, and processes
+    /// that it starts run in it. A panic of `work` is propagated.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl AsFd for Namespace {
     }
 }
 
-/// Runs `work` on a thread that ends with it, since a thread cannot always return to the namespace
-/// where it was.
+/// Runs `work` on a thread that ends with it, because a thread cannot always return to its previous
+/// namespace.
 fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     match thread::scope(|scope| scope.spawn(work).join()) {
         Ok(result) => result,

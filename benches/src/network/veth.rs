@@ -21,12 +21,12 @@ use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use super::{End, Link, Namespace};
 
-/// How long the kernel may take to bring a new veth pair up.
+/// The timeout for the kernel to bring up a new veth pair.
 const CARRIER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl End {
-    /// Puts up an interface that exists, as silent as those of a [`Network`](super::Network), with the addresses of
-    /// this end, and fills in its index.
+    /// Brings up an existing interface, as silent as those of a [`Network`](super::Network), with
+    /// the addresses of this end, and fills in its index.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl End {
     }
 }
 
-/// Makes the veth pair that `link` describes, puts both ends up, and fills in their indices.
+/// Makes the veth pair that `link` describes, brings up both ends, and fills in their indexes.
 pub(super) fn create(host: &Namespace, peer: &Namespace, link: &mut Link) -> Result<()> {
     let peer_fd = peer.as_fd().as_raw_fd();
     with_netlink(host, async |netlink| {
@@ -56,7 +56,7 @@ pub(super) fn create(host: &Namespace, peer: &Namespace, link: &mut Link) -> Res
     Ok(())
 }
 
-/// Gives an interface that exists what [`create`] gives to those it makes.
+/// Configures an existing interface as [`create`] configures new ones.
 fn adopt(namespace: &Namespace, end: &mut End, other: &End, mtu: u32) -> Result<()> {
     end.index = index(namespace, end)?;
     with_netlink(namespace, async |netlink| {
@@ -99,7 +99,7 @@ fn is_running(namespace: &Namespace, end: &End) -> Result<bool> {
     Ok(is_operational && message.header.flags.contains(LinkFlags::LowerUp))
 }
 
-/// The id of the XDP program on an interface, in whatever mode.
+/// The id of the XDP program on an interface, in any mode.
 pub(super) fn xdp_program(namespace: &Namespace, end: &End) -> Result<Option<u32>> {
     let message = read(namespace, end)?;
     Ok(message.attributes.iter().find_map(|attribute| {
@@ -115,7 +115,7 @@ pub(super) fn xdp_program(namespace: &Namespace, end: &End) -> Result<Option<u32
     }))
 }
 
-/// What the kernel says of an interface.
+/// The kernel's description of an interface.
 fn read(namespace: &Namespace, end: &End) -> Result<LinkMessage> {
     with_netlink(namespace, async |netlink| {
         let mut messages = netlink.link().get().match_index(end.index).execute();
@@ -124,7 +124,7 @@ fn read(namespace: &Namespace, end: &End) -> Result<LinkMessage> {
     })
 }
 
-/// What an end must be from the beginning.
+/// The properties that an end needs from its creation.
 ///
 /// With one queue, packets arrive in the order in which they were sent. Without ARP, the kernel
 /// neither looks for neighbors nor joins the multicast groups of its IPv6 addresses, which it
@@ -137,7 +137,7 @@ fn shape<T>(builder: LinkMessageBuilder<T>, end: &End) -> LinkMessageBuilder<T> 
         .arp(false)
 }
 
-/// Gives an end its addresses and the hardware address of `other`, and puts it up.
+/// Gives an end its addresses and the hardware address of `other`, and brings it up.
 fn set_up(namespace: &Namespace, end: &mut End, other: &End) -> Result<()> {
     end.index = index(namespace, end)?;
     let end = &*end;

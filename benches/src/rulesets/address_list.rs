@@ -1,4 +1,4 @@
-//! Lists of addresses and prefixes, as blocklists are.
+//! Lists of addresses and prefixes, such as blocklists.
 
 use std::{
     net::IpAddr,
@@ -16,20 +16,20 @@ pub struct AddressList {
 
 impl AddressList {
     /// Reads a list file, plain or compressed with gzip: an address, a prefix or a range
-    /// `first-last` a line; `#` and `;` begin a comment.
+    /// `first-last` per line; `#` and `;` begin a comment.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or a line holds anything else.
+    /// When the file cannot be read, or a line contains anything else.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         Self::parse(&read(path)?, path)
     }
 
-    /// Reads the text of a list file; `path` is what errors call it.
+    /// Reads the text of a list file; errors name it `path`.
     ///
     /// # Errors
     ///
-    /// When a line holds anything but what [`Self::read`] takes.
+    /// If a line contains anything that [`Self::read`] does not accept.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ReadError> {
         let mut members = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {

@@ -12,7 +12,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// The range of these ends; `None` when they differ in family or the last is below the first.
+    /// The range with these ends; `None` if they differ in family or the last is below the first.
     #[must_use]
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
         let is_one = Family::of(first) == Family::of(last) && first <= last;
@@ -52,7 +52,7 @@ impl AddressRange {
         self.family() == Family::of(address) && self.first <= address && address <= self.last
     }
 
-    /// The range as far as `last`, an address of its family, if that is further.
+    /// The range extended to `last`, an address of its family, if that is greater.
     pub(super) fn until(self, last: IpAddr) -> Self {
         Self {
             first: self.first,
@@ -70,7 +70,7 @@ impl AddressRange {
         (prefix.first() == self.first && prefix.last() == self.last).then_some(prefix)
     }
 
-    /// The fewest prefixes that together are this range, in ascending order.
+    /// The minimum list of prefixes that together are this range, in ascending order.
     #[must_use]
     pub fn prefixes(self) -> Vec<Prefix> {
         let family = self.family();

@@ -9,12 +9,13 @@ use rules::captures::{self, CaptureError};
 
 use super::{ReadError, text::read_bytes};
 
-/// Reads the frames of a capture file that carry IPv4 or IPv6, perhaps after VLAN tags, as far as
-/// they were captured. The file may be compressed with gzip.
+/// Reads the frames of a capture file that carry IPv4 or IPv6, also after VLAN tags, as far as they
+/// were captured. The file may be compressed with gzip.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is no capture, was not taken on Ethernet, or ends within a frame.
+/// When the file cannot be read, is not a capture, was not taken on Ethernet, or ends within a
+/// frame.
 pub fn read_frames(path: &Path) -> Result<Vec<Vec<u8>>, ReadError> {
     parse(&read_bytes(path)?).map_err(|fault| ReadError::Capture {
         path: PathBuf::from(path),

@@ -2,12 +2,12 @@
 //! Benchmark", 2007).
 //!
 //! A line is a rule, `@src/length dst/length sport : sport dport : dport protocol/mask flags/mask`,
-//! numbers after `0x` hexadecimal. The flags word has the TCP flags in its high byte, so that
-//! 0x1000/0x1000 is ACK set and 0x0000/0x0200 SYN clear; in other protocols it means something else
-//! (in ICMP the type) and is not looked at. Nor are ports of a protocol that has none: the
+//! numbers with the prefix `0x` are hexadecimal. The flags word has the TCP flags in its high byte,
+//! so that 0x1000/0x1000 is ACK set and 0x0000/0x0200 SYN clear; in other protocols it means
+//! something else (in ICMP the type) and is ignored. So are ports of a protocol without ports: the
 //! generators give them to IGMP and others.
 //!
-//! The files know no verdicts. Rules get those of [`Verdict::of_index`].
+//! The files contain no verdicts. Rules get those of [`Verdict::of_index`].
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub fn read_rules(path: &Path, default: Verdict) -> Result<RuleSet, ReadError> {
     parse_rules(&read(path)?, path, default)
 }
 
-/// Reads the text of a filter file; `path` is what errors call it.
+/// Reads the text of a filter file; errors name it `path`.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ fn port_range(words: &mut Words<'_>, field: &'static str) -> Result<PortRange, F
     range.ok_or_else(|| Fault::invalid(field, last))
 }
 
-/// Two hexadecimal numbers after `0x`, separated by `/`.
+/// Two hexadecimal numbers with the prefix `0x`, separated by `/`.
 fn pair<T: TryFrom<u32>>(word: &str) -> Option<(T, T)> {
     let number = |text: &str| {
         let digits = text.strip_prefix("0x")?;

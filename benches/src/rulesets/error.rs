@@ -1,10 +1,10 @@
-//! Why a file cannot be read.
+//! Errors in reading files.
 
 use std::{io, path::PathBuf};
 
 use rules::captures::CaptureError;
 
-/// Why a file of rules, packets or addresses cannot be read.
+/// The reason why a file of rules, packets or addresses cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file itself cannot be read.
@@ -12,10 +12,10 @@ pub enum ReadError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A line does not have the form that it must have.
+    /// A line does not have the required form.
     #[error("{}:{line}: {fault}", path.display())]
     Line {
         /// The file.
@@ -25,7 +25,7 @@ pub enum ReadError {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// A capture file does not have the form that it must have.
+    /// A capture file does not have the required form.
     #[error("`{}`: {fault}", path.display())]
     Capture {
         /// The file.
@@ -41,18 +41,18 @@ pub enum Fault {
     /// The line ends early.
     #[error("the {0} is missing")]
     Missing(&'static str),
-    /// A field does not have its form.
+    /// A field does not have the required form.
     #[error("`{text}` is no {field}")]
     Invalid {
-        /// What it is meant to be.
+        /// The name of the field.
         field: &'static str,
-        /// What it is.
+        /// Its text.
         text: String,
     },
     /// A prefix has bits set after its length.
     #[error("`{0}` has bits set behind its length")]
     HostBits(String),
-    /// The line goes on after its last field.
+    /// The line continues after its last field.
     #[error("nothing is expected before `{0}`")]
     LeftOver(String),
 }

@@ -1,4 +1,4 @@
-//! Addresses of either family as numbers, so that prefixes and ranges are computed in one way.
+//! Addresses of either family as numbers, so that prefixes and ranges are computed in the same way.
 
 use std::net::IpAddr;
 
@@ -39,7 +39,7 @@ impl Family {
         }
     }
 
-    /// The address of a number, of which IPv4 takes the low 32 bits.
+    /// The address with a number, of which IPv4 uses the low 32 bits.
     #[must_use]
     pub fn address(self, number: u128) -> IpAddr {
         match self {

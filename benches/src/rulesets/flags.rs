@@ -32,13 +32,13 @@ impl FlagMatch {
         self.mask & !self.value
     }
 
-    /// The bits that are looked at.
+    /// The bits that are compared.
     #[must_use]
     pub const fn mask(self) -> u8 {
         self.mask
     }
 
-    /// Whether no bit is looked at.
+    /// Whether no bit is compared.
     #[must_use]
     pub const fn is_any(self) -> bool {
         self.mask == 0

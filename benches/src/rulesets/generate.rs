@@ -1,14 +1,14 @@
-//! Rule sets and address lists made from a seed: the same for the same seed everywhere.
+//! Generates rule sets and address lists from a seed, reproducibly on every machine.
 //!
 //! [`rule_set`] makes sets in the style of ClassBench (D. Taylor and J. Turner, "ClassBench: A
-//! Packet Classification Benchmark", 2007). Like that generator it takes from a kind of filter
-//! how long the prefixes of both sides are together, how far addresses share their beginnings,
-//! which ports and protocols go together, and draws rules accordingly. The numbers ([`FilterKind`]) are
-//! those that are found in published sets: `acl` after acl1 to acl5, `fw` after fw1, fw3 and fw5,
-//! `ipc` after ipc1. [`Statistics`](super::Statistics) tells them, to be compared.
+//! Packet Classification Benchmark", 2007). Like that generator, it takes from a kind of filter the
+//! joint distribution of both prefix lengths, the degree to which addresses share prefixes, and the
+//! combinations of ports and protocols, and draws rules accordingly. The parameters
+//! ([`FilterKind`]) are those of published sets: `acl` after acl1 to acl5, `fw` after fw1, fw3 and
+//! fw5, `ipc` after ipc1. [`Statistics`](super::Statistics) computes them for comparison.
 //!
-//! IPv6 sets have the same structure, stretched over longer addresses: what is a site's prefix
-//! of 21 to 28 bits there is one of 44 to 64 here, and hosts have whole addresses.
+//! IPv6 sets have the same structure, stretched over longer addresses: a site's prefix of 21 to 28
+//! bits becomes one of 44 to 64 bits, and hosts have full addresses.
 
 mod addresses;
 mod adversarial;
@@ -31,11 +31,10 @@ pub use self::{
 use super::{Family, Rule, RuleSet, Verdict};
 use crate::random::Random;
 
-/// How often in a row a rule may be drawn that is there already, before the set stays smaller
-/// than it was asked for.
+/// The number of consecutive duplicate rules after which the set stays smaller than requested.
 const PATIENCE: u32 = 10_000;
 
-/// Makes a rule set of `size` different rules, the specific ones before the general ones.
+/// Generates a rule set of `size` different rules, the specific ones before the general ones.
 ///
 /// The verdicts are those of [`Verdict::of_index`].
 #[must_use]
@@ -70,7 +69,7 @@ pub fn rule_set(
     set
 }
 
-/// What is kept between one rule and the next.
+/// The state between one rule and the next.
 struct Generator {
     profile: &'static FilterProfile,
     family: Family,

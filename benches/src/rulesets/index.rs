@@ -1,5 +1,4 @@
-//! A rule set that is searched fast, to draw packets that no rule matches and to follow long
-//! traffic.
+//! A rule set with a fast search, for drawing packets that no rule matches and for long traffic.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -9,9 +8,9 @@ use super::{
 };
 use crate::tuple::Tuple;
 
-/// A rule set whose rules are found by the lengths of their prefixes: tuple space search
-/// (V. Srinivasan, S. Suri and G. Varghese, "Packet Classification Using Tuple Space Search",
-/// 1999). It decides what [`RuleSet::decide`] does.
+/// A rule set whose rules are found by the lengths of their prefixes: tuple space search (V.
+/// Srinivasan, S. Suri and G. Varghese, "Packet Classification Using Tuple Space Search", 1999). It
+/// decides like [`RuleSet::decide`].
 #[derive(Clone, Debug)]
 pub struct Index<'a> {
     set: &'a RuleSet,
@@ -54,7 +53,7 @@ impl<'a> Index<'a> {
                 space.rules.entry(key).or_default().push(index);
             }
         }
-        // They were made in the order of their first rules.
+        // They are created in the order of their first rules.
         Self { set, spaces }
     }
 
@@ -64,15 +63,15 @@ impl<'a> Index<'a> {
         self.set
     }
 
-    /// What [`RuleSet::decide`] says.
+    /// The same decision as [`RuleSet::decide`].
     #[must_use]
     pub fn decide(&self, tuple: &Tuple) -> Decision {
         let first = self.first(tuple.src, tuple.dst, |_, rule| rule.matches(tuple));
         self.set.decision(first)
     }
 
-    /// The index of the first rule whose prefixes hold these addresses and that is wanted by its
-    /// index and itself.
+    /// The index of the first rule whose prefixes contain these addresses and which `wanted`
+    /// accepts.
     pub(super) fn first(
         &self,
         src: IpAddr,

@@ -1,30 +1,30 @@
-//! What becomes of packets by whether a list has their source.
+//! Verdicts on packets by whether a list contains their source.
 
 use super::Verdict;
 
 /// The verdicts for packets from listed sources and for all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListPolicy {
-    /// What becomes of packets whose source is a member.
+    /// The verdict on packets whose source is a member.
     pub listed: Verdict,
-    /// What becomes of all others.
+    /// The verdict on all others.
     pub others: Verdict,
 }
 
 impl ListPolicy {
-    /// Sources that stand in the list are dropped.
+    /// Packets from listed sources are dropped.
     pub const BLOCKLIST: Self = Self {
         listed: Verdict::Drop,
         others: Verdict::Pass,
     };
 
-    /// Only sources that stand in the list pass.
+    /// Only packets from listed sources pass.
     pub const ALLOWLIST: Self = Self {
         listed: Verdict::Pass,
         others: Verdict::Drop,
     };
 
-    /// No packet passes: what is counted tells the listed ones from the others.
+    /// No packet passes: only the counters distinguish listed sources from others.
     pub const DROP: Self = Self {
         listed: Verdict::Drop,
         others: Verdict::Drop,

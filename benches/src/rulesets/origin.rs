@@ -1,8 +1,8 @@
-//! Where rules and packets come from.
+//! The origin of rules and packets.
 
 use serde::{Deserialize, Serialize};
 
-/// Where rules or packets come from.
+/// The origin of rules or packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {

@@ -10,7 +10,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// All ports, which is to ask for none: packets without ports match too.
+    /// All ports, which is no condition: packets without ports match too.
     pub const ANY: Self = Self {
         first: 0,
         last: u16::MAX,
@@ -28,7 +28,7 @@ impl PortRange {
         last: 1023,
     };
 
-    /// The range of these ends; `None` when the last is below the first.
+    /// The range with these ends; `None` if the last is below the first.
     #[must_use]
     pub const fn new(first: u16, last: u16) -> Option<Self> {
         if first <= last {

@@ -74,7 +74,7 @@ impl Prefix {
         family.last() & !network_mask(family, self.length).unwrap_or(0)
     }
 
-    /// Whether the prefix holds `address`, never so for an address of the other family.
+    /// Whether the prefix holds `address`, which is false for an address of the other family.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         Family::of(address) == self.family()

@@ -1,14 +1,14 @@
-//! Where published rule sets, lists and captures lie, when there are some.
+//! The folder of published rule sets, lists and captures, if present.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-/// The variable of the environment that names another folder than the usual one.
+/// The environment variable that names a different folder.
 pub const VARIABLE: &str = "FIREWALL_DATA";
 
-/// The folder: what [`VARIABLE`] says, else `../shared/data` from the root of the project.
+/// The folder: the value of [`VARIABLE`], or `../shared/data` relative to the root of the project.
 #[must_use]
 pub fn folder() -> PathBuf {
     match env::var_os(VARIABLE) {
@@ -17,8 +17,8 @@ pub fn folder() -> PathBuf {
     }
 }
 
-/// The files below a folder there whose names end so, in order of their paths; none where there
-/// is no such folder.
+/// The files below a subfolder whose names have one of the endings, in order of their paths; none
+/// if there is no such folder.
 #[must_use]
 pub fn files(below: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! A rule in the terms that every packet filter has.
+//! A rule that every packet filter can express.
 
 use super::{
     FlagMatch, Prefix, Verdict,
@@ -6,18 +6,18 @@ use super::{
 };
 use crate::{packet::protocol, tuple::Tuple};
 
-/// Which packets a rule is for, and what becomes of them.
+/// The conditions of a rule on packets, and its verdict.
 ///
 /// The fields are ANDed. Source and destination are of one family, which is that of the packets
-/// that match. A port range other than [`PortRange::ANY`] matches only packets that have ports,
-/// and flags that are asked for match only TCP.
+/// that match. A port range other than [`PortRange::ANY`] matches only packets that have ports, and
+/// a condition on flags matches only TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// The source addresses.
     pub src: Prefix,
     /// The destination addresses.
     pub dst: Prefix,
-    /// The upper-layer protocol number; `None` for any.
+    /// The L4 protocol number; `None` for any.
     pub protocol: Option<u8>,
     /// The source ports.
     pub sport: PortRange,
@@ -25,12 +25,12 @@ pub struct Rule {
     pub dport: PortRange,
     /// The TCP flags.
     pub tcp_flags: FlagMatch,
-    /// What becomes of a packet that matches.
+    /// The verdict on a packet that matches.
     pub verdict: Verdict,
 }
 
 impl Rule {
-    /// The rule that matches every packet of the family of `src`, but for its source.
+    /// The rule that matches every packet from `src`.
     #[must_use]
     pub fn of_source(src: Prefix, verdict: Verdict) -> Self {
         Self {
@@ -57,8 +57,8 @@ impl Rule {
                 || tuple.protocol == protocol::TCP && self.tcp_flags.contains(tuple.tcp_flags))
     }
 
-    /// The rule without what the packets of its protocol do not have: ports where there are none,
-    /// TCP flags in other protocols than TCP. As it was, such a rule could not match.
+    /// The rule without conditions on fields that its protocol does not have: ports, or TCP flags
+    /// for protocols other than TCP. With them, the rule could not match.
     #[must_use]
     pub(super) fn without_absent_fields(mut self) -> Self {
         if self.protocol.is_some_and(|number| !has_ports(number)) {

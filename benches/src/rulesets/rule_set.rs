@@ -1,4 +1,4 @@
-//! Rules in order, and what they decide.
+//! Ordered rules, and their decisions.
 
 use super::{AddressList, Family, ListPolicy, Rule, Verdict};
 use crate::tuple::Tuple;
@@ -8,22 +8,21 @@ use crate::tuple::Tuple;
 pub struct RuleSet {
     /// The rules, in order of precedence.
     pub rules: Vec<Rule>,
-    /// What becomes of a packet that no rule matches.
+    /// The verdict on a packet that no rule matches.
     pub default: Verdict,
 }
 
-/// What a rule set makes of a packet.
+/// The decision of a rule set on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The index of the rule that decided, from 0; `None` when no rule matched.
     pub rule: Option<usize>,
-    /// What becomes of the packet.
+    /// The verdict on the packet.
     pub verdict: Verdict,
 }
 
 impl RuleSet {
-    /// A rule for each member of a list; a range that is no prefix is as many rules as it has
-    /// prefixes.
+    /// A rule for each member of a list; a range that is not a prefix becomes one rule per prefix.
     #[must_use]
     pub fn of_list(list: &AddressList, policy: ListPolicy) -> Self {
         let prefixes = list.members.iter().flat_map(|member| member.prefixes());
@@ -42,7 +41,7 @@ impl RuleSet {
         }
     }
 
-    /// The same rules, where no packet passes.
+    /// The same rules with every verdict changed to drop.
     #[must_use]
     pub fn dropping_all(mut self) -> Self {
         for rule in &mut self.rules {
@@ -52,7 +51,7 @@ impl RuleSet {
         self
     }
 
-    /// Decides by looking at one rule after the other.
+    /// Decides by testing one rule after the other.
     #[must_use]
     pub fn decide(&self, tuple: &Tuple) -> Decision {
         self.decision(self.rules.iter().position(|rule| rule.matches(tuple)))

@@ -1,21 +1,21 @@
-//! What a rule set is made of, in numbers that can be compared.
+//! Statistics of a rule set, for comparisons.
 
 use std::{collections::HashSet, fmt, hash::Hash};
 
 use super::{PortRange, Rule, RuleSet};
 
-/// The numbers of a rule set. Shares are in per mille of the rules.
+/// The statistics of a rule set. Shares are in per mille of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statistics {
-    /// The rules.
+    /// The number of rules.
     pub rules: usize,
-    /// Different source prefixes.
+    /// The number of different source prefixes.
     pub sources: usize,
-    /// Different destination prefixes.
+    /// The number of different destination prefixes.
     pub destinations: usize,
-    /// Different pairs of source and destination prefix.
+    /// The number of different pairs of source and destination prefix.
     pub pairs: usize,
-    /// Different pairs of port ranges.
+    /// The number of different pairs of port ranges.
     pub port_pairs: usize,
     /// The share of sources of at most 2 bits.
     pub open_sources: usize,
@@ -27,7 +27,7 @@ pub struct Statistics {
     pub host_destinations: usize,
     /// The share of rules for any protocol.
     pub open_protocols: usize,
-    /// The share of rules that ask for TCP flags.
+    /// The share of rules with a condition on TCP flags.
     pub with_flags: usize,
     /// The share of each class of port pairs, by the classes of both sides: any, high, low, exact,
     /// other range.
@@ -38,7 +38,7 @@ pub struct Statistics {
 const CLASSES: [&str; 5] = ["W", "H", "L", "E", "A"];
 
 impl Statistics {
-    /// Counts.
+    /// Computes the statistics of a rule set.
     #[must_use]
     pub fn of(set: &RuleSet) -> Self {
         let rules = &set.rules;

@@ -15,50 +15,50 @@ pub use self::{
 };
 use crate::{random::Random, tuple::Tuple};
 
-/// How often in a row a packet may be drawn that matches, before there are no more misses.
+/// The number of consecutive packets that match after which the stream of misses ends.
 const PATIENCE: u32 = 10_000;
 
-/// The longest run of one packet.
+/// The maximum length of a run of one packet.
 const LONGEST_RUN: f64 = 65_536.0;
 
-/// Which packets are drawn.
+/// The distribution of packets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pattern {
     /// Inside a rule, or a member of a list, each as likely as any other.
     Uniform,
-    /// Inside a rule, where the rule of rank `k` in an order of chance is `1 / k^exponent` times
-    /// as likely as the first.
+    /// Inside a rule, where the rule of rank `k` in a random order is `1 / k^exponent` times as
+    /// likely as the first.
     Zipf {
         /// How unequal rules are; 1 is usual.
         exponent: f64,
     },
-    /// Inside a rule, the same packet several times in a row, as often as a Pareto distribution
-    /// of that shape and of scale 1 says: the locality of ClassBench's trace generator.
+    /// Inside a rule, the same packet several times in a row, with run lengths from a Pareto
+    /// distribution of this shape and scale 1: the locality of ClassBench's trace generator.
     Pareto {
         /// How seldom runs are long; 1 is usual.
         shape: f64,
     },
     /// At the corners of rules: the first and last addresses of prefixes and the ends of port
-    /// ranges, and half of the time one beside in some field.
+    /// ranges, and in half of the cases just outside in some field.
     Boundary,
-    /// Packets that no rule matches, half of them just beside one. There are none, and the stream
-    /// ends, when every packet that is tried matches.
+    /// Packets that no rule matches, half of them just outside one. The stream ends if every packet
+    /// tried matches.
     Misses,
 }
 
-/// A stream of packets, the same for the same seed, which ends only as [`Pattern::Misses`] says.
+/// A stream of packets, the same for the same seed, which only ends for [`Pattern::Misses`].
 #[derive(Clone, Debug)]
 pub struct Stream<'a, T> {
     regions: &'a T,
     pattern: Pattern,
     random: Random,
     zipf: Option<Zipf>,
-    /// The packet that is repeated, and how often still.
+    /// The packet that is repeated, and the remaining number of repetitions.
     run: Option<(Tuple, u32)>,
 }
 
 impl<'a, T: Regions> Stream<'a, T> {
-    /// Starts the stream that belongs to `seed`. It is empty when there are no regions.
+    /// Starts the stream that belongs to `seed`. It is empty if there are no regions.
     #[must_use]
     pub fn new(regions: &'a T, pattern: Pattern, seed: u64) -> Self {
         let mut random = Random::new(seed);

@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{Fault, ReadError};
 
-/// Reads a file, decompressing it when it begins as gzip does (RFC 1952 section 2.3.1).
+/// Reads a file, decompressing it if it begins like gzip (RFC 1952 section 2.3.1).
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     let failed = |source| ReadError::File {
         path: PathBuf::from(path),
@@ -58,16 +58,16 @@ pub(super) fn lines<T>(
     Ok(values)
 }
 
-/// The words of a line that are still to be read.
+/// The remaining words of a line.
 pub(super) struct Words<'a>(SplitWhitespace<'a>);
 
 impl<'a> Words<'a> {
-    /// The next word, which is the field called so.
+    /// The next word, which is the field with this name.
     pub(super) fn next(&mut self, field: &'static str) -> Result<&'a str, Fault> {
         self.0.next().ok_or(Fault::Missing(field))
     }
 
-    /// The next word as what `parse` makes of it.
+    /// The next word, converted by `parse`.
     pub(super) fn parse<T>(
         &mut self,
         field: &'static str,
@@ -77,7 +77,7 @@ impl<'a> Words<'a> {
         parse(word).ok_or_else(|| Fault::invalid(field, word))
     }
 
-    /// The same for a field that may be missing, with those after it.
+    /// The same for a field that may be missing together with all later ones.
     pub(super) fn optional<T>(
         &mut self,
         field: &'static str,

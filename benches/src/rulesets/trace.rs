@@ -1,9 +1,9 @@
 //! Trace files of ClassBench: packets drawn from the rules of a filter file.
 //!
-//! A line is `src dst sport dport protocol flags rule`, decimal, where the last two may be missing. The flags are a word whose high
-//! byte are the TCP flags, followed in the low half by its mask. The rule is that which the packet
-//! was drawn from: an earlier one may match too. Where a rule leaves a field open, the packet has
-//! the smallest or the largest value of it.
+//! A line is `src dst sport dport protocol flags rule`, decimal, where the last two may be missing.
+//! The upper half of the flags is a word with the TCP flags in its high byte, the lower half its
+//! mask. The rule is the one from which the packet was drawn; an earlier one may match too. If a
+//! rule leaves a field open, the packet has its minimum or maximum value.
 
 use std::{
     net::IpAddr,
@@ -23,7 +23,7 @@ use crate::{packet::protocol, tuple::Tuple};
 pub struct TraceEntry {
     /// The packet.
     pub tuple: Tuple,
-    /// The number of the rule that the packet was drawn from, if the line says so.
+    /// The number of the rule from which the packet was drawn, if given.
     pub rule: Option<usize>,
 }
 
@@ -36,8 +36,7 @@ pub fn read_trace(path: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     parse_trace(&read(path)?, path)
 }
 
-/// Reads the trace that lies beside a filter file under its name with `_trace` after it, as far as
-/// there is one.
+/// Reads the trace beside a filter file, whose name has `_trace` appended; empty if there is none.
 ///
 /// # Errors
 ///
@@ -46,7 +45,7 @@ pub fn trace_of(rules: &Path) -> Result<Vec<TraceEntry>, ReadError> {
     path_beside(rules).map_or(Ok(Vec::new()), |trace| read_trace(&trace))
 }
 
-/// The trace that lies beside a filter file, if there is one.
+/// The path of the trace beside a filter file, if there is one.
 #[must_use]
 pub fn path_beside(rules: &Path) -> Option<PathBuf> {
     let plain = name(rules).trim_end_matches(".gz");
@@ -56,7 +55,7 @@ pub fn path_beside(rules: &Path) -> Option<PathBuf> {
         .find(|trace| trace.is_file())
 }
 
-/// Reads the text of a trace file; `path` is what errors call it.
+/// Reads the text of a trace file; errors name it `path`.
 ///
 /// # Errors
 ///

@@ -1,17 +1,17 @@
 //! Verdicts.
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It goes on to the kernel.
+    /// The packet is passed to the kernel.
     Pass,
-    /// It is dropped.
+    /// The packet is dropped.
     Drop,
 }
 
 impl Verdict {
-    /// The verdict for a rule that comes without one, by its index from 0: of two neighbors, at an
-    /// even index and after it, one passes and one drops; a hash of the index says which.
+    /// The verdict for a rule without one, by its index from 0: of the rules at an even index and
+    /// the next, one passes and one drops; a hash of the index determines which.
     #[must_use]
     pub const fn of_index(index: usize) -> Self {
         let pair = (index / 2) as u64;

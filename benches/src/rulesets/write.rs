@@ -1,8 +1,8 @@
-//! Rule sets and address lists in the languages of the filters that they are for, and in the formats
-//! of published files.
+//! Writes rule sets and address lists in the languages of packet filters, and in the formats of
+//! published files.
 //!
-//! Each says the same as [`RuleSet::decide`](super::RuleSet::decide), as far as its filter can;
-//! what it cannot, its documentation names.
+//! Each decides like [`RuleSet::decide`](super::RuleSet::decide), as far as its filter can; its
+//! documentation names the exceptions.
 
 pub mod capture;
 pub mod classbench;

@@ -1,4 +1,4 @@
-//! The figures of a run as a page.
+//! The figures of a run as a Markdown page.
 
 use std::fmt::{self, Write as _};
 
@@ -17,7 +17,7 @@ use crate::cost::{
 #[must_use]
 pub fn page(results: &Results) -> String {
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write_page(&mut text, results);
     text
 }
@@ -141,7 +141,7 @@ fn write_targets(text: &mut String, results: &Results) -> fmt::Result {
     Ok(())
 }
 
-/// The subjects that are columns.
+/// The subjects with a column.
 fn columns() -> impl Iterator<Item = SubjectKind> {
     let kinds = SubjectKind::COMPARED.into_iter();
     kinds.filter(|kind| *kind != SubjectKind::Baseline)
@@ -155,7 +155,7 @@ fn write_heads(text: &mut String) -> fmt::Result {
     writeln!(text, "\n| --- |{}", " ---: |".repeat(columns().count()))
 }
 
-/// A row a case, a column a subject.
+/// Writes the row of a case, with one column per subject.
 fn write_row(
     text: &mut String,
     measured: &Measured,
@@ -183,7 +183,7 @@ fn write_costs(text: &mut String, results: &Results) -> fmt::Result {
     Ok(())
 }
 
-/// A row for each set of rules, whatever packets met it.
+/// Writes a table with a row for each set of rules, whatever its packets.
 fn write_table(
     text: &mut String,
     results: &Results,
@@ -231,7 +231,7 @@ fn write_refusals(text: &mut String, results: &Results) -> fmt::Result {
          | case | message |\n| --- | --- |"
     )?;
     for (measured, message) in results.refusals() {
-        // A bar would end the cell.
+        // A vertical bar would end the cell.
         let message = message.replace('|', "\\|").replace('\n', "<br>");
         writeln!(text, "| {} | {message} |", measured.report.case)?;
     }
@@ -350,7 +350,7 @@ fn write_absent(text: &mut String, results: &Results) -> fmt::Result {
     Ok(())
 }
 
-/// With three digits, or none after the point.
+/// With three significant digits, or without decimals.
 fn short(number: f64) -> String {
     if number < 10.0 && number.fract() != 0.0 {
         format!("{number:.2}")
@@ -388,7 +388,7 @@ mod tests {
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
 
-    /// The results that are kept with the source.
+    /// The results stored with the source.
     fn kept() -> Results {
         let text = fs::read_to_string(format!("{FOLDER}/report.json")).unwrap();
         serde_json::from_str(&text).unwrap()

@@ -1,4 +1,4 @@
-//! What a run measures.
+//! The plan of a run.
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use crate::{
 
 const MILLION: usize = 1_000_000;
 
-/// What a case is a part of.
+/// The group to which a case belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// Ten rules that match no packet.
     TenRules,
-    /// More and more generated rules, beside firewalls that look at one after the other.
+    /// Growing numbers of generated rules, compared with firewalls that test one rule after the
+    /// other.
     Growing,
     /// Rule sets of ClassBench, or like them, of some size.
     RuleSets,
-    /// Published rule sets once more, with the packets of the trace beside them.
+    /// Published rule sets again, with the packets of the traces beside them.
     Traces,
     /// Lists of single addresses.
     Addresses,
@@ -36,7 +37,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The family of what is generated.
+    /// The family of generated addresses.
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
@@ -51,44 +52,44 @@ impl Group {
     }
 }
 
-/// A case to be measured.
+/// A case to measure.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// What it is a part of.
+    /// Its group.
     pub group: Group,
-    /// About how many rules or members it has.
+    /// The approximate number of rules or members.
     pub size: usize,
-    /// What it is.
+    /// Its rules.
     pub sample: Sample,
-    /// Which packets come.
+    /// Its packets.
     pub traffic: Traffic,
-    /// Who takes part.
+    /// The subjects.
     pub kinds: &'static [SubjectKind],
 }
 
-/// What a run measures, and how long.
+/// The cases and durations of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The cases, in order.
     pub cases: Vec<Planned>,
-    /// How many packets are drawn for each, all distinct.
+    /// The number of packets drawn for each, all distinct.
     pub packets: usize,
-    /// In how many rounds each firewall is measured.
+    /// The number of rounds in which each firewall is measured.
     pub rounds: u32,
-    /// How long each firewall is measured.
+    /// The duration of the measurement of each firewall.
     pub time: Duration,
-    /// How long setting a firewall up may take before it is left out.
+    /// The timeout for setting up a firewall, after which it is left out.
     pub patience: Duration,
-    /// How many prefixes the list has that is reloaded.
+    /// The number of prefixes of the reloaded list.
     pub reloaded: usize,
-    /// How often it is reloaded.
+    /// The number of reloads.
     pub reloads: u32,
-    /// How many addresses are banned.
+    /// The number of banned addresses.
     pub bans: usize,
 }
 
 impl Plan {
-    /// Everything.
+    /// The plan of a full run.
     #[must_use]
     pub fn full() -> Self {
         let mut cases = vec![compared(Group::TenRules, 10, Sample::TenRules)];
@@ -111,7 +112,7 @@ impl Plan {
         }
     }
 
-    /// A part of it, for a first look.
+    /// The plan of a short run.
     #[must_use]
     pub fn quick() -> Self {
         let mut cases = vec![
@@ -174,7 +175,7 @@ fn prefixes(size: usize) -> Planned {
     compared(Group::Prefixes, size, Sample::Prefixes(size))
 }
 
-/// The published rule sets of a size, or else generated ones.
+/// The published rule sets of a size, or generated ones if there are none.
 fn rule_sets(size: usize, ending: &str) -> Vec<Planned> {
     let files = published::files("classbench", &[ending]);
     if files.is_empty() {

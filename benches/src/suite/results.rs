@@ -17,9 +17,9 @@ use crate::cost::{
 /// The figures of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// The machine, as the run began.
+    /// The machine at the start of the run.
     pub machine: Machine,
-    /// How long the run took, in seconds.
+    /// The duration of the run, in seconds.
     pub seconds: f64,
     /// The cases, in the order in which they were measured.
     pub measured: Vec<Measured>,
@@ -31,23 +31,23 @@ pub struct Results {
     /// Bans.
     #[serde(default)]
     pub bans: Option<Bans>,
-    /// What could not be measured, and why.
+    /// Measurements that failed, and why.
     pub failures: Vec<String>,
 }
 
 /// The figures of a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// What it is a part of.
+    /// Its group.
     pub group: Group,
-    /// About how many rules or members it has.
+    /// The approximate number of rules or members.
     pub size: usize,
     /// The figures.
     pub report: Report,
 }
 
 impl Results {
-    /// The cases, those left out of which the rules are measured with other packets, too.
+    /// The cases, without those whose rules are also measured with other packets.
     pub fn rules(&self) -> impl Iterator<Item = &Measured> {
         let measured = self.measured.iter();
         measured.filter(|measured| measured.group != Group::Traces)
@@ -72,13 +72,13 @@ impl Results {
         measured.filter_map(|measured| Some((measured, measured.refusal()?)))
     }
 
-    /// How noisy the baseline was, over the cases.
+    /// The noise of the baseline over all cases.
     #[must_use]
     pub fn noise(&self) -> Spread {
         self.over(|report| report.noise)
     }
 
-    /// What making a packet costs, in nanoseconds, over the cases.
+    /// The cost of generating a packet in nanoseconds, over all cases.
     #[must_use]
     pub fn generator(&self) -> Spread {
         self.over(|report| report.generator.median)

@@ -1,4 +1,4 @@
-//! What figures should be.
+//! Targets for figures.
 
 use super::{
     plan::Group,
@@ -6,39 +6,40 @@ use super::{
 };
 use crate::cost::{loading::Loading, report::Figures, switch_time::Reloaded};
 
-/// A figure and what it should be at most.
+/// A figure and its target maximum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    /// What it is.
+    /// A description of the figure.
     pub what: &'static str,
-    /// What it is measured in; nothing for a multiple of the baseline.
+    /// The unit; empty for a multiple of the baseline.
     pub unit: &'static str,
-    /// What it should be at most.
+    /// The target maximum.
     pub most: f64,
-    /// What it is; `None` when it was not measured.
+    /// The measured value; `None` if it was not measured.
     pub found: Option<f64>,
-    /// Of a multiple of the baseline, the nanoseconds over the baseline, if it was measured.
+    /// For a multiple of the baseline, the nanoseconds above the baseline, if measured.
     pub over_baseline: Option<f64>,
-    /// How many of the rule sets that it is about are refused.
+    /// The number of refused rule sets among those concerned.
     pub refused: usize,
 }
 
-/// The nanoseconds of the baseline on the machine that the multiples were set for. On one with another
-/// baseline the same multiple leaves another time for judging a packet.
+/// The nanoseconds of the baseline on the machine for which the multiples were set. With another
+/// baseline, the same multiple allows a different time for classifying a packet.
 pub const REFERENCE_BASELINE: f64 = 133.0;
 
-/// The bytes of what sizes are given in.
+/// The number of bytes in the unit of sizes.
 const MEGABYTE: f64 = 1e6;
 
 const MILLION: usize = 1_000_000;
 
-/// Several figures as one.
+/// A function that summarizes several figures.
 type Summary = fn(&[f64]) -> Option<f64>;
 
-/// A figure of a loaded rule set.
+/// A function that selects a figure of a loaded rule set.
 type Loaded = fn(&Loading) -> f64;
 
-/// The most that a packet should cost in the cases of a group and a size, as a multiple of the baseline.
+/// The target for the cost of a packet in the cases of a group and a size, as a multiple of the
+/// baseline.
 struct CostTarget {
     what: &'static str,
     most: f64,
@@ -47,7 +48,7 @@ struct CostTarget {
     summary: Summary,
 }
 
-/// The most that loading should take in the worst case of a group and a size.
+/// The target for loading in the worst case of a group and a size.
 struct LoadTarget {
     what: &'static str,
     unit: &'static str,
@@ -213,7 +214,7 @@ const LOADS: [LoadTarget; 11] = [
     ),
 ];
 
-/// Every target, with what the results say of it.
+/// Every target with its measured value.
 #[must_use]
 pub fn targets(results: &Results) -> Vec<Target> {
     let costs = COSTS.map(|target| {
@@ -259,7 +260,7 @@ pub fn targets(results: &Results) -> Vec<Target> {
         .collect()
 }
 
-/// What is not about a case.
+/// Targets that do not concern a case.
 fn others(results: &Results) -> [Target; 5] {
     let reload = results.reload.as_ref();
     let bans = results.bans.as_ref();
@@ -311,7 +312,7 @@ impl Target {
         }
     }
 
-    /// Whether it is what it should be, which it is not where rules are refused; `None` when it was not
+    /// Whether the target is met, which it is not if rules are refused; `None` if it was not
     /// measured.
     #[must_use]
     pub fn is_met(&self) -> Option<bool> {
@@ -321,8 +322,8 @@ impl Target {
         self.found.map(|found| found <= self.most)
     }
 
-    /// The nanoseconds over the baseline that the target leaves where the baseline is
-    /// [`REFERENCE_BASELINE`]; `None` when it is no multiple of the baseline.
+    /// The nanoseconds above the baseline that the target allows if the baseline is
+    /// [`REFERENCE_BASELINE`]; `None` if the target is not a multiple of the baseline.
     #[must_use]
     pub fn allowance(&self) -> Option<f64> {
         self.unit

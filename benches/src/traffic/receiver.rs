@@ -1,4 +1,4 @@
-//! Counting what arrives.
+//! Counts the frames that arrive.
 
 use std::{
     io::ErrorKind,
@@ -18,22 +18,21 @@ use crate::{
     network::{End, Namespace},
 };
 
-/// Nothing more is on its way when nothing arrives for this long.
+/// The time without arrivals after which no frame is expected any more.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// What arrived of one flow.
+/// The arrivals of one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowArrivals {
     /// The number of packets.
     pub packets: u64,
-    /// The number of bytes, as far as the kernel left the frame whole: it takes the outermost
-    /// VLAN tag off.
+    /// The number of bytes, without the outermost VLAN tag, which the kernel removes.
     pub bytes: u64,
     /// The sequence number of the first packet.
     pub first: Option<u32>,
     /// The sequence number of the last packet.
     pub last: Option<u32>,
-    /// How often a packet did not follow the one with the sequence number before its own.
+    /// The number of packets that did not directly follow the previous sequence number.
     pub gaps: u64,
 }
 
@@ -50,12 +49,12 @@ impl FlowArrivals {
     }
 }
 
-/// What arrived on an interface.
+/// The arrivals on an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrivals {
     /// By flow, in the order of the mix.
     pub flows: Vec<FlowArrivals>,
-    /// The number of frames without a mark, or with that of a flow which is not in the mix.
+    /// The number of frames without a mark, or with the mark of a flow that is not in the mix.
     pub unmarked: u64,
 }
 
@@ -84,7 +83,7 @@ impl Arrivals {
     }
 }
 
-/// Counts the frames that come in on one interface, on a thread of its own.
+/// Counts the frames that come in on one interface, on a separate thread.
 #[derive(Debug)]
 pub struct Receiver {
     finishing: Arc<AtomicBool>,
@@ -92,8 +91,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Begins to count on `end`, which lies in `namespace`, for a mix of `flows` flows. Every
-    /// frame sent after this returns is counted.
+    /// Starts to count on `end`, which is in `namespace`, for a mix of `flows` flows. Every frame
+    /// sent after this returns is counted.
     ///
     /// # Errors
     ///
@@ -112,7 +111,7 @@ impl Receiver {
         })
     }
 
-    /// Waits until nothing more arrives, and hands back the counts.
+    /// Waits until nothing more arrives, and returns the counts.
     ///
     /// # Errors
     ///
@@ -139,7 +138,7 @@ fn count(mut socket: Counting, flows: usize, finishing: &AtomicBool) -> Result<A
         unmarked: 0,
     };
     loop {
-        // Read before the wait: only a whole one without a frame shows that all have arrived.
+        // Read before the wait: only a complete wait without a frame shows that all have arrived.
         let is_last = finishing.load(Ordering::Relaxed);
         match socket.frames.next() {
             Ok(frame) => arrivals.count(frame),

@@ -1,4 +1,4 @@
-//! Sending at a steady rate.
+//! Sends frames at a steady rate.
 
 use std::{
     io,
@@ -21,23 +21,23 @@ use crate::{
 /// veth has room for 256 (`VETH_RING_SIZE`, `drivers/net/veth.c`).
 const MAX_BURST: u64 = 64;
 
-/// How long to wait when the far end has no room, and how often.
+/// The pause while the far end has no room, and the maximum number of pauses.
 const RETRY_PAUSE: Duration = Duration::from_micros(50);
 const RETRIES: u32 = 20_000;
 
-/// How long the sender sleeps at most before it looks at its stop flag.
+/// The maximum sleep of the sender between two checks of its stop flag.
 const MAX_SLEEP: Duration = Duration::from_millis(50);
 
-/// When sending ends.
+/// The limit at which sending ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
-    /// After so many packets.
+    /// The number of packets.
     Packets(u64),
-    /// After so much time.
+    /// The duration.
     Time(Duration),
 }
 
-/// What was sent.
+/// The packets that were sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The number of packets of each flow, in the order of the mix.
@@ -62,7 +62,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Opens `end`, which lies in `namespace`.
+    /// Opens `end`, which is in `namespace`.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Sender {
         for _ in 0..RETRIES {
             match self.channel.send_to(frame, None) {
                 Some(Ok(())) => return Ok(()),
-                // A frame that veth turns away is refused with ENOBUFS, and so never lost unseen.
+                // veth refuses a frame with ENOBUFS, so no frame is lost unnoticed.
                 Some(Err(error)) if is_no_room(&error) => thread::sleep(RETRY_PAUSE),
                 Some(Err(error)) => return Err(error).context("cannot send a frame"),
                 None => bail!("pnet has no buffer for a frame of {} bytes", frame.len()),
@@ -111,8 +111,8 @@ impl Sender {
             Limit::Time(time) => (u64::MAX, time),
         };
         let mut total = 0;
-        // Packet number `total` is due `total / rate` seconds after `start`; a sender that fell
-        // back by more than a burst moves `start` instead of catching up.
+        // Packet number `total` is due `total / rate` seconds after `start`; a sender that is late
+        // by more than a burst moves `start` instead of catching up.
         let began = Instant::now();
         let mut start = began;
         while total < count && !stop.load(Ordering::Relaxed) && began.elapsed() < time {

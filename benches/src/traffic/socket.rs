@@ -1,4 +1,4 @@
-//! Packet sockets that leave no trace in what is counted.
+//! Packet sockets that do not disturb the counts.
 
 use std::{
     os::fd::{IntoRawFd as _, OwnedFd},
@@ -19,7 +19,7 @@ use crate::network::{End, Namespace};
 /// The receive buffer of a counting socket in bytes.
 const RECEIVE_BUFFER: usize = 64 << 20;
 
-/// The longest frame that is read whole.
+/// The maximum length of a frame that is read completely.
 const MAX_FRAME: usize = 1 << 16;
 
 /// `PACKET_IGNORE_OUTGOING` of `linux/if_packet.h`, since Linux 4.20.
@@ -46,8 +46,8 @@ sockopt_impl!(
 /// Opens a socket that sends on `end` and receives nothing.
 pub(super) fn sending(namespace: &Namespace, end: &End) -> Result<Box<dyn DataLinkSender>> {
     let config = Config {
-        // pnet binds the socket to the EtherType given here, and 0 is none: so the socket has no
-        // receive queue that fills.
+        // pnet binds the socket to the EtherType given here, and 0 matches none, so the receive
+        // queue of the socket stays empty.
         channel_type: ChannelType::Layer3(0),
         promiscuous: false,
         ..Config::default()
@@ -59,7 +59,7 @@ pub(super) fn sending(namespace: &Namespace, end: &End) -> Result<Box<dyn DataLi
 /// A socket that receives every frame that comes in on an interface.
 pub(super) struct Counting {
     pub(super) frames: Box<dyn DataLinkReceiver>,
-    /// The same socket.
+    /// The descriptor of the same socket.
     descriptor: OwnedFd,
 }
 
@@ -102,13 +102,13 @@ fn packet_socket(namespace: &Namespace) -> Result<OwnedFd> {
         .context("cannot open a packet socket (this needs root)")
 }
 
-/// Hands `descriptor` to pnet, bound to `end`.
+/// Passes `descriptor` to pnet, bound to `end`.
 fn bind(
     descriptor: OwnedFd,
     end: &End,
     config: Config,
 ) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
-    // pnet closes the descriptor, when this fails too.
+    // pnet closes the descriptor even if this fails.
     let config = Config {
         socket_fd: Some(descriptor.into_raw_fd()),
         ..config

@@ -1,5 +1,5 @@
-//! The files that verdicts are proved on: published ones, which lie beside the project, or where
-//! there are none, generated ones in the same formats.
+//! The files for the proof of verdicts: published ones beside the project, or generated ones in the
+//! same formats if there are none.
 
 use std::{
     fs,
@@ -21,12 +21,12 @@ use benches::{
 };
 use tempfile::TempDir;
 
-/// How many packets a generated trace has, and a generated capture.
+/// The number of packets in a generated trace or capture.
 const PACKETS: usize = 20_000;
 const FRAMES: usize = 2000;
 
-/// How many rules the reference evaluator looks at for one rule set of a file, about: with
-/// `FIREWALL_LONG=1` those of minutes.
+/// The approximate number of rules that the reference evaluator tests for one rule set of a file;
+/// with `FIREWALL_LONG=1` it takes minutes.
 pub(crate) fn evaluated() -> usize {
     if published::may_be_long() {
         1_500_000_000
@@ -35,14 +35,13 @@ pub(crate) fn evaluated() -> usize {
     }
 }
 
-/// Files, there as long as the value.
+/// Files that exist as long as the value.
 pub(crate) struct Files {
     pub(crate) paths: Vec<PathBuf>,
     _folder: Option<TempDir>,
 }
 
-/// The filter files whose names end so; else one of each kind with so many rules, and a trace beside
-/// it.
+/// The filter files with these endings, or a generated one of each kind with a trace beside it.
 pub(crate) fn rule_sets(endings: &[&str], kinds: &[FilterKind], size: usize) -> Files {
     published_or("classbench", endings, |folder| {
         let files = kinds.iter().map(|kind| {
@@ -57,7 +56,7 @@ pub(crate) fn rule_sets(endings: &[&str], kinds: &[FilterKind], size: usize) -> 
     })
 }
 
-/// Packets with the rules that they are drawn from.
+/// Packets with the rules from which they are drawn.
 fn packets(set: &RuleSet) -> Vec<TraceEntry> {
     let index = Index::new(set);
     let mut random = Random::new(1);

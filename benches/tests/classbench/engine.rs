@@ -59,7 +59,7 @@ impl Engine {
         self.image.bytes().len()
     }
 
-    /// What the reference evaluator makes of a frame.
+    /// The decision of the reference evaluator on a frame.
     pub(crate) fn evaluate(&self, frame: &[u8]) -> Decision {
         let Evaluation {
             outcome,
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// What the image makes of a frame.
+    /// The decision of the image on a frame.
     pub(crate) fn judge(&self, frame: &[u8]) -> Decision {
         let headers = parse(frame).unwrap_or_else(|reason| panic!("{reason:?}: {frame:x?}"));
         match classify(self.image.bytes(), frame, &headers, || INDEX, &mut NoCounts) {
@@ -110,7 +110,7 @@ fn by_rule(slot: RuleSlot, verdict: Verdict) -> Decision {
     }
 }
 
-/// The rule sets have no rules that only count.
+/// The rule sets have no `count` rules.
 struct NoCounts;
 
 impl Counts for NoCounts {

@@ -11,8 +11,8 @@ use benches::rulesets::{
 
 use crate::proof;
 
-/// How many rules the reference evaluator looks at for one set, about: enough to judge each packet of
-/// 100,000 by 10,000 rules.
+/// The approximate number of rules that the reference evaluator tests for one set: enough for
+/// 100,000 packets and 10,000 rules.
 const EVALUATED: usize = 1_500_000_000;
 
 macro_rules! rule_sets {

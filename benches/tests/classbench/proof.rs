@@ -1,4 +1,4 @@
-//! The proof for one rule set or list: three that decide, packet by packet.
+//! The proof for one rule set or list: compares three deciders, packet by packet.
 
 use std::time::Instant;
 
@@ -18,17 +18,17 @@ const SETTINGS: firewall::Settings<'static> = firewall::Settings {
     mode: "native",
 };
 
-/// The patterns of packets, and how many of twenty are of each; the others are at the bounds.
+/// The patterns of packets, and the number out of twenty of each; the others are at the bounds.
 const PATTERNS: [(Pattern, usize); 3] = [
     (Pattern::Uniform, 4),
     (Pattern::Zipf { exponent: 1.0 }, 2),
     (Pattern::Misses, 3),
 ];
 
-/// Judges `packets` packets that are aimed at a rule set, and then those of `more`: the image, the
-/// reference evaluator, and the rules as they were before they became a rule file must agree in
-/// rule and verdict. Otherwise it says who does not. The reference evaluator looks at `evaluated`
-/// rules, about: it judges each packet as long as that is enough, else one in several.
+/// Classifies `packets` packets aimed at a rule set, and then those of `more`: the image, the
+/// reference evaluator, and the original rules must agree in rule and verdict. Otherwise, the error
+/// names the one that does not. The reference evaluator tests about `evaluated` rules: it
+/// classifies each packet if that is enough, otherwise one in several.
 pub(crate) fn rule_set(
     name: &str,
     set: &RuleSet,
@@ -85,7 +85,7 @@ fn aimed<T: Regions>(target: &T, packets: usize) -> impl Iterator<Item = Tuple> 
         .take(packets)
 }
 
-/// Has the image judge each packet, and the reference evaluator each of `step`.
+/// Classifies each packet by the image, and one in `step` by the reference evaluator.
 fn prove(
     name: &str,
     engine: &Engine,

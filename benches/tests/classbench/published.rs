@@ -19,7 +19,7 @@ use rules::{
 
 use crate::{data, proof};
 
-/// Proves the verdicts of every file, and fails with all that went wrong.
+/// Proves the verdicts of every file, and fails with all errors.
 fn all(files: &[PathBuf], prove: impl Fn(&Path) -> Result<(), String>) {
     let failures: Vec<_> = files.iter().filter_map(|path| prove(path).err()).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
@@ -36,8 +36,8 @@ fn rule_set(path: &Path) -> Result<(), String> {
     proof::rule_set(name, &set, 100_000, &tuples, data::evaluated())
 }
 
-/// Filter files and traces are understood: a packet that was drawn from a rule matches it, unless
-/// its protocol has no ports and the rule asks for some.
+/// Filter files and traces are read correctly: a packet drawn from a rule matches it, unless its
+/// protocol has no ports and the rule has a condition on them.
 #[test]
 fn packets_of_traces_match_the_rules_that_they_were_drawn_from() {
     let files = data::rule_sets(&["_100k.gz"], &FilterKind::ALL, 10_000);
@@ -82,8 +82,8 @@ fn blocklists() {
     });
 }
 
-/// The fields that packets of captures are said to have are those that the reference evaluator
-/// reads, where it takes them for well-formed.
+/// The fields read from packets of captures are those that the reference evaluator reads, if it
+/// accepts the packet as well-formed.
 #[test]
 fn captures() {
     let (mut frames, mut compared) = (0, 0);
@@ -93,7 +93,7 @@ fn captures() {
             Ok(found) => found,
             Err(ReadError::Capture { fault, .. }) => match fault {
                 CaptureError::NoCapture | CaptureError::NotEthernet { .. } => continue,
-                // Some are broken on purpose.
+                // Some are deliberately damaged.
                 CaptureError::Damaged { .. } => continue,
             },
             Err(error) => panic!("{error}"),

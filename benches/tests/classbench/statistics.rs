@@ -1,4 +1,4 @@
-//! Generated rule sets are like the published ones that they are modelled on.
+//! Generated rule sets resemble the published ones on which they are modelled.
 
 use benches::rulesets::{
     Family, Statistics, Verdict, classbench,
@@ -6,7 +6,7 @@ use benches::rulesets::{
     published,
 };
 
-/// What is compared, and how far it may be outside the range of the published sets.
+/// A statistic, and the amount by which it may be outside the range of the published sets.
 type Number = (&'static str, fn(&Statistics) -> usize, usize);
 
 const NUMBERS: [Number; 11] = [
@@ -23,12 +23,12 @@ const NUMBERS: [Number; 11] = [
     ("no ports", |s| s.port_classes[0][0], 60),
 ];
 
-/// A kind, and the published sets that it is modelled on.
+/// A kind, and the published sets on which it is modelled.
 struct Model {
     kind: FilterKind,
     /// The names of their files.
     files: &'static [&'static str],
-    /// The least and the greatest of their [`NUMBERS`].
+    /// The minimum and maximum of their [`NUMBERS`].
     ranges: [(usize, usize); NUMBERS.len()],
 }
 
@@ -109,7 +109,7 @@ fn generated_sets_are_like_published_ones() {
             let set = rule_set(kind, family, 10_000, Verdict::Drop, 1);
             check(&format!("{family:?}"), &Statistics::of(&set), false);
         }
-        // Where the files are, the ranges are theirs.
+        // If the files are present, the ranges must be theirs.
         for path in published::files("classbench", files) {
             let set = classbench::read_rules(&path, Verdict::Drop).unwrap();
             check(published::name(&path), &Statistics::of(&set), true);

@@ -1,5 +1,5 @@
-//! The file of counts: a line for each rule set, of its name, the bytes of its image and the
-//! maximum number of loads of a packet.
+//! The file of counts: one line for each rule set, with its name, the size of its image in bytes,
+//! and the maximum number of loads of a packet.
 
 use std::{collections::BTreeMap, error::Error, fmt::Write as _, fs, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub(crate) struct Work {
     pub(crate) loads: usize,
 }
 
-/// What the file says.
+/// The contents of the file.
 pub(crate) struct Golden(BTreeMap<String, Work>);
 
 impl Golden {
@@ -33,7 +33,7 @@ impl Golden {
             })
     }
 
-    /// Writes the file again.
+    /// Rewrites the file.
     pub(crate) fn write(found: &[(&str, Work)]) -> Result<(), Box<dyn Error>> {
         let mut text = "# rule set, bytes of the image, most loads for a packet; written by\n\
                         # FIREWALL_RENEW=1 cargo test -p benches --test work\n"

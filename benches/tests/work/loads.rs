@@ -1,4 +1,5 @@
-//! The maximum number of loads of a plan are those of no packet: what the walker takes is counted.
+//! The maximum number of loads in a plan is a bound, not the loads of a packet: this counts the
+//! loads of the walker.
 
 use std::cell::Cell;
 
@@ -17,7 +18,7 @@ use firewall_ebpf::{
 };
 use rules::compiler::{Image, PacketKind};
 
-/// How many packets are aimed at a rule set.
+/// The number of packets aimed at a rule set.
 const PACKETS: usize = 4000;
 
 /// An image that counts its loads.
@@ -61,7 +62,7 @@ impl Memory for CountingImage<'_> {
     }
 }
 
-/// Rules that only count are not among those that are counted here.
+/// Ignores the matches of `count` rules.
 struct DiscardedCounts;
 
 impl Counts for DiscardedCounts {
@@ -69,7 +70,7 @@ impl Counts for DiscardedCounts {
 }
 
 /// Checks that no packet aimed at the rules takes more loads than the plan of their image says, and
-/// returns the most that one took.
+/// returns the maximum.
 pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
     let index = Index::new(set);
     let some = |pattern| Stream::new(&index, pattern, 1).take(PACKETS / 2);

@@ -1,11 +1,11 @@
 //! The counted work of a fixed list of rule sets: the bytes of their images and the maximum number
-//! of loads of a packet, beside those in `golden.txt`. Counts are the same on every machine; times
-//! are not, and are no part of it.
+//! of loads of a packet, compared with `golden.txt`. Counts are the same on every machine; times
+//! are not, and are not compared.
 //!
-//! That no packet takes more loads than that is checked with packets aimed at the rules.
+//! Packets aimed at the rules check that no packet takes more loads.
 //!
-//! More than [`WORSE`] percent above the file fails. More than [`BETTER`] below it fails too, so that what
-//! was gained is kept. A change that is meant is written to the file by
+//! More than [`WORSE`] percent above the file fails. More than [`BETTER`] percent below it fails
+//! too, so that improvements are recorded. An intended change is written to the file by
 //!
 //! ```text
 //! FIREWALL_RENEW=1 cargo test -p benches --test work
@@ -25,10 +25,10 @@ use std::env;
 
 use golden::{Golden, Work};
 
-/// How many percent above the file a count may be: small changes of thresholds stay below.
+/// The percentage by which a count may exceed the file: small changes of thresholds stay below.
 const WORSE: usize = 2;
 
-/// How many percent below the file a count may be.
+/// The percentage by which a count may be below the file.
 const BETTER: usize = 10;
 
 #[test]
@@ -57,7 +57,7 @@ fn the_work_of_rule_sets_is_as_it_was() {
     );
 }
 
-/// What is to be said of a rule set.
+/// The reports about a rule set.
 fn compare(name: &str, golden: Option<Work>, found: Work) -> Vec<String> {
     let Some(golden) = golden else {
         return vec![format!("`{name}` is not in the file")];

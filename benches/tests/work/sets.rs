@@ -30,7 +30,7 @@ pub(crate) struct RuleSource {
     list: String,
 }
 
-/// All of them, by name.
+/// All rule sets, by name.
 pub(crate) fn all() -> Vec<(&'static str, RuleSource)> {
     let made =
         |kind, family, size, seed| of_rules(rule_set(kind, family, size, Verdict::Drop, seed));
@@ -77,7 +77,7 @@ fn of_list(addresses: &AddressList) -> RuleSource {
 }
 
 impl RuleSource {
-    /// Loads and compiles the rules, and checks what the plan of the image says.
+    /// Loads and compiles the rules, and checks the plan of the image.
     pub(crate) fn work(&self, name: &str) -> Work {
         let source = Arc::new(Source::new("rules.toml", self.rules.as_str()));
         let loaded = load(&source, |name| match name {

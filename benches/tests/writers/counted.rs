@@ -1,5 +1,5 @@
-//! Other filters decide as the rule set does: their counters, rule by rule, are those of a scan
-//! over the rules as they were before they were written.
+//! Other filters decide as the rule set does: their counters, rule by rule, equal those of a scan
+//! over the original rules.
 
 use benches::{
     rulesets::{
@@ -18,14 +18,14 @@ use crate::tool_host::ToolHost;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// Packets aimed at a target, as far as the kernel hands them to the hooks.
+/// Packets aimed at a target, without those that the kernel drops before the hooks.
 fn packets<T: Regions>(target: &T) -> Vec<Tuple> {
     let inside = Stream::new(target, Pattern::Uniform, 1).take(1000);
     let bounds = Stream::new(target, Pattern::Boundary, 1).take(3000);
     inside.chain(bounds).map(between_hosts).collect()
 }
 
-/// How often each rule decides.
+/// The number of packets that each rule decides.
 fn decisions(set: &RuleSet, tuples: &[Tuple]) -> Vec<u64> {
     let mut counts = vec![0; set.rules.len()];
     for tuple in tuples {
@@ -83,7 +83,7 @@ fn iptables_counts_as_the_rules_decide() {
             let host = ToolHost::new();
             let set = generate::rule_set(kind, family, 100, Verdict::Drop, 1);
             let tuples = packets(&Index::new(&set));
-            // A rule may be several lines.
+            // A rule may take several lines.
             let lines = |set: &RuleSet| {
                 let text = iptables::rules(set, family).unwrap();
                 text.lines().filter(|line| line.starts_with('-')).count()

@@ -1,6 +1,7 @@
-//! What is written for other filters: their tools take it, and they decide as the rule set does.
+//! Rule sets written for other filters: their tools accept them, and they decide as the rule set
+//! does.
 //!
-//! Everything is in network namespaces of its own.
+//! Everything runs in temporary network namespaces.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The tools take what is written for them.
+//! The tools accept the files written for them.
 
 use benches::rulesets::{
     AddressList, Family, ListPolicy, RuleSet, Verdict,
@@ -62,7 +62,7 @@ fn nft_takes_maps_of_concatenated_ranges() {
             let host = ToolHost::new();
             let map = nftables::concatenated(&set, Hook::Prerouting);
             assert!(map.rules.len() > 200, "{}", map.rules.len());
-            // Whether elements are in each other's way, only the kernel says.
+            // Only the kernel checks whether elements conflict.
             host.give("nft", &["-f"], &map.script);
         }
     }

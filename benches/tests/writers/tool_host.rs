@@ -31,7 +31,7 @@ impl ToolHost {
         [Hook::Ingress { device }, Hook::Prerouting]
     }
 
-    /// Runs a tool on the host to its end, which must be a good one: what it prints.
+    /// Runs a tool on the host to its end, which must be successful; returns its output.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = tools::command(program);
         command
@@ -45,7 +45,7 @@ impl ToolHost {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Has a tool take the input, as a file that is its last argument.
+    /// Runs a tool with the input as a file, which is its last argument.
     pub(crate) fn give(&self, program: &str, arguments: &[&str], input: &str) {
         let path = self.folder.path().join("input");
         fs::write(&path, input).unwrap();
@@ -63,7 +63,7 @@ impl ToolHost {
         }
     }
 
-    /// Waits until counters are as they should be.
+    /// Waits until counters have the expected values.
     pub(crate) fn await_counters(&self, expected: &[u64], count: impl Fn(&Self) -> Vec<u64>) {
         let begin = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! Rule sets in one form: the text is a rule file that says the same.
+//! The canonical form of rule sets: its text is a rule file with the same meaning.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ fn samples_in_one_form_say_the_same() {
     }
 }
 
-/// Rule sets are the same but for where their rules stand.
+/// Whether rule sets are equal except for the places of their rules.
 fn same(before: &Ruleset, after: &Ruleset) -> bool {
     before.settings == after.settings
         && before.rules.len() == after.rules.len()
@@ -68,8 +68,8 @@ fn random_rule_sets_in_one_form_have_the_same_image() {
         for _ in 0..60 {
             let mut before = ruleset(&mut Random::new(seeds.bits()), shape);
             before.settings.interfaces = InterfacePattern::parse("*").into_iter().collect();
-            // What no rule file says: fields that no packet has together, or messages of a family
-            // that the other fields exclude.
+            // Rules that no rule file contains: fields that no packet has together, or messages of
+            // a family that the other fields exclude.
             let settings = before.settings.clone();
             before.rules.retain(|rule| {
                 let alone = Ruleset {
@@ -169,7 +169,7 @@ pcap = "some.pcap"
 expect = "pass"
 "#;
 
-/// A capture (little-endian pcap) of one ARP frame without more than its Ethernet header.
+/// A capture (little-endian pcap) of one ARP frame that contains only its Ethernet header.
 const CAPTURE: [u8; 54] = [
     0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0,
     0, //

@@ -43,7 +43,7 @@ shapes! {
     prefixes_in_many_networks: Scattered, 4 x 300;
 }
 
-/// What came of the comparisons, so that a test in which nothing differs fails.
+/// Statistics of the comparisons, so that a test in which nothing differs fails.
 #[derive(Debug, Default)]
 struct Tally {
     differing_packets: usize,
@@ -59,7 +59,7 @@ fn run(shape: Shape, pairs: usize, packets: usize) {
         let seed = seeds.bits();
         let random = &mut Random::new(seed);
         let old = ruleset(random, shape);
-        // Every fourth pair has nothing to do with each other.
+        // The rule sets of every fourth pair are unrelated.
         let new = match pair % 4 {
             0 if old.rules.len() < 400 => ruleset(random, shape),
             _ => edited(random, &old, shape),
@@ -122,7 +122,7 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
     }
 }
 
-/// A packet that is counted under a name on one side only shows that this was told.
+/// If a packet is counted under a name on only one side, this must have been reported.
 fn check_counts(
     diff: &Diff,
     old: &Ruleset,
@@ -163,7 +163,7 @@ fn counted<'a>(ruleset: &'a Ruleset, judged: &Evaluation) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// The rules of the one that are not in the other at the same place.
+/// The rules of `one` that are not at the same place in `other`.
 fn changed(one: &Ruleset, other: &Ruleset) -> Ruleset {
     let same: HashSet<&str> = one
         .rules
@@ -187,7 +187,7 @@ fn name(ruleset: &Ruleset, outcome: Outcome) -> String {
     }
 }
 
-/// Each witness is a frame that can exist, is judged as is said, and is in its own area.
+/// Each witness must be a possible frame, get the reported verdicts, and be in its own area.
 fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
     for of in &diff.counts {
         for (witness, with, without) in [(&of.lost, old, new), (&of.gained, new, old)] {

@@ -8,7 +8,7 @@ use rules::{
 };
 use rules_testing::{Random, Shape, ruleset};
 
-/// The rule set with one to three changes of the kinds that people make, and more in large ones.
+/// The rule set with one to three typical changes, or more in large rule sets.
 pub(crate) fn edited(random: &mut Random, before: &Ruleset, shape: Shape) -> Ruleset {
     let mut after = before.clone();
     for _ in 0..random.within(1, 3) + before.rules.len() / 50 {
@@ -78,7 +78,7 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
     }
 }
 
-/// The set with an address more or less of each family.
+/// The set with one address of each family added or removed.
 fn moved(random: &mut Random, set: &AddressSet) -> AddressSet {
     let v4 = random
         .element(set.v4.ranges())

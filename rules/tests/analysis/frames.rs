@@ -1,8 +1,8 @@
-//! Frames for packets that are only known by their fields.
+//! Frames for packets of which only the fields are known.
 
 use rules::{analysis::Witness, notation};
 
-/// A frame that holds the packet, by way of what the user reads.
+/// A frame with the packet, built from the text that the user reads.
 #[expect(clippy::panic, reason = "how a test fails")]
 pub(crate) fn frame(witness: &Witness) -> Vec<u8> {
     let text = witness.to_string();

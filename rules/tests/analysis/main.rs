@@ -1,4 +1,4 @@
-//! What is said of rule sets without a packet, against the reference evaluator on packets.
+//! The analysis of rule sets, compared with the reference evaluator on random packets.
 
 mod canonical;
 mod diffs;

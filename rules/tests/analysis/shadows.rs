@@ -1,4 +1,4 @@
-//! Rules that are said not to be reached, against the evaluator on random packets.
+//! Rules reported as unreached, compared with the evaluator on random packets.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,8 @@ fn no_packet_reaches_what_is_said_not_to_be_reached() {
     assert!(found > 100, "{found}");
 }
 
-/// Without the rules that are said to take its packets, and only then, something reaches a rule.
+/// An unreached rule is reached once the rules reported as its cause are removed, and only if all
+/// of them are.
 #[test]
 fn the_rules_that_are_named_are_needed() {
     let mut explained = 0;
@@ -73,7 +74,7 @@ fn the_rules_that_are_named_are_needed() {
         let mut seeds = Random::new(0xab ^ shape as u64);
         for _ in 0..40 {
             let mut rules = ruleset(&mut Random::new(seeds.bits()), shape);
-            // The rules are named for each family by itself.
+            // The rules are reported for each family separately.
             for rule in &mut rules.rules {
                 rule.matches.family = Some(Family::Ipv6);
             }
@@ -112,7 +113,7 @@ fn kept(rules: &Ruleset, keep: impl Fn(RuleId) -> bool) -> Ruleset {
     }
 }
 
-/// A rule that is said to be reached is, by packets that are looked for long enough.
+/// A rule that is not reported as unreached is reached, given enough random packets.
 #[test]
 fn what_is_not_said_not_to_be_reached_is_reached() {
     let (mut reachable, mut seen) = (0, 0);

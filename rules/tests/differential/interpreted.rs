@@ -1,5 +1,6 @@
-//! Walks that are done again by an interpreter of Rust that finds undefined behaviour, Miri, which is
-//! too slow to compile rule sets: it is handed images of every structure, packets, and what came of them.
+//! Walks that Miri, an interpreter of Rust that detects undefined behaviour, repeats. It is too
+//! slow to compile rule sets, so it gets images with every structure, packets, and the expected
+//! results.
 
 use std::{collections::BTreeSet, env, fs};
 
@@ -8,10 +9,10 @@ use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::parts::{Part, parts};
 
-/// The file through which walks are handed over.
+/// The environment variable that names the file with the walks.
 const FILE: &str = "FIREWALL_WALKS";
 
-/// The parts that images must have among them: all but those of many thousands of rules.
+/// The parts that the images together must contain: all except those of many thousands of rules.
 const WANTED: [Part; 14] = [
     Part::Cells,
     Part::Grid,
@@ -29,14 +30,14 @@ const WANTED: [Part; 14] = [
     Part::Hash,
 ];
 
-/// Images of each shape of rule sets, and packets for each image.
+/// The numbers of images per shape, and of packets per image.
 const IMAGES: usize = 3;
 const PACKETS: usize = 8;
 
-/// The maximum number of bytes of an image.
+/// The maximum size of an image in bytes.
 const MOST: usize = 8 << 20;
 
-/// Writes walks over images that have every part, when the environment says where to.
+/// Writes walks over images that together contain every part, if the environment names a file.
 #[test]
 #[cfg_attr(miri, ignore = "too slow")]
 fn walks_to_interpret_go_through_every_structure() {
@@ -76,7 +77,7 @@ fn walks_to_interpret_go_through_every_structure() {
     }
 }
 
-/// Does the walks again that were written.
+/// Repeats the walks in the file.
 #[cfg(miri)]
 #[test]
 fn walks_that_were_written_are_the_same_again() {
@@ -85,7 +86,7 @@ fn walks_that_were_written_are_the_same_again() {
     println!("{walks} walks");
 }
 
-/// Does the walks in `file` again, and returns how many there are.
+/// Repeats the walks in `file`, and returns their number.
 fn walk_again(file: &[u8]) -> usize {
     let mut rest = file;
     let mut walks = 0;

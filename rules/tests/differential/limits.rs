@@ -1,4 +1,4 @@
-//! Rule sets at the limits of the image: the fullest nodes, the longest lists of counts, the
+//! Rule sets at the limits of the image: full nodes, the longest lists of `count` rules, the
 //! longest walks.
 
 use std::{num::NonZeroU32, sync::Arc};
@@ -100,7 +100,7 @@ fn every_port_is_found_among_as_many_ranges_as_there_can_be() {
 
 #[test]
 fn every_address_is_found_in_the_fullest_network() {
-    // As many networks as are too many for a hash table of single addresses.
+    // More networks than a hash table of single addresses can have.
     let addresses = |step| {
         let ranges = (0x0a00..0x0a09_u32).flat_map(|network| {
             multiples(step).map(move |(first, last)| {
@@ -133,8 +133,8 @@ fn every_address_is_found_in_the_fullest_network() {
 
 #[test]
 fn addresses_are_told_apart_by_more_rules_than_16_bits_can_number() {
-    // Rule `bit` has the /26 networks in 10.0.0.0/9 in whose number that bit is set: each network
-    // is matched by other rules, and there are 2^17 of them, 2^10 in each /16.
+    // Rule `bit` matches the /26 networks in 10.0.0.0/9 whose number has that bit set. So each of
+    // the 2^17 networks, 2^10 per /16, is matched by a different set of rules.
     let network = |number: u32| 0x0a00_0000 | number << 6;
     let rules = (0..17).map(|bit| {
         let members = (0..1 << 17).filter(|number| number >> bit & 1 == 1);
@@ -171,7 +171,7 @@ fn counts_are_kept_however_many_rules_count_or_the_rules_are_refused() {
             }
         }
     }
-    // There is a limit, and these numbers are on both sides of it.
+    // The numbers are on both sides of the limit.
     assert!((1..120).contains(&refused), "{refused}");
 }
 
@@ -192,7 +192,7 @@ fn a_match_is_found_wherever_among_many_rules_it_stands() {
         (RuleAction::Count, 100, Part::LongRows),
         (RuleAction::Drop, 25, Part::Tables),
     ] {
-        // The ports are there to make more combinations than a table of cells or a grid has.
+        // The ports make more combinations than a direct table or a grid can have.
         let rules = (0..8400_u32).map(|number| match number % apart {
             0 => (action, port(number as u16 + 1)),
             _ => (action, only(number)),

@@ -1,4 +1,4 @@
-//! The compiled image, walked as the XDP program walks it, against the reference evaluator, on
+//! Compares the compiled image, walked as the XDP program does, with the reference evaluator, on
 //! random rule sets and packets aimed at their bounds.
 //!
 //! A failure names the seed of its case, which `FIREWALL_SEED=<seed>` runs again alone.
@@ -26,7 +26,7 @@ use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink};
 
 use self::parts::{Part, parts};
 
-/// Rule sets, and packets for each of them.
+/// The number of rule sets, and of packets for each.
 struct Effort {
     rulesets: u64,
     packets: u64,
@@ -112,7 +112,7 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
     }
 }
 
-/// Says at a panic, wherever it comes from, how to reach it again.
+/// Prints on a panic, whatever its cause, how to reproduce it.
 struct Case {
     shape: Shape,
     seed: u64,
@@ -157,7 +157,7 @@ fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> 
     )
 }
 
-/// The rules, one a line, without the fields that they leave open.
+/// The rules, one per line, without the fields that they leave open.
 fn list(ruleset: &Ruleset) -> String {
     let Settings { policy, parser, .. } = &ruleset.settings;
     let mut text = format!("policy {policy:?}, {parser:?}\n");
@@ -198,14 +198,14 @@ fn list(ruleset: &Ruleset) -> String {
     text
 }
 
-/// How often what was decided.
+/// Statistics of the decisions.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Rule sets that were compiled.
+    /// The number of rule sets compiled.
     rulesets: u64,
-    /// Rule sets that are too much for an image.
+    /// The number of rule sets that the compiler refused.
     refused: u64,
-    /// What the images were made of.
+    /// The parts that occurred in the images.
     parts: BTreeSet<Part>,
     packets: u64,
     rule_passes: u64,
@@ -227,7 +227,7 @@ impl Tally {
         }
     }
 
-    /// Fails when the packets did not reach what they are meant to test.
+    /// Fails if the packets did not reach everything that they are meant to test.
     fn check(&self, shape: Shape) {
         assert!(self.refused < self.rulesets / 4, "{shape:?}: {self:?}");
         for part in parts_of(shape) {
@@ -251,7 +251,7 @@ impl Tally {
     }
 }
 
-/// The parts that the images of rule sets of this shape must have among them.
+/// The parts that the images of this shape together must contain.
 const fn parts_of(shape: Shape) -> &'static [Part] {
     match shape {
         Shape::Few | Shape::Nested | Shape::Wildcards => {

@@ -1,4 +1,4 @@
-//! Which of the things that [`firewall_ebpf::image`] describes an image holds.
+//! Finds which of the structures in [`firewall_ebpf::image`] an image contains.
 
 use std::{collections::BTreeSet, mem::offset_of};
 
@@ -15,7 +15,7 @@ use rules::compiler::{Image, Part as Planned};
 /// A part that not every image has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// A section with a table of cells.
+    /// A section with a direct table.
     Cells,
     /// A section with a grid.
     Grid,

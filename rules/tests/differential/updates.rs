@@ -19,7 +19,7 @@ use super::{
     parts::{Part, parts},
 };
 
-/// The updates of one rule set, each of which changes that of the one before.
+/// The number of updates of one rule set, each of which changes the previous result.
 const CHAIN: usize = 6;
 
 macro_rules! shapes {
@@ -59,17 +59,17 @@ shapes! {
     long_lists_in_many_networks: Scattered, 10 x 400, 30 % of [Part::Uniform];
 }
 
-/// How often what came of an update.
+/// Statistics of the updates.
 #[derive(Debug, Default)]
 struct Tally {
     tried: usize,
-    /// Changes that an update took.
+    /// The number of changes applied as updates.
     updates: usize,
-    /// The most updates that followed one full build.
+    /// The maximum number of updates after one full build.
     longest: u32,
-    /// What stood in the way of the others.
+    /// The reasons why the others needed a full build.
     obstacles: BTreeMap<String, usize>,
-    /// What the images were made of that were updated.
+    /// The parts that occurred in the updated images.
     parts: BTreeSet<Part>,
 }
 
@@ -150,7 +150,7 @@ fn check(ruleset: &Ruleset, updated: &Engine, full: &Engine, probe: &Probe) {
     );
 }
 
-/// The plan of an updated image says what a full build's does, or too much where it may.
+/// The plan of an updated image equals that of a full build, or exceeds it where that is allowed.
 fn assert_plan(updated: &Image, full: &Image) {
     assert_eq!(updated.plan().bytes, updated.bytes().len());
     let addresses = |image: &Image| {
@@ -178,7 +178,8 @@ fn assert_plan(updated: &Image, full: &Image) {
     for (updated, full) in addresses(updated).into_iter().zip(addresses(full)) {
         assert_eq!((updated.0, updated.2), (full.0, full.2));
         assert!(updated.1 >= full.1, "{updated:?} {full:?}");
-        // A full build may choose another form, and another one for what is no single address.
+        // A full build may choose another form of search, also for addresses that are not in the
+        // hash table.
         assert!(
             updated.3 >= full.3 || updated.4 != full.4 || full.4 == SearchForm::Hash,
             "{updated:?} {full:?}"
@@ -186,8 +187,8 @@ fn assert_plan(updated: &Image, full: &Image) {
     }
 }
 
-/// The rule set with one set changed, wherever rules name it, and that rule set with nothing in
-/// the set but what has changed; `None` when no rule names a set.
+/// The rule set with one set changed in all rules that name it, and that rule set with only the
+/// changed members in the set; `None` if no rule names a set.
 fn changed(random: &mut Random, ruleset: &Ruleset) -> Option<(Ruleset, Ruleset)> {
     let rules = ruleset.rules.iter().enumerate();
     let sets: Vec<(usize, &Arc<AddressSet>)> = rules
@@ -196,7 +197,7 @@ fn changed(random: &mut Random, ruleset: &Ruleset) -> Option<(Ruleset, Ruleset)>
             sides.into_iter().flatten().map(move |set| (index, set))
         })
         .collect();
-    // One with many ranges rather than few, or none.
+    // A set with many ranges is preferred.
     let bounds = |set: &AddressSet| {
         let bounds = set.v4.complement().ranges().len() + set.v6.complement().ranges().len();
         bounds.min(4)
@@ -233,7 +234,7 @@ fn replaced<T: Value>(
             }
             let sides = [&mut rule.matches.src, &mut rule.matches.dst];
             for set in sides.into_iter().flatten() {
-                // All sets are read from files again.
+                // All sets are copied, as if read from files again.
                 let mut copy = AddressSet::clone(set);
                 if part(&mut copy) == old {
                     part(&mut copy).clone_from(by);
@@ -246,7 +247,7 @@ fn replaced<T: Value>(
     (replace(new), replace(&old.symmetric_difference(new)))
 }
 
-/// Some members fewer and some more, at the bounds of ranges, inside them, and far away.
+/// Removes and adds some members, at the bounds of ranges, inside them, and far away.
 fn edit<T: Value>(
     random: &mut Random,
     set: &RangeSet<T>,
@@ -271,7 +272,7 @@ fn edit<T: Value>(
             10 => set.union(&one(T::MIN)),
             11 => set.union(&one(T::MAX)),
             12 => set.difference(&one(T::MIN)).difference(&one(T::MAX)),
-            // From one range to the next, whatever is between.
+            // From one range to the next, with everything between them.
             13 => {
                 let at = set.ranges().partition_point(|(start, _)| *start <= last);
                 let next = set.ranges().get(at).map_or(last, |(start, _)| *start);
@@ -292,7 +293,7 @@ fn edit<T: Value>(
 fn what_is_no_longer_used_is_gone_after_the_next_full_build() {
     // 65,536 networks of which every other one is listed, half of them with a hole.
     let network = |number: u32| number << 15;
-    // In a place of its own, or else equal nodes would be stored once.
+    // At a different place in each, otherwise equal nodes would be stored once.
     let hole = |number: u32| network(number) + 77 + number % 0x7000;
     let listed = |holes: u32| {
         let ranges = (0..1 << 16).map(|number| 2 * number).flat_map(|number| {

@@ -1,5 +1,5 @@
-//! Captures: one of the frames of the tables, and those that other projects test their decoders with,
-//! where there are some.
+//! Captures: one with the frames of the tables, and those with which other projects test their
+//! decoders, if present.
 
 use std::{
     collections::BTreeMap,
@@ -25,17 +25,17 @@ fn folder() -> PathBuf {
     data.join("pcaps")
 }
 
-/// What a capture file holds.
+/// The contents of a capture file.
 struct Capture {
     /// Its path below the folder.
     name: String,
-    /// The Ethernet frames, as far as the file can be read.
+    /// The Ethernet frames up to the first fault of the file.
     frames: Vec<Vec<u8>>,
-    /// Why it cannot be read to its end.
+    /// The fault because of which it cannot be read to its end.
     fault: Option<CaptureError>,
 }
 
-/// A capture of the frames of the tables, and those of other projects where there are some.
+/// A capture with the frames of the tables, and those of other projects, if present.
 fn all() -> Vec<Capture> {
     let mut all = published();
     all.push(of_tables());

@@ -10,14 +10,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use firewall_ebpf::abi::Reason;
 use rules::{evaluator::Fields, field::Family, text::hexadecimal};
 
-/// A frame and what it holds.
+/// A frame and its expected fields.
 #[derive(Clone)]
 pub(crate) struct Fixture {
-    /// What is special about it.
+    /// The special property of the frame.
     pub(crate) description: &'static str,
     /// The frame, from the Ethernet header on.
     pub(crate) frame: Vec<u8>,
-    /// Its fields, but for [`details`] without those that few rules name; or why it is dropped.
+    /// Its fields, or the reason why it is dropped. Rarely used fields are given only in
+    /// [`details`].
     pub(crate) expected: Result<Fields, Reason>,
 }
 
@@ -38,7 +39,7 @@ const SCTP: &str = "10920b59 00000000 00000000";
 const ECHO: &str = "08000000 00010001";
 const ECHO6: &str = "80000000 00010001";
 
-/// An IPv6 options header of 8 bytes in front of the header with this number.
+/// An IPv6 options header of 8 bytes that precedes the header with this number.
 macro_rules! options {
     ($next:literal) => {
         concat!($next, "00 010400000000")
@@ -59,7 +60,7 @@ pub(crate) fn table() -> Vec<Fixture> {
     .concat()
 }
 
-/// Fixtures of which every field is told, those that few rules name too.
+/// Fixtures for which every field is given, including rarely used ones.
 pub(crate) fn details() -> Vec<Fixture> {
     details::fixtures()
 }

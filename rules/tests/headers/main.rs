@@ -1,5 +1,5 @@
-//! The packet parser against the decoder of the reference evaluator: on a table of frames, on
-//! every frame that differs from one of them in a byte or its end, on random frames, and on
+//! Compares the packet parser with the decoder of the reference evaluator on a table of frames, on
+//! every frame that differs from one of them in one byte or its length, on random frames, and on
 //! captures.
 
 mod captures;
@@ -19,13 +19,13 @@ use rules::{
 };
 use rules_testing::{Random, damage, recipe};
 
-/// Random frames in the default run, before and after damage; an interpreter takes milliseconds for
-/// each.
+/// The number of random frames in the default run, before and after damage; Miri takes milliseconds
+/// for each.
 const RANDOM_FRAMES: usize = if cfg!(miri) { 100 } else { 400_000 };
 
 #[test]
 fn every_fixture_is_read_as_its_table_says() {
-    // The addresses and lengths of the table differ, and are not what it is about.
+    // Addresses and lengths differ within the table and are not compared here.
     let main = |fields: Fields| Fields {
         dst_mac: 0,
         src_mac: 0,
@@ -64,7 +64,8 @@ fn a_jumbogram_has_the_largest_length_and_ends_where_its_option_says() {
     }
 }
 
-/// Fails unless parser and decoder read what the table says, of which only `part` is compared.
+/// Fails unless parser and decoder read the fields in the table; `part` selects those that are
+/// compared.
 fn check(table: &[fixtures::Fixture], part: impl Fn(Fields) -> Fields) {
     let mut wrong = Vec::new();
     for fixture in table {
@@ -104,7 +105,7 @@ fn fixtures_have_unique_descriptions_and_reach_every_verdict_of_the_parser() {
 
 #[test]
 fn parser_and_decoder_agree_on_every_fixture_cut_off_anywhere() {
-    // One cut in ten is enough for an interpreter.
+    // Miri only tries one length in ten.
     let step = if cfg!(miri) { 10 } else { 1 };
     for fixture in every_fixture() {
         for length in (0..=fixture.frame.len()).step_by(step) {
@@ -162,9 +163,9 @@ fn every_fixture() -> Vec<fixtures::Fixture> {
     [fixtures::table(), fixtures::details()].concat()
 }
 
-/// Fails unless parser and decoder say the same of the frame; returns whether it is well-formed.
+/// Fails unless parser and decoder agree on the frame; returns whether it is well-formed.
 fn agree(frame: &[u8], what: &str) -> bool {
-    // Rules, and so the parser, take every packet that is longer for one of 65,535 bytes.
+    // Rules, and so the parser, treat every longer packet like one of 65,535 bytes.
     let decoder = decode(frame).map(|fields| Fields {
         length: fields.length.map(|length| length.min(u16::MAX.into())),
         ..fields
@@ -178,7 +179,7 @@ fn agree(frame: &[u8], what: &str) -> bool {
     decoder.is_ok()
 }
 
-/// What the parser says, in the words of the decoder.
+/// The result of the parser in the form of the decoder.
 #[expect(clippy::panic, reason = "how a test fails")]
 fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
     let headers = parse(frame)?;

@@ -1,6 +1,7 @@
-//! What the bytes of an image mean: follows its offsets, as [`firewall_ebpf::image`] describes them.
+//! Annotates the bytes of an image by following its offsets, as [`firewall_ebpf::image`] describes
+//! them.
 //!
-//! It knows the structures that an image of few rules has, and no others.
+//! It knows only the structures that occur in the image of a few rules.
 
 use std::mem::offset_of;
 
@@ -69,7 +70,7 @@ fn header(image: &[u8], dump: &mut Dump<'_>) {
     dump.annotate(metadata as usize, length as usize, "for user space only");
 }
 
-/// A section and where its annotations go.
+/// A section of an image, and the dump to which its annotations are added.
 struct SectionDump<'a, 'd> {
     image: &'a [u8],
     dump: &'d mut Dump<'a>,
@@ -215,7 +216,7 @@ impl SectionDump<'_, '_> {
         )
     }
 
-    /// What the section points to.
+    /// The tables to which the section points.
     fn tables(&mut self) {
         for (field, name) in [
             (offset_of!(Section, src), "source"),
@@ -366,7 +367,7 @@ impl SectionDump<'_, '_> {
         let at = self.word(offset_of!(Section, direct_table)) as usize;
         let dst_classes = self.word(offset_of!(Section, dst_classes)) as usize;
         let l4_classes = self.word(offset_of!(Section, l4_classes)) as usize;
-        // The sources are those of the root, which may be a class.
+        // The root of the source trie may be a class.
         let src = Reference::from_bits(self.word(offset_of!(Section, src)));
         let src_classes = self.source_classes(src);
         let heading = format!("{}: direct table", self.packets);

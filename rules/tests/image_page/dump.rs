@@ -1,14 +1,14 @@
-//! Annotated bytes, and how they are shown.
+//! Annotated bytes, and their text form.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// The bytes that are shown side by side.
+/// The number of bytes per line.
 const SHOWN: usize = 8;
 
 /// The width of the column of bytes.
 const WIDTH: usize = SHOWN * 3;
 
-/// An image and what its bytes mean.
+/// An image with annotations of its bytes.
 pub(crate) struct Dump<'a> {
     image: &'a [u8],
     /// The headings, by the offset at which they apply.

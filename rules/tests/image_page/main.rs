@@ -1,5 +1,5 @@
-//! The page about the table image: its dump is that of the image which the compiler makes of the
-//! rules on the page, and its loads are those of the walker for the packet on the page.
+//! Keeps the page about the table image true: the dump must be that of the image compiled from the
+//! rules on the page, and the loads must be those of the walker for the packet on the page.
 //!
 //! The annotations are made by [`annotate`], which follows the offsets in the image and must
 //! account for every byte. After a change of the layout
@@ -42,7 +42,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image.md");
 /// The slots of the two rules, as the page says.
 const SLOTS: [u32; 2] = [32, 33];
 
-/// What stands for the metadata, which the firewall writes as JSON.
+/// A stand-in for the metadata, which the firewall writes as JSON.
 const METADATA: &[u8] = b"metadata";
 
 #[test]
@@ -109,7 +109,7 @@ fn walk(image: &[u8], dump: &Dump<'_>, packet: &str) -> String {
     text
 }
 
-/// The rules of the page do not count.
+/// Fails on a count, because no rule of the page only counts.
 struct NoCounts;
 
 impl firewall_ebpf::walk::Counts for NoCounts {
@@ -118,7 +118,8 @@ impl firewall_ebpf::walk::Counts for NoCounts {
     }
 }
 
-/// Where the contents of the code block of this kind are; a page has one of each.
+/// The range of the contents of the code block of this kind, of which the page must have exactly
+/// one.
 fn block(page: &str, kind: &str) -> Range<usize> {
     let fence = format!("\n```{kind}\n");
     let start = page.find(&fence).expect("the page has the block") + fence.len();

@@ -1,4 +1,4 @@
-//! An image that keeps a record of what is read from it.
+//! An image that records the loads from it.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! The examples in the documentation are rules that can be used.
+//! The examples in the documentation are valid rules.
 
 use std::{fs, path::Path};
 

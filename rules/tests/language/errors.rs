@@ -1,5 +1,4 @@
-//! What the user sees of a rule file that is wrong. Each snapshot is the whole answer, as it
-//! stands on the terminal.
+//! The messages for faulty rule files. Each snapshot is the complete output on the terminal.
 
 use std::fmt::Write as _;
 
@@ -7,12 +6,12 @@ use insta::assert_snapshot;
 
 use crate::support::{report, report_with};
 
-/// A rule file of which only the rules and sets in `text` are of interest.
+/// A rule file with the rules and sets in `text`.
 fn with_settings(text: &str) -> String {
     report(&format!("[firewall]\ninterfaces = [\"eth0\"]\n\n{text}"))
 }
 
-/// A rule with `fields`, each of which stands on its own line.
+/// A rule with `fields`, one per line.
 fn rule(fields: &str) -> String {
     with_settings(&rule_text("r", fields))
 }

@@ -1,4 +1,4 @@
-//! What each match field means, with each of its operators.
+//! The meaning of each match field with each of its operators.
 
 use std::{num::NonZeroU32, sync::Arc};
 

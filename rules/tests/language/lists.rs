@@ -1,4 +1,4 @@
-//! List files against the parsers of the standard library.
+//! Compares the parser of list files with the parsers of the standard library.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,7 +18,7 @@ fn parse(bytes: impl Into<Vec<u8>>) -> Option<AddressSet> {
     lists::parse(&Arc::new(Source::new("list", bytes))).ok()
 }
 
-/// What a line without comment means, read by the standard library only.
+/// The meaning of a line without comment, read only by the standard library.
 fn reference(line: &str) -> Option<AddressSet> {
     let words: Vec<_> = line
         .split([' ', '\t'])
@@ -28,7 +28,7 @@ fn reference(line: &str) -> Option<AddressSet> {
         [range] | [range, _] | [range, _, _] if range.contains('-') || words.len() == 3 => {
             let joined = words.concat();
             let (first, last) = joined.split_once('-')?;
-            // White space stands around the dash, and nowhere else.
+            // White space is allowed around the dash and nowhere else.
             let written = line.split('-').map(str::trim).collect::<Vec<_>>().join("-");
             if written != joined {
                 return None;
@@ -61,7 +61,7 @@ fn reference(line: &str) -> Option<AddressSet> {
         }
         _ => return None,
     };
-    // The standard library knows the IPv4 form of an address, too.
+    // The standard library also knows IPv4-mapped addresses.
     let (first, last) = match (first.to_canonical(), last.to_canonical()) {
         (IpAddr::V4(canonical_first), IpAddr::V4(canonical_last)) => {
             let is_all =
@@ -86,7 +86,8 @@ fn reference(line: &str) -> Option<AddressSet> {
     Some(set)
 }
 
-/// An address, or the last number of the address that it is like. After spaces, a number alone is refused.
+/// An address, or only its last number if the rest equals the first address. After spaces, a single
+/// number is refused.
 fn last_of_range(first: IpAddr, last: &str, is_spaced: bool) -> Option<IpAddr> {
     let is_number =
         last.bytes().all(|byte| byte.is_ascii_digit()) && (last == "0" || !last.starts_with('0'));
@@ -107,7 +108,7 @@ fn length_of_mask(mask: Ipv4Addr) -> Option<u32> {
 }
 
 fn last_of_prefix(address: IpAddr, length: u32) -> Option<IpAddr> {
-    // In 128 bits for both families: the bits of the host are the lowest of either.
+    // Both families use 128 bits, with the host bits lowest.
     let (bits, width) = match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
         IpAddr::V6(address) => (address.to_bits(), 128),
@@ -133,7 +134,7 @@ fn union(sets: impl IntoIterator<Item = AddressSet>) -> AddressSet {
         })
 }
 
-/// IPv6 addresses with runs of zeros, which the text form is about.
+/// IPv6 addresses with runs of zeros, which the text form abbreviates.
 fn ipv6() -> impl Strategy<Value = Ipv6Addr> {
     let group = prop_oneof![2 => Just(0_u16), 1 => any::<u16>()];
     prop::array::uniform8(group).prop_map(Ipv6Addr::from)
@@ -203,7 +204,7 @@ fn damaged() -> impl Strategy<Value = String> {
     )
 }
 
-/// What a rule with this value of `src` matches, if it can be read.
+/// The addresses that a rule with this value of `src` matches, if it is valid.
 fn in_a_rule(value: &str, lists: &[(&str, &str)]) -> Option<AddressSet> {
     let text = format!(
         "[firewall]\ninterfaces = [\"*\"]\n[sets]\nlist = {{ file = \"list\" }}\nset = [{value}]\n\
@@ -304,7 +305,7 @@ fn neighbors_and_repetitions_become_one_range() {
     assert_eq!(set.v4.ranges(), [(0xc000_0201, 0xc000_0203)]);
 }
 
-/// What is reported about a list of these lines, which a rule names.
+/// The findings about a list of these lines that a rule names.
 fn report(list: &str) -> String {
     let text = "[firewall]\ninterfaces = [\"*\"]\n[sets]\nlist = { file = \"list\" }\n\
                 [[rule]]\nname = \"r\"\naction = \"pass\"\nsrc = \"@list\"\n";
@@ -335,7 +336,7 @@ fn the_block_of_all_mapped_addresses_is_refused_and_not_taken_for_all_of_ipv4() 
         );
         assert!(said.contains("0.0.0.0/0"), "{said}");
     }
-    // What has others in it is taken as it is written.
+    // A member that contains others is taken as written.
     assert_eq!(parse("::/8").unwrap().v4, RangeSet::empty());
 }
 

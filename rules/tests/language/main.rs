@@ -1,4 +1,5 @@
-//! The rule language as its users meet it: what is understood, and what is said of the rest.
+//! The rule language from the user's view: the meaning of valid files, and the messages for faulty
+//! ones.
 
 #[cfg(test)]
 mod documentation;

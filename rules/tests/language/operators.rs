@@ -1,5 +1,5 @@
-//! Lists of values, sets and negations against their definition, value by value; globs against a
-//! table of all prefixes; and damaged files.
+//! Compares lists of values, sets and negations with their definition, value by value, and globs
+//! with a table of all prefixes; reads damaged files.
 
 use proptest::prelude::*;
 use rules::diagnostics::{Diagnostic, render};
@@ -51,7 +51,7 @@ fn terms_without_sets() -> impl Strategy<Value = Vec<Term>> {
     prop::collection::vec((prop::bool::weighted(0.3), range.prop_map(Some)), 1..6)
 }
 
-/// What one rule with `fields` matches, be it nothing.
+/// The conditions of one rule with `fields`, even if nothing matches.
 fn resolved(fields: &str) -> rules::model::Matches {
     let text = format!(
         "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"pass\"\n{fields}\n"
@@ -64,7 +64,8 @@ fn resolved(fields: &str) -> rules::model::Matches {
         .matches
 }
 
-/// Whether `pattern` fits `name`, from a table of which prefix of one fits which of the other.
+/// Whether `pattern` matches `name`, from a table of which prefixes of one match which of the
+/// other.
 fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let mut fits = vec![vec![false; name.len() + 1]; pattern.len() + 1];

@@ -1,10 +1,10 @@
-//! The verdicts over frames that rules cannot judge.
+//! The verdicts on frames to which rules cannot be applied.
 
 use rules::model::{Parser, Verdict};
 
 use crate::support::load_clean;
 
-/// The verdict over one class of frames.
+/// The verdict on one class of frames.
 type Class = fn(&mut Parser) -> &mut Verdict;
 
 fn parser(policy: &str, keys: &str) -> Parser {

@@ -1,4 +1,4 @@
-//! Tables `[[test]]`: what they come to, and what is told of those that are wrong.
+//! Tables `[[test]]`: their results, and the messages for faulty ones.
 
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ rule = "a"
     assert_eq!(report.matches("error[").count(), 1, "{report}");
 }
 
-/// A classic capture of these packets, each captured up to so many bytes.
+/// A capture in the classic format of these packets, each truncated to the given number of bytes.
 fn capture(packets: &[(&str, usize)]) -> Vec<u8> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let mut bytes: Vec<u8> = words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1]);

@@ -1,4 +1,4 @@
-//! The samples are rule files that can be used.
+//! The sample files are valid rule files.
 
 use std::{fs, path::Path, sync::Arc};
 

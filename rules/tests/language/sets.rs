@@ -1,4 +1,4 @@
-//! The keys of sets, sets of sets, and what a drop rule is warned of.
+//! The keys of sets, sets of sets, and the warnings about rules that drop too much.
 
 use rules::field::AddressSet;
 
@@ -10,7 +10,7 @@ fn file(sets: &str, action: &str, src: &str) -> String {
     )
 }
 
-/// What `src = "@s"` matches with these sets and lists.
+/// The addresses that `src = "@s"` matches with these sets and lists.
 fn matched(sets: &str, lists: &[(&str, &str)]) -> Option<AddressSet> {
     let loaded = load_with(&file(sets, "pass", "\"@s\""), lists).ok()?;
     let src = loaded.ruleset.rules[0].matches.src.clone()?;
@@ -72,7 +72,7 @@ fn the_column_with_the_addresses_is_counted_from_1() {
         &[("l", "192.0.2.1,x\n")],
     );
     assert!(said.contains("has no column 3"), "{said}");
-    // Titles stand in the first line only.
+    // Only the first line can contain titles.
     let said = report(
         "s = { file = \"l\", column = 1 }",
         &[("l", "192.0.2.1\nip\n")],
@@ -230,12 +230,12 @@ fn a_drop_rule_is_warned_of_a_list_that_takes_too_much_with_the_line() {
             "{member}"
         );
     }
-    // What is written in the rule file is meant, but for what is nearly everything.
+    // Members written in the rule file are not warned about, unless they are almost everything.
     let inline =
         |members: &str| report_with(&file(&format!("s = [{members}]"), "drop", "\"@s\""), &[]);
     assert!(!inline("\"10.0.0.0/8\"").contains("broad-drop"));
     assert!(inline("\"0.0.0.0/0\"").contains("warning[broad-drop]"));
-    // One warning, however many lines.
+    // There is one warning, whatever the number of lines.
     let all = said(
         "10.0.0.0/8\n172.16.0.0/12\n192.168.0.0/16\n224.0.0.0/3\n127.0.0.1\n",
         "drop",

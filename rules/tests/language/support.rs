@@ -1,4 +1,4 @@
-//! Rule files made of strings.
+//! Loads rule files from strings.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ pub(crate) fn load_with(text: &str, lists: &[(&str, &str)]) -> Result<Loaded, Ve
     })
 }
 
-/// Loads a rule file that must be without fault.
+/// Loads a rule file that must not have findings.
 pub(crate) fn load_clean(text: &str) -> Ruleset {
     let loaded = load_with(text, &[]).unwrap_or_else(|errors| panic!("{}", show(&errors)));
     assert!(loaded.warnings.is_empty(), "{}", show(&loaded.warnings));
     loaded.ruleset
 }
 
-/// What one rule with `fields`, which may be followed by a table `[sets]`, matches.
+/// The conditions of one rule with `fields`, which may be followed by a table `[sets]`.
 pub(crate) fn matches(fields: &str) -> Matches {
     let text = format!(
         "[firewall]\ninterfaces = [\"*\"]\n[[rule]]\nname = \"r\"\naction = \"pass\"\n{fields}\n"
@@ -33,7 +33,7 @@ pub(crate) fn matches(fields: &str) -> Matches {
     load_clean(&text).rules.remove(0).matches
 }
 
-/// What the user sees of a rule file that is not without fault.
+/// The output for a rule file with findings.
 pub(crate) fn report(text: &str) -> String {
     report_with(text, &[])
 }

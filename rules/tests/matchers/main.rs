@@ -1,5 +1,5 @@
 //! Every match field with every operator, for every kind of packet: the evaluator and the compiled
-//! image, walked as the XDP program walks it, do what the tables say.
+//! image, walked as the XDP program walks it, give the results in the tables.
 
 #![expect(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ fn every_packet_is_judged_and_counted_as_the_tables_say() {
     assert!(packets > 50_000);
 }
 
-/// Fails unless both do so; how many packets there were.
+/// Fails unless both do; returns the number of packets.
 fn check(matcher: &Matcher, form: Form) -> usize {
     let text = matcher.text(form);
     let ruleset = read(&text);

@@ -1,8 +1,8 @@
-//! What etherparse, which shares nothing with this project, says of a frame.
+//! Checks frames with etherparse, which shares no code with this project.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice, UdpHeader};
 
-/// Fails unless the frame can be read to its end and its lengths and checksums are right.
+/// Fails unless the frame can be parsed completely and its lengths and checksums are correct.
 pub(crate) fn accept(frame: &[u8], line: &str) {
     let packet = SlicedPacket::from_ethernet(frame).unwrap_or_else(|error| {
         panic!("{line}: {error}");

@@ -1,4 +1,4 @@
-//! The examples of the documentation: each means what is said beside it.
+//! The examples of the documentation have the fields that their comments state.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is told of packets that cannot be read.
+//! The messages for packets that cannot be read.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! From the notation to a frame, and back to what the packet parser and the evaluator read in it.
+//! From the notation to a frame, and back to the fields that the packet parser and the evaluator
+//! read.
 
 use firewall_ebpf::parse::{parse, present};
 use rules::{
@@ -24,7 +25,7 @@ pub(crate) fn shown(frame: &[u8], interface: Option<&str>) -> String {
     shown.join(" ")
 }
 
-/// The packet parser reads what the evaluator reads.
+/// Fails unless the packet parser and the evaluator read the same.
 pub(crate) fn agree(frame: &[u8], fields: &Fields) {
     let headers = parse(frame).unwrap();
     let has = |bits| headers.has(bits);

@@ -1,5 +1,5 @@
-//! The notation for packets: what each word becomes, what a foreign dissector says of the frames,
-//! and what is told of mistakes.
+//! The notation for packets: the meaning of each word, the frames as seen by an independent
+//! dissector, and the messages for mistakes.
 
 #[cfg(test)]
 mod dissector;

@@ -7,7 +7,7 @@ use rules_testing::Random;
 
 use crate::{dissector::accept, fields::agree};
 
-/// Lines in the default run.
+/// The number of lines in the default run.
 const LINES: usize = 50_000;
 
 #[test]
@@ -26,7 +26,7 @@ fn every_frame_is_one_that_a_stack_would_send() {
     }
 }
 
-/// A line without a fault, whose extension headers are in an order that etherparse takes.
+/// A valid line whose extension headers are in an order that etherparse accepts.
 fn line(random: &mut Random) -> String {
     let is_v6 = random.percent(50);
     let later = random.percent(10);
@@ -60,7 +60,8 @@ fn line(random: &mut Random) -> String {
         words.push(message(random, is_v6));
     }
     options(random, is_v6, later, &mut words);
-    // A DATA chunk comes in words, and a time stamp in one size.
+    // The length of a DATA chunk is a multiple of 4 bytes, and a time stamp message has a fixed
+    // size.
     let has_any_size = name != "sctp" && !words.iter().any(|word| word.starts_with("timestamp"));
     if has_any_size && random.percent(30) {
         let size = random.pick(["payload", "length"]);

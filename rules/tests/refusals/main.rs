@@ -1,5 +1,5 @@
-//! Rule sets that the compiler refuses, and what it says of them: which table does not fit, and
-//! which rules need the most of it.
+//! Rule sets that the compiler refuses, and its messages: which table does not fit, and which rules
+//! need the largest part of it.
 
 #![expect(
     clippy::unwrap_used,
@@ -44,14 +44,14 @@ fn rule(name: &str, action: &str, fields: &str) -> String {
     format!("[[rule]]\nname = \"{name}\"\naction = \"{action}\"\n{fields}\n")
 }
 
-/// The names of rules with numbers, one for each.
+/// The text of `count` rules with numbered names.
 fn rules(count: u32, action: &str, fields: impl Fn(u32) -> String) -> String {
     (0..count)
         .map(|number| rule(&format!("rule {number}"), action, &fields(number)))
         .collect()
 }
 
-/// A host of 10.0.0.0/8, none beside another.
+/// A host of 10.0.0.0/8; no two are adjacent.
 fn host(number: u32) -> String {
     format!("\"{}\"", std::net::Ipv4Addr::from(0x0a00_0000 + 3 * number))
 }
@@ -64,8 +64,8 @@ fn hosts(count: u32) -> String {
     format!("[{list}]")
 }
 
-/// Compiles rules for which there is not enough room, and returns the table that does not fit and
-/// the rules that are named.
+/// Compiles rules for which there is not enough room; returns the table that does not fit, and the
+/// names of rules in the message.
 fn refused(rules: &str, max_bytes: usize) -> (StageTable, String) {
     assert!(compile_within(rules, 1 << 28).is_ok());
     let error = compile_within(rules, max_bytes).unwrap_err();

@@ -94,7 +94,8 @@ fn matchers(
             Operator::Single,
             single4,
             (&[V4 | 7], &[V4 | 6, V4 | 8, 0, 0xffff_ffff]),
-            // The address of IPv4 in the last or the first bits is another.
+            // An IPv6 address with an IPv4 address in its last or first bits is a different
+            // address.
             (&[], &[V4 | 7, (V4 | 7) << 96, V6 | 7]),
         ),
         rule(

@@ -7,7 +7,7 @@ use super::{
     subject::{Draft, Subject, not_ip, of_kind},
 };
 
-/// Beside the code point is that congestion was experienced.
+/// The other bits of the byte say that congestion was experienced.
 fn put(draft: &mut Draft, code_point: u128) {
     draft.recipe.class = (code_point << 2 | 3) as u8;
 }

@@ -1,4 +1,4 @@
-//! `ethertype`. That of ARP is not here: without a rule that decides it would have no policy.
+//! `ethertype`. ARP is left out: the policy does not apply to ARP packets that no rule decides.
 
 use rules::field::FieldName;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::frames::Layer3;
 
-/// Of IP packets the kind is the value.
+/// For IP packets, the kind of packet determines the value.
 fn put(draft: &mut Draft, value: u128) {
     if let Layer3::Other { ethertype } = &mut draft.recipe.layer3 {
         *ethertype = value as u16;

@@ -11,7 +11,7 @@ pub(super) fn matchers() -> Vec<Matcher> {
     let subject = Subject {
         field: FieldName::Family,
         drafts: of_kind,
-        // The kind of packet is the value.
+        // The kind of packet determines the value.
         put: |_, _| {},
         lacking: not_ip,
     };

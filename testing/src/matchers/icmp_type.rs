@@ -19,7 +19,7 @@ fn drafts(kind: Kind) -> Vec<Draft> {
     }
 }
 
-/// Other protocols, among them the ICMP of the other family, and what is after the first fragment.
+/// Other protocols, including ICMP of the other family, and later fragments.
 fn lacking(kind: Kind) -> Vec<Draft> {
     let (own, other) = match kind {
         Kind::Ipv4 => (ICMP, ICMPV6),

@@ -7,7 +7,7 @@ use super::{
     subject::{Draft, Subject, of_kind},
 };
 
-/// An interface that is none of those that images are made for.
+/// An interface that no image knows.
 const UNKNOWN: u128 = 4;
 
 fn put(draft: &mut Draft, index: u128) {

@@ -7,7 +7,7 @@ use super::{
     subject::{Draft, Subject, not_ip, of_kind},
 };
 
-/// Fills the packet up to the length, which is more than that of all headers.
+/// Pads the packet to the length, which exceeds that of all headers.
 fn put(draft: &mut Draft, length: u128) {
     let recipe = &mut draft.recipe;
     recipe.payload = vec![0; length as usize - recipe.length()];

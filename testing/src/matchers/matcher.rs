@@ -1,4 +1,4 @@
-//! One rule of a field, and what packets are to it.
+//! A rule on one field, and packets with the expected result for each.
 
 use firewall_ebpf::abi::Reason;
 use rules::{
@@ -9,24 +9,24 @@ use rules::{
 
 use crate::probes::Probe;
 
-/// A rule of one field, and packets for it.
+/// A rule on one field, and packets for it.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     pub(super) field: FieldName,
-    /// How the rule gives the values of the field.
+    /// The form in which the rule gives the values of the field.
     pub operator: Operator,
-    /// What the rule says beside its name and its action.
+    /// The conditions of the rule, as TOML.
     pub rule: &'static str,
     /// The packets.
     pub packets: Vec<Packet>,
 }
 
-/// A packet, and what it is to the rule.
+/// A packet, and its relation to the rule.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// What kind of packet it is.
+    /// The kind of packet.
     pub kind: Kind,
-    /// What it is to the rule.
+    /// Its relation to the rule.
     pub aspect: Aspect,
     /// The packet itself.
     pub probe: Probe,
@@ -48,7 +48,7 @@ macro_rules! choices {
 }
 
 choices! {
-    /// How a rule gives the values of a field.
+    /// The form in which a rule gives the values of a field.
     Operator {
         /// One value.
         Single,
@@ -56,15 +56,15 @@ choices! {
         List,
         /// A range, a prefix or a glob.
         Range,
-        /// A set by its name.
+        /// A reference to a set.
         Set,
-        /// What is not to match.
+        /// A negation.
         Negation,
     }
 }
 
 choices! {
-    /// A kind of packet; each has tables of its own in an image.
+    /// A kind of packet; each has its own section in an image.
     Kind {
         /// IPv4.
         Ipv4,
@@ -76,7 +76,7 @@ choices! {
 }
 
 choices! {
-    /// What a packet is to a rule.
+    /// The relation of a packet to a rule.
     Aspect {
         /// It matches.
         Match,
@@ -90,7 +90,7 @@ choices! {
 }
 
 choices! {
-    /// What the rule and the policy are.
+    /// The action of the rule, and the policy.
     Form {
         /// The rule drops, the policy passes.
         Drops,
@@ -101,7 +101,7 @@ choices! {
     }
 }
 
-/// Whether a packet of this kind can be that to a rule of the field.
+/// Whether a packet of this kind can have this relation to a rule on the field.
 pub(super) const fn can_be(field: FieldName, kind: Kind, aspect: Aspect) -> bool {
     let is_ip = matches!(kind, Kind::Ipv4 | Kind::Ipv6);
     let (can_have, can_lack) = match field {
@@ -150,11 +150,11 @@ impl Matcher {
 }
 
 impl Packet {
-    /// What is to become of the packet.
+    /// The expected result for the packet.
     #[must_use]
     pub fn expected(&self, form: Form) -> Evaluation {
         const RULE: RuleId = RuleId(0);
-        // Without `[parser]`, the verdict over other EtherTypes is the policy's.
+        // Without `[parser]`, the policy is the verdict on other EtherTypes.
         let reason = match self.kind {
             Kind::Ipv4 | Kind::Ipv6 => Reason::Policy,
             Kind::Other => Reason::UnknownEthertype,

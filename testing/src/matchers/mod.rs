@@ -1,6 +1,7 @@
-//! Every match field with every operator that it takes, and packets of every kind for each.
+//! Tables of every match field with every operator that it supports, and packets of every kind for
+//! each.
 //!
-//! What a rule does with a packet stands in the tables, written by hand: nothing here asks the
+//! The tables are written by hand and state what a rule does with a packet: nothing here uses the
 //! evaluator, the compiler or the parser. [`missing`] names the combinations without a packet.
 
 mod address;

@@ -51,7 +51,7 @@ fn drafts(kind: Kind) -> Vec<Draft> {
     drafts
 }
 
-/// Other protocols, and what is after the first fragment.
+/// Other protocols, and later fragments.
 fn lacking(kind: Kind) -> Vec<Draft> {
     let mut later = plain(kind, UDP);
     later.fragment(2, true);

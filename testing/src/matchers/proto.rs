@@ -7,7 +7,7 @@ use super::{
     subject::{Draft, Subject, not_ip, of_kind},
 };
 
-/// Those of the numbers that are no extension headers of IPv6.
+/// Sets the protocol number, which must not be that of an IPv6 extension header.
 fn put(draft: &mut Draft, number: u128) {
     draft.recipe.upper.protocol = number as u8;
 }

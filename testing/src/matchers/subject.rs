@@ -1,4 +1,4 @@
-//! A field as the subject of rules: how packets get its values, and how they lack it.
+//! A field, how packets get its values, and which packets lack it.
 
 use rules::field::FieldName;
 
@@ -11,19 +11,19 @@ use crate::{
 /// The interface on which packets arrive.
 const ETH0: u32 = 2;
 
-/// A packet before it has the value of the field.
+/// A packet without the value of the field so far.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) recipe: Recipe,
     pub(super) interface: u32,
 }
 
-/// A field.
+/// A field and the functions that make packets for it.
 pub(super) struct Subject {
     pub(super) field: FieldName,
     /// The packets of a kind that get values.
     pub(super) drafts: fn(Kind) -> Vec<Draft>,
-    /// Gives a packet a value.
+    /// Sets the value in a packet.
     pub(super) put: fn(&mut Draft, u128),
     /// The packets of a kind that lack the field.
     pub(super) lacking: fn(Kind) -> Vec<Draft>,
@@ -72,7 +72,7 @@ impl Subject {
         }
     }
 
-    /// A rule that takes the same values for packets of every kind that has the field.
+    /// A rule with the same values for packets of every kind that has the field.
     pub(super) fn alike(
         &self,
         operator: Operator,
@@ -86,7 +86,7 @@ impl Subject {
         self.rule(operator, rule, &values)
     }
 
-    /// A packet that would match, or at least one of the kind, cut off everywhere.
+    /// A packet that would match, or at least one of the kind, truncated at every length.
     fn truncated(&self, kind: Kind, values: &[Values<'_>]) -> Vec<Packet> {
         let of_kind = values.iter().find(|(its, _, _)| *its == kind);
         let hit = of_kind.and_then(|(_, hits, _)| hits.first());
@@ -119,7 +119,7 @@ impl Draft {
         }
     }
 
-    /// Puts a VLAN tag in front.
+    /// Inserts an outermost VLAN tag.
     pub(super) fn tag(&mut self, kind: u16, id: u16) {
         const PRIORITY: u16 = 5 << 13;
         self.recipe.tags.insert(0, (kind, PRIORITY | id));
@@ -145,7 +145,7 @@ pub(super) const UDP: u8 = 17;
 pub(super) const GRE: u8 = 47;
 pub(super) const ICMPV6: u8 = 58;
 
-/// A packet of an upper-layer protocol, without anything special.
+/// A plain packet of an L4 protocol.
 pub(super) fn plain(kind: Kind, protocol: u8) -> Draft {
     let layer3 = match kind {
         // LLDP.
@@ -214,12 +214,12 @@ pub(super) fn dressed(draft: Draft) -> Vec<Draft> {
     vec![tagged, draft, padded, longer]
 }
 
-/// Packets of a kind in all dresses; those of IP carry UDP.
+/// Packets of a kind in all these variants; IP packets contain UDP.
 pub(super) fn of_kind(kind: Kind) -> Vec<Draft> {
     dressed(plain(kind, UDP))
 }
 
-/// What is not IP, for the fields that all IP packets have.
+/// Frames that are not IP, for fields that all IP packets have.
 pub(super) fn not_ip(kind: Kind) -> Vec<Draft> {
     match kind {
         Kind::Ipv4 | Kind::Ipv6 => Vec::new(),
@@ -227,7 +227,7 @@ pub(super) fn not_ip(kind: Kind) -> Vec<Draft> {
     }
 }
 
-/// Nothing, for the fields that every frame has.
+/// No packet, for fields that every frame has.
 pub(super) fn none(_: Kind) -> Vec<Draft> {
     Vec::new()
 }

@@ -14,7 +14,7 @@ pub fn table() -> Vec<Matcher> {
     FieldName::ALL.iter().flat_map(|field| of(*field)).collect()
 }
 
-/// The combinations of field, operator, kind and aspect that no packet of the table is for.
+/// The combinations of field, operator, kind and aspect for which the table has no packet.
 #[must_use]
 pub fn missing(table: &[Matcher]) -> Vec<String> {
     let mut missing = Vec::new();
@@ -65,7 +65,7 @@ fn of(field: FieldName) -> Vec<Matcher> {
     }
 }
 
-/// The operators that a field takes.
+/// The operators that a field supports.
 const fn operators(field: FieldName) -> &'static [Operator] {
     use Operator::{List, Negation, Range, Set, Single};
     match field {

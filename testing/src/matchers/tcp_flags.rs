@@ -17,7 +17,7 @@ fn put(draft: &mut Draft, flags: u128) {
     draft.recipe.upper.tcp_flags = flags as u8;
 }
 
-/// Other protocols, and what is after the first fragment.
+/// Other protocols, and later fragments.
 fn lacking(kind: Kind) -> Vec<Draft> {
     let mut later = plain(kind, TCP);
     later.fragment(2, false);

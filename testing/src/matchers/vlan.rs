@@ -7,7 +7,7 @@ use super::{
     subject::{Draft, Subject, UDP, plain},
 };
 
-/// Stands for no tag.
+/// The value that stands for no tag.
 const UNTAGGED: u128 = 0xffff;
 
 fn put(draft: &mut Draft, id: u128) {
@@ -18,7 +18,7 @@ fn put(draft: &mut Draft, id: u128) {
     }
 }
 
-/// A packet without a tag, and packets with one after that which they get.
+/// A packet without a tag, and packets that already have an inner tag.
 fn drafts(kind: Kind) -> Vec<Draft> {
     let untagged = plain(kind, UDP);
     let inner = [0x8100, 0x88a8, 0x9100].map(|kind| {

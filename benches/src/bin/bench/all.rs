@@ -25,7 +25,7 @@ use clap::Args;
 
 use crate::place::Place;
 
-/// In how many rounds packets are measured with bans.
+/// The number of rounds in which packets are measured with bans.
 const BAN_ROUNDS: u32 = 30;
 
 /// `bench all`.
@@ -37,7 +37,7 @@ pub(crate) struct AllArgs {
     /// Measure less, in less time
     #[arg(long)]
     quick: bool,
-    /// Fail when a target is missed, too
+    /// Fail if a target is missed
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(crate) struct AllArgs {
 }
 
 impl AllArgs {
-    /// Measures everything, writes the results and prints how they meet the targets.
+    /// Measures everything, writes the results and compares them with the targets.
     pub(crate) fn run(&self, interrupt: Interrupt) -> Result<()> {
         let plan = if self.quick {
             Plan::quick()

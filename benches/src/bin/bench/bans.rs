@@ -8,16 +8,16 @@ use clap::Args;
 
 use crate::place::Place;
 
-/// How long a command may take.
+/// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `bench bans`.
 #[derive(Debug, Args)]
 pub(crate) struct BansArgs {
-    /// How many addresses are banned
+    /// The number of addresses to ban
     #[arg(default_value_t = 1_000_000)]
     count: usize,
-    /// In how many rounds packets are measured, each with 20,000 packets that no other round has
+    /// The number of rounds in which packets are measured, each with 20,000 packets of its own
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=200))]
     rounds: u32,
     #[command(flatten)]

@@ -22,10 +22,10 @@ use crate::place::Place;
 /// `bench cost`.
 #[derive(Debug, Args)]
 pub(crate) struct CostArgs {
-    /// The rule file, whatever interfaces it names
+    /// The rule file; the interfaces that it names do not matter
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
-    /// A trace in the format of ClassBench; else packets at random
+    /// A trace in the format of ClassBench. Default: random packets
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     #[command(flatten)]
@@ -50,11 +50,11 @@ pub(crate) struct Drawn {
     /// `classbench:FILE`, `addresses:N` or `prefixes:N`
     #[arg(long = "case", value_name = "CASE")]
     sample: Sample,
-    /// Which packets come: those that rules match or whose sources are listed, others, both, or those
-    /// of the trace beside a filter file
+    /// The packets to send: those that rules match or whose sources are listed, others, both, or
+    /// those of the trace beside a filter file
     #[arg(long, value_enum, default_value_t)]
     traffic: Traffic,
-    /// The family of addresses that are generated
+    /// The family of generated addresses
     #[arg(long, value_enum, default_value = "v4")]
     family: Family,
     #[command(flatten)]
@@ -63,20 +63,20 @@ pub(crate) struct Drawn {
 
 #[derive(Debug, Args)]
 struct Packets {
-    /// How many packets are drawn, all distinct; fewer where the rules leave no more
+    /// The number of packets to draw, all distinct; fewer if the rules do not allow more
     #[arg(long, default_value_t = 1_000_000)]
     packets: usize,
-    /// The seed with which they are drawn
+    /// The seed for drawing them
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 #[derive(Debug, Args)]
 struct Common {
-    /// How long each firewall is measured
+    /// The duration of the measurement of each firewall
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// In how many rounds, in turn with the others
+    /// The number of rounds, in which firewalls take turns
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     #[command(flatten)]
@@ -86,10 +86,10 @@ struct Common {
     json: bool,
 }
 
-/// Those of packets at random.
+/// The families of random packets.
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// How long setting up a firewall may take: lists of a million take some of them minutes.
+/// The timeout for setting up a firewall: lists of a million take some of them minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl CostArgs {
@@ -149,7 +149,7 @@ impl Drawn {
     }
 }
 
-/// A time of so many seconds.
+/// Converts a number of seconds.
 pub(crate) fn seconds(number: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(number)
         .with_context(|| format!("`{number}` is no number of seconds"))

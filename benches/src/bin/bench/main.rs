@@ -12,7 +12,7 @@ use anyhow::Result;
 use benches::sandbox;
 use clap::{Parser, Subcommand};
 
-/// Measures the firewall, beside others.
+/// Measures the firewall and compares it with others.
 ///
 /// Everything happens in network namespaces made for the purpose; the interfaces of the machine
 /// are not touched. Figures go to the standard output, progress to the standard error.
@@ -25,18 +25,18 @@ struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure what a packet costs with a rule file of yours
+    /// Measure the cost of a packet with your own rule file
     Cost(cost::CostArgs),
-    /// Compare what a packet costs with several firewalls under the same rules
+    /// Compare the cost of a packet for several firewalls with the same rules
     Compare(cost::CompareArgs),
-    /// Measure what bans take: time, memory, and what a packet costs with them
+    /// Measure bans: time, memory, and the cost of a packet with them
     Bans(bans::BansArgs),
-    /// Say how much of its time the firewall's program spends in which of its parts, by `perf`
+    /// Show how much of its time the firewall's program spends in each of its parts, using `perf`
     Profile(profile::ProfileArgs),
     /// Measure everything, and write a report
     ///
-    /// A missed target, and a rule set that is refused, are rows of the report and no failure, unless
-    /// `--strict` asks for that. A measurement that goes wrong is one.
+    /// A missed target or a refused rule set is a row of the report and not a failure, except that
+    /// `--strict` makes missed targets fail. A measurement that goes wrong is a failure.
     All(all::AllArgs),
 }
 

@@ -1,4 +1,4 @@
-//! What is measured where.
+//! The firewall to measure, and the CPU.
 
 use std::{path::PathBuf, thread, time::Duration};
 
@@ -6,19 +6,19 @@ use anyhow::Result;
 use benches::{cost::site::Site, interrupt::Interrupt, sandbox};
 use clap::Args;
 
-/// The arguments that name it.
+/// The arguments for both.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The CPU that does the work; else the last
+    /// The CPU that does the work. Default: the last
     #[arg(long)]
     cpu: Option<usize>,
-    /// The `firewall` command; else the one beside this program
+    /// The `firewall` command. Default: the one beside this program
     #[arg(long, value_name = "PATH")]
     firewall: Option<PathBuf>,
 }
 
 impl Place {
-    /// What subjects need to be set up.
+    /// The environment in which subjects are set up.
     pub(crate) fn site(&self, interrupt: Interrupt, patience: Duration) -> Result<Site> {
         Ok(Site {
             firewall: sandbox::firewall(self.firewall.as_deref())?,

@@ -11,7 +11,7 @@ use crate::{
     place::Place,
 };
 
-/// How long a command may take.
+/// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `bench profile`.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct ProfileArgs {
     #[command(flatten)]
     drawn: Drawn,
-    /// For how long packets are judged
+    /// The duration of the measurement
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     #[command(flatten)]

@@ -11,13 +11,13 @@ use tempfile::TempDir;
 
 use crate::flows::{BANNED, NEWLY_LISTED};
 
-/// Where the list lies, from the folder of the rule file.
+/// The path of the list, relative to the folder of the rule file.
 const LIST: &str = "lists/demo-blocklist.txt";
 
-/// The rule that the edit takes out.
+/// The rule that the edit removes.
 const REMOVED: &str = "dns";
 
-/// The rule before which the edit puts new ones.
+/// The rule before which the edit inserts new ones.
 const NEXT: &str = "web";
 
 /// A working copy of the rule file and its list.
@@ -53,7 +53,7 @@ impl RuleFiles {
         self.folder.path().join(LIST)
     }
 
-    /// Takes one rule out of the rule file, puts two in, and adds a line to the list.
+    /// Removes one rule from the rule file, inserts two, and adds a line to the list.
     pub(crate) fn edit(&self) -> Result<Vec<FileEdit>> {
         let mut added = String::new();
         for (name, action, field, value) in [

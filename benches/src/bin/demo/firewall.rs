@@ -1,4 +1,4 @@
-//! The `firewall` command, used from outside as anybody would.
+//! The `firewall` command, used as a user does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,10 +22,10 @@ use nix::{
 };
 use serde_json::Value;
 
-/// How long the firewall may take until it judges packets, and until it has gone.
+/// The timeout for the firewall to put rules in force, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where the command lies and where it keeps what it keeps.
+/// The path of the command, and its folders.
 pub(crate) struct FirewallCommand<'a> {
     pub(crate) binary: &'a Path,
     pub(crate) bpffs: &'a Path,
@@ -41,7 +41,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// What was counted since `earlier`.
+    /// The counts since `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             packets: self.packets.saturating_sub(earlier.packets),
@@ -57,7 +57,7 @@ impl FirewallCommand<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.binary);
         command
-            // The object file that is built in, whatever a developer has set.
+            // Use the built-in object file, even if a developer has set another.
             .env_remove("FIREWALL_OBJECT")
             .arg("--bpffs")
             .arg(self.bpffs)
@@ -76,7 +76,7 @@ impl FirewallCommand<'_> {
             .arg(rules)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Out of reach of the terminal's Ctrl-C: this program ends it, and in order.
+            // Ctrl-C in the terminal must not reach it: this program ends it in the right order.
             .process_group(0);
         let mut child = self.namespace.spawn(&mut command)?;
         if let Some(stdout) = child.stdout.take() {
@@ -136,7 +136,7 @@ impl FirewallCommand<'_> {
         self.json(&["status", "--json"])
     }
 
-    /// What `firewall counters` says.
+    /// The output of `firewall counters`.
     pub(crate) fn counters(&self) -> Result<Counts> {
         read_counters(&self.json(&["counters", "--json"])?)
     }
@@ -165,7 +165,7 @@ impl FirewallCommand<'_> {
     }
 }
 
-/// `firewall apply` at work.
+/// A running `firewall apply`.
 pub(crate) struct ApplyProcess<'a> {
     firewall: &'a FirewallCommand<'a>,
     child: Option<Child>,
@@ -187,7 +187,7 @@ impl ApplyProcess<'_> {
         self.signal(Signal::SIGHUP)
     }
 
-    /// Makes it end, and waits for that.
+    /// Terminates it, and waits for its end.
     pub(crate) fn terminate(mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         self.wait()?
@@ -211,7 +211,7 @@ impl ApplyProcess<'_> {
         Ok(status)
     }
 
-    /// Waits for its end, even if this program is told to end as well.
+    /// Waits for its end, even if this program is asked to end as well.
     fn wait(&mut self) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -225,7 +225,7 @@ impl ApplyProcess<'_> {
 }
 
 impl Drop for ApplyProcess<'_> {
-    /// Ends it the soft way, and if that fails the hard one.
+    /// Terminates it gracefully, and kills it if that fails.
     fn drop(&mut self) {
         if self.child.is_none() || self.signal(Signal::SIGTERM).is_err() {
             return;
@@ -235,14 +235,14 @@ impl Drop for ApplyProcess<'_> {
         }
         eprintln!("demo: the firewall does not end, and is killed");
         if let Some(child) = &mut self.child {
-            // What is left is taken away by `unload`, and else with the mount and the namespaces.
+            // Leftovers are removed by `unload`, or else with the mount and the namespaces.
             let _ = child.kill().and_then(|()| child.wait());
         }
         let _ = self.firewall.run(&["unload"]);
     }
 }
 
-/// Prints what the firewall says, line by line, as its words.
+/// Prints the output of the firewall line by line, marked as such.
 fn quote(stream: impl std::io::Read + Send + 'static) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! The flows of the demonstration, and what must become of each before and after the edit.
+//! The flows of the demonstration, and the expected fate of each before and after the edit.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use benches::{
 /// The rule that counts all UDP on its way.
 pub(crate) const ALL_UDP: &str = "all UDP";
 
-/// What becomes of a packet, and the rule or reason that decides it.
+/// The verdict on a packet, and the rule or reason that decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Pass(&'static str),
@@ -43,7 +43,7 @@ pub(crate) struct FlowCase {
     pub(crate) name: &'static str,
     /// Whether the rule [`ALL_UDP`] counts it.
     pub(crate) is_udp: bool,
-    /// Its fate under the rules as they are in the beginning.
+    /// Its fate under the original rules.
     pub(crate) before: Fate,
     /// Its fate under the edited rules.
     pub(crate) after: Fate,
@@ -97,7 +97,7 @@ pub(crate) fn cases(link: &Link, seed: u64) -> Vec<FlowCase> {
     let listed_v6 = listed_v6(seed);
     let listed_v4 = || listed_v4.iter().map(|src| link.ipv4_from(*src));
     let listed_v6 = || listed_v6.iter().map(|src| link.ipv6_from(*src));
-    // A router alert and a record of the route, as far as they reach.
+    // A router alert option and part of a record route option.
     let options = [148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0];
     let behind_extensions = |packet: Packet| {
         packet
@@ -217,7 +217,7 @@ pub(crate) fn cases(link: &Link, seed: u64) -> Vec<FlowCase> {
     ]
 }
 
-/// Members of the blocklist: the ends of its ranges and some between.
+/// Members of the blocklist: the ends of its ranges and some addresses between them.
 fn listed_v4(seed: u64) -> Vec<Ipv4Addr> {
     let mut random = Random::new(seed);
     let mut members: Vec<_> = [

@@ -1,5 +1,5 @@
-//! The account of one stage: what was sent must be what arrived and what was dropped, and each
-//! packet must stand in the counter of the rule that decided it.
+//! The balance of one stage: the packets sent must equal those that arrived and those that were
+//! dropped, and each packet must be in the counter of the rule that decided it.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use crate::{
     table::Table,
 };
 
-/// Which rules were in force.
+/// The rules in force during a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The rules as they are in the beginning.
+    /// The original rules.
     Before,
-    /// First those, then the edited ones.
+    /// First the original rules, then the edited ones.
     Change,
     /// The edited rules.
     After,
 }
 
-/// What was seen in one stage.
+/// The observations of one stage.
 pub(crate) struct Ledger<'a> {
     pub(crate) stage: Stage,
     pub(crate) cases: &'a [FlowCase],
-    /// How many packets of each flow were sent before the stage.
+    /// The number of packets of each flow sent before the stage.
     pub(crate) sent_before: &'a [u64],
     pub(crate) sent: &'a Sent,
     pub(crate) arrived: &'a Arrivals,
@@ -63,7 +63,7 @@ impl Line<'_> {
         fates
     }
 
-    /// What has this fate.
+    /// The packets and bytes with this fate.
     fn share(&self, fate: Fate) -> Count {
         self.count(if fate.is_pass() {
             self.arrived.packets
@@ -79,7 +79,7 @@ impl Line<'_> {
         }
     }
 
-    /// What is wrong with the flow.
+    /// The discrepancy of the flow, if any.
     fn fault(&self, stage: Stage) -> Option<String> {
         let arrived = self.arrived;
         if arrived.packets > self.sent {
@@ -110,7 +110,7 @@ impl Line<'_> {
 }
 
 impl Ledger<'_> {
-    /// Prints both tables, and fails if anything does not add up.
+    /// Prints both tables, and fails if the numbers do not add up.
     pub(crate) fn close(&self) -> Result<()> {
         let lines: Vec<_> = self
             .cases
@@ -198,14 +198,14 @@ impl Ledger<'_> {
         ]);
         let expected = self.expected(lines);
         let mut decided = 0;
-        // The rules in the order in which the flows name them, then whatever else has counted.
+        // The rules in the order in which the flows name them, then any others with counts.
         for name in self.names(lines) {
             let expected = expected.get(name).copied().unwrap_or_default();
             let later = self.later.get(name).copied();
             let earlier = self.earlier.get(name).copied().unwrap_or_default();
             let counted = later.map(|later| later.since(earlier));
             let remark = match counted {
-                // The counter of a rule goes with the rule.
+                // The counter of a rule disappears with the rule.
                 None if self.stage == Stage::Change => "the rule is gone",
                 None => "there is no such counter",
                 Some(_) if name == ALL_UDP => "counts on the way",
@@ -243,7 +243,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// What each rule and reason should have counted.
+    /// The expected counts of each rule and reason.
     fn expected(&self, lines: &[Line<'_>]) -> BTreeMap<&'static str, Count> {
         let mut expected: BTreeMap<_, Count> = BTreeMap::new();
         for line in lines {

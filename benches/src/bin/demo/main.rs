@@ -1,5 +1,5 @@
-//! The demonstration: real packets passed and dropped by rules, the rules changed while traffic
-//! flows, and nothing left behind.
+//! The demonstration: real packets are passed and dropped by rules, the rules change while traffic
+//! flows, and nothing is left behind.
 
 mod edit;
 mod firewall;
@@ -17,10 +17,10 @@ use clap::Parser;
 /// Shows the firewall at work on a test network, and checks every number it prints.
 #[derive(Debug, Parser)]
 struct DemoArgs {
-    /// The `firewall` command; else the one beside this program.
+    /// The `firewall` command. Default: the one beside this program.
     #[arg(long)]
     firewall: Option<PathBuf>,
-    /// The rule file to begin with.
+    /// The original rule file.
     #[arg(long, default_value = "rules/samples/demo.toml")]
     rules: PathBuf,
     /// Packets a second.

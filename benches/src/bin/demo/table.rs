@@ -3,7 +3,7 @@
 /// Rows of cells, the first of which are the headings.
 pub(crate) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
-    /// Whether a column holds numbers, which stand at its right.
+    /// Whether a column contains numbers, which are right-aligned.
     numbers: [bool; N],
 }
 

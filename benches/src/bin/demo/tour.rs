@@ -25,13 +25,13 @@ use crate::{
     ledger::{Ledger, Stage},
 };
 
-/// How long the kernel may take to free what was let go.
+/// The timeout for the kernel to free released objects.
 const FREEING: Duration = Duration::from_secs(5);
 
-/// How long the firewall may take to put an edited file in force.
+/// The timeout for the firewall to put an edited file in force.
 const RELOADING: Duration = Duration::from_secs(10);
 
-/// What the demonstration is to do.
+/// The options of the demonstration.
 pub(crate) struct TourOptions<'a> {
     pub(crate) rules: &'a Path,
     pub(crate) rate: u32,
@@ -39,7 +39,7 @@ pub(crate) struct TourOptions<'a> {
     pub(crate) seed: u64,
 }
 
-/// Gives the demonstration with the `firewall` command at `binary`.
+/// Runs the demonstration with the `firewall` command at `binary`.
 pub(crate) fn run(binary: &Path, plan: &TourOptions<'_>, interrupt: &Interrupt) -> Result<()> {
     let began = Instant::now();
     let files = RuleFiles::copy(plan.rules)?;
@@ -125,7 +125,7 @@ fn flow(case: &FlowCase) -> Flow {
     Flow::new(case.name).packets(case.packets.iter().cloned())
 }
 
-/// What all stages share.
+/// State shared by all stages.
 struct Show<'a> {
     firewall: &'a FirewallCommand<'a>,
     network: &'a Network,
@@ -133,14 +133,14 @@ struct Show<'a> {
     interrupt: &'a Interrupt,
     cases: &'a [FlowCase],
     mix: Mix,
-    /// How many packets of each flow were sent so far.
+    /// The number of packets of each flow sent so far.
     sent: Vec<u64>,
-    /// The counters at the end of the stage before.
+    /// The counters at the end of the previous stage.
     counts: Counts,
 }
 
 impl Show<'_> {
-    /// Sends traffic, does `meanwhile` a third of the time into it, and closes the account.
+    /// Sends traffic, runs `meanwhile` after a third of the time, and checks the balance.
     fn stage(&mut self, stage: Stage, meanwhile: impl FnOnce() -> Result<()> + Send) -> Result<()> {
         let (sent, arrived) = self.traffic(meanwhile)?;
         let later = self.firewall.counters()?;
@@ -211,7 +211,7 @@ fn reload(
     Ok(())
 }
 
-/// Fails if anything of the firewall is still there.
+/// Fails if anything of the firewall is left.
 fn check_nothing_is_left(
     network: &Network,
     bpffs: &BpfFs,
@@ -227,7 +227,7 @@ fn check_nothing_is_left(
     );
     let pins = bpffs.pins()?;
     ensure!(pins.is_empty(), "pins are left: {pins:?}");
-    // The folder itself may stay or go.
+    // The folder itself may remain or not.
     let mut files = fs::read_dir(run_dir).into_iter().flatten();
     ensure!(
         files.next().is_none(),
@@ -246,7 +246,7 @@ fn check_nothing_is_left(
     }
 }
 
-/// How many objects of which kind, in words.
+/// The number of objects of each kind, in words.
 fn describe(objects: &BTreeSet<Object>) -> String {
     let words: Vec<_> = objects::ObjectKind::ALL
         .into_iter()

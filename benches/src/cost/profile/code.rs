@@ -1,4 +1,4 @@
-//! The machine code of a program in the kernel: where it lies, and of which source it is.
+//! The machine code of a program in the kernel: its addresses and its source.
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -15,16 +15,16 @@ use aya_obj::generated::{bpf_btf_info, bpf_cmd, bpf_line_info, bpf_prog_info};
 use super::part::Part;
 use crate::bpf::bpf;
 
-/// Where a program lies.
+/// The addresses of a program.
 pub(super) struct Code {
     /// Its functions.
     functions: Vec<Range<u64>>,
-    /// The address from which on a part begins, ascending.
+    /// The start address of each part, ascending.
     parts: Vec<(u64, Part)>,
 }
 
 impl Code {
-    /// That of a program.
+    /// The code of a program.
     pub(super) fn of(program: &ProgramFd) -> Result<Self> {
         let program = program.as_fd().as_raw_fd();
         let sizes: bpf_prog_info = info(program, zeroed_program())?;
@@ -74,7 +74,7 @@ impl Code {
         })
     }
 
-    /// The part that an address is of; `None` outside the program.
+    /// The part that contains an address; `None` outside the program.
     pub(super) fn part(&self, address: u64) -> Option<Part> {
         if !self.functions.iter().any(|code| code.contains(&address)) {
             return None;
@@ -85,8 +85,8 @@ impl Code {
     }
 }
 
-/// Where parts begin, from the files that addresses are of. What is of no part is of the one
-/// before.
+/// The starts of parts, from the source file of each address. Addresses of no part belong to the
+/// previous one.
 fn parts(mut files: Vec<(u64, &str)>) -> Vec<(u64, Part)> {
     files.sort_unstable();
     let known = files.into_iter();
@@ -99,7 +99,7 @@ fn parts(mut files: Vec<(u64, &str)>) -> Vec<(u64, Part)> {
 struct Strings(Vec<u8>);
 
 impl Strings {
-    /// Those of the BTF with this number.
+    /// The strings of the BTF with this id.
     fn of(id: u32) -> Result<Self> {
         let btf = open_btf(id).context("the program has no BTF")?;
         let empty = bpf_btf_info {
@@ -136,7 +136,7 @@ impl Strings {
     }
 }
 
-/// The address of a buffer that the kernel is to fill.
+/// The address of a buffer for the kernel to fill.
 fn address_of<T>(buffer: &mut [T]) -> u64 {
     buffer.as_mut_ptr().expose_provenance() as u64
 }
@@ -146,14 +146,14 @@ fn zeroed_program() -> bpf_prog_info {
     unsafe { std::mem::zeroed() }
 }
 
-/// What the kernel can say of an object of its own.
+/// Structures in which the kernel describes an object.
 trait Info: Copy {}
 
 impl Info for bpf_prog_info {}
 impl Info for bpf_btf_info {}
 
-/// Asks the kernel about an object. Where `wanted` has the address of a buffer and its length, the
-/// kernel fills it.
+/// Asks the kernel about an object. The kernel fills the buffers whose addresses and lengths are in
+/// `wanted`.
 fn info<T: Info>(object: RawFd, mut wanted: T) -> io::Result<T> {
     /// The members of `union bpf_attr` that the command reads.
     #[repr(C)]
@@ -204,7 +204,7 @@ mod tests {
     fn a_program_in_the_kernel_says_where_it_lies() {
         let object = ObjectFile::load(1, &[program::DROP]).unwrap();
         let code = Code::of(&object.fd(program::DROP).unwrap()).unwrap();
-        // It is no part of the firewall.
+        // The program is not part of the firewall.
         assert_eq!(code.parts, []);
         let [function] = &code.functions[..] else {
             panic!("{:?}", code.functions);

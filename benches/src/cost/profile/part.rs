@@ -31,7 +31,7 @@ impl Part {
         }
     }
 
-    /// The part that a file is of; `None` when several parts use what is in it.
+    /// The part to which a file belongs; `None` if several parts use its contents.
     pub(super) fn of(file: &str) -> Option<Self> {
         let (_, file) = file.rsplit_once(SOURCE)?;
         Some(match file {
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(Part::of("/a/core/src/cmp.rs"), None);
     }
 
-    /// Or else a new file would go unseen into what is left over.
+    /// Otherwise, a new file would silently be attributed to the rest.
     #[test]
     fn every_file_of_the_source_has_a_part() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firewall-ebpf/src");

@@ -1,4 +1,4 @@
-//! `perf`, which looks where a CPU is at regular intervals.
+//! `perf`, which samples the address at which a CPU is.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,18 +16,18 @@ use tempfile::TempDir;
 
 use crate::cost::tool::{self, Guard};
 
-/// Samples in a second: no divisor of what timers of the kernel do.
+/// Samples per second: not a divisor of the frequency of kernel timers.
 const FREQUENCY: &str = "4999";
 
-/// How long it may take to begin.
+/// The timeout for its start.
 const BEGINNING: Duration = Duration::from_millis(500);
 
-/// Where `perf` lies.
+/// Finds `perf`.
 pub(super) fn find_perf() -> Result<PathBuf> {
     tool::find("perf", "linux-perf").map_err(anyhow::Error::msg)
 }
 
-/// A recording that goes on.
+/// A running recording.
 pub(super) struct Recording {
     perf: PathBuf,
     folder: TempDir,
@@ -35,7 +35,7 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Begins to look where a CPU is.
+    /// Starts to sample a CPU.
     pub(super) fn start(perf: &Path, cpu: usize) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("fw-bench-").tempdir()?;
         let process = Command::new(perf)
@@ -56,7 +56,7 @@ impl Recording {
         })
     }
 
-    /// Ends it, and hands back where the CPU was.
+    /// Ends it, and returns the sampled addresses.
     pub(super) fn end(mut self) -> Result<Vec<u64>> {
         kill(
             Pid::from_raw(i32::try_from(self.process.0.id())?),

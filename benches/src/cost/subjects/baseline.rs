@@ -1,4 +1,4 @@
-//! An empty XDP program: what a packet costs that nobody judges.
+//! An empty XDP program: the cost of a packet without a filter.
 
 use anyhow::Result;
 use aya::programs::ProgramFd;

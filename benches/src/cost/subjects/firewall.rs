@@ -21,8 +21,8 @@ struct Firewall {
     loading: Loading,
 }
 
-/// Has it load the rule file and waits until it judges; rules that the compiler refuses are not
-/// measured.
+/// Starts it with the rule file and waits until the rules are in force; rules that the compiler
+/// refuses are not measured.
 pub(in crate::cost) fn set_up(case: &Case, site: &Site) -> Result<Entry> {
     let mut daemon = Daemon::prepare(site)?;
     let (rules, list) = case.rules.rule_file(&daemon.testbed().host().interface);

@@ -63,7 +63,7 @@ pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Re
     })))
 }
 
-/// What is to be loaded, and with which commands.
+/// The input to load, and the commands.
 struct Config {
     restore: PathBuf,
     save: PathBuf,

@@ -52,7 +52,7 @@ pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Re
     })))
 }
 
-/// The rules of a case, where every rule counts, as those of the others do by themselves.
+/// The rules of a case, each with a counter, because those of the other firewalls always count.
 fn script(case: &Case, hook: Hook<'_>) -> Result<String, String> {
     let counters = Counters::PerRuleAndRest;
     match &case.rules {
@@ -114,7 +114,7 @@ fn read(value: &Value) -> Verdicts {
             (false, true) => verdicts.passed += packets,
             (false, false) => continue,
         }
-        // A counter and a verdict, and nothing that a packet could fail to match.
+        // Only a counter and a verdict, without a condition.
         if expressions.len() <= 2 {
             verdicts.unmatched += packets;
         }

@@ -29,13 +29,14 @@ use crate::{
     rulesets::{AddressList, AddressRange, Verdict},
 };
 
-/// Where it keeps its pins, whatever it is told.
+/// The folder of its pins, which cannot be changed.
 const PINS: &str = "/sys/fs/bpf";
 
-/// How many addresses of a family its maps hold (`lib/xdp-tools`, `filter_ipv4`).
+/// The number of addresses of one family that its maps hold (`lib/xdp-tools`, `filter_ipv4`).
 const CAPACITY: usize = 10_000;
 
-/// What its maps hold for an address: that it is a source (`MAP_FLAG_SRC`, `xdp-filter/common_kern_user.h`).
+/// The value of an address in its maps: it is a source (`MAP_FLAG_SRC`,
+/// `xdp-filter/common_kern_user.h`).
 const SOURCE: u64 = 1;
 
 struct XdpFilter {
@@ -87,7 +88,7 @@ pub(in crate::cost) fn set_up(kind: SubjectKind, case: &Case, site: &Site) -> Re
     })))
 }
 
-/// The list, and its word for what becomes of others.
+/// The list, and the option for the verdict on other packets.
 fn config(case: &Case) -> Result<(&AddressList, &'static str), &'static str> {
     let (list, policy) = match &case.rules {
         Rules::List(list, policy) => (list, policy),
@@ -110,7 +111,7 @@ fn config(case: &Case) -> Result<(&AddressList, &'static str), &'static str> {
     }
 }
 
-/// Fills its lists as `xdp-filter ip ADDRESS --mode src` does, which takes one address a call.
+/// Fills its lists as `xdp-filter ip ADDRESS --mode src` does, which takes one address per call.
 fn fill(list: &AddressList) -> Result<()> {
     let mut ipv4 = open::<[u8; 4]>("filter_ipv4")?;
     let mut ipv6 = open::<[u8; 16]>("filter_ipv6")?;
@@ -179,13 +180,13 @@ fn read(text: &str) -> Verdicts {
     Verdicts {
         passed: packets("XDP_PASS"),
         dropped: packets("XDP_DROP"),
-        // It does not tell them apart.
+        // It does not count them separately.
         unmatched: 0,
     }
 }
 
-/// A BPF file system of one's own at the place where it keeps its pins, seen by this process and
-/// those that it starts: they must be in a mount namespace of their own.
+/// A private BPF file system mounted on the folder of its pins, visible to this process and those
+/// that it starts, which must be in their own mount namespace.
 struct Pins {
     _bpffs: BpfFs,
 }
@@ -207,7 +208,8 @@ impl Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        // The mount namespace goes with the process; nobody is left to be told of a fault.
+        // The mount namespace disappears with the process; there is no caller to report an error
+        // to.
         let _ = umount2(PINS, MntFlags::MNT_DETACH);
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     tuple::Tuple,
 };
 
-/// The fields of the packet that a frame carries; `None` when it carries none, ends before its
-/// fields, or has none since it is a later fragment.
+/// The fields of the packet in a frame; `None` if there is no packet, the frame ends before its
+/// fields, or it is a later fragment.
 #[must_use]
 pub fn tuple(frame: &[u8]) -> Option<Tuple> {
     let (family, bytes) = ip(frame)?;
@@ -50,7 +50,7 @@ pub(super) fn ip(frame: &[u8]) -> Option<(Family, &[u8])> {
     }
 }
 
-/// Source, destination, protocol, and what the packet carries.
+/// Source, destination, protocol, and payload.
 type Parts<'a> = (IpAddr, IpAddr, u8, &'a [u8]);
 
 fn ipv4(bytes: &[u8]) -> Option<Parts<'_>> {

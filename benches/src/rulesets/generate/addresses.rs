@@ -1,4 +1,4 @@
-//! Addresses that share their beginnings, as those of networks do.
+//! Addresses that share prefixes, as those of networks do.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,23 @@ use crate::{
     rulesets::{Family, Prefix, family::number},
 };
 
-/// The bits of one step down the tree.
+/// The number of bits of one step down the tree.
 const STEP: u8 = 4;
 
-/// A tree of prefixes that grows with what is drawn from it.
+/// A tree of prefixes that grows with each draw.
 ///
-/// Each address is a walk from the root, a digit of four bits a step. Where `n` walks have come by
-/// and taken `k` different digits, the next takes a new one with the probability
-/// `spread * (1 + k) / (spread + n)`, and else follows an earlier walk chosen by chance: a
-/// Pitman-Yor process. A small spread gives few networks with many rules each, a large one many
-/// with few; prefixes nest, since short ones are the beginnings of the paths that the long ones
-/// took.
+/// Each address is a walk from the root, one digit of four bits per step. At a node where `n` walks
+/// have taken `k` different digits, the next walk takes a new digit with the probability `spread *
+/// (1 + k) / (spread + n)`, and otherwise follows a random earlier walk: a Pitman-Yor process. A
+/// small spread gives few networks with many rules each, a large one many networks with few rules;
+/// prefixes nest, because short ones are the beginnings of the paths of long ones.
 pub(super) struct AddressTree {
     family: Family,
     spread: u64,
     nodes: HashMap<Prefix, Node>,
 }
 
-/// How often which digit was taken.
+/// The number of walks that took each digit.
 #[derive(Default)]
 struct Node {
     digits: [u32; 1 << STEP],
@@ -32,8 +31,8 @@ struct Node {
 }
 
 impl AddressTree {
-    /// Makes an empty tree of that spread, in per mille at each step of an IPv4 address. IPv6
-    /// addresses have four times as many steps, at each of which they spread two fifths of that.
+    /// Makes an empty tree with this spread, in per mille at each step of an IPv4 address. IPv6
+    /// addresses have four times as many steps, each with two fifths of the spread.
     pub(super) fn new(family: Family, spread: u64) -> Self {
         let spread = match family {
             Family::V4 => spread,
@@ -46,7 +45,7 @@ impl AddressTree {
         }
     }
 
-    /// Draws a prefix of `length` bits; one near `site` begins as that does, half of its length.
+    /// Draws a prefix of `length` bits; one near `site` shares the first half of its bits with it.
     pub(super) fn prefix(
         &mut self,
         length: u8,
@@ -92,7 +91,7 @@ impl AddressTree {
 }
 
 impl Node {
-    /// The usual digit, or another that was not taken yet.
+    /// The usual digit, or another that has not been taken yet.
     fn unused(&self, usual: Option<u8>, random: &mut Random) -> u8 {
         let is_unused = |digit: &u8| self.digits.get(usize::from(*digit)) == Some(&0);
         if let Some(digit) = usual.filter(is_unused) {
@@ -118,8 +117,8 @@ impl Node {
     }
 }
 
-/// The digit that addresses mostly have at a place: in IPv6, those in use begin with 2 (2000::/3),
-/// and what follows the 64 bits of the network is mostly a small number.
+/// The most frequent digit at a depth: in IPv6, addresses in use begin with 2 (2000::/3), and the
+/// number after the 64 bits of the network is mostly small.
 fn usual_digit(family: Family, depth: u8, random: &mut Random) -> Option<u8> {
     match (family, depth) {
         (Family::V4, _) => None,

@@ -1,4 +1,4 @@
-//! Sets that are made to be hard: for the compiler, for the size of its tables, or for the search.
+//! Sets designed to be hard for the compiler, for the size of its tables, or for the search.
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// 10.0.0.0/16 and 2001:db8::/112, in which the densest lists stand.
+/// 10.0.0.0/16 and 2001:db8::/112, which contain the densest lists.
 fn network(family: Family) -> u128 {
     match family {
         Family::V4 => 0x0a00_0000,
@@ -19,9 +19,9 @@ fn network(family: Family) -> u128 {
     }
 }
 
-/// Chains of source prefixes of every length, each within the one before: an address in the
-/// middle of a chain is in 32 or 128 of them, of which the longest stands first. The verdicts
-/// alternate along a chain. What two chains share is there once.
+/// Chains of source prefixes of every length, each within the previous one: an address in the
+/// middle of a chain is in 32 or 128 of them, the longest of which comes first. Verdicts alternate
+/// along a chain. Prefixes shared by two chains occur once.
 #[must_use]
 pub fn nested_prefixes(family: Family, chains: usize, seed: u64) -> RuleSet {
     let mut random = Random::new(seed);
@@ -61,9 +61,9 @@ pub fn different_ports(family: Family, count: usize) -> RuleSet {
     }
 }
 
-/// Like [`different_ports`], with a range of source ports in each rule that lies within that of
-/// the rule before. No two ports of either side are matched by the same rules, so that as many
-/// pairs of them as rules squared may have to be told apart.
+/// Like [`different_ports`], and in each rule a range of source ports that lies within that of the
+/// previous rule. No two ports of either side are matched by the same rules, so the number of pairs
+/// to distinguish may be the square of the number of rules.
 #[must_use]
 pub fn crossed_ports(family: Family, count: usize) -> RuleSet {
     let mut set = different_ports(family, count);
@@ -74,7 +74,7 @@ pub fn crossed_ports(family: Family, count: usize) -> RuleSet {
     set
 }
 
-/// A rule for each of `count` addresses in a row, where one passes and the next drops.
+/// A rule for each of `count` consecutive addresses, with alternating verdicts.
 #[must_use]
 pub fn alternating_hosts(family: Family, count: u32) -> RuleSet {
     let rules = (0..count).map(|host| {
@@ -98,7 +98,7 @@ pub fn every_other_address(family: Family) -> AddressList {
     hosts(family, (0..1 << 16).step_by(2))
 }
 
-/// Every address of one /16 (in IPv6, of one /112), each by itself.
+/// Every address of one /16 (in IPv6, of one /112), as single addresses.
 #[must_use]
 pub fn every_address(family: Family) -> AddressList {
     hosts(family, 0..1 << 16)
@@ -116,7 +116,7 @@ pub fn last_bits(count: usize, seed: u64) -> AddressList {
 }
 
 /// A rule for each member of a list, whose verdicts are those of [`Verdict::of_index`]; a range
-/// that is no prefix is as many rules as it has prefixes.
+/// that is not a prefix becomes one rule per prefix.
 #[must_use]
 pub fn one_rule_each(list: &AddressList, default: Verdict) -> RuleSet {
     let policy = ListPolicy {

@@ -1,4 +1,4 @@
-//! Choices of which some are more likely than others.
+//! Weighted random choices.
 
 use crate::random::Random;
 
@@ -29,8 +29,8 @@ impl<T> Weights<T> {
     }
 }
 
-/// A ticket in a lottery in which the first of `count` places wins most, the second half as
-/// often, the third a third as often, and so on.
+/// Draws one of `count` ranks; the second is half as likely as the first, the third a third as
+/// likely, and so on.
 pub(super) fn by_rank(count: usize, random: &mut Random) -> usize {
     let shares = || (1..=count as u64).map(|rank| (1 << 32) / rank);
     let mut ticket = random.below(shares().sum());

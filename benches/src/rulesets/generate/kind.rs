@@ -1,4 +1,4 @@
-//! The kinds of filters that rule sets are made after, and their numbers.
+//! The kinds of filters that generated rule sets imitate, and their parameters.
 
 use super::{
     choice::Weights,
@@ -9,11 +9,11 @@ use crate::{packet::protocol, random::Random, rulesets::Family};
 /// A kind of filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FilterKind {
-    /// An access control list of a router: both sides mostly known to the host, one service each.
+    /// An access control list of a router: both sides mostly single hosts, one service each.
     Acl,
     /// A firewall at the edge of a site: the outer side mostly open.
     Fw,
-    /// A chain of a Linux host, between the two, with both sides known to the network.
+    /// A chain of a Linux host, between the other two kinds, with both sides mostly networks.
     Ipc,
 }
 
@@ -40,15 +40,15 @@ impl FilterKind {
     }
 }
 
-/// What rules of a kind look like. Weights are relative to their sum.
+/// The distributions of a kind. Weights are relative to their sum.
 pub(super) struct FilterProfile {
-    /// How specific source and destination are together.
+    /// The joint distribution of how specific source and destination are.
     pub(super) sides: &'static [(u32, (Side, Side))],
-    /// How much sources differ, in per mille, see [`AddressTree`](super::addresses::AddressTree).
+    /// The spread of sources, in per mille, see [`AddressTree`](super::addresses::AddressTree).
     pub(super) src_spread: u64,
-    /// The same of a destination.
+    /// The spread of destinations.
     pub(super) dst_spread: u64,
-    /// How many of a hundred destinations are in the network of their source.
+    /// The percentage of destinations in the network of their source.
     pub(super) same_site: u64,
     /// Protocols, ports and flags.
     pub(super) upper: UpperProfile,
@@ -57,13 +57,13 @@ pub(super) struct FilterProfile {
 /// How specific one side of a rule is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
-    /// Everything, or nearly so: ClassBench makes some open prefixes one or two bits long.
+    /// Everything, or almost: ClassBench makes some open prefixes one or two bits long.
     Open,
     /// A provider's prefix.
     Wide,
     /// A network.
     Network,
-    /// A subnet, of which a list holds a part.
+    /// Part of a subnet, as in lists.
     Subnet,
     /// A host, or few.
     Host,
@@ -127,7 +127,7 @@ const ACL: FilterProfile = FilterProfile {
             (82, None),
             (28, Some(protocol::ICMP)),
         ],
-        // With protocols that have ports.
+        // For protocols with ports.
         ports: &[
             (740, PortPair::AnyExact),
             (130, PortPair::AnyRange),

@@ -8,7 +8,7 @@ use crate::{
     rulesets::{AddressList, AddressRange, Family, Prefix, family::number},
 };
 
-/// Prefix lengths as they are announced in BGP.
+/// Prefix lengths with their frequencies in BGP announcements.
 const V4_LENGTHS: &[(u32, u8)] = &[
     (600, 24),
     (115, 22),
@@ -24,7 +24,7 @@ const V4_LENGTHS: &[(u32, u8)] = &[
     (1, 13),
 ];
 
-/// The same of IPv6.
+/// The same for IPv6.
 const V6_LENGTHS: &[(u32, u8)] = &[
     (470, 48),
     (130, 32),
@@ -38,10 +38,10 @@ const V6_LENGTHS: &[(u32, u8)] = &[
     (15, 34),
 ];
 
-/// How many of a hundred new members stand close to one that is there.
+/// The percentage of new members close to an existing one.
 const NEAR: u64 = 60;
 
-/// Makes a list of `count` different addresses that hosts can have, in no order. More than half
+/// Makes a list of `count` different addresses that hosts can have, in random order. More than half
 /// share their network with another, as in published lists.
 #[must_use]
 pub fn addresses(count: usize, family: Family, seed: u64) -> AddressList {
@@ -65,8 +65,8 @@ pub fn addresses(count: usize, family: Family, seed: u64) -> AddressList {
     })
 }
 
-/// Makes a list of `count` different prefixes whose lengths are as frequent as in the routing
-/// tables of the Internet, in no order. Some lie within others.
+/// Makes a list of `count` different prefixes whose lengths are distributed as in the routing
+/// tables of the Internet, in random order. Some are within others.
 #[must_use]
 pub fn prefixes(count: usize, family: Family, seed: u64) -> AddressList {
     let lengths = match family {
@@ -76,7 +76,7 @@ pub fn prefixes(count: usize, family: Family, seed: u64) -> AddressList {
     collect(count, seed, |random, known| {
         let length = *Weights::of(lengths).draw(random);
         let address = match known {
-            // Within the /16, or the /32, of the one that is there.
+            // Within the /16, or the /32, of the existing one.
             Some(known) => {
                 let (keep, open) = match family {
                     Family::V4 => (0xffff_0000, 0xffff),
@@ -114,8 +114,8 @@ fn collect(
     AddressList { members }
 }
 
-/// A number whose address hosts can have: from 1.0.0.0 to 223.255.255.255 without 127.0.0.0/8, or
-/// from 2000::/3.
+/// The number of an address that hosts can have: from 1.0.0.0 to 223.255.255.255 without
+/// 127.0.0.0/8, or from 2000::/3.
 fn network(family: Family, random: &mut Random) -> u128 {
     match family {
         Family::V4 => {

@@ -7,7 +7,7 @@ use crate::{
     rulesets::{Family, FlagMatch, PortRange, Rule, ports::has_ports},
 };
 
-/// How often which protocols, ports and flags are asked for.
+/// The distributions of protocols, ports and flags.
 pub(super) struct UpperProfile {
     /// The protocols.
     pub(super) protocols: &'static [(u32, Option<u8>)],
@@ -50,7 +50,7 @@ enum Class {
     Range,
 }
 
-/// Fills in the upper layer of rules.
+/// Fills in the L4 conditions of rules.
 pub(super) struct Upper(&'static UpperProfile);
 
 impl Upper {

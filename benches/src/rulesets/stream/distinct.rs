@@ -1,14 +1,14 @@
-//! Packets of which none comes twice.
+//! Distinct packets.
 
 use std::collections::HashSet;
 
 use crate::tuple::Tuple;
 
-/// How often in a row a packet may be drawn that has come already, before there are no more others.
+/// The number of consecutive duplicates after which the stream ends.
 const PATIENCE: u32 = 10_000;
 
-/// The packets of a stream, each the first time that it comes. Ends with the stream, or when hardly
-/// any other packet is left in it.
+/// The packets of a stream without duplicates. Ends with the stream, or when new packets become too
+/// rare.
 pub fn distinct(packets: impl Iterator<Item = Tuple>) -> impl Iterator<Item = Tuple> {
     let mut known = HashSet::new();
     let mut packets = packets.fuse();

@@ -1,11 +1,11 @@
-//! Packets between hosts, as the kernel hands them on.
+//! Packets between hosts, which the kernel does not drop early.
 
 use std::net::IpAddr;
 
 use crate::tuple::Tuple;
 
-/// The packet with its IPv6 addresses moved into 2000::/3: others, which are no host's, the kernel
-/// drops before it hands them to the hooks of nftables and iptables (`ip6_rcv_core`,
+/// The packet with its IPv6 addresses moved into 2000::/3: the kernel drops packets with other
+/// addresses, which no host has, before the hooks of nftables and iptables (`ip6_rcv_core`,
 /// `net/ipv6/ip6_input.c`).
 #[must_use]
 pub fn between_hosts(tuple: Tuple) -> Tuple {

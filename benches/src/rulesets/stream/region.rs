@@ -1,4 +1,4 @@
-//! The packets that a rule is for, as ranges from which some are drawn.
+//! The packets that a rule matches, as ranges from which packets are drawn.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::{
     tuple::Tuple,
 };
 
-/// The protocols of packets where any will do, each as often as it stands here.
+/// The protocols of packets if any protocol matches, weighted by how often they are listed.
 const PROTOCOLS: [u8; 10] = [
     protocol::TCP,
     protocol::TCP,
@@ -25,7 +25,7 @@ const PROTOCOLS: [u8; 10] = [
     protocol::SCTP,
 ];
 
-/// The same where packets must have ports.
+/// The same for packets that must have ports.
 const PROTOCOLS_WITH_PORTS: [u8; 8] = [
     protocol::TCP,
     protocol::TCP,
@@ -37,7 +37,7 @@ const PROTOCOLS_WITH_PORTS: [u8; 8] = [
     protocol::UDP_LITE,
 ];
 
-/// The TCP flags of packets where any will do.
+/// The TCP flags of packets if any flags match.
 const FLAGS: [u8; 6] = [
     tcp_flags::SYN,
     tcp_flags::SYN | tcp_flags::ACK,
@@ -58,7 +58,7 @@ pub struct Region {
     tcp_flags: FlagMatch,
 }
 
-/// The field in which a packet is one beside.
+/// The field in which a packet is just outside a region.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
     Nothing,
@@ -132,7 +132,7 @@ impl Region {
         })
     }
 
-    /// A packet that is in a corner of the region, or one beside in a field, half of the time each.
+    /// A packet in a corner of the region, or, in half of the cases, just outside in one field.
     #[must_use]
     pub fn corner(&self, random: &mut Random) -> Tuple {
         const ANY: [Beside; 12] = [
@@ -155,7 +155,7 @@ impl Region {
         let protocol = self.protocol(random);
         let away = if is_last(4) { 1 } else { u8::MAX };
         let flags = self.flags(random);
-        // A bit that is looked at, as far as there is one.
+        // One of the compared bits, if there is one.
         let bit = 1 << random.below(8) & self.tcp_flags.mask();
         self.settled(Tuple {
             src: end(self.src, is_last(0), beside == Beside::Src),
@@ -192,8 +192,8 @@ impl Region {
         self.tcp_flags.set() | pick(&FLAGS, random) & !mask
     }
 
-    /// The packet without fields that its protocol does not have, and with a protocol that it can
-    /// carry: IPv6 reads some numbers as those of extension headers.
+    /// The packet without fields that its protocol does not have, and with a valid protocol: in
+    /// IPv6, some numbers are those of extension headers.
     fn settled(&self, tuple: Tuple) -> Tuple {
         let number = match (self.family(), tuple.protocol) {
             (
@@ -230,7 +230,7 @@ fn pick<T: Copy, const N: usize>(values: &[T; N], random: &mut Random) -> T {
 fn address(range: AddressRange, random: &mut Random) -> IpAddr {
     let (first, last) = (number(range.first()), number(range.last()));
     let any = u128::from(random.number()) << 64 | u128::from(random.number());
-    // All numbers are inside when there is no width.
+    // If there is no width, all numbers are inside.
     let inside = match (last - first).checked_add(1) {
         Some(width) => first + any % width,
         None => any,

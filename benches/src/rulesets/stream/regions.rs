@@ -1,4 +1,4 @@
-//! What packets can be aimed at: regions.
+//! Regions at which packets are aimed.
 
 use super::Region;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     tuple::Tuple,
 };
 
-/// Something that is made of [`Region`]s: the rules of a set, or the members of a list.
+/// A collection of [`Region`]s: the rules of a set, or the members of a list.
 pub trait Regions {
     /// How many regions there are.
     fn len(&self) -> usize;
@@ -19,7 +19,7 @@ pub trait Regions {
     /// The region at an index below [`Self::len`].
     fn region(&self, index: usize) -> Option<Region>;
 
-    /// Whether a region holds the packet.
+    /// Whether a region contains the packet.
     fn matches(&self, tuple: &Tuple) -> bool;
 }
 
@@ -37,7 +37,7 @@ impl Regions for Index<'_> {
     }
 }
 
-/// An address list that is searched fast. Packets match by their source.
+/// An address list with a fast search. Packets match by their source.
 #[derive(Clone, Debug)]
 pub struct Listed<'a> {
     list: &'a AddressList,
@@ -45,7 +45,7 @@ pub struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    /// Builds it.
+    /// Builds the search structure of a list.
     #[must_use]
     pub fn new(list: &'a AddressList) -> Self {
         Self {

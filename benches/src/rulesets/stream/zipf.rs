@@ -12,7 +12,7 @@ pub(super) struct Zipf {
 }
 
 impl Zipf {
-    /// The distribution over the indices below `count`, whose ranks are by chance.
+    /// The distribution over the indices below `count`, with random ranks.
     pub(super) fn new(count: usize, exponent: f64, random: &mut Random) -> Self {
         let mut order: Vec<_> = (0..count).collect();
         for place in (1..count).rev() {

@@ -12,7 +12,7 @@ pub fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
     let head = [0xa1b2_c3d4, 0x0004_0002, 0, 0, MAX_LEN, ETHERNET];
     let mut bytes = head.map(u32::to_le_bytes).concat();
     for frame in frames {
-        // A frame that is longer would not be one.
+        // No frame is longer.
         let length = u32::try_from(frame.len()).unwrap_or(MAX_LEN);
         bytes.extend([0, 0, length, length].map(u32::to_le_bytes).concat());
         bytes.extend(frame);

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use crate::rulesets::{Rule, RuleSet, trace::TraceEntry};
 
-/// The filter file of a rule set, without its verdicts, which the format does not know.
+/// The filter file of a rule set, without its verdicts, which the format does not have.
 #[must_use]
 pub fn rules(set: &RuleSet) -> String {
     let mut text = String::new();
@@ -20,7 +20,7 @@ pub fn rules(set: &RuleSet) -> String {
             verdict: _,
         } = rule;
         let (number, mask) = protocol.map_or((0, 0), |number| (number, u8::MAX));
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "@{src}\t{dst}\t{} : {}\t{} : {}\t{number:#04x}/{mask:#04x}\t{:#04x}00/{:#04x}00",
@@ -35,7 +35,7 @@ pub fn rules(set: &RuleSet) -> String {
     text
 }
 
-/// The trace file of packets; those of IPv6, which the format does not know, are left out.
+/// The trace file of packets; IPv6 packets, which the format does not support, are left out.
 #[must_use]
 pub fn trace(entries: &[TraceEntry]) -> String {
     let mut text = String::new();

@@ -7,7 +7,7 @@ use crate::{
     rulesets::{Family, FlagMatch, ListPolicy, PortRange, Rule, RuleSet, Verdict},
 };
 
-/// The flags by the names that rule files give them.
+/// The flags with their names in rule files.
 const FLAGS: [(&str, u8); 8] = [
     ("fin", tcp_flags::FIN),
     ("syn", tcp_flags::SYN),
@@ -19,12 +19,12 @@ const FLAGS: [(&str, u8); 8] = [
     ("cwr", tcp_flags::CWR),
 ];
 
-/// What `[firewall]` says beside the policy.
+/// The settings in `[firewall]` other than the policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     /// The interface to attach to.
     pub interface: &'a str,
-    /// How: `native`, `generic` or `auto`.
+    /// The mode: `native`, `generic` or `auto`.
     pub mode: &'a str,
 }
 
@@ -34,11 +34,11 @@ pub fn rule_name(index: usize) -> String {
     format!("rule {index}")
 }
 
-/// The rule file of a rule set. Each rule is called after its index, see [`rule_name`].
+/// The rule file of a rule set. Each rule is named after its index, see [`rule_name`].
 #[must_use]
 pub fn rules(set: &RuleSet, settings: Settings<'_>) -> String {
     let mut text = String::with_capacity(256 + set.rules.len() * 160);
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write_settings(&mut text, settings, set.default);
     for (index, rule) in set.rules.iter().enumerate() {
         let _ = write_rule(&mut text, index, rule);
@@ -46,8 +46,8 @@ pub fn rules(set: &RuleSet, settings: Settings<'_>) -> String {
     text
 }
 
-/// The rule file of a list: the rule `listed` is for sources that stand in the list file `file`,
-/// whose name is relative to the rule file.
+/// The rule file of a list: the rule `listed` matches sources in the list file `file`, whose name
+/// is relative to the rule file.
 #[must_use]
 pub fn list(file: &str, policy: ListPolicy, settings: Settings<'_>) -> String {
     let ListPolicy { listed, others } = policy;

@@ -16,8 +16,8 @@ pub const fn set_name(family: Family) -> &'static str {
     }
 }
 
-/// The members of one family as a set: `hash:ip` when all are single addresses, else `hash:net`
-/// with the fewest prefixes that are the same addresses.
+/// The members of one family as a set: `hash:ip` if all are single addresses, otherwise `hash:net`
+/// with the minimum list of prefixes.
 #[must_use]
 pub fn addresses(list: &AddressList, family: Family) -> String {
     let single = list
@@ -30,19 +30,19 @@ pub fn addresses(list: &AddressList, family: Family) -> String {
     } else {
         let merged = list.merged();
         let ranges = merged.of_family(family);
-        // The kernel takes no prefix of length 0.
+        // The kernel does not accept a prefix of length 0.
         ranges
             .flat_map(|range| range.prefixes())
             .flat_map(halves)
             .collect()
     };
     let mut text = String::with_capacity(prefixes.len() * 30);
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write_set(&mut text, family, single, &prefixes);
     text
 }
 
-/// A prefix, or both halves of one of length 0.
+/// A prefix; for one of length 0, both halves.
 fn halves(prefix: Prefix) -> Vec<Prefix> {
     if !prefix.is_any() {
         return vec![prefix];

@@ -9,7 +9,7 @@ use crate::{
     rulesets::{Family, ListPolicy, PortRange, Rule, RuleSet, Verdict},
 };
 
-/// The flags by the names that iptables gives them, which has none for the others.
+/// The flags with their names in iptables, which does not name the others.
 const FLAGS: [(&str, u8); 6] = [
     ("FIN", tcp_flags::FIN),
     ("SYN", tcp_flags::SYN),
@@ -19,7 +19,7 @@ const FLAGS: [(&str, u8); 6] = [
     ("URG", tcp_flags::URG),
 ];
 
-/// The protocols of a rule that asks for ports and no protocol, which takes one line for each.
+/// The protocols of a rule with ports but no protocol, which becomes one line for each.
 const WITH_PORTS: [u8; 5] = [
     protocol::TCP,
     protocol::UDP,
@@ -28,7 +28,7 @@ const WITH_PORTS: [u8; 5] = [
     protocol::UDP_LITE,
 ];
 
-/// A rule that iptables cannot say.
+/// A rule that iptables cannot express.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "the rule at index {rule} looks at the TCP flags {flags:#04x}, which iptables does not know"
@@ -44,7 +44,7 @@ pub struct UnknownFlags {
 ///
 /// # Errors
 ///
-/// When a rule looks at the flags ECE or CWR.
+/// If a rule has a condition on the flags ECE or CWR.
 pub fn rules(set: &RuleSet, family: Family) -> Result<String, UnknownFlags> {
     let mut lines = String::with_capacity(set.rules.len() * 80);
     let known = FLAGS.iter().fold(0, |bits, (_, bit)| bits | bit);
@@ -54,7 +54,7 @@ pub fn rules(set: &RuleSet, family: Family) -> Result<String, UnknownFlags> {
             return Err(UnknownFlags { rule: index, flags });
         }
         if rule.src.family() == family {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write_rule(&mut lines, rule);
         }
     }
@@ -120,7 +120,7 @@ fn write_line(text: &mut String, rule: &Rule, protocol: Option<u8>) -> fmt::Resu
             names(flags.set())
         )?;
     }
-    // Only `multiport` knows UDP-Lite, and it takes one range for each side.
+    // Only `multiport` supports UDP-Lite, with one range for each side.
     for (option, ports) in [("sport", rule.sport), ("dport", rule.dport)] {
         if ports.is_any() {
             continue;
@@ -135,7 +135,7 @@ fn write_line(text: &mut String, rule: &Rule, protocol: Option<u8>) -> fmt::Resu
     writeln!(text, " -j {}", target(rule.verdict))
 }
 
-/// The match that knows the ports of a protocol.
+/// The match extension for the ports of a protocol.
 const fn module(protocol: Option<u8>) -> &'static str {
     match protocol {
         Some(protocol::UDP) => "udp",

@@ -352,8 +352,8 @@ fn wide<'a, A: Value + Hash>(
         }
         (src, dst) = make(places);
     }
-    // Each class of a rule that has a wide set on the other side has a leaf for each wide class
-    // there.
+    // Each class of a rule whose set on the other side is wide but not open has a leaf for each
+    // wide class there.
     let leaves = |place, side: &Side<'_, A>, spread: &[_], other: &Side<'_, A>, columns| {
         let placed = places.iter().enumerate();
         let rules = placed.filter(|(rule, at)| **at == place && other.named[*rule].is_some());

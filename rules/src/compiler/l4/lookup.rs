@@ -107,9 +107,8 @@ pub(super) fn searched<K: trie::Key>(
     })
 }
 
-/// The class of each of the first `count` values; the classes fit 16 bits because a field of 16
-/// bits has at most as many classes as values: packets without the field share the class of unnamed
-/// values.
+/// The class of each of the first `count` values; class numbers fit 16 bits, because more classes
+/// are refused before.
 fn by_value(classes: &Classes<u16>, count: usize) -> Vec<u16> {
     let starts = classes.intervals.iter();
     let ends = starts.clone().skip(1).map(|(first, _)| usize::from(*first));

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::Ipv4Addr};
 
 use benches::random::Random;
 
-/// The lines of a list of so many addresses.
+/// The lines of a list of `addresses` addresses.
 pub(crate) fn list(addresses: u32) -> String {
     let mut text = String::new();
     for address in Addresses::new().take(addresses as usize) {
@@ -14,7 +14,7 @@ pub(crate) fn list(addresses: u32) -> String {
     text
 }
 
-/// Even addresses all over the unicast range, the same each time.
+/// Even addresses from the whole unicast range, the same in each run.
 pub(crate) struct Addresses(Random);
 
 impl Addresses {

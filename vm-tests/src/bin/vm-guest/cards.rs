@@ -11,7 +11,7 @@ use vm_tests::wire::{CARDS, Card};
 pub(crate) const MTU: u32 = 1_500;
 pub(crate) const JUMBO_MTU: u32 = 9_000;
 
-/// The two ends of a wire, as they are seen from one of them.
+/// The two ends of a wire, seen from one of them.
 pub(crate) enum Side {
     /// From the machine that filters.
     Guarded,
@@ -26,7 +26,7 @@ pub(crate) struct Wired {
 }
 
 impl Wired {
-    /// Puts up the card of this index.
+    /// Configures and enables the card with this index.
     pub(crate) fn put_up(index: usize, side: &Side, mtu: u32) -> Result<Self> {
         let card = CARDS.get(index);
         let card = card.with_context(|| format!("there is no card {index}"))?;

@@ -11,7 +11,7 @@ use vm_tests::report::{EXIT_PORT, End};
 /// How long QEMU may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the machine at once, with the status of this end.
+/// Ends the machine at once, with the status for this end.
 pub(crate) fn exit(end: End) -> Result<Infallible> {
     // SAFETY: the call changes which ports this thread may use, and no memory.
     let granted = unsafe { libc::ioperm(EXIT_PORT.into(), 1, 1) };

@@ -1,5 +1,5 @@
-//! Packets for every field of the language, rules for them, and what becomes of each: written by
-//! hand, and nothing of it asked of the firewall.
+//! Packets for every field of the language, rules for them, and the expected result for each,
+//! written by hand without help of the firewall.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -15,21 +15,21 @@ use crate::firewall::Count;
 
 const RULES: &str = include_str!("fields.toml");
 
-/// What the rules say of the interface: a glob that it fits, and its hardware address.
+/// The names that rules use for the interface: a glob that it matches, and its hardware address.
 const INTERFACE: &str = "fw-host*";
 const MAC: &str = "00:00:5e:00:53:01";
 
 /// The rule that only counts.
 const COUNTED: &str = "all UDP over IPv4";
 
-/// What is expected of a kind of packet.
+/// The expected result for a kind of packet.
 struct Case {
     name: &'static str,
     packet: Packet,
     /// The rule or reason that decides.
     decided: &'static str,
     passes: bool,
-    /// Whether the rule that only counts matches too.
+    /// Whether the `count` rule matches too.
     counted: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn mix(link: &Link) -> Result<Mix> {
     Ok(Mix::new(1, cases(link)?.into_iter().map(flow)))
 }
 
-/// Checks what arrived of so many packets and bytes of each flow, and what was counted.
+/// Checks the arrivals and counters for the given numbers of packets and bytes sent in each flow.
 pub(crate) fn check(
     link: &Link,
     sent: &[Count],
@@ -75,7 +75,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The packets that are counted once, out of what the counters say.
+/// The counts of rules and reasons that decide, each packet counted once.
 pub(crate) fn decided(counted: &BTreeMap<String, Count>) -> u64 {
     let once = counted.iter().filter(|(name, _)| *name != COUNTED);
     once.map(|(_, count)| count.0).sum()

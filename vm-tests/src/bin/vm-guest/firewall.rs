@@ -1,4 +1,4 @@
-//! The `firewall` command of the guest, run as anybody would run it.
+//! The `firewall` command of the guest, run as a user runs it.
 
 use std::{
     collections::BTreeMap,
@@ -19,22 +19,22 @@ use nix::{
 };
 use serde_json::Value;
 
-/// The binary, as it was packed.
+/// The binary in the guest.
 pub(crate) const BINARY: &str = "/bin/firewall";
 
 /// Where the daemons write their log.
 const LOG: &str = "/tmp/firewall.log";
 
-/// How long anything may take: an emulated machine may be a hundred times slower than a real one.
+/// The timeout for any step: an emulated machine may be a hundred times slower than a real one.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How long to wait at least before looking again.
+/// The minimum interval between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
 
-/// What was sent of each flow.
+/// The packets and bytes sent in each flow.
 pub(crate) fn counts(sent: &Sent) -> Vec<Count> {
     let packets = sent.packets.iter().copied();
     packets.zip(sent.bytes.iter().copied()).collect()
@@ -62,7 +62,7 @@ impl Firewall<'_> {
             .stderr(Stdio::piped());
         let child = self.namespace.spawn(&mut command)?;
         let process = Pid::from_raw(i32::try_from(child.id())?);
-        // What was to fail and does not may run for ever.
+        // A command that should fail but does not may run forever.
         let (ended, ends) = mpsc::channel::<()>();
         let watch = thread::spawn(move || {
             let is_late = ends.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
@@ -75,7 +75,7 @@ impl Firewall<'_> {
         output.context("cannot wait for `firewall`")
     }
 
-    /// Runs the command to its end, which must be a success; what it wrote to stdout.
+    /// Runs the command to its end, which must succeed; returns its standard output.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = self.output(arguments)?;
         ensure!(
@@ -87,7 +87,7 @@ impl Firewall<'_> {
         Ok(text(&output.stdout))
     }
 
-    /// Runs the command to its end, which must be a failure with this in its message.
+    /// Runs the command to its end, which must fail with this text in its message.
     pub(crate) fn refuse(&self, arguments: &[&str], message: &str) -> Result<()> {
         let output = self.output(arguments)?;
         let said = text(&output.stderr);
@@ -126,12 +126,12 @@ impl Firewall<'_> {
         Ok(daemon)
     }
 
-    /// What `status --json` says.
+    /// The output of `status --json`.
     pub(crate) fn status(&self) -> Result<Value> {
         self.json(&["status"])
     }
 
-    /// What a command says with `--json`.
+    /// The output of a command with `--json`.
     pub(crate) fn json(&self, command: &[&str]) -> Result<Value> {
         json(&self.run(&[command, &["--json"]].concat())?)
     }
@@ -173,14 +173,14 @@ impl Daemon {
         kill(process, signal).with_context(|| format!("cannot send {signal}"))
     }
 
-    /// Kills it, which leaves what is in the kernel.
+    /// Kills it; its objects in the kernel remain.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())
     }
 
-    /// Waits until it ends, which must be a success.
+    /// Waits until it ends, which must be with success.
     pub(crate) fn wait(mut self) -> Result<()> {
         let mut ended = None;
         wait_until("the daemon ends", || {
@@ -195,7 +195,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
-    /// Kills it when a scenario fails; the machine is cleaned up afterwards.
+    /// Kills it if a scenario fails; the machine is cleaned up afterwards.
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
             let _ = self.0.kill();
@@ -204,7 +204,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     loop {
@@ -216,12 +216,12 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) ->
             begin.elapsed() < PATIENCE,
             "waited {PATIENCE:?} until {what}"
         );
-        // Looking takes time from what is waited for, on a machine of one CPU.
+        // On a machine with one CPU, checking takes time from the work that is awaited.
         thread::sleep(PAUSE.max(look.elapsed() * 3));
     }
 }
 
-/// What the daemons have logged since the last one began.
+/// The log since the last daemon was started.
 pub(crate) fn log() -> String {
     std::fs::read_to_string(LOG).unwrap_or_default()
 }

@@ -19,30 +19,30 @@ use crate::firewall::wait_until;
 /// The argument that makes this program take memory.
 pub(crate) const HOG: &str = "hog";
 
-/// What is taken at a time.
+/// The number of bytes taken at a time.
 const STEP: usize = 256 << 10;
 
-/// How long to wait before looking again whether there is more to take.
+/// The time between two checks whether more memory is available.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the kernel keeps for itself in KiB.
+/// The memory that the kernel keeps for itself, in KiB.
 const RESERVE: u64 = 4_096;
 
-/// How often in a row there must be no more left: what the kernel frees after a grace period comes
-/// late.
+/// The number of consecutive checks that must find nothing left, because the kernel frees some
+/// memory only after a grace period.
 const LOOKS: u32 = 20;
 
-/// Has the kernel give back what it keeps of files and names.
+/// The file that makes the kernel drop its caches of files and names.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 /// Memory that is taken, until this value is dropped.
 pub(crate) struct Hog(Child);
 
 impl Hog {
-    /// Takes so much memory that not even so many bytes are left.
+    /// Takes memory until fewer than `bytes` bytes are left.
     pub(crate) fn leaving_less_than(bytes: u32) -> Result<Self> {
         let left = RESERVE + u64::from(bytes / 4) / 1024;
-        // Without what the kernel keeps for special purposes, what is free can be had by anybody.
+        // Without the memory reserved by the kernel, all free memory is available to any process.
         for (file, text) in [
             ("lowmem_reserve_ratio", "0 0 0 0\n".to_owned()),
             ("min_free_kbytes", RESERVE.to_string()),
@@ -61,7 +61,7 @@ impl Hog {
             looks = if free()? <= left { looks + 1 } else { 0 };
             Ok(looks >= LOOKS)
         })?;
-        // If it went on while the kernel looks for memory, the kernel would end it to have some.
+        // If it continued while the kernel is short of memory, the kernel would kill it.
         let process = Pid::from_raw(i32::try_from(hog.0.id())?);
         kill(process, Signal::SIGSTOP).context("cannot stop what takes memory")?;
         Ok(hog)
@@ -76,20 +76,20 @@ impl Drop for Hog {
     }
 }
 
-/// Takes memory until so many KiB are left, and keeps it so.
+/// Takes memory until only the given number of KiB is left, and keeps it at that.
 pub(crate) fn fill(arguments: &[String]) -> Result<Infallible> {
-    // When it is too much, this is the process to end.
+    // If memory runs out, this is the process to kill.
     fs::write("/proc/self/oom_score_adj", "1000")?;
     let left = arguments.first().context("how much is to be left?")?;
     let left: u64 = left.parse()?;
     let mut taken = Vec::new();
     loop {
-        // Others give back some of theirs meanwhile.
+        // Other processes release memory meanwhile.
         while free()? > left {
             taken.push(vec![1_u8; STEP]);
         }
         thread::sleep(PAUSE);
-        // Keeps what was taken.
+        // Keeps the memory allocated.
         std::hint::black_box(&taken);
     }
 }

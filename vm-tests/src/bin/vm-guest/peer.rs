@@ -1,4 +1,4 @@
-//! The machine at the other end of a wire: sends what it is asked for.
+//! The machine at the other end of a wire: sends packets on request.
 
 use std::{convert::Infallible, sync::atomic::AtomicBool, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
     talk::Talk,
 };
 
-/// The payload of a frame that no buffer of a page holds.
+/// The payload of a frame that does not fit into a buffer of one page.
 const PAYLOAD: [u8; 8_000] = [7; 8_000];
 
-/// Does what is asked for, until the machine is ended.
+/// Serves requests until the machine is ended.
 pub(crate) fn serve() -> Result<Infallible> {
     let mut talk = Talk::open()?;
     loop {
@@ -67,5 +67,5 @@ pub(crate) fn mix(burst: Burst, link: &Link) -> Result<Mix> {
     }
 }
 
-/// The port to which no large frame passes.
+/// The destination port of large frames that are dropped.
 pub(crate) const DROPPED_PORT: u16 = 53;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::termios::tcdrain;
 use vm_tests::report::{Event, PORT};
 
-/// Where events go.
+/// The file to which events are written.
 pub(crate) struct Reporter(File);
 
 impl Reporter {

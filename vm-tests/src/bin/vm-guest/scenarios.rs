@@ -1,4 +1,4 @@
-//! What is tried, scenario by scenario.
+//! The scenarios, one per file.
 
 mod bans;
 mod cpus;
@@ -54,7 +54,7 @@ pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
             Ok(outcome)
         }
         Err(error) => {
-            // For the scenarios that follow; the first error is the one to tell.
+            // Cleans up for the next scenarios; only the first error is reported.
             let _ = scene.firewall().run(&["unload"]);
             Err(error)
         }

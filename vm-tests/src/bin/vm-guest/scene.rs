@@ -1,5 +1,5 @@
-//! What a scenario works with: a network of its own, a rule file, and the check that in the end
-//! nothing is left.
+//! The environment of a scenario: its own network, a rule file, and the check that nothing is left
+//! at the end.
 
 use std::{
     collections::BTreeSet,
@@ -16,21 +16,21 @@ use benches::{
 
 use crate::firewall::{Firewall, wait_until};
 
-/// Where the pins and the run folder of the command are, when it is not told otherwise.
+/// The default places of the command's pins and run folder.
 const PINS: &str = "/sys/fs/bpf/firewall";
 const RUN: &str = "/run/firewall";
 
-/// Where the rule file lies.
+/// The folder of the rule file.
 const FOLDER: &str = "/tmp/rules";
 
-/// The machine as a scenario sees it.
+/// The environment of a scenario.
 pub(crate) struct Scene {
     pub(crate) network: Network,
     before: BTreeSet<Object>,
 }
 
 impl Scene {
-    /// A network of so many links.
+    /// A network with `links` links.
     pub(crate) fn new(links: usize) -> Result<Self> {
         fs::create_dir_all(FOLDER).with_context(|| format!("cannot create `{FOLDER}`"))?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl Scene {
         })
     }
 
-    /// The command, in the namespace of the interface that it guards.
+    /// The command, in the network namespace of the interface that it filters.
     pub(crate) fn firewall(&self) -> Firewall<'_> {
         Firewall {
             namespace: &self.network.host,
@@ -93,7 +93,7 @@ impl Scene {
         for path in [PINS, RUN] {
             ensure!(!Path::new(path).exists(), "`{path}` is left");
         }
-        // The kernel frees objects a grace period after their last holder is gone.
+        // The kernel frees objects a grace period after their last reference is gone.
         wait_until("the kernel frees every object", || {
             Ok(objects::all()?.is_subset(&self.before))
         })

@@ -1,4 +1,4 @@
-//! What a system must have before anything can run in it: file systems and kernel modules.
+//! Prepares the system: file systems and kernel modules.
 
 use std::{
     fs::{self, File},
@@ -11,11 +11,11 @@ use nix::{
     mount::{MsFlags, mount as mount_at},
 };
 
-/// Where the modules lie, and the list of them in load order.
+/// The folder of the modules, and the list of them in load order.
 const MODULES: &str = "/modules";
 const ORDER: &str = "/modules/order";
 
-/// Mounts the file systems of the kernel; what was packed is in memory and can be written to.
+/// Mounts the file systems of the kernel; the packed files are in memory and writable.
 pub(crate) fn mount() -> Result<()> {
     for (kind, path) in [
         ("devtmpfs", "/dev"),

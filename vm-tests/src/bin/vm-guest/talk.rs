@@ -1,4 +1,4 @@
-//! What two machines say to each other: a line of JSON each time.
+//! Messages between two machines: one line of JSON each.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use vm_tests::wire::TALK;
 
-/// How long to wait until the other machine is there, or has said more.
+/// The interval between two attempts to read from the other machine.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// One end of a conversation.
@@ -24,21 +24,21 @@ impl Talk {
             .with_context(|| format!("cannot open the port `{TALK}`"))
     }
 
-    /// Says something.
+    /// Sends a message.
     pub(crate) fn say(&mut self, what: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(what)?;
         line.push(b'\n');
         self.0.write_all(&line).context("cannot talk")
     }
 
-    /// Hears the next thing.
+    /// Receives the next message.
     pub(crate) fn hear<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T> {
         let begin = Instant::now();
         let mut line = Vec::new();
         loop {
             let mut byte = [0];
             match self.0.read(&mut byte) {
-                // There is nobody at the other end yet.
+                // The other end is not open yet.
                 Ok(0) => thread::sleep(PAUSE),
                 Ok(_) if byte == *b"\n" => break,
                 Ok(_) => line.extend(byte),

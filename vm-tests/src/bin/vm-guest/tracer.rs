@@ -1,8 +1,8 @@
-//! What the kernel's verifier says of a program that a command loads.
+//! Reads the verifier's statistics about the programs that a command loads.
 //!
-//! The kernel tells the count of instructions since Linux 5.16 only, and never that of states. The
-//! verifier's log has both, but nobody asks for a log when all goes well. So the command is traced,
-//! and its call gets a buffer for the log on the way into the kernel.
+//! The kernel reports the number of verified instructions only since Linux 5.16, and never that of
+//! states. The verifier's log has both, but a successful load does not request a log. So the
+//! command is traced, and a log buffer is added to its system call on entry.
 
 use std::{
     collections::BTreeMap, convert::Infallible, os::unix::process::CommandExt as _,
@@ -23,15 +23,16 @@ use nix::{
 /// The argument that makes this program stop itself before it becomes another command.
 pub(crate) const HOLD: &str = "hold";
 
-/// Of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+/// Values of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
 const BPF_MAP_CREATE: u64 = 0;
 const BPF_PROG_LOAD: u64 = 5;
 
-/// The offset of the value's and the entries' count in the member of `union bpf_attr` for a map.
+/// The offsets of the value size and the number of entries in the member of `union bpf_attr` for a
+/// map.
 const VALUE_SIZE: u64 = 8;
 
-/// Offsets in the member of `union bpf_attr` for it, each of a 64-bit word: the type and the count
-/// of instructions, the level and size of the log, its address.
+/// Offsets of 64-bit words in the member of `union bpf_attr` for a program: type and number of
+/// instructions, level and size of the log, address of the log.
 const TYPE_AND_LENGTH: u64 = 0;
 const LOG_LEVEL_AND_SIZE: u64 = 24;
 const LOG_ADDRESS: u64 = 32;
@@ -39,35 +40,35 @@ const LOG_ADDRESS: u64 = 32;
 /// `BPF_LOG_STATS` (`include/linux/bpf_verifier.h`), since Linux 5.2: the statistics alone.
 const LOG_STATISTICS: u64 = 4;
 
-/// The bytes of the buffer, a multiple of the words that are read. Some kernels add lines for each
+/// The size of the buffer in bytes, a multiple of the word size. Some kernels add lines for each
 /// function of a program.
 const LOG_SIZE: u64 = 32 << 10;
 
-/// What lies below the stack pointer and is in use (System V ABI for AMD64).
+/// The number of bytes in use below the stack pointer (System V ABI for AMD64).
 const RED_ZONE: u64 = 128;
 
-/// A program that was loaded.
+/// A loaded program.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    /// Its instructions.
+    /// The number of its instructions.
     pub(crate) length: u64,
     /// The verifier's log.
     pub(crate) log: String,
 }
 
-/// Who is told of what a traced command does.
+/// Receives the events of a traced command.
 pub(crate) trait Observer {
-    /// It has loaded a program.
+    /// The command has loaded a program.
     fn loaded(&mut self, loaded: Loaded) -> Result<()>;
 
-    /// It is about to make a map with values of so many bytes.
+    /// The command is about to create a map with values of this size in bytes.
     fn before_map(&mut self, value_bytes: u32) -> Result<()>;
 
-    /// The kernel has answered to that.
+    /// The kernel has answered that request.
     fn after_map(&mut self, value_bytes: u32) -> Result<()>;
 }
 
-/// Stops this process until it is traced, and becomes `command`.
+/// Stops this process until it is traced, then executes `command`.
 pub(crate) fn hold(command: &[String]) -> Result<Infallible> {
     let (program, arguments) = command.split_first().context("no command to hold")?;
     raise(Signal::SIGSTOP)?;
@@ -75,8 +76,8 @@ pub(crate) fn hold(command: &[String]) -> Result<Infallible> {
         .with_context(|| format!("cannot start `{program}`"))
 }
 
-/// Starts a command that [`hold`]s, traces it to its end, and tells the observer; whether the command
-/// succeeded.
+/// Starts a command that [`hold`]s, traces it to its end, and notifies the observer; returns
+/// whether the command succeeded.
 pub(crate) fn trace(command: &mut Command, observer: &mut impl Observer) -> Result<bool> {
     let child = command.spawn().context("cannot start a command to trace")?;
     let leader = Pid::from_raw(i32::try_from(child.id())?);
@@ -105,27 +106,27 @@ pub(crate) fn trace(command: &mut Command, observer: &mut impl Observer) -> Resu
             | WaitStatus::StillAlive => continue,
         };
         match ptrace::syscall(thread, signal) {
-            // A thread may be killed at any time.
+            // A thread may disappear at any time.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => return Err(error).context("cannot go on with the command"),
         }
     }
 }
 
-/// The signal to hand on: the stops that tracing itself makes are none.
+/// The signal to deliver; stops that tracing itself causes are not delivered.
 fn delivered(signal: Signal) -> Option<Signal> {
     let is_of_tracing = matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP | Signal::SIGCONT);
     (!is_of_tracing).then_some(signal)
 }
 
-/// The calls that have begun, by thread.
+/// The system calls in progress, by thread.
 #[derive(Default)]
 struct Calls(BTreeMap<Pid, Call>);
 
 enum Call {
-    /// A program is loaded, and the kernel was given a buffer.
+    /// A program is being loaded, with a log buffer.
     Load(Load),
-    /// A map is made.
+    /// A map is being created.
     Map { value_bytes: u32 },
 }
 
@@ -135,14 +136,14 @@ struct Load {
 }
 
 impl Calls {
-    /// Looks at a thread that stopped on the way into a system call or out of it.
+    /// Handles a thread that stopped on entry to or exit from a system call.
     fn stopped(&mut self, thread: Pid, observer: &mut impl Observer) -> Result<()> {
         let registers = ptrace::getregs(thread)?;
         if i64::try_from(registers.orig_rax) != Ok(libc::SYS_bpf) {
             return Ok(());
         }
         let result = registers.rax.cast_signed();
-        // What the register holds on the way in (`arch/x86/entry/entry_64.S`).
+        // The value of the register on entry (`arch/x86/entry/entry_64.S`).
         let is_entering = result == -i64::from(libc::ENOSYS);
         match (is_entering, registers.rdi) {
             (true, BPF_PROG_LOAD) => self.enter(thread, registers.rsi, registers.rsp),
@@ -170,8 +171,8 @@ impl Calls {
         }
     }
 
-    /// Asks for the statistics, in memory of the thread's stack that is not in use, unless the
-    /// command asks for a log itself.
+    /// Requests the statistics, with a buffer in unused memory of the thread's stack, unless the
+    /// command requests a log itself.
     fn enter(&mut self, thread: Pid, attributes: u64, stack: u64) -> Result<()> {
         if read(thread, attributes + LOG_LEVEL_AND_SIZE)? != 0 {
             return Ok(());
@@ -187,7 +188,7 @@ impl Calls {
 }
 
 impl Load {
-    /// Reads the log, and takes the buffer away again.
+    /// Reads the log, and removes the buffer again.
     fn leave(self, thread: Pid) -> Result<Loaded> {
         let mut log = Vec::new();
         for offset in (0..LOG_SIZE).step_by(8) {
@@ -213,7 +214,7 @@ fn write(thread: Pid, address: u64, word: u64) -> Result<()> {
         .context("cannot write to a traced thread")
 }
 
-/// An address in another process, never followed in this one.
+/// An address in another process, which must not be dereferenced in this one.
 fn pointer(address: u64) -> ptrace::AddressType {
     std::ptr::without_provenance_mut(address as usize)
 }

@@ -10,8 +10,8 @@ use crate::rulesets::{AddressList, AddressRange, Family, ListPolicy};
 
 /// The script of a list.
 ///
-/// Each family that the list has is a set, of hashed addresses when all members are single ones,
-/// else of intervals, which do not overlap.
+/// Each family of the list becomes a set: of hashed addresses if all members are single ones,
+/// otherwise of disjoint intervals.
 #[must_use]
 pub fn addresses(
     list: &AddressList,
@@ -23,7 +23,7 @@ pub fn addresses(
     let families = list.families();
     let mut sets = String::new();
     for family in &families {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write_set(&mut sets, list, &merged, *family);
     }
     table(hook, policy.others, counters, &sets, |text| {
@@ -35,7 +35,7 @@ pub fn addresses(
     })
 }
 
-/// What a family and its set are called.
+/// The names of a family and of its set.
 const fn names(family: Family) -> (&'static str, &'static str) {
     match family {
         Family::V4 => ("ip", "listed4"),

@@ -6,21 +6,21 @@ use std::fmt::{self, Write as _};
 use super::table::{Counters, Hook, table, word};
 use crate::rulesets::{Family, Index, PortRange, Prefix, Rule, RuleSet};
 
-/// A script, and how much of the rule set it is.
+/// A script, and the rules that it contains.
 #[derive(Clone, Debug)]
 pub struct Concatenated {
     /// The script.
     pub script: String,
-    /// The indices of the rules that are in it.
+    /// The indexes of the rules in it.
     pub rules: Vec<usize>,
 }
 
 /// The script of a rule set as a map, for each family, of source, destination, protocol and
 /// destination port to a verdict (kernel 5.6).
 ///
-/// A map knows neither source ports nor flags, and the kernel refuses an element of which a corner
-/// lies in another one: rules that ask for such fields, and those that begin or end within an
-/// earlier one, are left out. Where elements overlap all the same, the kernel may take either.
+/// A map supports neither source ports nor flags, and the kernel refuses an element with a corner
+/// inside another one: rules with such fields, and rules that begin or end within an earlier one,
+/// are left out. If elements overlap nevertheless, the kernel may use either.
 #[must_use]
 pub fn concatenated(set: &RuleSet, hook: Hook<'_>) -> Concatenated {
     let rules = fitting(set);
@@ -28,7 +28,7 @@ pub fn concatenated(set: &RuleSet, hook: Hook<'_>) -> Concatenated {
     let families = set.families();
     for family in &families {
         let members = rules.iter().filter_map(|index| set.rules.get(*index));
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write_map(&mut maps, *family, members);
     }
     let script = table(hook, set.default, Counters::None, &maps, |text| {
@@ -72,7 +72,7 @@ fn fitting(set: &RuleSet) -> Vec<usize> {
     taken
 }
 
-/// What a family, its addresses and its map are called.
+/// The names of a family, of its addresses and of its map.
 const fn names(family: Family) -> (&'static str, &'static str, &'static str) {
     match family {
         Family::V4 => ("ip", "ipv4_addr", "rules4"),

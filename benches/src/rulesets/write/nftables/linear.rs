@@ -1,4 +1,4 @@
-//! One rule after the other.
+//! Scripts with one rule after the other.
 
 use std::fmt::{self, Write as _};
 
@@ -8,7 +8,7 @@ use crate::{
     rulesets::{Family, FlagMatch, PortRange, Rule, RuleSet},
 };
 
-/// The flags by the names that nft gives them.
+/// The flags with their names in nft.
 const FLAGS: [(&str, u8); 8] = [
     ("fin", tcp_flags::FIN),
     ("syn", tcp_flags::SYN),

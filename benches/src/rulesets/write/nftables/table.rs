@@ -1,4 +1,4 @@
-//! The table of a script, with the hook that its chain stands at.
+//! The table of a script, with the hook of its chain.
 
 use std::fmt::{self, Write as _};
 
@@ -7,7 +7,7 @@ use crate::rulesets::Verdict;
 /// The name of the table that the scripts make.
 pub const TABLE: &str = "bench";
 
-/// Where packets meet the rules.
+/// The hook at which packets are filtered.
 #[derive(Clone, Copy, Debug)]
 pub enum Hook<'a> {
     /// The ingress hook of a device, in a table of the family `netdev`.
@@ -32,7 +32,7 @@ pub enum Counters {
 }
 
 impl Counters {
-    /// What stands before the verdict of a rule.
+    /// The statement before the verdict of a rule.
     pub(super) const fn statement(self) -> &'static str {
         match self {
             Self::None => "",
@@ -55,7 +55,7 @@ pub(super) fn table(
         Hook::Ingress { device } => ("netdev", format!("ingress device \"{device}\" priority 0")),
         Hook::Prerouting => ("inet", "prerouting priority raw".to_owned()),
     };
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(
         text,
         "table {family} {TABLE} {{\n{sets}chain rules {{\ntype filter hook {place}; policy {};\n",

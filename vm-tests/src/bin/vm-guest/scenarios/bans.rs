@@ -1,5 +1,5 @@
-//! Bans: they drop before any rule, outlive reloads and the daemon, end by the clock without anybody's
-//! doing, and are taken back.
+//! Bans drop before any rule, survive reloads and the daemon, expire by themselves, and can be
+//! removed.
 
 use std::{
     net::Ipv4Addr,
@@ -21,7 +21,7 @@ use crate::{
     scene::Scene,
 };
 
-/// A rule that passes all of the packets: a ban comes before it.
+/// A rule that passes all packets: bans precede it.
 const RULES: &str = "[[rule]]\nname = \"all\"\naction = \"pass\"\nproto = \"udp\"\n";
 
 /// The sources: one that is never banned, and those of the bans.
@@ -31,21 +31,21 @@ const BRIEF: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
 const IN_PREFIX: &str = "2001:db8:bad::9";
 const PREFIX: &str = "2001:db8:bad::/48";
 
-/// How long the ban that ends lasts: a few commands are run meanwhile.
+/// The duration of the ban that expires: a few commands run meanwhile.
 const TERM: Duration = Duration::from_secs(20);
 
-/// The packets of each burst, and how many a second.
+/// The number of packets of each burst, and their rate per second.
 const PACKETS: u64 = 400;
 const RATE: u32 = 2_000;
 
-/// What was dropped for each reason.
+/// The packets and bytes dropped for each reason.
 #[derive(Default)]
 struct Dropped {
     scan: Count,
     brief: Count,
 }
 
-/// Which sources are banned.
+/// The sources that are banned.
 #[derive(Clone, Copy)]
 struct Banned {
     listed: bool,
@@ -115,7 +115,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Sends from all sources, and checks what arrives and what is counted; adds up what is dropped.
+/// Sends from all sources, checks arrivals and counters, and adds up the drops.
 fn burst(scene: &Scene, banned: Banned, dropped: &mut Dropped) -> Result<()> {
     let link = scene.network.link();
     let from = |source| link.ipv4_from(source).udp(4_000, 53);
@@ -158,7 +158,7 @@ fn burst(scene: &Scene, banned: Banned, dropped: &mut Dropped) -> Result<()> {
     check(scene, dropped)
 }
 
-/// Checks what was counted, by reason and together.
+/// Checks the counters, by reason and in total.
 fn check(scene: &Scene, dropped: &Dropped) -> Result<()> {
     let firewall = scene.firewall();
     let counters = firewall.json(&["counters"])?;

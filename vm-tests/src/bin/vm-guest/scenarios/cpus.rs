@@ -1,4 +1,4 @@
-//! Four CPUs judge and count packets at a time, while the rules change: no count is lost.
+//! Four CPUs classify and count packets at the same time while the rules change: no count is lost.
 
 use std::{fs, sync::atomic::AtomicBool, thread};
 
@@ -20,11 +20,11 @@ use crate::{
     scene::Scene,
 };
 
-/// The packets on each CPU, and how many a second.
+/// The number of packets on each CPU, and their rate per second.
 const PACKETS: u64 = 3_000;
 const RATE: u32 = 500;
 
-/// How often the rules change meanwhile.
+/// The number of rule changes meanwhile.
 const CHANGES: u64 = 4;
 
 pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
@@ -68,7 +68,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
             "`{name}` has counted {counted:?}, not {expected:?}"
         );
     }
-    // A CPU that received as often as packets were sent on it received them.
+    // A CPU on which packets were sent must also have received them.
     for (cpu, (after, before)) in received()?.iter().zip(&before).enumerate() {
         ensure!(after > before, "CPU {cpu} received nothing");
     }
@@ -86,8 +86,8 @@ fn text(generation: u64) -> String {
     )
 }
 
-/// Sends on one link from one CPU, which then also receives what it has sent; what was sent of what
-/// is dropped and of what passes.
+/// Sends on one link from one CPU, which then also receives the packets; returns the numbers of
+/// packets sent that are dropped and that pass.
 fn send(scene: &Scene, link: &Link, cpu: usize) -> Result<Vec<Count>> {
     let mut only = CpuSet::new();
     only.set(cpu)?;
@@ -114,7 +114,7 @@ fn send(scene: &Scene, link: &Link, cpu: usize) -> Result<Vec<Count>> {
     Ok(sent)
 }
 
-/// How often each CPU has received.
+/// The number of receive events on each CPU.
 fn received() -> Result<Vec<u64>> {
     let path = "/proc/softirqs";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;

@@ -1,5 +1,5 @@
-//! What a driver cannot do as it is set is refused with a message that says so, and `auto` falls
-//! back aloud.
+//! If the settings of a driver prevent native mode, `native` is refused with a message that says
+//! why, and `auto` falls back with a message.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ use crate::{
     scene::Scene,
 };
 
-/// What `firewall doctor` must say of a card: with too few queues, or with enough.
+/// The expected findings of `firewall doctor` about a card with too few queues, or with enough.
 fn examine(firewall: &Firewall<'_>, card: &Card, interface: &str) -> Result<()> {
     let output = firewall.output(["doctor", "--json", interface])?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -86,7 +86,7 @@ fn queues(scene: &Scene) -> Result<()> {
     const SHORT: &str = "fw-short";
     let firewall = scene.firewall();
     for words in [
-        // What is said of the first end decides whether the second one's queues are in use
+        // The options of the first end determine whether the queues of the second are used
         // (`veth_newlink`, Linux 5.15).
         "link add fw-short numrxqueues 1 numtxqueues 1 type veth \
          peer name fw-many numrxqueues 2 numtxqueues 2",

@@ -1,4 +1,4 @@
-//! The daemon is killed: filtering goes on until another takes over, or until `unload`.
+//! The daemon is killed: filtering continues until another daemon takes over, or until `unload`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -22,10 +22,10 @@ proto = "tcp"
 dport = 23
 "#;
 
-/// The packets of each burst.
+/// The number of packets of each burst.
 const PACKETS: u64 = 400;
 
-/// The packets a second.
+/// The rate in packets per second.
 const RATE: u32 = 2_000;
 
 pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
@@ -60,7 +60,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Sends packets that are dropped and ones that pass, and adds up those that are dropped.
+/// Sends packets that are dropped and packets that pass, and adds up the drops.
 pub(super) fn burst(scene: &Scene, dropped: &mut Count) -> Result<()> {
     let link = scene.network.link();
     let mut mix = Mix::new(
@@ -87,7 +87,7 @@ pub(super) fn burst(scene: &Scene, dropped: &mut Count) -> Result<()> {
     Ok(())
 }
 
-/// Checks what was counted of them.
+/// Checks their counters.
 pub(super) fn check(firewall: &Firewall<'_>, dropped: Count) -> Result<()> {
     let counted = firewall.counters()?.get("telnet").copied();
     ensure!(

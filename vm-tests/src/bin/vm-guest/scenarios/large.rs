@@ -29,13 +29,13 @@ src = "@listed"
 /// A million addresses take an image of 8 MiB.
 pub(super) const ADDRESSES: u32 = 1_000_000;
 
-/// What fits an image of 4 MiB, the most that the kernels before take.
+/// The number of addresses that fits an image of 4 MiB, the maximum of older kernels.
 pub(super) const FEWER_ADDRESSES: u32 = 500_000;
 
-/// The listed and the other addresses that packets are sent from.
+/// The number of listed, and of other, source addresses of packets.
 const SENDERS: usize = 200;
 
-/// The packets, and how many a second.
+/// The number of packets, and their rate per second.
 const PACKETS: u64 = 2_000;
 const RATE: u32 = 2_000;
 
@@ -62,14 +62,14 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     )))
 }
 
-/// Has a list of so many addresses in force, and checks that it decides exactly.
+/// Puts a list of `addresses` addresses in force, and checks that it decides exactly.
 fn filter(scene: &Scene, addresses: u32) -> Result<()> {
     scene.write_file("list.txt", &list(addresses))?;
     let rules = scene.write_rules("pass", RULES)?;
     let firewall = scene.firewall();
     let daemon = firewall.apply(&rules)?;
     let link = scene.network.link();
-    // The list holds even addresses only.
+    // The list contains only even addresses.
     let from = |odd| {
         let addresses = Addresses::new().step_by(997).take(SENDERS);
         addresses.map(move |address| link.ipv4_from(Ipv4Addr::from(address | odd)).udp(1, 2))

@@ -25,12 +25,13 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
     let rules = scene.write_rules("pass", RULES)?;
     let firewall = scene.firewall();
     thread::scope(|scope| {
-        // Who traces must be the thread that started the command.
+        // The tracer must be the thread that started the command.
         let traced = scope.spawn(|| {
             scene.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
-                // The most code: what would write messages is verified and translated too.
+                // The program with the most code: the parts that write messages are verified and
+                // compiled too.
                 command.env("FIREWALL_LOG", "debug");
                 let mut programs = Programs(Vec::new());
                 let succeeded = tracer::trace(&mut command, &mut programs)?;
@@ -84,7 +85,7 @@ impl Observer for Programs {
     }
 }
 
-/// The statistics of the longest program: the others try out what the kernel can do.
+/// The statistics of the longest program: the others probe features of the kernel.
 fn verified(programs: &[Loaded], jited_bytes: u64) -> Result<Verified> {
     let longest = programs.iter().max_by_key(|loaded| loaded.length);
     let log = &longest.context("the command loaded no program")?.log;

@@ -1,7 +1,8 @@
-//! There is no memory for the map of the next generation: that is told, and the rules in force stay.
+//! If there is no memory for the map of the next generation, this is reported, and the rules in
+//! force stay.
 //!
-//! Memory is taken at the very moment when the daemon asks for the map, for which it is traced. The
-//! kernel then really has none.
+//! Memory is taken at the moment when the daemon, which is traced, asks for the map, so the kernel
+//! really has none.
 
 use std::{process::Command, thread};
 
@@ -21,7 +22,7 @@ use crate::{
 /// Maps above this are images of long lists.
 const LARGE: u32 = 2 << 20;
 
-/// Takes the memory while a large map is made.
+/// Takes the memory while a large map is created.
 #[derive(Default)]
 struct Scarcity {
     hog: Option<Hog>,
@@ -32,7 +33,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let firewall = scene.firewall();
     let rules = scene.write_rules("pass", killed::RULES)?;
     thread::scope(|scope| {
-        // Who traces must be the thread that started the command.
+        // The tracer must be the thread that started the command.
         let traced = scope.spawn(|| {
             scene.network.host.run(|| {
                 let mut command = Command::new("/init");

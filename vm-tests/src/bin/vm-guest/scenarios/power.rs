@@ -1,5 +1,5 @@
-//! The power goes in the middle of a reload. The machine is started again with the same disk: nothing
-//! is left in the kernel, the files are whole, and `apply` brings them into force.
+//! The power fails in the middle of a reload. The machine is started again with the same disk:
+//! nothing is left in the kernel, the files are complete, and `apply` puts them in force.
 
 use std::{fs, path::Path, sync::atomic::AtomicBool, thread, time::Instant};
 
@@ -26,13 +26,14 @@ use crate::{
 const DISK: &str = "/dev/vda";
 const FOLDER: &str = "/disk";
 
-/// The addresses of the list: a reload takes a moment.
+/// The number of addresses of the list, chosen so that a reload takes some time.
 const ADDRESSES: u32 = 100_000;
 
-/// In which parts of a reload the power may go, one after the other if the reload was faster.
+/// The fractions of a reload after which the power fails, tried in turn as long as the reload is
+/// faster.
 const PARTS: [u32; 4] = [2, 4, 8, 16];
 
-/// The packets after the restart, and how many a second.
+/// The number of packets after the restart, and their rate per second.
 const PACKETS: u64 = 400;
 const RATE: u32 = 2_000;
 
@@ -54,7 +55,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     }
 }
 
-/// Lets the power go.
+/// Cuts the power during a reload.
 fn cut(scene: &Scene, rules: &Path) -> Result<Outcome> {
     let firewall = scene.firewall();
     let write = |addresses| {
@@ -73,7 +74,7 @@ fn cut(scene: &Scene, rules: &Path) -> Result<Outcome> {
     firewall.run(&["reload"])?;
     let usual = begin.elapsed();
     for (part, more) in PARTS.into_iter().zip(1..) {
-        // Enough is new that it cannot be taken over from the image in force.
+        // Enough addresses are new that the image in force cannot be updated.
         write(ADDRESSES + more * 50_000)?;
         sync();
         let before = firewall.generation()?;
@@ -92,7 +93,7 @@ fn cut(scene: &Scene, rules: &Path) -> Result<Outcome> {
     bail!("each reload was over before the power could go; one takes {usual:?}")
 }
 
-/// Starts again.
+/// Starts the daemon again and checks the rules.
 fn restart(scene: &Scene, rules: &Path) -> Result<Outcome> {
     scene.check_nothing_left()?;
     let firewall = scene.firewall();

@@ -1,4 +1,4 @@
-//! What cannot be done is refused with a message, and what was in force stays.
+//! Impossible requests are refused with a message, and the rules in force stay.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;

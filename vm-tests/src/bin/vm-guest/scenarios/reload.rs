@@ -1,4 +1,5 @@
-//! The rules change under traffic, by a new image and by a new program, and no packet gets by.
+//! The rules change under traffic, with a new image and with a new program, and no packet escapes
+//! the rules.
 
 use std::{
     fmt::Write as _,
@@ -17,13 +18,13 @@ use vm_tests::report::Outcome;
 
 use crate::{firewall::wait_until, scene::Scene};
 
-/// The changes of the rules.
+/// The number of rule changes.
 const CHANGES: u64 = 12;
 
-/// The change that brings more rules than the counters of the first program have room for.
+/// The change after which there are more rules than counters of the first program.
 const GROWTH: u64 = 8;
 
-/// The packets a second.
+/// The rate in packets per second.
 const RATE: u32 = 2_000;
 
 /// The flows: what both rule files drop, what both pass, and what the second drops.

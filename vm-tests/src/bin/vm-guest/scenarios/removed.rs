@@ -1,5 +1,5 @@
-//! An interface is removed under traffic: the others are filtered as before. It comes back, and is
-//! filtered again without anybody's doing.
+//! An interface is removed under traffic: the others are filtered as before. When it comes back, it
+//! is filtered again automatically.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -32,11 +32,11 @@ interface = "fw-host1"
 dport = 53
 "#;
 
-/// The packets a second on each interface, and how many follow when it is back.
+/// The rate on each interface in packets per second, and the number of packets after it is back.
 const RATE: u32 = 1_000;
 const PACKETS: u64 = 400;
 
-/// How long there is traffic before the interface goes, and afterwards.
+/// The duration of traffic before the interface is removed, and afterwards.
 const WHILE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(scene: &mut Scene) -> Result<Outcome> {
@@ -115,8 +115,8 @@ fn flows(link: &Link) -> Mix {
     )
 }
 
-/// Removes the second interface while packets come in on both, and checks what arrives on the first;
-/// how many were sent there that are dropped.
+/// Removes the second interface while packets come in on both, and checks the arrivals on the
+/// first; returns the number of packets sent there that are dropped.
 fn under_traffic(scene: &Scene) -> Result<u64> {
     let [stays, goes] = scene.network.links() else {
         anyhow::bail!("there are {} links", scene.network.links().len());
@@ -142,7 +142,7 @@ fn under_traffic(scene: &Scene) -> Result<u64> {
         let sent = on_stays
             .join()
             .map_err(|_| anyhow!("the sender panicked"))?;
-        // The kernel refuses what is sent on an interface that is gone.
+        // The kernel refuses to send on an interface that is gone.
         let refused = on_goes.join().map_err(|_| anyhow!("the sender panicked"))?;
         told?;
         ensure!(refused.is_err(), "nobody missed the interface");

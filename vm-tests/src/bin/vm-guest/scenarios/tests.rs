@@ -1,5 +1,5 @@
-//! The tests of the `firewall` command that need a kernel, as `make test` runs them as root: those in
-//! which kernels can differ, and as much of them as an emulated machine does in a few minutes.
+//! The tests of the `firewall` command that need a kernel, as `make test` runs them as root: those
+//! in which kernels can differ, as far as an emulated machine can run them in a few minutes.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,7 +17,7 @@ use crate::firewall::PATIENCE;
 /// The binary of the tests.
 const TESTS: &str = "/tests/in_kernel";
 
-/// What runs: files of `firewall/tests/in_kernel`.
+/// The tests that run: files of `firewall/tests/in_kernel`.
 const RUN: [&str; 12] = [
     "bans",
     "details",
@@ -33,7 +33,7 @@ const RUN: [&str; 12] = [
     "verifier",
 ];
 
-/// Files that do not, and why.
+/// Files that do not run, and why.
 const LEFT_OUT: [(&str, &str); 27] = [
     ("blocklist", "the scenario `large` has a longer list"),
     ("capture", "it needs tcpdump"),
@@ -94,7 +94,7 @@ const LEFT_OUT: [(&str, &str); 27] = [
     ),
 ];
 
-/// Single tests that do not, and why.
+/// Single tests that do not run, and why.
 const TESTS_LEFT_OUT: [(&str, &str); 8] = [
     (
         "bans::a_banned_source_is_dropped_before_any_rule_and_counted_by_its_reason",
@@ -130,19 +130,20 @@ const TESTS_LEFT_OUT: [(&str, &str); 8] = [
     ),
 ];
 
-/// How long all of it may take: several times what it does, since machines are busy.
+/// The timeout for all tests: several times the usual duration, because machines are busy.
 const BUDGET: Duration = Duration::from_secs(1_200);
 
-/// The random packets.
+/// The number of random packets.
 const PACKETS: u32 = 10_000;
 
 pub(crate) fn run() -> Result<Outcome> {
     let begin = Instant::now();
     let mut tests = Command::new(TESTS)
-        // What a test says when it fails is on the console at once, should the last one take too long.
+        // The output of a failed test is on the console at once, in case a later test takes too
+        // long.
         .args(["--ignored", "--test-threads=1", "--nocapture"])
         .args(RUN.map(|file| format!("{file}::")))
-        // A filter takes what it is a part of, such as `bans::` of `many_bans::`.
+        // A filter matches any name that contains it: `bans::` also matches `many_bans::`.
         .args(LEFT_OUT.map(|(file, _)| format!("--skip={file}::")))
         .args(TESTS_LEFT_OUT.map(|(test, _)| format!("--skip={test}")))
         .env("FIREWALL_TEST_PATIENCE", PATIENCE.as_secs().to_string())
@@ -164,7 +165,8 @@ pub(crate) fn run() -> Result<Outcome> {
         match lines.recv_timeout(BUDGET.saturating_sub(begin.elapsed())) {
             Ok(line) => {
                 let line = line?;
-                // Shown as it comes, with the time, so that the console tells which test takes long.
+                // Shown immediately, with the time, so that the console shows which tests take
+                // long.
                 println!("{:4} {line}", begin.elapsed().as_secs());
                 if let Some(test) = line.strip_prefix("test ") {
                     last = test.to_owned();
@@ -196,10 +198,10 @@ mod lists {
 
     use super::*;
 
-    /// Names every file of the tests.
+    /// The file that names all files of the tests.
     const MAIN: &str = include_str!("../../../../../firewall/tests/in_kernel/main.rs");
 
-    /// What has no tests.
+    /// Files without tests.
     const SUPPORT: [&str; 4] = ["kernel", "machine", "test_run", "tracer"];
 
     #[test]

@@ -9,7 +9,7 @@ use vm_tests::report::Outcome;
 
 use crate::{fields, firewall::counts, scene::Scene};
 
-/// The packets, about a hundred of each kind, and how many a second.
+/// The number of packets, about a hundred of each kind, and their rate per second.
 const PACKETS: u64 = 3_000;
 const RATE: u32 = 2_000;
 

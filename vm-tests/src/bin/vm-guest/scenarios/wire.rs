@@ -1,5 +1,5 @@
-//! Another machine sends over a wire: first a packet for every field, then large frames. Where the
-//! driver takes the program, it runs there.
+//! Another machine sends over a wire: first a packet for every field, then large frames. If the
+//! driver supports native mode, the program runs there.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
     talk::Talk,
 };
 
-/// The packets of every kind together, and how many a second.
+/// The number of packets of all kinds together, and their rate per second.
 const PACKETS: u64 = 3_000;
 const RATE: u32 = 1_500;
 
-/// The large frames.
+/// The number of large frames.
 const JUMBO_PACKETS: u64 = 400;
 const JUMBO_RATE: u32 = 400;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     };
     for (index, card) in CARDS.iter().enumerate().filter(|(_, card)| card.is_wired()) {
         wire.fields(index)?;
-        // One card is enough for what does not depend on queues.
+        // One card is enough for checks that do not depend on queues.
         if card.queues > 1 {
             wire.jumbo(index)?;
         }
@@ -51,7 +51,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     })
 }
 
-/// Whether the driver takes a program on this card.
+/// Whether the driver supports native mode on this card.
 pub(super) fn is_native(card: &Card, mtu: u32) -> Result<bool> {
     let has_buffers = Feature::DriverFrags.is_expected()? || mtu <= MTU;
     Ok(has_buffers && !card.offloads_are_fixed)
@@ -96,7 +96,7 @@ impl Wire<'_> {
         daemon.wait()
     }
 
-    /// Frames that no buffer of a page holds.
+    /// Frames that do not fit into a buffer of one page.
     fn jumbo(&mut self, index: usize) -> Result<()> {
         let Wired { card, link } = Wired::put_up(index, &Side::Guarded, JUMBO_MTU)?;
         let mode = self.mode(card, JUMBO_MTU)?;
@@ -157,7 +157,7 @@ impl Wire<'_> {
         Ok(())
     }
 
-    /// Has the other machine send.
+    /// Makes the other machine send.
     fn ask(&mut self, card: usize, burst: Burst, packets: u64, rate: u32) -> Result<Vec<Count>> {
         self.talk.say(&Request {
             card,
@@ -178,7 +178,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Waits until so many packets are counted: some are still on the wire when they are sent.
+    /// Waits until this many packets are counted: some are still on the wire after they are sent.
     fn await_counters(
         &self,
         packets: u64,
@@ -194,7 +194,7 @@ impl Wire<'_> {
     }
 }
 
-/// How often each queue for received packets has interrupted a CPU.
+/// The number of interrupts of each receive queue.
 fn interrupts() -> Result<BTreeMap<String, u64>> {
     let path = "/proc/interrupts";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
