@@ -1,7 +1,7 @@
-//! From the bytes of a frame to its fields, layer by layer as the standards describe them.
+//! Decodes the bytes of a frame to its fields, layer by layer as the standards describe them.
 //!
-//! Each layer is given the bytes that belong to it and hands the next one what is left; bytes
-//! behind the end that an IP header states (padding) are cut off there.
+//! Each layer gets the bytes that belong to it and passes the rest to the next one; bytes after the
+//! end that an IP header states (padding) are cut off there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,11 +18,11 @@ pub struct Fields {
     pub src_mac: u64,
     /// The identifier in the outermost VLAN tag.
     pub vlan: Option<u16>,
-    /// The EtherType behind all VLAN tags.
+    /// The EtherType after all VLAN tags.
     pub ethertype: u16,
     /// The address family of an IP packet.
     pub family: Option<Family>,
-    /// The length of an IP packet in bytes, its header included and padding not.
+    /// The length of an IP packet in bytes, header included, without padding.
     pub length: Option<u32>,
     /// The code point for differentiated services of an IP packet.
     pub dscp: Option<u8>,
@@ -81,9 +81,9 @@ const MOST_EXTENSIONS: usize = 8;
 /// # Errors
 ///
 /// The reason for which a frame that is not well-formed is dropped: [`Reason::Malformed`],
-/// [`Reason::Truncated`], [`Reason::TooManyTags`] or [`Reason::TooManyHeaders`]. Of several, the
-/// one whose evidence comes first on the wire, where an IPv4 or TCP header of the least length and
-/// the first 8 bytes of an IPv6 header count as one piece.
+/// [`Reason::Truncated`], [`Reason::TooManyTags`] or [`Reason::TooManyHeaders`]. If there are
+/// several, the one whose evidence comes first on the wire; an IPv4 or TCP header of minimum length
+/// and the first 8 bytes of an IPv6 header count as one piece.
 pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
     let (addresses, mut rest) = take(frame, 12)?;
     let mut ethertype;
@@ -207,7 +207,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
 }
 
 /// RFC 2675, sections 2 and 3: a hop-by-hop option of type 194 has the length in 4 bytes, which is
-/// of use for more than 65,535 only. It is looked for where its senders put it, before all others.
+/// only useful above 65,535. It is expected where senders put it, before all other options.
 fn jumbo_payload_length(hop_by_hop: &[u8]) -> Result<usize, Reason> {
     let (options, _) = take(hop_by_hop, 8)?;
     let length = array_at(options, 4).map(u32::from_be_bytes)?;
@@ -217,7 +217,7 @@ fn jumbo_payload_length(hop_by_hop: &[u8]) -> Result<usize, Reason> {
     }
 }
 
-/// A fragment that is not the first carries no header.
+/// A fragment that is not the first has no L4 header.
 fn later_fragment(fields: Fields, offset: u16, protocol: u8) -> Result<Fields, Reason> {
     match (offset, protocol) {
         // 8 bytes into TCP are its flags, which this fragment would overwrite (RFC 3128).
@@ -226,7 +226,7 @@ fn later_fragment(fields: Fields, offset: u16, protocol: u8) -> Result<Fields, R
     }
 }
 
-/// The header of the protocol that an unfragmented packet or a first fragment carries.
+/// The L4 header of an unfragmented packet or a first fragment.
 fn upper(payload: &[u8], fields: Fields, family: Family, protocol: u8) -> Result<Fields, Reason> {
     match (protocol, family) {
         (1, Family::Ipv4) | (58, Family::Ipv6) => {

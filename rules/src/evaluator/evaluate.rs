@@ -1,4 +1,4 @@
-//! The verdict on a frame or its fields: a scan over the rules, and what holds after them.
+//! The verdict on a frame or its fields: a scan over the rules, and the defaults after them.
 
 use std::net::IpAddr;
 
@@ -14,10 +14,10 @@ use crate::{
     model::{Parser, RuleAction, Ruleset, Verdict},
 };
 
-/// Evaluates a frame, from the Ethernet header on, that arrived on the interface of this name.
+/// Evaluates a frame, from the Ethernet header on, that arrived on the interface with this name.
 ///
-/// Without a name the interface is one that the rule set was not compiled for, and no rule that
-/// gives an interface matches.
+/// Without a name, the interface is one for which the rule set was not compiled, and no rule that
+/// names an interface matches.
 #[must_use]
 pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Evaluation {
     match decode(frame) {
@@ -30,14 +30,14 @@ pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Eva
     }
 }
 
-/// What is done with a frame that could not be decoded.
+/// The result for a frame that could not be decoded.
 fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
     match reason {
         Reason::Malformed => parser.malformed,
         Reason::Truncated => parser.truncated,
         Reason::TooManyHeaders => parser.too_many_headers,
         Reason::TooManyTags => parser.too_many_tags,
-        // No fault of a frame.
+        // Not a fault of a frame.
         Reason::Policy
         | Reason::Neighbor
         | Reason::NoImage

@@ -8,13 +8,14 @@ use crate::{
     model::Matches,
 };
 
-/// Whether a packet with these fields matches: every field that is given must be there and fit.
+/// Whether a packet with these fields matches: the packet must have every field that is given, with
+/// a matching value.
 #[must_use]
 pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bool {
     mismatch(wanted, fields, interface).is_none()
 }
 
-/// The first field that does not match a packet with these fields; `None` when all do.
+/// The first field that does not match a packet with these fields; `None` if all match.
 #[must_use]
 pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> Option<FieldName> {
     let Matches {
@@ -78,7 +79,7 @@ pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> O
     Some(field)
 }
 
-/// Whether a field is open, or is there and passes the test.
+/// Whether a field is open, or the packet has it and it passes the test.
 fn fits<W, V>(wanted: &Option<W>, value: Option<V>, test: impl Fn(&W, V) -> bool) -> bool {
     match (wanted, value) {
         (None, _) => true,
@@ -101,7 +102,7 @@ fn holds_icmp(set: &IcmpSet, (message, family): (u16, Family)) -> bool {
     }
 }
 
-/// That a frame has no tag is something to be matched, too.
+/// The absence of a tag can be matched, too.
 fn holds_vlan(set: &VlanSet, vlan: Option<u16>) -> bool {
     match vlan {
         Some(id) => set.ids.contains(id),
@@ -109,7 +110,7 @@ fn holds_vlan(set: &VlanSet, vlan: Option<u16>) -> bool {
     }
 }
 
-/// The largest number that a rule can give stands for all that are larger.
+/// The largest number that a rule can contain also stands for all larger ones.
 fn holds_length(set: &RangeSet<u16>, length: u32) -> bool {
     set.contains(u16::try_from(length).unwrap_or(u16::MAX))
 }

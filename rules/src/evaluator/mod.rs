@@ -1,8 +1,8 @@
-//! The naive reference evaluator: the meaning of a rule set, spelled out as a scan over its rules.
+//! The reference evaluator: defines the meaning of a rule set by a plain scan over its rules.
 //!
-//! This module owns what the right verdict is. Every other path from a packet to a verdict is
-//! tested against it, so that it must know nothing of images, walkers and the packet parser, and
-//! prefers the plain way over the fast one throughout.
+//! This module defines the correct verdict. Every other path from a packet to a verdict is tested
+//! against it, so it must not know images, the walker or the packet parser, and it always prefers
+//! plain code to fast code.
 
 mod decode;
 mod evaluate;

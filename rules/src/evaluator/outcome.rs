@@ -1,25 +1,25 @@
-//! What becomes of a packet.
+//! Results of the evaluator.
 
 use firewall_ebpf::abi::Reason;
 
 use crate::model::{RuleId, Verdict};
 
-/// What becomes of a packet, and why.
+/// The verdict on a packet, and its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
-    /// What decided.
+    /// The rule or reason that decided.
     pub outcome: Outcome,
-    /// What was decided.
+    /// The verdict.
     pub verdict: Verdict,
     /// The `count` rules that matched before the decision, in order of precedence.
     pub counted: Vec<RuleId>,
 }
 
-/// What decided over a packet.
+/// The rule or reason that decided a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The first matching rule that does not only count.
     Rule(RuleId),
-    /// No rule: the packet reached the end of the rules, or none was looked at.
+    /// No rule: none matched, or the rules were not evaluated.
     Reason(Reason),
 }

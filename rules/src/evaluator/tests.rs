@@ -176,7 +176,8 @@ fn rules_come_before_the_exception_for_neighbors() {
     }
 }
 
-/// A parser that drops all and one that passes all, but for the class that `set` names.
+/// A parser that drops everything and one that passes everything, except for the class that `set`
+/// names.
 fn parsers(set: impl Fn(&mut Parser) -> &mut Verdict) -> [(Parser, Verdict); 2] {
     let one = |others, own| {
         let mut parser = Parser {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Which receiving interfaces match: any of the positives, none of the negatives; without
-/// positives, all but the negatives.
+/// Which receiving interfaces match: any of the positives and none of the negatives; without
+/// positives, all except the negatives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceMatch {
     /// The patterns of which one must fit.
@@ -26,13 +26,13 @@ impl InterfaceMatch {
 pub struct InterfacePattern(String);
 
 impl InterfacePattern {
-    /// The longest interface name that the kernel takes, in bytes (`IFNAMSIZ - 1`,
+    /// The maximum length of an interface name in the kernel, in bytes (`IFNAMSIZ - 1`,
     /// `include/uapi/linux/if.h`).
     pub const MAX_NAME_LEN: usize = 15;
 
     /// Reads a pattern; `None` when it is empty, longer than [`Self::MAX_NAME_LEN`] bytes, `.`,
-    /// `..`, or holds `/`, `:` or white space, which no interface name can
-    /// (`dev_valid_name`, `net/core/dev.c`).
+    /// `..`, or contains `/`, `:` or white space, which no interface name can (`dev_valid_name`,
+    /// `net/core/dev.c`).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let valid = !text.is_empty()

@@ -2,7 +2,7 @@
 
 use super::number::Number;
 
-/// The length of an IP packet; what is usual depends on its headers.
+/// The length of an IP packet; the default depends on its headers.
 pub(super) const LENGTH: Number = Number {
     what: "length",
     max: u16::MAX,

@@ -1,6 +1,6 @@
 //! MAC addresses: their bound, and the text form of a single one, a prefix, or a range.
 //!
-//! This module owns the grammar. It does not know where the text stands.
+//! This module owns the grammar. It does not know where the text comes from.
 
 use std::fmt;
 
@@ -23,13 +23,13 @@ impl fmt::Display for Mac {
 /// The bits of a MAC address.
 const BITS: u32 = 48;
 
-/// Why a text is not a MAC address, a prefix or a range of them.
+/// The reason why a text is not a MAC address, a prefix or a range of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MacError {
-    /// It is none of them at all.
+    /// It has none of these forms.
     #[error("expected a MAC address, a prefix or a range of MAC addresses")]
     NotAMac,
-    /// What follows the slash is no length of a prefix.
+    /// The text after the slash is not a prefix length.
     #[error("the length of a MAC prefix is a number from 0 to {BITS}")]
     PrefixLength,
     /// The address has bits set that the prefix does not cover.
@@ -48,7 +48,7 @@ pub(crate) enum MacError {
 }
 
 impl MacError {
-    /// How to put it right.
+    /// How to fix it.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::NotAMac => Some(

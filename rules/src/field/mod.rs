@@ -1,4 +1,4 @@
-//! The match fields: their names, the values and sets of values that they hold, and the text form of each.
+//! The match fields: their names, their values and sets of values, and the text form of each.
 //!
 //! This module knows single fields. It knows neither rules nor rule files.
 

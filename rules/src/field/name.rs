@@ -1,10 +1,11 @@
-//! The table of the match fields: a row for each. What is the same for all fields is made from it.
+//! The table of the match fields: one row per field. Code that is the same for all fields is
+//! generated from it.
 
 use super::{dscp::DSCP, length::LENGTH, number::Number, ttl::TTL};
 
-/// Calls a macro with the table of the match fields. A row has what a rule says of the field, the
-/// name of the field, its key in a rule file, its place in [`Matches`](crate::model::Matches), the
-/// type there, and its [`Form`].
+/// Calls a macro with the table of the match fields. A row has the condition of a rule on the
+/// field, the name of the field, its key in a rule file, its place in
+/// [`Matches`](crate::model::Matches), the type there, and its [`Form`].
 ///
 /// Each row follows those that its meaning depends on.
 macro_rules! each_field {
@@ -14,7 +15,7 @@ macro_rules! each_field {
             Interface = "interface", interface: InterfaceMatch, Form::Interface;
             /// The address family.
             Family = "family", family: Family, Form::Family;
-            /// The EtherType behind all VLAN tags.
+            /// The EtherType after all VLAN tags.
             Ethertype = "ethertype", ethertype: RangeSet<u16>, Form::Ethertype;
             /// The outermost VLAN tag.
             Vlan = "vlan", vlan: VlanSet, Form::Vlan;
@@ -36,8 +37,8 @@ macro_rules! each_field {
             TcpFlags = "tcp_flags", tcp_flags: RangeSet<u8>, Form::TcpFlags;
             /// The ICMP and ICMPv6 messages that match.
             IcmpType = "icmp_type", icmp: IcmpSet, Form::Icmp;
-            /// The length of the IP packet in bytes, its header included; [`u16::MAX`] stands for
-            /// every length from there on.
+            /// The length of the IP packet in bytes, its header included; [`u16::MAX`] also stands
+            /// for every greater length.
             Length = "length", length: RangeSet<u16>, Form::Length(&LENGTH);
             /// The IPv4 time to live or the IPv6 hop limit.
             Ttl = "ttl", ttl: RangeSet<u8>, Form::Number(&TTL);
@@ -86,9 +87,10 @@ macro_rules! names {
 }
 each_field!(names);
 
-/// What kind of values a field has: how they are read and written, and which packets have them.
+/// The kind of values of a field, which determines how they are read and written, and which packets
+/// have them.
 ///
-/// A field that is no more than a number needs no form of its own.
+/// A field that is just a number needs no form of its own.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
     /// Names of interfaces.
@@ -117,9 +119,9 @@ pub enum Form {
     TcpFlags,
     /// ICMP messages.
     Icmp,
-    /// A number that every IP packet has, at least what its headers need.
+    /// A number that every IP packet has, with a minimum that depends on its headers.
     Length(&'static Number),
-    /// A number that every IP packet has, whatever else it has.
+    /// A number that every IP packet has, independent of other fields.
     Number(&'static Number),
     /// Whether it is a fragment.
     Fragment,

@@ -6,15 +6,15 @@ use crate::text::{NumberError, number};
 /// A field whose values are numbers from 0 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// What a value is called.
+    /// The word for a value in messages.
     pub what: &'static str,
     /// The largest value.
     pub max: u16,
-    /// What to say of a value that is larger.
+    /// The message about a larger value.
     pub largest: &'static str,
     /// The names of values; the first name of a value is the one to print.
     pub names: &'static [(&'static str, u8)],
-    /// The value of a packet of which nothing is said.
+    /// The default value of a packet.
     pub usual: u16,
 }
 

@@ -59,7 +59,7 @@ impl<T: Value> RangeSet<T> {
     }
 
     /// Collects inclusive ranges in any order, overlapping or not. A range whose first value is
-    /// above its last holds nothing.
+    /// above its last is empty.
     #[must_use]
     pub fn from_ranges(mut ranges: Vec<(T, T)>) -> Self {
         ranges.retain(|(first, last)| first <= last);
@@ -147,7 +147,7 @@ impl<T: Value> RangeSet<T> {
         Self { ranges }
     }
 
-    /// The members that `other` does not hold.
+    /// The members that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         self.intersection(&other.complement())
@@ -167,7 +167,7 @@ impl<T: Value> RangeSet<T> {
                 ranges.push((c, d));
                 two = right.next();
             } else {
-                // They overlap: what comes before is in one set, what comes behind stays.
+                // They overlap: the part before is in only one set, and the part after remains.
                 if a != c {
                     ranges.extend(a.max(c).previous().map(|last| (a.min(c), last)));
                 }

@@ -1,4 +1,4 @@
-//! Hops that a packet has left.
+//! The remaining hops of a packet.
 
 use super::number::Number;
 

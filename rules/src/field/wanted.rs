@@ -1,4 +1,4 @@
-//! What a rule says of a field, as far as it is the same for all fields.
+//! The condition of a rule on a field, as far as it is the same for all fields.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use super::{
     vlan::VlanSet,
 };
 
-/// What a rule says of a field.
+/// The condition of a rule on a field.
 pub(crate) trait Wanted: Sized {
-    /// Whether no value matches, as far as the field alone shows it.
+    /// Whether, by this field alone, no value matches.
     fn is_empty(&self) -> bool;
 
     /// The values that match, of a field whose values are numbers.
@@ -64,7 +64,7 @@ impl Wanted for VlanSet {
     }
 }
 
-/// Which interfaces there are is not for the field to know.
+/// The field does not know which interfaces exist.
 impl Wanted for InterfaceMatch {
     fn is_empty(&self) -> bool {
         false

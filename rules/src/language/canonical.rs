@@ -1,8 +1,9 @@
-//! Rule sets as text in one form: what the compiler made of a rule file, as a rule file.
+//! The canonical text form of rule sets: a rule file for what the compiler sees.
 //!
-//! Disabled rules are left out, sets are written where they are used, values as ascending ranges, defaults are spelled out, the
-//! packets of tests are the bytes of their frames. The text says the same as the file, so that the
-//! same image is compiled from it and the same tests hold, and it is its own form.
+//! Disabled rules are left out, sets are written where they are used, values as ascending ranges,
+//! defaults are spelled out, the packets of tests are the bytes of their frames. The text has the
+//! same meaning as the file: it compiles to the same image, the same tests pass, and its canonical
+//! form is itself.
 
 use std::{
     cmp::Reverse,
@@ -74,7 +75,7 @@ fn write_rule(text: &mut String, rule: &Rule) {
     one(text, "action", rule.action.as_str());
     if let Some(limit) = rule.log {
         let burst = limit.burst;
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
     }
     if let Some(comment) = &rule.comment {
@@ -134,7 +135,7 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
         }
         Form::Fragment => {
             if let Some(fragment) = matches.fragment {
-                // Writing to a text does not fail.
+                // Writing to a string cannot fail.
                 let _ = writeln!(text, "{key} = {fragment}");
             }
         }
@@ -148,7 +149,7 @@ fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
         let digits = hexadecimal::digits(&packet.frame);
         match &packet.interface {
             Some(interface) => format!("hex {digits} interface {interface}"),
-            // Without a word for it, it arrives on none again.
+            // Without the word, it again arrives on no named interface.
             None => format!("hex {digits}"),
         }
     });
@@ -199,7 +200,7 @@ fn patterns(of: &InterfaceMatch) -> Vec<String> {
         .collect()
 }
 
-/// The ranges of a field; of one that takes nothing, everything taken away.
+/// The ranges of a field; for an empty one, a negation of everything.
 fn numbers<T: crate::field::Value>(
     text: &mut String,
     key: &str,
@@ -257,7 +258,7 @@ fn addresses(set: &AddressSet) -> Vec<String> {
     }
 }
 
-/// Conditions that these values of the flags byte fit, and no others: the fewest flags first.
+/// Conditions that exactly these values of the flags byte meet, with the fewest flags first.
 fn flags(values: &RangeSet<u8>) -> Vec<String> {
     let mut conditions: Vec<(u8, u8)> = (0..=u8::MAX)
         .flat_map(|named| (0..=u8::MAX).map(move |set| (named, set)))
@@ -288,7 +289,7 @@ fn condition_word((named, set): (u8, u8)) -> String {
     words.collect::<Vec<_>>().join(",")
 }
 
-/// The messages by number where the rule says of which family they are, and else by name.
+/// The messages by number if the rule determines their family, otherwise by name.
 fn icmp_terms(messages: &IcmpSet, matches: &Matches) -> Vec<String> {
     let carries = |number| {
         matches
@@ -350,7 +351,7 @@ fn message_numbers(set: &RangeSet<u16>) -> Vec<String> {
     words
 }
 
-/// Names that stand for just these messages; `None` when there are none.
+/// Names that stand for exactly these messages; `None` if there are none.
 fn message_names(messages: &IcmpSet, sign: &str) -> Option<Vec<String>> {
     let mut names: Vec<&str> = icmp_types(Family::Ipv4)
         .chain(icmp_types(Family::Ipv6))

@@ -1,6 +1,7 @@
-//! The rule language: from the text of a rule file to a rule set, and back.
+//! The rule language: converts the text of a rule file to a rule set, and back.
 //!
-//! This module owns rule files: their syntax, their meaning, the list files and tests in them. It does not judge packets.
+//! This module owns rule files: their syntax, their meaning, the list files and tests in them. It
+//! does not evaluate packets.
 
 pub mod canonical;
 pub mod lists;

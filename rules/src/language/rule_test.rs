@@ -1,7 +1,7 @@
-//! Tests in rule files: packets, and what must become of them.
+//! Tests in rule files: packets, and their expected results.
 //!
-//! This module owns what a test is and how its failure is told. It does not judge packets, and
-//! the compiler never sees it.
+//! This module owns the definition of a test and the message about its failure. It does not
+//! evaluate packets, and the compiler never sees it.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::{
 pub struct RuleTest {
     /// Its name.
     pub name: String,
-    /// Where it stands in its file.
+    /// Its place in its file.
     pub place: Place,
     /// Its packets, of which each must have the same outcome; never empty.
     pub packets: Vec<TestPacket>,
-    /// What must become of each.
+    /// The expected result of each.
     pub expected: Expected,
     pub(crate) source: Arc<Source>,
 }
@@ -30,27 +30,27 @@ pub struct RuleTest {
 pub struct TestPacket {
     /// The frame, from the Ethernet header on.
     pub frame: Vec<u8>,
-    /// The interface on which it arrives. Without one it is none that a rule names.
+    /// The interface on which it arrives. Without a name, it is one that no rule names.
     pub interface: Option<String>,
-    /// The packet as a reader finds it: as written, or by its number in a capture.
+    /// The origin of the packet for messages: its text, or its number in a capture.
     pub origin: String,
-    /// Where it stands.
+    /// Its place.
     pub(crate) span: Span,
 }
 
-/// What must become of the packets of a test.
+/// The expected result of the packets of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     /// The verdict on them.
     pub verdict: Verdict,
-    /// What must decide, if it matters.
+    /// The expected decider, if any.
     pub by: Option<Outcome>,
-    /// Where that stands.
+    /// The place of the expectation.
     pub(crate) span: Span,
 }
 
 impl Expected {
-    /// Whether a packet has become what must become of it.
+    /// Whether the result of a packet is the expected one.
     #[must_use]
     pub fn is_met(&self, found: &Evaluation) -> bool {
         self.verdict == found.verdict && self.by.is_none_or(|by| by == found.outcome)
@@ -91,7 +91,7 @@ impl RuleTest {
     }
 }
 
-/// What decided, in words.
+/// The decider, in words.
 #[must_use]
 pub fn decider(outcome: Outcome, ruleset: &Ruleset) -> String {
     match outcome {

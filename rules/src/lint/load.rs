@@ -20,7 +20,7 @@ pub struct Linted {
     pub undecided: usize,
 }
 
-/// The most rules that are named as those that take the packets of another.
+/// The maximum number of rules that are named as those that take the packets of another.
 const MOST_NAMED: usize = 4;
 
 /// Reads a rule file as [`crate::load`] does, and finds all that there is to warn of, as far as the

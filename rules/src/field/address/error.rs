@@ -1,11 +1,11 @@
-//! Why a text is not an address.
+//! Errors in the text form of addresses.
 
 use crate::field::family::{Family, family_name};
 
-/// Why a text is neither an address, a prefix nor a range of addresses.
+/// The reason why a text is neither an address, a prefix nor a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It is none of them at all.
+    /// It has none of these forms.
     #[error("expected an address, a prefix or a range of addresses")]
     NotAnAddress,
     /// An IPv4 octet with a leading zero, which some readers take for octal.
@@ -14,10 +14,10 @@ pub enum AddressError {
     /// An IPv6 address with the name of a link.
     #[error("an address has no zone here")]
     Zone,
-    /// What follows the slash is no length of a prefix of the family.
+    /// The text after the slash is not a prefix length of the family.
     #[error("the length of an {} prefix is a number from 0 to {}", family_name(*.0), bits(*.0))]
     PrefixLength(Family),
-    /// What stands in the place of a netmask is none: its bits are not set from the highest down.
+    /// The netmask is invalid: its set bits are not contiguous from the highest one.
     #[error("the netmask is not a run of ones and then zeros")]
     Netmask,
     /// The address has bits set that the prefix does not cover.
@@ -34,13 +34,14 @@ pub enum AddressError {
     /// One end of the range is IPv4, the other is IPv6.
     #[error("the range starts in one address family and ends in the other")]
     MixedFamilies,
-    /// All IPv4-mapped addresses: lists of reserved addresses mean them as IPv6, and would become all of IPv4.
+    /// All IPv4-mapped addresses: in lists of reserved addresses they mean IPv6 addresses, and
+    /// would otherwise become all of IPv4.
     #[error("no packet has an IPv4-mapped IPv6 address")]
     MappedBlock,
 }
 
 impl AddressError {
-    /// How to put it right.
+    /// How to fix it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
@@ -61,7 +62,7 @@ impl AddressError {
     }
 }
 
-/// How many bits an address of the family has.
+/// The number of bits of an address of the family.
 pub(super) const fn bits(family: Family) -> u32 {
     match family {
         Family::Ipv4 => u32::BITS,

@@ -1,7 +1,7 @@
 //! Addresses: ranges and sets of them, and the one reader of their text form.
 //!
-//! Rule files, list files, bans and the control socket all read addresses with [`read`]. This module does not
-//! know where the text stands.
+//! Rule files, list files, bans and the control socket all read addresses with [`read`]. This
+//! module does not know where the text comes from.
 
 mod error;
 mod range;

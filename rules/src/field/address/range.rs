@@ -15,7 +15,7 @@ pub enum AddressRange {
 }
 
 impl AddressRange {
-    /// The prefixes that cover the range and nothing else, from the lowest address up: each as its first
+    /// The prefixes that exactly cover the range, from the lowest address up: each as its first
     /// address and its length.
     pub fn prefixes(self) -> impl Iterator<Item = (IpAddr, u8)> {
         let (first, last, width) = match self {
@@ -47,7 +47,7 @@ fn block_end(first: u128, host: u32) -> u128 {
 }
 
 impl fmt::Display for AddressRange {
-    /// As an address, else as a prefix, else as a range.
+    /// Writes an address or a prefix if the range is one, otherwise a range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut prefixes = self.prefixes();
         let (first, last): (IpAddr, IpAddr) = match *self {

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::field::{family::Family, ranges::Value};
 
-/// What a text names.
+/// The addresses that a text names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// The addresses.
     pub range: AddressRange,
-    /// Whether the text has the IPv6 form of IPv4 addresses, as in `::ffff:192.0.2.1`. Packets have the
-    /// IPv4 address, and that is what `range` holds.
+    /// Whether the text has the IPv6 form of IPv4 addresses, as in `::ffff:192.0.2.1`. Packets have
+    /// the IPv4 address, which is in `range`.
     pub is_mapped: bool,
 }
 
@@ -30,7 +30,7 @@ const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
 ///
 /// # Errors
 ///
-/// When the text is anything else, is ambiguous, or names addresses that no packet has.
+/// If the text is anything else, is ambiguous, or names addresses that no packet has.
 pub fn read(text: &[u8]) -> Result<Addresses, AddressError> {
     let (first, rest) = match ipv4(text) {
         Some((address, rest)) => (Single::V4(address), rest),
@@ -45,7 +45,7 @@ pub fn read(text: &[u8]) -> Result<Addresses, AddressError> {
     let after_space = rest.trim_ascii_start();
     match (rest, after_space) {
         ([], _) => range(first, first),
-        // A number alone after a space could be something else.
+        // A single number after a space could be something else.
         ([b'-', last @ ..], _) if !last.starts_with(b" ") && !last.starts_with(b"\t") => {
             range(first, last_of(first, last)?)
         }
@@ -62,7 +62,8 @@ pub fn read(text: &[u8]) -> Result<Addresses, AddressError> {
     }
 }
 
-/// Splits what names addresses from the start of a line, which may contain spaces, from the words after it.
+/// Splits the start of a line that names addresses, and may contain spaces, from the words after
+/// it.
 pub(crate) fn leading(line: &[u8]) -> (&[u8], &[u8]) {
     let (word, after) = first_word(line);
     let (second, after_second) = first_word(after);
@@ -108,8 +109,8 @@ fn is_single(text: &[u8]) -> bool {
     single(text).is_ok()
 }
 
-/// Whether `first - last` is meant as a range, though perhaps a wrong one. A number alone for `last` is not
-/// enough: `-` could mean something else.
+/// Whether `first - last` is meant as a range, valid or not. A single number for `last` is not
+/// enough, because `-` could mean something else.
 fn is_end_of_range(first: &[u8], last: &[u8]) -> bool {
     let could_be_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
     is_single(first)
@@ -117,7 +118,7 @@ fn is_end_of_range(first: &[u8], last: &[u8]) -> bool {
         && last.iter().any(|byte| matches!(byte, b'.' | b':'))
 }
 
-/// The end of a range, of which the last octet suffices.
+/// The end of a range, for which the last octet suffices.
 fn last_of(first: Single, text: &[u8]) -> Result<Single, AddressError> {
     match (first, text) {
         (Single::V4(first), [_] | [_, _] | [_, _, _]) if text.iter().all(u8::is_ascii_digit) => {

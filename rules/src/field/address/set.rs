@@ -12,7 +12,7 @@ pub struct AddressSet {
     pub v6: RangeSet<u128>,
 }
 
-/// Ranges of both families, to become a set.
+/// Ranges of both families, from which a set is built.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ranges {
     /// IPv4.

@@ -14,7 +14,7 @@ pub(super) enum Single {
 }
 
 impl Single {
-    /// The IPv4 address that an IPv6 address is mapped from (RFC 4291, section 2.5.5.2).
+    /// The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2).
     pub(super) fn mapped(self) -> Option<u32> {
         match self {
             Self::V6(address) if address >> 32 == 0xffff => Some(address as u32),
@@ -45,8 +45,9 @@ pub(super) fn single(text: &[u8]) -> Result<Single, AddressError> {
     })
 }
 
-/// Reads an IPv4 address at the start of `text`; gives its number and what follows it, which is
-/// no digit. `None` for all that `Ipv4Addr` would not read, and for a further dot.
+/// Reads an IPv4 address at the start of `text`; returns its number and the rest of the text, which
+/// does not begin with a digit. `None` for anything that `Ipv4Addr` would not read, and if a dot
+/// follows.
 pub(crate) fn ipv4(text: &[u8]) -> Option<(u32, &[u8])> {
     let mut address = 0;
     let mut rest = text;
@@ -74,8 +75,8 @@ pub(crate) fn ipv4(text: &[u8]) -> Option<(u32, &[u8])> {
     (rest.first() != Some(&b'.')).then_some((address, rest))
 }
 
-/// Reads an IPv6 address without an IPv4 one in it, several times as fast as `Ipv6Addr` does. Of
-/// all other texts `None`, so that `Ipv6Addr` decides on them.
+/// Reads an IPv6 address without an embedded IPv4 address, several times as fast as `Ipv6Addr`.
+/// `None` for all other texts, which `Ipv6Addr` then reads.
 fn ipv6(text: &[u8]) -> Option<u128> {
     let mut address: u128 = 0;
     let mut groups = 0;
@@ -115,7 +116,7 @@ fn ipv6(text: &[u8]) -> Option<u128> {
     }
     match groups_before_gap {
         None => (groups == 8).then_some(address),
-        // The gap stands for one group at least.
+        // The gap stands for at least one group.
         Some(_) if groups == 8 => None,
         Some(before) => {
             let after = 16 * (groups - before);
@@ -127,7 +128,7 @@ fn ipv6(text: &[u8]) -> Option<u128> {
     }
 }
 
-/// Whether the text would be an IPv4 address but for leading zeros.
+/// Whether the text would be an IPv4 address without its leading zeros.
 fn has_leading_zero(text: &[u8]) -> bool {
     let octets = || text.split(|byte| *byte == b'.');
     let numeric = |octet: &[u8]| !octet.is_empty() && octet.iter().all(u8::is_ascii_digit);

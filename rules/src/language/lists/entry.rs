@@ -1,64 +1,64 @@
-//! What a line of a list can be.
+//! The contents of a line of a list.
 
 use crate::{
     field::{AddressError, Addresses},
     text::escaped,
 };
 
-/// The longest line that is read, in bytes. What is longer is no list.
+/// The maximum length of a line in bytes.
 pub(super) const MAX_LINE: usize = 4096;
 
 /// A line that names addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListLine<'a> {
-    /// What it names.
+    /// The addresses that it names.
     pub addresses: Addresses,
-    /// The text that names it.
+    /// The text that names them.
     pub text: &'a [u8],
-    /// What follows, without comment and without white space around.
+    /// The rest of the line, without comment and surrounding white space.
     pub rest: &'a [u8],
     /// The form of the line.
     pub form: LineForm,
 }
 
-/// What form a line has.
+/// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineForm {
-    /// Addresses, then words, which what reads the line may give a meaning.
+    /// Addresses, then words, whose meaning depends on the reader of the line.
     Words {
         /// Whether a tab separates the two.
         is_tabbed: bool,
     },
-    /// An entry as `ipset save` writes it. What follows is its timeout in seconds, if it has one.
+    /// An entry as `ipset save` writes it. The rest is its timeout in seconds, if it has one.
     Ipset,
-    /// Columns with commas between. What follows is the whole line.
+    /// Columns separated by commas. The rest is the whole line.
     Columns,
-    /// Addresses and what describes them: nothing follows.
+    /// Addresses and a description; the rest is empty.
     Described,
 }
 
-/// Why a line cannot be read.
+/// The reason why a line cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// What should name addresses does not.
+    /// The text in place of addresses does not name any.
     #[error("{0}")]
     Address(AddressError),
-    /// It is longer than any list has.
+    /// It exceeds the maximum length of a line.
     #[error("the line is longer than {MAX_LINE} bytes")]
     TooLong,
-    /// It has more than one word or column that could be meant.
+    /// More than one of its words or columns could be the address.
     #[error("the line has several columns, and does not say which has the address")]
     Columns,
-    /// It has fewer columns than the one that is asked for.
+    /// It does not have the requested column.
     #[error("the line has no column {0}")]
     NoColumn(usize),
-    /// An `ipset` entry that takes addresses out of its set.
+    /// An `ipset` entry that excludes addresses from its set.
     #[error("an entry with `nomatch` is an exception, not a member")]
     Exception,
 }
 
 impl LineError {
-    /// How to put it right.
+    /// How to fix it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -1,7 +1,7 @@
 //! List files: one address, prefix or range per line.
 //!
-//! This module owns the form of list files and how fast they are read: a blocklist has a million
-//! lines. It does not know which set a file is for.
+//! This module owns the form of list files, and reads them fast, because a blocklist can have a
+//! million lines. It does not know for which set a file is read.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -15,16 +15,17 @@ use crate::{
     text::quoted,
 };
 
-/// The most lines of one file that are reported one by one.
+/// The maximum number of lines of one file that are reported one by one.
 const MAX_REPORTED: usize = 10;
 
-/// The most bad lines of a file that may be skipped, if it has fewer than 100 for each.
+/// The number of bad lines that may be skipped even if they are more than 1% of the file.
 const MAX_SKIPPED: usize = 10;
 
-/// How a list file is to be read.
+/// Options for reading a list file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListOptions {
-    /// The column that has the addresses, counted from 1. Without it, the form of each line shows where they are.
+    /// The column with the addresses, counted from 1. Without it, the form of each line determines
+    /// where they are.
     pub column: Option<NonZeroUsize>,
     /// Whether a few lines that cannot be read are skipped, with a warning.
     pub skips_bad_lines: bool,
@@ -32,12 +33,12 @@ pub struct ListOptions {
     pub may_be_empty: bool,
 }
 
-/// What a list file holds.
+/// The contents of a list file.
 #[derive(Clone, Debug)]
 pub struct List {
     /// The addresses.
     pub set: AddressSet,
-    /// What may not be as it was meant.
+    /// The warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -45,7 +46,7 @@ pub struct List {
 ///
 /// # Errors
 ///
-/// Those of [`parse_with`].
+/// As for [`parse_with`].
 pub fn parse(source: &Arc<Source>) -> Result<AddressSet, Vec<Diagnostic>> {
     parse_with(source, ListOptions::default()).map(|list| list.set)
 }
@@ -54,15 +55,15 @@ pub fn parse(source: &Arc<Source>) -> Result<AddressSet, Vec<Diagnostic>> {
 ///
 /// # Errors
 ///
-/// A diagnostic for each of the first ten lines that cannot be read, the last of which says
-/// how many more there are; or one that says that the file holds no address at all.
+/// A diagnostic for each of the first ten lines that cannot be read, the last of which says how
+/// many more there are; or one that says that the file contains no address.
 pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Vec<Diagnostic>> {
     let bytes = source.bytes();
     let mut ranges = Ranges::default();
     let mut reading = Reading::default();
     let mut rest = bytes;
     while !rest.is_empty() {
-        // Nearly all lines of large lists are a single IPv4 address and nothing else.
+        // Nearly all lines of large lists consist of a single IPv4 address.
         if options.column.is_none_or(|column| column.get() == 1)
             && let Some((address, [b'\n', tail @ ..])) = address::ipv4(rest)
         {
@@ -88,7 +89,7 @@ pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Ve
     Ok(List { set, warnings })
 }
 
-/// What is found while a file is read.
+/// The state while a file is read.
 #[derive(Default)]
 struct Reading {
     members: usize,
@@ -205,7 +206,7 @@ impl Reading {
 
 type FoundMember<'a> = (&'a [u8], Addresses);
 
-/// The member of a line and its text; or what is wrong with which text.
+/// The member of a line and its text, or the fault and the text concerned.
 fn member(
     line: &[u8],
     options: ListOptions,
@@ -234,7 +235,8 @@ fn is_titles(content: &[u8]) -> bool {
     has_columns && !content.iter().any(u8::is_ascii_digit)
 }
 
-/// Whether what follows the addresses may be ignored in a list: a count after a tab, as in those of ipsum.
+/// Whether the text after the addresses can be ignored in a list: a count after a tab, as in lists
+/// of ipsum.
 fn is_list_line(line: &ListLine<'_>) -> bool {
     match line.form {
         LineForm::Words { is_tabbed } => {
@@ -244,7 +246,7 @@ fn is_list_line(line: &ListLine<'_>) -> bool {
     }
 }
 
-/// The members of a list file that can be read, and where each stands.
+/// The members of a list file that can be read, and the place of each.
 pub(crate) fn members(
     source: &Source,
     options: ListOptions,
@@ -261,7 +263,7 @@ pub(crate) fn members(
     })
 }
 
-/// Where a text that is a part of a line stands in the file.
+/// The span in the file of a text that is part of a line.
 fn span_of(start: usize, line: &[u8], text: &[u8]) -> Span {
     let at = line
         .windows(text.len().max(1))

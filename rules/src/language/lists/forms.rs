@@ -1,4 +1,4 @@
-//! Forms of lists that others publish, as far as a line shows which one it has.
+//! Forms of published lists that can be recognized from a single line.
 
 use super::entry::{LineError, LineForm, ListLine};
 use crate::field::{
@@ -8,7 +8,7 @@ use crate::field::{
 
 type Found<'a> = Option<Result<Option<ListLine<'a>>, LineError>>;
 
-/// Forms whose first words show what they are.
+/// Forms that their first words identify.
 pub(super) fn by_words(content: &[u8]) -> Found<'_> {
     let mut words = content
         .split(u8::is_ascii_whitespace)
@@ -48,7 +48,7 @@ fn ipset<'a>(
     })
 }
 
-/// First address, last address and the length of the prefix that they are of.
+/// First address, last address and prefix length.
 fn dshield<'a>(first: &[u8], last: &[u8], length: &[u8], content: &'a [u8]) -> Found<'a> {
     let (Some((first, [])), Some((last, []))) = (ipv4(first), ipv4(last)) else {
         return None;
@@ -57,7 +57,7 @@ fn dshield<'a>(first: &[u8], last: &[u8], length: &[u8], content: &'a [u8]) -> F
     let host = u32::MAX.checked_shr(length).unwrap_or(0);
     let agrees = length <= u32::BITS && first & host == 0 && first | host == last;
     if !agrees {
-        // A netmask may stand in the second place.
+        // The second word may be a netmask.
         return None;
     }
     Some(Ok(Some(ListLine {
@@ -133,7 +133,7 @@ fn padded(text: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }
 
-/// Columns with commas between, of which only one is an address.
+/// Columns separated by commas, of which only one is an address.
 fn commas(content: &[u8]) -> Found<'_> {
     if !content.contains(&b',') {
         return None;
@@ -154,7 +154,7 @@ fn commas(content: &[u8]) -> Found<'_> {
     })))
 }
 
-/// `name:192.0.2.0-192.0.2.255`, where the name may have anything in it.
+/// `name:192.0.2.0-192.0.2.255`, where the name may contain any character.
 fn p2p(bytes: &[u8]) -> Found<'_> {
     let colon = bytes.iter().rposition(|byte| *byte == b':')?;
     let (name, range) = bytes.split_at(colon);
@@ -163,7 +163,7 @@ fn p2p(bytes: &[u8]) -> Found<'_> {
     if !after.starts_with(b"-") || matches!(name, [] | [b'#' | b';', ..] | [b'/', b'/', ..]) {
         return None;
     }
-    // What could be the groups of an IPv6 address is no name.
+    // A text that could be groups of an IPv6 address is not a name.
     let of_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
     if name.iter().all(of_address) {
         return None;
@@ -199,7 +199,7 @@ fn unquoted(column: &[u8]) -> &[u8] {
     inner.unwrap_or(column).trim_ascii()
 }
 
-/// The addresses that all of a text names.
+/// The addresses that a whole text names.
 fn whole(text: &[u8]) -> Result<ListLine<'_>, LineError> {
     Ok(ListLine {
         addresses: address::read(text)?,

@@ -1,6 +1,6 @@
-//! One line of a list: what names addresses in it, and the words after that.
+//! One line of a list: its addresses, and the words after them.
 //!
-//! List files and lines on the standard input of `ban` and `unban` have this grammar in common.
+//! List files and lines on the standard input of `ban` and `unban` share this grammar.
 
 use super::{
     entry::{LineError, LineForm, ListLine, MAX_LINE},
@@ -11,23 +11,23 @@ use crate::field::{
     address::{leading, read},
 };
 
-/// The byte order mark in UTF-8. Files that were put together from others have it at the start of any line.
+/// The byte order mark in UTF-8. Concatenated files may have it at the start of any line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a line. `None` when it is empty or holds only a comment.
 ///
-/// A comment runs from `#`, `;` or `//` to the end of the line, and may be of any encoding. Byte order marks
-/// at the start, and spaces and tabs around everything, are ignored. Addresses may have any form of
-/// [`read`](crate::field::address::read), and stand in lines of well-known forms, as `ipset save` writes them,
-/// P2P lists (`name:192.0.2.0-192.0.2.255`), those of DShield, or as the only address among columns with commas
-/// between.
+/// A comment runs from `#`, `;` or `//` to the end of the line, and may be of any encoding. Byte
+/// order marks at the start, and spaces and tabs around everything, are ignored. Addresses may have
+/// any form of [`read`](crate::field::address::read), also in lines of well-known forms: `ipset
+/// save`, P2P (`name:192.0.2.0-192.0.2.255`), DShield, or the only address among columns separated
+/// by commas.
 ///
 /// # Errors
 ///
-/// When the line holds anything else, or could mean several things.
+/// If the line contains anything else, or is ambiguous.
 pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
     let bytes = trimmed(bytes);
-    // Most lines of most lists have nothing else.
+    // Most lines of most lists contain only this.
     if let Ok(addresses) = read(bytes) {
         return Ok(Some(ListLine {
             addresses,
@@ -96,7 +96,7 @@ pub(super) fn column(
     }
 }
 
-/// The line without byte order marks at its start and white space around.
+/// The line without byte order marks at its start and surrounding white space.
 fn trimmed(mut line: &[u8]) -> &[u8] {
     while let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
         line = rest;
@@ -110,13 +110,13 @@ pub fn subject(line: &[u8]) -> &[u8] {
     leading(content(line)).0
 }
 
-/// The line without comment, byte order marks and white space around.
+/// The line without comment, byte order marks and surrounding white space.
 #[must_use]
 pub fn content(line: &[u8]) -> &[u8] {
     without_comment(trimmed(line))
 }
 
-/// What of a line, which is trimmed, stands before a comment.
+/// The part of a trimmed line before a comment.
 fn without_comment(line: &[u8]) -> &[u8] {
     let mut is_first_word = true;
     // Of the word so far: words of a reason may have such characters in them, as a URL does.

@@ -1,6 +1,6 @@
-//! List files, and the lines of them that bans have in common with them.
+//! List files, and the grammar of lines that they share with bans.
 //!
-//! This module owns the grammar of lists. It does not know which set a file is for.
+//! This module owns the grammar of lists. It does not know for which set a file is read.
 
 mod entry;
 mod file;

@@ -1,6 +1,7 @@
-//! What a set drops that is rarely meant: whole families, large parts of them, and addresses of one's own networks.
+//! Warns about sets that drop what is rarely intended: whole families, large parts of them, and
+//! addresses of local networks.
 //!
-//! Lists that others publish have such entries now and then, and cut off the machine that drops them.
+//! Published lists sometimes have such entries, and cut off a machine that drops them.
 
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ const BLOCKS: &[(AddressRange, &str)] = &[
     (v6(0xff00, 8), "multicast addresses"),
 ];
 
-/// The shortest prefix, in bits, that is no large part of its family.
+/// The shortest prefix, in bits, that is not a large part of its family.
 const LARGE: u32 = 3;
 
-/// The most lines of one list that are named.
+/// The maximum number of lines of one list that are named.
 const MOST_NAMED: usize = 3;
 
 const fn v4(octets: [u8; 4], length: u32) -> AddressRange {
@@ -45,7 +46,8 @@ const fn v6(group: u128, length: u32) -> AddressRange {
     AddressRange::V6(first, first | u128::MAX >> length)
 }
 
-/// Warns of what a rule drops by the sets that it names; of each list once, at the rule that drops it first.
+/// Warns about what a rule drops by the sets that it names; once for each list, at the first rule
+/// that drops it.
 pub(super) fn warn(
     rule: &WrittenRule<'_>,
     matches: &Matches,
@@ -82,7 +84,7 @@ pub(super) fn warn(
     }
 }
 
-/// The lists of which there was a warning.
+/// The lists about which a warning was given.
 #[derive(Default)]
 pub(super) struct Warned(Vec<Arc<Source>>);
 
@@ -161,7 +163,7 @@ fn note(source: &Arc<Source>, span: Span, message: &str) -> Note {
     }
 }
 
-/// What a member is, if it is rarely meant, as far as it is dropped.
+/// A description of the dropped part of a member, if dropping it is rarely intended.
 fn described(range: AddressRange, dropped: &AddressSet) -> Option<&'static str> {
     if let Some(share) = share(&set_of(range))
         && meets(dropped, range)
@@ -203,7 +205,7 @@ fn set_of(range: AddressRange) -> AddressSet {
     ranges.into_set()
 }
 
-/// How much of a family a set holds, if that is much.
+/// The share of a family that a set contains, if it is large.
 fn share(set: &AddressSet) -> Option<&'static str> {
     let is_large = |first: u128, last: u128, width: u32| last - first >= (1 << (width - LARGE)) - 1;
     if set.v4.is_full() {

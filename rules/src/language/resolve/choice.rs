@@ -1,4 +1,4 @@
-//! Words of which a key takes a few.
+//! Keys that accept one of a few words.
 
 use crate::{
     diagnostics::{Code, Report, suggest},

@@ -1,7 +1,7 @@
-//! What the fields of one rule say together.
+//! The consistency of the fields of one rule.
 //!
-//! This module owns the comparison of fields. What can never be meant is an error; what matches
-//! nothing, perhaps only because of what a list happens to hold, is a warning.
+//! This module owns the comparison of fields. A combination that cannot be intended is an error;
+//! one that matches nothing, perhaps only because of the current contents of a list, is a warning.
 
 use firewall_ebpf::parse::{ethertype, protocol};
 
@@ -14,7 +14,7 @@ use crate::{
     text::quoted,
 };
 
-/// Reports what is wrong with the fields of a rule, each of which is right by itself.
+/// Reports what is wrong with the fields of a rule, each of which is correct by itself.
 pub(super) fn check(
     rule: &WrittenRule<'_>,
     matches: &Matches,
@@ -30,7 +30,7 @@ pub(super) fn check(
     }
 }
 
-/// Warns of a rule that drops frames of every kind.
+/// Warns about a rule that drops frames of every kind.
 pub(super) fn warn_of_dropped_neighbors(name: Span, report: &mut Report) {
     report
         .add(
@@ -44,10 +44,10 @@ pub(super) fn warn_of_dropped_neighbors(name: Span, report: &mut Report) {
         );
 }
 
-/// What a packet must be for a field to be there.
+/// The kind of packets that have a field.
 struct Carrier {
     field: FieldName,
-    /// What protocols of other kinds lack.
+    /// The part that other protocols lack.
     part: &'static str,
     carries: fn(u8) -> bool,
     help: &'static str,
@@ -82,7 +82,7 @@ const CARRIERS: &[Carrier] = &[
     },
 ];
 
-/// Reports protocols that lack what another field is about.
+/// Reports protocols that lack the field of another condition.
 fn check_protocols(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(protocols)) = (rule.field(FieldName::Proto), &matches.proto) else {
         return;
@@ -120,7 +120,7 @@ fn check_protocols(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repor
     }
 }
 
-/// Reports an ICMP type together with what ICMP messages do not have.
+/// Reports an ICMP type together with fields that ICMP messages do not have.
 fn check_layers(rule: &WrittenRule<'_>, report: &mut Report) {
     let Some(icmp) = rule.field(FieldName::IcmpType) else {
         return;
@@ -135,7 +135,7 @@ fn check_layers(rule: &WrittenRule<'_>, report: &mut Report) {
     }
 }
 
-/// Reports EtherTypes other than those of IP together with what only IP packets have.
+/// Reports EtherTypes other than those of IP together with fields that only IP packets have.
 fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(types)) = (rule.field(FieldName::Ethertype), &matches.ethertype) else {
         return;
@@ -174,7 +174,7 @@ fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
     }
 }
 
-/// Warns of fields that take nothing, and says whether there was one.
+/// Warns about fields that match nothing, and returns whether there was one.
 fn warn_of_empty(
     rule: &WrittenRule<'_>,
     matches: &Matches,
@@ -215,7 +215,7 @@ fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
             .any(|name| name.is_glob() || reachable(name.as_str()))
 }
 
-/// Warns of two fields of which each leaves only the family that the other excludes.
+/// Warns about two fields each of which leaves only the family that the other excludes.
 fn warn_of_families(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let families = [
         (FieldName::Family, matches.family),
@@ -266,7 +266,7 @@ fn warn_of_families(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
     }
 }
 
-/// Warns of lengths that are all shorter than an IP header.
+/// Warns about lengths that are all shorter than an IP header.
 fn warn_of_lengths(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
     let (Some(field), Some(lengths)) = (rule.field(FieldName::Length), &matches.length) else {
         return;

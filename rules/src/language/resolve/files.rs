@@ -4,5 +4,5 @@ use std::sync::Arc;
 
 use crate::diagnostics::Source;
 
-/// Gives list files and captures by name, or says why there is none.
+/// Returns list files and captures by name, or an error.
 pub(super) type ListReader<'r> = dyn FnMut(&str) -> Result<Arc<Source>, String> + 'r;

@@ -1,4 +1,4 @@
-//! The list files of a set, and how they are to be read.
+//! The list files of a set, and the options for reading them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     text::quoted,
 };
 
-/// How list files are to be read; reports what is wrong with that.
+/// The options for reading list files; reports faults in them.
 pub(crate) fn options(written: &ListFiles<'_>, report: &mut Report) -> Option<ListOptions> {
     let column = match &written.column {
         None => None,
@@ -45,11 +45,11 @@ pub(crate) fn options(written: &ListFiles<'_>, report: &mut Report) -> Option<Li
 /// A list file as one set needs it.
 #[derive(Clone, Debug)]
 pub(super) struct ListFile {
-    /// What it holds.
+    /// Its contents.
     pub(super) set: Arc<AddressSet>,
     /// The file.
     pub(super) source: Arc<Source>,
-    /// How it was read.
+    /// The options with which it was read.
     pub(super) options: ListOptions,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct ListFilesRead {
 }
 
 impl ListFilesRead {
-    /// Reads the list files of a set, each once. `None` when one cannot be read, which is reported.
+    /// Reads the list files of a set, each once. `None` if one cannot be read, which is reported.
     pub(super) fn read(
         &mut self,
         written: &ListFiles<'_>,

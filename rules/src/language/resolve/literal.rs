@@ -1,4 +1,4 @@
-//! Literals of more than one field, and how a wrong one is reported.
+//! Literals that several fields share, and the reports about wrong ones.
 
 use crate::{
     diagnostics::{Code, Diagnostic, Report},
@@ -37,7 +37,7 @@ pub(super) fn port(term: &Term<'_>, text: &str, report: &mut Report) -> Option<(
         .ok()
 }
 
-/// Reports that `text`, which is `term` less its operators, is no `what`.
+/// Reports that `text`, which is `term` less its operators, is not a `what`.
 pub(super) fn invalid<'r>(
     what: &str,
     term: &Term<'_>,
@@ -51,7 +51,7 @@ pub(super) fn invalid<'r>(
         .label(fault)
 }
 
-/// What is wrong with a text that was to be a number or a range.
+/// The fault of a text that should be a number or a range.
 pub(super) const fn number_fault(error: NumberError) -> &'static str {
     match error {
         NumberError::NotANumber => "expected a number or a range",

@@ -1,14 +1,14 @@
-//! What a rule file becomes.
+//! Loaded rule files.
 
 use crate::{diagnostics::Diagnostic, language::rule_test::RuleTest, model::Ruleset};
 
-/// A rule file that can be used.
+/// A rule file without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What the file says.
+    /// The rule set.
     pub ruleset: Ruleset,
-    /// What the file demands of it.
+    /// The tests that it must pass.
     pub tests: Vec<RuleTest>,
-    /// What may not be as it was meant, by place.
+    /// The warnings, by place.
     pub warnings: Vec<Diagnostic>,
 }

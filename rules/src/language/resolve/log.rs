@@ -1,4 +1,4 @@
-//! What `log` says of a rule.
+//! The key `log` of a rule.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,7 @@ use crate::{
     text::{NumberError, number, quoted},
 };
 
-/// Reads the limit of a rule, `None` when it does not log.
+/// Reads the limit of a rule, `None` if it does not log.
 pub(super) fn limit(written: &Log<'_>, report: &mut Report) -> Option<LogLimit> {
     match written {
         Log::Flag(false) => None,
@@ -46,7 +46,7 @@ pub(super) fn check_number(logging: &[Span], report: &mut Report) {
     }
 }
 
-/// A number a second, or with its unit of time behind a `/`.
+/// A number per second, or a number with a unit of time after `/`.
 fn rate_of(term: &Term<'_>, report: &mut Report) -> Option<(NonZeroU32, Per)> {
     let (number, per) = match term.text.split_once('/') {
         None => (term.text.as_ref(), Per::Second),

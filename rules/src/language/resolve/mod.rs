@@ -1,7 +1,7 @@
-//! The meaning of a rule file: from what is written to a [`Ruleset`](crate::model::Ruleset).
+//! Resolves a rule file to a [`Ruleset`](crate::model::Ruleset).
 //!
-//! This module owns the order of the work and what rules have beside match fields. It does not
-//! know TOML, and the text of values only as far as [`fields`] and [`sets`] read it.
+//! This module owns the order of the work and the keys of rules other than match fields. It does
+//! not know TOML; only [`fields`] and [`sets`] read the text of values.
 
 mod broad;
 mod choice;

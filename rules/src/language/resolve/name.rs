@@ -8,7 +8,7 @@ use crate::{
     text::quoted,
 };
 
-/// The most bytes that the name of a rule may have.
+/// The maximum number of bytes that the name of a rule may have.
 pub const MAX_RULE_NAME_LEN: usize = 64;
 
 pub(super) fn rule_name<'a>(
@@ -36,7 +36,7 @@ pub(super) fn rule_name<'a>(
     Some(name)
 }
 
-/// The most bytes that the comment of a rule may have.
+/// The maximum number of bytes that the comment of a rule may have.
 const MAX_COMMENT_LEN: usize = 256;
 
 /// The comment of a rule.

@@ -17,13 +17,13 @@ use crate::{
 
 /// Reads a rule file.
 ///
-/// The list files and captures that it names are asked of `list`, each once, by the name that
-/// stands in the rule file; a relative one is meant relative to the rule file. The [`Source`] handed back is
-/// best given the name under which the user finds the file.
+/// The list files and captures that it names are requested from `list`, each once, by the name in
+/// the rule file; a relative name is relative to the rule file. The returned [`Source`] should have
+/// the name under which the user finds the file.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the rule file and its list files, by place, and the warnings.
+/// All errors in the rule file and its list files, by place, and the warnings.
 ///
 /// # Examples
 ///
@@ -62,8 +62,7 @@ pub fn load<E: Display>(
     resolve(&file, source, &mut list, report)
 }
 
-/// Finds out what is meant by what is written in a rule file, of which `report` has the faults so
-/// far.
+/// Resolves a parsed rule file; `report` has the faults so far.
 pub(crate) fn resolve(
     file: &syntax::File<'_>,
     source: &Arc<Source>,
@@ -144,7 +143,7 @@ fn meaning(
         }
     }
     log::check_number(&logging, report);
-    // A rule that could not be read may have been meant to use a set, or to have more fields.
+    // A rule that could not be read might have used a set, or had more fields.
     if !report.has_errors() {
         for name in drop_all {
             consistency::warn_of_dropped_neighbors(name, report);

@@ -1,6 +1,6 @@
-//! The meaning of `[[test]]`: packets as frames, and what must become of them.
+//! The meaning of `[[test]]`: packets as frames, and their expected results.
 //!
-//! This module owns what the keys of a test take. It does not judge packets.
+//! This module owns the values of the keys of a test. It does not evaluate packets.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -64,15 +64,15 @@ pub(super) fn resolve<'a>(
     written.filter_map(|test| tests.one(test)).collect()
 }
 
-/// What all tests are read with.
+/// State shared by all tests while they are read.
 struct Tests<'r, 'a, 'l, 's> {
     ruleset: &'r Ruleset,
     rules: HashMap<&'r str, RuleId>,
-    /// Whether no rule is missing because of its faults.
+    /// Whether all rules were read without faults.
     rules_are_known: bool,
     source: &'s Arc<Source>,
     list: &'s mut ListReader<'l>,
-    /// The frames of each capture that was read, or nothing when it cannot be.
+    /// The frames of each capture that was read; `None` if it cannot be read.
     captures: HashMap<&'a str, Option<Vec<Frame>>>,
     report: &'s mut Report,
 }
@@ -119,7 +119,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         Some(name)
     }
 
-    /// What must decide, if it matters; `None` when that is wrong.
+    /// The decider that the test expects, if any; `None` if it is wrong.
     fn by(&mut self, test: &Test<'_>, expected: Option<Verdict>) -> Option<Option<Outcome>> {
         match (test.rule, test.reason) {
             (None, None) => Some(None),
@@ -172,7 +172,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         Some(Outcome::Reason(reason))
     }
 
-    /// Reports when what is called `name` never decides as the test expects.
+    /// Reports if the rule or reason `name` never gives the expected verdict.
     fn check_verdict(
         &mut self,
         name: At<&str>,
@@ -194,7 +194,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         None
     }
 
-    /// The interface of all packets of a test that do not name their own; `None` when it is wrong.
+    /// The interface of all packets of a test that do not name their own; `None` if it is wrong.
     fn interface_of(&mut self, test: &Test<'_>) -> Option<Option<String>> {
         match test.interface {
             Some(name) => self.interface(name.value, name.span).map(Some),
@@ -307,7 +307,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         Some(packets.collect())
     }
 
-    /// Reads a capture, if it is not read yet, and reports why not.
+    /// Reads a capture, unless it is already read, and reports errors.
     fn read_capture(&mut self, file: At<&'a str>) {
         let Entry::Vacant(place) = self.captures.entry(file.value) else {
             return;

@@ -1,7 +1,7 @@
 //! The sets of a rule file.
 //!
-//! This module owns what sets hold and who refers to them. It does not know what a field does
-//! with their members.
+//! This module owns the contents of sets and the references to them. It does not know what a field
+//! does with their members.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -47,14 +47,14 @@ impl Resolved {
     }
 }
 
-/// How deep sets may be in others.
+/// The maximum nesting depth of sets.
 const MAX_DEPTH: usize = 32;
 
 /// The sets of a file while they are resolved.
 struct Resolver<'r, 'a> {
     written: BTreeMap<&'a str, &'r Set<'a>>,
     entries: BTreeMap<&'a str, SetEntry>,
-    /// The sets that have named the one at work, from the outermost on.
+    /// The chain of sets that led to the current one, the outermost first.
     path: Vec<&'a str>,
     files: ListFilesRead,
     list: &'r mut ListReader<'r>,
@@ -62,7 +62,7 @@ struct Resolver<'r, 'a> {
 }
 
 impl<'a> Sets<'a> {
-    /// Reads the members of all sets, and the list files that hold them.
+    /// Reads the members of all sets, and their list files.
     pub(super) fn resolve(
         written: &[Set<'a>],
         list: &mut ListReader<'_>,
@@ -132,7 +132,7 @@ impl<'a> Sets<'a> {
         }
     }
 
-    /// The addresses of the set `name`, if it holds such.
+    /// The addresses of the set `name`, if it contains addresses.
     pub(super) fn held(&self, name: &str) -> Option<&AddressSet> {
         match self.entries.get(name)?.members.as_ref()? {
             Resolved::Addresses(set) => Some(set),
@@ -156,11 +156,11 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// The most unknown names for which the known one that was meant is searched. A generated file
-/// can have ten thousand of each.
+/// The maximum number of unknown names for which a suggestion is searched. A generated file can
+/// have ten thousand of each.
 const MAX_SEARCHES: u32 = 100;
 
-/// Reports references to sets that are not there.
+/// Reports references to sets that do not exist.
 #[derive(Default)]
 struct UnknownNames {
     searches: u32,
@@ -217,7 +217,7 @@ fn check_name(name: At<&str>, report: &mut Report) {
     }
 }
 
-/// What kind of member a term of a set is.
+/// The kind of members of a set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SetKind {
     Address,

@@ -1,7 +1,7 @@
-//! The shape of a rule file: from TOML to tables with known keys, and values as written.
+//! The syntax of a rule file: from TOML to tables with known keys, and values as written.
 //!
 //! This module owns the keys, their TOML types, and the text forms of addresses and numbers. It
-//! does not know what sets hold, nor which values a field takes.
+//! does not know the contents of sets, nor which values a field accepts.
 
 mod read;
 mod table;

@@ -1,6 +1,6 @@
-//! From a TOML tree to the tables of a rule file.
+//! Converts a TOML tree to the tables of a rule file.
 //!
-//! This module owns the keys and which of them a table must have.
+//! This module owns the keys, and which of them are required.
 
 use std::str;
 

@@ -1,7 +1,7 @@
 //! Reading typed values from the tables of a TOML tree.
 //!
-//! This module owns which TOML types a key takes and how a wrong one is reported. It does not
-//! know which keys there are, nor what their values mean.
+//! This module owns the TOML types of keys and the reports about wrong ones. It does not know which
+//! keys exist, nor what their values mean.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::{
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// A table, with the word for it in messages and the place to point at when a key is missing.
+/// A table, with its name in messages and the place to point at if a key is missing.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a> {
     pub(super) entries: &'a DeTable<'a>,

@@ -12,7 +12,7 @@ use crate::{
     text::quoted,
 };
 
-/// The most lines that are reported when a file is not TOML.
+/// The maximum number of lines that are reported when a file is not TOML.
 const MAX_TOML_ERRORS: usize = 10;
 
 /// Reads the TOML of a rule file, reporting all that is wrong with it. `None` when so much is

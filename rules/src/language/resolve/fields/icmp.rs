@@ -1,6 +1,6 @@
 //! The field `icmp_type`.
 //!
-//! This module owns how ICMP and ICMPv6 messages are written. The two number their messages
+//! This module owns the text form of ICMP and ICMPv6 messages. The two number their messages
 //! differently, so that a name is looked up in both and a number needs one to be chosen.
 
 use firewall_ebpf::parse::protocol;
@@ -44,7 +44,7 @@ pub(super) fn families(matches: &Matches) -> Option<Families> {
     }
 }
 
-/// What a term says.
+/// The messages that a term names.
 struct Messages<'t> {
     kind: MessageKind<'t>,
     codes: (u8, u8),
@@ -55,7 +55,7 @@ enum MessageKind<'t> {
     Numbers(u8, u8),
 }
 
-/// The messages that the field takes. Without `families`, what is said of them is not judged.
+/// The messages that the field takes. Without `families`, the terms are not checked against them.
 pub(super) fn messages(
     field: &Field<'_>,
     families: Option<Families>,

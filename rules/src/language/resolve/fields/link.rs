@@ -1,4 +1,4 @@
-//! The fields `ethertype`, `vlan`, `src_mac` and `dst_mac`: what is in front of the IP header.
+//! The fields `ethertype`, `vlan`, `src_mac` and `dst_mac`: the headers before the IP header.
 
 use firewall_ebpf::parse::ethertype;
 

@@ -1,7 +1,7 @@
 //! The match fields of rules.
 //!
-//! This module owns what each field takes and how its values make a set. It does not compare
-//! fields with each other, but for the ICMP type, whose numbers mean nothing without a family.
+//! This module owns the values that each field accepts and how they form a set. It does not compare
+//! fields with each other, except for the ICMP type, whose numbers mean nothing without a family.
 
 mod family;
 mod icmp;

@@ -12,7 +12,7 @@ use crate::{
 /// A kind of value that is a number and may have a name.
 pub(super) struct Named {
     pub(super) what: &'static str,
-    /// What to say of a number that is too large.
+    /// The message about a number that is too large.
     pub(super) largest: &'static str,
 }
 

@@ -25,7 +25,7 @@ use crate::{
     model::Matches,
 };
 
-/// What the fields of all rules share.
+/// State shared by the fields of all rules.
 pub(crate) struct RuleFields<'a> {
     sets: Sets<'a>,
     /// The address sets of fields by their terms as written. A field that names the same sets as
@@ -49,7 +49,7 @@ impl<'a> RuleFields<'a> {
         self.sets
     }
 
-    /// What the fields of a rule match; `None` when one is wrong, which is reported.
+    /// The conditions of a rule; `None` if a field is wrong, which is reported.
     pub(crate) fn resolve(
         &mut self,
         rule: &'a WrittenRule<'a>,
@@ -75,7 +75,7 @@ impl<'a> RuleFields<'a> {
                     .is_some_and(|numbers| matches.set_numbers(field.name, &numbers)),
                 Form::Fragment => store(&mut matches.fragment, network::fragment(field)),
                 Form::Icmp => {
-                    // A field that is wrong may have been meant to say which family it is.
+                    // A wrong field might have determined the family.
                     let families = if is_whole {
                         icmp::families(&matches)
                     } else {
@@ -153,7 +153,7 @@ impl<'a> RuleFields<'a> {
     }
 }
 
-/// Keeps what a field was resolved to, and says whether it was.
+/// Stores the result of resolving a field, and returns whether it succeeded.
 fn store<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
     *slot = value;
     slot.is_some()

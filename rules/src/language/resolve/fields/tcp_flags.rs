@@ -36,7 +36,7 @@ impl FlagCondition {
     }
 }
 
-/// Reads flags like `syn,!ack`: a flag that is named is set, one behind `!` is clear.
+/// Reads flags like `syn,!ack`: a flag that is named is set, one after `!` is clear.
 fn flag_condition(term: &Term<'_>, report: &mut Report) -> Option<FlagCondition> {
     let mut condition = FlagCondition::default();
     for word in term.text.split(',').map(str::trim) {

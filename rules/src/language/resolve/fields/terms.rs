@@ -6,8 +6,8 @@ use crate::{
     language::syntax::{Field, Operand, Term},
 };
 
-/// Whether a term of the field is not negated. Without such a term, the field takes all that the
-/// negated ones leave.
+/// Whether a term of the field is not negated. Without such a term, the field matches everything
+/// that the negated ones leave.
 pub(super) fn has_positive(field: &Field<'_>) -> bool {
     field.terms.iter().any(|term| !term.split().0)
 }
