@@ -1,4 +1,4 @@
-//! Reads a rule file with all warnings, and warns of rules that no packet reaches.
+//! Reads a rule file with all warnings, including those about rules that no packet reaches.
 
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
@@ -11,24 +11,25 @@ use crate::{
     text::quoted,
 };
 
-/// A rule file that can be used, with everything that there is to warn of.
+/// A rule file without errors, with all warnings.
 #[derive(Clone, Debug)]
 pub struct Linted {
-    /// What [`crate::load`] makes of it, with more warnings.
+    /// The result of [`crate::load`], with more warnings.
     pub loaded: Loaded,
-    /// The number of rules of which the budget did not suffice to say whether a packet reaches them.
+    /// The number of rules for which the budget did not suffice to find out whether a packet
+    /// reaches them.
     pub undecided: usize,
 }
 
-/// The maximum number of rules that are named as those that take the packets of another.
+/// The maximum number of rules that are named as those that shadow another.
 const MOST_NAMED: usize = 4;
 
-/// Reads a rule file as [`crate::load`] does, and finds all that there is to warn of, as far as the
-/// budget goes. What takes work is looked for in a file without errors, after a call of `begin`.
+/// Reads a rule file as [`crate::load`] does, and finds all warnings, as far as the budget allows.
+/// Expensive checks run only for a file without errors, after a call of `begin`.
 ///
 /// # Errors
 ///
-/// Those of [`crate::load`].
+/// As for [`crate::load`].
 pub fn load<E: Display>(
     source: &Arc<Source>,
     mut list: impl FnMut(&str) -> Result<Source, E>,
@@ -57,7 +58,7 @@ pub fn load<E: Display>(
     Ok(Linted { loaded, undecided })
 }
 
-/// Warns of rules that no packet reaches; returns of how many it was not found out.
+/// Warns about rules that no packet reaches; returns the number of undecided rules.
 fn warn(
     file: &syntax::File<'_>,
     loaded: &Loaded,
@@ -70,7 +71,7 @@ fn warn(
     let reach = unreached(ruleset, budget);
     let names: Vec<Span> = file.rules.iter().map(name).collect();
     for found in &reach.unreached {
-        // Where a single field leaves nothing, that was told at the field.
+        // If a single field leaves nothing, this was already reported at the field.
         let rule = file.rules.get(found.rule.0 as usize);
         let mut fields = rule.iter().flat_map(|rule| &rule.fields);
         let is_told = fields.any(|field| {

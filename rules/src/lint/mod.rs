@@ -1,8 +1,8 @@
-//! What may not be as it was meant in a rule file that can be used, and takes work to find: rules
-//! that no packet reaches, and members of sets that others have.
+//! Warnings that take work to find in a rule file without errors: rules that no packet reaches, and
+//! redundant members of sets.
 //!
-//! This module owns how these findings are told. What they are is for [`crate::analysis`] and
-//! `redundancy`.
+//! This module owns the messages about these findings. [`crate::analysis`] and `redundancy` find
+//! them.
 
 mod load;
 mod redundancy;

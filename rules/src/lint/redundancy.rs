@@ -1,4 +1,4 @@
-//! Members of sets and fields that another member has.
+//! Members of sets and fields that are covered by another member.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
@@ -9,13 +9,13 @@ use crate::{
     text::{number, quoted},
 };
 
-/// The most redundant members of one set that are told one by one.
+/// The maximum number of redundant members of one set that are reported individually.
 const MOST_TOLD: usize = 10;
 
-/// The most redundant members of one list file that are shown.
+/// The maximum number of redundant members of one list file that are shown.
 const MOST_SHOWN: usize = 3;
 
-/// Warns of redundant members of sets, fields and the list files, which are given by name.
+/// Warns about redundant members of sets, fields and list files, which are given by name.
 pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report: &mut Report) {
     let mut read: HashMap<(&str, lists::ListOptions), Vec<Member>> = HashMap::new();
     let mut sets: HashMap<&str, Vec<Member>> = HashMap::new();
@@ -30,7 +30,7 @@ pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report
             Some(Members::Files(files)) => {
                 let options = list_options(files, report).unwrap_or_default();
                 let mut all = Vec::new();
-                // A member is known by where it stands, in one file after the other.
+                // A member is identified by its position, counted through all files.
                 let mut start = 0;
                 for file in &files.files {
                     let Some(source) = lists.get(file.text.as_ref()) else {
@@ -58,7 +58,7 @@ pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report
     }
 }
 
-/// A member: a range of addresses or numbers, and where it stands.
+/// A member: a range of addresses or numbers, and its place.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     span: Span,
@@ -67,7 +67,7 @@ struct Member {
     last: u128,
 }
 
-/// What cannot be compared with each other.
+/// Kinds of members that cannot be compared with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Ipv4,
@@ -120,7 +120,8 @@ fn literal(term: &Term<'_>) -> Option<Member> {
     }
 }
 
-/// The members that another has, and which: of two that are the same, the second.
+/// The members that are covered by another, and that other; of two equal members, the second is
+/// redundant.
 fn redundant(members: &[Member]) -> Vec<(Member, Member)> {
     let mut sorted = members.to_vec();
     sorted.sort_by_key(|member| {
@@ -143,7 +144,7 @@ fn redundant(members: &[Member]) -> Vec<(Member, Member)> {
     found
 }
 
-/// The members of a set by which others can be looked up.
+/// The members of a set, searchable for one that covers another.
 struct Cover(Vec<Member>);
 
 impl Cover {
@@ -191,7 +192,7 @@ fn warn_of_terms(members: &[Member], report: &mut Report) {
     }
 }
 
-/// The members of a list file; warns of those that are redundant in one warning.
+/// The members of a list file; gives one warning about all redundant ones.
 fn members_of(
     source: &Arc<Source>,
     options: lists::ListOptions,
@@ -230,7 +231,7 @@ fn members_of(
     members
 }
 
-/// Warns of the terms of a field that other terms, or sets that it names, have.
+/// Warns about the terms of a field that are covered by other terms, or by sets that it names.
 fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Report) {
     // The fields whose values have no names, and are neither flags nor hexadecimal.
     let is_plain = match field.name.form() {
