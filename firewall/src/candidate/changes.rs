@@ -9,7 +9,7 @@ use std::{
 
 use rules::{
     field::{AddressSet, RangeSet, Value},
-    model::{Rule, Ruleset},
+    model::{Rule, Ruleset, Settings},
 };
 use serde::{Serialize, Serializer};
 
@@ -34,6 +34,8 @@ pub(crate) struct Changes {
     reordered: bool,
     /// The differences that need both rule sets.
     known: Option<Known>,
+    /// Whether there are differences, of which only the above is known.
+    others: bool,
 }
 
 /// The differences in rules that both rule sets have, and in their settings.
@@ -43,7 +45,8 @@ struct Known {
     changed: Vec<(String, Moved)>,
     /// The addresses gained and lost by all rules, a shared set counted once.
     moved: Moved,
-    settings: bool,
+    /// The changed settings, in words.
+    settings: Vec<String>,
 }
 
 /// The numbers of addresses that rules gained and lost.
@@ -109,6 +112,15 @@ impl Changes {
 }
 
 impl Changes {
+    /// The same for generations that are the same or not: where only names are known, these do not
+    /// show every difference.
+    pub(crate) fn unless_same(self, is_same: bool) -> Self {
+        Self {
+            others: !is_same && self.known.is_none(),
+            ..self
+        }
+    }
+
     /// The fields of an event.
     pub(crate) fn fields(&self) -> ChangeFields<'_> {
         let (added, added_left_out) = shown(&self.added);
@@ -126,7 +138,7 @@ impl Changes {
                     rules_changed_left_out: left_out,
                     addresses_added: known.moved.more,
                     addresses_removed: known.moved.fewer,
-                    settings_changed: known.settings,
+                    settings_changed: !known.settings.is_empty(),
                 }
             }),
         }
@@ -161,9 +173,29 @@ impl Known {
         Self {
             changed,
             moved: sets.into_values().fold(Moved::default(), Moved::add),
-            settings: before.settings != after.settings,
+            settings: changed_settings(&before.settings, &after.settings),
         }
     }
+}
+
+/// The settings that differ, each with its new value.
+fn changed_settings(before: &Settings, after: &Settings) -> Vec<String> {
+    let mut words = Vec::new();
+    if before.interfaces != after.interfaces {
+        let names = after.interfaces.iter().map(|name| format!("`{name}`"));
+        let names: Vec<String> = names.collect();
+        words.extend(listed("interfaces now", &names, String::clone));
+    }
+    if before.mode != after.mode {
+        words.push(format!("mode now `{}`", after.mode.as_str()));
+    }
+    if before.policy != after.policy {
+        words.push(format!("policy now `{}`", after.policy.as_str()));
+    }
+    if before.parser != after.parser {
+        words.push("`[parser]` changed".to_owned());
+    }
+    words
 }
 
 impl Moved {
@@ -237,11 +269,16 @@ impl fmt::Display for Changes {
         if self.reordered {
             parts.push("order changed".into());
         }
-        if self.known.as_ref().is_some_and(|known| known.settings) {
-            parts.push("settings changed".into());
+        if let Some(known) = &self.known {
+            parts.extend_from_slice(&known.settings);
         }
         if parts.is_empty() {
-            parts.push("no rule changed".into());
+            let words = if self.others {
+                "rules or settings changed"
+            } else {
+                "no rule changed"
+            };
+            parts.push(words.into());
         }
         f.write_str(&parts.join("; "))
     }
@@ -364,7 +401,7 @@ mod tests {
         after.settings.policy = Verdict::Drop;
         assert_eq!(
             changes(&before, &after),
-            "added `new`; removed `d`; changed `b`, `a`; order changed; settings changed"
+            "added `new`; removed `d`; changed `b`, `a`; order changed; policy now `drop`"
         );
         assert_eq!(changes(&before, &before), "no rule changed");
     }
@@ -425,7 +462,7 @@ mod tests {
             (
                 &[(1, 1), (5, 9), (20, 29)],
                 &[(0, u128::MAX)],
-                " (some 2^127 addresses more)",
+                " (about 2^127 addresses more)",
             ),
         ] {
             let after = of_sources(v4, v6);

@@ -183,6 +183,7 @@ impl Daemon {
             most: self.budget.largest_map(),
             capacity,
             mode,
+            seeks_best_mode: false,
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
         };

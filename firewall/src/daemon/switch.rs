@@ -147,7 +147,7 @@ impl Daemon {
         self.require_own()?;
         let changes = self.changes(&next);
         let present = self.current.present()?;
-        let plan = plan(&present, &next, &targets.at_present().await?, &targets)?;
+        let plan = self.plan(&present, &next, &targets.at_present().await?, &targets)?;
         require_no_gap(&plan, targets.requester)?;
         self.guard(&next, &present, &targets).await?;
         self.relay.expect(next.metadata());
@@ -165,6 +165,29 @@ impl Daemon {
         Ok(outcome)
     }
 
+    fn plan(
+        &self,
+        present: &Present,
+        next: &Next,
+        interfaces: &[Interface],
+        targets: &Targets,
+    ) -> Result<Plan, Error> {
+        let interfaces: Vec<&Interface> = interfaces.iter().collect();
+        let loadable = next.loadable();
+        let in_force = self.current.metadata().and_then(Metadata::mode);
+        let wanted = Wanted {
+            size: loadable.size,
+            most: targets.budget.largest_map(),
+            capacity: loadable.assignment.capacity,
+            mode: next.mode(),
+            // A rollback ends the mode that the rules after it asked for.
+            seeks_best_mode: matches!(next, Next::Pinned { .. }) && in_force == Some(Mode::Generic),
+            interfaces: &interfaces,
+            optional: &targets.optional,
+        };
+        plan::plan(present, &wanted).map_err(occupied_by)
+    }
+
     /// The changes of `next` against the rules in force, if there are any.
     fn changes(&self, next: &Next) -> Option<Changes> {
         let names = |metadata: &Metadata| -> Vec<String> {
@@ -172,7 +195,10 @@ impl Daemon {
             rules.map(|rule| rule.name.clone()).collect()
         };
         let before = names(self.current.metadata()?);
-        Some(match next.ruleset() {
+        // The rules that come back are those before, if this process compiled them.
+        let previous = self.previous.as_ref();
+        let previous = previous.map(|known| &**known.compiled.ruleset());
+        let changes = match next.ruleset().or(previous) {
             Some(after) => {
                 let known = self.rules.as_ref();
                 let before = RulesBefore {
@@ -182,13 +208,18 @@ impl Daemon {
                 Changes::between(&before, after)
             }
             None => Changes::of_names(&before, &names(next.metadata())),
-        })
+        };
+        let in_force = self.current.metadata()?;
+        let is_same = in_force.is_alike(next.metadata()) && self.is_same(next.loadable().image);
+        Some(changes.unless_same(is_same))
     }
 
     fn terms(&self, next: &Next, targets: &Targets) -> CommitTerms {
         let condition = targets.condition;
         let by_rules = || {
-            let is_same = self.is_same(next.loadable().image);
+            let in_force = self.current.metadata();
+            let is_same = in_force.is_some_and(|in_force| in_force.is_alike(next.metadata()))
+                && self.is_same(next.loadable().image);
             decisions::succession(targets.requester.is_some(), is_same, condition)
         };
         CommitTerms {
@@ -277,25 +308,6 @@ fn require_no_gap(plan: &Plan, requester: Option<Requester>) -> Result<(), GapEr
         }),
         (Some(_) | None, Some(_) | None) => Ok(()),
     }
-}
-
-fn plan(
-    present: &Present,
-    next: &Next,
-    interfaces: &[Interface],
-    targets: &Targets,
-) -> Result<Plan, Error> {
-    let interfaces: Vec<&Interface> = interfaces.iter().collect();
-    let loadable = next.loadable();
-    let wanted = Wanted {
-        size: loadable.size,
-        most: targets.budget.largest_map(),
-        capacity: loadable.assignment.capacity,
-        mode: next.mode(),
-        interfaces: &interfaces,
-        optional: &targets.optional,
-    };
-    plan::plan(present, &wanted).map_err(occupied_by)
 }
 
 /// Examines the interfaces to attach to, and logs warnings.

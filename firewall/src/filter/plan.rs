@@ -43,6 +43,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) capacity: Capacity,
     /// The mode asked for.
     pub(crate) mode: Mode,
+    /// Whether links in a mode that is not the best one are attached again.
+    pub(crate) seeks_best_mode: bool,
     /// The interfaces to attach to.
     pub(crate) interfaces: &'a [&'a Interface],
     /// Those of them that may refuse without an error.
@@ -229,15 +231,20 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
         kept.push((link, interface));
         let name = interface.name.clone();
         links.push(match mode {
-            Some(from) if !modes.contains(&from) => LinkStep::Reattach {
-                name,
-                from,
-                // It is filtered, and stays so.
-                target: AttachTarget {
-                    required: true,
-                    ..target
-                },
-            },
+            Some(from)
+                if !modes.contains(&from)
+                    || wanted.seeks_best_mode && modes.first() != Some(&from) =>
+            {
+                LinkStep::Reattach {
+                    name,
+                    from,
+                    // It is filtered, and stays so.
+                    target: AttachTarget {
+                        required: true,
+                        ..target
+                    },
+                }
+            }
             Some(_) | None => LinkStep::Keep { name },
         });
     }
@@ -409,6 +416,7 @@ mod tests {
             most: ImageSize::within(u32::MAX),
             capacity: Capacity::of_slots(slots),
             mode,
+            seeks_best_mode: false,
             interfaces: &interfaces,
             optional: &optional,
         };
@@ -463,6 +471,33 @@ mod tests {
             plan.program,
             ProgramStep::LoadWithCounters(Capacity::of_slots(128))
         );
+    }
+
+    #[test]
+    fn a_link_in_another_mode_than_the_best_stays_unless_the_best_is_sought() {
+        let eth1 = interface(1, &[(AttachMode::Generic, OURS)]);
+        for seeks_best_mode in [false, true] {
+            let wanted = Wanted {
+                size: ImageSize::for_length(100).unwrap(),
+                most: ImageSize::within(u32::MAX),
+                capacity: Capacity::of_slots(64),
+                mode: Mode::Auto,
+                seeks_best_mode,
+                interfaces: &[&eth1],
+                optional: &BTreeSet::new(),
+            };
+            let plan = plan(&present(&[1]), &wanted).unwrap();
+            let expected = if seeks_best_mode {
+                LinkStep::Reattach {
+                    name: "eth1".into(),
+                    from: AttachMode::Generic,
+                    target: target(1, &[AttachMode::Native, AttachMode::Generic]),
+                }
+            } else {
+                keep(1)
+            };
+            assert_eq!(plan.links, [expected]);
+        }
     }
 
     #[test]
@@ -592,6 +627,7 @@ mod tests {
             most: ImageSize::within(u32::MAX),
             capacity: Capacity::of_slots(64),
             mode: Mode::Native,
+            seeks_best_mode: false,
             interfaces: &interfaces.each_ref(),
             optional: &BTreeSet::from([InterfaceIndex(1)]),
         };

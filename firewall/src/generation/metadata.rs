@@ -144,7 +144,7 @@ impl Metadata {
             loaded_at_ms: now_ms(),
             file: file.to_owned(),
             sha256: sha256.to_owned(),
-            mode: mode_name(ruleset.settings.mode).to_owned(),
+            mode: ruleset.settings.mode.as_str().to_owned(),
             policy: ruleset.settings.policy.as_str().to_owned(),
             interfaces: ruleset
                 .settings
@@ -175,6 +175,13 @@ impl Metadata {
         Ok(serde_json::to_vec(self)?)
     }
 
+    /// Whether both ask for the same mode on the same interfaces, and have the same rules in the same
+    /// order, as far as metadata say.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
+            && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
+    }
+
     /// The slot of each rule by name, also of those that are disabled.
     pub(crate) fn slots(&self) -> BTreeMap<String, Slot> {
         let rules = self.rules.iter().map(|rule| (&rule.name, rule.slot));
@@ -200,9 +207,9 @@ impl Metadata {
 
     /// The requested attachment mode, if this version knows it.
     pub(crate) fn mode(&self) -> Option<Mode> {
-        [Mode::Native, Mode::Generic, Mode::Auto]
+        Mode::ALL
             .into_iter()
-            .find(|mode| mode_name(*mode) == self.mode)
+            .find(|mode| mode.as_str() == self.mode)
     }
 
     /// The requested interfaces.
@@ -224,14 +231,6 @@ fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Native => "native",
-        Mode::Generic => "generic",
-        Mode::Auto => "auto",
-    }
 }
 
 #[cfg(test)]

@@ -431,3 +431,62 @@ fn rules_that_name_interfaces_wait_and_come_back_with_the_interfaces_that_there_
         machine.counters().get("one") == Some(&(4, 4 * length))
     });
 }
+
+#[test]
+#[ignore = "needs root"]
+fn rollback_returns_to_other_interfaces_and_modes_and_says_what_changed() {
+    let machine = Machine::with_links(2);
+    let links = machine.network.links();
+    let [one, two] = [0, 1].map(|number| links[number].host.interface.clone());
+    let write = |interfaces: &[&str], settings: &str, rules: &str| {
+        machine.write_file(&format!(
+            "[firewall]\ninterfaces = {interfaces:?}\n{settings}\n{rules}"
+        ))
+    };
+    let attached = || {
+        let status = machine.status();
+        let rows = status["interfaces"].as_array().unwrap().clone();
+        let rows = rows.iter().map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            (text("name"), text("mode"))
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let native = |name: &String| (name.clone(), "native".to_owned());
+    let auto = "mode = \"auto\"";
+    let rules = drop_port("one", 1);
+    let _daemon = machine.apply(&write(&[&one], auto, &drop_port("none", 9)));
+    write(&[&one], auto, &rules);
+    succeed(&machine, "reload");
+
+    // The rules are the same, and the interfaces are not.
+    write(&[&one, &two], auto, &rules);
+    let said = succeed(&machine, "reload");
+    let now = format!("interfaces now `{one}`, `{two}`");
+    assert!(said.stderr.contains(&now), "{said:?}");
+    let said = succeed(&machine, "rollback");
+    assert!(said.stderr.contains("generation 2 again"), "{said:?}");
+    assert!(
+        said.stderr.contains(&format!("interfaces now `{one}`")),
+        "{said:?}"
+    );
+    assert_eq!(attached(), [native(&one)]);
+
+    write(&[&one], "mode = \"generic\"", &rules);
+    let said = machine.run(["reload", "--force"]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(attached(), [(one.clone(), "generic".to_owned())]);
+    let said = machine.run(["rollback", "--force"]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.stderr.contains("mode now `auto`"), "{said:?}");
+    assert_eq!(attached(), [native(&one)]);
+
+    write(&[&one], auto, &drop_port("one", 2));
+    succeed(&machine, "reload");
+    let said = succeed(&machine, "rollback");
+    assert!(said.stderr.contains("changed `one`"), "{said:?}");
+    write(&[&one], &format!("{auto}\npolicy = \"drop\""), &rules);
+    succeed(&machine, "reload");
+    let said = succeed(&machine, "rollback");
+    assert!(said.stderr.contains("policy now `pass`"), "{said:?}");
+}

@@ -20,7 +20,7 @@ use crate::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
         VlanSet, icmp_type_number, icmp_types, tcp_flags,
     },
-    model::{Matches, Mode, Parser, Rule, Ruleset},
+    model::{Matches, Parser, Rule, Ruleset},
     text::{hexadecimal, prefix, span},
 };
 
@@ -31,15 +31,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     let mut text = String::from("[firewall]\n");
     let interfaces = settings.interfaces.iter().map(InterfacePattern::as_str);
     list(&mut text, "interfaces", interfaces.map(str::to_owned));
-    one(
-        &mut text,
-        "mode",
-        match settings.mode {
-            Mode::Native => "native",
-            Mode::Generic => "generic",
-            Mode::Auto => "auto",
-        },
-    );
+    one(&mut text, "mode", settings.mode.as_str());
     one(&mut text, "policy", settings.policy.as_str());
     text.push_str("\n[parser]\n");
     let Parser {

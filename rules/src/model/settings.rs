@@ -83,3 +83,18 @@ pub enum Mode {
     /// Native if the driver supports it, otherwise generic, with a message.
     Auto,
 }
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Native, Self::Generic, Self::Auto];
+
+    /// The word for it in a rule file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Auto => "auto",
+        }
+    }
+}
