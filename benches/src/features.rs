@@ -19,6 +19,8 @@ pub enum Feature {
     LargeImages,
     /// Frames in several buffers from virtio network cards.
     DriverFrags,
+    /// TCP packets that are longer than an IP header can state, of both families.
+    BigTcp,
 }
 
 impl Feature {
@@ -30,7 +32,7 @@ impl Feature {
             Self::VerifiedInstructions => (5, 16),
             Self::Frags => (5, 18),
             Self::LargeImages => (6, 1),
-            Self::DriverFrags => (6, 3),
+            Self::DriverFrags | Self::BigTcp => (6, 3),
         }
     }
 
@@ -46,6 +48,7 @@ impl Feature {
             Self::Frags => "the driver takes only an MTU for which a frame fits in one buffer",
             Self::LargeImages => "images above 4 MiB are refused",
             Self::DriverFrags => "a virtio card with a large MTU takes generic mode",
+            Self::BigTcp => "no host makes IPv4 packets of more than 65,535 bytes",
         }
     }
 

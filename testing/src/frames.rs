@@ -15,6 +15,8 @@ pub struct Recipe {
     pub src_mac: u64,
     /// The EtherTypes of the VLAN tags and the two bytes after each, the outermost first.
     pub tags: Vec<(u16, u16)>,
+    /// The PPPoE session in which the rest is, if it is in one.
+    pub session: Option<Session>,
     /// The payload of the Ethernet frame.
     pub layer3: Layer3,
     /// The IPv4 type of service or the IPv6 traffic class.
@@ -30,6 +32,34 @@ pub struct Recipe {
     pub overstated: i32,
     /// The bytes after the packet.
     pub padding: Vec<u8>,
+}
+
+/// The headers of a PPPoE session and of PPP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Version and type, and the code.
+    pub start: [u8; 2],
+    /// Whether the PPP protocol takes one byte, if it can.
+    pub short: bool,
+    /// How much more than there is the header states as its length.
+    pub overstated: i32,
+}
+
+impl Session {
+    /// The headers in front of `length` bytes of this EtherType.
+    fn bytes(&self, ethertype: u16, length: usize) -> Vec<u8> {
+        let protocol = match (ethertype, self.short) {
+            (0x0800, true) => vec![0x21],
+            (0x0800, false) => vec![0, 0x21],
+            (0x86dd, true) => vec![0x57],
+            (0x86dd, false) => vec![0, 0x57],
+            // Link control, whatever else it was to be.
+            (_, _) => vec![0xc0, 0x21],
+        };
+        let [start, code] = self.start;
+        let length = stated(length + protocol.len(), self.overstated).to_be_bytes();
+        [&[start, code, 0x42, 0x42], &length[..], &protocol].concat()
+    }
 }
 
 /// The payload of an Ethernet frame.
@@ -117,66 +147,83 @@ impl Recipe {
             frame.extend(kind.to_be_bytes());
             frame.extend(control.to_be_bytes());
         }
+        let (ethertype, packet) = self.packet();
+        if let Some(session) = &self.session {
+            frame.extend([0x88, 0x64]);
+            frame.extend(session.bytes(ethertype, packet.len()));
+        } else {
+            frame.extend(ethertype.to_be_bytes());
+        }
+        frame.extend(packet);
+        frame.extend(&self.padding);
+        frame
+    }
+
+    /// What is carried, and its EtherType.
+    fn packet(&self) -> (u16, Vec<u8>) {
+        let mut packet = Vec::new();
         let mut upper = self.upper.bytes();
         upper.extend(&self.payload);
-        match &self.layer3 {
-            Layer3::Other { ethertype } => {
-                frame.extend(ethertype.to_be_bytes());
-                frame.extend(upper);
-            }
+        let ethertype = match &self.layer3 {
+            Layer3::Other { ethertype } => *ethertype,
             Layer3::Ipv4 {
                 src,
                 dst,
                 options,
                 fragment,
             } => {
-                frame.extend([0x08, 0x00]);
                 let words = options.len().min(40).div_ceil(4);
                 let mut options = options.clone();
                 options.resize(words * 4, 0);
-                let total = self.stated(20 + options.len() + upper.len());
-                frame.extend([0x45 + words as u8, self.class]);
-                frame.extend(total.to_be_bytes());
-                frame.extend([0xab, 0xcd]);
-                frame.extend(fragment.to_be_bytes());
-                frame.extend([self.hop_limit, self.upper.protocol, 0, 0]);
-                frame.extend(src.to_be_bytes());
-                frame.extend(dst.to_be_bytes());
-                frame.extend(options);
-                frame.extend(upper);
+                let total = stated(20 + options.len() + upper.len(), self.overstated);
+                packet.extend([0x45 + words as u8, self.class]);
+                packet.extend(total.to_be_bytes());
+                packet.extend([0xab, 0xcd]);
+                packet.extend(fragment.to_be_bytes());
+                packet.extend([self.hop_limit, self.upper.protocol, 0, 0]);
+                packet.extend(src.to_be_bytes());
+                packet.extend(dst.to_be_bytes());
+                packet.extend(options);
+                0x0800
             }
             Layer3::Ipv6 {
                 src,
                 dst,
                 extensions,
             } => {
-                frame.extend([0x86, 0xdd, 0x60 | self.class >> 4, self.class << 4, 0, 0]);
+                packet.extend([0x60 | self.class >> 4, self.class << 4, 0, 0]);
                 let length: usize = extensions.iter().map(Extension::bytes).sum();
-                frame.extend(self.stated(length + upper.len()).to_be_bytes());
+                packet.extend(stated(length + upper.len(), self.overstated).to_be_bytes());
                 let numbers = extensions.iter().map(|extension| extension.number);
                 let mut next = numbers.chain([self.upper.protocol]);
-                frame.extend(next.next());
-                frame.push(self.hop_limit);
-                frame.extend(src.to_be_bytes());
-                frame.extend(dst.to_be_bytes());
+                packet.extend(next.next());
+                packet.push(self.hop_limit);
+                packet.extend(src.to_be_bytes());
+                packet.extend(dst.to_be_bytes());
                 for (extension, next) in extensions.iter().zip(next) {
                     let mut bytes = vec![next, extension.length];
                     bytes.extend(&extension.body);
                     bytes.resize(extension.bytes(), 0);
-                    frame.extend(bytes);
+                    packet.extend(bytes);
                 }
-                frame.extend(upper);
+                0x86dd
             }
-        }
-        frame.extend(&self.padding);
-        frame
+        };
+        packet.extend(upper);
+        (ethertype, packet)
     }
 
-    fn stated(&self, length: usize) -> u16 {
-        let length = i32::try_from(length).unwrap_or(i32::MAX);
-        let stated = length.saturating_add(self.overstated).max(0);
-        u16::try_from(stated).unwrap_or(u16::MAX)
+    /// The bytes of the IP packet, or of what is in its stead.
+    pub(super) fn length(&self) -> usize {
+        self.packet().1.len()
     }
+}
+
+/// A length, and how much is added to it where a header states it.
+fn stated(length: usize, overstated: i32) -> u16 {
+    let length = i32::try_from(length).unwrap_or(i32::MAX);
+    let stated = length.saturating_add(overstated).max(0);
+    u16::try_from(stated).unwrap_or(u16::MAX)
 }
 
 impl Upper {
@@ -229,6 +276,7 @@ pub fn recipe(random: &mut Random) -> Recipe {
         dst_mac: random.pick([0x0200_0000_0002, 0x0200_0000_0002, 0xffff_ffff_ffff]),
         src_mac: 0x0200_0000_0001,
         tags: Vec::new(),
+        session: None,
         layer3,
         class: random.byte() & random.pick([0, 0xff]),
         hop_limit: random.pick([64, 1, 255]),
@@ -261,8 +309,33 @@ pub fn recipe(random: &mut Random) -> Recipe {
     }
     if random.percent(1) {
         state_no_length(random, &mut recipe);
+        if random.percent(20) {
+            grow(random, &mut recipe);
+        }
+    }
+    if random.percent(5) {
+        recipe.session = Some(session(random));
     }
     recipe
+}
+
+/// Makes a packet about as long as an IP header can state, or longer, as kernels make them.
+fn grow(random: &mut Random, recipe: &mut Recipe) {
+    let wanted: usize = 65_535 + random.pick([0, 0, 1, 2, 39, 40, 41, 42, 1000]);
+    let missing = wanted.saturating_sub(recipe.length());
+    recipe.payload.resize(recipe.payload.len() + missing, 0);
+}
+
+fn session(random: &mut Random) -> Session {
+    Session {
+        start: random.pick([[0x11, 0], [0x11, 0], [0x21, 0xa7]]),
+        short: random.percent(20),
+        overstated: if random.percent(10) {
+            random.within(0, 60) as i32 - 50
+        } else {
+            0
+        },
+    }
 }
 
 /// Makes the IP header state 0 as the length; in IPv6, adds a jumbo payload option or one that

@@ -18,7 +18,7 @@ mod shrink;
 pub use self::{
     damage::damage,
     engine::{Engine, Setting},
-    frames::{Extension, Layer3, Recipe, Upper, recipe},
+    frames::{Extension, Layer3, Recipe, Session, Upper, recipe},
     probes::{Probe, probe},
     random::Random,
     rulesets::{INTERFACES, ruleset},

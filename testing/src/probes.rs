@@ -251,14 +251,6 @@ impl Aim<'_> {
 /// The length in bytes from which on IP packets are not extended.
 const LONGEST: usize = 2048;
 
-impl Recipe {
-    /// The length of the IP packet in bytes; 0 if the frame is not IP.
-    pub(super) fn length(&self) -> usize {
-        let link = 14 + 4 * self.tags.len() + self.padding.len();
-        self.bytes().len().saturating_sub(link)
-    }
-}
-
 impl Layer3 {
     /// Makes an IP packet a first fragment or an atomic one.
     fn make_fragment(&mut self, random: &mut Random, wanted: bool) {

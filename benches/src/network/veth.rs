@@ -35,6 +35,23 @@ impl End {
         adopt(namespace, self, other, mtu)?;
         wait_for_carrier(namespace, self)
     }
+
+    /// Has the TCP of a namespace send packets of up to this many bytes on this end, for the other
+    /// one to take apart, or not.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel knows no such setting (IPv4: Linux 6.3).
+    pub fn send_packets_of(&self, namespace: &Namespace, bytes: u32) -> Result<()> {
+        with_netlink(namespace, async |netlink| {
+            let long = LinkUnspec::new_with_index(self.index)
+                .append_extra_attribute(LinkAttribute::GsoMaxSize(bytes))
+                .append_extra_attribute(LinkAttribute::GsoIpv4MaxSize(bytes))
+                .build();
+            netlink.link().change(long).execute().await?;
+            Ok(())
+        })
+    }
 }
 
 /// Makes the veth pair that `link` describes, brings up both ends, and fills in their indexes.

@@ -8,7 +8,6 @@
 use super::{
     ethertype,
     headers::{Headers, present},
-    protocol,
 };
 use crate::{
     field::{FRAGMENT, UNTAGGED},
@@ -37,9 +36,15 @@ pub fn vlan<P: Packet + ?Sized>(packet: &P) -> u16 {
     }
 }
 
-/// The EtherType behind all VLAN tags.
+/// The EtherType behind all VLAN tags, in a PPPoE session that of the IP packet it carries.
 #[inline(always)]
 pub fn ethertype<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
+    if headers.has(present::IPV4) {
+        return ethertype::IPV4;
+    }
+    if headers.has(present::IPV6) {
+        return ethertype::IPV6;
+    }
     half(packet, headers.network.wrapping_sub(2))
 }
 
@@ -52,21 +57,18 @@ pub fn ttl<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u8 {
 }
 
 /// The length of the IP packet, 65,535 if it is longer: of IPv4 what its header says, of IPv6 40
-/// more than that. A jumbogram, whose header says 0, is always longer.
+/// more than that. [`present::OVERLONG`] packets, whose headers say 0, are always longer.
 #[inline(always)]
 pub fn length<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
     const HEADER: u32 = 40;
     let at = headers.network;
+    if headers.has(present::OVERLONG) {
+        return 0xffff;
+    }
     if headers.has(present::IPV4) {
         return half(packet, at + 2);
     }
-    let payload = u32::from(half(packet, at + 4));
-    let [next, _hops] = half(packet, at + 6).to_be_bytes();
-    let length = if payload == 0 && next == protocol::HOP_BY_HOP {
-        0xffff
-    } else {
-        payload + HEADER
-    };
+    let length = u32::from(half(packet, at + 4)) + HEADER;
     if length > 0xffff {
         0xffff
     } else {

@@ -8,6 +8,8 @@ pub const ARP: u16 = 0x0806;
 pub const VLAN: u16 = 0x8100;
 /// IPv6.
 pub const IPV6: u16 = 0x86dd;
+/// A PPPoE session (RFC 2516).
+pub const PPPOE: u16 = 0x8864;
 /// A service VLAN tag (IEEE 802.1ad).
 pub const SERVICE_VLAN: u16 = 0x88a8;
 /// The tag of stacked VLANs before IEEE 802.1ad.

@@ -1,8 +1,14 @@
 //! The parser of a whole frame, and of its link layer.
 
 use super::{
-    ethertype, headers::Headers, ipv4::parse_ipv4, ipv6::parse_ipv6, l4::parse_l4, load::load,
+    ethertype,
+    headers::Headers,
+    ipv4::parse_ipv4,
+    ipv6::parse_ipv6,
+    l4::parse_l4,
+    load::{NO_LIMIT, load},
     plain::parse_plain,
+    pppoe::parse_pppoe,
 };
 use crate::{abi::Reason, field::NO_PROTOCOL, packet::Packet};
 
@@ -49,11 +55,16 @@ fn parse_any<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
             }
         }
     }
-    let offset = packet.opaque(u64::from(offset)) as u32;
+    let mut limit = NO_LIMIT;
+    if headers.ethertype == ethertype::PPPOE {
+        (offset, limit) = parse_pppoe(packet, offset, &mut headers)?;
+    }
+    let place = packet.opaque(u64::from(limit) << 32 | u64::from(offset));
+    let (offset, limit) = (place as u32, (place >> 32) as u32);
     headers.network = offset;
     let upper = match headers.ethertype {
-        ethertype::IPV4 => parse_ipv4(packet, offset, &mut headers)?,
-        ethertype::IPV6 => parse_ipv6(packet, offset, &mut headers)?,
+        ethertype::IPV4 => parse_ipv4(packet, offset, limit, &mut headers)?,
+        ethertype::IPV6 => parse_ipv6(packet, offset, limit, &mut headers)?,
         _ => {
             headers.present |= headers.neighbor();
             headers.key = NO_PROTOCOL as u16;

@@ -65,6 +65,8 @@ pub mod present {
     pub const NEIGHBOR: u32 = 64;
     /// The packet is IP and ends in the first buffer of its frame.
     pub const IN_FIRST_BUFFER: u32 = 128;
+    /// The IP packet is longer than its header can state.
+    pub const OVERLONG: u32 = 256;
 }
 
 impl Headers {

@@ -3,7 +3,7 @@
 use super::{
     headers::{Headers, present},
     l4::Upper,
-    load::{in_first_buffer, load},
+    load::{in_first_buffer, load, unstated_len},
     protocol,
 };
 use crate::{abi::Reason, packet::Packet};
@@ -11,11 +11,13 @@ use crate::{abi::Reason, packet::Packet};
 /// The maximum number of IPv6 extension headers that a packet may carry.
 pub const MAX_EXTENSIONS: u32 = 8;
 
-/// IPv6 and its extension headers (RFC 8200, RFC 4302 for the authentication header).
+/// IPv6 and its extension headers (RFC 8200, RFC 4302 for the authentication header), in what ends
+/// before `limit`.
 #[inline(always)]
 pub(super) fn parse_ipv6<P: Packet + ?Sized>(
     packet: &P,
     offset: u32,
+    limit: u32,
     headers: &mut Headers,
 ) -> Result<Upper, Reason> {
     let start: [u8; 8] = load(packet, offset)?;
@@ -31,13 +33,20 @@ pub(super) fn parse_ipv6<P: Packet + ?Sized>(
     headers.ttl = start[7];
     let mut next = start[6];
     let mut at = offset + 40;
-    let end = if payload_len == 0 && next == protocol::HOP_BY_HOP {
-        // A sum that wraps ends before the first extension header does, and counts as truncated.
-        at.wrapping_add(jumbo_payload_len(packet, at)?)
-    } else {
-        at + payload_len
-    };
-    if !packet.holds(end) {
+    let mut end = at + payload_len;
+    if payload_len == 0 {
+        let longer = if next == protocol::HOP_BY_HOP {
+            Some(jumbo_payload_len(packet, at, limit)?)
+        } else {
+            unstated_len(packet, at, limit)
+        };
+        if let Some(longer) = longer {
+            // A sum that wraps ends before the first extension header does, and counts as truncated.
+            end = at.wrapping_add(longer);
+            headers.present |= present::OVERLONG;
+        }
+    }
+    if end > limit || !packet.holds(end) {
         return Err(Reason::Truncated);
     }
     headers.present |= in_first_buffer(packet, end);
@@ -86,17 +95,20 @@ pub(super) fn parse_ipv6<P: Packet + ?Sized>(
     })
 }
 
-/// The payload length of a jumbogram, whose IP header says 0: the first of its hop-by-hop options
-/// states it (RFC 2675). Without that option no length at all is stated.
+/// The payload length of a packet whose IP header says 0, in front of hop-by-hop options: the first
+/// of them states it (RFC 2675). Without that option it is what [`unstated_len`] says.
 #[inline(always)]
-fn jumbo_payload_len<P: Packet + ?Sized>(packet: &P, at: u32) -> Result<u32, Reason> {
+fn jumbo_payload_len<P: Packet + ?Sized>(packet: &P, at: u32, limit: u32) -> Result<u32, Reason> {
     /// The type of the option, and the length of its data.
     const JUMBO_PAYLOAD: u16 = 0xc204;
+    if at + 8 > limit {
+        return Err(Reason::Truncated);
+    }
     let options: [u8; 8] = load(packet, at)?;
     let [_next, _units, kind, length, payload_len @ ..] = options;
     let payload_len = u32::from_be_bytes(payload_len);
-    if u16::from_be_bytes([kind, length]) != JUMBO_PAYLOAD || payload_len >> 16 == 0 {
-        return Err(Reason::Malformed);
+    if u16::from_be_bytes([kind, length]) == JUMBO_PAYLOAD && payload_len >> 16 != 0 {
+        return Ok(payload_len);
     }
-    Ok(payload_len)
+    unstated_len(packet, at, limit).ok_or(Reason::Malformed)
 }

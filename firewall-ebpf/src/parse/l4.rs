@@ -73,8 +73,12 @@ pub(super) fn parse_l4<P: Packet + ?Sized>(
     headers.present |= present::PORTS;
     if headers.protocol == protocol::TCP {
         let [data_offset, flags] = load(packet, at + 12)?;
-        if data_offset >> 4 < 5 {
+        let header_len = u32::from(data_offset >> 4) * 4;
+        if header_len < needed {
             return Err(Reason::Malformed);
+        }
+        if at + header_len > end {
+            return Err(Reason::Truncated);
         }
         headers.tcp_flags = flags;
         headers.key = WITH_FLAGS as u16 | u16::from(flags);

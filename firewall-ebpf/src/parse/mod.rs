@@ -7,7 +7,7 @@
 //! ```text
 //! frame    the parser: the shortcut, or else one layer after the other
 //! plain    the shortcut for what most packets are
-//! ipv4, ipv6, l4   one layer each
+//! pppoe, ipv4, ipv6, l4   one layer each
 //! details  fields that few rules name, read when a rule set asks for them
 //! ```
 
@@ -20,6 +20,7 @@ mod ipv6;
 mod l4;
 mod load;
 mod plain;
+mod pppoe;
 pub mod protocol;
 
 pub use frame::{MAX_TAGS, parse};

@@ -78,8 +78,9 @@ pub(super) fn parse_plain<P: Packet + ?Sized>(packet: &P) -> Option<Headers> {
     let tcp = plain.having(present::TCP);
     // Negative when something is missing.
     let room = total_len as i32 - HEADER_LEN - i32::from(plain.header_len());
-    let data_offset = ((end & 0xf000) as i32 - 0x5000) & tcp as i32;
-    if room | data_offset < 0 {
+    // What the TCP header has beyond the shortest, in units of a 1,024th of a byte.
+    let options = ((end & 0xf000) as i32 - 0x5000) & tcp as i32;
+    if (room - (options >> 10)) | options < 0 {
         return None;
     }
     let flags = (end & tcp) as u8;

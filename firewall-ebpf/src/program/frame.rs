@@ -130,7 +130,8 @@ impl<const FRAGS: bool> Packet for Frame<'_, FRAGS> {
         if FRAGS {
             frame_len::<FRAGS>(self.ctx) as u32
         } else {
-            (self.end - self.start) as u32
+            // Opaque like that of `LateFrame`.
+            self.opaque((self.end - self.start) as u64) as u32
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Fields {
     pub src_mac: u64,
     /// The identifier in the outermost VLAN tag.
     pub vlan: Option<u16>,
-    /// The EtherType after all VLAN tags.
+    /// The EtherType after all VLAN tags; of IP in a PPPoE session, that of IP.
     pub ethertype: u16,
     /// The address family of an IP packet.
     pub family: Option<Family>,
@@ -76,6 +76,10 @@ impl Fields {
 const MOST_TAGS: usize = 4;
 const MOST_EXTENSIONS: usize = 8;
 
+/// The most that an IP header can state as its length. A longer packet, which only a kernel makes
+/// and none sends over a wire, has 0 there and is all that is left of its frame.
+const LONGEST_STATED: usize = 65_535;
+
 /// Decodes a frame, from the Ethernet header on.
 ///
 /// # Errors
@@ -107,11 +111,47 @@ pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
         ethertype,
         ..Fields::default()
     };
-    match ethertype {
-        0x0800 => ipv4(rest, fields),
-        0x86dd => ipv6(rest, fields),
+    network(rest, fields)
+}
+
+/// What the EtherType says that follows.
+fn network(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+    match fields.ethertype {
+        0x0800 => ipv4(bytes, fields),
+        0x86dd => ipv6(bytes, fields),
+        0x8864 => match in_session(bytes) {
+            Some((ethertype, packet)) => network(
+                packet,
+                Fields {
+                    ethertype,
+                    ..fields
+                },
+            ),
+            None => Ok(fields),
+        },
         _ => Ok(fields),
     }
+}
+
+/// The IP packet in a PPPoE session (RFC 2516, section 4) and its EtherType, without what is behind
+/// the length of the session frame. PPP protocols are in IANA's "PPP Numbers"; those of one byte are
+/// odd, as is the second byte of all others (RFC 1661, section 2).
+fn in_session(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let (header, ppp) = bytes.split_at_checked(6)?;
+    let length = usize::from(u16_at(header, 4).ok()?);
+    let short = u8_at(ppp, 0).ok()?;
+    let (protocol, size) = if short % 2 == 1 {
+        (u16::from(short), 1)
+    } else {
+        (u16_at(ppp, 0).ok()?, 2)
+    };
+    let ethertype = match protocol {
+        0x21 => 0x0800,
+        0x57 => 0x86dd,
+        _ => return None,
+    };
+    let ppp = ppp.get(..length).unwrap_or(ppp);
+    Some((ethertype, ppp.get(size..).unwrap_or_default()))
 }
 
 /// RFC 791, section 3.1.
@@ -122,7 +162,10 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     if version_and_length >> 4 != 4 || header_length < 20 {
         return Err(Reason::Malformed);
     }
-    let total_length = usize::from(u16_at(shortest_header, 2)?);
+    let total_length = match u16_at(shortest_header, 2)? {
+        0 if bytes.len() > LONGEST_STATED => bytes.len(),
+        stated => stated.into(),
+    };
     if total_length < header_length {
         return Err(Reason::Malformed);
     }
@@ -132,7 +175,7 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     let protocol = u8_at(header, 9)?;
     let fields = Fields {
         family: Some(Family::Ipv4),
-        length: Some(u32::from(u16_at(header, 2)?)),
+        length: u32::try_from(packet.len()).ok(),
         // RFC 2474, section 3: the upper 6 bits of the second byte.
         dscp: Some(u8_at(header, 1)? / 4),
         src: Some(Ipv4Addr::from(array_at(header, 12)?).into()),
@@ -159,11 +202,12 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     let (header, behind) = take(bytes, 40)?;
     let payload_length = usize::from(u16_at(header, 4)?);
     let mut protocol = u8_at(header, 6)?;
-    let mut payload = if payload_length == 0 && protocol == 0 {
-        take(behind, jumbo_payload_length(behind)?)?.0
-    } else {
-        take(behind, payload_length)?.0
+    let payload_length = match (payload_length, protocol) {
+        (0, 0) => jumbo_payload_length(behind)?,
+        (0, _) if behind.len() > LONGEST_STATED => behind.len(),
+        (stated, _) => stated,
     };
+    let (mut payload, _padding) = take(behind, payload_length)?;
     let whole_payload = payload.len();
     let mut fragment_offset = 0;
     let mut is_fragment = false;
@@ -208,11 +252,13 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
 
 /// RFC 2675, sections 2 and 3: a hop-by-hop option of type 194 has the length in 4 bytes, which is
 /// only useful above 65,535. It is expected where senders put it, before all other options.
+/// Linux leaves it out of the packets of BIG TCP in some versions.
 fn jumbo_payload_length(hop_by_hop: &[u8]) -> Result<usize, Reason> {
     let (options, _) = take(hop_by_hop, 8)?;
     let length = array_at(options, 4).map(u32::from_be_bytes)?;
     match (u8_at(options, 2)?, u8_at(options, 3)?) {
         (194, 4) if length > 65_535 => usize::try_from(length).map_err(|_| Reason::Truncated),
+        (_, _) if hop_by_hop.len() > LONGEST_STATED => Ok(hop_by_hop.len()),
         (_, _) => Err(Reason::Malformed),
     }
 }
@@ -238,9 +284,11 @@ fn upper(payload: &[u8], fields: Fields, family: Family, protocol: u8) -> Result
         }
         (6, _) => {
             let (header, _) = take(payload, 20)?;
-            if u8_at(header, 12)? >> 4 < 5 {
+            let words = usize::from(u8_at(header, 12)? >> 4);
+            if words < 5 {
                 return Err(Reason::Malformed);
             }
+            let (_with_options, _data) = take(payload, words * 4)?;
             Ok(Fields {
                 tcp_flags: Some(u8_at(header, 13)?),
                 ..with_ports(header, fields)?

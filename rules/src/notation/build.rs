@@ -25,7 +25,12 @@ const UNKNOWN_HEADER: usize = 8;
 /// The bytes of a frame before the network header, without tags.
 const ETHERNET: usize = 14;
 
-/// The maximum number of bytes of an IPv4 packet, and of the payload of an IPv6 packet.
+/// The bytes of the headers of PPPoE and of PPP, and of the latter alone.
+const SESSION: usize = 8;
+const PPP: usize = 2;
+
+/// The maximum number of bytes of an IPv4 packet, of the payload of an IPv6 packet, and of that of a
+/// PPPoE session.
 const MAX_LENGTH: usize = 65_535;
 
 pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<u8>, Fault> {
@@ -41,6 +46,9 @@ pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<
     let mut packet = packet;
     for tag in &options.tags {
         packet = packet.tag(*tag);
+    }
+    if let Some(session) = options.session {
+        packet = packet.session(session);
     }
     if let Some(mac) = options.src_mac {
         packet = packet.src_mac(mac);
@@ -206,12 +214,18 @@ fn payload(
     subject: &Subject<'_>,
     options: &Options<'_>,
 ) -> Result<Vec<u8>, Fault> {
-    let link = ETHERNET + 4 * options.tags.len();
+    let session = if options.session.is_some() {
+        SESSION
+    } else {
+        0
+    };
+    let link = ETHERNET + 4 * options.tags.len() + session;
     let length = |payload: &[u8]| {
         let frame = packet.clone().payload(payload).build();
         frame.len().saturating_sub(link)
     };
     let most = match subject {
+        Subject::Ip(_) if options.session.is_some() => MAX_LENGTH - PPP,
         Subject::Ip(ip) if ip.family() == Family::Ipv6 => 40 + MAX_LENGTH,
         Subject::Ip(_) | Subject::Arp { .. } | Subject::EtherType(_) | Subject::Bytes(_) => {
             MAX_LENGTH

@@ -6,6 +6,7 @@
 //!           | "hop-by-hop" | "routing" | "destination" | "ah"             of IPv6, in order
 //!           | "fragment" offset [ "+" ]                                   of IP
 //!           | "ttl" number | "dscp" number | "length" bytes               of IP
+//!           | "pppoe" session                                             of IP
 //!           | "payload" bytes
 //!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
 //!           | "truncate" bytes | "interface" name
@@ -37,7 +38,7 @@ const GENERAL: &[&str] = &[
 ];
 
 /// The words that are valid for IP packets.
-const IP: &[&str] = &["ttl", "dscp", "length", "fragment"];
+const IP: &[&str] = &["ttl", "dscp", "length", "fragment", "pppoe"];
 
 /// The words that are valid for IPv6 packets.
 const IPV6: &[&str] = &["hop-by-hop", "routing", "destination", "ah"];
@@ -56,6 +57,8 @@ const EXPERIMENT: u8 = 253;
 pub(super) struct Options<'t> {
     /// VLAN tags, the outermost first.
     pub(super) tags: Vec<Tag>,
+    /// The number of a PPPoE session.
+    pub(super) session: Option<u16>,
     pub(super) src_mac: Option<MacAddr>,
     pub(super) dst_mac: Option<MacAddr>,
     ttl: Option<u8>,
@@ -111,6 +114,7 @@ impl<'t> Options<'t> {
             "vlan" => self.tags.push(tag(value("a VLAN")?)?),
             "src_mac" => self.src_mac = Some(mac(value("an address")?)?),
             "dst_mac" => self.dst_mac = Some(mac(value("an address")?)?),
+            "pppoe" => self.session = Some(value("a session")?.half("session")?),
             "ttl" => self.ttl = Some(number(value("a number")?, &TTL)?),
             "dscp" => self.dscp = Some(number(value("a code point")?, &DSCP)?),
             "payload" => self.size(Size::Payload, word, value("a number of bytes")?)?,

@@ -109,6 +109,14 @@ impl Packet {
         self
     }
 
+    /// Puts an IP packet into a PPPoE session (RFC 2516), inside all tags. Without effect on other
+    /// packets.
+    #[must_use]
+    pub const fn session(mut self, number: u16) -> Self {
+        self.link.session = Some(number);
+        self
+    }
+
     /// Sets the time to live (IPv4) or hop limit (IPv6).
     #[must_use]
     pub fn ttl(mut self, ttl: u8) -> Self {
@@ -289,9 +297,11 @@ impl Packet {
 
     /// Writes `segment` after the headers of the link and of `network`.
     fn lay_out(&self, network: &Network, segment: &[u8]) -> Layout {
-        let mut bytes = self.link.header(network.ethertype());
+        let header = network.header(self.upper.number(), segment.len(), self.link.src);
+        let len = header.len() + segment.len();
+        let mut bytes = self.link.header(network.ethertype(), len);
         let start = bytes.len();
-        bytes.extend(network.header(self.upper.number(), segment.len(), self.link.src));
+        bytes.extend(header);
         let upper = bytes.len();
         bytes.extend_from_slice(segment);
         Layout {

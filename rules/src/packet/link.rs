@@ -53,6 +53,8 @@ pub(crate) struct Link {
     pub(crate) dst: MacAddr,
     /// VLAN tags, the outermost first.
     pub(crate) tags: Vec<Tag>,
+    /// The number of the PPPoE session that the packet is in.
+    pub(crate) session: Option<u16>,
 }
 
 impl Default for Link {
@@ -62,13 +64,23 @@ impl Default for Link {
             src: MacAddr(0x00, 0x00, 0x5e, 0x00, 0x53, 0xfe),
             dst: MacAddr(0x00, 0x00, 0x5e, 0x00, 0x53, 0xff),
             tags: Vec::new(),
+            session: None,
         }
     }
 }
 
 impl Link {
-    /// The Ethernet header and the tags, announcing `ethertype` after them.
-    pub(crate) fn header(&self, ethertype: EtherType) -> Vec<u8> {
+    /// The Ethernet header, the tags and that of a session, announcing `ethertype` and `len` octets
+    /// behind them.
+    pub(crate) fn header(&self, ethertype: EtherType, len: usize) -> Vec<u8> {
+        let carried = self
+            .session
+            .and_then(|session| session_header(session, ethertype, len));
+        let ethertype = if carried.is_some() {
+            EtherTypes::PppoeSession
+        } else {
+            ethertype
+        };
         let mut bytes = vec![0; ETHERNET];
         let outermost = self
             .tags
@@ -87,8 +99,22 @@ impl Link {
             vlan.set_ethertype(inner.map_or(ethertype, |tag| EtherType(tag.kind)));
             bytes.extend(header);
         }
+        bytes.extend(carried.unwrap_or_default());
         bytes
     }
+}
+
+/// The headers of PPPoE (RFC 2516, section 4) and PPP in front of `len` octets of IP, or `None` for
+/// what is not IP.
+fn session_header(session: u16, ethertype: EtherType, len: usize) -> Option<Vec<u8>> {
+    let protocol: u16 = match ethertype {
+        IPV4 => 0x0021,
+        IPV6 => 0x0057,
+        _ => return None,
+    };
+    let len = u16::try_from(len + 2).unwrap_or(u16::MAX);
+    let numbers = [session, len, protocol].map(u16::to_be_bytes).concat();
+    Some([&[0x11, 0], &numbers[..]].concat())
 }
 
 /// The EtherTypes of the network layers that can be built.

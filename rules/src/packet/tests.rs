@@ -391,3 +391,25 @@ fn truncation_counts_from_the_header_named() {
     assert_eq!(len(Damage::KeepOfUpper(7)), 14 + 8 + 40 + 7);
     assert_eq!(len(Damage::Keep(1000)), packet.build().len());
 }
+
+#[test]
+fn a_session_has_its_headers_behind_the_tags() {
+    let frame = v4().udp(1, 2).payload(b"hi").build();
+    let in_session = v4()
+        .udp(1, 2)
+        .payload(b"hi")
+        .vlan(7)
+        .session(0x1234)
+        .build();
+    assert_eq!(in_session[..12], frame[..12]);
+    // 30 bytes of IPv4, and 2 of PPP.
+    let headers = [
+        0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0x12, 0x34, 0, 32, 0, 0x21,
+    ];
+    assert_eq!(in_session[12..26], headers);
+    assert_eq!(in_session[26..], frame[14..]);
+    let of_ipv6 = v6().session(1).build();
+    assert_eq!(of_ipv6[12..22], [0x88, 0x64, 0x11, 0, 0, 1, 0, 42, 0, 0x57]);
+    let arp = Packet::arp(SRC4, DST4);
+    assert_eq!(arp.clone().session(1).build(), arp.build());
+}

@@ -57,6 +57,7 @@ fn udp(src: u32, dport: u16) -> Probe {
             ..Upper::default()
         },
         payload: Vec::new(),
+        session: None,
         overstated: 0,
         padding: Vec::new(),
     };

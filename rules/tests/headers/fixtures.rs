@@ -4,6 +4,7 @@ mod details;
 mod ethernet;
 mod ipv4;
 mod ipv6;
+mod pppoe;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -56,6 +57,7 @@ pub(crate) fn table() -> Vec<Fixture> {
         ipv6::fixtures(),
         ipv6::extensions(),
         ipv6::fragments(),
+        pppoe::fixtures(),
     ]
     .concat()
 }

@@ -64,6 +64,44 @@ fn a_jumbogram_has_the_largest_length_and_ends_where_its_option_says() {
     }
 }
 
+#[test]
+fn a_packet_that_states_no_length_has_that_of_its_frame_if_no_header_could_state_it() {
+    const MACS: &str = "020000000002 020000000001";
+    const UDP: &str = "0035 0035 0008 0000";
+    let ipv4 = "0800 4500 0000 0000 0000 4011 0000 c0000201 c6336402".to_owned();
+    let addresses = "20010db8000000000000000000000001 20010db8000000000000000000000002";
+    let ipv6 = format!("86dd 60000000 0000 1140 {addresses}");
+    // Options, the first of which is not a jumbo payload, or one that is too short.
+    let padded = format!("86dd 60000000 0000 0040 {addresses} 1100 0104 00000000");
+    let contradictory = format!("86dd 60000000 0000 0040 {addresses} 1100 c204 0000ffff");
+    let malformed = Err(Reason::Malformed);
+    for (start, tag, counted, longest, otherwise) in [
+        (&ipv4, "", 20, 65_535, malformed),
+        (&ipv4, "8100 0007", 20, 65_535, malformed),
+        // Without payload, and so without a UDP header.
+        (&ipv6, "", 40, 65_575, Err(Reason::Truncated)),
+        (&padded, "", 40, 65_575, malformed),
+        (&contradictory, "", 40, 65_575, malformed),
+    ] {
+        let mut frame = hexadecimal::bytes(&[MACS, tag, start, UDP].concat()).unwrap();
+        let before = 14 + if tag.is_empty() { 0 } else { 4 };
+        for length in [counted + 20, longest, longest + 1, longest + 2, 200_000] {
+            frame.resize(before + length, 0);
+            agree(&frame, start);
+            let headers = parse(&*frame);
+            if length <= longest {
+                assert_eq!(headers.map(|_| ()), otherwise, "{start} {length}");
+                continue;
+            }
+            let headers = headers.unwrap_or_else(|reason| panic!("{start} {length}: {reason:?}"));
+            assert_eq!(headers.dport, 53);
+            assert_eq!(details::length(&*frame, &headers), u16::MAX);
+            let fields = decode(&frame).unwrap();
+            assert_eq!(fields.length, u32::try_from(length).ok(), "{start}");
+        }
+    }
+}
+
 /// Fails unless parser and decoder read the fields in the table; `part` selects those that are
 /// compared.
 fn check(table: &[fixtures::Fixture], part: impl Fn(Fields) -> Fields) {

@@ -26,6 +26,28 @@ fn every_frame_is_one_that_a_stack_would_send() {
     }
 }
 
+#[test]
+fn a_packet_in_a_session_is_the_same_but_for_the_headers_before_it() {
+    let mut random = Random::new(0x0073_6573_7369_6f6e);
+    for _ in 0..LINES / 10 {
+        let line = line(&mut random);
+        let outside = read(&line).unwrap().frame;
+        let inside = read(&format!("{line} pppoe 7")).unwrap().frame;
+        let length = decode(&outside).unwrap().length.unwrap() as usize;
+        // What the EtherType of IP is behind: addresses and tags.
+        let link = outside.len() - length - 2;
+        let (start, rest) = inside.split_at(link);
+        let (session, packet) = rest.split_at(10);
+        assert_eq!(start, &outside[..link], "{line}");
+        assert_eq!(packet, &outside[link + 2..], "{line}");
+        assert_eq!(session[..6], [0x88, 0x64, 0x11, 0, 0, 7], "{line}");
+        let length = usize::from(u16::from_be_bytes([session[6], session[7]]));
+        assert_eq!(length, packet.len() + 2, "{line}");
+        assert_eq!(decode(&inside), decode(&outside), "{line}");
+        agree(&inside, &decode(&inside).unwrap());
+    }
+}
+
 /// A valid line whose extension headers are in an order that etherparse accepts.
 fn line(random: &mut Random) -> String {
     let is_v6 = random.percent(50);

@@ -4,7 +4,7 @@ use rules::field::FieldName;
 
 use super::matcher::{Aspect, Kind, Matcher, Operator, Packet, can_be};
 use crate::{
-    frames::{Extension, Layer3, Recipe, Upper},
+    frames::{Extension, Layer3, Recipe, Session, Upper},
     probes::Probe,
 };
 
@@ -178,6 +178,7 @@ pub(super) fn plain(kind: Kind, protocol: u8) -> Draft {
             dst_mac: 0x0200_0000_0002,
             src_mac: 0x0200_0000_0001,
             tags: Vec::new(),
+            session: None,
             layer3,
             class: 0,
             hop_limit: 64,
@@ -190,7 +191,8 @@ pub(super) fn plain(kind: Kind, protocol: u8) -> Draft {
     }
 }
 
-/// The packet with tags, plain, with padding, and with options or extension headers.
+/// The packet with tags, plain, with padding, with options or extension headers, and in a PPPoE
+/// session if it is IP.
 pub(super) fn dressed(draft: Draft) -> Vec<Draft> {
     let mut tagged = draft.clone();
     tagged.tag(0x8100, 7);
@@ -211,7 +213,15 @@ pub(super) fn dressed(draft: Draft) -> Vec<Draft> {
                 .to_vec();
         }
     }
-    vec![tagged, draft, padded, longer]
+    let mut in_session = draft.clone();
+    if !matches!(draft.recipe.layer3, Layer3::Other { .. }) {
+        in_session.recipe.session = Some(Session {
+            start: [0x11, 0],
+            short: false,
+            overstated: 0,
+        });
+    }
+    vec![tagged, draft, padded, longer, in_session]
 }
 
 /// Packets of a kind in all these variants; IP packets contain UDP.

@@ -18,13 +18,15 @@ use crate::firewall::PATIENCE;
 const TESTS: &str = "/tests/in_kernel";
 
 /// The tests that run: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 12] = [
+const RUN: [&str; 14] = [
     "bans",
     "details",
     "differential",
     "jumbo",
+    "long_frames",
     "matchers",
     "neighbors",
+    "pppoe",
     "privileges",
     "refusals",
     "rule_tests",
