@@ -336,7 +336,7 @@ fn a_capture_file_has_every_frame_as_it_was_sent_and_what_became_of_it() {
     assert_eq!(bytes, to_stdout.stdout);
 
     let sent = sent(&machine);
-    let read: Vec<_> = frames(&bytes).unwrap().map(Result::unwrap).collect();
+    let read: Vec<_> = frames(&*bytes).unwrap().map(Result::unwrap).collect();
     let dumped = tcpdump(&bytes);
     let remarks = remarks(&bytes);
     assert_eq!([read.len(), dumped.len(), remarks.len()], [sent.len(); 3]);

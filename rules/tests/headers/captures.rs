@@ -91,9 +91,11 @@ fn read(name: String, bytes: &[u8]) -> Capture {
         match read {
             Ok(frame) => capture.frames.push(frame.bytes),
             Err(CaptureError::NotEthernet { .. }) => {}
-            Err(fault @ (CaptureError::NoCapture | CaptureError::Damaged { .. })) => {
-                capture.fault = Some(fault);
-            }
+            Err(
+                fault @ (CaptureError::NoCapture
+                | CaptureError::Damaged { .. }
+                | CaptureError::Unreadable { .. }),
+            ) => capture.fault = Some(fault),
         }
     }
     capture

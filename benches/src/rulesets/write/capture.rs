@@ -31,7 +31,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let udp = Packet::ipv4([192, 0, 2, 2].into(), [192, 0, 2, 1].into()).udp(1, 2);
         let written = [udp.build(), udp.vlan(7).build()];
-        let read: Vec<_> = frames(&capture(&written))
+        let read: Vec<_> = frames(capture(&written).as_slice())
             .unwrap()
             .map(|frame| frame.unwrap().bytes)
             .collect();

@@ -283,7 +283,7 @@ mod tests {
             .map(|frame| packet("drop", "eth0", frame, 9000))
             .collect();
         let bytes = written(&packets);
-        let read: Vec<Frame> = frames(&bytes).unwrap().map(Result::unwrap).collect();
+        let read: Vec<Frame> = frames(&*bytes).unwrap().map(Result::unwrap).collect();
         assert_eq!(read.len(), frames_written.len());
         for (frame, written) in read.iter().zip(&frames_written) {
             assert_eq!((&frame.bytes, frame.length), (written, 9000));
@@ -292,6 +292,6 @@ mod tests {
 
     #[test]
     fn a_file_without_packets_is_one() {
-        assert_eq!(frames(&written(&[])).unwrap().count(), 0);
+        assert_eq!(frames(&*written(&[])).unwrap().count(), 0);
     }
 }

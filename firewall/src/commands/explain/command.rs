@@ -16,10 +16,12 @@ use crate::{
     },
     commands::{
         explain::{
+            capture::{self, Form},
             error::ExplainError,
+            explainer::Explainer,
             live,
-            packets::{self, Packet, PacketSource, on_usual_interface},
-            report::{Report, Shown},
+            packets::{self, Packet, PacketSource},
+            report::Report,
         },
         output::{json, print},
     },
@@ -40,12 +42,16 @@ pub(crate) struct ExplainArgs {
     /// The rule file, unless `--live` is given, and the packet, unless `--pcap` is given
     #[arg(value_names = ["FILE", "PACKET"], num_args = 0..=2)]
     operands: Vec<String>,
-    /// Explain each packet of a capture file
+    /// Explain each packet of a capture file (pcap or pcapng, also compressed with gzip; `-` for
+    /// standard input) in a line, with a summary by rule
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Only the packet with this number, counted from 1
+    /// Only the packet with this number, counted from 1, in full
     #[arg(long, value_name = "NUMBER", requires = "pcap")]
     index: Option<usize>,
+    /// With all rules for each packet of a capture
+    #[arg(long, requires = "pcap")]
+    full: bool,
     /// Use the rules in force
     #[arg(long)]
     live: bool,
@@ -53,7 +59,7 @@ pub(crate) struct ExplainArgs {
     /// [default: the first that the rules name]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// Print JSON
+    /// Print JSON; of a capture a line for each packet
     #[arg(long)]
     json: bool,
 }
@@ -67,27 +73,93 @@ enum RuleSource {
     Live,
 }
 
+/// The packets, and how they are shown.
+pub(super) struct Asked {
+    source: Asking,
+    interface: Option<String>,
+    form: Form,
+}
+
+/// The packets, of which one that is written has been read.
+enum Asking {
+    Written(Packet),
+    Captured(PathBuf, Option<usize>),
+}
+
 /// Explains packets.
 pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error> {
-    let as_json = args.json;
+    let form = Form {
+        full: args.full,
+        json: args.json,
+    };
     let interface = args.interface.clone();
     let (rules, source) = args.sources()?;
-    let packets = packets::read(source, interface.as_deref())?;
-    let shown = match &rules {
-        RuleSource::File(path) => by_file(path, packets).await?,
-        RuleSource::Live => live::explain(config, packets).await?,
+    packets::check_interface(interface.as_deref())?;
+    let source = match source {
+        PacketSource::Written(text) => {
+            Asking::Written(packets::written(&text, interface.as_deref())?)
+        }
+        PacketSource::Captured(path, index) => Asking::Captured(path, index),
     };
-    let disagree = shown.iter().any(Shown::is_defect);
-    let report = Report { packets: shown };
-    print(&if as_json {
-        json(&report)?
-    } else {
-        report.to_text()
-    })?;
-    if disagree {
+    let asked = Asked {
+        source,
+        interface,
+        form,
+    };
+    let is_defect = match &rules {
+        RuleSource::File(path) => by_file(path, asked).await?,
+        RuleSource::Live => live::explain(config, asked).await?,
+    };
+    if is_defect {
         return Err(ExplainError::Disagreement.into());
     }
     Ok(())
+}
+
+impl Asked {
+    /// Has packets that name no interface arrive on the usual one.
+    pub(super) fn on_usual_interface(mut self, usual: Option<&str>) -> Self {
+        let usual = self.interface.take().or(usual.map(str::to_owned));
+        if let Asking::Written(packet) = &mut self.source {
+            packet.interface = packet.interface.take().or_else(|| usual.clone());
+        }
+        Self {
+            interface: usual,
+            ..self
+        }
+    }
+
+    /// The interfaces on which packets arrive.
+    fn interfaces(&self) -> impl Iterator<Item = &str> {
+        let of_packet = match &self.source {
+            Asking::Written(packet) => packet.interface.as_deref(),
+            Asking::Captured(..) => None,
+        };
+        of_packet.into_iter().chain(self.interface.as_deref())
+    }
+
+    /// Prints what becomes of the packets. Returns whether that shows a defect.
+    pub(super) fn print(self, explainer: &Explainer<'_>) -> Result<bool, Error> {
+        let packet = match self.source {
+            Asking::Written(packet) => packet,
+            Asking::Captured(path, index) => {
+                let interface = self.interface.as_deref();
+                return capture::explain(&path, index, interface, explainer, self.form);
+            }
+        };
+        let classified = explainer.classify(&packet)?;
+        let shown = explainer.full(packet, classified);
+        let is_defect = shown.is_defect();
+        let report = Report {
+            packets: vec![shown],
+        };
+        print(&if self.form.json {
+            json(&report)?
+        } else {
+            report.to_text()
+        })?;
+        Ok(is_defect)
+    }
 }
 
 impl ExplainArgs {
@@ -111,32 +183,28 @@ impl ExplainArgs {
     }
 }
 
-async fn by_file(path: &Path, packets: Vec<Packet>) -> Result<Vec<Shown>, Error> {
+async fn by_file(path: &Path, asked: Asked) -> Result<bool, Error> {
     let progress = Progress::told_to(tell_progress);
     let (place, at) = (path.to_owned(), progress.clone());
     let file = task::spawn_blocking(move || load::load(&place, &at)).await??;
-    let usual = file.ruleset.settings.usual_interface().map(str::to_owned);
-    let packets = on_usual_interface(packets, usual.as_deref());
-    let candidate = compile(file, &packets, progress).await?;
-    let classifier = candidate.classifier();
-    let shown = packets.into_iter().map(|packet| {
-        let index = candidate.interface(packet.interface.as_deref());
-        let verdict = classifier.classify(&packet.frame, index);
-        let file = candidate.metadata.file.display().to_string();
-        Shown::explained(candidate.ruleset(), &file, packet, verdict, true)
-    });
-    Ok(shown.collect())
+    let asked = asked.on_usual_interface(file.ruleset.settings.usual_interface());
+    let candidate = compile(file, asked.interfaces(), progress).await?;
+    asked.print(&Explainer {
+        classifier: candidate.classifier(),
+        metadata: &candidate.metadata,
+        ruleset: Some(candidate.ruleset()),
+        is_certain: true,
+        index_of: Box::new(|name| candidate.interface(name)),
+        bans: None,
+    })
 }
 
 /// Compiles a rule file for the interfaces that packets arrive on.
 async fn compile(
     file: RuleFile,
-    packets: &[Packet],
+    named: impl Iterator<Item = &str>,
     progress: Progress,
 ) -> Result<Candidate, Error> {
-    let named = packets
-        .iter()
-        .filter_map(|packet| packet.interface.as_deref());
     let interfaces = rule_tests::with_absent(list::list().await?, named);
     let compile = move || {
         let (before, budget) = (Predecessor::default(), Budget::DEFAULT);
@@ -163,6 +231,7 @@ mod tests {
                 operands: words.iter().map(|word| (*word).to_owned()).collect(),
                 pcap: pcap.map(PathBuf::from),
                 index: None,
+                full: false,
                 live,
                 interface: None,
                 json: false,

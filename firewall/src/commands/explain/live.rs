@@ -1,14 +1,10 @@
 //! The rules in force, read from the pins: the image that judges packets at this moment, and the
 //! rule file it came from, if that is still what it was.
 
-use rules::evaluator::decode;
 use tokio::task;
 
 use crate::{
-    commands::explain::{
-        packets::{Packet, index_of, on_usual_interface},
-        report::Shown,
-    },
+    commands::explain::{command::Asked, explainer::Explainer, packets::index_of},
     config::Config,
     error::Error,
     generation::{
@@ -18,42 +14,25 @@ use crate::{
     },
     interfaces::list,
     logging::{lines::tell_progress, progress::Progress},
-    observe::bans::{self, BanEntry},
     rule_file::load::{self, RuleFile},
 };
 
-/// Explains packets by the rules in force.
-pub(super) async fn explain(config: &Config, packets: Vec<Packet>) -> Result<Vec<Shown>, Error> {
+/// Explains packets by the rules in force. Returns whether that shows a defect.
+pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error> {
     let (loaded, image) = in_force::read_whole(config)?;
     let metadata = loaded.metadata;
     let linked = config.pins.linked().map_err(in_force::LoadedError::Pin)?;
-    let packets = on_usual_interface(packets, linked.first().map(String::as_str));
+    let asked = asked.on_usual_interface(linked.first().map(String::as_str));
     let interfaces = list::list().await?;
     let file = unchanged(&metadata).await?;
-    let classifier = Classifier::new(&image, metadata.rules.iter().map(|rule| rule.slot));
-    let bans = packets.iter().map(|packet| {
-        let source = decode(&packet.frame).ok().and_then(|fields| fields.src);
-        match source {
-            Some(source) => Ok(bans::ban_of(&config.pins, source)?),
-            None => Ok(None),
-        }
-    });
-    let bans: Vec<Option<BanEntry>> = bans.collect::<Result<_, Error>>()?;
-    let shown = packets.into_iter().zip(bans).map(|(packet, ban)| {
-        if let Some(ban) = ban {
-            return Shown::banned(packet, ban);
-        }
-        let index = index_of(&interfaces, packet.interface.as_deref()).unwrap_or(NOWHERE);
-        let verdict = classifier.classify(&packet.frame, index);
-        match &file {
-            Some(file) => {
-                let path = metadata.file.display().to_string();
-                Shown::explained(&file.ruleset, &path, packet, verdict, false)
-            }
-            None => Shown::judged(&metadata, packet, &verdict),
-        }
-    });
-    Ok(shown.collect())
+    asked.print(&Explainer {
+        classifier: Classifier::new(&image, metadata.rules.iter().map(|rule| rule.slot)),
+        metadata: &metadata,
+        ruleset: file.as_ref().map(|file| &*file.ruleset),
+        is_certain: false,
+        index_of: Box::new(|name| index_of(&interfaces, name).unwrap_or(NOWHERE)),
+        bans: Some(&config.pins),
+    })
 }
 
 /// The rule file in force, if it can be read and is what it was.

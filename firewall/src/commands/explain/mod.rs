@@ -1,9 +1,13 @@
 //! `firewall explain`: what becomes of a packet, and why.
 
+mod brief;
+mod capture;
 mod command;
 mod error;
+mod explainer;
 mod live;
 mod packets;
 mod report;
+mod summary;
 
 pub(crate) use crate::commands::explain::command::{ExplainArgs, run};

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use firewall_ebpf::abi::Reason;
 use rules::{
     FieldName,
     evaluator::{Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
-    model::{Rule, RuleId, Ruleset, Verdict},
+    model::{Rule, RuleId, Ruleset},
 };
 use serde::{Serialize, Serializer};
 
@@ -77,8 +76,8 @@ struct Mismatch {
 
 /// A rule and its place.
 #[derive(Clone, PartialEq, Eq, Serialize)]
-struct Named {
-    name: String,
+pub(super) struct Named {
+    pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,10 +88,10 @@ struct Named {
 
 /// What becomes of a packet.
 #[derive(PartialEq, Eq, Serialize)]
-struct Decision {
-    action: &'static str,
-    rule: Option<Named>,
-    reason: Option<&'static str>,
+pub(super) struct Decision {
+    pub(super) action: &'static str,
+    pub(super) rule: Option<Named>,
+    pub(super) reason: Option<&'static str>,
     /// The rules that count it before.
     counted: Vec<String>,
     /// Those of all of these rules that log.
@@ -101,12 +100,14 @@ struct Decision {
 }
 
 impl Shown {
-    /// What is told of a packet by rules that are known, for which the image says `verdict`.
+    /// What is told of a packet by rules that are known, for which the image says `verdict`, in
+    /// other words `decision`.
     pub(super) fn explained(
         ruleset: &Ruleset,
         file: &str,
         packet: Packet,
-        verdict: Evaluation,
+        decision: Decision,
+        verdict: &Evaluation,
         is_certain: bool,
     ) -> Self {
         let interface = packet.interface.as_deref();
@@ -117,47 +118,23 @@ impl Shown {
         Self {
             rules: Some(rules),
             hidden: hidden.filter_map(|id| named(ruleset, file, *id)).collect(),
-            disagrees: (explanation.evaluation != verdict).then(|| tell(&explanation.evaluation)),
+            disagrees: (explanation.evaluation != *verdict).then(|| tell(&explanation.evaluation)),
             is_certain,
-            ..Self::seen(packet, tell(&verdict))
+            ..Self::seen(packet, decision)
         }
     }
 
     /// What is told of a packet by an image whose rule file has changed.
-    pub(super) fn judged(metadata: &Metadata, packet: Packet, verdict: &Evaluation) -> Self {
-        let rule = rule_name(metadata, verdict).map(|name| Named {
-            name,
-            line: None,
-            column: None,
-            file: metadata.file.display().to_string(),
-        });
-        let verdict = Decision {
-            action: verdict.verdict.as_str(),
-            rule,
-            reason: reason(verdict),
-            counted: Vec::new(),
-            logged: matched(verdict)
-                .filter_map(|id| metadata.rules.get(id.0 as usize))
-                .filter(|rule| rule.log.is_some())
-                .map(|rule| rule.name.clone())
-                .collect(),
-        };
-        Self::seen(packet, verdict)
+    pub(super) fn judged(packet: Packet, decision: Decision) -> Self {
+        Self::seen(packet, decision)
     }
 
     /// What is told of a packet whose source is banned.
-    pub(super) fn banned(packet: Packet, ban: BanEntry) -> Self {
-        let verdict = Decision {
-            action: Verdict::Drop.as_str(),
-            rule: None,
-            reason: Some(Reason::Banned.name()),
-            counted: Vec::new(),
-            logged: Vec::new(),
-        };
+    pub(super) fn banned(packet: Packet, decision: Decision, ban: BanEntry) -> Self {
         Self {
             rules: Some(Vec::new()),
             ban: Some(ban),
-            ..Self::seen(packet, verdict)
+            ..Self::seen(packet, decision)
         }
     }
 
@@ -253,7 +230,29 @@ fn reason(evaluation: &Evaluation) -> Option<&'static str> {
 }
 
 impl Decision {
-    fn by_rules(ruleset: &Ruleset, file: &str, evaluation: &Evaluation) -> Self {
+    /// By an image whose rule file has changed.
+    pub(super) fn by_metadata(metadata: &Metadata, evaluation: &Evaluation) -> Self {
+        let rule = rule_name(metadata, evaluation).map(|name| Named {
+            name,
+            line: None,
+            column: None,
+            file: metadata.file.display().to_string(),
+        });
+        Self {
+            action: evaluation.verdict.as_str(),
+            rule,
+            reason: reason(evaluation),
+            counted: Vec::new(),
+            logged: matched(evaluation)
+                .filter_map(|id| metadata.rules.get(id.0 as usize))
+                .filter(|rule| rule.log.is_some())
+                .map(|rule| rule.name.clone())
+                .collect(),
+        }
+    }
+
+    /// By rules that are known.
+    pub(super) fn by_rules(ruleset: &Ruleset, file: &str, evaluation: &Evaluation) -> Self {
         Self {
             action: evaluation.verdict.as_str(),
             rule: match evaluation.outcome {
@@ -270,7 +269,7 @@ impl Decision {
         }
     }
 
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let by = match (&self.rule, self.reason) {
             (Some(rule), _) => format!("the rule {}", rule.to_text()),
             (None, Some(reason)) => format!("the reason `{reason}`"),
@@ -297,7 +296,7 @@ impl Report {
 }
 
 impl Shown {
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut text = format!("packet   {}: {} bytes\n", self.packet, self.bytes);
         if self.fields.is_empty() {
             text += "fields   none: it cannot be read to its end\n";

@@ -1,0 +1,116 @@
+//! The rules that decide about packets, from wherever they come.
+
+use rules::{
+    compiler::InterfaceIndex,
+    evaluator::{Evaluation, Outcome, decode, evaluate},
+    model::{RuleId, Ruleset, Verdict},
+};
+
+use firewall_ebpf::abi::Reason;
+
+use crate::{
+    commands::explain::{
+        brief::Brief,
+        packets::Packet,
+        report::{Decision, Shown},
+    },
+    error::Error,
+    generation::{classifier::Classifier, metadata::Metadata},
+    kernel::pins::Pins,
+    observe::bans::{self, BanEntry},
+};
+
+/// Rules, and the image that was made of them.
+pub(super) struct Explainer<'a> {
+    pub(super) classifier: Classifier<'a>,
+    pub(super) metadata: &'a Metadata,
+    /// The rules, unless their file has changed.
+    pub(super) ruleset: Option<&'a Ruleset>,
+    /// Whether image and rules are of the same file for certain.
+    pub(super) is_certain: bool,
+    /// The index of the interface of a name.
+    pub(super) index_of: Box<dyn Fn(Option<&str>) -> InterfaceIndex + 'a>,
+    /// Where the bans are, if there are any.
+    pub(super) bans: Option<&'a Pins>,
+}
+
+/// What the image says of a packet.
+pub(super) struct Classified {
+    pub(super) evaluation: Evaluation,
+    /// The ban that its source is under, before any rule.
+    pub(super) ban: Option<BanEntry>,
+}
+
+impl Explainer<'_> {
+    /// What becomes of a packet.
+    pub(super) fn classify(&self, packet: &Packet) -> Result<Classified, Error> {
+        let source = || decode(&packet.frame).ok()?.src;
+        if let Some(pins) = self.bans
+            && let Some(source) = source()
+            && let Some(ban) = bans::ban_of(pins, source)?
+        {
+            return Ok(Classified {
+                evaluation: Evaluation {
+                    outcome: Outcome::Reason(Reason::Banned),
+                    verdict: Verdict::Drop,
+                    counted: Vec::new(),
+                },
+                ban: Some(ban),
+            });
+        }
+        let index = (self.index_of)(packet.interface.as_deref());
+        Ok(Classified {
+            evaluation: self.classifier.classify(&packet.frame, index),
+            ban: None,
+        })
+    }
+
+    /// All that is said of a packet.
+    pub(super) fn full(&self, packet: Packet, classified: Classified) -> Shown {
+        let decision = self.decision(&classified.evaluation);
+        match (classified.ban, self.ruleset) {
+            (Some(ban), _) => Shown::banned(packet, decision, ban),
+            (None, Some(ruleset)) => {
+                let file = self.file();
+                let verdict = &classified.evaluation;
+                Shown::explained(ruleset, &file, packet, decision, verdict, self.is_certain)
+            }
+            (None, None) => Shown::judged(packet, decision),
+        }
+    }
+
+    /// What is said of a packet in a line.
+    pub(super) fn brief(&self, number: usize, packet: &Packet, classified: &Classified) -> Brief {
+        let reference = match (&classified.ban, self.ruleset) {
+            (None, Some(ruleset)) => {
+                let interface = packet.interface.as_deref();
+                Some(evaluate(ruleset, &packet.frame, interface))
+            }
+            (_, None) | (Some(_), _) => None,
+        };
+        let other = reference.filter(|reference| *reference != classified.evaluation);
+        Brief::new(
+            number,
+            packet,
+            self.decision(&classified.evaluation),
+            other.map(|other| self.decision(&other)),
+        )
+    }
+
+    /// The name of a rule.
+    pub(super) fn rule_name(&self, rule: RuleId) -> Option<&str> {
+        let rule = self.metadata.rules.get(usize::try_from(rule.0).ok()?)?;
+        Some(&rule.name)
+    }
+
+    fn decision(&self, evaluation: &Evaluation) -> Decision {
+        match self.ruleset {
+            Some(ruleset) => Decision::by_rules(ruleset, &self.file(), evaluation),
+            None => Decision::by_metadata(self.metadata, evaluation),
+        }
+    }
+
+    fn file(&self) -> String {
+        self.metadata.file.display().to_string()
+    }
+}
