@@ -20,6 +20,9 @@ use crate::{
     observe::bans::{self, BanEntry},
 };
 
+/// Finds the index of the interface of a name.
+pub(super) type IndexOf<'a> = dyn Fn(Option<&str>) -> InterfaceIndex + 'a;
+
 /// Rules, and the image that was made of them.
 pub(super) struct Explainer<'a> {
     pub(super) classifier: Classifier<'a>,
@@ -29,7 +32,7 @@ pub(super) struct Explainer<'a> {
     /// Whether image and rules are of the same file for certain.
     pub(super) is_certain: bool,
     /// The index of the interface of a name.
-    pub(super) index_of: Box<dyn Fn(Option<&str>) -> InterfaceIndex + 'a>,
+    pub(super) index_of: Box<IndexOf<'a>>,
     /// Where the bans are, if there are any.
     pub(super) bans: Option<&'a Pins>,
 }
