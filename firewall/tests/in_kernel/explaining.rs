@@ -255,7 +255,7 @@ fn captures_of_any_usual_form_are_explained() {
             "with a frame check sequence",
             capture(0x2400_0001, &[[ssh().build(), vec![7; 4]].concat()]),
         ),
-        ("raw IP", capture(101, &[ip.clone()])),
+        ("raw IP", capture(101, std::slice::from_ref(&ip))),
         ("cooked", capture(113, &[cooked])),
         ("loopback", capture(0, &[[&[2, 0, 0, 0], &ip[..]].concat()])),
         ("gzip", compressed.finish().unwrap()),
