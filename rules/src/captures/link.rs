@@ -12,7 +12,7 @@ const PPPOE_SESSION: u16 = 0x8864;
 
 /// A link layer whose packets can be read as Ethernet frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
+pub(super) enum LinkLayer {
     /// Ethernet.
     Ethernet,
     /// No header: IPv4 or IPv6, as its version says.
@@ -28,7 +28,7 @@ pub(super) enum Link {
     Cooked2,
 }
 
-impl Link {
+impl LinkLayer {
     /// The link layer of this number.
     pub(super) const fn of(number: i32) -> Option<Self> {
         Some(match number {

@@ -19,8 +19,8 @@ use pcap_parser::{
 
 pub use self::{error::CaptureError, frame::Frame};
 use self::{
-    link::Link,
-    source::{Failure, Source},
+    link::LinkLayer,
+    source::{CaptureSource, Failure},
 };
 
 /// The initial buffer in bytes; each block must fit into the buffer.
@@ -39,7 +39,7 @@ const MAX_BUFFER: usize = 1 << 26;
 /// [`CaptureError::NoCapture`] if the bytes are not a capture file, [`CaptureError::Unreadable`]
 /// if the file cannot be read.
 pub fn frames<'a>(file: impl Read + Send + 'a) -> Result<Frames<'a>, CaptureError> {
-    let (source, start, failure) = Source::begin(file)?;
+    let (source, start, failure) = CaptureSource::begin(file)?;
     let reader = if start == 0 {
         None
     } else {
@@ -228,7 +228,7 @@ impl Interface {
     fn frame(self, number: usize, bytes: &[u8], length: usize) -> Result<Frame, CaptureError> {
         let Linktype(link) = self.link;
         let foreign = CaptureError::NotEthernet { number, link };
-        let layer = Link::of(link).ok_or(foreign.clone())?;
+        let layer = LinkLayer::of(link).ok_or(foreign.clone())?;
         let length = length.saturating_sub(self.trailer);
         let bytes = bytes.get(..length).unwrap_or(bytes);
         Ok(Frame {

@@ -4,7 +4,7 @@
 //! does not say why a read fails. This module makes up for both.
 
 use std::{
-    io::{self, Read},
+    io::{Cursor, Error, ErrorKind, Read, Result as ReadResult},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -20,8 +20,8 @@ const UP_TO_BYTE_ORDER: usize = 12;
 const MAX_FIRST_BLOCK: usize = 1 << 20;
 
 /// A file, of which the beginning is read already.
-pub(super) struct Source<R> {
-    start: io::Cursor<Vec<u8>>,
+pub(super) struct CaptureSource<R> {
+    start: Cursor<Vec<u8>>,
     rest: R,
     failure: Failure,
 }
@@ -38,12 +38,12 @@ impl Failure {
         Some(CaptureError::Unreadable { number, reason })
     }
 
-    fn put(&self, error: &io::Error) {
+    fn put(&self, error: &Error) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 }
 
-impl<R: Read> Source<R> {
+impl<R: Read> CaptureSource<R> {
     /// Reads the first header of the file; also how many bytes that are.
     pub(super) fn begin(mut rest: R) -> Result<(Self, usize, Failure), CaptureError> {
         let mut start = Vec::new();
@@ -61,7 +61,7 @@ impl<R: Read> Source<R> {
         let length = start.len();
         let failure = Failure::default();
         let source = Self {
-            start: io::Cursor::new(start),
+            start: Cursor::new(start),
             rest,
             failure: failure.clone(),
         };
@@ -84,12 +84,12 @@ fn first_block(start: &[u8]) -> Option<usize> {
     usize::try_from(length).ok()
 }
 
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+impl<R: Read> Read for CaptureSource<R> {
+    fn read(&mut self, into: &mut [u8]) -> ReadResult<usize> {
         match self.start.read(into)? {
             0 => loop {
                 match self.rest.read(into) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     read => return read.inspect_err(|error| self.failure.put(error)),
                 }
             },

@@ -15,7 +15,7 @@ use crate::{
         error::ExplainError,
         explainer::Explainer,
         packets::Packet,
-        summary::{Summary, Tally},
+        summary::{Summary, VerdictTally},
     },
     error::Error,
 };
@@ -28,15 +28,15 @@ const STDIN: &str = "-";
 
 /// How the packets are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct ReportForm {
     /// With all rules, and not in a line.
     pub(super) full: bool,
     pub(super) json: bool,
 }
 
-/// Where it ends.
+/// The last line of JSON.
 #[derive(Serialize)]
-struct End {
+struct LastLine {
     summary: Summary,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn explain(
     index: Option<usize>,
     interface: Option<&str>,
     explainer: &Explainer<'_>,
-    form: Form,
+    form: ReportForm,
 ) -> Result<bool, Error> {
     let capture = |source| ExplainError::Capture {
         path: path.to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn explain(
     // The writer of a pipe may be a live capture.
     let is_pipe = path.as_os_str() == STDIN;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut tally = Tally::default();
+    let mut tally = VerdictTally::default();
     let (mut last, mut found) = (0, false);
     let mut is_defect = false;
     let mut fault = None;
@@ -124,7 +124,7 @@ pub(super) fn explain(
         (None, _, None) => {
             let summary = tally.summary(explainer);
             let text = match form.json {
-                true => line(&End { summary })?,
+                true => line(&LastLine { summary })?,
                 false => summary.to_text(),
             };
             out.write_all(text.as_bytes()).map_err(Error::Output)?;

@@ -14,16 +14,13 @@ use crate::{
         compile::{self, Candidate, Predecessor},
         rule_tests,
     },
-    commands::{
-        explain::{
-            capture::{self, Form},
-            error::ExplainError,
-            explainer::Explainer,
-            live,
-            packets::{self, Packet, PacketSource},
-            report::Report,
-        },
-        output::{json, print},
+    commands::explain::{
+        asked::{Asked, Asking},
+        capture::ReportForm,
+        error::ExplainError,
+        explainer::Explainer,
+        live,
+        packets::{self, PacketSource},
     },
     config::Config,
     error::Error,
@@ -73,22 +70,9 @@ enum RuleSource {
     Live,
 }
 
-/// The packets, and how they are shown.
-pub(super) struct Asked {
-    source: Asking,
-    interface: Option<String>,
-    form: Form,
-}
-
-/// The packets, of which one that is written has been read.
-enum Asking {
-    Written(Packet),
-    Captured(PathBuf, Option<usize>),
-}
-
 /// Explains packets.
 pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error> {
-    let form = Form {
+    let form = ReportForm {
         full: args.full,
         json: args.json,
     };
@@ -114,52 +98,6 @@ pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error>
         return Err(ExplainError::Disagreement.into());
     }
     Ok(())
-}
-
-impl Asked {
-    /// Has packets that name no interface arrive on the usual one.
-    pub(super) fn on_usual_interface(mut self, usual: Option<&str>) -> Self {
-        let usual = self.interface.take().or(usual.map(str::to_owned));
-        if let Asking::Written(packet) = &mut self.source {
-            packet.interface = packet.interface.take().or_else(|| usual.clone());
-        }
-        Self {
-            interface: usual,
-            ..self
-        }
-    }
-
-    /// The interfaces on which packets arrive.
-    fn interfaces(&self) -> impl Iterator<Item = &str> {
-        let of_packet = match &self.source {
-            Asking::Written(packet) => packet.interface.as_deref(),
-            Asking::Captured(..) => None,
-        };
-        of_packet.into_iter().chain(self.interface.as_deref())
-    }
-
-    /// Prints what becomes of the packets. Returns whether that shows a defect.
-    pub(super) fn print(self, explainer: &Explainer<'_>) -> Result<bool, Error> {
-        let packet = match self.source {
-            Asking::Written(packet) => packet,
-            Asking::Captured(path, index) => {
-                let interface = self.interface.as_deref();
-                return capture::explain(&path, index, interface, explainer, self.form);
-            }
-        };
-        let classified = explainer.classify(&packet)?;
-        let shown = explainer.full(packet, classified);
-        let is_defect = shown.is_defect();
-        let report = Report {
-            packets: vec![shown],
-        };
-        print(&if self.form.json {
-            json(&report)?
-        } else {
-            report.to_text()
-        })?;
-        Ok(is_defect)
-    }
 }
 
 impl ExplainArgs {

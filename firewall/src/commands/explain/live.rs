@@ -4,7 +4,7 @@
 use tokio::task;
 
 use crate::{
-    commands::explain::{command::Asked, explainer::Explainer, packets::index_of},
+    commands::explain::{asked::Asked, explainer::Explainer, packets::index_of},
     config::Config,
     error::Error,
     generation::{

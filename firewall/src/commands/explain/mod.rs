@@ -1,5 +1,6 @@
 //! `firewall explain`: what becomes of a packet, and why.
 
+mod asked;
 mod brief;
 mod capture;
 mod command;

@@ -16,21 +16,21 @@ use crate::{
 
 /// Packets, by what decided about them. Its memory depends on the number of rules alone.
 #[derive(Default)]
-pub(super) struct Tally {
-    all: Count,
+pub(super) struct VerdictTally {
+    all: Total,
     partial: u64,
-    rows: BTreeMap<Row, Count>,
+    rows: BTreeMap<Row, Total>,
     /// The packets that cannot be read, by the type of their link.
     skipped: BTreeMap<i32, u64>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Count {
+struct Total {
     packets: u64,
     bytes: u64,
 }
 
-impl Count {
+impl Total {
     const fn add(&mut self, packet: &Packet) {
         self.packets += 1;
         self.bytes += packet.length as u64;
@@ -44,7 +44,7 @@ enum Row {
     Reason(Reason, &'static str),
 }
 
-impl Tally {
+impl VerdictTally {
     /// Adds a packet.
     pub(super) fn add(&mut self, packet: &Packet, evaluation: &Evaluation) {
         self.all.add(packet);

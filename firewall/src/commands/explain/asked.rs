@@ -1,0 +1,75 @@
+//! The packets that are to be explained, and the report on them.
+
+use std::path::PathBuf;
+
+use crate::{
+    commands::{
+        explain::{
+            capture::{self, ReportForm},
+            explainer::Explainer,
+            packets::Packet,
+            report::Report,
+        },
+        output::{json, print},
+    },
+    error::Error,
+};
+
+/// The packets, and how they are shown.
+pub(super) struct Asked {
+    pub(super) source: Asking,
+    pub(super) interface: Option<String>,
+    pub(super) form: ReportForm,
+}
+
+/// The packets, of which one that is written has been read.
+pub(super) enum Asking {
+    Written(Packet),
+    Captured(PathBuf, Option<usize>),
+}
+
+impl Asked {
+    /// Has packets that name no interface arrive on the usual one.
+    pub(super) fn on_usual_interface(mut self, usual: Option<&str>) -> Self {
+        let usual = self.interface.take().or(usual.map(str::to_owned));
+        if let Asking::Written(packet) = &mut self.source {
+            packet.interface = packet.interface.take().or_else(|| usual.clone());
+        }
+        Self {
+            interface: usual,
+            ..self
+        }
+    }
+
+    /// The interfaces on which packets arrive.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
+        let of_packet = match &self.source {
+            Asking::Written(packet) => packet.interface.as_deref(),
+            Asking::Captured(..) => None,
+        };
+        of_packet.into_iter().chain(self.interface.as_deref())
+    }
+
+    /// Prints what becomes of the packets. Returns whether that shows a defect.
+    pub(super) fn print(self, explainer: &Explainer<'_>) -> Result<bool, Error> {
+        let packet = match self.source {
+            Asking::Written(packet) => packet,
+            Asking::Captured(path, index) => {
+                let interface = self.interface.as_deref();
+                return capture::explain(&path, index, interface, explainer, self.form);
+            }
+        };
+        let classified = explainer.classify(&packet)?;
+        let shown = explainer.full(packet, classified);
+        let is_defect = shown.is_defect();
+        let report = Report {
+            packets: vec![shown],
+        };
+        print(&if self.form.json {
+            json(&report)?
+        } else {
+            report.to_text()
+        })?;
+        Ok(is_defect)
+    }
+}
