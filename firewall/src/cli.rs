@@ -1,7 +1,10 @@
 //! The command line: the commands, and the options that they share. Each command's own options are
 //! with the command.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{
     Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
@@ -18,6 +21,7 @@ use crate::{
         check::{self, CheckArgs},
         confirm::{self, ConfirmArgs},
         counters::{self, CountersArgs},
+        detach,
         diff::{self, DiffArgs},
         doctor::{self, DoctorArgs},
         explain::{self, ExplainArgs},
@@ -53,7 +57,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 unusable rules
 const SHARED: &str = "Global options";
 
 /// The commands that look at no running or loaded firewall, and so need no [`PlaceArgs`].
-const WITHOUT_PLACE: [&str; 3] = ["check", "diff", "doctor"];
+const WITHOUT_PLACE: [&str; 2] = ["check", "diff"];
 
 /// Which firewall of the machine is meant.
 #[derive(Debug, Args)]
@@ -149,10 +153,10 @@ pub fn main() -> ExitCode {
         log,
         command,
     } = CommandLine::read();
-    lines::begin(log.log_format, &log.log_level);
+    lines::begin(log.log_format, &log.log_level, detach::is_detached());
     // Files are for their owner alone, from the moment that they exist.
     umask(Mode::from_bits_truncate(0o077));
-    let status = match run(&place.config(), command) {
+    let status = match place.config().and_then(|config| run(&config, command)) {
         Ok(status) => status,
         Err(error) if error.is_closed_output() => ExitStatus::Done,
         Err(error) => {
@@ -165,10 +169,10 @@ pub fn main() -> ExitCode {
 
 fn run(config: &Config, command: Command) -> Result<ExitStatus, Error> {
     match command {
-        Command::Apply(args) => apply::run(config, args)?,
+        Command::Apply(args) => return apply::run(config, args),
         Command::Check(args) => on_threads(check::run(args))?,
         Command::Diff(args) => return on_threads(diff::run(args)),
-        Command::Doctor(args) => return on_threads(doctor::run(args)),
+        Command::Doctor(args) => return on_threads(doctor::run(config, args)),
         Command::Reload(args) => on_threads(reload::run(config, args))?,
         Command::Confirm(args) => on_threads(confirm::run(config, args))?,
         Command::Rollback(args) => on_threads(rollback::run(config, args))?,
@@ -193,8 +197,13 @@ impl CommandLine {
 }
 
 impl PlaceArgs {
-    fn config(self) -> Config {
-        Config::new(self.bpffs, &self.run_dir, self.instance)
+    /// The paths are absolute, since a daemon in the background is in another folder.
+    fn config(self) -> Result<Config, Error> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(Error::system("cannot find the current directory"))
+        };
+        let run_dir = absolute(&self.run_dir)?;
+        Ok(Config::new(absolute(&self.bpffs)?, &run_dir, self.instance))
     }
 }
 

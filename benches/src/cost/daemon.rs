@@ -104,6 +104,8 @@ impl Daemon {
         command
             // Use the built-in object file, even if a developer has set another.
             .env_remove("FIREWALL_OBJECT")
+            // Nothing of it is for a later start.
+            .env("FIREWALL_STATE_DIR", "")
             .args(self.arguments())
             .arg("apply")
             .arg(self.rules())

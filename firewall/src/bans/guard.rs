@@ -22,11 +22,13 @@ enum Protected {
     Own,
     /// The peer of the SSH session that the command runs in.
     SshPeer,
+    /// A gateway of a route of this machine.
+    Gateway,
 }
 
 impl Guard {
-    /// The guard for the caller of this process.
-    pub(crate) fn new() -> Result<Self, BansError> {
+    /// The guard for the caller of this process, on a machine with these gateways.
+    pub(crate) fn new(gateways: Vec<IpAddr>) -> Result<Self, BansError> {
         let own = getifaddrs().map_err(BansError::Addresses)?;
         let own = own.filter_map(|interface| {
             let address = interface.address?;
@@ -40,8 +42,10 @@ impl Guard {
         let own = own.chain(loopback).map(|address| (address, Protected::Own));
         let peers = ssh_peers().into_iter();
         let peers = peers.map(|address| (address, Protected::SshPeer));
+        let gateways = gateways.into_iter();
+        let gateways = gateways.map(|address| (address, Protected::Gateway));
         Ok(Self {
-            kept: own.chain(peers).collect(),
+            kept: gateways.chain(own).chain(peers).collect(),
         })
     }
 
@@ -59,6 +63,7 @@ impl Guard {
         };
         let what = match kept {
             Protected::Own => "an address of this machine",
+            Protected::Gateway => "a gateway of this machine",
             Protected::SshPeer => "where your SSH session comes from",
         };
         Some(if prefix == Prefix::of(*address) {

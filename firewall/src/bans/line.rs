@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use rules::{
-    language::lists::{self, LineError, LineForm},
+    field::{AddressError, address::Addresses},
+    language::lists::{self, LineError, LineForm, ListLine},
     text::escaped,
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct BanLine<'a> {
     pub(crate) addresses: String,
     /// As it is written, if that is the IPv6 form of IPv4 addresses.
     pub(crate) mapped: Option<Cow<'a, str>>,
+    /// As it is written, if that is a prefix whose host bits were cleared.
+    pub(crate) masked: Option<Cow<'a, str>>,
     /// How long, if the line says it.
     pub(crate) term: Option<&'a str>,
     /// Why, if the line says it.
@@ -32,11 +35,15 @@ pub(crate) struct BanLine<'a> {
 impl<'a> BanLine<'a> {
     /// Reads a line; `None` when it is empty or holds only a comment. The second word is a duration if it begins
     /// like one, or `-`, which leaves it open; else it begins the reason.
-    pub(crate) fn read(line: &'a str) -> Result<Option<Self>, String> {
-        let Some(found) = read_addresses(line)? else {
+    pub(crate) fn read(line: &'a str, host_bits: HostBits) -> Result<Option<Self>, String> {
+        let Some(LineAddresses {
+            found,
+            rest,
+            masked,
+        }) = read_addresses(line, host_bits)?
+        else {
             return Ok(None);
         };
-        let rest = str::from_utf8(found.rest).unwrap_or_default();
         let (second, after) = match rest.split_once(char::is_whitespace) {
             Some((word, after)) => (word, after.trim_start()),
             None => (rest, ""),
@@ -51,21 +58,83 @@ impl<'a> BanLine<'a> {
         } else {
             (None, rest)
         };
-        let range = found.addresses.range;
-        let text = || String::from_utf8_lossy(found.text);
+        let text = || lists::subject(line.as_bytes());
         Ok(Some(Self {
-            prefixes: prefixes_of(range),
-            addresses: range.to_string(),
-            mapped: found.addresses.is_mapped.then(text),
+            prefixes: prefixes_of(found.range),
+            addresses: found.range.to_string(),
+            mapped: found.is_mapped.then(|| String::from_utf8_lossy(text())),
+            masked,
             term,
             reason: (!reason.is_empty()).then_some(reason),
         }))
     }
 }
 
+/// What becomes of the host bits of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostBits {
+    /// They are an error.
+    Refused,
+    /// They are cleared.
+    Cleared,
+}
+
 /// The addresses that a line names, and what follows them.
-pub(crate) fn read_addresses(line: &str) -> Result<Option<lists::ListLine<'_>>, String> {
-    let found = lists::line(line.as_bytes()).map_err(|error| match error {
+pub(crate) struct LineAddresses<'a> {
+    /// The addresses.
+    pub(crate) found: Addresses,
+    /// What follows them.
+    rest: &'a str,
+    /// As it is written, if host bits were cleared.
+    pub(crate) masked: Option<Cow<'a, str>>,
+}
+
+/// Reads the addresses at the start of a line.
+pub(crate) fn read_addresses(
+    line: &str,
+    host_bits: HostBits,
+) -> Result<Option<LineAddresses<'_>>, String> {
+    let found = match lists::line(line.as_bytes()) {
+        Err(LineError::Address(AddressError::HostBits { prefix, .. }))
+            if host_bits == HostBits::Cleared =>
+        {
+            return masked(line, &prefix);
+        }
+        found => required(found, line)?,
+    };
+    Ok(found.map(|found| LineAddresses {
+        found: found.addresses,
+        rest: str::from_utf8(found.rest).unwrap_or_default(),
+        masked: None,
+    }))
+}
+
+/// Reads a line with `prefix` in place of what it begins with.
+fn masked<'a>(line: &'a str, prefix: &str) -> Result<Option<LineAddresses<'a>>, String> {
+    let content = String::from_utf8_lossy(lists::content(line.as_bytes()));
+    let text = String::from_utf8_lossy(lists::subject(line.as_bytes()));
+    let cleared = content.replacen(&*text, prefix, 1);
+    let Some(found) = required(lists::line(cleared.as_bytes()), line)? else {
+        return Ok(None);
+    };
+    // Only what names addresses was replaced: the end is the same.
+    let rest = String::from_utf8_lossy(found.rest);
+    let rest = line
+        .rfind(&*rest)
+        .map_or("", |at| line.get(at..at + rest.len()).unwrap_or_default());
+    Ok(Some(LineAddresses {
+        found: found.addresses,
+        rest,
+        masked: Some(Cow::Owned(text.into_owned())),
+    }))
+}
+
+/// What a line has, unless it has columns, or the error in words.
+fn required<'l>(
+    found: Result<Option<ListLine<'l>>, LineError>,
+    line: &str,
+) -> Result<Option<ListLine<'l>>, String> {
+    let found = found.map_err(|error| match error {
         LineError::TooLong => error.to_string(),
         LineError::Address(_) => error.about(lists::subject(line.as_bytes())),
         LineError::Columns | LineError::NoColumn(_) | LineError::Exception => {
@@ -91,7 +160,7 @@ mod tests {
 
     fn read(line: &str) -> Result<Read, String> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        let line = BanLine::read(line)?;
+        let line = BanLine::read(line, HostBits::Refused)?;
         Ok(line.map(|line| (line.addresses, owned(line.term), owned(line.reason))))
     }
 
@@ -171,6 +240,43 @@ mod tests {
     }
 
     #[test]
+    fn host_bits_are_cleared_where_that_is_asked_for() {
+        let read = |line| {
+            let line = BanLine::read(line, HostBits::Cleared).unwrap().unwrap();
+            let words = [line.term, line.reason]
+                .map(Option::unwrap_or_default)
+                .join(" ");
+            (line.addresses, words, line.masked.map(Cow::into_owned))
+        };
+        let case = |addresses: &str, words: &str, masked: Option<&str>| {
+            (
+                addresses.to_owned(),
+                words.to_owned(),
+                masked.map(str::to_owned),
+            )
+        };
+        for (line, expected) in [
+            (
+                "2001:db8:1:2::5/64",
+                case("2001:db8:1:2::/64", " ", Some("2001:db8:1:2::5/64")),
+            ),
+            (
+                "  192.0.2.9/24\t1h a 192.0.2.9/24 b # c",
+                case("192.0.2.0/24", "1h a 192.0.2.9/24 b", Some("192.0.2.9/24")),
+            ),
+            (
+                "192.0.2.9 255.255.255.0 sshd",
+                case("192.0.2.0/24", " sshd", Some("192.0.2.9 255.255.255.0")),
+            ),
+            ("192.0.2.9 1h", case("192.0.2.9", "1h ", None)),
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+        assert!(BanLine::read("192.0.2.9/33", HostBits::Cleared).is_err());
+        assert!(BanLine::read("192.0.2.9/24", HostBits::Refused).is_err());
+    }
+
+    #[test]
     fn what_the_socket_reads_a_line_means_too() {
         for text in [
             "192.0.2.1",
@@ -185,7 +291,7 @@ mod tests {
             "2001:db8::/32",
             "2001:db8::1-2001:db8::9",
         ] {
-            let line = BanLine::read(text).unwrap().unwrap();
+            let line = BanLine::read(text, HostBits::Refused).unwrap().unwrap();
             assert_eq!(line.prefixes, read_prefixes(text).unwrap(), "{text}");
             // What goes to the daemon means the same.
             assert_eq!(

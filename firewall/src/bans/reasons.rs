@@ -76,6 +76,11 @@ impl Reasons {
         Ok(Number::Fresh(number))
     }
 
+    /// The number of the reason with this text, if it has one.
+    pub(crate) fn known(&self, text: &str) -> Option<u32> {
+        self.numbers.get(text).copied()
+    }
+
     /// Adds a ban to a reason.
     pub(crate) fn add(&mut self, number: u64) {
         if let Some(bans) = self.bans.get_mut(number as usize) {

@@ -36,6 +36,85 @@ pub(crate) struct BanRequest {
     pub(crate) reason: String,
 }
 
+/// A request to remove bans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UnbanKeys", into = "UnbanKeys")]
+pub(crate) enum UnbanRequest {
+    /// Those of these prefixes.
+    Prefixes(Vec<String>),
+    /// Those with this reason.
+    Reason {
+        /// The reason.
+        reason: String,
+        /// Only those that began before this time, in nanoseconds of the clock since boot.
+        before: Option<u64>,
+    },
+    /// All.
+    All,
+}
+
+/// The keys of [`UnbanRequest`] on the socket.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnbanKeys {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefixes: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    all: bool,
+}
+
+impl TryFrom<UnbanKeys> for UnbanRequest {
+    type Error = &'static str;
+
+    fn try_from(keys: UnbanKeys) -> Result<Self, Self::Error> {
+        match keys {
+            UnbanKeys {
+                prefixes: Some(prefixes),
+                reason: None,
+                before: None,
+                all: false,
+            } => Ok(Self::Prefixes(prefixes)),
+            UnbanKeys {
+                prefixes: None,
+                reason: Some(reason),
+                before,
+                all: false,
+            } => Ok(Self::Reason { reason, before }),
+            UnbanKeys {
+                prefixes: None,
+                reason: None,
+                before: None,
+                all: true,
+            } => Ok(Self::All),
+            _ => Err(
+                "`unban` takes one of `prefixes`, `reason` and `\"all\":true`; `before` comes with `reason`",
+            ),
+        }
+    }
+}
+
+impl From<UnbanRequest> for UnbanKeys {
+    fn from(request: UnbanRequest) -> Self {
+        let none = Self::default();
+        match request {
+            UnbanRequest::Prefixes(prefixes) => Self {
+                prefixes: Some(prefixes),
+                ..none
+            },
+            UnbanRequest::Reason { reason, before } => Self {
+                reason: Some(reason),
+                before,
+                ..none
+            },
+            UnbanRequest::All => Self { all: true, ..none },
+        }
+    }
+}
+
 /// The outcome of a request for bans or their removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BanOutcome {
@@ -162,7 +241,26 @@ impl BanService {
     }
 
     /// Removes bans.
-    pub(crate) async fn unban(&self, prefixes: &[String]) -> Result<BanOutcome, BanServiceError> {
+    pub(crate) async fn unban(&self, asked: &UnbanRequest) -> Result<BanOutcome, BanServiceError> {
+        let (reason, before) = match asked {
+            UnbanRequest::Prefixes(prefixes) => return self.unban_prefixes(prefixes).await,
+            UnbanRequest::Reason { reason, before } => (Some(reason.as_str()), *before),
+            UnbanRequest::All => (None, None),
+        };
+        self.serve(&[()], |register, (), outcome| {
+            let removed = register.unban_all(reason, before.unwrap_or(u64::MAX));
+            outcome.removed = removed.map_err(|error| (Causes(&error).to_string(), false))?;
+            match reason {
+                Some(reason) if before.is_none() && outcome.removed == 0 => {
+                    Err((format!("no ban has the reason `{reason}`"), true))
+                }
+                Some(_) | None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn unban_prefixes(&self, prefixes: &[String]) -> Result<BanOutcome, BanServiceError> {
         self.serve(prefixes, |register, prefix, outcome| {
             let prefixes = read_prefixes(prefix).map_err(|error| (error, false))?;
             let mut missing = None;

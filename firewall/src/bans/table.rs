@@ -230,6 +230,37 @@ impl BanTable {
         })
     }
 
+    /// Removes the bans that have a reason, or all, as far as they began before a time; returns the number of those
+    /// that had not ended.
+    pub(crate) fn unban_all(&self, reason: Option<&str>, before: u64) -> Result<u64, BanError> {
+        let number = match reason {
+            None => None,
+            Some(reason) => match self.state().reasons.known(reason) {
+                None => return Ok(0),
+                number => number,
+            },
+        };
+        let is_meant = |ban: &Ban| {
+            ban.began < before && number.is_none_or(|number| ban.reason == u64::from(number))
+        };
+        let now = bans::now()?;
+        let mut removed = 0;
+        self.reader.each(|part| {
+            let mut state = self.state();
+            for (key, _) in part.iter().filter(|(_, ban)| is_meant(ban)) {
+                // It may have been banned again since it was read.
+                if let Some(ban) = state.map.ban(key)?
+                    && is_meant(&ban)
+                {
+                    self.remove(&mut state, key, &ban)?;
+                    removed += u64::from(ban.ends > now);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(removed)
+    }
+
     /// Does the maintenance that is due: removes ended bans, and rebuilds the filter.
     pub(crate) fn keep_house(&self) -> Result<(), BanMapsError> {
         let is_due = {

@@ -3,20 +3,28 @@
 use clap::Args;
 
 use crate::{
-    bans::{guard::Guard, line::BanLine, service::BanRequest, term},
+    bans::{
+        error::BansError,
+        guard::Guard,
+        line::{BanLine, HostBits},
+        service::{BanRequest, UnbanRequest},
+        term,
+    },
     commands::ban_input::BanRequests,
     config::Config,
     control::protocol::Request,
     error::Error,
+    kernel, lockout,
     logging::lines::tell,
+    observe,
     text::format::grouped,
 };
 
 /// Drop all packets from an address or a prefix at once, before any rule
 ///
 /// A ban of the same prefix is replaced. A ban that would cover the peer of the SSH session it is run
-/// in, an address of this machine, or all addresses is refused without `--force`. Requires a running
-/// daemon.
+/// in, an address of this machine, one of its gateways, or all addresses is refused without `--force`.
+/// Requires a running daemon.
 #[derive(Debug, Args)]
 pub(crate) struct BanArgs {
     /// Addresses, prefixes or ranges; `-` reads them from stdin, one per line, each optionally followed by a
@@ -39,20 +47,39 @@ pub(crate) struct BanArgs {
         hide_default_value = true
     )]
     reason: String,
+    /// Replace all bans with this reason by the given ones
+    ///
+    /// New bans are added, others get the new duration, and bans that are not among the given ones are
+    /// removed. If a line is wrong, nothing changes. If more than half of at least 10 bans would be
+    /// removed, that needs `--force`.
+    #[arg(long, value_name = "WORDS", conflicts_with = "reason")]
+    replace: Option<String>,
+    /// Clear the host bits of prefixes instead of refusing them: `2001:db8::5/64` is `2001:db8::/64`
+    #[arg(long)]
+    mask: bool,
     /// Ban even addresses that would lock you out
     #[arg(long)]
     force: bool,
 }
+
+/// The smallest number of bans that are not replaced by less than half without `--force`.
+const GUARDED: u64 = 10;
 
 /// Bans.
 pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
     let guard = if args.force {
         None
     } else {
-        Some(Guard::new()?)
+        let gateways = lockout::gateways().await.map_err(BansError::Gateways)?;
+        Some(Guard::new(gateways)?)
+    };
+    let host_bits = if args.mask {
+        HostBits::Cleared
+    } else {
+        HostBits::Refused
     };
     let read = |text: &str| {
-        let Some(line) = BanLine::read(text)? else {
+        let Some(line) = BanLine::read(text, host_bits)? else {
             return Ok(None);
         };
         let mut prefixes = line.prefixes.iter();
@@ -65,14 +92,27 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
             let message = format!("`{written}` is banned as `{}`", line.addresses);
             tell("ban_mapped", &message);
         }
+        if let Some(written) = &line.masked {
+            let message = format!("`{written}` is banned as `{}`", line.addresses);
+            tell("ban_masked", &message);
+        }
         let term = line.term.or(args.term.as_deref());
         Ok(Some(BanRequest {
             prefix: line.addresses,
             term: term.map(str::to_owned),
-            reason: line.reason.unwrap_or(&args.reason).to_owned(),
+            reason: match &args.replace {
+                Some(source) => source.clone(),
+                None => line.reason.unwrap_or(&args.reason).to_owned(),
+            },
         }))
     };
+    if let Some(source) = &args.replace {
+        return replace(config, source, &args, read).await;
+    }
     let mut requests = BanRequests::begin(config, false).await?;
+    if guard.is_some() {
+        requests.tell_of_namespaces();
+    }
     let request = |bans| Request::Ban { bans };
     requests.run(&args.addresses, read, request).await?;
     requests.finish(|outcome| {
@@ -81,5 +121,51 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
             renewed => format!(", {} of them again", grouped(renewed)),
         };
         format!("banned {}{again}", grouped(outcome.added + outcome.renewed))
+    })
+}
+
+/// Replaces all bans with a reason. All input is read first; what is banned before and after is banned all the time.
+async fn replace(
+    config: &Config,
+    source: &str,
+    args: &BanArgs,
+    read: impl Fn(&str) -> Result<Option<BanRequest>, String>,
+) -> Result<(), Error> {
+    let mut requests = BanRequests::begin(config, false).await?;
+    if !args.force {
+        requests.tell_of_namespaces();
+    }
+    let batch = requests.collect(&args.addresses, read)?;
+    if requests.has_refused() {
+        return requests.finish(|_| "nothing was changed".to_owned());
+    }
+    let before = observe::bans::bans_of(&config.pins, source)?;
+    let after = batch.items.len() as u64;
+    if !args.force && before >= GUARDED && after.saturating_mul(2) < before {
+        return Err(BansError::Shrinks {
+            source_name: source.to_owned(),
+            before,
+            after,
+        }
+        .into());
+    }
+    let begin = kernel::bans::now().map_err(BansError::from)?;
+    requests.send(batch, |bans| Request::Ban { bans }).await?;
+    if requests.has_refused() {
+        return requests.finish(|_| "bans that are not given stay".to_owned());
+    }
+    // A ban that was given began later.
+    let gone = UnbanRequest::Reason {
+        reason: source.to_owned(),
+        before: Some(begin),
+    };
+    requests.send_one(Request::Unban(gone)).await?;
+    requests.finish(|outcome| {
+        format!(
+            "`{source}`: added {}, renewed {}, removed {}",
+            grouped(outcome.added),
+            grouped(outcome.renewed),
+            grouped(outcome.removed)
+        )
     })
 }

@@ -5,6 +5,11 @@ use serde::Serialize;
 
 use crate::{
     commands::output,
+    config::Config,
+    control::{
+        client,
+        protocol::{Answer, Request},
+    },
     doctor::{
         facts,
         findings::{self, Finding, Fix, Severity},
@@ -14,7 +19,7 @@ use crate::{
 
 /// Diagnose an interface: why it cannot be filtered, or not at full speed, and how to fix it
 ///
-/// Each finding comes with the command that fixes it. Nothing is attached or changed. Needs no
+/// Each finding comes with the command that fixes it. If a daemon is running, its rules are examined, too. Nothing is attached or changed. Needs no
 /// privileges, but finds out less without them. The exit status is 0 if nothing is worse than a note,
 /// 1 if there are warnings, and 6 if there are errors or no such interface.
 #[derive(Debug, Args)]
@@ -34,7 +39,7 @@ struct Diagnosis<'a> {
 }
 
 /// Prints the findings about an interface.
-pub(crate) async fn run(args: DoctorArgs) -> Result<ExitStatus, Error> {
+pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus, Error> {
     let facts = match facts::gather(&args.interface).await {
         Ok(facts) => facts,
         Err(error) => {
@@ -42,7 +47,8 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitStatus, Error> {
             return Ok(ExitStatus::Unfit);
         }
     };
-    let findings = findings::examine(&facts);
+    let mut findings = findings::examine(&facts);
+    findings.extend(rules(config).await);
     let worst = findings.iter().map(|finding| finding.severity).max();
     let severity = worst.unwrap_or(Severity::Ok);
     let text = if args.json {
@@ -59,6 +65,24 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitStatus, Error> {
         Severity::Ok | Severity::Note => ExitStatus::Done,
         Severity::Warning => ExitStatus::Refused,
         Severity::Error => ExitStatus::Unfit,
+    })
+}
+
+/// What is the matter with the rules of the daemon, if one runs.
+async fn rules(config: &Config) -> Option<Finding> {
+    let answer = client::ask(&config.run, &config.instance, &Request::Ping {}).await;
+    let Ok(Answer::Alive {
+        last_good: Some(last_good),
+        ..
+    }) = answer
+    else {
+        return None;
+    };
+    Some(Finding {
+        id: findings::RULES,
+        severity: Severity::Warning,
+        message: last_good.to_string(),
+        fix: Some(Fix::Command("firewall reload".to_owned())),
     })
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod capture;
 pub(crate) mod check;
 pub(crate) mod confirm;
 pub(crate) mod counters;
+pub(crate) mod detach;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     config::Config,
     control::{
-        client::{self, ControlError},
+        client::{Client, ControlError},
         lock::{Acquired, Lock, LockError},
         protocol::{Answer, Request},
     },
@@ -27,10 +27,17 @@ pub(super) enum Reached {
 }
 
 /// Takes the instance's lock, or has its daemon answer. A daemon that begins, ends or dies
-/// meanwhile answers nothing; then it is tried again.
-pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result<Reached, Error> {
+/// meanwhile answers nothing; then it is tried again, unless it was asked to apply a file: that
+/// command would become the daemon in place of one that somebody stopped, or that the file killed.
+/// A service, which `is_service`, is there to be the daemon.
+pub(super) async fn lock_or_answer(
+    config: &Config,
+    request: &Request,
+    is_service: bool,
+) -> Result<Reached, Error> {
     let begin = Instant::now();
     let is_apply = matches!(request, Request::Apply { .. });
+    let is_asked_once = is_apply && !is_service;
     loop {
         match Lock::acquire(&config.run, &config.pins, is_apply) {
             Ok(Acquired::Lock(lock)) => return Ok(Reached::Lock(lock)),
@@ -42,7 +49,16 @@ pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result
             }
             Err(error) => return Err(error.into()),
         }
-        match client::ask(&config.run, &config.instance, request).await {
+        let connected = Client::connect(&config.run, &config.instance).await;
+        let is_connected = connected.is_ok();
+        if let (true, Ok(daemon)) = (is_apply, &connected) {
+            tell_of_namespaces(daemon);
+        }
+        let answer = match connected {
+            Ok(mut daemon) => daemon.ask(request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
             Ok(Answer::Failed { message, status }) => {
                 return Err(Error::Answered {
@@ -50,6 +66,8 @@ pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result
                     status,
                 });
             }
+            Ok(Answer::Ending) if is_asked_once => return Err(Error::Ending),
+            Err(error) if is_asked_once && is_connected => return Err(error.into()),
             Ok(
                 Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
             )
@@ -68,9 +86,24 @@ pub(super) async fn lock_or_answer(config: &Config, request: &Request) -> Result
     }
 }
 
+/// Tells whose interfaces are meant when the daemon is in another network namespace.
+fn tell_of_namespaces(daemon: &Client) {
+    if let Some((daemon, own)) = daemon.namespaces() {
+        let message = format!(
+            "the daemon runs in the network namespace {daemon}, this command in {own}: interfaces are those of \
+             the daemon"
+        );
+        tell("other_namespace", &message);
+    }
+}
+
 /// Has the daemon carry out an order, and reports what it did.
 pub(super) async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
-    match client::ask(&config.run, &config.instance, request).await? {
+    let mut daemon = Client::connect(&config.run, &config.instance).await?;
+    if let Request::Apply { .. } = request {
+        tell_of_namespaces(&daemon);
+    }
+    match daemon.ask(request).await? {
         Answer::Done { message } => {
             tell("done", &message);
             Ok(())

@@ -16,9 +16,10 @@ use crate::{
     daemon::privileges,
     error::Error,
     generation::confirmation,
-    interfaces::unattached::Unattached,
+    interfaces::{namespace::NetworkNamespace, unattached::Unattached},
     kernel::generation::Generation,
     observe::status::{InterfaceState, InterfaceStatus, ProgramStatus, Status, WaitingStatus},
+    rule_file::last_good::LastGood,
     text::format::{Alignment, Table, bytes, counted, grouped},
 };
 
@@ -47,6 +48,26 @@ struct DaemonStatus {
     times: Option<Times>,
     /// The capabilities that it has.
     capabilities: Vec<String>,
+    /// Its network namespace, whose interfaces it filters; `None` when it is in another PID namespace.
+    netns: Option<DaemonNamespace>,
+    /// Why the rules in force are the last good ones and not those of the rule file, if they are.
+    last_good: Option<LastGood>,
+}
+
+#[derive(Serialize)]
+struct DaemonNamespace {
+    #[serde(flatten)]
+    namespace: NetworkNamespace,
+    /// Whether this command runs in it, too.
+    is_own: bool,
+}
+
+impl DaemonNamespace {
+    fn of(daemon: u32) -> Option<Self> {
+        let namespace = NetworkNamespace::of(daemon).ok()?;
+        let is_own = NetworkNamespace::own().is_ok_and(|own| own == namespace);
+        Some(Self { namespace, is_own })
+    }
 }
 
 /// Prints the status.
@@ -68,12 +89,15 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
             generation,
             times,
             unattached,
+            last_good,
         }) => {
             let daemon = DaemonStatus {
                 pid,
                 generation,
                 times,
                 capabilities: privileges::of(pid),
+                netns: DaemonNamespace::of(pid),
+                last_good,
             };
             (Some(daemon), unattached)
         }
@@ -142,6 +166,21 @@ impl StatusReport {
             ),
             program_in_words(&self.status.program),
         ];
+        if let Some(netns) = self
+            .daemon
+            .as_ref()
+            .and_then(|daemon| daemon.netns.as_ref())
+        {
+            let other = if netns.is_own {
+                ""
+            } else {
+                ", not that of this command"
+            };
+            lines.push(format!("netns       {}{other}", netns.namespace));
+        }
+        if let Some(last_good) = self.daemon.as_ref().and_then(|of| of.last_good.as_ref()) {
+            lines.push(format!("last good   {last_good}"));
+        }
         if let Some(times) = self.daemon.as_ref().and_then(|daemon| daemon.times) {
             lines.push(format!("times       {times}"));
         }

@@ -3,8 +3,15 @@
 use clap::Args;
 
 use crate::{
-    bans::line::read_addresses, commands::ban_input::BanRequests, config::Config,
-    control::protocol::Request, error::Error, text::format::grouped,
+    bans::{
+        line::{HostBits, read_addresses},
+        service::UnbanRequest,
+    },
+    commands::ban_input::BanRequests,
+    config::Config,
+    control::protocol::Request,
+    error::Error,
+    text::format::grouped,
 };
 
 /// Remove bans
@@ -13,8 +20,17 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct UnbanArgs {
     /// Addresses or prefixes, as they were banned; `-` reads them from stdin, one per line
-    #[arg(value_name = "ADDRESS", required = true)]
+    #[arg(value_name = "ADDRESS", required_unless_present_any = ["reason", "all"])]
     addresses: Vec<String>,
+    /// Remove all bans with this reason
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["addresses", "all"])]
+    reason: Option<String>,
+    /// Remove all bans
+    #[arg(long, conflicts_with = "addresses")]
+    all: bool,
+    /// Clear the host bits of prefixes instead of refusing them
+    #[arg(long)]
+    mask: bool,
     /// Ignore addresses that are not banned
     #[arg(long)]
     if_banned: bool,
@@ -22,12 +38,28 @@ pub(crate) struct UnbanArgs {
 
 /// Removes bans.
 pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<(), Error> {
-    let read = |text: &str| {
-        let line = read_addresses(text)?;
-        Ok(line.map(|line| line.addresses.range.to_string()))
-    };
     let mut requests = BanRequests::begin(config, args.if_banned).await?;
-    let request = |prefixes| Request::Unban { prefixes };
-    requests.run(&args.addresses, read, request).await?;
+    let selected = match args.reason {
+        Some(reason) => Some(UnbanRequest::Reason {
+            reason,
+            before: None,
+        }),
+        None => args.all.then_some(UnbanRequest::All),
+    };
+    if let Some(selected) = selected {
+        requests.send_one(Request::Unban(selected)).await?;
+    } else {
+        let host_bits = if args.mask {
+            HostBits::Cleared
+        } else {
+            HostBits::Refused
+        };
+        let read = |text: &str| {
+            let line = read_addresses(text, host_bits)?;
+            Ok(line.map(|line| line.found.range.to_string()))
+        };
+        let request = |prefixes| Request::Unban(UnbanRequest::Prefixes(prefixes));
+        requests.run(&args.addresses, read, request).await?;
+    }
     requests.finish(|outcome| format!("removed {}", grouped(outcome.removed)))
 }

@@ -19,7 +19,7 @@ pub(crate) struct UnloadArgs {}
 /// Unloads: by the daemon, or in its place.
 pub(crate) async fn run(config: &Config, UnloadArgs {}: UnloadArgs) -> Result<(), Error> {
     in_force::require_access(config)?;
-    match lock_or_answer(config, &Request::Unload {}).await? {
+    match lock_or_answer(config, &Request::Unload {}, false).await? {
         Reached::Daemon(message) => tell("done", &message),
         Reached::Lock(lock) => {
             let unloaded = unload::unload(&config.pins)?;

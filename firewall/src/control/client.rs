@@ -15,6 +15,7 @@ use crate::{
         protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
     },
     error::UserError,
+    interfaces::namespace::NetworkNamespace,
 };
 
 /// The maximum length of an answer in bytes, with its line feed.
@@ -54,6 +55,12 @@ pub(crate) enum ControlError {
     /// The daemon does not accept requests from this user; its message.
     #[error("{0}")]
     Refused(String),
+    /// The daemon ended, or closed the connection, before it answered.
+    #[error("the daemon of instance `{instance}` ended before it answered")]
+    Lost {
+        /// The instance.
+        instance: String,
+    },
     /// The daemon does not answer.
     #[error("the daemon does not answer at `{}`", socket.display())]
     NoAnswer {
@@ -106,6 +113,10 @@ impl UserError for ControlError {
                 "wait, or kill it with `kill -KILL {pid}`; what is loaded stays in force"
             )),
             Self::Hangs { holder: None, .. } => Some("wait, and try again".into()),
+            Self::Lost { .. } => Some(
+                "`firewall status` shows what is loaded, which stays in force, and whether a daemon runs"
+                    .into(),
+            ),
             Self::NoConnection { .. } | Self::Refused(_) | Self::NoAnswer { .. } => None,
         }
     }
@@ -117,6 +128,7 @@ impl UserError for ControlError {
             | Self::Forbidden { .. }
             | Self::NoConnection { .. }
             | Self::Hangs { .. }
+            | Self::Lost { .. }
             | Self::NoAnswer { .. } => None,
         }
     }
@@ -140,6 +152,7 @@ pub(crate) async fn ask(
 pub(crate) struct Client {
     stream: BufReader<UnixStream>,
     socket: PathBuf,
+    instance: String,
 }
 
 impl Client {
@@ -150,9 +163,18 @@ impl Client {
             Ok(stream) => Ok(Self {
                 stream: BufReader::new(stream),
                 socket,
+                instance: instance.to_owned(),
             }),
             Err(error) => Err(ControlError::of_connecting(error, socket, instance)),
         }
+    }
+
+    /// The network namespaces of the daemon and of this process, if they are known and not the same.
+    pub(crate) fn namespaces(&self) -> Option<(NetworkNamespace, NetworkNamespace)> {
+        let daemon = self.stream.get_ref().peer_cred().ok()?.pid()?;
+        let daemon = NetworkNamespace::of(u32::try_from(daemon).ok()?).ok()?;
+        let own = NetworkNamespace::own().ok()?;
+        (daemon != own).then_some((daemon, own))
     }
 
     /// Sends a request and reads its answer, like [`ask`].
@@ -169,7 +191,7 @@ impl Client {
             | Request::Rollback { .. }
             | Request::Unload {}
             | Request::Ban { .. }
-            | Request::Unban { .. }
+            | Request::Unban(_)
             | Request::Capture(_) => self.receive().await,
         }
     }
@@ -222,6 +244,16 @@ impl Client {
     }
 
     fn failed(&self, source: io::Error) -> ControlError {
+        if matches!(
+            source.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+        ) {
+            return ControlError::Lost {
+                instance: self.instance.clone(),
+            };
+        }
         ControlError::NoAnswer {
             socket: self.socket.clone(),
             source,

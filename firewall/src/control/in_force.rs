@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    interfaces::unattached::Unattached, kernel::generation::Generation, text::format::milliseconds,
+    interfaces::unattached::Unattached, kernel::generation::Generation,
+    rule_file::last_good::LastGood, text::format::milliseconds,
 };
 
 /// The result of bringing rules into force.
@@ -17,6 +18,8 @@ pub(crate) struct InForce {
     pub(crate) times: Times,
     /// The selected interfaces that are not filtered.
     pub(crate) unattached: Vec<Unattached>,
+    /// Why the rules are not those of the rule file, if they are not.
+    pub(crate) last_good: Option<LastGood>,
 }
 
 /// The time of each stage; as JSON in milliseconds.

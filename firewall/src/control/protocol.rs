@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::{
-    bans::service::{BanOutcome, BanRequest, BanServiceError},
+    bans::service::{BanOutcome, BanRequest, BanServiceError, UnbanRequest},
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
     error::{Error, ExitStatus},
@@ -16,6 +16,7 @@ use crate::{
     kernel::generation::Generation,
     lockout::caller::Caller,
     packet_log::{LoggedPacket, Names},
+    rule_file::last_good::LastGood,
     text::format::counted,
 };
 
@@ -75,11 +76,8 @@ pub(crate) enum Request {
         /// The bans.
         bans: Vec<BanRequest>,
     },
-    /// Remove the bans of prefixes.
-    Unban {
-        /// The prefixes.
-        prefixes: Vec<String>,
-    },
+    /// Remove bans.
+    Unban(UnbanRequest),
     /// Stream the packets that rules log.
     Capture(CaptureFilter),
 }
@@ -100,6 +98,9 @@ pub(crate) enum Answer {
         /// The selected interfaces that are not filtered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unattached: Vec<Unattached>,
+        /// Why the rules are not those of the rule file, if they are not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_good: Option<LastGood>,
     },
     /// The request was carried out.
     Done {
@@ -162,6 +163,7 @@ impl Answer {
             generation: in_force.map(|in_force| in_force.generation),
             times: in_force.map(|in_force| in_force.times),
             unattached: in_force.map_or_else(Vec::new, |in_force| in_force.unattached.clone()),
+            last_good: in_force.and_then(|in_force| in_force.last_good.clone()),
         }
     }
 }
@@ -355,6 +357,15 @@ mod tests {
             (
                 r#"{"command":"unban","prefixes":[],"force":true}"#,
                 "unknown field `force`",
+            ),
+            (r#"{"command":"unban"}"#, "takes one of `prefixes`"),
+            (
+                r#"{"command":"unban","all":true,"reason":"x"}"#,
+                "takes one of `prefixes`",
+            ),
+            (
+                r#"{"command":"unban","all":true,"before":1}"#,
+                "takes one of `prefixes`",
             ),
         ] {
             let refused = read(bad).unwrap_err();

@@ -15,6 +15,7 @@
 //! {"command":"unload"}                             {"answer":"done","message":"..."}
 //! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
 //! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
+//! {"command":"unban","reason":"..."}               {"answer":"bans","removed":9,...}
 //! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
 //! ```
 //!
@@ -207,9 +208,9 @@ async fn converse(
                 goes_on = true;
                 service.bans.ban(&asked).await.into()
             }
-            Ok(Request::Unban { prefixes }) => {
+            Ok(Request::Unban(asked)) => {
                 goes_on = true;
-                service.bans.unban(&prefixes).await.into()
+                service.bans.unban(&asked).await.into()
             }
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
@@ -279,6 +280,7 @@ mod tests {
         generation: Generation::FIRST,
         times: Times::ZERO,
         unattached: Vec::new(),
+        last_good: None,
     };
 
     const RELOAD: Request = Request::Reload {

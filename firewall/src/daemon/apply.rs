@@ -16,6 +16,7 @@ use crate::{
     control::protocol::Answer,
     daemon::{
         current::Current,
+        keeping::Keeping,
         outcome::{Failure, Outcome, Stages},
         request::{ApplyRequest, Requester},
         sd_notify,
@@ -23,7 +24,7 @@ use crate::{
         switch::{Next, Targets},
         trigger::Trigger,
     },
-    error::Error,
+    error::{Error, ExitStatus},
     filter::transaction::Filter,
     generation::confirmation::{AwaitingConfirmation, Condition},
     interfaces::selection::Accepted,
@@ -31,7 +32,13 @@ use crate::{
         diagnostics,
         progress::{Progress, log_progress},
     },
-    rule_file::load::{self, RuleFile},
+    rule_file::{
+        contents::Hold,
+        last_good::{Copies, LastGood},
+        load::{self, RuleFile},
+        shrink::{self, ShrinkError, Sizes},
+    },
+    text::causes::Causes,
 };
 
 /// The description of the tests of a rule file in messages.
@@ -113,7 +120,90 @@ impl Daemon {
     ) -> Result<Outcome, Error> {
         self.require_confirmed()?;
         let progress = Progress::told_to(log_progress);
-        let file = self.load(request.file, progress.clone()).await?;
+        let file = self.load(request.file.clone(), progress.clone()).await?;
+        if !request.requester.force {
+            self.require_size(&file)?;
+        }
+        self.bring_file_into_force(file, request, progress).await
+    }
+
+    /// Brings the first file into force. At boot, when it cannot be used, the last good copy is: what others publish
+    /// must not decide whether a machine has a firewall.
+    pub(super) async fn bring_first_into_force(
+        &mut self,
+        first: ApplyRequest,
+    ) -> Result<Outcome, Error> {
+        let failed = match self.bring_into_force(first.clone()).await {
+            Err(error) if self.boots && error.exit_status() == ExitStatus::BadRules => error,
+            other => return other,
+        };
+        let store = self
+            .keeping
+            .as_ref()
+            .map(|keeping| Arc::clone(keeping.store()));
+        let Some((store, good)) = store.and_then(|store| store.good().map(|good| (store, good)))
+        else {
+            return Err(failed);
+        };
+        diagnostics::log(failed.diagnostics());
+        let last_good = LastGood {
+            kept_at: good.kept_at.clone(),
+            error: Causes(&failed).to_string(),
+        };
+        tracing::error!(
+            event = "last_good_used",
+            file = %first.file.display(),
+            kept_at = last_good.kept_at,
+            error = last_good.error,
+            "{last_good}"
+        );
+        let progress = Progress::told_to(log_progress);
+        let load = {
+            let (path, progress) = (first.file.clone(), progress.clone());
+            move || load::load_copies(&path, &Copies::new(&store, &good), last_good, &progress)
+        };
+        let brought = match self.unless_ending(load).await? {
+            Ok(file) => self.bring_file_into_force(file, first, progress).await,
+            Err(error) => Err(error.into()),
+        };
+        brought.map_err(|error| {
+            let error = Causes(&error);
+            tracing::error!(event = "last_good_unusable", %error, "the last good rules cannot be used: {error}");
+            failed
+        })
+    }
+
+    /// Why the rules in force are not those of the rule file, if they are not.
+    pub(super) fn last_good(&self) -> Option<&LastGood> {
+        self.rules.as_ref()?.source.last_good.as_ref()
+    }
+
+    /// Fails when a rule file or its lists have lost too much of what they had in force or, at the start, of what
+    /// was in force last.
+    fn require_size(&self, file: &RuleFile) -> Result<(), ShrinkError> {
+        if let Some(known) = &self.rules {
+            return if known.source.path == file.path {
+                shrink::check(&Sizes::of(&known.source), file)
+            } else {
+                Ok(())
+            };
+        }
+        let good = self
+            .keeping
+            .as_ref()
+            .and_then(|keeping| keeping.store().good());
+        match good.filter(|good| good.file == file.path) {
+            Some(good) => shrink::check(good.sizes(), file),
+            None => Ok(()),
+        }
+    }
+
+    async fn bring_file_into_force(
+        &mut self,
+        file: RuleFile,
+        request: ApplyRequest,
+        progress: Progress,
+    ) -> Result<Outcome, Error> {
         diagnostics::log(&file.warnings);
         let accepted = self.accepted(&file).with_absent(request.wait);
         let options = FileOptions {
@@ -144,6 +234,7 @@ impl Daemon {
             progress,
         };
         let stages = Stages::of(&mut file);
+        let files = std::mem::take(&mut file.files);
         let source = Box::new(file.clone());
         let candidate = self.compile(file, &targets).await?;
         let next = Next::File {
@@ -151,11 +242,18 @@ impl Daemon {
             candidate: Box::new(candidate),
             source,
         };
-        self.switch(next, targets).await
+        let outcome = self.switch(next, targets).await?;
+        if let (Some(keeping), Some(rules)) = (&self.keeping, &self.rules)
+            && !files.is_empty()
+        {
+            keeping.keep(&rules.source, files, outcome.confirm_by.is_some());
+        }
+        Ok(outcome)
     }
 
     async fn load(&self, path: PathBuf, progress: Progress) -> Result<RuleFile, Error> {
-        let load = move || load::load(&path, &progress);
+        let hold = self.keeping.as_ref().map_or(Hold::Nothing, Keeping::hold);
+        let load = move || load::load_holding(&path, &hold, &progress);
         let loaded = self.unless_ending(load).await?;
         Ok(loaded?)
     }

@@ -4,10 +4,12 @@
 //! force; [`switch`] is the one way into force for all of them; [`decisions`] decides without I/O.
 
 mod apply;
+pub(crate) mod background;
 mod current;
 mod decisions;
 mod follow;
 mod guard;
+pub(crate) mod keeping;
 mod outcome;
 pub(crate) mod ownership;
 pub(crate) mod privileges;

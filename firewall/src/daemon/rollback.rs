@@ -42,7 +42,7 @@ impl Daemon {
     /// that stays, or, when its time is over, gives way to the previous generation.
     pub(super) async fn open(&mut self, first: ApplyRequest) -> Result<Outcome, Error> {
         let Current::Left(left) = &self.current else {
-            return self.bring_into_force(first).await;
+            return self.bring_first_into_force(first).await;
         };
         if !left.is_empty() {
             tracing::info!(event = "taking_over", "taking over what is loaded");
@@ -60,7 +60,7 @@ impl Daemon {
         let generation = left.next_generation();
         let held: Vec<Slot> = left.slots().values().chain(left.held()).copied().collect();
         let (earlier, terms) = match opening {
-            Opening::Apply => return self.bring_into_force(first).await,
+            Opening::Apply => return self.bring_first_into_force(first).await,
             Opening::Resume(terms) => (&left.in_force, terms),
             Opening::Return(terms) => (&left.previous, terms),
             Opening::Unload => (&None, decisions::BACK),
@@ -108,6 +108,9 @@ impl Daemon {
         match confirmation::confirm(&self.config.pins, generation) {
             Ok(message) => {
                 self.confirm_by = None;
+                if let Some(keeping) = &self.keeping {
+                    keeping.confirm();
+                }
                 let fields = Fields::of(&Confirmed {
                     generation,
                     cause: occasion.cause,
@@ -208,7 +211,11 @@ impl Daemon {
             progress: Progress::told_to(log_progress),
         };
         let again = Box::new(again);
+        let sha256 = again.metadata.sha256.clone();
         let outcome = self.switch(Next::Pinned { again, was }, targets).await?;
+        if let Some(keeping) = &self.keeping {
+            keeping.return_to(&sha256);
+        }
         self.look_again();
         Ok(outcome)
     }

@@ -21,8 +21,10 @@ use crate::{
         service::Order,
     },
     daemon::{
+        background::Background,
         current::Current,
         decisions::BackOff,
+        keeping::Keeping,
         ownership::AUDIT,
         request::{ApplyRequest, Requester},
         sd_notify,
@@ -36,6 +38,7 @@ use crate::{
     kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
     logging::lines::Fields,
     packet_log::relay::Relay,
+    rule_file::last_good::Store,
 };
 
 /// How long the shutdown waits until the packets logged before it are emitted.
@@ -53,6 +56,12 @@ pub(crate) struct Startup {
     pub(crate) max_bans: Option<MaxBans>,
     /// The programs.
     pub(crate) object: ObjectFile,
+    /// Where copies of the rule file and its lists are kept.
+    pub(crate) store: Option<Store>,
+    /// Whether the first rules may be the last good copy.
+    pub(crate) boots: bool,
+    /// The caller to report to, if the daemon is in the background.
+    pub(crate) background: Option<Background>,
 }
 
 /// Brings the first rules into force, serves signals and requests until stopped, and unloads.
@@ -69,6 +78,9 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         first,
         max_bans,
         object,
+        store,
+        boots,
+        background,
     } = startup;
     let in_force = watch::Sender::new(None);
     let bans = BanService::new();
@@ -78,6 +90,8 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         lock,
         config: config.clone(),
         object,
+        keeping: store.map(Keeping::begin),
+        boots,
         file: first.file.clone(),
         budget: first.budget,
         max_bans,
@@ -102,7 +116,13 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
     let end = match daemon.open(first).await {
         Ok(outcome) => {
             daemon.report(&outcome, occasion);
+            if let Some(last_good) = daemon.last_good() {
+                sd_notify::status(&last_good.to_string());
+            }
             sd_notify::ready();
+            if let Some(background) = background {
+                background.report();
+            }
             daemon.serve(&mut events).await
         }
         Err(error) => {
@@ -250,7 +270,7 @@ impl Daemon {
                         }
                         Request::Ping {} => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await.into(),
-                        Request::Unban { prefixes } => self.bans.unban(&prefixes).await.into(),
+                        Request::Unban(asked) => self.bans.unban(&asked).await.into(),
                         Request::Capture(_) => Answer::refused("error: a capture is no order".to_owned()),
                     };
                     // A client that has gone away misses its answer.
@@ -282,6 +302,9 @@ impl Daemon {
             Err(error) => Err(error.into()),
         };
         self.relay.end();
+        if let Some(keeping) = self.keeping {
+            keeping.end().await;
+        }
         if let Some(relaying) = self.relaying {
             // A reader of the log that stalls does not block the end.
             let _ = timeout(LAST_PACKETS, relaying).await;

@@ -14,7 +14,7 @@ use crate::{
     candidate::budget::Budget,
     config::Config,
     control::{in_force::InForce, lock::Lock},
-    daemon::{current::Current, decisions::BackOff},
+    daemon::{current::Current, decisions::BackOff, keeping::Keeping},
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,
@@ -30,6 +30,10 @@ pub(super) struct Daemon {
     pub(super) lock: Lock,
     pub(super) config: Config,
     pub(super) object: ObjectFile,
+    /// Keeps copies of the rule file and its lists, if it can.
+    pub(super) keeping: Option<Keeping>,
+    /// Whether the first rules may be the last good copy.
+    pub(super) boots: bool,
     /// The rule file in force, or the first one.
     pub(super) file: PathBuf,
     pub(super) budget: Budget,

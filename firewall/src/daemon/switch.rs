@@ -283,6 +283,7 @@ impl Daemon {
             generation: outcome.generation,
             times: outcome.times,
             unattached: Vec::new(),
+            last_good: self.last_good().cloned(),
         }));
     }
 }

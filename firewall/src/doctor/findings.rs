@@ -86,6 +86,9 @@ pub(super) const PROGRAM: &str = "program";
 /// The finding that only matters to rules with `vlan`.
 pub(super) const VLAN: &str = "vlan";
 
+/// The finding about rules that are not those of the rule file.
+pub(crate) const RULES: &str = "rules";
+
 /// The name of the program by which libxdp dispatches to several programs.
 const DISPATCHER: &str = "xdp_dispatcher";
 

@@ -42,6 +42,22 @@ impl ExitStatus {
     }
 }
 
+impl ExitStatus {
+    /// The status with this number; [`ExitStatus::Refused`] for all others.
+    pub(crate) fn of_code(code: i32) -> Self {
+        const ALL: [ExitStatus; 5] = [
+            ExitStatus::Done,
+            ExitStatus::Usage,
+            ExitStatus::BadRules,
+            ExitStatus::Undecided,
+            ExitStatus::Unfit,
+        ];
+        let mut all = ALL.into_iter();
+        all.find(|status| i32::from(status.number()) == code)
+            .unwrap_or(Self::Refused)
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status.number())

@@ -3,5 +3,6 @@
 
 pub(crate) mod link_events;
 pub(crate) mod list;
+pub(crate) mod namespace;
 pub(crate) mod selection;
 pub(crate) mod unattached;

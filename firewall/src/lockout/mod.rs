@@ -11,7 +11,7 @@ pub(crate) mod lifelines;
 pub(crate) mod sessions;
 pub(crate) mod surroundings;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use firewall_ebpf::abi::Reason;
 use rules::{
@@ -23,7 +23,7 @@ use rules::{
 use crate::{
     error::UserError,
     generation::classifier::Classifier,
-    interfaces::list::Interface,
+    interfaces::list::{Interface, ListError},
     lockout::{
         caller::Caller,
         lifelines::{Lifeline, Lifelines},
@@ -57,6 +57,17 @@ pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) ->
         lifelines.add_session(&session, route.as_ref());
     }
     lifelines.found
+}
+
+/// The gateways of all routes of this machine.
+///
+/// # Errors
+///
+/// When the kernel does not list them.
+pub(crate) async fn gateways() -> Result<Vec<IpAddr>, ListError> {
+    let surroundings = Surroundings::read().await?;
+    let gateways = surroundings.gateways.iter();
+    Ok(gateways.filter_map(|hop| hop.gateway).collect())
 }
 
 /// The candidate, as a classifier of packets.

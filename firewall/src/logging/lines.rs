@@ -14,7 +14,10 @@ use std::{
     fmt::{self, Write as _},
     io::{self, IsTerminal as _, Write as _},
     os::fd::AsFd,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use nix::sys::stat::fstat;
@@ -48,48 +51,63 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The destination and format of lines.
-#[derive(Clone, Copy, Debug)]
-struct LogOutput {
-    format: Format,
-    /// Whether lines begin with a priority, which the journal strips (`sd-daemon(3)`).
-    has_priority: bool,
+/// What stderr is, as far as the form of lines depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Sink {
+    /// Anything that takes lines as they are.
+    Plain,
+    /// The journal: lines begin with a priority, which it strips (`sd-daemon(3)`).
+    Journal,
+    /// The socket of syslog: each write is a message with priority and name (RFC 3164).
+    Syslog,
 }
 
-/// The output of this process, once the log is set up.
-static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
+/// The format of this process, once the log is set up.
+static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// Starts to write the events that `levels` selects to stderr.
-pub(crate) fn begin(format: Format, levels: &str) {
+/// The [`Sink`] as a number: a daemon in the background changes it once.
+static SINK: AtomicU8 = AtomicU8::new(Sink::Plain as u8);
+
+/// Starts to write the events that `levels` selects to stderr; `is_detached` if that is a terminal only for now.
+pub(crate) fn begin(format: Format, levels: &str, is_detached: bool) {
     let stderr = io::stderr();
-    let output = *OUTPUT.get_or_init(|| LogOutput {
-        format,
-        has_priority: format == Format::Text && is_journal(&stderr),
-    });
+    let format = *FORMAT.get_or_init(|| format);
+    if is_journal(&stderr) {
+        use_sink(Sink::Journal);
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(levels))
         .with_target(false)
         // Its report of a closed stderr would go to stderr, and panic.
         .log_internal_errors(false)
-        .with_ansi(stderr.is_terminal())
+        .with_ansi(stderr.is_terminal() && !is_detached)
         .with_writer(io::stderr);
-    match output.format {
+    match format {
         Format::Text => builder
             .fmt_fields(MessageAndError)
-            .map_event_format(|lines| Text {
-                lines,
-                has_priority: output.has_priority,
-            })
+            .map_event_format(|lines| Text { lines, sink })
             .init(),
         Format::Json => builder.event_format(Json).init(),
     }
 }
 
+/// Writes further lines in the form of a sink.
+pub(super) fn use_sink(sink: Sink) {
+    SINK.store(sink as u8, Ordering::Relaxed);
+}
+
+fn sink() -> Sink {
+    let number = SINK.load(Ordering::Relaxed);
+    let mut sinks = [Sink::Journal, Sink::Syslog].into_iter();
+    sinks
+        .find(|sink| *sink as u8 == number)
+        .unwrap_or(Sink::Plain)
+}
+
 /// Whether the log is JSON.
 pub(crate) fn is_json() -> bool {
-    OUTPUT
-        .get()
-        .is_some_and(|output| output.format == Format::Json)
+    FORMAT.get() == Some(&Format::Json)
 }
 
 /// Prints a message for the user of a command, at any log level. As text it is the message
@@ -109,13 +127,8 @@ pub(crate) fn tell_progress(what: &str) {
 
 /// Prints an error report as text.
 pub(crate) fn tell_error(report: &str) {
-    let has_priority = OUTPUT.get().is_some_and(|output| output.has_priority);
     let text = format!("{}\n", escaped_lines(report.trim_end()));
-    if has_priority {
-        write(&with_priority(&text, Level::ERROR));
-    } else {
-        write(&text);
-    }
+    write(&with_priority(&text, Level::ERROR, sink()));
 }
 
 /// Prints an event as JSON, at any log level.
@@ -162,18 +175,31 @@ fn is_journal(output: &impl AsFd) -> bool {
         .is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
 }
 
-/// Prefixes each line of a text with the priority of a level.
-fn with_priority(text: &str, level: Level) -> String {
+/// Prefixes each line of a text with the priority of a level, in the form of a sink.
+fn with_priority(text: &str, level: Level, sink: Sink) -> String {
+    /// The facility of system daemons, as part of a priority.
+    const DAEMON: u8 = 3 << 3;
+    if sink == Sink::Plain {
+        return text.to_owned();
+    }
     let priority = match level {
         Level::ERROR => 3,
         Level::WARN => 4,
         Level::INFO => 6,
         Level::DEBUG | Level::TRACE => 7,
     };
+    let id = std::process::id();
     let lines = text.lines();
-    lines.fold(String::with_capacity(text.len() + 8), |mut all, line| {
+    lines.fold(String::with_capacity(text.len() + 32), |mut all, line| {
         // Writing to a string has no failure.
-        let _ = writeln!(all, "<{priority}>{line}");
+        let _ = match sink {
+            Sink::Plain => writeln!(all, "{line}"),
+            Sink::Journal => writeln!(all, "<{priority}>{line}"),
+            Sink::Syslog if all.is_empty() => {
+                write!(all, "<{}>firewall[{id}]: {line}", DAEMON | priority)
+            }
+            Sink::Syslog => write!(all, "\n{line}"),
+        };
         all
     })
 }
@@ -197,10 +223,10 @@ pub(crate) fn levels(text: &str) -> Result<String, String> {
     }
 }
 
-/// Formats events as text lines by `lines`, with a priority if the journal reads them.
+/// Formats events as text lines by `lines`, with a priority if the sink needs one.
 struct Text<L> {
     lines: L,
-    has_priority: bool,
+    sink: fn() -> Sink,
 }
 
 impl<S, N, L> FormatEvent<S, N> for Text<L>
@@ -215,13 +241,14 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if !self.has_priority {
+        let sink = (self.sink)();
+        if sink == Sink::Plain {
             return self.lines.format_event(context, writer, event);
         }
         let mut text = String::new();
         self.lines
             .format_event(context, Writer::new(&mut text), event)?;
-        writer.write_str(&with_priority(&text, *event.metadata().level()))
+        writer.write_str(&with_priority(&text, *event.metadata().level(), sink))
     }
 }
 
@@ -431,20 +458,17 @@ mod tests {
     }
 
     /// The output of `log` as text, without the time.
-    fn as_text(has_priority: bool, log: impl FnOnce()) -> String {
+    fn as_text(sink: fn() -> Sink, log: impl FnOnce()) -> String {
         let written = Written::default();
-        let sink = written.clone();
+        let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .without_time()
             .with_ansi(false)
-            .with_writer(move || sink.clone())
+            .with_writer(move || writer.clone())
             .fmt_fields(MessageAndError)
-            .map_event_format(|lines| Text {
-                lines,
-                has_priority,
-            })
+            .map_event_format(|lines| Text { lines, sink })
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         written.text()
@@ -506,7 +530,7 @@ mod tests {
     #[test]
     fn as_text_a_line_has_the_message_and_an_error_that_is_not_in_it() {
         assert_eq!(
-            as_text(false, every_kind_of_event),
+            as_text(|| Sink::Plain, every_kind_of_event),
             " INFO two `rules`\n \
              WARN `eth0`: it did not work\n\
              ERROR no program error=it did not work error.sources=[no\nreason]\n\
@@ -517,7 +541,7 @@ mod tests {
     #[test]
     fn for_the_journal_each_line_has_a_priority() {
         assert_eq!(
-            as_text(true, every_kind_of_event),
+            as_text(|| Sink::Journal, every_kind_of_event),
             "<6> INFO two `rules`\n\
              <4> WARN `eth0`: it did not work\n\
              <3>ERROR no program error=it did not work error.sources=[no\n\

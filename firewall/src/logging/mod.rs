@@ -1,5 +1,6 @@
 //! Output to stderr or the journal, as text or JSON.
 
+pub(crate) mod background;
 pub(crate) mod diagnostics;
 pub(crate) mod lines;
 pub(crate) mod progress;

@@ -84,6 +84,24 @@ pub(crate) fn reasons(pins: &Pins) -> Result<Vec<ReasonRow>, BansError> {
     Ok(rows)
 }
 
+/// How many bans have a reason, without those that have ended.
+pub(crate) fn bans_of(pins: &Pins, reason: &str) -> Result<u64, BansError> {
+    let prefilter = PrefilterMap::open(pins)?;
+    let prefilter = Prefilter::new(prefilter.words());
+    let Some(number) = (0..REASONS).find(|number| prefilter.reason(*number) == reason) else {
+        return Ok(0);
+    };
+    let now = now()?;
+    let mut count = 0;
+    BanReader::open(pins)?.each(|part| {
+        let bans = part.iter().map(|(_, ban)| ban);
+        let present = bans.filter(|ban| ban.reason == u64::from(number) && ban.ends > now);
+        count += present.count() as u64;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
 /// How many bans there are, some of which may have ended, and how many there can be.
 pub(crate) fn count(pins: &Pins) -> Result<(u64, u32), BansError> {
     let prefilter = PrefilterMap::open(pins)?;

@@ -10,19 +10,19 @@ use std::{
 use rules::{
     Loaded, analysis,
     diagnostics::{Diagnostic, Source},
-    language::RuleTest,
+    language::{ListSize, RuleTest},
     lint::{self, Linted},
     model::Ruleset,
-    text::hexadecimal,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{ExitStatus, UserError},
     logging::{diagnostics::counted, progress::Progress},
     rule_file::{
-        files::{self, Folder},
+        contents::{FileRead, Files, Hold, OnDisk, digest},
+        files::Folder,
         gzip,
+        last_good::{Copies, LastGood},
     },
 };
 
@@ -45,6 +45,12 @@ pub(crate) struct RuleFile {
     pub(crate) tests: Arc<[RuleTest]>,
     /// What may not be as it was meant.
     pub(crate) warnings: Vec<Diagnostic>,
+    /// The sizes of the list files, by set.
+    pub(crate) lists: Arc<[ListSize]>,
+    /// The files that it was read from, if they are to be kept.
+    pub(crate) files: Vec<FileRead>,
+    /// Why it is not the operator's file but the last good copy, if it is that.
+    pub(crate) last_good: Option<LastGood>,
     /// How long the files were read.
     pub(crate) read: Duration,
     /// How long they were parsed.
@@ -91,7 +97,47 @@ impl UserError for SourceError {
 ///
 /// When it cannot be read, or with everything that is wrong with it.
 pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceError> {
-    let (file, ()) = load_by(path, progress, |source, list| {
+    load_holding(path, &Hold::Nothing, progress)
+}
+
+/// The same, with the bytes of files that are to be kept.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub(crate) fn load_holding(
+    path: &Path,
+    hold: &Hold,
+    progress: &Progress,
+) -> Result<RuleFile, SourceError> {
+    load_from(path, &OnDisk::of(path), hold, progress)
+}
+
+/// Reads kept copies of the files of a rule set in place of the rule file at `path`.
+///
+/// # Errors
+///
+/// Those of [`load`], as if they were about the rule file.
+pub(crate) fn load_copies(
+    path: &Path,
+    copies: &Copies<'_>,
+    last_good: LastGood,
+    progress: &Progress,
+) -> Result<RuleFile, SourceError> {
+    let file = load_from(path, copies, &Hold::Nothing, progress)?;
+    Ok(RuleFile {
+        last_good: Some(last_good),
+        ..file
+    })
+}
+
+fn load_from(
+    path: &Path,
+    files: &impl Files,
+    hold: &Hold,
+    progress: &Progress,
+) -> Result<RuleFile, SourceError> {
+    let (file, ()) = load_by(path, files, hold, progress, |source, list| {
         Ok((rules::load(source, list)?, ()))
     })?;
     Ok(file)
@@ -108,11 +154,17 @@ pub(crate) fn load_and_lint(
     budget: &mut analysis::Budget,
     progress: &Progress,
 ) -> Result<(RuleFile, usize), SourceError> {
-    load_by(path, progress, |source, list| {
-        let begin = || progress.at(format!("analysing `{}`", path.display()));
-        let Linted { loaded, undecided } = lint::load(source, list, budget, begin)?;
-        Ok((loaded, undecided))
-    })
+    load_by(
+        path,
+        &OnDisk::of(path),
+        &Hold::Nothing,
+        progress,
+        |source, list| {
+            let begin = || progress.at(format!("analysing `{}`", path.display()));
+            let Linted { loaded, undecided } = lint::load(source, list, budget, begin)?;
+            Ok((loaded, undecided))
+        },
+    )
 }
 
 /// Gives the list files and captures that a rule file names.
@@ -121,16 +173,20 @@ type Lists<'l> = &'l mut dyn FnMut(&str) -> io::Result<Source>;
 /// Reads a rule file with what makes a rule set of its bytes, and something more.
 fn load_by<T>(
     path: &Path,
+    files: &impl Files,
+    hold: &Hold,
     progress: &Progress,
     parse: impl FnOnce(&Arc<Source>, Lists<'_>) -> Result<(Loaded, T), Vec<Diagnostic>>,
 ) -> Result<(RuleFile, T), SourceError> {
     progress.at(format!("reading `{}`", path.display()));
     let begin = Instant::now();
-    let bytes = files::read(path, MAX_RULE_FILE).map_err(|source| SourceError::Read {
+    let bytes = files.rules(MAX_RULE_FILE);
+    let bytes = bytes.map_err(|source| SourceError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let sha256 = hexadecimal::digits(&Sha256::digest(&bytes));
+    let sha256 = digest(&bytes);
+    let mut read: Vec<FileRead> = hold.note("", &bytes).into_iter().collect();
     let mut read_time = begin.elapsed();
 
     let begin = Instant::now();
@@ -144,7 +200,9 @@ fn load_by<T>(
         let begin = Instant::now();
         let path = folder.path(name);
         progress.at(format!("reading `{}`", path.display()));
-        let bytes = gzip::contents(folder.read(name, left)?, left)?;
+        let bytes = files.named(name, left)?;
+        read.extend(hold.note(name, &bytes));
+        let bytes = gzip::contents(bytes, left)?;
         left = left.saturating_sub(bytes.len() as u64);
         read_lists += begin.elapsed();
         parsing(&path);
@@ -161,6 +219,9 @@ fn load_by<T>(
         ruleset: Arc::new(loaded.ruleset),
         tests: loaded.tests.into(),
         warnings: loaded.warnings,
+        lists: loaded.lists.into(),
+        files: read,
+        last_good: None,
         read: read_time,
         parse: begin.elapsed().saturating_sub(read_lists),
     };

@@ -1,5 +1,8 @@
 //! Reads rule files and the lists that they name.
 
+pub(crate) mod contents;
 pub(crate) mod files;
 mod gzip;
+pub(crate) mod last_good;
 pub(crate) mod load;
+pub(crate) mod shrink;

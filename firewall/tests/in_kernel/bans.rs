@@ -507,6 +507,10 @@ fn what_keeps_the_caller_connected_is_banned_by_force_only() {
     let machine = Machine::new();
     let _daemon = machine.apply(&machine.write_rules("pass", ""));
     let own = machine.network.link().host.ipv4.to_string();
+    let gateway = machine.network.link().peer.ipv4.to_string();
+    let mut route = machine.command("ip");
+    route.args(["route", "add", "default", "via", &gateway]);
+    assert!(machine.finish(route).status.success());
     let session = |words: &[&str]| {
         let mut command = machine.command(BINARY);
         command
@@ -521,6 +525,7 @@ fn what_keeps_the_caller_connected_is_banned_by_force_only() {
             "covers `198.51.100.9`, where your SSH",
         ),
         (["ban", &own], "an address of this machine"),
+        (["ban", &gateway], "a gateway of this machine"),
         (["ban", "::/0"], "every address"),
     ] {
         let said = session(&words);
@@ -535,6 +540,154 @@ fn what_keeps_the_caller_connected_is_banned_by_force_only() {
         send_from(&machine, "2001:db9::5", 3),
     ]);
     machine.await_counters(&[("banned", dropped)]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn bans_are_removed_by_their_reason_or_all_at_once() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    ban(&machine, &["203.0.113.1", "203.0.113.2", "--reason", "a"]);
+    ban(&machine, &["203.0.113.3", "--reason", "b"]);
+    ban(&machine, &["203.0.113.4"]);
+    let unban = |words: &[&str], code: i32, expected: &str| {
+        let said = machine.run([&["unban"], words].concat());
+        assert_eq!(said.status.code(), Some(code), "{said:?}");
+        assert!(said.stderr.contains(expected), "{said:?}");
+    };
+    unban(&["--reason", "c"], 1, "no ban has the reason `c`");
+    unban(&["--reason", "c", "--if-banned"], 0, "removed 0");
+    unban(&["--reason", "a"], 0, "removed 2");
+    assert_eq!(banned(&machine), ["203.0.113.3", "203.0.113.4"]);
+    unban(&["--reason", ""], 0, "removed 1");
+    let passed = send_from(&machine, "203.0.113.1", 2);
+    let dropped = send_from(&machine, "203.0.113.3", 3);
+    machine.await_counters(&[("banned", dropped), ("policy", passed)]);
+    unban(&["--all"], 0, "removed 1");
+    unban(&["--all"], 0, "removed 0");
+    assert_eq!(banned(&machine), Vec::<String>::new());
+    let passed = sum(&[passed, send_from(&machine, "203.0.113.3", 1)]);
+    machine.await_counters(&[("banned", dropped), ("policy", passed)]);
+
+    let mut socket = Socket::connect(&machine);
+    ban(&machine, &["203.0.113.1", "--reason", "a"]);
+    ban(&machine, &["203.0.113.2", "--reason", "b"]);
+    let answer = socket.ask(r#"{"command":"unban","reason":"a"}"#);
+    assert_eq!(answer["removed"], 1, "{answer}");
+    let answer = socket.ask(r#"{"command":"unban","all":true}"#);
+    assert_eq!(answer["removed"], 1, "{answer}");
+    let answer = socket.ask(r#"{"command":"unban","all":true,"prefixes":[]}"#);
+    assert_eq!(answer["answer"], "failed", "{answer}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_bans_of_a_source_are_replaced_as_a_whole_or_not_at_all() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    let replace = |input: &str, words: &[&str]| {
+        let words = [&["ban", "--replace", "feed"], words, &["-"]].concat();
+        feed(&machine, &words, input)
+    };
+    ban(&machine, &["198.51.100.1", "--reason", "by hand"]);
+    let list = |numbers: std::ops::Range<u32>| -> String {
+        numbers
+            .map(|number| format!("203.0.113.{number}\n"))
+            .collect()
+    };
+    let said = replace(&list(1..21), &["--for", "1h"]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(said.stderr, "`feed`: added 20, renewed 0, removed 0\n");
+    // What a line says of a reason is not its source; another duration prolongs.
+    let next = format!("{}198.51.100.2 2h some words\n", list(6..21));
+    let said = replace(&next, &["--for", "3h"]);
+    assert_eq!(said.stderr, "`feed`: added 1, renewed 15, removed 5\n");
+    let bans = bans(&machine);
+    let found = |prefix: &str| {
+        let mut bans = bans["bans"].as_array().unwrap().iter();
+        bans.find(|ban| ban["prefix"] == prefix).cloned()
+    };
+    assert_eq!(found("203.0.113.5"), None);
+    let left = |prefix: &str| found(prefix).unwrap()["seconds_left"].as_u64().unwrap();
+    assert!((10_000..=10_800).contains(&left("203.0.113.6")));
+    assert!((7_000..=7_200).contains(&left("198.51.100.2")));
+    assert_eq!(found("198.51.100.2").unwrap()["reason"], "feed");
+    assert_eq!(found("198.51.100.1").unwrap()["reason"], "by hand");
+    let before = banned(&machine);
+    assert_eq!(before.len(), 17);
+    // Neither a line that is wrong, nor one that locks somebody out, nor an input that is cut off changes anything.
+    for (input, expected) in [
+        (format!("{}nonsense\n", list(30..60)), "line 31: "),
+        (
+            format!("127.0.0.1\n{}", list(30..60)),
+            "line 1: `127.0.0.1` is an address of this",
+        ),
+        (
+            list(6..13),
+            "the input has 7 bans for `feed`, which has 16 now",
+        ),
+        (
+            String::new(),
+            "the input has 0 bans for `feed`, which has 16 now",
+        ),
+    ] {
+        let said = replace(&input, &[]);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(said.stderr.contains(expected), "{said:?}");
+        assert_eq!(banned(&machine), before);
+    }
+    let said = replace("", &["--force"]);
+    assert_eq!(said.stderr, "`feed`: added 0, renewed 0, removed 16\n");
+    assert_eq!(banned(&machine), ["198.51.100.1"]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_banned_before_and_after_a_replacement_is_banned_all_the_time() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    let list = |from: u32| -> String {
+        (0..2000)
+            .map(|number| format!("10.{}.{}.1\n", from + number / 250, number % 250))
+            .chain(["192.0.2.200\n".to_owned()])
+            .collect()
+    };
+    let replace = |from| {
+        let said = feed(&machine, &["ban", "--replace", "feed", "-"], &list(from));
+        assert!(said.status.success(), "{said:?}");
+    };
+    replace(0);
+    let mut sent = Vec::new();
+    thread::scope(|scope| {
+        let replaced = scope.spawn(|| (1..6).for_each(|times| replace(times * 20)));
+        while !replaced.is_finished() {
+            sent.push(send_from(&machine, "192.0.2.200", 5));
+        }
+        replaced.join().unwrap();
+    });
+    machine.await_counters(&[("banned", sum(&sent))]);
+    assert_eq!(banned(&machine).len(), 2001);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn host_bits_of_a_ban_are_cleared_where_that_is_asked_for() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    let said = machine.run(["ban", "2001:db9:1:2::5/64"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let said = ban(&machine, &["--mask", "2001:db9:1:2::5/64", "192.0.2.77"]);
+    assert!(
+        said.stderr
+            .contains("`2001:db9:1:2::5/64` is banned as `2001:db9:1:2::/64`"),
+        "{said:?}"
+    );
+    assert_eq!(banned(&machine), ["192.0.2.77", "2001:db9:1:2::/64"]);
+    let dropped = send_from(&machine, "2001:db9:1:2::9", 2);
+    machine.await_counters(&[("banned", dropped)]);
+    let said = machine.run(["unban", "--mask", "2001:db9:1:2::5/64"]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(banned(&machine), ["192.0.2.77"]);
 }
 
 #[test]

@@ -121,6 +121,15 @@ fn fail2ban_bans_what_a_log_tells_of_until_its_time_is_over() {
     for output in [Command::stdout, Command::stderr] {
         output(&mut command, File::create(folder.join("output")).unwrap());
     }
+    let client = |words: &[&str]| {
+        let mut command = Command::new(fail2ban.server.with_file_name("fail2ban-client"));
+        command.arg("-c").arg(folder.join("fail2ban")).args(words);
+        if let Some(modules) = &fail2ban.modules {
+            command.env("PYTHONPATH", modules);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+    };
     let _server = Server(machine.network.host.spawn(&mut command).unwrap(), folder);
     let said = || fs::read_to_string(folder.join("fail2ban.log")).unwrap_or_default();
     wait_until("fail2ban watches the log", || {
@@ -174,5 +183,20 @@ fn fail2ban_bans_what_a_log_tells_of_until_its_time_is_over() {
     wait_until("fail2ban has noticed it, too", || {
         said().matches("Unban").count() == 2
     });
+    // One more is banned for long; a ban by hand is no business of the jail.
+    assert!(machine.run(["ban", "198.51.100.1"]).status.success());
+    client(&["set", "sshd", "bantime", "1h"]);
+    client(&["set", "sshd", "banip", "203.0.113.9"]);
+    let left = || {
+        let bans = bans();
+        let mut bans = bans["bans"].as_array().unwrap().iter();
+        let ban = bans.find(|ban| ban["prefix"] == "203.0.113.9");
+        ban.map(|ban| ban["seconds_left"].as_u64().unwrap())
+    };
+    wait_until("it is banned", || left().is_some());
+    client(&["stop", "sshd"]);
+    wait_until("the bans of the jail are removed", || left().is_none());
+    let bans = bans();
+    assert_eq!(bans["bans"].as_array().unwrap().len(), 1, "{bans}");
     assert!(!said().contains("ERROR"), "{}", said());
 }

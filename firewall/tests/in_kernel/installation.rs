@@ -93,8 +93,9 @@ fn everything_is_installed_where_it_is_told_and_removed_again() {
             .join(prefix)
             .join("lib/systemd/system/firewall.service");
         let unit = fs::read_to_string(unit).unwrap();
-        let start =
-            format!("ExecStart=/{prefix}/sbin/firewall apply --wait /etc/firewall/rules.toml");
+        let start = format!(
+            "ExecStart=/{prefix}/sbin/firewall apply --wait --boot /etc/firewall/rules.toml"
+        );
         assert!(unit.lines().any(|line| line == start), "{unit}");
 
         fs::write(root.path().join("etc/firewall/rules.toml"), "mine").unwrap();

@@ -47,6 +47,8 @@ pub(crate) struct Machine {
     pub(crate) network: Network,
     pub(crate) bpffs: BpfFs,
     pub(crate) folder: tempfile::TempDir,
+    /// Whether daemons keep copies of their rules, which takes some steps on the disk.
+    pub(crate) keeps: bool,
     sender: Mutex<Sender>,
 }
 
@@ -75,6 +77,7 @@ impl Machine {
             network,
             bpffs: BpfFs::mount().unwrap(),
             folder: tempfile::tempdir().unwrap(),
+            keeps: false,
         }
     }
 
@@ -102,6 +105,11 @@ impl Machine {
         self.folder.path().join("run")
     }
 
+    /// The folder of the copies.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     /// The folder of the pins.
     pub(crate) fn pins(&self) -> PathBuf {
         self.bpffs.path().join("firewall/test")
@@ -118,6 +126,14 @@ impl Machine {
             .env("FIREWALL_BPFFS", self.bpffs.path())
             .env("FIREWALL_RUN_DIR", self.run_folder())
             .env("FIREWALL_INSTANCE", "test")
+            .env(
+                "FIREWALL_STATE_DIR",
+                if self.keeps {
+                    self.state_folder()
+                } else {
+                    PathBuf::new()
+                },
+            )
             .stdin(Stdio::null());
         command
     }

@@ -10,6 +10,7 @@
     reason = "a test fails where something is not as it should be"
 )]
 
+mod background;
 mod bans;
 mod blocklist;
 mod capture;
@@ -28,6 +29,7 @@ mod installation;
 mod interfaces;
 mod jumbo;
 mod kernel;
+mod last_good;
 mod library;
 mod life_cycle;
 mod lockout;

@@ -44,6 +44,63 @@ fn a_second_daemon_with_another_run_folder_is_refused() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_command_in_another_network_namespace_says_so_where_it_matters() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", "");
+    let daemon = machine.apply(&file);
+    let namespace = |process: &str| {
+        let link = fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+        let link = link.to_str().unwrap().to_owned();
+        link.trim_matches(|c: char| !c.is_ascii_digit()).to_owned()
+    };
+    let its = namespace(&daemon.child.id().to_string());
+    let own = namespace("self");
+    assert_ne!(its, own);
+    let status = machine.status();
+    let netns = &status["daemon"]["netns"];
+    assert_eq!(netns["inode"].to_string(), its);
+    assert_eq!(netns["is_own"], true);
+    let text = machine.run(["status"]).stdout;
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("netns ") && line.contains(&its)),
+        "{text}"
+    );
+    let elsewhere = |words: &[&str]| {
+        let mut command = machine.command(BINARY);
+        let said = crate::machine::said(command.args(words).output().unwrap());
+        assert!(said.status.success(), "{said:?}");
+        said
+    };
+    let text = elsewhere(&["status"]).stdout;
+    assert!(
+        text.contains(&format!("{its}, not that of this command")),
+        "{text}"
+    );
+    for words in [
+        &["ban", "203.0.113.7"] as &[&str],
+        &["apply", file.to_str().unwrap()],
+        &["apply", "--no-daemon", file.to_str().unwrap()],
+    ] {
+        let said = elsewhere(words);
+        let expected =
+            format!("the daemon runs in the network namespace {its}, this command in {own}: ");
+        assert!(said.stderr.contains(&expected), "{said:?}");
+    }
+    for words in [
+        &["unban", "203.0.113.7"] as &[&str],
+        &["reload"],
+        &["ban", "--force", "203.0.113.8"],
+    ] {
+        let said = elsewhere(words);
+        assert!(!said.stderr.contains("namespace"), "{said:?}");
+    }
+    let said = machine.run(["ban", "203.0.113.7"]);
+    assert!(!said.stderr.contains("namespace"), "{said:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_run_folder_that_was_there_stays() {
     let machine = Machine::new();
     fs::create_dir(machine.run_folder()).unwrap();

@@ -317,7 +317,7 @@ fn not_a_packet_is_lost_from_the_counters_when_maps_grow_and_shrink() {
             one.clone(),
         ] {
             machine.write_rules("pass", &rules);
-            let said = machine.run(["reload"]);
+            let said = machine.run(["reload", "--force"]);
             assert!(said.status.success(), "{said:?}");
         }
     });

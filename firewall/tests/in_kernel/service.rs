@@ -131,6 +131,7 @@ exec unshare --pid --mount --uts --ipc --cgroup --fork --kill-child sh -euc '
     mount --bind "$folder/root/etc/firewall" /etc/firewall
     mount --bind "$folder/root/usr/local" /usr/local
     mount --bind "$folder/run" /run
+    mount --bind "$folder/lib" /var/lib
     mkdir -p /run/systemd/system/firewall.service.d
     printf "[Unit]\nDefaultDependencies=no\n" >/run/systemd/system/test.target
     printf "[Service]\nStandardError=append:/run/log\n" >/run/systemd/system/firewall.service.d/log.conf
@@ -169,6 +170,7 @@ impl<'m> Systemd<'m> {
         let root = folder.join("root");
         fs::create_dir(&root).unwrap();
         fs::create_dir(folder.join("run")).unwrap();
+        fs::create_dir(folder.join("lib")).unwrap();
         make("install", &root, &[]);
         fs::write(root.join("etc/firewall/rules.toml"), rules).unwrap();
         let name = folder.file_name().unwrap().to_str().unwrap();
@@ -409,8 +411,20 @@ fn systemd_starts_reloads_restarts_and_stops_the_service() {
         "{log}"
     );
 
-    // What cannot begin has failed, at once and once.
+    // A broken file does not leave the machine open: the last good rules are in force.
     fs::write(systemd.rules(), "[firewal]\n").unwrap();
+    let started = systemd.ctl(&["start", "firewall"]);
+    assert!(started.status.success(), "{started:?}");
+    assert_eq!(systemd.state(), "active running");
+    assert!(machine.attached().is_some());
+    let [status] = systemd.show(["StatusText"]);
+    assert!(status.starts_with("the last good rules, of "), "{status}");
+    assert!(systemd.ctl(&["stop", "firewall"]).status.success());
+    assert_eq!(machine.attached(), None);
+
+    // What cannot begin has failed, at once and once.
+    let state = machine.folder.path().join("lib/firewall/default");
+    fs::remove_file(state.join("good.json")).unwrap();
     let started = systemd.ctl(&["start", "firewall"]);
     assert!(!started.status.success());
     assert_eq!(systemd.state(), "failed failed");

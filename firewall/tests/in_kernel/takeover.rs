@@ -67,7 +67,7 @@ fn a_daemon_killed_at_any_moment_of_a_change_costs_no_packet_and_no_count() {
             let large = large_rule([1, 30_000][round % 2]);
             machine.write_rules("pass", &(idle + &one + &large));
             thread::scope(|scope| {
-                scope.spawn(|| machine.run(["reload"]));
+                scope.spawn(|| machine.run(["reload", "--force"]));
                 // A change takes about as long in a build without optimisation.
                 thread::sleep(Duration::from_millis(random.below(600)));
                 daemon.take().unwrap().kill();

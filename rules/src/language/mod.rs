@@ -14,6 +14,6 @@ pub(crate) use self::{
     syntax::{Field, File, Members, Operand, Term},
 };
 pub use self::{
-    resolve::{Loaded, MAX_RULE_NAME_LEN, load},
+    resolve::{ListSize, Loaded, MAX_RULE_NAME_LEN, load},
     rule_test::{Expected, RuleTest, TestPacket, decider},
 };

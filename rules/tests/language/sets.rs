@@ -140,6 +140,52 @@ fn a_list_without_members_is_an_error_unless_it_may_be_empty() {
 }
 
 #[test]
+fn the_part_by_which_a_list_may_shrink_is_read_and_members_are_counted() {
+    let load = |set: &str| {
+        let file = format!(
+            "[firewall]\ninterfaces = [\"e\"]\n[sets]\n{set}\n\
+             [[rule]]\nname = \"r\"\naction = \"drop\"\nsrc = \"@s\"\n"
+        );
+        let source = std::sync::Arc::new(rules::diagnostics::Source::new("rules.toml", file));
+        let list = |name: &str| {
+            let text = "192.0.2.1\n# none\n192.0.2.2\n192.0.2.0/24\n";
+            Ok::<_, std::io::Error>(rules::diagnostics::Source::new(name, text))
+        };
+        rules::load(&source, list).map(|loaded| {
+            let lists = loaded.lists.iter();
+            lists
+                .map(|list| {
+                    (
+                        list.set.clone(),
+                        list.file.clone(),
+                        list.members,
+                        list.shrink,
+                    )
+                })
+                .collect::<Vec<_>>()
+        })
+    };
+    let size = |file: &str, shrink| ("s".to_owned(), file.to_owned(), 3, shrink);
+    assert_eq!(load("s = { file = \"l\" }").unwrap(), [size("l", 50)]);
+    assert_eq!(
+        load("s = { files = [\"l\", \"m\"], shrink = \"100%\" }").unwrap(),
+        [size("l", 100), size("m", 100)]
+    );
+    assert_eq!(
+        load("s = { file = \"l\", shrink = \"0%\" }").unwrap(),
+        [size("l", 0)]
+    );
+    assert_eq!(load("s = [\"192.0.2.1\"]").unwrap(), []);
+    for bad in ["101%", "50", "-1%", "+5%", "05%", "1.5%", "%", ""] {
+        assert!(
+            load(&format!("s = {{ file = \"l\", shrink = \"{bad}\" }}")).is_err(),
+            "{bad}"
+        );
+    }
+    assert!(load("s = { file = \"l\", shrink = 50 }").is_err());
+}
+
+#[test]
 fn a_set_can_hold_sets() {
     let sets = "s = [\"192.0.2.0/24\", \"@vpn\", \"@feed\"]\nvpn = [\"198.51.100.0/24\", \"@inner\"]\n\
                 inner = [\"2001:db8::/32\"]\nfeed = { file = \"l\" }";

@@ -59,6 +59,8 @@ impl FirewallCommand<'_> {
         command
             // Use the built-in object file, even if a developer has set another.
             .env_remove("FIREWALL_OBJECT")
+            // Nothing of it is for a later start.
+            .env("FIREWALL_STATE_DIR", "")
             .arg("--bpffs")
             .arg(self.bpffs)
             .arg("--run-dir")

@@ -1,7 +1,8 @@
 //! Bans on their way to the daemon, in batches.
 
 use std::{
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Stdin},
+    slice,
     time::{Duration, Instant},
 };
 
@@ -75,34 +76,87 @@ impl<'a> BanRequests<'a> {
         request: impl Fn(Vec<T>) -> Request,
     ) -> Result<(), Error> {
         let mut batch = Batch::new();
-        for address in addresses {
-            if address == "-" {
-                let mut stdin = BufReader::with_capacity(1 << 16, io::stdin());
-                let mut line = Vec::new();
-                for number in 1.. {
-                    line.clear();
-                    let read_bytes = stdin.read_until(b'\n', &mut line);
-                    if read_bytes.map_err(BansError::Input)? == 0 {
-                        break;
-                    }
-                    let text = String::from_utf8_lossy(&line);
-                    self.note(&mut batch, Origin::Line(number), read(&text));
-                    // Nothing waits for lines that may come much later.
-                    let is_last = stdin.buffer().is_empty();
-                    if batch.items.len() == TOGETHER || is_last && !batch.items.is_empty() {
-                        self.carry(&mut batch, &request).await?;
-                    }
-                    if is_last {
-                        self.listen().await?;
-                    }
-                }
-            } else {
-                self.note(&mut batch, Origin::CommandLine, read(address));
-                if batch.items.len() == TOGETHER {
-                    self.carry(&mut batch, &request).await?;
-                }
+        let mut input = Input::new(addresses);
+        while let Some(line) = input.next()? {
+            self.note(&mut batch, line.origin, read(&line.text));
+            let is_full = batch.items.len() == TOGETHER;
+            if is_full || line.is_last && !batch.items.is_empty() {
+                self.carry(&mut batch, &request).await?;
+            }
+            // Nothing waits for lines that may come much later.
+            if line.is_last {
+                self.listen().await?;
             }
         }
+        self.flush(batch, request).await
+    }
+
+    /// Reads all that [`run`](Self::run) would send.
+    pub(in crate::commands) fn collect<T>(
+        &mut self,
+        addresses: &[String],
+        read: impl Fn(&str) -> Result<Option<T>, String>,
+    ) -> Result<Batch<T>, Error> {
+        let mut batch = Batch::new();
+        let mut input = Input::new(addresses);
+        while let Some(line) = input.next()? {
+            self.note(&mut batch, line.origin, read(&line.text));
+        }
+        Ok(batch)
+    }
+
+    /// Sends what was read, in parts.
+    pub(in crate::commands) async fn send<T>(
+        &mut self,
+        batch: Batch<T>,
+        request: impl Fn(Vec<T>) -> Request,
+    ) -> Result<(), Error> {
+        let mut part = Batch::new();
+        for (item, origin) in batch.items.into_iter().zip(batch.origins) {
+            part.items.push(item);
+            part.origins.push(origin);
+            if part.items.len() == TOGETHER {
+                self.carry(&mut part, &request).await?;
+            }
+        }
+        self.flush(part, request).await
+    }
+
+    /// Sends a request that names no single bans.
+    pub(in crate::commands) async fn send_one(&mut self, request: Request) -> Result<(), Error> {
+        self.all += 1;
+        let batch = Batch {
+            items: vec![request],
+            origins: vec![Origin::CommandLine],
+        };
+        self.flush(batch, |mut requests| {
+            // The batch has one.
+            requests.pop().unwrap_or(Request::Ping {})
+        })
+        .await
+    }
+
+    /// Tells whose addresses and gateways are guarded when the daemon is in another network namespace.
+    pub(in crate::commands) fn tell_of_namespaces(&self) {
+        if let Some((daemon, own)) = self.client.namespaces() {
+            let message = format!(
+                "the daemon runs in the network namespace {daemon}, this command in {own}: it does not know \
+                 the addresses and gateways of the daemon"
+            );
+            tell("other_namespace", &message);
+        }
+    }
+
+    /// Whether anything was refused so far.
+    pub(in crate::commands) fn has_refused(&self) -> bool {
+        self.refused > 0
+    }
+
+    async fn flush<T>(
+        &mut self,
+        mut batch: Batch<T>,
+        request: impl Fn(Vec<T>) -> Request,
+    ) -> Result<(), Error> {
         if !batch.items.is_empty() {
             self.carry(&mut batch, &request).await?;
         }
@@ -208,8 +262,8 @@ impl<'a> BanRequests<'a> {
 }
 
 /// What goes to the daemon at a time, and where it was written.
-struct Batch<T> {
-    items: Vec<T>,
+pub(in crate::commands) struct Batch<T> {
+    pub(in crate::commands) items: Vec<T>,
     origins: Vec<Origin>,
 }
 
@@ -218,6 +272,60 @@ impl<T> Batch<T> {
         Self {
             items: Vec::new(),
             origins: Vec::new(),
+        }
+    }
+}
+
+/// The words of the command line and, for `-`, the lines of stdin.
+struct Input<'a> {
+    words: slice::Iter<'a, String>,
+    /// Stdin while it is read, and the number of lines that were.
+    stdin: Option<(BufReader<Stdin>, usize)>,
+}
+
+struct InputLine {
+    origin: Origin,
+    text: String,
+    /// Whether there is nothing more to read from stdin at present.
+    is_last: bool,
+}
+
+impl<'a> Input<'a> {
+    fn new(words: &'a [String]) -> Self {
+        Self {
+            words: words.iter(),
+            stdin: None,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<InputLine>, BansError> {
+        loop {
+            if let Some((stdin, number)) = &mut self.stdin {
+                let mut line = Vec::new();
+                let bytes = stdin.read_until(b'\n', &mut line);
+                if bytes.map_err(BansError::Input)? > 0 {
+                    *number += 1;
+                    return Ok(Some(InputLine {
+                        origin: Origin::Line(*number),
+                        text: String::from_utf8_lossy(&line).into_owned(),
+                        is_last: stdin.buffer().is_empty(),
+                    }));
+                }
+                self.stdin = None;
+            }
+            match self.words.next() {
+                Some(word) if word == "-" => {
+                    self.stdin = Some((BufReader::with_capacity(1 << 16, io::stdin()), 0));
+                }
+                Some(word) => {
+                    return Ok(Some(InputLine {
+                        origin: Origin::CommandLine,
+                        text: word.clone(),
+                        is_last: false,
+                    }));
+                }
+                None => return Ok(None),
+            }
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct ListOptions {
 pub struct List {
     /// The addresses.
     pub set: AddressSet,
+    /// The number of lines with addresses.
+    pub members: usize,
     /// The warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -85,8 +87,13 @@ pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Ve
         }
     }
     let set = ranges.into_set();
+    let members = reading.members;
     let warnings = reading.finish(source, &set, options)?;
-    Ok(List { set, warnings })
+    Ok(List {
+        set,
+        members,
+        warnings,
+    })
 }
 
 /// The state while a file is read.

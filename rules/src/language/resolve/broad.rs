@@ -108,6 +108,7 @@ fn warn_of_list(
         set,
         source,
         options,
+        ..
     } = file;
     let is_suspect =
         |set| share(set).is_some() || BLOCKS.iter().any(|(block, _)| meets(set, *block));

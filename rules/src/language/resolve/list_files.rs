@@ -42,11 +42,37 @@ pub(crate) fn options(written: &ListFiles<'_>, report: &mut Report) -> Option<Li
     })
 }
 
+/// The largest part of a list, in percent, that may be gone when it is read again, unless the set says otherwise.
+const SHRINK: u8 = 50;
+
+/// By how much the list files of a set may shrink, in percent; reports what is wrong with that.
+pub(super) fn shrink(written: &ListFiles<'_>, report: &mut Report) -> Option<u8> {
+    let Some(word) = written.shrink else {
+        return Some(SHRINK);
+    };
+    let percent = word.value.strip_suffix('%').and_then(|number| {
+        let is_plain = number == "0" || !number.starts_with(['0', '+']);
+        number.parse::<u8>().ok().filter(|_| is_plain)
+    });
+    let percent = percent.filter(|percent| *percent <= 100);
+    if percent.is_none() {
+        let message = format!("invalid part {}", quoted(word.value));
+        report
+            .add(Code::InvalidValue, word.span, message)
+            .help("write a part from `0%` to `100%`, which allows any");
+    }
+    percent
+}
+
 /// A list file as one set needs it.
 #[derive(Clone, Debug)]
 pub(super) struct ListFile {
     /// Its contents.
     pub(super) set: Arc<AddressSet>,
+    /// The number of lines with addresses.
+    pub(super) members: usize,
+    /// Its name, as it is written.
+    pub(super) name: Arc<str>,
     /// The file.
     pub(super) source: Arc<Source>,
     /// The options with which it was read.
@@ -93,6 +119,8 @@ impl ListFilesRead {
                 report.extend(list.warnings);
                 Some(ListFile {
                     set: Arc::new(list.set),
+                    members: list.members,
+                    name: file.text.as_ref().into(),
                     source,
                     options,
                 })

@@ -20,4 +20,8 @@ mod sets;
 mod settings;
 
 pub(crate) use self::{list_files::options as list_options, rule_file::resolve};
-pub use self::{loaded::Loaded, name::MAX_RULE_NAME_LEN, rule_file::load};
+pub use self::{
+    loaded::{ListSize, Loaded},
+    name::MAX_RULE_NAME_LEN,
+    rule_file::load,
+};

@@ -3,8 +3,15 @@
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use super::{
-    broad, choice::choice, consistency, fields::RuleFields, files::ListReader, loaded::Loaded, log,
-    name, rule_tests, sets::Sets, settings::settings,
+    broad,
+    choice::choice,
+    consistency,
+    fields::RuleFields,
+    files::ListReader,
+    loaded::{ListSize, Loaded},
+    log, name, rule_tests,
+    sets::Sets,
+    settings::settings,
 };
 use crate::{
     diagnostics::{Diagnostic, Report, Source},
@@ -69,7 +76,7 @@ pub(crate) fn resolve(
     list: &mut ListReader<'_>,
     mut report: Report,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let (ruleset, tests) = meaning(file, source, list, &mut report);
+    let (ruleset, tests, lists) = meaning(file, source, list, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics();
     if failed {
@@ -78,6 +85,7 @@ pub(crate) fn resolve(
     Ok(Loaded {
         ruleset,
         tests,
+        lists,
         warnings: diagnostics,
     })
 }
@@ -87,9 +95,10 @@ fn meaning(
     source: &Arc<Source>,
     list: &mut ListReader<'_>,
     report: &mut Report,
-) -> (Ruleset, Vec<RuleTest>) {
+) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>) {
     let settings = settings(&file.settings, &file.parser, report);
     let sets = Sets::resolve(&file.sets, list, report);
+    let lists = sets.sizes().to_vec();
     let mut fields = RuleFields::new(sets);
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
@@ -156,7 +165,7 @@ fn meaning(
         disabled,
     };
     let tests = rule_tests::resolve(file, &ruleset, source, list, report);
-    (ruleset, tests)
+    (ruleset, tests, lists)
 }
 
 fn action(word: Option<At<&str>>, report: &mut Report) -> Option<RuleAction> {

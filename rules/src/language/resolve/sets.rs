@@ -9,6 +9,7 @@ use super::{
     files::ListReader,
     list_files::{self, ListFile, ListFilesRead},
     literal::{address, port},
+    loaded::ListSize,
 };
 use crate::{
     diagnostics::{Code, Report, Span},
@@ -21,6 +22,7 @@ use crate::{
 pub(super) struct Sets<'a> {
     entries: BTreeMap<&'a str, SetEntry>,
     unknown: UnknownNames,
+    sizes: Vec<ListSize>,
 }
 
 struct SetEntry {
@@ -59,6 +61,7 @@ struct Resolver<'r, 'a> {
     files: ListFilesRead,
     list: &'r mut ListReader<'r>,
     unknown: UnknownNames,
+    sizes: Vec<ListSize>,
 }
 
 impl<'a> Sets<'a> {
@@ -75,6 +78,7 @@ impl<'a> Sets<'a> {
             files: ListFilesRead::default(),
             list: &mut |name| list(name),
             unknown: UnknownNames::default(),
+            sizes: Vec::new(),
         };
         for set in written {
             check_name(set.name, report);
@@ -83,6 +87,7 @@ impl<'a> Sets<'a> {
         Self {
             entries: resolver.entries,
             unknown: resolver.unknown,
+            sizes: resolver.sizes,
         }
     }
 
@@ -138,6 +143,11 @@ impl<'a> Sets<'a> {
             Resolved::Addresses(set) => Some(set),
             Resolved::Ports(_) => None,
         }
+    }
+
+    /// The sizes of all list files, in the order of the sets.
+    pub(super) fn sizes(&self) -> &[ListSize] {
+        &self.sizes
     }
 
     /// The list files among the members of the set `name`.
@@ -260,8 +270,16 @@ impl<'a> Resolver<'_, 'a> {
                 members
             }
             Some(Members::Files(written)) => {
+                let shrink = list_files::shrink(written, report);
                 let read = self.files.read(written, self.list, report);
-                read.map(|read| {
+                read.zip(shrink).map(|(read, shrink)| {
+                    let sizes = read.iter().map(|file| ListSize {
+                        set: name.to_owned(),
+                        file: file.name.to_string(),
+                        members: file.members,
+                        shrink,
+                    });
+                    self.sizes.extend(sizes);
                     files = read;
                     Resolved::Addresses(list_files::union(&files))
                 })

@@ -148,7 +148,7 @@ fn read_members<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Members<'a>
 }
 
 fn read_list_files<'a>(table: Table<'a>, report: &mut Report) -> Option<ListFiles<'a>> {
-    const KEYS: &[&str] = &["file", "files", "column", "bad_lines", "empty"];
+    const KEYS: &[&str] = &["file", "files", "column", "bad_lines", "empty", "shrink"];
     table.check_keys(KEYS, report);
     let files = match (table.entry("file"), table.entry("files")) {
         (_, None) => {
@@ -187,6 +187,7 @@ fn read_list_files<'a>(table: Table<'a>, report: &mut Report) -> Option<ListFile
         column,
         bad_lines: word("bad_lines")?,
         empty: word("empty")?,
+        shrink: word("shrink")?,
     })
 }
 

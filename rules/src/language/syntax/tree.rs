@@ -70,6 +70,8 @@ pub(crate) struct ListFiles<'a> {
     pub(crate) bad_lines: Option<At<&'a str>>,
     /// Whether there may be no members.
     pub(crate) empty: Option<At<&'a str>>,
+    /// By how much a list may shrink.
+    pub(crate) shrink: Option<At<&'a str>>,
 }
 
 /// A table `[[rule]]`.

@@ -107,6 +107,8 @@ impl Firewall<'_> {
         command
             .arg("apply")
             .arg(rules)
+            // Each scenario has rules of its own.
+            .env("FIREWALL_STATE_DIR", "")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

@@ -30,6 +30,7 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
             scene.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
+                command.env("FIREWALL_STATE_DIR", "");
                 // The program with the most code: the parts that write messages are verified and
                 // compiled too.
                 command.env("FIREWALL_LOG", "debug");

@@ -38,6 +38,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
             scene.network.host.run(|| {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
+                command.env("FIREWALL_STATE_DIR", "");
                 let mut scarcity = Scarcity::default();
                 let succeeded = tracer::trace(&mut command, &mut scarcity)?;
                 Ok::<_, anyhow::Error>((succeeded, scarcity.times))
