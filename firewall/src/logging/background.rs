@@ -17,7 +17,7 @@ use std::{
 
 use nix::unistd::dup2_stderr;
 
-use crate::logging::lines::{Sink, use_sink};
+use crate::logging::lines::{LogSink, use_sink};
 
 /// Where the journal takes lines as from a service (`sd_journal_stream_fd(3)`).
 const JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -70,14 +70,14 @@ pub(crate) enum Destination {
 /// When stderr cannot be redirected.
 pub(crate) fn redirect(file: Option<LogFile>) -> io::Result<Destination> {
     let (target, sink, destination): (OwnedFd, _, _) = if let Some(LogFile { path, file }) = file {
-        (file.into(), Sink::Plain, Destination::File(path))
+        (file.into(), LogSink::Plain, Destination::File(path))
     } else if let Ok(journal) = journal() {
-        (journal.into(), Sink::Journal, Destination::Journal)
+        (journal.into(), LogSink::Journal, Destination::Journal)
     } else if let Ok(syslog) = syslog() {
-        (syslog.into(), Sink::Syslog, Destination::Syslog)
+        (syslog.into(), LogSink::Syslog, Destination::Syslog)
     } else {
         let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
-        (nowhere.into(), Sink::Plain, Destination::Nowhere)
+        (nowhere.into(), LogSink::Plain, Destination::Nowhere)
     };
     dup2_stderr(target.as_fd())?;
     use_sink(sink);

@@ -54,7 +54,7 @@ pub(crate) enum Format {
 /// What stderr is, as far as the form of lines depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Sink {
+pub(super) enum LogSink {
     /// Anything that takes lines as they are.
     Plain,
     /// The journal: lines begin with a priority, which it strips (`sd-daemon(3)`).
@@ -66,15 +66,15 @@ pub(super) enum Sink {
 /// The format of this process, once the log is set up.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// The [`Sink`] as a number: a daemon in the background changes it once.
-static SINK: AtomicU8 = AtomicU8::new(Sink::Plain as u8);
+/// The [`LogSink`] as a number: a daemon in the background changes it once.
+static SINK: AtomicU8 = AtomicU8::new(LogSink::Plain as u8);
 
 /// Starts to write the events that `levels` selects to stderr; `is_detached` if that is a terminal only for now.
 pub(crate) fn begin(format: Format, levels: &str, is_detached: bool) {
     let stderr = io::stderr();
     let format = *FORMAT.get_or_init(|| format);
     if is_journal(&stderr) {
-        use_sink(Sink::Journal);
+        use_sink(LogSink::Journal);
     }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(levels))
@@ -93,16 +93,16 @@ pub(crate) fn begin(format: Format, levels: &str, is_detached: bool) {
 }
 
 /// Writes further lines in the form of a sink.
-pub(super) fn use_sink(sink: Sink) {
+pub(super) fn use_sink(sink: LogSink) {
     SINK.store(sink as u8, Ordering::Relaxed);
 }
 
-fn sink() -> Sink {
+fn sink() -> LogSink {
     let number = SINK.load(Ordering::Relaxed);
-    let mut sinks = [Sink::Journal, Sink::Syslog].into_iter();
+    let mut sinks = [LogSink::Journal, LogSink::Syslog].into_iter();
     sinks
         .find(|sink| *sink as u8 == number)
-        .unwrap_or(Sink::Plain)
+        .unwrap_or(LogSink::Plain)
 }
 
 /// Whether the log is JSON.
@@ -176,10 +176,10 @@ fn is_journal(output: &impl AsFd) -> bool {
 }
 
 /// Prefixes each line of a text with the priority of a level, in the form of a sink.
-fn with_priority(text: &str, level: Level, sink: Sink) -> String {
+fn with_priority(text: &str, level: Level, sink: LogSink) -> String {
     /// The facility of system daemons, as part of a priority.
     const DAEMON: u8 = 3 << 3;
-    if sink == Sink::Plain {
+    if sink == LogSink::Plain {
         return text.to_owned();
     }
     let priority = match level {
@@ -193,12 +193,12 @@ fn with_priority(text: &str, level: Level, sink: Sink) -> String {
     lines.fold(String::with_capacity(text.len() + 32), |mut all, line| {
         // Writing to a string has no failure.
         let _ = match sink {
-            Sink::Plain => writeln!(all, "{line}"),
-            Sink::Journal => writeln!(all, "<{priority}>{line}"),
-            Sink::Syslog if all.is_empty() => {
+            LogSink::Plain => writeln!(all, "{line}"),
+            LogSink::Journal => writeln!(all, "<{priority}>{line}"),
+            LogSink::Syslog if all.is_empty() => {
                 write!(all, "<{}>firewall[{id}]: {line}", DAEMON | priority)
             }
-            Sink::Syslog => write!(all, "\n{line}"),
+            LogSink::Syslog => write!(all, "\n{line}"),
         };
         all
     })
@@ -226,7 +226,7 @@ pub(crate) fn levels(text: &str) -> Result<String, String> {
 /// Formats events as text lines by `lines`, with a priority if the sink needs one.
 struct Text<L> {
     lines: L,
-    sink: fn() -> Sink,
+    sink: fn() -> LogSink,
 }
 
 impl<S, N, L> FormatEvent<S, N> for Text<L>
@@ -242,7 +242,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let sink = (self.sink)();
-        if sink == Sink::Plain {
+        if sink == LogSink::Plain {
             return self.lines.format_event(context, writer, event);
         }
         let mut text = String::new();
@@ -458,7 +458,7 @@ mod tests {
     }
 
     /// The output of `log` as text, without the time.
-    fn as_text(sink: fn() -> Sink, log: impl FnOnce()) -> String {
+    fn as_text(sink: fn() -> LogSink, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -530,7 +530,7 @@ mod tests {
     #[test]
     fn as_text_a_line_has_the_message_and_an_error_that_is_not_in_it() {
         assert_eq!(
-            as_text(|| Sink::Plain, every_kind_of_event),
+            as_text(|| LogSink::Plain, every_kind_of_event),
             " INFO two `rules`\n \
              WARN `eth0`: it did not work\n\
              ERROR no program error=it did not work error.sources=[no\nreason]\n\
@@ -541,7 +541,7 @@ mod tests {
     #[test]
     fn for_the_journal_each_line_has_a_priority() {
         assert_eq!(
-            as_text(|| Sink::Journal, every_kind_of_event),
+            as_text(|| LogSink::Journal, every_kind_of_event),
             "<6> INFO two `rules`\n\
              <4> WARN `eth0`: it did not work\n\
              <3>ERROR no program error=it did not work error.sources=[no\n\
