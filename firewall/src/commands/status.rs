@@ -19,7 +19,7 @@ use crate::{
     interfaces::{namespace::NetworkNamespace, unattached::Unattached},
     kernel::generation::Generation,
     observe::status::{InterfaceState, InterfaceStatus, ProgramStatus, Status, WaitingStatus},
-    rule_file::last_good::LastGood,
+    rule_file::fallback::LastGood,
     text::format::{Alignment, Table, bytes, counted, grouped},
 };
 

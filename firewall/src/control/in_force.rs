@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     interfaces::unattached::Unattached, kernel::generation::Generation,
-    rule_file::last_good::LastGood, text::format::milliseconds,
+    rule_file::fallback::LastGood, text::format::milliseconds,
 };
 
 /// The result of bringing rules into force.

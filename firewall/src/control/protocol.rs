@@ -16,7 +16,7 @@ use crate::{
     kernel::generation::Generation,
     lockout::caller::Caller,
     packet_log::{LoggedPacket, Names},
-    rule_file::last_good::LastGood,
+    rule_file::fallback::LastGood,
     text::format::counted,
 };
 

@@ -34,7 +34,8 @@ use crate::{
     },
     rule_file::{
         contents::Hold,
-        last_good::{Copies, LastGood},
+        fallback::LastGood,
+        last_good::Copies,
         load::{self, RuleFile},
         shrink::{self, ShrinkError, Sizes},
     },

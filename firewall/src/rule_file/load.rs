@@ -20,9 +20,9 @@ use crate::{
     logging::{diagnostics::counted, progress::Progress},
     rule_file::{
         contents::{FileRead, Files, Hold, OnDisk, digest},
+        fallback::LastGood,
         files::Folder,
         gzip,
-        last_good::{Copies, LastGood},
     },
 };
 
@@ -120,7 +120,7 @@ pub(crate) fn load_holding(
 /// Those of [`load`], as if they were about the rule file.
 pub(crate) fn load_copies(
     path: &Path,
-    copies: &Copies<'_>,
+    copies: &impl Files,
     last_good: LastGood,
     progress: &Progress,
 ) -> Result<RuleFile, SourceError> {

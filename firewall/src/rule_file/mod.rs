@@ -1,6 +1,7 @@
 //! Reads rule files and the lists that they name.
 
 pub(crate) mod contents;
+pub(crate) mod fallback;
 pub(crate) mod files;
 mod gzip;
 pub(crate) mod last_good;
