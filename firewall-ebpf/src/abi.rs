@@ -75,8 +75,8 @@ const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(
 pub enum Reason {
     /// No rule matched an IP packet: the policy decided.
     Policy = 0,
-    /// No rule matched an ARP packet, a neighbor discovery message or a query for multicast
-    /// listeners: passed, whatever the policy.
+    /// No rule matched an ARP packet, a neighbor discovery message or a query of a multicast
+    /// router: passed, whatever the policy.
     Neighbor = 1,
     /// A header contradicts itself or the frame.
     Malformed = 2,

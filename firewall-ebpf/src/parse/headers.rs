@@ -61,7 +61,8 @@ pub mod present {
     /// A neighbor discovery message has the hop limit 255, which no router forwards (RFC 4861,
     /// section 6.1), and is no fragment (RFC 6980). A query has the hop limit 1 and a link-local
     /// source (RFC 2710, section 3); without an answer to it a switch stops forwarding multicast,
-    /// and with it neighbor discovery.
+    /// and with it neighbor discovery. A query of IGMP has the time to live 1 and is sent to a group
+    /// (RFC 3376, section 4), beyond the link only by multicast routing.
     pub const NEIGHBOR: u32 = 64;
     /// The packet is IP and ends in the first buffer of its frame.
     pub const IN_FIRST_BUFFER: u32 = 128;
@@ -111,7 +112,7 @@ impl Headers {
         }
     }
 
-    /// The bit [`present::NEIGHBOR`] if the packet deserves it.
+    /// The bit [`present::NEIGHBOR`] if the packet is ARP or an ICMPv6 message that deserves it.
     #[inline(always)]
     pub(super) const fn neighbor(&self) -> u32 {
         const LISTENER_QUERY: u16 = 130;

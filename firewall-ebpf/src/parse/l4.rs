@@ -51,6 +51,10 @@ pub(super) fn parse_l4<P: Packet + ?Sized>(
         };
     }
     let is_ipv6 = headers.has(present::IPV6);
+    if headers.protocol == protocol::IGMP && !is_ipv6 {
+        headers.present |= group_query(packet, upper, headers)?;
+        return Ok(());
+    }
     let needed = match headers.protocol {
         protocol::TCP => 20,
         protocol::UDP | protocol::UDPLITE => 8,
@@ -85,4 +89,28 @@ pub(super) fn parse_l4<P: Packet + ?Sized>(
         headers.present |= present::TCP;
     }
     Ok(())
+}
+
+/// The bit [`present::NEIGHBOR`] if an IGMP message is a query of a multicast router to its own
+/// link: whole, of at least 8 bytes, with the time to live 1, and to a group (RFC 3376, sections 4
+/// and 4.1).
+#[inline(always)]
+fn group_query<P: Packet + ?Sized>(
+    packet: &P,
+    upper: &Upper,
+    headers: &Headers,
+) -> Result<u32, Reason> {
+    const MEMBERSHIP_QUERY: u8 = 0x11;
+    const GROUPS: u64 = 0xe;
+    let is_to_its_link = headers.ttl == 1 && headers.dst_high >> 60 == GROUPS;
+    if headers.has(present::FRAGMENT) || !is_to_its_link || upper.at + 8 > upper.end {
+        return Ok(0);
+    }
+    // The verifier does not take the bound of a single byte, which compiles to `at >= end`.
+    let [kind, _] = load(packet, upper.at)?;
+    Ok(if kind == MEMBERSHIP_QUERY {
+        present::NEIGHBOR
+    } else {
+        0
+    })
 }

@@ -4,6 +4,8 @@
 pub const HOP_BY_HOP: u8 = 0;
 /// ICMP, carried by IPv4.
 pub const ICMP: u8 = 1;
+/// IGMP, carried by IPv4.
+pub const IGMP: u8 = 2;
 /// TCP.
 pub const TCP: u8 = 6;
 /// UDP.
@@ -24,6 +26,15 @@ pub const DESTINATION: u8 = 60;
 pub const SCTP: u8 = 132;
 /// UDP-Lite.
 pub const UDPLITE: u8 = 136;
+
+/// Whether a number is that of an IPv6 extension header that the parser steps over.
+#[must_use]
+pub const fn is_ipv6_extension(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION
+    )
+}
 
 /// Whether packets of the protocol carry ports.
 #[must_use]

@@ -13,12 +13,14 @@ use crate::{
     doctor::{
         facts,
         findings::{self, Finding, Fix, Severity},
+        needs,
     },
     error::{Error, ExitStatus},
 };
 
 /// Diagnose an interface: why it cannot be filtered, or not at full speed, and how to fix it
 ///
+/// Also shown is which packets this machine needs there, such as those of DHCP or of its gateway.
 /// Each finding comes with the command that fixes it. If a daemon is running, its rules are examined, too. Nothing is attached or changed. Needs no
 /// privileges, but finds out less without them. The exit status is 0 if nothing is worse than a note,
 /// 1 if there are warnings, and 6 if there are errors or no such interface.
@@ -49,6 +51,9 @@ pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus,
     };
     let mut findings = findings::examine(&facts);
     findings.extend(rules(config).await);
+    if !facts.is_loopback {
+        findings.extend(needs::needs(&args.interface).await);
+    }
     let worst = findings.iter().map(|finding| finding.severity).max();
     let severity = worst.unwrap_or(Severity::Ok);
     let text = if args.json {

@@ -77,7 +77,7 @@ impl Daemon {
     ) -> Answer {
         match changed {
             Ok(outcome) => Answer::Done {
-                message: diagnostics::render(&outcome.warnings) + &self.report(&outcome, occasion),
+                message: outcome.warnings() + &self.report(&outcome, occasion),
             },
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {

@@ -1,6 +1,10 @@
 //! Refuses rules that would lock the user out.
 
-use rules::compiler::InterfaceIndex;
+use rules::{
+    compiler::InterfaceIndex,
+    diagnostics::Code,
+    model::{Rule, RuleAction},
+};
 
 use crate::{
     daemon::{
@@ -16,15 +20,15 @@ use crate::{
 
 impl Daemon {
     /// Fails when a requested candidate would drop packets that keep this machine reachable and
-    /// pass now.
+    /// pass now; returns warnings of others that it needs.
     pub(super) async fn guard(
         &self,
         next: &Next,
         present: &Present,
         targets: &Targets,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<lockout::DroppedNeed>, Error> {
         let Some(requester) = targets.requester else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let candidate = candidate(next);
         targets.progress.at(LOOKING);
@@ -35,8 +39,17 @@ impl Daemon {
             count,
             "{count} packets keep this machine reachable"
         );
+        let warnings = lockout::warnings(&lifelines, &candidate, &allowed(next));
+        for warning in &warnings {
+            tracing::warn!(
+                event = "needed_packet_dropped",
+                code = warning.code.as_str(),
+                help = warning.help,
+                "{warning}"
+            );
+        }
         if lockout::check(&lifelines, &candidate, None).is_ok() {
-            return Ok(());
+            return Ok(warnings);
         }
         let image = self.current.image().map(bytes).transpose();
         let image = image.map_err(PinnedError::from)?;
@@ -47,12 +60,39 @@ impl Daemon {
         match lockout::check(&lifelines, &candidate, in_force.as_ref()) {
             Err(error) if requester.force => {
                 tracing::warn!(event = "lockout_forced", %error, "{error}; they are forced");
-                Ok(())
+                Ok(warnings)
             }
-            checked => Ok(checked?),
+            checked => {
+                checked?;
+                Ok(warnings)
+            }
         }
     }
 }
+
+/// The warnings that the rule file allows; none of an image, which does not have them.
+fn allowed(next: &Next) -> Vec<Code> {
+    let Next::File {
+        candidate, source, ..
+    } = next
+    else {
+        return Vec::new();
+    };
+    let mut allowed = source.allowed.clone();
+    // Which server will answer is not known: a rule for one is taken to be for the right one.
+    let mut rules = candidate.ruleset().rules.iter();
+    let is_of_dhcp = |rule: &Rule| {
+        let ports = rule.matches.dport.as_ref();
+        rule.action == RuleAction::Pass && ports.is_some_and(|ports| ports.contains(DHCP_CLIENT))
+    };
+    if rules.any(is_of_dhcp) {
+        allowed.push(Code::DropsDhcp);
+    }
+    allowed
+}
+
+/// The port of DHCP clients (RFC 2131, section 4.1).
+const DHCP_CLIENT: u16 = 68;
 
 /// The candidate, in the form for the check of lifelines.
 fn candidate(next: &Next) -> lockout::Proposed<'_> {

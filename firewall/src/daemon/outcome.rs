@@ -20,6 +20,7 @@ use crate::{
         succession::{CommitTerms, Succession},
     },
     kernel::generation::Generation,
+    lockout,
     logging::{diagnostics, lines::Fields},
     rule_file::load::RuleFile,
     text::{
@@ -40,7 +41,8 @@ pub(super) struct Outcome {
     rules: usize,
     image: usize,
     changes: Option<Changes>,
-    pub(super) warnings: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    needed: Vec<lockout::DroppedNeed>,
     pub(super) times: Times,
 }
 
@@ -93,6 +95,7 @@ impl Outcome {
             image: ready.image.len(),
             changes,
             warnings: stages.warnings,
+            needed: Vec::new(),
             times: Times {
                 read_ms: stages.read.into(),
                 parse_ms: stages.parse.into(),
@@ -102,6 +105,20 @@ impl Outcome {
                 switch_ms: timing.switch.into(),
             },
         }
+    }
+
+    /// The same, with warnings about packets that this machine needs.
+    pub(super) fn with(self, needed: Vec<lockout::DroppedNeed>) -> Self {
+        Self { needed, ..self }
+    }
+
+    /// All warnings, as the user reads them.
+    pub(super) fn warnings(&self) -> String {
+        let needed = self.needed.iter().map(|warning| {
+            let (code, help) = (warning.code.as_str(), warning.help);
+            format!("warning[{code}]: {warning}\nhelp: {help}\n")
+        });
+        diagnostics::render(&self.warnings) + &needed.collect::<String>()
     }
 
     /// The status line for the service manager.

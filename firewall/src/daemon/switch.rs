@@ -149,7 +149,7 @@ impl Daemon {
         let present = self.current.present()?;
         let plan = self.plan(&present, &next, &targets.at_present().await?, &targets)?;
         require_no_gap(&plan, targets.requester)?;
-        self.guard(&next, &present, &targets).await?;
+        let needed = self.guard(&next, &present, &targets).await?;
         self.relay.expect(next.metadata());
         targets.progress.at(LOADING);
         let examined = examine(&plan, next.ruleset()).await;
@@ -157,7 +157,8 @@ impl Daemon {
         let timing = task::block_in_place(|| self.commit(&next.loadable(), &plan, terms))
             .map_err(|error| explained(error, &examined))?;
         let (was, stages) = next.origin();
-        let outcome = Outcome::new(next.loadable(), was, changes, stages, (terms, timing));
+        let outcome =
+            Outcome::new(next.loadable(), was, changes, stages, (terms, timing)).with(needed);
         self.budget = targets.budget;
         self.follow_rules(next, &targets.selection, &outcome);
         self.record(targets.selection, plan.occupied, &BTreeSet::new())

@@ -5,5 +5,6 @@ mod examined;
 pub(crate) mod facts;
 pub(crate) mod findings;
 pub(crate) mod generic_netlink;
+pub(crate) mod needs;
 
 pub(crate) use crate::doctor::examined::Examined;

@@ -93,7 +93,7 @@ pub(crate) fn select(
     let is_absent = |pattern: &&InterfacePattern| {
         !interfaces
             .iter()
-            .any(|interface| pattern.matches(&interface.name))
+            .any(|interface| pattern.selects(&interface.name))
     };
     let absent: Vec<&InterfacePattern> = patterns.iter().filter(is_absent).collect();
     if let Some(pattern) = absent.iter().find(|pattern| !accepted.absence(pattern)) {
@@ -110,7 +110,7 @@ pub(crate) fn select(
         ..Selection::default()
     };
     for interface in interfaces {
-        if !patterns.iter().any(|p| p.matches(&interface.name)) {
+        if !patterns.iter().any(|p| p.selects(&interface.name)) {
             continue;
         }
         if interface.has_ethernet {
@@ -169,6 +169,16 @@ mod tests {
         let there = ["lo", "eth1", "eth0"];
         let selection = selected(&["eth*", "eth0"], &there, &Accepted::default()).unwrap();
         assert_eq!(names(&selection), ["eth1", "eth0"]);
+    }
+
+    #[test]
+    fn the_loopback_interface_is_selected_by_its_name_only() {
+        let there = ["lo", "eth0"];
+        let selection = selected(&["*", "l*"], &there, &Accepted::default()).unwrap();
+        assert_eq!(names(&selection), ["eth0"]);
+        assert_eq!(selection.waiting, ["l*"]);
+        let selection = selected(&["lo", "*"], &there, &Accepted::default()).unwrap();
+        assert_eq!(names(&selection), ["lo", "eth0"]);
     }
 
     #[test]

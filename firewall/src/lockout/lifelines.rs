@@ -1,11 +1,12 @@
 //! The packets that keep a machine reachable, written in the notation of packets.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use rules::{compiler::InterfaceIndex, notation, text::hexadecimal};
+use rules::{compiler::InterfaceIndex, diagnostics::Code, notation, text::hexadecimal};
 
 use crate::{
     interfaces::list::Interface,
@@ -19,11 +20,16 @@ use crate::{
 /// The maximum depth of stacked interfaces: VLANs on a bridge of bonds.
 const DEPTH: usize = 8;
 
+/// The destination of LACP (IEEE 802.1AX, section 6.2.11.2).
+const LACP_MAC: &str = "01:80:c2:00:00:02";
+
 /// The destination of what is for all hosts of a link.
 const BROADCAST_MAC: &str = "ff:ff:ff:ff:ff:ff";
 
-/// A packet that the machine needs to be, or to stay, reachable.
+/// A packet that the machine needs to be, or to stay, reachable, or to work as it is configured.
 pub(crate) struct Lifeline {
+    /// What becomes of rules that drop it.
+    pub(crate) weight: Weight,
     /// Its purpose, for messages.
     pub(crate) what: String,
     /// The packet, as `firewall explain` takes it.
@@ -34,10 +40,43 @@ pub(crate) struct Lifeline {
     pub(crate) interface: InterfaceIndex,
 }
 
+/// What becomes of rules that drop a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// They are refused.
+    Refused,
+    /// They are refused, which need not be said if they are for the loss of this one.
+    RefusedLike(String),
+    /// They come into force with a warning of this kind, which says how to pass the packet.
+    Warned(Code, &'static str),
+}
+
+/// The source port of a connection that a peer opens next; another if it has this one.
+const NEXT_PORTS: [u16; 2] = [47_211, 47_212];
+
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerKind {
+    /// DNS.
+    Names,
+    /// NTP, to this port or to one of those that Linux gives to its own connections.
+    Time(Option<u16>),
+}
+
+const PASS_DNS: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, `sport = 53` and \
+                        `dport = \"32768-60999\"`, the ports that Linux gives to its own connections";
+const PASS_NTP: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, `sport = 123` and \
+                        `dport = [123, \"32768-60999\"]`";
+const PASS_DHCP: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, `sport = 67` and \
+                         `dport = 68`";
+const PASS_IGMP: &str = "add a rule with `action = \"pass\"`, `proto = \"igmp\"` and `ttl = 1` before \
+                         the one that drops them";
 /// Collects lifelines.
 pub(super) struct Lifelines<'a> {
     surroundings: &'a Surroundings,
     filtered: &'a [Interface],
+    /// The weight of those that follow.
+    weight: Weight,
     /// The lifelines so far.
     pub(super) found: Vec<Lifeline>,
 }
@@ -48,6 +87,7 @@ impl<'a> Lifelines<'a> {
         Self {
             surroundings,
             filtered,
+            weight: Weight::Refused,
             found: Vec::new(),
         }
     }
@@ -119,7 +159,117 @@ impl<'a> Lifelines<'a> {
             if gateway.is_none() {
                 self.add_neighbor(&what, interface, peer.ip());
             }
+            self.add_next_session(&what, session, interface, from);
         }
+    }
+
+    /// Adds the first packet of the next session from the same peer, without which the present one is
+    /// the last.
+    fn add_next_session(&mut self, present: &str, session: &Session, interface: u32, from: IpAddr) {
+        let Session { peer, local } = session;
+        let [usual, other] = NEXT_PORTS;
+        let port = if peer.port() == usual { other } else { usual };
+        let next = SocketAddr::new(peer.ip(), port);
+        let what = format!("the next SSH session of `{}`", peer.ip());
+        let weight = Weight::RefusedLike(present.to_owned());
+        self.with_weight(weight, |lifelines| {
+            lifelines.add(&what, interface, from, &format!("tcp {next} > {local} syn"));
+        });
+    }
+
+    /// Adds the frames by which ports stay members of a bond that speaks LACP.
+    pub(super) fn add_bonds(&mut self) {
+        let links = &self.surroundings.links;
+        let filtered = self.filtered.iter().map(|one| one.index.0);
+        let ports: Vec<u32> = filtered
+            .filter(|port| {
+                let bond = links.get(port).and_then(|link| link.master);
+                bond.and_then(|bond| links.get(&bond))
+                    .is_some_and(|bond| bond.speaks_lacp)
+            })
+            .collect();
+        for port in ports {
+            let what = "LACP, without which a bond loses the port";
+            self.add_here(
+                what,
+                port,
+                &format!("ethertype lacp payload 110 dst_mac {LACP_MAC}"),
+            );
+        }
+    }
+
+    /// Adds the answer of a server, whose packets come over `route`.
+    pub(super) fn add_answer(&mut self, service: ServerKind, server: IpAddr, route: &Hop) {
+        let Hop { interface, gateway } = *route;
+        let Some(own) = self.own(interface, |own| own.is_ipv4() == server.is_ipv4()) else {
+            return;
+        };
+        let (what, from, to, help) = match service {
+            ServerKind::Names => ("the name server", 53, NEXT_PORTS[0], PASS_DNS),
+            ServerKind::Time(port) => (
+                "the time server",
+                123,
+                port.unwrap_or(NEXT_PORTS[0]),
+                PASS_NTP,
+            ),
+        };
+        let [from, to] = [SocketAddr::new(server, from), SocketAddr::new(own, to)];
+        self.with_weight(Weight::Warned(Code::DropsReplies, help), |lifelines| {
+            let packet = format!("udp {from} > {to} payload 100");
+            let what = format!("{what} `{server}`");
+            lifelines.add(&what, interface, gateway.unwrap_or(server), &packet);
+        });
+    }
+
+    /// Adds what interfaces receive that are yet to get an address from DHCP, of any server.
+    pub(super) fn add_unleased(&mut self, uses_dhcp: impl Fn(&str) -> bool) {
+        let surroundings = self.surroundings;
+        let has_lease = |index: u32| {
+            let mut own = surroundings.addresses.iter();
+            own.any(|own| own.interface == index && own.address.is_ipv4() && own.is_dynamic)
+        };
+        for (&index, link) in &surroundings.links {
+            if has_lease(index)
+                || self.ways(index, String::new(), DEPTH).is_empty()
+                || !uses_dhcp(&link.name)
+            {
+                continue;
+            }
+            let what = format!("DHCP, by which `{}` is configured", link.name);
+            let server = Ipv4Addr::new(192, 0, 2, 254);
+            let to_all = Ipv4Addr::BROADCAST;
+            let packet =
+                format!("udp {server}:67 > {to_all}:68 payload 300 dst_mac {BROADCAST_MAC}");
+            self.with_weight(Weight::Warned(Code::DropsDhcp, PASS_DHCP), |lifelines| {
+                lifelines.add(&what, index, server.into(), &packet);
+            });
+        }
+    }
+
+    /// Adds queries of multicast routers to interfaces that are in groups: without an answer, a switch
+    /// forgets them.
+    pub(super) fn add_queries(&mut self, in_groups: &BTreeSet<String>) {
+        let surroundings = self.surroundings;
+        let weight = Weight::Warned(Code::DropsNeighbors, PASS_IGMP);
+        for (&index, link) in &surroundings.links {
+            if in_groups.contains(&link.name)
+                && let Some(IpAddr::V4(own)) = self.own(index, |own| own.is_ipv4())
+            {
+                let router = Ipv4Addr::from_bits(own.to_bits() & !0xff | 0xfe);
+                let packet = format!("igmp {router} > 224.0.0.1 membership-query");
+                let what = format!("IGMP queries, as `{}` is in multicast groups", link.name);
+                self.with_weight(weight.clone(), |lifelines| {
+                    lifelines.add(&what, index, router.into(), &packet);
+                });
+            }
+        }
+    }
+
+    /// Has `add` add lifelines of this weight.
+    pub(super) fn with_weight(&mut self, weight: Weight, add: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.weight, weight);
+        add(self);
+        self.weight = before;
     }
 
     /// Adds the packets by which a neighbor is discovered.
@@ -165,26 +315,32 @@ impl<'a> Lifelines<'a> {
                 add_words(&mut packet, "dst_mac", &mac);
             }
             packet.push_str(&tags);
-            let name = surroundings.links.get(&index).map(|link| &link.name);
-            if let Some(name) = name {
-                add_words(&mut packet, "interface", name);
-            }
-            match notation::read(&packet) {
-                Ok(read) => self.found.push(Lifeline {
-                    what: what.to_owned(),
+            self.add_here(what, index, &packet);
+        }
+    }
+
+    /// Adds a packet as it arrives on an interface.
+    fn add_here(&mut self, what: &str, index: u32, packet: &str) {
+        let mut packet = packet.to_owned();
+        if let Some(link) = self.surroundings.links.get(&index) {
+            add_words(&mut packet, "interface", &link.name);
+        }
+        match notation::read(&packet) {
+            Ok(read) => self.found.push(Lifeline {
+                weight: self.weight.clone(),
+                what: what.to_owned(),
+                packet,
+                frame: read.frame,
+                interface: InterfaceIndex(index),
+            }),
+            Err(fault) => {
+                tracing::warn!(
+                    event = "lifeline_not_made",
                     packet,
-                    frame: read.frame,
-                    interface: InterfaceIndex(index),
-                }),
-                Err(fault) => {
-                    tracing::warn!(
-                        event = "lifeline_not_made",
-                        packet,
-                        error = %fault.message,
-                        "the packet `{packet}` cannot be made: {}",
-                        fault.message
-                    );
-                }
+                    error = %fault.message,
+                    "the packet `{packet}` cannot be made: {}",
+                    fault.message
+                );
             }
         }
     }
@@ -252,7 +408,7 @@ fn add_words(packet: &mut String, word: &str, value: &str) {
 
 /// Whether the notation gives the packet the hardware address of a group.
 fn is_for_a_group(packet: &str) -> bool {
-    packet.contains("> ff02::")
+    packet.contains("> ff02::") || packet.contains("> 224.0.0.")
 }
 
 fn is_link_local(ip: IpAddr) -> bool {
@@ -277,94 +433,4 @@ fn mac(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lockout::surroundings::LinkFacts;
-
-    fn link(name: &str) -> LinkFacts {
-        LinkFacts {
-            name: name.into(),
-            mac: vec![2, 0, 0, 0, 0, 1],
-            ..LinkFacts::default()
-        }
-    }
-
-    /// A VLAN in a VLAN on a bridge, of whose ports two are filtered.
-    fn stack() -> Surroundings {
-        let port = |name| LinkFacts {
-            master: Some(4),
-            ..link(name)
-        };
-        let above = |below, name, tag: &str| LinkFacts {
-            below: Some(below),
-            tag: Some(tag.into()),
-            ..link(name)
-        };
-        let address = |address: &str, prefix, is_dynamic| Address {
-            interface: 6,
-            address: address.parse().unwrap(),
-            prefix,
-            is_dynamic,
-        };
-        let links = [
-            (1, port("eth1")),
-            (2, port("eth2")),
-            (3, port("eth3")),
-            (4, link("bridge")),
-            (5, above(4, "outer", "vlan 0x88a8/10")),
-            (6, above(5, "inner", "vlan 20")),
-        ];
-        let addresses = vec![
-            address("192.0.2.7", 24, true),
-            address("fe80::7", 64, false),
-            address("2001:db8::7", 128, true),
-            address("2001:db8:1::7", 64, true),
-        ];
-        let hop = |gateway: &str| Hop {
-            interface: 6,
-            gateway: Some(gateway.parse().unwrap()),
-        };
-        let gateways = vec![hop("192.0.2.1"), hop("fe80::1")];
-        Surroundings::of(links.into(), addresses, gateways)
-    }
-
-    #[test]
-    fn packets_have_the_tags_of_all_interfaces_on_their_way() {
-        let surroundings = stack();
-        let filtered = [(1, "eth1"), (3, "eth3")]
-            .map(|(index, name)| Interface::absent(InterfaceIndex(index), name));
-        let mut lifelines = Lifelines::new(&surroundings, &filtered);
-        lifelines.add_gateways();
-        lifelines.add_leases();
-        let session = Session {
-            peer: "203.0.113.9:50112".parse().unwrap(),
-            local: "192.0.2.7:22".parse().unwrap(),
-        };
-        lifelines.add_session(&session, surroundings.gateways.first());
-        let on_eth1 = lifelines
-            .found
-            .iter()
-            .filter(|one| one.interface.0 == 1)
-            .map(|one| one.packet.as_str());
-        let packets: Vec<&str> = on_eth1.collect();
-        let own = " dst_mac 02:00:00:00:00:01";
-        let tags = " vlan 0x88a8/10 vlan 20 interface eth1";
-        let expected = [
-            format!("arp 192.0.2.1 > 192.0.2.7{own}{tags}"),
-            format!("icmpv6 fe80::1 > fe80::7 neighbor-advertisement{own}{tags}"),
-            format!("icmpv6 fe80::1 > ff02::1:ff00:7 neighbor-solicitation{tags}"),
-            format!("icmpv6 fe80::1 > ff02::1 router-advertisement{tags}"),
-            format!("udp 192.0.2.1:67 > 192.0.2.7:68 payload 300{own}{tags}"),
-            format!(
-                "udp 192.0.2.1:67 > 255.255.255.255:68 payload 300 dst_mac {BROADCAST_MAC}{tags}"
-            ),
-            format!("udp [fe80::1]:547 > [fe80::7]:546 payload 100{own}{tags}"),
-            format!("tcp 203.0.113.9:50112 > 192.0.2.7:22 ack{own}{tags}"),
-            format!("tcp 203.0.113.9:50112 > 192.0.2.7:22 ack,psh payload 36{own}{tags}"),
-            format!("tcp 203.0.113.9:50112 > 192.0.2.7:22 ack payload 1400{own}{tags}"),
-        ];
-        assert_eq!(packets, expected);
-        // The same on the other port, and on no other interface.
-        assert_eq!(lifelines.found.len(), 2 * expected.len());
-    }
-}
+mod tests;

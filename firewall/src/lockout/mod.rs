@@ -1,11 +1,13 @@
-//! Lockout protection: the packets that keep a machine reachable are those of SSH sessions, of the
-//! discovery of gateways and neighbors, and of DHCP. Rules that would drop one that passes now are
-//! not brought into force, unless the user forces it.
+//! Lockout protection: the packets that keep a machine reachable are those of SSH sessions and of the
+//! next ones from the same peers, of the discovery of gateways and neighbors, of DHCP and of LACP. Rules
+//! that would drop one that passes now are not brought into force, unless the user forces it. Of rules
+//! that drop what else the machine is configured for, the user is warned.
 //!
 //! This module owns the choice of packets and the comparison. It classifies them by images, like
 //! any packet, and changes nothing.
 
 pub(crate) mod caller;
+pub(crate) mod configured;
 pub(crate) mod leases;
 pub(crate) mod lifelines;
 pub(crate) mod sessions;
@@ -16,6 +18,7 @@ use std::{fmt, net::IpAddr, path::PathBuf};
 use firewall_ebpf::abi::Reason;
 use rules::{
     compiler::InterfaceIndex,
+    diagnostics::Code,
     evaluator::Outcome,
     model::{RuleId, Verdict},
 };
@@ -26,7 +29,8 @@ use crate::{
     interfaces::list::{Interface, ListError},
     lockout::{
         caller::Caller,
-        lifelines::{Lifeline, Lifelines},
+        configured::DhcpClients,
+        lifelines::{Lifeline, Lifelines, ServerKind, Weight},
         surroundings::Surroundings,
     },
 };
@@ -52,6 +56,19 @@ pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) ->
     let mut lifelines = Lifelines::new(&surroundings, filtered);
     lifelines.add_gateways();
     lifelines.add_leases();
+    lifelines.add_bonds();
+    let names = configured::name_servers().into_iter();
+    let time = configured::time_servers().into_iter();
+    let servers = names.map(|server| (server, ServerKind::Names));
+    for (server, service) in servers.chain(time.map(|(server, to)| (server, ServerKind::Time(to))))
+    {
+        if let Some(route) = surroundings::route_to(server).await {
+            lifelines.add_answer(service, server, &route);
+        }
+    }
+    let clients = DhcpClients::read();
+    lifelines.add_unleased(|name| clients.serve(name));
+    lifelines.add_queries(&configured::in_groups());
     for session in sessions::established(caller, &surroundings) {
         let route = surroundings::route_to(session.peer.ip()).await;
         lifelines.add_session(&session, route.as_ref());
@@ -121,6 +138,11 @@ pub(crate) fn check(
 ) -> Result<(), LockoutError> {
     let mut cuts: Vec<Cut> = Vec::new();
     for lifeline in lifelines {
+        let like = match &lifeline.weight {
+            Weight::Warned(..) => continue,
+            Weight::Refused => &lifeline.what,
+            Weight::RefusedLike(what) => what,
+        };
         let after = candidate
             .classifier
             .classify(&lifeline.frame, lifeline.interface);
@@ -136,7 +158,8 @@ pub(crate) fn check(
             let by = candidate.decider(after.outcome);
             // One packet of each kind is enough.
             let mut known = cuts.iter();
-            if !known.any(|cut| cut.what == lifeline.what && cut.by == by) {
+            let is_known = |cut: &Cut| cut.what == lifeline.what || cut.what == *like;
+            if !known.any(|cut| is_known(cut) && cut.by == by) {
                 cuts.push(Cut {
                     what: lifeline.what.clone(),
                     packet: lifeline.packet.clone(),
@@ -149,6 +172,53 @@ pub(crate) fn check(
         Ok(())
     } else {
         Err(LockoutError(cuts))
+    }
+}
+
+/// The warnings about packets that the machine is configured to need and `candidate` drops, one of
+/// each purpose, but for those of a kind that is `allowed`.
+pub(crate) fn warnings(
+    lifelines: &[Lifeline],
+    candidate: &Proposed<'_>,
+    allowed: &[Code],
+) -> Vec<DroppedNeed> {
+    let mut warnings: Vec<DroppedNeed> = Vec::new();
+    for lifeline in lifelines {
+        let Weight::Warned(code, help) = lifeline.weight else {
+            continue;
+        };
+        if allowed.contains(&code) {
+            continue;
+        }
+        let after = candidate
+            .classifier
+            .classify(&lifeline.frame, lifeline.interface);
+        let mut known = warnings.iter();
+        if after.verdict == Verdict::Drop && !known.any(|known| known.cut.what == lifeline.what) {
+            let cut = Cut {
+                what: lifeline.what.clone(),
+                packet: lifeline.packet.clone(),
+                by: candidate.decider(after.outcome),
+            };
+            warnings.push(DroppedNeed { code, cut, help });
+        }
+    }
+    warnings
+}
+
+/// A packet that the machine is configured to need, and that would be dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DroppedNeed {
+    /// The kind.
+    pub(crate) code: Code,
+    cut: Cut,
+    /// How to pass the packet.
+    pub(crate) help: &'static str,
+}
+
+impl fmt::Display for DroppedNeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this machine needs {}", self.cut)
     }
 }
 

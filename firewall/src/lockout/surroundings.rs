@@ -8,7 +8,10 @@ use std::{
 use futures::TryStreamExt as _;
 use netlink_packet_route::{
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
-    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkInfo, LinkMessage, VlanProtocol},
+    link::{
+        BondMode, InfoBond, InfoData, InfoKind, InfoVlan, LinkAttribute, LinkInfo, LinkMessage,
+        VlanProtocol,
+    },
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
 };
@@ -38,6 +41,8 @@ pub(super) struct LinkFacts {
     pub(super) below: Option<u32>,
     /// The tag that its packets have below it, in the notation of packets.
     pub(super) tag: Option<String>,
+    /// Whether it is a bond whose ports are members as long as they speak LACP.
+    pub(super) speaks_lacp: bool,
     /// The bridge, bond or the like that it is a port of.
     pub(super) master: Option<u32>,
 }
@@ -169,6 +174,8 @@ fn link(message: LinkMessage) -> (u32, LinkFacts) {
                         matches!(kind, InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan);
                 } else if let LinkInfo::Data(InfoData::Vlan(data)) = info {
                     link.tag = tag(&data);
+                } else if let LinkInfo::Data(InfoData::Bond(data)) = info {
+                    link.speaks_lacp = data.contains(&InfoBond::Mode(BondMode::Ieee8023Ad));
                 }
             }
         }

@@ -70,7 +70,10 @@ pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
 fn in_one_line(diagnostic: &Diagnostic) -> String {
     let place = diagnostic.place();
     let help = match &diagnostic.help {
-        Some(help) => format!("; help: {help}"),
+        Some(help) => {
+            let lines = help.lines().map(str::trim).filter(|line| !line.is_empty());
+            format!("; help: {}", lines.collect::<Vec<_>>().join("; "))
+        }
         None => String::new(),
     };
     format!(

@@ -9,7 +9,7 @@ use std::{
 
 use rules::{
     Loaded, analysis,
-    diagnostics::{Diagnostic, Source},
+    diagnostics::{Code, Diagnostic, Source},
     language::{ListSize, RuleTest},
     lint::{self, Linted},
     model::Ruleset,
@@ -51,6 +51,8 @@ pub(crate) struct RuleFile {
     pub(crate) files: Vec<FileRead>,
     /// Why it is not the operator's file but the last good copy, if it is that.
     pub(crate) last_good: Option<LastGood>,
+    /// The warnings that it allows.
+    pub(crate) allowed: Vec<Code>,
     /// How long the files were read.
     pub(crate) read: Duration,
     /// How long they were parsed.
@@ -138,7 +140,7 @@ fn load_from(
     progress: &Progress,
 ) -> Result<RuleFile, SourceError> {
     let (file, ()) = load_by(path, files, hold, progress, |source, list| {
-        Ok((rules::load(source, list)?, ()))
+        Ok((lint::load_for_use(source, list)?, ()))
     })?;
     Ok(file)
 }
@@ -222,6 +224,7 @@ fn load_by<T>(
         lists: loaded.lists.into(),
         files: read,
         last_good: None,
+        allowed: loaded.allowed,
         read: read_time,
         parse: begin.elapsed().saturating_sub(read_lists),
     };

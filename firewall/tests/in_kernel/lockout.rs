@@ -154,6 +154,31 @@ fn rules_that_drop_an_established_session_are_refused_unless_forced() {
 
 #[test]
 #[ignore = "needs root"]
+fn rules_that_pass_a_session_and_not_the_next_one_are_refused() {
+    let machine = Machine::new();
+    let mut session = Session::new(&machine, host_address(&machine, 22));
+    let replies = "[[rule]]\nname = \"replies\"\naction = \"pass\"\ntcp_flags = \"ack\"\n";
+    let said = apply(&machine, &machine.write_rules("drop", replies));
+    refused(
+        &said,
+        &[
+            "the next SSH session of `192.0.2.2`: `tcp 192.0.2.2:47211 > 192.0.2.1:22 syn ",
+            "is dropped by the policy\n",
+        ],
+    );
+    assert!(!said.stderr.contains("the SSH session of"), "{said:?}");
+    let ssh = "[[rule]]\nname = \"ssh\"\naction = \"pass\"\nproto = \"tcp\"\ndport = 22\n";
+    let _daemon = machine.apply(&machine.write_rules("drop", &format!("{replies}{ssh}")));
+    session.use_it();
+    machine.write_rules("drop", replies);
+    refused(&machine.run(["reload"]), &["the next SSH session of"]);
+    assert!(machine.run(["reload", "--force"]).status.success());
+    // What the rules in force drop already is lost already.
+    assert!(machine.run(["reload"]).status.success());
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_session_of_whoever_asks_counts_on_whatever_port_and_behind_sudo() {
     let machine = Machine::new();
     let session = Session::new(&machine, host_address(&machine, 2222));

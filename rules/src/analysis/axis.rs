@@ -53,6 +53,10 @@ impl Axis {
 /// The value of packets that lack the field; above all values of fields that can be lacking.
 pub(super) const ABSENT: u128 = 1 << 64;
 
+/// The value of IGMP queries of a multicast router to its own link on the axis of ICMP messages,
+/// which rules cannot name.
+pub(super) const GROUP_QUERY: u128 = ABSENT + 1;
+
 /// No fragment.
 pub(super) const WHOLE: u128 = 0;
 /// A first fragment, which contains all headers.
@@ -127,6 +131,9 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
                     Family::Ipv4 => ethertype::IPV4.into(),
                     Family::Ipv6 => ethertype::IPV6.into(),
                 }),
+                Form::Dst if upper == UpperKind::GroupQuery => {
+                    Values::from_ranges(vec![(0xe000_0000, 0xefff_ffff)])
+                }
                 Form::Src | Form::Dst => match family {
                     Family::Ipv4 => through(u32::MAX.into()),
                     Family::Ipv6 => through(u128::MAX),
@@ -134,11 +141,13 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
                 Form::Proto => upper.protocols(family),
                 Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
                 Form::TcpFlags => having(upper == UpperKind::Tcp, 0xff),
+                Form::Icmp if upper == UpperKind::GroupQuery => only(GROUP_QUERY),
                 Form::Icmp => having(upper == UpperKind::Icmp, 0xffff),
                 Form::Length(number) => {
                     let least = upper.least_length(family, fragment);
                     Values::from_ranges(vec![(least, number.max.into())])
                 }
+                Form::Number(_) if upper == UpperKind::GroupQuery && axis == Axis::Ttl => only(1),
                 Form::Number(number) => through(number.max.into()),
                 Form::Fragment => Values::from_ranges(vec![fragment]),
                 Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => {
@@ -179,16 +188,19 @@ enum UpperKind {
     Bare,
     /// The payload of a later fragment.
     Later,
+    /// An IGMP query of a multicast router to its own link.
+    GroupQuery,
 }
 
 impl UpperKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Tcp,
         Self::Datagram,
         Self::Stream,
         Self::Icmp,
         Self::Bare,
         Self::Later,
+        Self::GroupQuery,
     ];
 
     const fn has_ports(self) -> bool {
@@ -200,6 +212,8 @@ impl UpperKind {
     fn fragments(self, family: Family) -> impl Iterator<Item = (u128, u128)> {
         let parts = match (self, family) {
             (Self::Later, _) => [Some((LATER, LATER)), None],
+            (Self::GroupQuery, Family::Ipv4) => [Some((WHOLE, WHOLE)), None],
+            (Self::GroupQuery, Family::Ipv6) => [None, None],
             (_, Family::Ipv4) => [Some((WHOLE, FIRST)), None],
             (_, Family::Ipv6) => [Some((WHOLE, WHOLE)), Some((FIRST, FIRST))],
         };
@@ -210,7 +224,7 @@ impl UpperKind {
     const fn least_length(self, family: Family, fragment: (u128, u128)) -> u128 {
         let header = match self {
             Self::Tcp => 20,
-            Self::Datagram => 8,
+            Self::Datagram | Self::GroupQuery => 8,
             Self::Stream => 12,
             Self::Icmp => 4,
             Self::Bare | Self::Later => 0,
@@ -241,6 +255,7 @@ impl UpperKind {
                     && !(family == Family::Ipv6 && is_extension(number))
             }
             Self::Later => true,
+            Self::GroupQuery => number == protocol::IGMP,
         };
         let numbers = (0..=u8::MAX).filter(|number| fits(*number));
         Values::from_ranges(numbers.map(|n| (n.into(), n.into())).collect())

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    axis::{ABSENT, AXES, Axis, FIRST, LATER, Packets, WHOLE},
+    axis::{ABSENT, AXES, Axis, FIRST, GROUP_QUERY, LATER, Packets, WHOLE},
     interfaces::Interfaces,
     values::Values,
 };
@@ -129,7 +129,7 @@ impl Pool {
             cube
         };
         match packets {
-            Packets::Ipv4 => Vec::new(),
+            Packets::Ipv4 => vec![cube(&[(Axis::IcmpType, GROUP_QUERY, GROUP_QUERY)])],
             // Neighbor discovery, and multicast listener queries from link-local addresses.
             Packets::Ipv6 => vec![
                 cube(&[

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, Packets, WHOLE},
+    axis::{ABSENT, Axis, GROUP_QUERY, Packets, WHOLE},
     interfaces::Interfaces,
     region::Region,
     values::{Values, common, without},
@@ -82,6 +82,7 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
                 names.map(str::to_owned).collect()
             }
             Form::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
+            _ if first == GROUP_QUERY => vec!["igmp-query".to_owned()],
             _ if first == ABSENT => vec!["none".to_owned()],
             Form::Family => Vec::new(),
             Form::Src | Form::Dst => vec![address(packets, first, last)],

@@ -69,6 +69,9 @@ fn packet(ip: &WitnessIp) -> Vec<u8> {
     if let Some((kind, code)) = ip.icmp {
         packet.extend([kind, code]);
     }
+    if ip.is_group_query {
+        packet.push(0x11);
+    }
     packet.resize(ip.length.into(), 0);
     packet
 }

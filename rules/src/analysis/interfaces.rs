@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::budget::{Budget, Exhausted};
 use crate::{
-    field::{InterfaceMatch, InterfacePattern},
+    field::{InterfaceMatch, InterfacePattern, LOOPBACK},
     model::Ruleset,
 };
 
@@ -33,8 +33,15 @@ impl Interfaces {
         let named = rules.filter_map(|rule| rule.matches.interface.as_ref());
         let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
         let mut seen = HashSet::new();
+        // A name that a glob of `interfaces` fits and does not select is in a class of its own.
+        let mut globs = attached.clone().filter(|pattern| pattern.is_glob());
+        let loopback = globs.any(|glob| glob.matches(LOOPBACK));
+        let loopback = loopback
+            .then(|| InterfacePattern::parse(LOOPBACK))
+            .flatten();
         let patterns: Vec<_> = attached
             .chain(named)
+            .chain(&loopback)
             .filter(|p| seen.insert(*p))
             .cloned()
             .collect();
@@ -48,7 +55,7 @@ impl Interfaces {
         };
         let is_attached = |name: &str| {
             let mut attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
-            any || attached.any(|pattern| pattern.matches(name))
+            any || attached.any(|pattern| pattern.selects(name))
         };
         for name in FAMILIAR.into_iter().filter(|name| is_attached(name)) {
             interfaces.add(name);

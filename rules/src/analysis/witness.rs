@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, FIRST, LATER, Packets, WHOLE},
+    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, Packets, WHOLE},
     region::Point,
 };
 use crate::{
@@ -51,6 +51,8 @@ pub struct WitnessIp {
     pub tcp_flags: Option<u8>,
     /// Type and code of the ICMP message.
     pub icmp: Option<(u8, u8)>,
+    /// Whether it is an IGMP query of a multicast router to its own link.
+    pub is_group_query: bool,
 }
 
 impl WitnessIp {
@@ -86,7 +88,7 @@ impl Witness {
         // The kinds bound each value by the type of its field.
         let half = |axis: Axis| at(axis) as u16;
         let byte = |axis: Axis| at(axis) as u8;
-        let has = |axis: Axis| at(axis) != ABSENT;
+        let has = |axis: Axis| at(axis) < ABSENT;
         let address = |axis: Axis| -> IpAddr {
             match packets {
                 Packets::Ipv4 => Ipv4Addr::from(at(axis) as u32).into(),
@@ -108,6 +110,7 @@ impl Witness {
             ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
             tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
             icmp: has(Axis::IcmpType).then(|| half(Axis::IcmpType).to_be_bytes().into()),
+            is_group_query: at(Axis::IcmpType) == GROUP_QUERY,
         });
         Self {
             interface: interface.to_owned(),
@@ -138,6 +141,7 @@ impl Witness {
             ports: fields.sport.zip(fields.dport),
             tcp_flags: fields.tcp_flags,
             icmp: fields.icmp.map(|message| message.to_be_bytes().into()),
+            is_group_query: fields.is_group_query,
         });
         Some(Self {
             interface: interface.to_owned(),
@@ -175,6 +179,7 @@ impl Witness {
             hop_limit: Some(ip.ttl),
             is_fragment: Some(ip.fragment != WitnessFragment::Whole),
             icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
+            is_group_query: ip.is_group_query,
             ..of_frame
         }
     }
@@ -210,6 +215,7 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
             Form::Sport => fields.sport.map_or(ABSENT, u128::from),
             Form::Dport => fields.dport.map_or(ABSENT, u128::from),
             Form::TcpFlags => fields.tcp_flags.map_or(ABSENT, u128::from),
+            Form::Icmp if fields.is_group_query => GROUP_QUERY,
             Form::Icmp => fields.icmp.map_or(ABSENT, u128::from),
             // Rules can only distinguish fragments by the headers that they contain.
             Form::Fragment => match (fields.is_fragment, has_upper) {

@@ -130,6 +130,9 @@ impl fmt::Display for WitnessIp {
                 write!(f, "/{code}")?;
             }
         }
+        if self.is_group_query {
+            f.write_str(" membership-query")?;
+        }
         match self.fragment {
             WitnessFragment::Whole => {}
             WitnessFragment::First => f.write_str(" fragment 0+")?,

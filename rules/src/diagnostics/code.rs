@@ -32,6 +32,12 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
+            /// The code of this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
             /// The name of the code, which never changes once released.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -109,8 +115,20 @@ codes! {
     SkippedLines = "skipped-lines", Warning;
     /// A list file without members.
     EmptyListFile = "empty-list-file", Warning;
+    /// A protocol that IPv6 has as an extension header.
+    ExtensionHeader = "extension-header", Warning;
     /// A rule that drops packets without which a link does not work.
     DropsNeighbors = "drops-neighbors", Warning;
+    /// Answers to what the machine asks are dropped.
+    DropsReplies = "drops-replies", Warning;
+    /// ICMP messages are dropped that connections depend on.
+    DropsIcmpErrors = "drops-icmp-errors", Warning;
+    /// The first fragments of packets pass, and later ones are dropped.
+    DropsFragments = "drops-fragments", Warning;
+    /// Local services do not reach each other.
+    DropsLoopback = "drops-loopback", Warning;
+    /// Answers of DHCP are dropped on an interface that is configured by it.
+    DropsDhcp = "drops-dhcp", Warning;
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct Fields {
     pub hop_limit: Option<u8>,
     /// Whether an IP packet is a fragment; in IPv6, whether it has a fragment header.
     pub is_fragment: Option<bool>,
+    /// Whether an IPv4 packet is an IGMP query of a multicast router to its own link.
+    pub is_group_query: bool,
     /// The ICMP message of an IPv4 packet or the ICMPv6 message of an IPv6 packet, as
     /// `type << 8 | code`.
     pub icmp: Option<u16>,
@@ -282,6 +284,10 @@ fn upper(payload: &[u8], fields: Fields, family: Family, protocol: u8) -> Result
                 ..fields
             })
         }
+        (2, Family::Ipv4) => Ok(Fields {
+            is_group_query: is_group_query(payload, &fields),
+            ..fields
+        }),
         (6, _) => {
             let (header, _) = take(payload, 20)?;
             let words = usize::from(u8_at(header, 12)? >> 4);
@@ -300,6 +306,16 @@ fn upper(payload: &[u8], fields: Fields, family: Family, protocol: u8) -> Result
         (33 | 132, _) => with_ports(take(payload, 12)?.0, fields),
         (_, _) => Ok(fields),
     }
+}
+
+/// RFC 3376, sections 4 and 4.1: a membership query, of at least 8 bytes, whole, to a group and with
+/// the time to live 1.
+fn is_group_query(message: &[u8], fields: &Fields) -> bool {
+    let is_query = message.len() >= 8 && message.first() == Some(&0x11);
+    is_query
+        && fields.is_fragment == Some(false)
+        && fields.hop_limit == Some(1)
+        && fields.dst.is_some_and(|dst| dst.is_multicast())
 }
 
 fn with_ports(header: &[u8], fields: Fields) -> Result<Fields, Reason> {

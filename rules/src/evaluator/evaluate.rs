@@ -85,7 +85,8 @@ pub fn classify(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> 
 }
 
 /// Address resolution; the five messages of neighbor discovery, whole and from this link (RFC
-/// 4861, section 4; RFC 6980); multicast listener queries from this link (RFC 2710).
+/// 4861, section 4; RFC 6980); multicast listener queries from this link (RFC 2710); queries of IGMP
+/// to this link (RFC 3376).
 fn is_neighbor(fields: &Fields) -> bool {
     const ARP: u16 = 0x0806;
     let whole = fields.is_fragment == Some(false);
@@ -98,6 +99,7 @@ fn is_neighbor(fields: &Fields) -> bool {
                 (_, _) => false,
             }
         }
-        (Some(_), _, _) => false,
+        (Some(Family::Ipv4), _, _) => fields.is_group_query,
+        (Some(Family::Ipv6), _, _) => false,
     }
 }

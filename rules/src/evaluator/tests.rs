@@ -65,6 +65,7 @@ fn ssh() -> Fields {
         tcp_flags: Some(2),
         hop_limit: Some(64),
         is_fragment: Some(false),
+        is_group_query: false,
         icmp: None,
     }
 }
@@ -165,6 +166,34 @@ fn only_packets_without_which_there_is_no_neighbor_escape_the_policy() {
         ..ssh()
     };
     assert_eq!(decided(&rules, &over_ipv4), policy);
+}
+
+#[test]
+fn a_group_query_to_its_link_escapes_the_policy_and_nothing_else_of_igmp_does() {
+    let rules = ruleset(Verdict::Drop, &[]);
+    let query = "0800 46c0 0020 0000 0000 0102 0000 c0000202 e0000001 94040000 1164ee9b00000000";
+    let whole = format!("01005e000001 020000000001 {query}");
+    let reason = |text: &str| {
+        let frame = crate::text::hexadecimal::bytes(text).unwrap();
+        let Evaluation {
+            outcome, verdict, ..
+        } = evaluate(&rules, &frame, None);
+        (outcome, verdict == Verdict::Pass)
+    };
+    let neighbor = (Outcome::Reason(Reason::Neighbor), true);
+    let policy = (Outcome::Reason(Reason::Policy), false);
+    assert_eq!(reason(&whole), neighbor);
+    for (what, was, is) in [
+        ("a report", "1164ee9b", "1600ee9b"),
+        ("a forwarded one", "0000 0102", "0000 0202"),
+        ("one to a host", "e0000001", "c0000201"),
+        ("a first fragment", "0000 0000 0102", "0000 2000 0102"),
+        ("a short one", "46c0 0020", "46c0 001f"),
+        ("another protocol", "0102 0000", "0103 0000"),
+    ] {
+        assert_eq!(whole.matches(was).count(), 1, "{what}");
+        assert_eq!(reason(&whole.replace(was, is)), policy, "{what}");
+    }
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The name of the loopback interface (`loopback_net_init`, `drivers/net/loopback.c`).
+pub const LOOPBACK: &str = "lo";
+
 /// Which receiving interfaces match: any of the positives and none of the negatives; without
 /// positives, all except the negatives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,13 @@ impl InterfacePattern {
         self.0.contains(['*', '?'])
     }
 
+    /// Whether an interface called `name` is one to attach to: the pattern fits, and is more than a
+    /// glob that also fits the loopback interface, through which all local services speak.
+    #[must_use]
+    pub fn selects(&self, name: &str) -> bool {
+        self.matches(name) && (name != LOOPBACK || !self.is_glob())
+    }
+
     /// Whether the pattern fits `name`.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -95,6 +105,19 @@ mod tests {
         assert!(fits("*0", "wlan0"));
         assert!(fits("e*1*", "enp1s0"));
         assert!(!fits("e*2", "enp1s0"));
+    }
+
+    #[test]
+    fn only_its_name_selects_the_loopback_interface() {
+        let selects =
+            |pattern: &str, name: &str| InterfacePattern::parse(pattern).unwrap().selects(name);
+        for glob in ["*", "l*", "?o", "lo*"] {
+            assert!(!selects(glob, "lo"), "{glob}");
+        }
+        assert!(selects("lo", "lo"));
+        assert!(selects("lo*", "lo1"));
+        assert!(selects("*", "eth0"));
+        assert!(!selects("lo", "eth0"));
     }
 
     #[test]

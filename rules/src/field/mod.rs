@@ -31,7 +31,7 @@ pub use self::{
     ethertype::{ethertype_name, ethertype_number, ethertypes},
     family::{Family, family_name},
     icmp::{IcmpSet, icmp_type_name, icmp_type_number, icmp_types},
-    interface::{InterfaceMatch, InterfacePattern},
+    interface::{InterfaceMatch, InterfacePattern, LOOPBACK},
     mac::{MAX_MAC, Mac},
     name::{FieldName, Form},
     number::Number,

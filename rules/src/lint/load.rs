@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
-use super::redundancy;
+use super::{needs, redundancy};
 use crate::{
     analysis::{Budget, Unreached, unreached},
     diagnostics::{Code, Diagnostic, Report, Source, Span},
@@ -21,6 +21,12 @@ pub struct Linted {
     pub undecided: usize,
 }
 
+/// The comparisons of packets with rules that find out what a file forgets: about a second.
+const MOST_COMPARISONS: u64 = 100_000_000;
+
+/// Those before rules come into force: about 10 ms.
+const FEW_COMPARISONS: u64 = 4_000_000;
+
 /// The maximum number of rules that are named as those that shadow another.
 const MOST_NAMED: usize = 4;
 
@@ -32,9 +38,44 @@ const MOST_NAMED: usize = 4;
 /// As for [`crate::load`].
 pub fn load<E: Display>(
     source: &Arc<Source>,
-    mut list: impl FnMut(&str) -> Result<Source, E>,
+    list: impl FnMut(&str) -> Result<Source, E>,
     budget: &mut Budget,
     begin: impl FnOnce(),
+) -> Result<Linted, Vec<Diagnostic>> {
+    load_by(source, list, |file, loaded, lists, report| {
+        begin();
+        needs::warn(file, &loaded.ruleset, MOST_COMPARISONS, report);
+        let undecided = warn(file, loaded, budget, report);
+        redundancy::warn(file, lists, report);
+        undecided
+    })
+}
+
+/// Reads a rule file as [`crate::load`] does, to bring it into force: warns also of what it forgets,
+/// as far as that is found out in about 10 ms.
+///
+/// # Errors
+///
+/// Those of [`crate::load`].
+pub fn load_for_use<E: Display>(
+    source: &Arc<Source>,
+    list: impl FnMut(&str) -> Result<Source, E>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let linted = load_by(source, list, |file, loaded, _, report| {
+        needs::warn(file, &loaded.ruleset, FEW_COMPARISONS, report);
+        0
+    })?;
+    Ok(linted.loaded)
+}
+
+/// The list files of a rule file, by name.
+type Lists = HashMap<String, Arc<Source>>;
+
+/// Reads a rule file, and has warnings of a file without errors added; returns what `lint` does.
+fn load_by<E: Display>(
+    source: &Arc<Source>,
+    mut list: impl FnMut(&str) -> Result<Source, E>,
+    lint: impl FnOnce(&syntax::File<'_>, &Loaded, &Lists, &mut Report) -> usize,
 ) -> Result<Linted, Vec<Diagnostic>> {
     let mut report = Report::new(source);
     let Some(tree) = syntax::tree(source, &mut report) else {
@@ -49,12 +90,10 @@ pub fn load<E: Display>(
         Ok(list)
     };
     let mut loaded = resolve::resolve(&file, source, &mut list, report)?;
-    begin();
     let mut report = Report::new(source);
-    let undecided = warn(&file, &loaded, budget, &mut report);
-    redundancy::warn(&file, &lists, &mut report);
-    report.extend(loaded.warnings);
-    loaded.warnings = report.into_diagnostics();
+    let undecided = lint(&file, &loaded, &lists, &mut report);
+    report.extend(std::mem::take(&mut loaded.warnings));
+    loaded.warn(report.into_diagnostics());
     Ok(Linted { loaded, undecided })
 }
 
@@ -69,10 +108,11 @@ fn warn(
         ruleset, warnings, ..
     } = loaded;
     let reach = unreached(ruleset, budget);
-    let names: Vec<Span> = file.rules.iter().map(name).collect();
+    let rules: Vec<&syntax::WrittenRule<'_>> = file.enabled_rules().collect();
+    let names: Vec<Span> = rules.iter().map(|rule| name(rule)).collect();
     for found in &reach.unreached {
         // If a single field leaves nothing, this was already reported at the field.
-        let rule = file.rules.get(found.rule.0 as usize);
+        let rule = rules.get(found.rule.0 as usize);
         let mut fields = rule.iter().flat_map(|rule| &rule.fields);
         let is_told = fields.any(|field| {
             warnings

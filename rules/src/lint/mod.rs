@@ -1,10 +1,11 @@
-//! Warnings that take work to find in a rule file without errors: rules that no packet reaches, and
-//! redundant members of sets.
+//! Warnings that take work to find in a rule file without errors: rules that no packet reaches,
+//! redundant members of sets, and packets that are needed and dropped.
 //!
-//! This module owns the messages about these findings. [`crate::analysis`] and `redundancy` find
-//! them.
+//! This module owns the messages about these findings. [`crate::analysis`], `redundancy` and
+//! `needs` find them.
 
 mod load;
+mod needs;
 mod redundancy;
 
-pub use self::load::{Linted, load};
+pub use self::load::{Linted, load, load_for_use};

@@ -7,6 +7,10 @@ use crate::packet::Packet;
 /// The number of bytes before the network header.
 const ETHERNET: usize = 14;
 
+/// A membership query for all groups, to be answered within 10 seconds, with its checksum (RFC 2236,
+/// section 2).
+pub(super) const MEMBERSHIP_QUERY: [u8; 8] = [0x11, 100, 0xee, 0x9b, 0, 0, 0, 0];
+
 /// The body of the message `kind` from `src` to `dst`, without options.
 pub(super) fn icmp(src: IpAddr, dst: IpAddr, kind: u8) -> Vec<u8> {
     match (src, dst) {

@@ -84,9 +84,16 @@ fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fau
     if let (Family::Ipv4, Some(fragment)) = (ip.family(), options.fragment) {
         packet = packet.fragment(fragment);
     }
-    packet = options.numbered(packet, default_ttl(ip, message));
+    let ttl = if options.is_group_query {
+        // RFC 3376, section 4.
+        1
+    } else {
+        default_ttl(ip, message)
+    };
+    packet = options.numbered(packet, ttl);
     let mut body = match (ip.protocol, message) {
         (_, _) if is_later => vec![0; UNKNOWN_HEADER],
+        (_, None) if options.is_group_query => bodies::MEMBERSHIP_QUERY.to_vec(),
         (_, Some((kind, _))) => bodies::icmp(ip.src.address, ip.dst.address, kind),
         // A DATA chunk has data (RFC 9260, section 3.3.1).
         (protocol::SCTP, None) => vec![0; 4],

@@ -3,6 +3,7 @@
 //! ```text
 //! option    = flag { "," flag } | "null"                                  of TCP
 //!           | type [ "/" code ]                                           of ICMP and ICMPv6
+//!           | "membership-query"                                          of IGMP
 //!           | "hop-by-hop" | "routing" | "destination" | "ah"             of IPv6, in order
 //!           | "fragment" offset [ "+" ]                                   of IP
 //!           | "ttl" number | "dscp" number | "length" bytes               of IP
@@ -49,6 +50,9 @@ const BYTES: &[&str] = &["truncate", "interface"];
 /// The word for a TCP packet without flags.
 const NULL: &str = "null";
 
+/// The word for a query of a multicast router.
+const MEMBERSHIP_QUERY: &str = "membership-query";
+
 /// The routing type for experiments (RFC 4727), which nodes skip if no segments are left.
 const EXPERIMENT: u8 = 253;
 
@@ -69,6 +73,8 @@ pub(super) struct Options<'t> {
     pub(super) tcp_flags: Option<u8>,
     /// ICMP type and code.
     pub(super) icmp: Option<(u8, u8)>,
+    /// Whether an IGMP message is a membership query.
+    pub(super) is_group_query: bool,
     pub(super) size: Option<Size<'t>>,
     pub(super) truncate: Option<usize>,
     pub(super) interface: Option<Word<'t>>,
@@ -212,12 +218,19 @@ impl<'t> Options<'t> {
                 }
                 self.icmp = Some(message(word, ip, subject)?);
             }
+            Subject::Ip(ip) if is_igmp(ip) && word.text == MEMBERSHIP_QUERY => {
+                self.is_group_query = true;
+            }
             Subject::Ip(_) | Subject::Arp { .. } | Subject::EtherType(_) | Subject::Bytes(_) => {
                 return Err(unknown(word, subject));
             }
         }
         Ok(())
     }
+}
+
+fn is_igmp(ip: &Ip<'_>) -> bool {
+    ip.protocol == protocol::IGMP && ip.family() == Family::Ipv4
 }
 
 /// An upper bound on the bytes of any packet.
@@ -247,6 +260,7 @@ fn unknown(word: Word<'_>, subject: &Subject<'_>) -> Fault {
         match ip.protocol {
             protocol::TCP => words.extend(field::tcp_flags().chain([NULL])),
             protocol::ICMP | protocol::ICMPV6 => words.extend(icmp_types(ip.family())),
+            _ if is_igmp(ip) => words.push(MEMBERSHIP_QUERY),
             _ => {}
         }
     }

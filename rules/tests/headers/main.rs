@@ -253,6 +253,7 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
         icmp: present(headers.has(present::ICMP), headers.icmp, &headers),
         hop_limit: present(family.is_some(), headers.ttl, &headers),
         is_fragment: family.map(|_| headers.has(present::FRAGMENT)),
+        is_group_query: headers.has(present::IPV4 | present::NEIGHBOR),
         dst_mac: details::dst_mac(frame) >> 16,
         src_mac: details::src_mac(frame) >> 16,
         vlan: Some(details::vlan(frame)).filter(|id| *id != UNTAGGED),

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rules::evaluator::evaluate;
 
-use crate::support::load_with;
+use crate::support::{load_for_use, load_with};
 
 fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
@@ -40,6 +40,9 @@ fn check(file: &str) -> Vec<String> {
         let loaded = load_with(example, &lists);
         let loaded = loaded.unwrap_or_else(|errors| panic!("{file}: {errors:#?}"));
         assert!(loaded.warnings.is_empty(), "{file}: {:#?}", loaded.warnings);
+        if let Ok(loaded) = load_for_use(example) {
+            assert!(loaded.warnings.is_empty(), "{file}: {:#?}", loaded.warnings);
+        }
         for test in &loaded.tests {
             for packet in &test.packets {
                 let interface = packet.interface.as_deref();

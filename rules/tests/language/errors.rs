@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 
-use crate::support::{report, report_with};
+use crate::support::{report, report_for_use, report_with};
 
 /// A rule file with the rules and sets in `text`.
 fn with_settings(text: &str) -> String {
@@ -590,7 +590,7 @@ interface = "eth0"
 
 #[test]
 fn a_rule_that_drops_everything_is_warned_of_for_the_sake_of_neighbors() {
-    insta::assert_snapshot!(report(
+    insta::assert_snapshot!(report_for_use(
         r#"
 [firewall]
 interfaces = ["eth0"]

@@ -10,6 +10,7 @@ mod errors;
 mod fields;
 #[cfg(test)]
 mod lists;
+mod needs;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::{fs, path::Path, sync::Arc};
 
 use rules::{
     diagnostics::Source,
-    load,
+    lint::load_for_use,
     model::{Mode, RuleAction, Ruleset, Verdict},
 };
 
 fn sample(name: &str) -> Ruleset {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let source = Arc::new(Source::new(name, fs::read(folder.join(name)).unwrap()));
-    let loaded = load(&source, |list| {
+    let loaded = load_for_use(&source, |list| {
         fs::read(folder.join(list)).map(|bytes| Source::new(list, bytes))
     });
     let loaded = loaded.unwrap_or_else(|errors| panic!("{errors:#?}"));
@@ -28,7 +28,7 @@ fn names(ruleset: &Ruleset, action: RuleAction) -> Vec<&str> {
 fn the_home_server_sample_opens_what_it_says() {
     let ruleset = sample("home.toml");
     assert_eq!(ruleset.settings.mode, Mode::Auto);
-    assert_eq!(ruleset.settings.policy, Verdict::Pass);
+    assert_eq!(ruleset.settings.policy, Verdict::Drop);
     assert_eq!(
         names(&ruleset, RuleAction::Pass),
         [
@@ -36,12 +36,16 @@ fn the_home_server_sample_opens_what_it_says() {
             "ssh from the office",
             "web",
             "http/3 and wireguard",
-            "dhcp answers"
+            "dhcp answers",
+            "answers over tcp",
+            "answers over udp",
+            "icmp",
+            "later fragments"
         ]
     );
     assert_eq!(
         names(&ruleset, RuleAction::Drop),
-        ["impossible sources", "new connections", "udp services"]
+        ["impossible sources", "first fragments"]
     );
     assert_eq!(names(&ruleset, RuleAction::Count), ["pings"]);
     let place = ruleset.rules[0].place;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rules::{
     Loaded,
     diagnostics::{Diagnostic, Source, render},
-    load,
+    lint, load,
     model::{Matches, Ruleset},
 };
 
@@ -16,6 +16,20 @@ pub(crate) fn load_with(text: &str, lists: &[(&str, &str)]) -> Result<Loaded, Ve
         list.map(|(name, text)| Source::new(*name, *text))
             .ok_or("no such file")
     })
+}
+
+/// Loads a rule file as one that is brought into force.
+pub(crate) fn load_for_use(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    let source = Arc::new(Source::new("rules.toml", text));
+    lint::load_for_use(&source, |_| Err::<Source, _>("no such file"))
+}
+
+/// What the user sees of a rule file that is to be brought into force.
+pub(crate) fn report_for_use(text: &str) -> String {
+    match load_for_use(text) {
+        Err(diagnostics) => show(&diagnostics),
+        Ok(loaded) => format!("{}\nloaded", show(&loaded.warnings)),
+    }
 }
 
 /// Loads a rule file that must not have findings.

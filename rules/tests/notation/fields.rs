@@ -64,6 +64,8 @@ fn every_word_is_read_back_as_a_field() {
         "icmpv6 fe80::1 > ff02::1:ff00:2 neighbor-solicitation",
         "icmpv6 fe80::1 > ff02::1 mld-listener-query hop-by-hop",
         "icmpv6 2001:db8::1 > 2001:db8::2 packet-too-big",
+        "igmp 192.0.2.1 > 224.0.0.1",
+        "igmp 192.0.2.1 > 224.0.0.1 membership-query",
         "gre 192.0.2.1 > 192.0.2.2",
         "99 2001:db8::1 > [2001:db8::2]",
         "59 2001:db8::1 > 2001:db8::2 destination",

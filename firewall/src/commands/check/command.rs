@@ -95,7 +95,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Error> {
     // The file may be for another machine: patterns that fit no interface here are no error.
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = list::list().await?;
-    interfaces.retain(|interface| patterns.iter().any(|p| p.matches(&interface.name)));
+    interfaces.retain(|interface| patterns.iter().any(|p| p.selects(&interface.name)));
     let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
     let compile = move || {
         let before = Predecessor::default();

@@ -89,6 +89,8 @@ ether type ip6 meta l4proto 58 ip6 hoplimit 255 exthdr frag missing icmpv6 type 
 counter name \"by_neighbor\" accept
 ether type ip6 meta l4proto 58 ip6 hoplimit 1 exthdr frag missing icmpv6 type 130 \
 ip6 saddr fe80::/10 counter name \"by_neighbor\" accept
+ether type ip ip protocol igmp ip ttl 1 ip frag-off & 0x3fff == 0 ip daddr 224.0.0.0/4 igmp type 0x11 \
+counter name \"by_neighbor\" accept
 ";
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -27,21 +27,8 @@ pub(super) fn check(
     if !warn_of_empty(rule, matches, settings, report) {
         warn_of_families(rule, matches, report);
         warn_of_lengths(rule, matches, report);
+        warn_of_extension_headers(rule, matches, report);
     }
-}
-
-/// Warns about a rule that drops frames of every kind.
-pub(super) fn warn_of_dropped_neighbors(name: Span, report: &mut Report) {
-    report
-        .add(
-            Code::DropsNeighbors,
-            name,
-            "the rule drops ARP and neighbor discovery too, without which no address of the link \
-             is reached",
-        )
-        .help(
-            "`policy = \"drop\"` drops the rest and lets these pass; or give the rule a `family`",
-        );
 }
 
 /// The kind of packets that have a field.
@@ -205,7 +192,7 @@ fn warn_of_empty(
 
 /// Whether the match is of interfaces by name, to none of which the firewall is attached.
 fn is_elsewhere(interface: &InterfaceMatch, settings: &Settings) -> bool {
-    let attached = |name: &str| settings.interfaces.iter().any(|p| p.matches(name));
+    let attached = |name: &str| settings.interfaces.iter().any(|p| p.selects(name));
     let reachable = |name: &str| attached(name) && interface.matches(name);
     let names = &interface.positives;
     !settings.interfaces.is_empty()
@@ -279,6 +266,37 @@ fn warn_of_lengths(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repor
     if lengths.ranges().iter().all(|(_, last)| *last < shortest) {
         let fault = format!("no {family} packet is shorter than {shortest} bytes");
         never(rule, field, report).label(fault);
+    }
+}
+
+/// Warns of protocols that are extension headers of IPv6 in a rule for IPv6 only: rules are compared
+/// with the protocol after all of them, which later fragments alone do not have.
+fn warn_of_extension_headers(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
+    let families = [
+        matches.family,
+        matches.src.as_deref().and_then(family_of_addresses),
+        matches.dst.as_deref().and_then(family_of_addresses),
+    ];
+    let Some(field) = rule.field(FieldName::Proto) else {
+        return;
+    };
+    if !families.contains(&Some(Family::Ipv6)) || matches.fragment == Some(true) {
+        return;
+    }
+    for term in &field.terms {
+        if let (false, Operand::Literal(text)) = term.split()
+            && let Ok((first, last)) = fields::protocol(text)
+            && (first..=last).all(protocol::is_ipv6_extension)
+        {
+            let message = format!(
+                "{} is an extension header of IPv6, and matches only later fragments there",
+                quoted(text)
+            );
+            report.add(Code::ExtensionHeader, term.span, message).help(
+                "`proto` is the protocol after all extension headers; no field is about the \
+                     headers themselves",
+            );
+        }
     }
 }
 

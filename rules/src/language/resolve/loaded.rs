@@ -1,6 +1,10 @@
 //! Loaded rule files.
 
-use crate::{diagnostics::Diagnostic, language::rule_test::RuleTest, model::Ruleset};
+use crate::{
+    diagnostics::{Code, Diagnostic},
+    language::rule_test::RuleTest,
+    model::Ruleset,
+};
 
 /// How many members a list file had for a set, and by how much that number may shrink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,17 @@ pub struct Loaded {
     pub tests: Vec<RuleTest>,
     /// The sizes of the list files, by set.
     pub lists: Vec<ListSize>,
-    /// The warnings, by place.
+    /// The warnings, by place, except for those that are allowed.
     pub warnings: Vec<Diagnostic>,
+    /// The warnings that the file allows, which are not given.
+    pub allowed: Vec<Code>,
+}
+
+impl Loaded {
+    /// Adds warnings, but for those that are allowed.
+    pub(crate) fn warn(&mut self, warnings: Vec<Diagnostic>) {
+        let given = warnings.into_iter();
+        self.warnings
+            .extend(given.filter(|warning| !self.allowed.contains(&warning.code)));
+    }
 }

@@ -9,6 +9,7 @@ mod consistency;
 mod fields;
 mod files;
 mod interface;
+mod lints;
 mod list_files;
 mod literal;
 mod loaded;

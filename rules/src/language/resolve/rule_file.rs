@@ -8,6 +8,7 @@ use super::{
     consistency,
     fields::RuleFields,
     files::ListReader,
+    lints,
     loaded::{ListSize, Loaded},
     log, name, rule_tests,
     sets::Sets,
@@ -19,7 +20,7 @@ use crate::{
         rule_test::RuleTest,
         syntax::{self, At},
     },
-    model::{DisabledRule, Matches, Rule, RuleAction, Ruleset},
+    model::{DisabledRule, Rule, RuleAction, Ruleset},
 };
 
 /// Reads a rule file.
@@ -76,18 +77,22 @@ pub(crate) fn resolve(
     list: &mut ListReader<'_>,
     mut report: Report,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    let allowed = lints::allowed(&file.allowed, &mut report);
     let (ruleset, tests, lists) = meaning(file, source, list, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics();
     if failed {
         return Err(diagnostics);
     }
-    Ok(Loaded {
+    let mut loaded = Loaded {
         ruleset,
         tests,
         lists,
-        warnings: diagnostics,
-    })
+        warnings: Vec::new(),
+        allowed,
+    };
+    loaded.warn(diagnostics);
+    Ok(loaded)
 }
 
 fn meaning(
@@ -103,7 +108,6 @@ fn meaning(
     let mut names = HashMap::new();
     let mut rules = Vec::with_capacity(file.rules.len());
     let mut disabled = Vec::new();
-    let mut drop_all = Vec::new();
     let mut warned = broad::Warned::default();
     let mut logging = Vec::new();
     for written in &file.rules {
@@ -135,9 +139,6 @@ fn meaning(
             broad::warn(written, matches, fields.sets(), &mut warned, report);
         }
         if let (Some(name), Some(action), Some(matches)) = (name, action, matches) {
-            if action == RuleAction::Drop && matches == Matches::default() {
-                drop_all.push(name.span);
-            }
             if log.is_some() {
                 logging.push(name.span);
             }
@@ -154,9 +155,6 @@ fn meaning(
     log::check_number(&logging, report);
     // A rule that could not be read might have used a set, or had more fields.
     if !report.has_errors() {
-        for name in drop_all {
-            consistency::warn_of_dropped_neighbors(name, report);
-        }
         fields.into_sets().warn_of_unused(report);
     }
     let ruleset = Ruleset {

@@ -213,7 +213,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             }
         }
         // Without patterns there is an error already.
-        if !patterns.is_empty() && !patterns.iter().any(|pattern| pattern.matches(name)) {
+        if !patterns.is_empty() && !patterns.iter().any(|pattern| pattern.selects(name)) {
             let message = format!("packets on {} are not filtered", quoted(name));
             self.report
                 .add(Code::Contradiction, span, message)

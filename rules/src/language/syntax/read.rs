@@ -9,7 +9,7 @@ use toml::{Spanned, de::DeTable};
 use super::{
     table::{Entry, Table},
     tree::{
-        Field, File, ListFiles, Log, Members, Set, Test, WrittenPackets, WrittenParser,
+        Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenPackets, WrittenParser,
         WrittenRule, WrittenSettings,
     },
 };
@@ -49,7 +49,10 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         span: tree.span().into(),
         what: "the rule file",
     };
-    root.check_keys(&["firewall", "parser", "sets", "rule", "test"], report);
+    root.check_keys(
+        &["firewall", "parser", "lints", "sets", "rule", "test"],
+        report,
+    );
     let settings = match root.entry("firewall") {
         Some(entry) => entry.table("`[firewall]`", "`[firewall]`", report),
         None => {
@@ -66,6 +69,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     let parser = root
         .entry("parser")
         .and_then(|entry| entry.table("`[parser]`", "`[parser]`", report));
+    let lints = root
+        .entry("lints")
+        .and_then(|entry| entry.table("`[lints]`", "`[lints]`", report));
     let sets = root
         .entry("sets")
         .and_then(|entry| entry.table("`[sets]`", "`[sets]`", report));
@@ -80,6 +86,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
             read_settings(table, report)
         }),
         parser: parser.map_or_else(WrittenParser::default, |table| read_parser(table, report)),
+        allowed: lints.map_or_else(Vec::new, |table| read_lints(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
             .into_iter()
@@ -101,6 +108,14 @@ fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> WrittenSettings<'
         mode: table.entry("mode").and_then(|entry| entry.text(report)),
         policy: table.entry("policy").and_then(|entry| entry.text(report)),
     }
+}
+
+fn read_lints<'a>(table: Table<'a>, report: &mut Report) -> Vec<Term<'a>> {
+    table.check_keys(&["allow"], report);
+    let allow = table.entry("allow");
+    allow
+        .and_then(|entry| entry.array(report))
+        .unwrap_or_default()
 }
 
 fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> WrittenParser<'a> {

@@ -16,12 +16,21 @@ pub(crate) struct At<T> {
 pub(crate) struct File<'a> {
     pub(crate) settings: WrittenSettings<'a>,
     pub(crate) parser: WrittenParser<'a>,
+    /// The codes of warnings that are not given, as far as they are readable.
+    pub(crate) allowed: Vec<Term<'a>>,
     /// In the order of the file.
     pub(crate) sets: Vec<Set<'a>>,
     /// In the order of the file.
     pub(crate) rules: Vec<WrittenRule<'a>>,
     /// In the order of the file.
     pub(crate) tests: Vec<Test<'a>>,
+}
+
+impl<'a> File<'a> {
+    /// The rules that are in force; the index of each is its `RuleId`.
+    pub(crate) fn enabled_rules(&self) -> impl Iterator<Item = &WrittenRule<'a>> {
+        self.rules.iter().filter(|rule| rule.is_enabled)
+    }
 }
 
 /// The table `[firewall]`; what is `None` is not given, or reported.

@@ -1,0 +1,132 @@
+//! The rules to add, as help texts.
+
+/// Passes what tells a sender over IPv4 why its packets do not arrive.
+pub(super) const ICMP_ERRORS: &str = "add
+  [[rule]]
+  name      = \"icmp errors\"
+  action    = \"pass\"
+  proto     = \"icmp\"
+  icmp_type = [\"destination-unreachable\", \"time-exceeded\", \"parameter-problem\"]";
+
+/// Passes what must not be dropped (RFC 4890, section 4.4.1).
+pub(super) const ICMPV6: &str = "add
+  [[rule]]
+  name      = \"icmpv6\"
+  action    = \"pass\"
+  proto     = \"icmpv6\"
+  icmp_type = [\"destination-unreachable\", \"packet-too-big\", \"time-exceeded\",
+               \"parameter-problem\", \"echo-request\", \"echo-reply\"]";
+
+/// Passes later fragments, and no first one that no other rule passes.
+pub(super) const FRAGMENTS: &str = "add at the end: first fragments, which have ports, end at the \
+first of these rules
+  [[rule]]
+  name     = \"first fragments\"
+  action   = \"drop\"
+  proto    = \"udp\"
+  dport    = \"0-65535\"
+  fragment = true
+
+  [[rule]]
+  name     = \"later fragments\"
+  action   = \"pass\"
+  proto    = \"udp\"
+  fragment = true";
+
+/// Leaves local services alone.
+pub(super) const LOOPBACK: &str = "take `lo` out of `interfaces`, or add as the first rule
+  [[rule]]
+  name      = \"loopback\"
+  action    = \"pass\"
+  interface = \"lo\"";
+
+const REPLIES_TCP: &str = "
+  [[rule]]
+  name      = \"replies over tcp\"
+  action    = \"pass\"
+  tcp_flags = \"ack\"
+  dport     = \"32768-60999\"
+";
+
+const REPLIES_PING: &str = "
+  [[rule]]
+  name      = \"replies to pings\"
+  action    = \"pass\"
+  icmp_type = \"echo-reply\"
+";
+
+const ARP: &str = "
+  [[rule]]
+  name      = \"arp\"
+  action    = \"pass\"
+  ethertype = \"arp\"
+";
+
+const DISCOVERY: &str = "
+  [[rule]]
+  name      = \"neighbor discovery\"
+  action    = \"pass\"
+  proto     = \"icmpv6\"
+  icmp_type = [\"mld-listener-query\", \"router-solicitation\", \"router-advertisement\",
+               \"neighbor-solicitation\", \"neighbor-advertisement\", \"redirect\"]
+  ttl       = [1, 255]
+";
+
+const GROUPS: &str = "
+  [[rule]]
+  name      = \"igmp\"
+  action    = \"pass\"
+  proto     = \"igmp\"
+  ttl       = 1
+";
+
+/// Passes the answers that are missing.
+pub(super) fn replies(missing: &[&str]) -> String {
+    let ports: Vec<&str> = [("DNS", "53"), ("NTP", "123")]
+        .into_iter()
+        .filter(|(name, _)| missing.contains(name))
+        .map(|(_, port)| port)
+        .collect();
+    let mut help = "the ports are those that Linux gives to connections of its own; add".to_owned();
+    if !ports.is_empty() {
+        help += &format!(
+            "
+  [[rule]]
+  name   = \"replies over udp\"
+  action = \"pass\"
+  proto  = \"udp\"
+  sport  = [{}]
+  dport  = \"32768-60999\"
+",
+            ports.join(", ")
+        );
+    }
+    if missing.contains(&"HTTPS") {
+        help += REPLIES_TCP;
+    }
+    if missing.contains(&"ping") {
+        help += REPLIES_PING;
+    }
+    help.trim_end().to_owned()
+}
+
+/// Passes what a rule takes from a link.
+pub(super) fn neighbors(what: &[&str]) -> String {
+    let mut help =
+        "leave the rule out, and `policy = \"drop\"` drops the rest and lets these pass; \
+                    or add before it"
+            .to_owned();
+    if what.contains(&"ARP") {
+        help += ARP;
+    }
+    if what
+        .iter()
+        .any(|what| !matches!(*what, "ARP" | "IGMP queries"))
+    {
+        help += DISCOVERY;
+    }
+    if what.contains(&"IGMP queries") {
+        help += GROUPS;
+    }
+    help.trim_end().to_owned()
+}
