@@ -177,6 +177,7 @@ const RULES: &[Rule] = &[
         except: &[
             "firewall_ebpf::image::COUNT",
             "firewall_ebpf::image::DROP",
+            "firewall_ebpf::image::Drops",
             "firewall_ebpf::image::Header",
             "firewall_ebpf::image::MAGIC",
             "firewall_ebpf::image::MAX_COUNTS",

@@ -12,7 +12,7 @@ use crate::{
     filter::plan::{AttachTarget, LinkStep, PresentLink},
     kernel::{
         link::{AttachError, AttachMode, Link},
-        pins::{self, PinError, PinState, Pins},
+        pins::{self, PinError, Pins},
         undo::Undo,
     },
 };
@@ -74,31 +74,6 @@ pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     Ok(attachments)
 }
 
-/// The pinned links, and why others cannot be opened, by the names of their interfaces.
-#[derive(Default)]
-pub(crate) struct Opened {
-    /// The links.
-    pub(crate) attachments: Vec<Attachment>,
-    /// The failures.
-    pub(crate) failed: Vec<(String, AttachError)>,
-}
-
-/// Opens the pinned links as far as possible.
-pub(crate) fn open_each(pins: &Pins) -> Result<Opened, AttachmentError> {
-    let mut opened = Opened::default();
-    for name in pins.linked()? {
-        match Link::open(&pins.link(&name), &name) {
-            Ok(Some(link)) => {
-                let link = Arc::new(link);
-                opened.attachments.push(Attachment { name, link });
-            }
-            Ok(None) => {}
-            Err(error) => opened.failed.push((name, error)),
-        }
-    }
-    Ok(opened)
-}
-
 /// The state of the links in the kernel, for a plan.
 pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, AttachmentError> {
     attachments
@@ -137,7 +112,7 @@ pub(crate) fn establish(
                     interface = name.as_str(),
                     "interface `{name}` was removed or detached by another process"
                 );
-                forget(find(&present, name)?, pins)?;
+                pins::unpin(&pins.link(name))?;
             }
             LinkStep::Rename { name, to } => rename(&mut present, name, to, pins, undo)?,
             LinkStep::Keep { name } => {
@@ -206,15 +181,6 @@ pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
                 "`{name}` could not be detached"
             ),
         }
-    }
-}
-
-/// Removes the pin of a link that is gone, unless another process has pinned its own there.
-fn forget(attachment: &Attachment, pins: &Pins) -> Result<(), PinError> {
-    let path = pins.link(&attachment.name);
-    match pins::state(&path, attachment.link.fd())? {
-        PinState::Same => pins::unpin(&path),
-        PinState::Missing | PinState::Foreign => Ok(()),
     }
 }
 

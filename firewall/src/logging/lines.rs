@@ -12,7 +12,7 @@ use std::{
     env,
     error::Error as StdError,
     fmt::{self, Write as _},
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     os::fd::AsFd,
     sync::{
         OnceLock,
@@ -40,7 +40,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::text::causes::Causes;
+use crate::{logging::output, text::causes::Causes};
 
 /// The format of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) fn begin(format: Format, levels: &str, is_detached: bool) {
         // Its report of a closed stderr would go to stderr, and panic.
         .log_internal_errors(false)
         .with_ansi(stderr.is_terminal() && !is_detached)
-        .with_writer(io::stderr);
+        .with_writer(|| ToOutput);
     match format {
         Format::Text => builder
             .fmt_fields(MessageAndError)
@@ -160,9 +160,35 @@ impl Fields {
     }
 }
 
-/// Writes one or several lines in one step. A closed stderr is no error.
+/// Writes one or several lines in one step.
 fn write(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    output::write(text.as_bytes(), lost_lines);
+}
+
+/// The line about lines that were lost.
+fn lost_lines(lost: u64) -> String {
+    let lines = if lost == 1 { "line" } else { "lines" };
+    let message = format!("{lost} {lines} of the log lost: nobody read them in time");
+    if is_json() {
+        let mut fields = Map::new();
+        fields.insert("lost".to_owned(), lost.into());
+        return json_line(Level::WARN, "log_lost", &message, &fields);
+    }
+    with_priority(&format!("{message}\n"), Level::WARN, sink())
+}
+
+/// Where tracing writes the lines of an event, all in one step.
+struct ToOutput;
+
+impl io::Write for ToOutput {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        output::write(lines, lost_lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether `output` is connected to the journal, as the service manager reports by number of device
@@ -628,7 +654,7 @@ mod tests {
     /// The event names after each occurrence of `begin`, in the part of a file that is not for
     /// tests.
     fn names(file: &str, begin: &str, otherwise: &mut Vec<String>) -> BTreeSet<String> {
-        let code = file.split("#[cfg(test)]").next().unwrap();
+        let code = file.split("\n#[cfg(test)]").next().unwrap();
         let mut names = BTreeSet::new();
         for rest in code.split(begin).skip(1) {
             let rest = rest.trim_start();
@@ -662,7 +688,7 @@ mod tests {
             .map(|(name, _)| name.to_owned())
             .collect();
         // Those of messages that come through the crate `log`.
-        let mut logged: BTreeSet<String> = ["program_message", "library_message"]
+        let mut logged: BTreeSet<String> = ["program_message", "library_message", "log_lost"]
             .map(str::to_owned)
             .into();
         let mut nameless = Vec::new();

@@ -3,4 +3,5 @@
 pub(crate) mod background;
 pub(crate) mod diagnostics;
 pub(crate) mod lines;
+pub(crate) mod output;
 pub(crate) mod progress;

@@ -60,7 +60,7 @@ fn every_error_of_a_bad_file_is_on_stdout_with_its_place() {
 #[test]
 fn the_tests_of_a_file_are_run() {
     let rules = "[firewall]\ninterfaces = [\"none-such0\"]\n\
-         [[rule]]\nname = \"here\"\naction = \"drop\"\ninterface = \"none-such0\"\n\
+         [[rule]]\nname = \"here\"\naction = \"drop\"\ninterface = \"none-such0\"\nproto = \"tcp\"\ndport = 2\n\
          [[test]]\nname = \"dropped\"\npacket = \"tcp 192.0.2.1:1 > 192.0.2.2:2\"\n\
          expect = \"drop\"\nrule = \"here\"\n";
     let said = check(rules);
@@ -79,7 +79,7 @@ fn the_tests_of_a_file_are_run() {
     assert!(
         said.stdout.starts_with(
             "error[failed-test]: the test `dropped` fails: expected pass, found drop by the rule \
-             `here`\n  --> rules.toml:10:10\n"
+             `here`\n  --> rules.toml:12:10\n"
         ),
         "{said:?}"
     );
@@ -118,7 +118,7 @@ fn the_plan_has_every_section_and_part() {
         "\nIPv4: 2 rules, decided by cells, ",
         "\nIPv6: 2 rules, decided by cells, ",
         "\nother: 0 rules, decided by cells, ",
-        "\nPART          STRUCTURE                HOLDS ",
+        "\nPART           STRUCTURE                HOLDS ",
         "\nnarrow fields  lookups and step tables  ",
     ] {
         assert!(said.stdout.contains(words), "{words:?}: {}", said.stdout);

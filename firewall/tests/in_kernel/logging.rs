@@ -1,8 +1,14 @@
 //! The log as a program reads it, as people do, and as the journal does.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    collections::BTreeSet, fs, io::Read as _, os::unix::fs::MetadataExt as _, path::Path,
+    process::Stdio,
+};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -234,7 +240,7 @@ fn a_packet_of_a_rule_that_logs_is_an_event() {
                 "event": "packet",
                 "level": "info",
                 "rule": "noisy",
-                "verdict": "drop",
+                "action": "drop",
                 "interface": "fw-host0",
                 "length": length,
             }),
@@ -420,4 +426,43 @@ fn the_journal_has_the_level_of_each_line_and_nobody_else() {
     let log = machine.log().split_off(before);
     assert!(log.contains("<3>error: `"), "{log}");
     assert!(log.lines().all(|line| line.starts_with("<3>")), "{log}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_log_that_nobody_reads_stops_nothing_and_what_is_lost_is_counted() {
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", "");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = machine.command(BINARY);
+    command
+        .args(["apply", rules.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(writer);
+    let mut daemon = machine.network.host.spawn(&mut command).unwrap();
+    // The command holds the writing end, too.
+    drop(command);
+    wait_until("rules are in force", || {
+        machine.run(["status"]).status.success()
+    });
+    let keys = (0..100).map(|number| format!("key{number} = 1\n"));
+    machine.write_rules("pass", &keys.collect::<String>());
+    for _ in 0..10 {
+        let said = machine.run(["reload"]);
+        assert!(!said.status.success(), "{said:?}");
+    }
+    machine.write_rules("pass", "");
+    let mut log = vec![0; 1 << 15];
+    reader.read_exact(&mut log).unwrap();
+    let said = machine.run(["reload"]);
+    assert!(said.status.success(), "{said:?}");
+    let pid = Pid::from_raw(daemon.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(
+        rest.contains("of the log lost: nobody read them in time"),
+        "{rest}"
+    );
 }

@@ -182,7 +182,7 @@ fn is_expressible(matches: &Matches) -> bool {
     matches.interface.is_none() && matches.vlan.is_none() && !is_full && !has_codes
 }
 
-/// Whether both read the frame alike: without a tag, and without a next header in a fragment that
+/// Whether both read the frame alike: without a tag or a PPPoE session, and without a next header in a fragment that
 /// nftables takes for one which is there (`ipv6_find_hdr`, `net/ipv6/exthdrs_core.c`).
 fn is_common(fields: &Fields, frame: &[u8]) -> bool {
     let names_extension = matches!(fields.protocol, Some(0 | 43 | 44 | 51 | 59 | 60));
@@ -191,6 +191,7 @@ fn is_common(fields: &Fields, frame: &[u8]) -> bool {
     let is_later_fragment = fields.is_fragment == Some(true) && !has_header;
     LENGTHS.contains(&frame.len())
         && fields.vlan.is_none()
+        && frame.get(12..14) != Some(&[0x88, 0x64])
         && !is_later_fragment
         && !has_authentication(frame)
         && !is_ambiguous

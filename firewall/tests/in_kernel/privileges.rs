@@ -104,9 +104,10 @@ fn every_thread_has_the_declared_capabilities_and_can_do_everything() {
     machine.write_file(&format!("{settings}{}", idle_rules(3000)));
     succeeds(&machine.run(["reload"]));
     machine.write_file(&format!(
-        "{settings}{}[[test]]\nname = \"t\"\n\
+        "{settings}{}{}[[test]]\nname = \"t\"\n\
          packet = \"udp 192.0.2.2:9 > 192.0.2.1:54\"\n\
          expect = \"drop\"\n",
+        idle_rules(3000),
         drop_port("other", 54)
     ));
     daemon.signal(Signal::SIGHUP);

@@ -8,6 +8,29 @@ use super::{
     source::{Source, Span},
 };
 
+/// The maximum number of errors, and of warnings, that are reported one by one.
+const MAX_FINDINGS: usize = 100;
+
+/// Keeps the first findings of a severity.
+fn limit(diagnostics: &mut Vec<Diagnostic>, severity: Severity, what: &str) {
+    let is_meant = |diagnostic: &Diagnostic| diagnostic.severity() == severity;
+    let count = diagnostics.iter().filter(|one| is_meant(one)).count();
+    let Some(more @ 1..) = count.checked_sub(MAX_FINDINGS) else {
+        return;
+    };
+    let mut kept = 0;
+    diagnostics.retain_mut(|diagnostic| {
+        if !is_meant(diagnostic) {
+            return true;
+        }
+        kept += 1;
+        if kept == MAX_FINDINGS {
+            diagnostic.note(format!("there are {more} more {what}"));
+        }
+        kept <= MAX_FINDINGS
+    });
+}
+
 /// Collects the findings about one rule file.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -52,7 +75,9 @@ impl Report {
             .any(|diagnostic| diagnostic.severity() == Severity::Error)
     }
 
-    /// The findings: those about the rule file by place, then those about other files as added.
+    /// The findings: those about the rule file by place, then those about other files as added. Of
+    /// very many errors, or warnings, the first [`MAX_FINDINGS`] are kept, and the last of them has a
+    /// note on the others.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics;
         diagnostics.sort_by_key(|diagnostic| {
@@ -64,6 +89,9 @@ impl Report {
             };
             (foreign, at)
         });
+        for (severity, what) in [(Severity::Error, "errors"), (Severity::Warning, "warnings")] {
+            limit(&mut diagnostics, severity, what);
+        }
         diagnostics
     }
 }

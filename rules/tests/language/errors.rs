@@ -30,6 +30,18 @@ fn rules(fields: &str) -> String {
 }
 
 #[test]
+fn of_very_many_errors_the_first_are_reported() {
+    let mut text = String::from("[firewall]\ninterfaces = [\"eth0\"]\n");
+    for number in 0..5_000 {
+        text += &format!("key{number} = 1\n");
+    }
+    let said = report(&text);
+    assert_eq!(said.matches("error[unknown-key]").count(), 100, "{said}");
+    assert!(said.contains("there are 4900 more errors"), "{said}");
+    assert!(said.contains("`key99`") && !said.contains("`key100`"));
+}
+
+#[test]
 fn unknown_keys_are_named_with_the_one_that_was_meant() {
     assert_snapshot!(report(
         r#"
