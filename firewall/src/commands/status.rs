@@ -52,6 +52,8 @@ struct DaemonStatus {
     netns: Option<DaemonNamespace>,
     /// Why the rules in force are the last good ones and not those of the rule file, if they are.
     last_good: Option<LastGood>,
+    /// What is wrong with pins, links and the run folder.
+    faults: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +91,7 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
             generation,
             times,
             unattached,
+            faults,
             last_good,
         }) => {
             let daemon = DaemonStatus {
@@ -98,6 +101,7 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
                 capabilities: privileges::of(pid),
                 netns: DaemonNamespace::of(pid),
                 last_good,
+                faults,
             };
             (Some(daemon), unattached)
         }
@@ -184,6 +188,8 @@ impl StatusReport {
         if let Some(times) = self.daemon.as_ref().and_then(|daemon| daemon.times) {
             lines.push(format!("times       {times}"));
         }
+        let faults = self.daemon.iter().flat_map(|daemon| &daemon.faults);
+        lines.extend(faults.map(|fault| format!("fault       {fault}")));
         if let Some(previous) = &self.status.previous {
             lines.push(format!(
                 "previous    generation {}, {}, {}, {}; `firewall rollback` returns to it",
@@ -211,6 +217,9 @@ impl StatusReport {
                     .map_or_else(String::new, |mode| mode.to_string()),
                 InterfaceState::Elsewhere => "yes, in another network namespace".to_owned(),
                 InterfaceState::Gone => "no: removed or detached by another program".to_owned(),
+                InterfaceState::Unknown => {
+                    format!("not known: {}", interface.error.as_deref().unwrap_or("?"))
+                }
                 InterfaceState::Waiting => "no: waiting for it to appear".to_owned(),
                 InterfaceState::Refused => {
                     format!("no: {}", interface.error.as_deref().unwrap_or("?"))

@@ -1,11 +1,15 @@
 //! A client of the control socket.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncWriteExt as _, BufReader},
     net::UnixStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -16,10 +20,20 @@ use crate::{
     },
     error::UserError,
     interfaces::namespace::NetworkNamespace,
+    logging::lines::tell,
 };
 
 /// The maximum length of an answer in bytes, with its line feed.
 pub(crate) const MAX_ANSWER: u64 = 64 << 20;
+
+/// How long a command waits without a word.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a daemon may fail to respond to pings before a command gives up.
+const HANGING: Duration = Duration::from_secs(30);
+
+/// The time between the response to a ping and the next one.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +153,7 @@ fn process(holder: Option<u32>) -> String {
 }
 
 /// Sends a request to the daemon of an instance. A ping times out after [`PATIENCE`]; other
-/// requests have no time limit.
+/// requests have no time limit as long as the daemon responds to pings.
 pub(crate) async fn ask(
     places: &RunFiles,
     instance: &str,
@@ -192,8 +206,41 @@ impl Client {
             | Request::Unload {}
             | Request::Ban { .. }
             | Request::Unban(_)
-            | Request::Capture(_) => self.receive().await,
+            | Request::Capture(_) => self.receive_patiently().await,
         }
+    }
+
+    /// Waits for an answer as long as the daemon responds to pings, and says so when it takes long.
+    async fn receive_patiently(&mut self) -> Result<Answer, ControlError> {
+        let peer = self.stream.get_ref().peer_cred().ok();
+        let holder = peer.and_then(|peer| u32::try_from(peer.pid()?).ok());
+        let hangs = ControlError::Hangs {
+            instance: self.instance.clone(),
+            holder,
+        };
+        let socket = self.socket.clone();
+        let answer = self.receive();
+        tokio::pin!(answer);
+        if let Ok(answer) = timeout(SILENCE, &mut answer).await {
+            return answer;
+        }
+        tell(
+            "waiting",
+            &format!("waiting for the daemon{}", process(holder)),
+        );
+        let mut responded_at = Instant::now();
+        while responded_at.elapsed() < HANGING {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                responds = responds(&socket) => if responds {
+                    responded_at = Instant::now();
+                },
+            }
+            if let Ok(answer) = timeout(PING_INTERVAL, &mut answer).await {
+                return answer;
+            }
+        }
+        Err(hangs)
     }
 
     /// Sends a request. The connection takes another one only after `ban`, `unban` and bad
@@ -259,6 +306,17 @@ impl Client {
             source,
         }
     }
+}
+
+/// Whether the daemon responds to a ping.
+async fn responds(socket: &Path) -> bool {
+    let responded = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        let line = serde_json::to_string(&Request::Ping {})? + "\n";
+        stream.write_all(line.as_bytes()).await?;
+        read_line(&mut BufReader::new(stream), MAX_ANSWER).await
+    };
+    matches!(timeout(PATIENCE, responded).await, Ok(Ok(_)))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::{
 const MAX_PENDING: usize = 64;
 
 /// How long a new connection is never closed: enough for a client that sends its request at once.
-const GRACE: Duration = Duration::from_millis(50);
+pub(super) const GRACE: Duration = Duration::from_millis(50);
 
 /// The connections that may be closed for a new one.
 #[derive(Default)]

@@ -18,6 +18,8 @@ pub(crate) struct InForce {
     pub(crate) times: Times,
     /// The selected interfaces that are not filtered.
     pub(crate) unattached: Vec<Unattached>,
+    /// What is wrong with the state that others may have changed, for people.
+    pub(crate) faults: Vec<String>,
     /// Why the rules are not those of the rule file, if they are not.
     pub(crate) last_good: Option<LastGood>,
 }

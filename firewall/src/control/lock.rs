@@ -81,10 +81,36 @@ const MADE: u32 = 0o1700;
 /// The right to be the daemon, released when dropped.
 pub(crate) struct Lock {
     file: File,
-    /// The lock on the folder of the pins, which guards the state in the kernel.
-    state: Option<File>,
+    /// Whether nothing is missing. Without that, another daemon may have the socket and the state.
+    is_whole: bool,
+    /// The socket, once this process listens at it.
+    socket: Option<Identity>,
+    /// The locks on the folders of the pins, which guard the state in the kernel. There are several while another
+    /// BPF file system hides the first.
+    state: Vec<File>,
     places: RunFiles,
     pins: Pins,
+}
+
+/// Which file is at a path: device and inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+impl Identity {
+    /// The file at the path, if there is one.
+    fn at(path: &Path) -> Option<Self> {
+        let there = fs::symlink_metadata(path).ok()?;
+        Some(Self(there.dev(), there.ino()))
+    }
+}
+
+/// The outcome of an attempt to keep the lock on the folder of the pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateLock {
+    /// This process has the lock on the folder that is there.
+    Held,
+    /// Another process has it: this one, if it is known.
+    Busy(Option<u32>),
 }
 
 /// The outcome of an attempt to become the daemon.
@@ -113,28 +139,60 @@ impl Lock {
         // Dropped on an error, it removes what was made.
         let mut lock = Self {
             file,
-            state: None,
+            is_whole: false,
+            socket: None,
+            state: Vec::new(),
             places: places.clone(),
             pins: pins.clone(),
         };
+        if make_folder || pins.exist() {
+            match lock.keep_state()? {
+                StateLock::Held => {}
+                StateLock::Busy(holder) => return Err(LockError::StateBusy { holder }),
+            }
+        }
+        lock.is_whole = true;
+        Ok(Acquired::Lock(lock))
+    }
+
+    /// Locks the folder of the pins if this process does not have the lock on the one that is at its path now, and
+    /// makes it if there is none: it may have been removed, or another BPF file system mounted over it.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or locked.
+    pub(crate) fn keep_state(&mut self) -> Result<StateLock, PinError> {
         loop {
-            match pins.lock_folder()? {
+            if self.state.iter().any(|folder| self.pins.is_folder(folder)) {
+                return Ok(StateLock::Held);
+            }
+            match self.pins.lock_folder()? {
                 FolderLock::Taken(folder) => {
-                    lock.state = Some(folder);
-                    return Ok(Acquired::Lock(lock));
+                    // A hidden folder still has the state for processes that see it; a removed one has nothing.
+                    self.state
+                        .retain(|folder| folder.metadata().is_ok_and(|of| of.nlink() > 0));
+                    self.state.push(folder);
                 }
-                FolderLock::Busy(holder) => return Err(LockError::StateBusy { holder }),
-                FolderLock::NoFolder if make_folder => {
-                    pins.create_folder()?;
+                FolderLock::Busy(holder) => return Ok(StateLock::Busy(holder)),
+                FolderLock::NoFolder => {
+                    self.pins.create_folder()?;
                 }
-                FolderLock::NoFolder => return Ok(Acquired::Lock(lock)),
             }
         }
     }
 
+    /// Records that this process listens at the socket.
+    pub(crate) fn listens(&mut self) {
+        self.socket = Identity::at(&self.places.socket);
+    }
+
     /// Whether the run folder still has the lock and the socket; without them commands do not reach the daemon.
     pub(crate) fn is_reachable(&self) -> bool {
-        pins::is_at(&self.file, &self.places.lock) && self.places.socket.exists()
+        pins::is_at(&self.file, &self.places.lock) && self.has_own_socket()
+    }
+
+    fn has_own_socket(&self) -> bool {
+        self.socket.is_some() && self.socket == Identity::at(&self.places.socket)
     }
 }
 
@@ -182,10 +240,21 @@ impl Drop for Lock {
     /// Gives the right up and removes the files of the instance, and the folder when a process of
     /// this program made it and no other instance is in it. Files that cannot be removed are
     /// harmless: they are not locked.
+    ///
+    /// A file that another process put in the place of one of these stays.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.places.socket);
-        let _ = fs::remove_file(&self.places.lock);
-        let _ = self.pins.remove_folder();
+        let is_locked = pins::is_at(&self.file, &self.places.lock);
+        // A process that does not listen removes the socket of one that was killed.
+        let is_stale = self.is_whole && is_locked && self.socket.is_none();
+        if is_stale || self.has_own_socket() {
+            let _ = fs::remove_file(&self.places.socket);
+        }
+        if is_locked {
+            let _ = fs::remove_file(&self.places.lock);
+        }
+        if self.state.iter().any(|folder| self.pins.is_folder(folder)) {
+            let _ = self.pins.remove_folder();
+        }
         let folder = fs::metadata(&self.places.folder);
         if folder.is_ok_and(|folder| folder.mode() & 0o7777 == MADE) {
             let _ = fs::remove_dir(&self.places.folder);
@@ -289,6 +358,56 @@ mod tests {
         let places = RunFiles::new(&folder, "default");
         drop(acquire(&places, &base.path().join("bpf"), false).unwrap());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_of_other_processes_stay() {
+        let base = tempfile::tempdir().unwrap();
+        let places = RunFiles::new(&base.path().join("run"), "default");
+        let bpffs = base.path().join("bpf");
+        let listen = |bpffs: &Path| {
+            let Acquired::Lock(mut lock) = acquire(&places, bpffs, true).unwrap() else {
+                panic!("it is taken");
+            };
+            let _ = fs::remove_file(&places.socket);
+            let socket = std::os::unix::net::UnixListener::bind(&places.socket).unwrap();
+            lock.listens();
+            (lock, socket)
+        };
+        let first = listen(&bpffs);
+        // A refused process leaves the socket of the first.
+        fs::remove_file(&places.lock).unwrap();
+        let refused = acquire(&places, &bpffs, true);
+        assert!(matches!(refused, Err(LockError::StateBusy { .. })));
+        assert!(places.socket.exists());
+        // A second daemon with other pins is reachable after the end of the first.
+        let second = listen(&base.path().join("other"));
+        assert!(!first.0.is_reachable());
+        drop(first);
+        assert!(second.0.is_reachable());
+        drop(second);
+        assert!(!places.folder.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_made_again_is_locked_again() {
+        let base = tempfile::tempdir().unwrap();
+        let bpffs = base.path().join("bpf");
+        let run = |name: &str| RunFiles::new(&base.path().join(name), "default");
+        let Acquired::Lock(mut first) = acquire(&run("one"), &bpffs, true).unwrap() else {
+            panic!("it is taken");
+        };
+        fs::remove_dir_all(bpffs.join("firewall")).unwrap();
+        assert_eq!(first.keep_state().unwrap(), StateLock::Held);
+        let second = acquire(&run("two"), &bpffs, true);
+        assert!(matches!(second, Err(LockError::StateBusy { .. })));
+        // Here another process is the first to make the folder again.
+        fs::remove_dir_all(bpffs.join("firewall")).unwrap();
+        let _second = acquire(&run("two"), &bpffs, true).unwrap();
+        let busy = StateLock::Busy(Some(std::process::id()));
+        assert_eq!(first.keep_state().unwrap(), busy);
+        drop(first);
+        assert!(bpffs.join("firewall/default").exists());
     }
 
     fn acquire(places: &RunFiles, bpffs: &Path, make: bool) -> Result<Acquired, LockError> {

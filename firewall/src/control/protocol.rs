@@ -82,6 +82,20 @@ pub(crate) enum Request {
     Capture(CaptureFilter),
 }
 
+impl Request {
+    /// Whether it is carried out after the orders that came before, and not at once.
+    pub(crate) fn is_order(&self) -> bool {
+        match self {
+            Self::Apply { .. }
+            | Self::Reload { .. }
+            | Self::Confirm {}
+            | Self::Rollback { .. }
+            | Self::Unload {} => true,
+            Self::Ping {} | Self::Ban { .. } | Self::Unban(_) | Self::Capture(_) => false,
+        }
+    }
+}
+
 /// An answer of the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
@@ -98,6 +112,9 @@ pub(crate) enum Answer {
         /// The selected interfaces that are not filtered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unattached: Vec<Unattached>,
+        /// What is wrong with pins, links and the run folder, for people.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        faults: Vec<String>,
         /// Why the rules are not those of the rule file, if they are not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_good: Option<LastGood>,
@@ -163,6 +180,7 @@ impl Answer {
             generation: in_force.map(|in_force| in_force.generation),
             times: in_force.map(|in_force| in_force.times),
             unattached: in_force.map_or_else(Vec::new, |in_force| in_force.unattached.clone()),
+            faults: in_force.map_or_else(Vec::new, |in_force| in_force.faults.clone()),
             last_good: in_force.and_then(|in_force| in_force.last_good.clone()),
         }
     }

@@ -30,14 +30,22 @@
 //! kernel reports them, are refused with a message. All requests but `ping`, `ban`, `unban` and
 //! `capture` are carried out one after the other; those are answered meanwhile.
 
-use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
+use std::{
+    fs::Permissions,
+    io,
+    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -45,7 +53,7 @@ use crate::{
     config::RunFiles,
     control::{
         captures::{self, MAX_CAPTURES},
-        connections::{Connection, Connections},
+        connections::{Connection, Connections, GRACE},
         in_force::InForce,
         protocol::{Answer, PATIENCE, Request, read_bytes},
         service::{Order, Service},
@@ -125,8 +133,28 @@ impl Server {
     }
 }
 
+/// The turn of a connection: orders are carried out in the order in which their clients connected, even if many have
+/// while this process was stopped.
+struct Turn {
+    /// The end of the turn before, and the time after which it is not waited for.
+    before: Option<(oneshot::Receiver<()>, Instant)>,
+    /// Dropped at the end of this turn.
+    _end: oneshot::Sender<()>,
+}
+
+impl Turn {
+    /// Waits for the turn before, unless its client is slow to send its request.
+    async fn wait(&mut self) {
+        if let Some((before, until)) = self.before.take() {
+            // It ends by a drop, which is an error to the receiver.
+            let _ = timeout_at(until, before).await;
+        }
+    }
+}
+
 async fn accept(listener: UnixListener, service: Service) {
     let connections = Connections::default();
+    let mut before = None;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -157,8 +185,13 @@ async fn accept(listener: UnixListener, service: Service) {
             }
         };
         let service = service.clone();
+        let (end, ended) = oneshot::channel();
+        let turn = Turn {
+            before: before.replace((ended, Instant::now() + GRACE)),
+            _end: end,
+        };
         let serving = connections.serve(|connection| async move {
-            if let Err(error) = converse(stream, user, &service, &connection).await {
+            if let Err(error) = converse(stream, user, &service, &connection, turn).await {
                 tracing::debug!(
                     event = "connection_broken",
                     uid = user,
@@ -196,13 +229,19 @@ async fn converse(
     user: u32,
     service: &Service,
     connection: &Connection,
+    turn: Turn,
 ) -> io::Result<()> {
+    let mut turn = Some(turn);
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut line = timeout(PATIENCE, read_bytes(&mut reader, MAX_REQUEST)).await??;
     loop {
         let mut goes_on = false;
-        let answer = match Request::read(&line) {
+        let request = Request::read(&line);
+        if !request.as_ref().is_ok_and(Request::is_order) {
+            turn = None;
+        }
+        let answer = match request {
             Ok(Request::Ping {}) => Answer::alive(service.in_force.borrow().as_ref()),
             Ok(Request::Ban { bans: asked }) => {
                 goes_on = true;
@@ -215,7 +254,14 @@ async fn converse(
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
-            Ok(request) => carry_out(request, user, service, connection).await,
+            Ok(request) => {
+                let client = Requesting {
+                    user,
+                    stream: writer.as_ref(),
+                    connection,
+                };
+                carry_out(request, &client, service, turn.take()).await
+            }
             Err(message) => {
                 // Further requests for bans may follow, which would be lost silently.
                 goes_on = true;
@@ -235,26 +281,61 @@ async fn converse(
 /// kept, however many new ones arrive.
 async fn carry_out(
     request: Request,
-    user: u32,
+    client: &Requesting<'_>,
     service: &Service,
-    connection: &Connection,
+    mut turn: Option<Turn>,
 ) -> Answer {
     let Ok(_place) = service.places.try_acquire() else {
         return Answer::refused(format!(
             "error: {MAX_ORDERS} orders wait already\nhelp: ask again later"
         ));
     };
-    connection.keep();
+    client.connection.keep();
+    let connection = match client.stream.as_fd().try_clone_to_owned() {
+        Ok(connection) => connection,
+        Err(error) => return Answer::refused(format!("error: {error}\nhelp: ask again later")),
+    };
     let (answer, answered) = oneshot::channel();
     let order = Order {
         request,
-        user,
+        user: client.user,
         answer,
+        connection,
     };
-    match service.orders.send(order).await {
+    if let Some(turn) = &mut turn {
+        turn.wait().await;
+    }
+    let sent = service.orders.send(order);
+    tokio::pin!(sent);
+    // After the first poll the order has its place in the queue, even if that is full.
+    let is_sent = polled(&mut sent).await;
+    drop(turn);
+    let sent = match is_sent {
+        Some(sent) => sent,
+        None => sent.await,
+    };
+    match sent {
         Ok(()) => answered.await.unwrap_or(Answer::Ending),
         Err(_ended) => Answer::Ending,
     }
+}
+
+/// Polls a future once.
+async fn polled<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(match Pin::new(&mut *future).poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The client of an order.
+struct Requesting<'a> {
+    user: u32,
+    stream: &'a UnixStream,
+    connection: &'a Connection,
 }
 
 #[cfg(test)]
@@ -280,6 +361,7 @@ mod tests {
         generation: Generation::FIRST,
         times: Times::ZERO,
         unattached: Vec::new(),
+        faults: Vec::new(),
         last_good: None,
     };
 

@@ -1,7 +1,11 @@
 //! What connections share, and the orders that they hand to the daemon.
 
-use std::sync::Arc;
+use std::{
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::Arc,
+};
 
+use nix::sys::socket::{MsgFlags, send};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::{
@@ -21,6 +25,17 @@ pub(crate) struct Order {
     pub(crate) user: u32,
     /// Where the answer goes.
     pub(crate) answer: oneshot::Sender<Answer>,
+    /// The connection of the client.
+    pub(super) connection: OwnedFd,
+}
+
+impl Order {
+    /// Whether the client has closed its connection: it was killed, or gave up, while the order waited. One that
+    /// has closed its writing side only still waits for the answer.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        send(self.connection.as_raw_fd(), &[], flags).is_err()
+    }
 }
 
 /// What connections are served with.

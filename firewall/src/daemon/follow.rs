@@ -103,6 +103,7 @@ impl Daemon {
 
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
         let occasion = Trigger::now(Cause::Interfaces);
+        self.require_folder()?;
         let Some(filter) = self.filter() else {
             return Ok(());
         };

@@ -1,83 +1,211 @@
-//! Checks that the kernel still holds the objects of this daemon, and repairs missing pins.
+//! Checks that the kernel still holds the objects of this daemon, and repairs missing pins and links.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    daemon::{current::Current, state::Daemon},
+    control::lock::StateLock,
+    daemon::{current::Current, decisions::BackOff, state::Daemon},
     error::UserError,
+    filter::error::FilterError,
     interfaces::link_events::Touched,
-    kernel::held_pins::Audit,
+    kernel::{held_pins::Audit, pins::PinError},
     text::causes::Causes,
 };
 
 /// The interval of checks of pins and links: each takes a few system calls a link.
-pub(super) const AUDIT: Duration = Duration::from_secs(2);
+const AUDIT: Duration = Duration::from_secs(2);
 
-/// The state of an instance is not what its daemon brought into force.
+/// Why the state of an instance is not what its daemon brought into force.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is not what this daemon pinned: another process has taken its place", path.display())]
-pub(crate) struct TakenError {
-    path: std::path::PathBuf,
+pub(crate) enum OwnershipError {
+    /// Another daemon has locked the folder of the pins.
+    #[error("another daemon{} has the folder of the pins: it has taken the place of this one", process(*.holder))]
+    Locked {
+        /// Its process, if it is one of this PID namespace.
+        holder: Option<u32>,
+    },
+    /// A pin has another object.
+    #[error("`{}` is not what this daemon pinned: another process has taken its place", .0.display())]
+    Foreign(PathBuf),
+    /// A pin cannot be read or made.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The links cannot be inspected.
+    #[error("the links cannot be inspected")]
+    Links(#[from] FilterError),
+    /// Commands do not find the daemon.
+    #[error(
+        "the files in the run folder were removed: commands do not reach this daemon; restart it"
+    )]
+    Unreachable,
 }
 
-impl UserError for TakenError {}
+impl UserError for OwnershipError {}
+
+impl OwnershipError {
+    /// Whether it is a failed system call, which may succeed later.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Pin(_) | Self::Links(_) => true,
+            Self::Locked { .. } | Self::Foreign(_) | Self::Unreachable => false,
+        }
+    }
+
+    fn log(&self, message: &str) {
+        match self {
+            Self::Locked { .. } | Self::Foreign(_) => {
+                tracing::error!(event = "state_taken", error = message, "{message}");
+            }
+            Self::Pin(_) => tracing::error!(event = "pins_not_read", error = message, "{message}"),
+            Self::Links(_) => {
+                tracing::error!(event = "links_not_inspected", error = message, "{message}");
+            }
+            Self::Unreachable => tracing::error!(event = "unreachable", "{message}"),
+        }
+    }
+}
+
+fn process(holder: Option<u32>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" (process {holder})"))
+}
+
+/// What the audits have found.
+pub(super) struct Findings {
+    /// The time of the next audit.
+    pub(super) audit_at: Instant,
+    /// The messages about what was wrong last.
+    messages: Vec<String>,
+    /// The delay of messages about failures that last.
+    back_off: BackOff,
+    /// When they are repeated.
+    repeat_at: Option<Instant>,
+    /// The interfaces whose links were detached and could not be attached yet.
+    detached: Vec<String>,
+}
+
+impl Findings {
+    pub(super) fn none() -> Self {
+        Self {
+            audit_at: Instant::now() + AUDIT,
+            messages: Vec::new(),
+            back_off: BackOff::default(),
+            repeat_at: None,
+            detached: Vec::new(),
+        }
+    }
+
+    /// Logs what is wrong: what is new at once, failures again after a delay that grows.
+    fn note(&mut self, faults: &[OwnershipError]) -> Vec<String> {
+        let now = Instant::now();
+        let is_due = self.repeat_at.is_some_and(|at| at <= now);
+        let before = std::mem::take(&mut self.messages);
+        let mut has_failures = false;
+        let mut are_logged = false;
+        for fault in faults {
+            let message = Causes(fault).to_string();
+            let is_logged = !before.contains(&message) || is_due && fault.is_failure();
+            if is_logged {
+                fault.log(&message);
+            }
+            has_failures |= fault.is_failure();
+            are_logged |= is_logged && fault.is_failure();
+            self.messages.push(message);
+        }
+        if !has_failures {
+            self.back_off.succeed();
+            self.repeat_at = None;
+        } else if are_logged {
+            self.repeat_at = Some(now + self.back_off.fail());
+        }
+        self.messages.clone()
+    }
+}
 
 impl Daemon {
     /// Compares pins and links with the objects of this daemon, and repairs missing ones.
     pub(super) async fn audit(&mut self) {
-        self.audit_at = Instant::now() + AUDIT;
-        let is_unreachable = !self.lock.is_reachable();
-        if is_unreachable && !self.is_unreachable {
-            tracing::error!(
-                event = "unreachable",
-                "the files in the run folder were removed: commands do not reach this daemon; restart it"
-            );
+        self.findings.audit_at = Instant::now() + AUDIT;
+        let mut faults = self.inspect();
+        if !self.lock.is_reachable() {
+            faults.push(OwnershipError::Unreachable);
         }
-        self.is_unreachable = is_unreachable;
-        if let Err(error) = self.require_own() {
-            if !self.is_taken {
-                tracing::error!(event = "state_taken", error = %error, "{error}");
+        let is_locked_out = faults
+            .iter()
+            .any(|fault| matches!(fault, OwnershipError::Locked { .. }));
+        let detached = match self.filter().map(|filter| filter.detached()) {
+            Some(Ok(names)) => names,
+            Some(Err(error)) => {
+                faults.push(error.into());
+                Vec::new()
             }
-            self.is_taken = true;
-            return;
-        }
-        self.is_taken = false;
-        let Current::Running(filter) = &self.current else {
-            return;
+            None => Vec::new(),
         };
-        match filter.detached() {
-            Ok(names) if names.is_empty() => {}
-            Ok(names) => {
-                tracing::warn!(
-                    event = "links_detached",
-                    interfaces = names.join(", "),
-                    "detached by another process, or gone: `{}`",
-                    names.join("`, `")
-                );
-                self.follow(&Touched::default()).await;
-            }
-            Err(error) => tracing::error!(
-                event = "links_not_inspected",
-                error = &error as &dyn std::error::Error,
-                "the links cannot be inspected"
-            ),
+        let faults = self.findings.note(&faults);
+        self.in_force.send_if_modified(|in_force| {
+            in_force.as_mut().is_some_and(|in_force| {
+                let are_new = in_force.faults != faults;
+                in_force.faults = faults;
+                are_new
+            })
+        });
+        // A link would be pinned in the folder of the other daemon.
+        if !is_locked_out {
+            self.attach_again(detached).await;
         }
     }
 
-    /// Recreates missing pins; fails when one holds an object of another process.
-    pub(super) fn require_own(&self) -> Result<(), TakenError> {
-        let Current::Running(filter) = &self.current else {
-            return Ok(());
+    /// Attaches to the interfaces whose links were detached, unless that failed a moment ago.
+    async fn attach_again(&mut self, detached: Vec<String>) {
+        if !detached.is_empty() && detached != self.findings.detached {
+            let names = detached.join("`, `");
+            tracing::warn!(
+                event = "links_detached",
+                interfaces = detached.join(", "),
+                "detached by another process, or gone: `{names}`"
+            );
+        }
+        let is_resting = !self.rest().is_zero();
+        if !detached.is_empty() && !is_resting {
+            self.follow(&Touched::default()).await;
+        }
+        let is_repaired = self.resting_until.is_none();
+        self.findings.detached = if is_repaired { Vec::new() } else { detached };
+    }
+
+    /// Recreates missing pins; fails when one holds an object of another process, or cannot be read.
+    pub(super) fn require_own(&mut self) -> Result<(), OwnershipError> {
+        let mut faults = self.inspect();
+        // What others have done says more than a failure that it may have caused.
+        faults.sort_by_key(OwnershipError::is_failure);
+        faults.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Fails when another daemon has locked the folder of the pins.
+    pub(super) fn require_folder(&mut self) -> Result<(), OwnershipError> {
+        match self.lock.keep_state()? {
+            StateLock::Held => Ok(()),
+            StateLock::Busy(holder) => Err(OwnershipError::Locked { holder }),
+        }
+    }
+
+    /// Recreates missing pins, and returns what is wrong with others.
+    fn inspect(&mut self) -> Vec<OwnershipError> {
+        if let Current::Left(_) = &self.current {
+            return Vec::new();
+        }
+        if let Err(error) = self.require_folder() {
+            return vec![error];
+        }
+        let Some(filter) = self.filter() else {
+            return Vec::new();
         };
-        let Audit { restored, foreign } = match filter.audit() {
-            Ok(audit) => audit,
-            Err(error) => {
-                tracing::error!(event = "pins_not_read", error = %Causes(&error), "{}", Causes(&error));
-                return Ok(());
-            }
-        };
+        let Audit {
+            restored,
+            foreign,
+            failed,
+        } = filter.audit();
         for path in &restored {
             tracing::warn!(
                 event = "pin_restored",
@@ -86,9 +214,38 @@ impl Daemon {
                 path.display()
             );
         }
-        let taken = |path: &Path| TakenError {
-            path: path.to_owned(),
-        };
-        foreign.first().map_or(Ok(()), |path| Err(taken(path)))
+        let foreign = foreign.into_iter().map(OwnershipError::Foreign);
+        foreign
+            .chain(failed.into_iter().map(OwnershipError::Pin))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::kernel::pins;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_last_are_logged_ever_more_seldom() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = |path: &Path| OwnershipError::Pin(pins::open(path).unwrap_err());
+        let mut findings = Findings::none();
+        let mut repeated = Vec::new();
+        let begin = Instant::now();
+        for _ in 0..100 {
+            let before = findings.repeat_at;
+            let messages = findings.note(&[failure(folder.path()), OwnershipError::Unreachable]);
+            assert_eq!(messages.len(), 2);
+            if findings.repeat_at != before {
+                repeated.push(begin.elapsed().as_secs());
+            }
+            tokio::time::advance(AUDIT).await;
+        }
+        assert_eq!(repeated, [0, 2, 4, 8, 16, 32, 64, 124, 184]);
+        findings.note(&[OwnershipError::Unreachable]);
+        assert_eq!(findings.repeat_at, None);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         current::Current,
         decisions::{self, Expiry, Opening},
         outcome::Outcome,
+        ownership::OwnershipError,
         request::{ApplyRequest, Requester},
         state::Daemon,
         switch::{Next, Targets},
@@ -34,7 +35,7 @@ use crate::{
     text::causes::Causes,
 };
 
-/// The delay until the next attempt after a failed rollback.
+/// The least delay until the next attempt after a failed rollback.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Daemon {
@@ -105,7 +106,18 @@ impl Daemon {
         let Some(generation) = self.generation() else {
             return Answer::Ending;
         };
-        match confirmation::confirm(&self.config.pins, generation) {
+        // The mark may have to be pinned again first; what is wrong with other pins does not matter here.
+        let confirmed = match self.require_own() {
+            Err(error @ OwnershipError::Locked { .. }) => Err(error.into()),
+            Ok(())
+            | Err(
+                OwnershipError::Foreign(_)
+                | OwnershipError::Pin(_)
+                | OwnershipError::Links(_)
+                | OwnershipError::Unreachable,
+            ) => self.confirm_filter().map_err(Error::from),
+        };
+        match confirmed {
             Ok(message) => {
                 self.confirm_by = None;
                 if let Some(keeping) = &self.keeping {
@@ -118,7 +130,16 @@ impl Daemon {
                 tracing::info!(event = "confirmed", fields = fields.as_value(), "{message}");
                 Answer::Done { message }
             }
-            Err(error) => Answer::failed(&Error::from(error)),
+            Err(error) => Answer::failed(&error),
+        }
+    }
+
+    fn confirm_filter(&mut self) -> Result<String, ConfirmationError> {
+        match &mut self.current {
+            Current::Running(filter) => filter.confirm(),
+            Current::Left(_) => Err(ConfirmationError::NotWaiting(
+                self.current.next_generation(),
+            )),
         }
     }
 
@@ -155,19 +176,21 @@ impl Daemon {
         );
         match self.bring_back(decisions::BACK, None).await {
             Ok(outcome) => {
+                self.returning.succeed();
                 self.report(&outcome, occasion);
             }
             Err(error) => {
                 let error = Causes(&error);
+                let pause = self.returning.fail().max(PAUSE);
                 tracing::error!(
                     event = "return_failed",
                     generation = number,
                     %error,
-                    retry_seconds = PAUSE.as_secs(),
+                    retry_seconds = pause.as_secs(),
                     "{error}; generation {generation} stays in force; the next attempt is in {}",
-                    confirmation::seconds(PAUSE)
+                    confirmation::seconds(pause)
                 );
-                self.confirm_by = Some(Deadline::after(PAUSE));
+                self.confirm_by = Some(Deadline::after(pause));
             }
         }
         None
@@ -182,9 +205,11 @@ impl Daemon {
             return Err(Error::Ending);
         };
         let number = in_force.generation;
+        let held = in_force.all_slots().collect::<Vec<_>>();
+        // The image may have to be pinned again first.
+        self.require_own()?;
         let earlier =
             Pinned::previous(&self.config.pins, number)?.ok_or(PinnedError::NoPrevious(number))?;
-        let held = in_force.all_slots();
         let again = earlier.again(number.next(), held)?;
         let was = earlier.metadata.generation;
         self.revive(again, was, terms, requester).await

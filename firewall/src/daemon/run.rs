@@ -25,7 +25,7 @@ use crate::{
         current::Current,
         decisions::BackOff,
         keeping::Keeping,
-        ownership::AUDIT,
+        ownership::{Findings, OwnershipError},
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
@@ -73,7 +73,7 @@ pub(crate) struct Startup {
 pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> {
     let occasion = Trigger::now(Cause::Start);
     let Startup {
-        lock,
+        mut lock,
         found,
         first,
         max_bans,
@@ -86,6 +86,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
     let bans = BanService::new();
     let relay = Relay::new();
     let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), relay.clone())?;
+    lock.listens();
     let mut daemon = Daemon {
         lock,
         config: config.clone(),
@@ -104,9 +105,8 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         confirm_by: None,
         known: Vec::new(),
         refusals: Vec::new(),
-        audit_at: Instant::now() + AUDIT,
-        is_taken: false,
-        is_unreachable: false,
+        findings: Findings::none(),
+        returning: BackOff::default(),
         back_off: BackOff::default(),
         resting_until: None,
         compile_again: None,
@@ -241,13 +241,21 @@ impl Daemon {
                         return Ending::Expired(expired);
                     }
                 }
-                () = sleep_until(self.audit_at) => self.audit().await,
+                () = sleep_until(self.findings.audit_at) => self.audit().await,
                 touched = events.links.wait(self.retry()) => {
                     let begin = Instant::now();
                     self.follow(&touched).await;
                     events.links.handled(begin.elapsed().max(self.rest()));
                 }
                 Some(order) = events.orders.recv() => {
+                    if order.is_abandoned() {
+                        tracing::warn!(
+                            event = "order_dropped",
+                            uid = order.user,
+                            "an order is not carried out: its client is gone"
+                        );
+                        continue;
+                    }
                     let occasion = Trigger::now(order.cause());
                     let answer = match order.request {
                         Request::Unload {} => return Ending::Asked(order),
@@ -282,25 +290,28 @@ impl Daemon {
     }
 
     /// Unloads everything and gives the instance up.
-    async fn end(self, cause: Cause) -> Result<String, Error> {
+    async fn end(mut self, cause: Cause) -> Result<String, Error> {
         #[derive(Serialize)]
         struct Unloaded<'a> {
             interfaces: &'a [String],
             #[serde(flatten)]
             cause: Cause,
         }
-        let taken = self.require_own();
-        if let (Current::Running(filter), Err(_)) = (&self.current, &taken) {
-            // What is pinned belongs to another process by now; what this one attached does not.
+        let owned = self.require_own();
+        if let (Current::Running(filter), Err(_)) = (&self.current, &owned) {
+            // What is pinned may belong to another process by now; what this one attached does not.
             filter.detach_held();
         }
         drop(self.current);
         self.bans.close();
-        let unloaded = match taken {
-            Ok(()) => {
-                task::block_in_place(|| unload::unload(&self.config.pins)).map_err(Error::from)
+        let unloaded = match owned {
+            Err(error @ (OwnershipError::Locked { .. } | OwnershipError::Foreign(_))) => {
+                Err(error.into())
             }
-            Err(error) => Err(error.into()),
+            Ok(())
+            | Err(
+                OwnershipError::Pin(_) | OwnershipError::Links(_) | OwnershipError::Unreachable,
+            ) => task::block_in_place(|| unload::unload(&self.config.pins)).map_err(Error::from),
         };
         self.relay.end();
         if let Some(keeping) = self.keeping {

@@ -14,7 +14,7 @@ use crate::{
     candidate::budget::Budget,
     config::Config,
     control::{in_force::InForce, lock::Lock},
-    daemon::{current::Current, decisions::BackOff, keeping::Keeping},
+    daemon::{current::Current, decisions::BackOff, keeping::Keeping, ownership::Findings},
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,
@@ -55,12 +55,10 @@ pub(super) struct Daemon {
     pub(super) known: Vec<(InterfaceIndex, String)>,
     /// The selected interfaces that cannot be filtered.
     pub(super) refusals: Vec<Refusal>,
-    /// The time of the next check of pins and links.
-    pub(super) audit_at: Instant,
-    /// Whether another process has replaced the pins.
-    pub(super) is_taken: bool,
-    /// Whether the run folder is gone.
-    pub(super) is_unreachable: bool,
+    /// What is wrong with pins, links and the run folder.
+    pub(super) findings: Findings,
+    /// The delay of rollbacks after failures.
+    pub(super) returning: BackOff,
     /// The delay of following interfaces after failures.
     pub(super) back_off: BackOff,
     /// The end of the delay.

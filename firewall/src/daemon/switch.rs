@@ -284,6 +284,7 @@ impl Daemon {
             generation: outcome.generation,
             times: outcome.times,
             unattached: Vec::new(),
+            faults: Vec::new(),
             last_good: self.last_good().cloned(),
         }));
     }

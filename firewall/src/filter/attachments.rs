@@ -12,7 +12,7 @@ use crate::{
     filter::plan::{AttachTarget, LinkStep, PresentLink},
     kernel::{
         link::{AttachError, AttachMode, Link},
-        pins::{self, PinError, Pins},
+        pins::{self, PinError, PinState, Pins},
         undo::Undo,
     },
 };
@@ -74,6 +74,24 @@ pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     Ok(attachments)
 }
 
+/// Opens the pinned links, and returns those that cannot be opened, with their errors, beside the others.
+pub(crate) fn open_each(
+    pins: &Pins,
+) -> Result<(Vec<Attachment>, Vec<(String, AttachError)>), AttachmentError> {
+    let (mut attachments, mut failed) = (Vec::new(), Vec::new());
+    for name in pins.linked()? {
+        match Link::open(&pins.link(&name), &name) {
+            Ok(Some(link)) => {
+                let link = Arc::new(link);
+                attachments.push(Attachment { name, link });
+            }
+            Ok(None) => {}
+            Err(error) => failed.push((name, error)),
+        }
+    }
+    Ok((attachments, failed))
+}
+
 /// The state of the links in the kernel, for a plan.
 pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, AttachmentError> {
     attachments
@@ -112,7 +130,7 @@ pub(crate) fn establish(
                     interface = name.as_str(),
                     "interface `{name}` was removed or detached by another process"
                 );
-                pins::unpin(&pins.link(name))?;
+                forget(find(&present, name)?, pins)?;
             }
             LinkStep::Rename { name, to } => rename(&mut present, name, to, pins, undo)?,
             LinkStep::Keep { name } => {
@@ -181,6 +199,15 @@ pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
                 "`{name}` could not be detached"
             ),
         }
+    }
+}
+
+/// Removes the pin of a link that is gone, unless another process has pinned its own there.
+fn forget(attachment: &Attachment, pins: &Pins) -> Result<(), PinError> {
+    let path = pins.link(&attachment.name);
+    match pins::state(&path, attachment.link.fd())? {
+        PinState::Same => pins::unpin(&path),
+        PinState::Missing | PinState::Foreign => Ok(()),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
         takeover::{Counted, Takeover},
     },
     generation::{
+        confirmation::{self, ConfirmationError},
         deadline::Deadline,
         loadable::Loadable,
         metadata::Metadata,
@@ -93,8 +94,10 @@ impl Filter {
         let replaced = replace(&pins, object, &before, ready, plan, terms, max_bans)?;
         let previous = found.previous.map(|previous| previous.metadata);
         let in_force = found.in_force.map(|in_force| in_force.metadata);
+        let mut held = HeldPins::open(&pins);
+        held.keep(ready.metadata.generation);
         let filter = Self {
-            held: HeldPins::open(&pins),
+            held,
             metadata: ready.metadata.clone(),
             previous: terms.succession.previous(in_force, previous),
             pins,
@@ -167,16 +170,24 @@ impl Filter {
     }
 
     /// Compares the pins with the objects of this process, and recreates missing pins.
-    ///
-    /// # Errors
-    ///
-    /// When a pin cannot be read or made.
-    pub(crate) fn audit(&self) -> Result<Audit, PinError> {
+    pub(crate) fn audit(&self) -> Audit {
         let links = self.attachments.iter();
         self.held.audit(links.map(|attachment| {
             let path = self.pins.link(&attachment.name);
             (path, attachment.link.fd())
         }))
+    }
+
+    /// Confirms the generation in force, as [`confirmation::confirm`] does.
+    ///
+    /// # Errors
+    ///
+    /// When it does not wait for a confirmation, or the mark cannot be removed.
+    pub(crate) fn confirm(&mut self) -> Result<String, ConfirmationError> {
+        let generation = self.metadata.generation;
+        let message = confirmation::confirm(&self.pins, generation)?;
+        self.held.confirm(generation);
+        Ok(message)
     }
 
     /// The interfaces whose links were detached by others, or that are gone.
@@ -255,6 +266,7 @@ impl Filter {
     fn follow(&mut self, ready: &Loadable<'_>, succession: Succession) {
         let before = std::mem::replace(&mut self.metadata, ready.metadata.clone());
         self.previous = succession.previous(Some(before), self.previous.take());
+        self.held.keep(self.metadata.generation);
         self.settle();
     }
 

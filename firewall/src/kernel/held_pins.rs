@@ -6,24 +6,31 @@
 use std::{
     error::Error,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use crate::kernel::pins::{self, PinError, PinState, PinnedObject, Pins, Shared};
+use crate::kernel::{
+    generation::Generation,
+    pins::{self, Kept, PinError, PinState, PinnedObject, Pins, Shared},
+};
 
 /// Pins and the objects that they hold.
 pub(crate) struct HeldPins {
     pins: Pins,
     held: Vec<(PathBuf, OwnedFd)>,
+    /// What is kept for the generation in force.
+    kept: Vec<(PathBuf, OwnedFd)>,
 }
 
 /// The result of an audit of the pins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Audit {
     /// The missing pins, which were recreated.
     pub(crate) restored: Vec<PathBuf>,
     /// The pins that hold other objects.
     pub(crate) foreign: Vec<PathBuf>,
+    /// Why others could not be read or made.
+    pub(crate) failed: Vec<PinError>,
 }
 
 impl HeldPins {
@@ -38,43 +45,68 @@ impl HeldPins {
         Self {
             pins: pins.clone(),
             held,
+            kept: Vec::new(),
         }
     }
 
+    /// Opens what is kept for `generation`, which has come into force. A failure is logged.
+    pub(crate) fn keep(&mut self, generation: Generation) {
+        let paths = Kept::ALL.map(|kept| self.pins.kept(kept, generation));
+        self.kept = opened(paths).unwrap_or_else(|error| {
+            let error: &dyn Error = &error;
+            tracing::error!(event = "pins_not_held", error, "the pins cannot be watched");
+            Vec::new()
+        });
+    }
+
+    /// Forgets the deadline of `generation`, which was confirmed.
+    pub(crate) fn confirm(&mut self, generation: Generation) {
+        let confirmed = self.pins.kept(Kept::Unconfirmed, generation);
+        self.kept.retain(|(path, _)| *path != confirmed);
+    }
+
     /// Compares the pins with the objects held, and with `links`, and recreates missing pins.
-    ///
-    /// # Errors
-    ///
-    /// When a pin cannot be read or made.
     pub(crate) fn audit<'a>(
         &'a self,
         links: impl IntoIterator<Item = (PathBuf, BorrowedFd<'a>)>,
-    ) -> Result<Audit, PinError> {
+    ) -> Audit {
         let own = self
             .held
             .iter()
+            .chain(&self.kept)
             .map(|(path, object)| (path.clone(), object.as_fd()));
         let mut audit = Audit::default();
         for (path, object) in own.chain(links) {
-            match pins::state(&path, object)? {
-                PinState::Same => {}
-                PinState::Missing => {
-                    self.pins.create_folder()?;
-                    pins::pin(object, &path)?;
-                    audit.restored.push(path);
-                }
-                PinState::Foreign => audit.foreign.push(path),
+            match self.repaired(&path, object) {
+                Ok(PinState::Same) => {}
+                Ok(PinState::Missing) => audit.restored.push(path),
+                Ok(PinState::Foreign) => audit.foreign.push(path),
+                Err(error) => audit.failed.push(error),
             }
         }
-        Ok(audit)
+        audit
+    }
+
+    /// The state of a pin before it was recreated, if it was missing.
+    fn repaired(&self, path: &Path, object: BorrowedFd<'_>) -> Result<PinState, PinError> {
+        let state = pins::state(path, object)?;
+        if state == PinState::Missing {
+            self.pins.create_folder()?;
+            pins::pin(object, path)?;
+        }
+        Ok(state)
     }
 }
 
 fn held(pins: &Pins) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {
     let objects = PinnedObject::ALL.map(|object| pins.object(object));
     let shared = Shared::ALL.map(|object| pins.shared(object));
+    opened(objects.into_iter().chain(shared))
+}
+
+fn opened(paths: impl IntoIterator<Item = PathBuf>) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {
     let mut held = Vec::new();
-    for path in objects.into_iter().chain(shared) {
+    for path in paths {
         if let Some(object) = pins::open(&path)? {
             held.push((path, object));
         }

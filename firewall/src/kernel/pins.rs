@@ -245,6 +245,11 @@ impl Pins {
         self.folder.is_dir()
     }
 
+    /// Whether `folder` is the folder of the instance.
+    pub(crate) fn is_folder(&self, folder: &File) -> bool {
+        is_at(folder, &self.folder)
+    }
+
     /// Creates the folder, accessible only by its owner; returns whether it is new.
     pub(crate) fn create_folder(&self) -> Result<bool, PinError> {
         let is_new = !self.exist();
@@ -369,7 +374,7 @@ pub(crate) enum PinState {
 ///
 /// When the pin cannot be opened, or the kernel does not number the objects.
 pub(crate) fn state(path: &Path, held: BorrowedFd<'_>) -> Result<PinState, PinError> {
-    let Some(there) = open(path)? else {
+    let Some(there) = open_to_read(path)? else {
         return Ok(PinState::Missing);
     };
     let number = |object| object_number(object).map_err(PinError::new("compare", path));
@@ -401,7 +406,20 @@ pub(crate) fn open(path: &Path) -> Result<Option<OwnedFd>, PinError> {
     match syscall::open_pin(path) {
         Ok(fd) => Ok(Some(fd)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // The kernel says that permission is denied.
+        Err(_) if path.is_dir() => Err(PinError::new("open", path)(
+            io::ErrorKind::IsADirectory.into(),
+        )),
         Err(error) => Err(PinError::new("open", path)(error)),
+    }
+}
+
+/// Opens a pinned object to query it, which a read-only file system allows except for links (`bpf_obj_get_user`,
+/// `kernel/bpf/inode.c`).
+fn open_to_read(path: &Path) -> Result<Option<OwnedFd>, PinError> {
+    match syscall::open_pin_to_read(path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(_) => open(path),
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
     ptr,
 };
 
-use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_type, bpf_map_type};
+use aya_obj::generated::{BPF_F_RDONLY, bpf_attach_type, bpf_cmd, bpf_link_type, bpf_map_type};
 
 /// Creates an array of maps of the name given, with as many elements as `entries`; `template` has
 /// the properties that every inner map must share.
@@ -145,11 +145,20 @@ pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 
 /// Opens the map, program or link pinned to `path`.
 pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    open_pin_with(path, 0)
+}
+
+/// Opens the object pinned to `path` without the right to change it; links cannot be opened so.
+pub(super) fn open_pin_to_read(path: &Path) -> io::Result<OwnedFd> {
+    open_pin_with(path, BPF_F_RDONLY)
+}
+
+fn open_pin_with(path: &Path, file_flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = ObjectKind {
         pathname: path.as_ptr().expose_provenance() as u64,
         bpf_fd: 0,
-        file_flags: 0,
+        file_flags,
     };
     new_fd(bpf_cmd::BPF_OBJ_GET, &mut attr)
 }

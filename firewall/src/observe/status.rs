@@ -18,11 +18,11 @@ use crate::{
     kernel::{
         generation::Generation,
         info::{self, MapFacts, ProgramFacts},
-        link::AttachMode,
+        link::{AttachError, AttachMode},
         pins::PinnedObject,
     },
     observe::bans,
-    text::format::utc,
+    text::{causes::Causes, format::utc},
 };
 
 /// What is loaded.
@@ -133,6 +133,8 @@ pub enum InterfaceState {
     Elsewhere,
     /// The interface is gone, or somebody has detached the program.
     Gone,
+    /// The pin of its link cannot be read.
+    Unknown,
     /// There is no such interface: it is attached to once there is.
     Waiting,
     /// It is not filtered, since it cannot be.
@@ -175,9 +177,13 @@ impl Status {
 
     async fn read_once(config: &Config) -> Result<Option<Self>, Error> {
         let loaded = in_force::read(config)?;
-        let links = attachments::inspect(&attachments::open(&config.pins)?)?;
+        let (links, unreadable) = attachments::open_each(&config.pins)?;
+        let links = attachments::inspect(&links)?;
         let interfaces = list::list().await?;
         let program = info::program(&config.pins.object(PinnedObject::Program))?;
+        let unreadable = unreadable
+            .into_iter()
+            .map(|(name, error)| InterfaceStatus::unknown(name, &error));
         let maps = program.maps.iter().copied().chain([loaded.image]);
         let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
         let Some(maps) = maps else {
@@ -211,6 +217,7 @@ impl Status {
             interfaces: links
                 .iter()
                 .map(|link| InterfaceStatus::new(link, &interfaces))
+                .chain(unreadable)
                 .collect(),
             maps,
             program: ProgramStatus::new(program),
@@ -285,6 +292,19 @@ impl InterfaceStatus {
                 (None, None) => InterfaceState::Gone,
             },
             error: None,
+            help: None,
+        }
+    }
+}
+
+impl InterfaceStatus {
+    fn unknown(name: String, error: &AttachError) -> Self {
+        Self {
+            name,
+            index: None,
+            mode: None,
+            state: InterfaceState::Unknown,
+            error: Some(Causes(error).to_string()),
             help: None,
         }
     }

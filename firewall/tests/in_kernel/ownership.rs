@@ -1,8 +1,17 @@
 //! One writer for what is pinned, and what is pinned is what the daemon holds.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
 
-use nix::sys::signal::Signal;
+use benches::bpffs::BpfFs;
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::Signal,
+};
 
 use crate::{
     machine::{BINARY, Machine, wait_until},
@@ -161,15 +170,7 @@ fn a_daemon_whose_place_was_taken_changes_nothing_of_the_others() {
     let machine = Machine::new();
     let file = machine.write_rules("pass", &drop_port("one", 1));
     let mut daemon = machine.apply(&file);
-    // Another program is pinned in the place of this one's.
-    let images = machine.pins().join("images");
-    fs::remove_file(&images).unwrap();
-    let mut command = machine.command("bpftool");
-    command.args(["map", "create"]).arg(&images).args([
-        "type", "array", "key", "4", "value", "4", "entries", "1", "name", "other",
-    ]);
-    let said = machine.finish(command);
-    assert!(said.status.success(), "{said:?}");
+    let images = take_place_of_images(&machine);
     let said = machine.run(["reload"]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     assert!(
@@ -181,4 +182,354 @@ fn a_daemon_whose_place_was_taken_changes_nothing_of_the_others() {
     assert!(images.exists());
     // What this daemon had attached is detached.
     assert!(!is_filtered(&machine));
+}
+
+/// Pins another map in the place of the images.
+fn take_place_of_images(machine: &Machine) -> PathBuf {
+    let images = machine.pins().join("images");
+    fs::remove_file(&images).unwrap();
+    let mut command = machine.command("bpftool");
+    command.args(["map", "create"]).arg(&images).args([
+        "type", "array", "key", "4", "value", "4", "entries", "1", "name", "other",
+    ]);
+    let said = machine.finish(command);
+    assert!(said.status.success(), "{said:?}");
+    images
+}
+
+/// Rules that the daemon of another instance or file system may have.
+fn second_file(machine: &Machine) -> PathBuf {
+    let file = machine.folder.path().join("second.toml");
+    let interface = machine.interface();
+    fs::write(
+        &file,
+        format!("[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"pass\"\n"),
+    )
+    .unwrap();
+    file
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_refused_command_leaves_the_socket_of_the_daemon() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let _daemon = machine.apply(&file);
+    fs::remove_file(machine.run_folder().join("test.lock")).unwrap();
+    let said = machine.run(["apply", second_file(&machine).to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.stderr.contains("another daemon (process "), "{said:?}");
+    assert!(machine.run(["ban", "198.51.100.7"]).status.success());
+    let faults = || machine.status()["daemon"]["faults"].clone();
+    wait_until("status says so", || {
+        faults()[0]
+            .as_str()
+            .is_some_and(|fault| fault.contains("run folder were removed"))
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_daemon_ends_without_the_files_of_another() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let mut first = machine.apply(&file);
+    fs::rename(machine.run_folder(), machine.folder.path().join("moved")).unwrap();
+    // Another one, with another BPF file system, has the same run folder.
+    let bpffs = BpfFs::mount().unwrap();
+    let none = machine.write_file("[firewall]\ninterfaces = [\"none*\"]\npolicy = \"pass\"\n");
+    let mut command = machine.command(BINARY);
+    command
+        .args(["apply", none.to_str().unwrap()])
+        .env("FIREWALL_BPFFS", bpffs.path());
+    let mut second = machine.spawn(command);
+    let socket = machine.run_folder().join("test.sock");
+    wait_until("the second listens", || socket.exists());
+    let alive = || {
+        machine
+            .order("{\"command\":\"ping\"}\n")
+            .contains("\"generation\":1")
+    };
+    wait_until("the second has its rules", alive);
+    first.signal(Signal::SIGTERM);
+    assert!(first.wait().success());
+    assert!(alive());
+    second.signal(Signal::SIGTERM);
+    assert!(second.wait().success());
+    assert!(!machine.run_folder().exists());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_of_pins_that_is_made_again_is_locked() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let mut daemon = machine.apply(&file);
+    let refused_elsewhere = || {
+        let mut command = machine.command(BINARY);
+        command
+            .args(["unload"])
+            .env("FIREWALL_RUN_DIR", machine.folder.path().join("elsewhere"));
+        let said = machine.finish(command);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(said.stderr.contains("another daemon (process "), "{said:?}");
+    };
+    let images = machine.pins().join("images");
+    fs::remove_dir_all(machine.bpffs.path().join("firewall")).unwrap();
+    wait_until("the pins are made again", || images.exists());
+    refused_elsewhere();
+    // Likewise where another file system hides the folder.
+    let hidden = Hidden::new(machine.bpffs.path());
+    wait_until("the pins are made again", || images.exists());
+    refused_elsewhere();
+    drop(hidden);
+    refused_elsewhere();
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.wait().success());
+    assert!(!machine.pins().exists());
+    assert!(!is_filtered(&machine));
+}
+
+/// A BPF file system mounted over a path.
+struct Hidden<'a>(&'a Path);
+
+impl<'a> Hidden<'a> {
+    fn new(path: &'a Path) -> Self {
+        let flags = MsFlags::empty();
+        mount(Some("bpf"), path, Some("bpf"), flags, None::<&str>).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = umount2(self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_pin_that_cannot_be_read_is_logged_once_and_reported() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let mut daemon = machine.apply(&file);
+    let link = machine.pins().join(format!("link-{}", machine.interface()));
+    fs::remove_file(&link).unwrap();
+    fs::create_dir(&link).unwrap();
+    wait_until("it is logged", || machine.log().contains("is a directory"));
+    let begin = Instant::now();
+    let said = machine.run(["reload"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.stderr.contains("is a directory"), "{said:?}");
+    let status = machine.status();
+    let fault = status["daemon"]["faults"][0].as_str().unwrap();
+    assert!(fault.contains("is a directory"), "{fault}");
+    assert_eq!(status["interfaces"][0]["state"], "unknown");
+    // Further messages come 2, 4, 8 and 16 seconds after each other, where audits are every 2 seconds.
+    thread::sleep(Duration::from_secs(13));
+    let errors = lines_with(&machine, "is a directory");
+    assert!(
+        errors <= 5,
+        "{errors} in {:?}\n{}",
+        begin.elapsed(),
+        machine.log()
+    );
+    fs::remove_dir(&link).unwrap();
+    wait_until("the pin is made again", || link.is_file());
+    assert!(machine.run(["reload"]).status.success());
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.wait().success());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn failures_of_a_read_only_file_system_are_not_repeated_by_each_audit() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let daemon = machine.apply(&file);
+    let remount = |flags| {
+        let flags = MsFlags::MS_REMOUNT | flags;
+        let path = machine.bpffs.path();
+        mount(None::<&str>, path, None::<&str>, flags, None::<&str>).unwrap();
+    };
+    let link = machine.pins().join(format!("link-{}", machine.interface()));
+    let bpftool = |words: &[&str]| {
+        let mut command = machine.command("bpftool");
+        command.args(words);
+        let said = machine.finish(command);
+        assert!(said.status.success(), "{said:?}");
+        said.stdout
+    };
+    let shown = bpftool(&["link", "show", "pinned", link.to_str().unwrap()]);
+    let (id, _) = shown.split_once(':').unwrap();
+    remount(MsFlags::MS_RDONLY);
+    bpftool(&["link", "detach", "id", id]);
+    thread::sleep(Duration::from_secs(14));
+    let log = machine.log();
+    // At 0, 1, 3, 7 and 15 seconds.
+    let attempts = log.matches("not all are filtered").count();
+    assert!((1..=5).contains(&attempts), "{attempts}\n{log}");
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("Read-only") && line.contains("cannot open"));
+    let lines = lines
+        .filter(|line| !line.contains("not all are filtered"))
+        .count();
+    assert!((1..=5).contains(&lines), "{lines}\n{log}");
+    remount(MsFlags::empty());
+    wait_until("it is attached again", || is_filtered(&machine));
+    drop(daemon);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn links_are_attached_again_beside_a_pin_of_another_process() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let mut daemon = machine.apply(&file);
+    take_place_of_images(&machine);
+    wait_until("it is logged", || {
+        machine.log().contains("is not what this daemon pinned")
+    });
+    let detach = |pin: PathBuf| {
+        let mut command = machine.command("bpftool");
+        command.args(["link", "detach", "pinned"]).arg(pin);
+        assert!(machine.finish(command).status.success());
+    };
+    detach(machine.pins().join(format!("link-{}", machine.interface())));
+    wait_until("it is attached again", || is_filtered(&machine));
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(lines_with(&machine, "is not what this daemon pinned"), 1);
+    daemon.signal(Signal::SIGTERM);
+    assert!(!daemon.wait().success());
+    assert!(!is_filtered(&machine));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_confirmation_needs_is_pinned_again() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", "");
+    let daemon = machine.apply(&file);
+    let remove = |prefix: &str| {
+        let entries = fs::read_dir(machine.pins()).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        let path = paths
+            .find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(prefix)
+            })
+            .unwrap();
+        fs::remove_file(&path).unwrap();
+        path
+    };
+    let apply = |time: &str| {
+        machine.write_rules("pass", &drop_port("one", 1));
+        let said = machine.run(["apply", "--confirm", time, file.to_str().unwrap()]);
+        assert!(said.status.success(), "{said:?}");
+    };
+    let rules = || machine.status()["rules"]["count"].clone();
+    // The previous rules come back even when the time ends before the next audit.
+    apply("1s");
+    remove("previous-");
+    wait_until("the previous rules are back", || rules() == 0);
+    assert!(
+        !machine.log().contains("stays in force"),
+        "{}",
+        machine.log()
+    );
+    // Both are pinned again by the audit, and status shows them.
+    apply("10min");
+    let removed = [remove("previous-"), remove("unconfirmed-")];
+    wait_until("both are pinned again", || {
+        removed.iter().all(|path| path.exists())
+    });
+    let status = machine.status();
+    assert_eq!(
+        status["waiting"]["returns_to"],
+        status["previous"]["generation"]
+    );
+    assert!(status["waiting"]["seconds_left"].as_f64().unwrap() > 300.0);
+    // A confirmation is not undone by the audit.
+    let removed = remove("unconfirmed-");
+    let said = machine.run(["confirm"]);
+    assert!(said.status.success(), "{said:?}");
+    thread::sleep(Duration::from_secs(3));
+    assert!(!removed.exists());
+    assert_eq!(machine.status()["waiting"], serde_json::Value::Null);
+
+    drop(daemon);
+}
+
+/// Starts a command that waits for a daemon, and returns it once the daemon has its connection.
+fn waiting_command(machine: &Machine, words: &[&str]) -> std::process::Child {
+    let mut command = machine.command(BINARY);
+    command.args(words).stderr(std::process::Stdio::piped());
+    let child = machine.network.host.spawn(&mut command).unwrap();
+    // A connected socket of the process has no name of its own: wait for its request to be written.
+    thread::sleep(Duration::from_millis(500));
+    child
+}
+
+#[test]
+#[ignore = "needs root"]
+fn orders_of_clients_that_are_gone_are_dropped_and_others_keep_their_order() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", "");
+    let daemon = machine.apply(&file);
+    let files: Vec<_> = (1u16..=5)
+        .map(|number| {
+            let path = machine.folder.path().join(format!("rules{number}.toml"));
+            let text = fs::read_to_string(&file).unwrap() + &drop_port("one", number);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        })
+        .collect();
+    daemon.signal(Signal::SIGSTOP);
+    let mut commands: Vec<_> = files
+        .iter()
+        .map(|file| waiting_command(&machine, &["apply", file]))
+        .collect();
+    let mut unload = waiting_command(&machine, &["unload"]);
+    for index in [1, 4] {
+        commands[index].kill().unwrap();
+        commands[index].wait().unwrap();
+    }
+    unload.kill().unwrap();
+    unload.wait().unwrap();
+    daemon.signal(Signal::SIGCONT);
+    for index in [0, 2, 3] {
+        assert!(commands[index].wait().unwrap().success(), "{index}");
+    }
+    let status = machine.status();
+    assert_eq!(status["generation"], 4);
+    assert_eq!(status["rules"]["file"], files[3].as_str());
+    assert_eq!(status["previous"]["file"], files[2].as_str());
+    wait_until("it is logged", || {
+        machine.log().matches("its client is gone").count() == 3
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_command_says_that_it_waits_for_the_daemon() {
+    let machine = Machine::new();
+    let daemon = machine.apply(&machine.write_rules("pass", ""));
+    daemon.signal(Signal::SIGSTOP);
+    let command = waiting_command(&machine, &["reload"]);
+    thread::sleep(Duration::from_secs(6));
+    daemon.signal(Signal::SIGCONT);
+    let said = crate::machine::said(command.wait_with_output().unwrap());
+    assert!(said.status.success(), "{said:?}");
+    let expected = format!("waiting for the daemon (process {})\n", daemon.child.id());
+    assert!(said.stderr.starts_with(&expected), "{said:?}");
+}
+
+/// The number of lines of the log with this text.
+fn lines_with(machine: &Machine, text: &str) -> usize {
+    let log = machine.log();
+    log.lines().filter(|line| line.contains(text)).count()
 }
