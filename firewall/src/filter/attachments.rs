@@ -74,22 +74,29 @@ pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     Ok(attachments)
 }
 
-/// Opens the pinned links, and returns those that cannot be opened, with their errors, beside the others.
-pub(crate) fn open_each(
-    pins: &Pins,
-) -> Result<(Vec<Attachment>, Vec<(String, AttachError)>), AttachmentError> {
-    let (mut attachments, mut failed) = (Vec::new(), Vec::new());
+/// The pinned links, and why others cannot be opened, by the names of their interfaces.
+#[derive(Default)]
+pub(crate) struct Opened {
+    /// The links.
+    pub(crate) attachments: Vec<Attachment>,
+    /// The failures.
+    pub(crate) failed: Vec<(String, AttachError)>,
+}
+
+/// Opens the pinned links as far as possible.
+pub(crate) fn open_each(pins: &Pins) -> Result<Opened, AttachmentError> {
+    let mut opened = Opened::default();
     for name in pins.linked()? {
         match Link::open(&pins.link(&name), &name) {
             Ok(Some(link)) => {
                 let link = Arc::new(link);
-                attachments.push(Attachment { name, link });
+                opened.attachments.push(Attachment { name, link });
             }
             Ok(None) => {}
-            Err(error) => failed.push((name, error)),
+            Err(error) => opened.failed.push((name, error)),
         }
     }
-    Ok((attachments, failed))
+    Ok(opened)
 }
 
 /// The state of the links in the kernel, for a plan.

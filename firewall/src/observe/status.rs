@@ -177,11 +177,12 @@ impl Status {
 
     async fn read_once(config: &Config) -> Result<Option<Self>, Error> {
         let loaded = in_force::read(config)?;
-        let (links, unreadable) = attachments::open_each(&config.pins)?;
-        let links = attachments::inspect(&links)?;
+        let opened = attachments::open_each(&config.pins)?;
+        let links = attachments::inspect(&opened.attachments)?;
         let interfaces = list::list().await?;
         let program = info::program(&config.pins.object(PinnedObject::Program))?;
-        let unreadable = unreadable
+        let unreadable = opened
+            .failed
             .into_iter()
             .map(|(name, error)| InterfaceStatus::unknown(name, &error));
         let maps = program.maps.iter().copied().chain([loaded.image]);
