@@ -7,6 +7,7 @@ mod apply;
 pub(crate) mod background;
 mod current;
 mod decisions;
+pub(crate) mod findings;
 mod follow;
 mod guard;
 pub(crate) mod keeping;

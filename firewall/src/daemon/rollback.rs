@@ -11,8 +11,8 @@ use crate::{
     daemon::{
         current::Current,
         decisions::{self, Expiry, Opening},
+        findings::OwnershipError,
         outcome::Outcome,
-        ownership::OwnershipError,
         request::{ApplyRequest, Requester},
         state::Daemon,
         switch::{Next, Targets},

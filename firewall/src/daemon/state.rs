@@ -14,7 +14,7 @@ use crate::{
     candidate::budget::Budget,
     config::Config,
     control::{in_force::InForce, lock::Lock},
-    daemon::{current::Current, decisions::BackOff, keeping::Keeping, ownership::Findings},
+    daemon::{current::Current, decisions::BackOff, findings::Findings, keeping::Keeping},
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,
