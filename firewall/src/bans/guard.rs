@@ -8,7 +8,12 @@ use std::{
 
 use nix::ifaddrs::getifaddrs;
 
-use crate::bans::{error::BansError, prefix::Prefix};
+use rules::field::AddressRange;
+
+use crate::bans::{
+    error::BansError,
+    prefix::{Prefix, prefixes_of},
+};
 
 /// The guarded addresses, each with its kind.
 pub(crate) struct Guard {
@@ -49,11 +54,22 @@ impl Guard {
         })
     }
 
-    /// Why a prefix should not be banned.
-    pub(crate) fn objection(&self, prefix: Prefix) -> Option<String> {
-        if prefix.is_everything() {
-            return Some(format!("`{prefix}` is every address: `--force` bans it"));
+    /// Why the addresses of a line should not be banned.
+    pub(crate) fn objection_to(&self, range: AddressRange) -> Option<String> {
+        if let Some(breadth) = range.breadth() {
+            let verb = if breadth == "every address" {
+                "is"
+            } else {
+                "covers"
+            };
+            return Some(format!("`{range}` {verb} {breadth}: `--force` bans it"));
         }
+        let mut prefixes = prefixes_of(range).into_iter();
+        prefixes.find_map(|prefix| self.objection(prefix))
+    }
+
+    /// Why a prefix should not be banned.
+    fn objection(&self, prefix: Prefix) -> Option<String> {
         let (address, kept) = match prefix.single() {
             Some(address) => self.kept.get_key_value(&address)?,
             None => {
@@ -113,7 +129,7 @@ fn parent(process: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bans::prefix::read_prefixes;
+    use rules::field::address;
 
     #[test]
     fn the_peer_of_an_ssh_session_is_read() {
@@ -138,11 +154,9 @@ mod tests {
             .map(|(address, kept)| (address.parse().unwrap(), kept))
             .into(),
         };
-        let objects = |text| {
-            let prefixes = read_prefixes(text).unwrap();
-            prefixes
-                .into_iter()
-                .any(|prefix| guard.objection(prefix).is_some())
+        let objects = |text: &str| {
+            let read = address::read(text.as_bytes()).unwrap();
+            guard.objection_to(read.range).is_some()
         };
         for prefix in [
             "198.51.100.2",
@@ -153,10 +167,25 @@ mod tests {
             "::ffff:198.51.100.2",
             "198.51.100.0 - 198.51.100.9",
             "198.51.100.0 255.255.255.0",
+            "0.0.0.0/2",
+            "0.0.0.0/3",
+            "1.0.0.0-33.0.0.0",
+            "2000::/3",
+            "10.0.0.0/8",
+            "9.0.0.0-11.0.0.0",
+            "224.0.0.0/4",
+            "fe00::/8",
         ] {
             assert!(objects(prefix), "{prefix}");
         }
-        for prefix in ["198.51.100.3", "198.51.101.0/24", "2001:db8::2"] {
+        for prefix in [
+            "198.51.100.3",
+            "16.0.0.0/4",
+            "10.1.0.0/16",
+            "224.0.0.5",
+            "198.51.101.0/24",
+            "2001:db8::2",
+        ] {
             assert!(!objects(prefix), "{prefix}");
         }
     }

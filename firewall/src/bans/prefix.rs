@@ -53,11 +53,6 @@ impl Prefix {
         let (family, high, low) = halves(address);
         family == key.family() && Key::new(family, high, low, self.length) == key
     }
-
-    /// Whether every address of the family lies in the prefix.
-    pub(crate) fn is_everything(self) -> bool {
-        self.length == 0
-    }
 }
 
 /// The prefixes that a text names: an address or a prefix is one, a range can be several.

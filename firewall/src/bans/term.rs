@@ -14,6 +14,9 @@ pub(crate) enum Term {
     For(Duration),
 }
 
+/// The longest term in plain seconds: a larger number is a time stamp rather than a length of time.
+const LONGEST_NUMBER: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// The longest term that is not for ever.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -36,6 +39,12 @@ impl Term {
                 "`{shown}` is already over: write `forever` for a ban without end"
             ));
         }
+        if is_number(length) && duration > LONGEST_NUMBER {
+            return Err(format!(
+                "`{shown}` is more than 10 years in seconds, and looks like a time stamp: write the length of time, \
+                 such as `90s` or `20y`"
+            ));
+        }
         if duration > LONGEST {
             return Err(format!(
                 "`{shown}` is longer than 100 years: write `forever`"
@@ -50,15 +59,31 @@ impl Term {
         let number = number.strip_prefix('.').unwrap_or(number);
         number.starts_with(|c: char| c.is_ascii_digit()) || word.eq_ignore_ascii_case("forever")
     }
+
+    /// Whether a word is a term with a unit.
+    pub(crate) fn has_unit(word: &str) -> bool {
+        !is_number(word) && matches!(Self::parse(word), Ok(Self::For(_)))
+    }
+
+    /// Whether a word is the name of a unit, in any case.
+    pub(crate) fn is_unit(word: &str) -> bool {
+        let word = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        is_word && humantime::parse_duration(&format!("1{}", word.to_ascii_lowercase())).is_ok()
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_number(text) {
         // More than the type holds is longer than any term.
         return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
     }
-    // In most formats of durations that is minutes, not months.
-    if text.contains('M') {
+    // `M` is minutes in most formats of durations, not months; other white space than that of ASCII cannot be seen.
+    if text.contains('M') || !text.is_ascii() {
         return None;
     }
     let (whole, fraction) = match text.split_once('.') {
@@ -108,18 +133,36 @@ mod tests {
             ("1.s", None),
             ("30M", None),
             ("4H", None),
+            ("\u{a0}1h", None),
+            ("1h\u{2009}30m", None),
             ("Forever", None),
             ("+90", None),
             ("", None),
             ("-", None),
             ("1x", None),
             ("h", None),
+            ("316224000", Some(316_224_000.0)),
+            ("316224001", None),
+            ("1700000000", None),
+            ("20y", Some(20.0 * 365.25 * 86_400.0)),
             ("1000000000y", None),
             ("99999999999999999999s", None),
             ("99999999999999999999", None),
         ] {
             assert_eq!(seconds(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn units_are_known_by_their_names() {
+        for word in ["h", "s", "days", "Hours", "min", "m", "M", "weeks,", "y"] {
+            assert!(Term::is_unit(word), "{word}");
+        }
+        for word in ["", "x", "sshd", "1h", "daytime", "-"] {
+            assert!(!Term::is_unit(word), "{word}");
+        }
+        assert!(Term::has_unit("1h") && Term::has_unit("2days"));
+        assert!(!Term::has_unit("404") && !Term::has_unit("forever") && !Term::has_unit("3rd"));
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::{
 /// Drop all packets from an address or a prefix at once, before any rule
 ///
 /// A ban of the same prefix is replaced. A ban that would cover the peer of the SSH session it is run
-/// in, an address of this machine, one of its gateways, or all addresses is refused without `--force`.
-/// Requires a running daemon.
+/// in, an address of this machine, one of its gateways, an eighth of a family, or a whole block of
+/// private, link-local or multicast addresses is refused without `--force`. Requires a running daemon.
 #[derive(Debug, Args)]
 pub(crate) struct BanArgs {
     /// Addresses, prefixes or ranges; `-` reads them from stdin, one per line, each optionally followed by a
@@ -57,7 +57,7 @@ pub(crate) struct BanArgs {
     /// Clear the host bits of prefixes instead of refusing them: `2001:db8::5/64` is `2001:db8::/64`
     #[arg(long)]
     mask: bool,
-    /// Ban even addresses that would lock you out
+    /// Ban even what is refused otherwise: addresses that would lock you out, and large ranges
     #[arg(long)]
     force: bool,
 }
@@ -82,9 +82,8 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
         let Some(line) = BanLine::read(text, host_bits)? else {
             return Ok(None);
         };
-        let mut prefixes = line.prefixes.iter();
         if let Some(guard) = &guard
-            && let Some(objection) = prefixes.find_map(|prefix| guard.objection(*prefix))
+            && let Some(objection) = guard.objection_to(line.range)
         {
             return Err(objection);
         }

@@ -9,12 +9,26 @@ use flate2::read::MultiGzDecoder;
 /// How a gzip file begins: its identification and the only method there is (RFC 1952, section 2.3.1).
 const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
 
+/// How files begin that other programs compress.
+const OTHERS: &[(&[u8], &str)] = &[
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
+    (b"PK\x03\x04", "zip"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+    (b"BZh", "bzip2"),
+    (&[b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c], "7z"),
+    (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
+];
+
 /// The contents of a file: what is compressed in it, or itself.
 ///
 /// # Errors
 ///
-/// When it is damaged, or holds more than `limit` bytes.
+/// When it is damaged, holds more than `limit` bytes, or is compressed in another way.
 pub(super) fn contents(file: Vec<u8>, limit: u64) -> io::Result<Vec<u8>> {
+    if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| file.starts_with(magic)) {
+        let message = format!("it is compressed with {name}; only gzip is read");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
     if !file.starts_with(MAGIC) {
         return Ok(file);
     }
@@ -67,6 +81,22 @@ mod tests {
         assert!(bomb.len() < 1 << 16);
         let error = contents(bomb, 1000).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_other_programs_compress_is_named_and_refused() {
+        for (file, name) in [
+            (b"\xfd7zXZ\0\0\x04" as &[u8], "xz"),
+            (b"PK\x03\x04\x14", "zip"),
+            (b"\x28\xb5\x2f\xfd\x24", "zstd"),
+            (b"BZh91AY", "bzip2"),
+        ] {
+            let error = contents(file.to_vec(), 100).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("it is compressed with {name}; only gzip is read")
+            );
+        }
     }
 
     #[test]

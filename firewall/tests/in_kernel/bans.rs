@@ -212,7 +212,7 @@ fn a_banned_source_is_dropped_before_any_rule_and_counted_by_its_reason() {
 fn the_longest_ban_that_has_not_ended_decides() {
     let machine = Machine::new();
     let _daemon = machine.apply(&machine.write_rules("pass", ""));
-    ban(&machine, &["10.0.0.0/8", "--reason", "wide"]);
+    ban(&machine, &["--force", "10.0.0.0/8", "--reason", "wide"]);
     ban(
         &machine,
         &[
@@ -478,6 +478,68 @@ fn lines_of_published_lists_are_banned_and_terms_are_never_read_as_for_ever() {
     else {
         panic!("{shown:?}");
     };
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_could_be_meant_otherwise_bans_nothing() {
+    let machine = Machine::new();
+    let _daemon = machine.apply(&machine.write_rules("pass", ""));
+    let lines = [
+        "203.0.113.1 timeout 1h expires 59m, 203.0.113.2 timeout 1h }",
+        "203.0.113.1 expires 59m",
+        "add x 203.0.113.0/24 comment \"x\" nomatch",
+        "203.0.113.1 PT4H",
+        "203.0.113.1 for 1h",
+        "203.0.113.1 (60)",
+        "203.0.113.1 \u{a0} 1h",
+        "203.0.113.1 7 days",
+        "203.0.113.1 1700000000",
+        "203.0.113.1;203.0.113.2",
+        "203.0.113.1\r203.0.113.2",
+        "flush x",
+        "0.0.0.0/2",
+        "9.0.0.0-11.0.0.0",
+    ];
+    let long = "x".repeat(5000);
+    let input = format!("{}\n203.0.113.1 1h {long}\n", lines.join("\n"));
+    let said = feed(&machine, &["ban", "-"], &input);
+    assert!(
+        said.stderr.ends_with("error: 15 of 15 refused\n"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr
+            .contains("line 15: the line is longer than 4096 bytes")
+    );
+    for words in [
+        ["ban", ""],
+        ["unban", ""],
+        ["ban", "# x"],
+        ["ban", "224.0.0.0/3"],
+    ] {
+        let said = machine.run(words);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+    }
+    assert!(banned(&machine).is_empty());
+
+    let mut command = machine.command(BINARY);
+    command
+        .args(["ban", "-"])
+        .stdin(File::open("/dev/zero").unwrap());
+    let said = machine.finish(command);
+    assert!(said.stderr.contains("reading ends here"), "{said:?}");
+
+    let listed = "203.0.113.1 timeout 300 packets 0 bytes 0\n";
+    let said = feed(&machine, &["ban", "-"], listed);
+    assert!(said.status.success(), "{said:?}");
+    let shown = bans(&machine);
+    assert!(
+        shown["bans"][0]["seconds_left"].as_u64() <= Some(300),
+        "{shown}"
+    );
+    assert!(shown["bans"][0]["seconds_left"].is_u64(), "{shown}");
 }
 
 #[test]

@@ -52,6 +52,10 @@ fn reference(line: &str) -> Option<AddressSet> {
         }
         [address, mask] => {
             let address: Ipv4Addr = address.parse().ok()?;
+            let is_ambiguous = address.is_unspecified() && mask == "255.255.255.255";
+            if is_ambiguous {
+                return None;
+            }
             let length = length_of_mask(mask.parse().ok()?).filter(|length| *length > 0)?;
             (address.into(), last_of_prefix(address.into(), length)?)
         }
@@ -393,6 +397,40 @@ fn lists_are_read_in_the_forms_in_which_they_are_published() {
             "192.0.2.0/24\n203.0.113.1",
         ),
         ("// a comment\n192.0.2.1 // another\n", "192.0.2.1"),
+        ("create corp:192.0.2.0-192.0.2.255\n", "192.0.2.0/24"),
+        ("flush it all:192.0.2.0-192.0.2.255\n", "192.0.2.0/24"),
+        ("destroy x:192.0.2.1\n", "192.0.2.1"),
+        (
+            "add some more:192.0.2.1 - 192.0.2.9\n",
+            "192.0.2.1-192.0.2.9",
+        ),
+        ("Level 8.8.8.8, Inc:192.0.2.0-192.0.2.255\n", "192.0.2.0/24"),
+        ("name; 8.8.8.8; x:192.0.2.0-192.0.2.255\n", "192.0.2.0/24"),
+        (
+            "192.0.2.0 - 192.0.2.255 , 200 , allowed\n192.0.2.0 - 192.0.2.255 , 128\n1.1.1.1",
+            "1.1.1.1",
+        ),
+        ("192.0.2.0 - 192.0.2.255 , 127 , x\n", "192.0.2.0/24"),
+        ("192.0.2.1 timeout 300 packets 0 bytes 0\n", "192.0.2.1"),
+        (
+            "add bad 192.0.2.1 comment \"a # b; c\" timeout 60 # d\n",
+            "192.0.2.1",
+        ),
+        (
+            "add bad 192.0.2.1 packets 1 bytes 2 comment nomatch skbmark 0x1/0x2 -exist\n",
+            "192.0.2.1",
+        ),
+        (
+            "# Feodo\nfirst_seen_utc,dst_ip,dst_port,c2_status\n\
+             \"2021-05-16 19:49:33\",\"192.0.2.1\",\"443\",\"online\"\n",
+            "192.0.2.1",
+        ),
+        ("\"192.0.2.1\"\n\"192.0.2.0/28\"\n", "192.0.2.0/28"),
+        ("\"a, \"\"b\"\", c\",192.0.2.1\n", "192.0.2.1"),
+        ("192.0.2.1,00:1b:21:00:00:01,12:30:45,50%\n", "192.0.2.1"),
+        ("192.0.2.1,host-198-51-100-1.example.net\n", "192.0.2.1"),
+        ("192.0.2.1,7\n", "192.0.2.1"),
+        ("192.0.2.0,32\n", "192.0.2.0"),
     ];
     for (list, plain) in lists {
         assert_eq!(parse(list), parse(plain), "{list}: {}", report(list));
@@ -408,6 +446,22 @@ fn a_line_that_could_mean_several_things_is_refused_with_the_column_to_set() {
         "192.0.2.1,192.0.2.9,x",
         "192.0.2.1\tname",
         "192.0.2.0\t192.0.2.255\t25\tx",
+        "192.0.2.1;192.0.2.2;192.0.2.3",
+        "192.0.2.1 ; 192.0.2.2",
+        "192.0.2.0;255.255.255.0;x",
+        "192.0.2.1;2026-01-01",
+        "192.0.2.1;x;2001:db8::1",
+        "192.0.2.0,24",
+        "192.0.2.0,24,x",
+        "192.0.2.0\t24",
+        "2001:db8::,32",
+        "192.0.2.0 - 192.0.2.255 , 256 , x",
+        "192.0.2.300,10.0.0.1",
+        "10.0.0.1,192.0.2.300",
+        "foo, 8.8.8.8, bar:192.0.2.0-192.0.2.255",
+        "foo, 8.8.8.8, bar:192.0.2.1",
+        "8.8.8.8,\"open",
+        "elements, 10.0.0.1,x 1.2.3.4",
     ] {
         let said = report(list);
         assert!(said.contains("column = 1"), "{list}: {said}");
@@ -427,8 +481,57 @@ fn a_line_that_could_mean_several_things_is_refused_with_the_column_to_set() {
         "010.0.0.1",
         "add bad 10.0.0.0/8 nomatch",
         "name:192.0.2.9-192.0.2.1",
+        "192.0.2.5/24,198.51.100.1",
+        "203.000.113.001,x,198.51.100.1",
+        "fe80::1%eth0,10.0.0.1",
+        "10.0.0.1,::1/129",
+        "7,\"seen, 8.8.8.8, harmless\",x",
+        "add n 192.0.2.0/24 comment \"x\" nomatch",
+        "add n 192.0.2.0/24 comment \"x # y\" nomatch",
+        "192.0.2.0/24 nomatch",
+        "add n 192.0.2.1 timeout",
+        "add n 192.0.2.1 timeout 1h",
+        "add n 192.0.2.1 timeout 60 timeout 0",
+        "add n 192.0.2.1 comment \"x",
+        "add n 192.0.2.1 something",
+        "192.0.2.1 timeout 1h expires 59m, 192.0.2.2 timeout 1h }",
+        "0.0.0.0 255.255.255.255",
+        "titles, of columns\nmore, titles\n192.0.2.1",
+        "192.0.2.0 - 192.0.2.9, 200, x\nmore, titles\n192.0.2.1",
+        "192.0.2,title\n192.0.2.1",
+        "ip 192.0.2.300,title\n192.0.2.1",
     ] {
         assert_eq!(parse(list), None, "{list}");
+    }
+}
+
+#[test]
+fn a_carriage_return_inside_a_line_hides_nothing() {
+    for list in [
+        "192.0.2.1 ; SBL1\r192.0.2.2 ; SBL2\r",
+        "192.0.2.1\r192.0.2.2",
+        "# comment\r192.0.2.1\n192.0.2.2",
+    ] {
+        let said = report(list);
+        assert!(said.contains("a carriage return is not"), "{list}: {said}");
+    }
+    assert_eq!(parse("192.0.2.1 ; x\r\n192.0.2.1\r"), parse("192.0.2.1"));
+}
+
+#[test]
+fn other_formats_are_refused_with_help() {
+    for (list, part) in [
+        ("{\"cidr\":\"192.0.2.0/24\",\"id\":\"x\"}", "jq -r .cidr"),
+        ("[\n\"192.0.2.1\"\n]", "jq -r .cidr"),
+        ("[\"192.0.2.1\", \"x\"]", "jq -r .cidr"),
+        ("elements = { 192.0.2.1, x }", "nftables"),
+        ("192.0.2.1 timeout 1h expires 59m, x", "nftables"),
+        ("table inet filter {", "nftables"),
+        ("0.0.0.0 255.255.255.255", "netmask or the end of a range"),
+        ("add x 192.0.2.1 timeout", "timeout SECONDS"),
+    ] {
+        let said = report(list);
+        assert!(said.contains(part), "{list}: {said}");
     }
 }
 

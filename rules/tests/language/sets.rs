@@ -72,6 +72,27 @@ fn the_column_with_the_addresses_is_counted_from_1() {
         &[("l", "192.0.2.1,x\n")],
     );
     assert!(said.contains("has no column 3"), "{said}");
+    // Titles are on one line, which has the column.
+    for (column, list, place) in [
+        (1, "ip\ntitles\n192.0.2.1\n", "l:2:1"),
+        (2, "ip\nx,192.0.2.1\n", "l:1:1"),
+        (2, "192.0.2.1,x\nx,192.0.2.300\n", "l:2:3"),
+        (1, "198.51.100.1x,y\n192.0.2.1,x\n", "l:1:1"),
+    ] {
+        let set = format!("s = {{ file = \"l\", column = {column} }}");
+        let said = report(&set, &[("l", list)]);
+        assert!(
+            said.contains("error") && said.contains(place),
+            "{list}: {said}"
+        );
+    }
+    assert_eq!(
+        matched(
+            "s = { file = \"l\", column = 2 }",
+            &[("l", "when,ip4\n\"a, b\",192.0.2.1\nx,198.51.100.0/24\n")]
+        ),
+        expected
+    );
     // Only the first line can contain titles.
     let said = report(
         "s = { file = \"l\", column = 1 }",
@@ -183,6 +204,35 @@ fn the_part_by_which_a_list_may_shrink_is_read_and_members_are_counted() {
         );
     }
     assert!(load("s = { file = \"l\", shrink = 50 }").is_err());
+}
+
+#[test]
+fn an_empty_set_is_not_the_only_exception_of_a_rule_that_drops() {
+    let report = |action: &str, src: &str| {
+        let text = format!(
+            "[firewall]\ninterfaces = [\"*\"]\n[sets]\ntrusted = {{ file = \"l\", empty = \"allow\" }}\n\
+             more = [\"@trusted\", \"192.0.2.1\"]\n\
+             [[rule]]\nname = \"r\"\naction = \"{action}\"\nproto = \"tcp\"\nsrc = {src}\n"
+        );
+        report_with(&text, &[("l", "# nothing today\n")])
+    };
+    for src in ["\"!@trusted\"", "[\"!@trusted\", \"!@trusted\"]"] {
+        let said = report("drop", src);
+        assert!(
+            said.contains("error[empty-set]: the rule drops every address"),
+            "{said}"
+        );
+        assert!(!report("pass", src).contains("error"), "{src}");
+    }
+    for src in [
+        "[\"192.0.2.0/24\", \"!@trusted\"]",
+        "[\"!198.51.100.1\", \"!@trusted\"]",
+        "\"!@more\"",
+        "\"@trusted\"",
+    ] {
+        let said = report("drop", src);
+        assert!(!said.contains("error"), "{src}: {said}");
+    }
 }
 
 #[test]

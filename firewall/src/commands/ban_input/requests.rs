@@ -1,9 +1,14 @@
 //! Bans on their way to the daemon, in batches.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Stdin},
+    io::{self, BufRead, BufReader, Stdin},
     slice,
     time::{Duration, Instant},
+};
+
+use rules::{
+    language::lists::{LineError, MAX_LINE},
+    text::escaped,
 };
 
 use crate::{
@@ -23,6 +28,9 @@ const TOGETHER: usize = 250;
 
 /// How long a connection that is idle is trusted to be open: the daemon closes it after a while.
 const IDLE: Duration = Duration::from_secs(2);
+
+/// How many bytes of a line that is too long are skipped.
+const MAX_SKIPPED: usize = 1 << 20;
 
 /// How many refusals are reported one by one.
 const MAX_REPORTED: u64 = 20;
@@ -78,7 +86,7 @@ impl<'a> BanRequests<'a> {
         let mut batch = Batch::new();
         let mut input = Input::new(addresses);
         while let Some(line) = input.next()? {
-            self.note(&mut batch, line.origin, read(&line.text));
+            self.note(&mut batch, line.origin, line.read(&read));
             let is_full = batch.items.len() == TOGETHER;
             if is_full || line.is_last && !batch.items.is_empty() {
                 self.carry(&mut batch, &request).await?;
@@ -100,7 +108,7 @@ impl<'a> BanRequests<'a> {
         let mut batch = Batch::new();
         let mut input = Input::new(addresses);
         while let Some(line) = input.next()? {
-            self.note(&mut batch, line.origin, read(&line.text));
+            self.note(&mut batch, line.origin, line.read(&read));
         }
         Ok(batch)
     }
@@ -285,9 +293,24 @@ struct Input<'a> {
 
 struct InputLine {
     origin: Origin,
-    text: String,
+    /// Its text, or why it has none.
+    text: Result<String, String>,
     /// Whether there is nothing more to read from stdin at present.
     is_last: bool,
+}
+
+impl InputLine {
+    /// What `read` finds in the line. A word of the command line has to name something.
+    fn read<T>(
+        &self,
+        read: impl Fn(&str) -> Result<Option<T>, String>,
+    ) -> Result<Option<T>, String> {
+        let text = self.text.as_ref().map_err(String::clone)?;
+        match (self.origin, read(text)?) {
+            (Origin::CommandLine, None) => Err(format!("`{}` names no address", escaped(text))),
+            (Origin::CommandLine | Origin::Line(_), found) => Ok(found),
+        }
+    }
 }
 
 impl<'a> Input<'a> {
@@ -301,13 +324,27 @@ impl<'a> Input<'a> {
     fn next(&mut self) -> Result<Option<InputLine>, BansError> {
         loop {
             if let Some((stdin, number)) = &mut self.stdin {
-                let mut line = Vec::new();
-                let bytes = stdin.read_until(b'\n', &mut line);
-                if bytes.map_err(BansError::Input)? > 0 {
-                    *number += 1;
+                *number += 1;
+                let origin = Origin::Line(*number);
+                let text = match next_line(stdin).map_err(BansError::Input)? {
+                    StdinLine::End => None,
+                    StdinLine::Text(line) => Some(Ok(String::from_utf8_lossy(&line).into_owned())),
+                    StdinLine::TooLong => Some(Err(LineError::TooLong.to_string())),
+                    StdinLine::Endless => {
+                        self.stdin = None;
+                        return Ok(Some(InputLine {
+                            origin,
+                            text: Err(format!(
+                                "the line is longer than {MAX_SKIPPED} bytes: reading ends here"
+                            )),
+                            is_last: false,
+                        }));
+                    }
+                };
+                if let Some(text) = text {
                     return Ok(Some(InputLine {
-                        origin: Origin::Line(*number),
-                        text: String::from_utf8_lossy(&line).into_owned(),
+                        origin,
+                        text,
                         is_last: stdin.buffer().is_empty(),
                     }));
                 }
@@ -320,12 +357,95 @@ impl<'a> Input<'a> {
                 Some(word) => {
                     return Ok(Some(InputLine {
                         origin: Origin::CommandLine,
-                        text: word.clone(),
+                        text: Ok(word.clone()),
                         is_last: false,
                     }));
                 }
                 None => return Ok(None),
             }
         }
+    }
+}
+
+/// A line of stdin.
+enum StdinLine {
+    /// There is no more.
+    End,
+    /// Its bytes, with the line feed.
+    Text(Vec<u8>),
+    /// It is too long, and skipped.
+    TooLong,
+    /// It is far too long, and what follows is not read.
+    Endless,
+}
+
+/// Reads a line, of which no more is kept than a line may have.
+fn next_line(input: &mut impl BufRead) -> io::Result<StdinLine> {
+    let mut line = Vec::new();
+    let mut length = 0;
+    loop {
+        let read = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(read.len(), |end| end + 1);
+        let (part, _) = read.split_at(taken);
+        // A line that may be read has a carriage return and a line feed beside its text.
+        if length + taken <= MAX_LINE + 2 {
+            line.extend_from_slice(part);
+        }
+        length += taken;
+        input.consume(taken);
+        if end.is_none() && taken > 0 {
+            if length > MAX_SKIPPED {
+                return Ok(StdinLine::Endless);
+            }
+            continue;
+        }
+        return Ok(match length {
+            0 => StdinLine::End,
+            length if length == line.len() => StdinLine::Text(line),
+            _ => StdinLine::TooLong,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(mut input: impl BufRead) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = match next_line(&mut input).unwrap() {
+                StdinLine::End => return lines,
+                StdinLine::Text(line) => String::from_utf8(line).unwrap(),
+                StdinLine::TooLong => "too long".to_owned(),
+                StdinLine::Endless => "endless".to_owned(),
+            };
+            let is_last = line == "endless";
+            lines.push(line);
+            if is_last {
+                return lines;
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_read_whole_or_skipped() {
+        let long = "x".repeat(MAX_LINE);
+        let input = format!("a\n\n{long}\r\n{long}yyy\nb");
+        // Whatever the parts are in which they come.
+        for size in [1, 7, 1 << 16] {
+            let read = BufReader::with_capacity(size, input.as_bytes());
+            let expected = ["a\n", "\n", &format!("{long}\r\n"), "too long", "b"];
+            assert_eq!(lines(read), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept() {
+        assert_eq!(lines(BufReader::new(io::repeat(0))), ["endless"]);
     }
 }

@@ -20,6 +20,9 @@ pub enum AddressError {
     /// The netmask is invalid: its set bits are not contiguous from the highest one.
     #[error("the netmask is not a run of ones and then zeros")]
     Netmask,
+    /// The second address is a netmask or the end of a range, and both are likely.
+    #[error("the second address could be a netmask or the end of a range")]
+    MaskOrEnd,
     /// The address has bits set that the prefix does not cover.
     #[error("the address has bits set behind the prefix length")]
     HostBits {
@@ -50,6 +53,10 @@ impl AddressError {
                 "leave out the zone after `%`; a rule names the link with `interface`".to_owned(),
             ),
             Self::Netmask => Some("write the length of the prefix: `192.0.2.0/24`".to_owned()),
+            Self::MaskOrEnd => Some(
+                "write `0.0.0.0` for the single address, or `0.0.0.0/0` for every address"
+                    .to_owned(),
+            ),
             Self::HostBits { address, prefix } => Some(format!(
                 "write `{prefix}` for the network or `{address}` for the single address"
             )),

@@ -52,6 +52,7 @@ pub fn read(text: &[u8]) -> Result<Addresses, AddressError> {
         (_, [b'-', last @ ..]) => range(first, single(last.trim_ascii_start())?),
         ([b'/', length @ ..], _) => prefix(first, length),
         ([b' ' | b'\t', ..], mask) => match (first, ipv4(mask)) {
+            (Single::V4(0), Some((u32::MAX, []))) => Err(AddressError::MaskOrEnd),
             (Single::V4(address), Some((mask, []))) => {
                 let length = netmask(mask).filter(|length| *length > 0);
                 v4_prefix(address, length.ok_or(AddressError::Netmask)?)

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The maximum length of a line in bytes.
-pub(super) const MAX_LINE: usize = 4096;
+pub const MAX_LINE: usize = 4096;
 
 /// A line that names addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum LineForm {
         /// Whether a tab separates the two.
         is_tabbed: bool,
     },
-    /// An entry as `ipset save` writes it. The rest is its timeout in seconds, if it has one.
+    /// An entry as `ipset save` or `ipset list` writes it. The rest is its timeout in seconds, if it has one.
     Ipset,
     /// Columns separated by commas. The rest is the whole line.
     Columns,
@@ -55,6 +55,24 @@ pub enum LineError {
     /// An `ipset` entry that excludes addresses from its set.
     #[error("an entry with `nomatch` is an exception, not a member")]
     Exception,
+    /// An `ipset` entry with an unknown or incomplete option.
+    #[error("an option of the `ipset` entry cannot be read")]
+    SetOption,
+    /// A command of `ipset` other than `add`.
+    #[error("this is a command of `ipset` without an address")]
+    Command,
+    /// A number after an address that could be the length of its prefix.
+    #[error("the number after the address could be the length of a prefix")]
+    Length,
+    /// A carriage return that does not end the line.
+    #[error("a carriage return is not the end of a line")]
+    CarriageReturn,
+    /// An object or an array of JSON.
+    #[error("JSON is not read")]
+    Json,
+    /// A part of what `nft list` writes.
+    #[error("sets of nftables are not read")]
+    NftSet,
 }
 
 impl LineError {
@@ -69,7 +87,20 @@ impl LineError {
             Self::Exception => {
                 Some("negate the address where a rule uses the set: `\"!192.0.2.1\"`".to_owned())
             }
-            Self::TooLong | Self::NoColumn(_) => None,
+            Self::SetOption => Some(
+                "options are `timeout SECONDS`, `comment \"...\"`, `packets N`, `bytes N`".to_owned(),
+            ),
+            Self::Length => Some(
+                "write `192.0.2.0/24` for a prefix, or say which column of a list has the addresses: \
+                 `{ file = \"...\", column = 1 }`"
+                    .to_owned(),
+            ),
+            Self::CarriageReturn => {
+                Some("end lines with a line feed, for example with `tr '\\r' '\\n'`".to_owned())
+            }
+            Self::Json => Some("convert it, for example with `jq -r .cidr`".to_owned()),
+            Self::NftSet => Some("write one address per line, without `,` and `}`".to_owned()),
+            Self::Command | Self::TooLong | Self::NoColumn(_) => None,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use super::{
+    columns,
     entry::{LineError, LineForm, ListLine},
     line::{self, content},
 };
@@ -71,20 +72,23 @@ pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Ve
         {
             ranges.v4.push((address, address));
             reading.members += 1;
+            reading.has_begun = true;
             rest = tail;
             continue;
         }
         let start = bytes.len() - rest.len();
         let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
         rest = rest.get(line.len() + 1..).unwrap_or_default();
-        match member(line, options, reading.is_at_start()) {
-            Ok(None) => {}
-            Ok(Some((_, addresses))) => {
+        match member(line, options, !reading.has_begun) {
+            Ok(Content::Nothing) => continue,
+            Ok(Content::Ignored) => {}
+            Ok(Content::Member(_, addresses)) => {
                 reading.member(source, start, line, addresses);
                 ranges.push(addresses.range);
             }
             Err((error, text)) => reading.refuse(source, start, line, text, &error),
         }
+        reading.has_begun = true;
     }
     let set = ranges.into_set();
     let members = reading.members;
@@ -99,6 +103,8 @@ pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Ve
 /// The state while a file is read.
 #[derive(Default)]
 struct Reading {
+    /// Whether a line had content.
+    has_begun: bool,
     members: usize,
     refused: usize,
     /// The first of those lines.
@@ -109,11 +115,6 @@ struct Reading {
 }
 
 impl Reading {
-    /// Whether no line has had any content yet.
-    fn is_at_start(&self) -> bool {
-        self.members + self.refused == 0
-    }
-
     fn member(&mut self, source: &Arc<Source>, start: usize, line: &[u8], addresses: Addresses) {
         self.members += 1;
         if !addresses.is_mapped {
@@ -211,45 +212,66 @@ impl Reading {
     }
 }
 
-type FoundMember<'a> = (&'a [u8], Addresses);
+/// The content of a line that can be read.
+enum Content<'a> {
+    /// White space or a comment.
+    Nothing,
+    /// A line without members, such as titles of columns.
+    Ignored,
+    /// A member and its text.
+    Member(&'a [u8], Addresses),
+}
 
-/// The member of a line and its text, or the fault and the text concerned.
+/// The content of a line, or the fault and the text concerned.
 fn member(
     line: &[u8],
     options: ListOptions,
     is_first: bool,
-) -> Result<Option<FoundMember<'_>>, (LineError, &[u8])> {
+) -> Result<Content<'_>, (LineError, &[u8])> {
     if let Some(column) = options.column {
         return match line::column(line, column.get()) {
-            Ok(line) => Ok(line.map(|line| (line.text, line.addresses))),
-            Err((_, text)) if is_first && !text.iter().any(u8::is_ascii_digit) => Ok(None),
+            Ok(Some(line)) => Ok(Content::Member(line.text, line.addresses)),
+            Ok(None) => Ok(Content::Nothing),
+            Err((LineError::Address(_), text)) if is_first && columns::is_title(text) => {
+                Ok(Content::Ignored)
+            }
             Err(error) => Err(error),
         };
     }
-    let content = || content(line);
+    let content = content(line);
+    let shown = if content.is_empty() {
+        line.trim_ascii()
+    } else {
+        content
+    };
     match line::line(line) {
-        Ok(None) => Ok(None),
-        Err(LineError::Address(_)) if is_first && is_titles(content()) => Ok(None),
-        Ok(Some(line)) if is_list_line(&line) => Ok(Some((line.text, line.addresses))),
-        Ok(Some(_)) => Err((LineError::Columns, content())),
-        Err(error) => Err((error, content())),
+        Ok(Some(line)) => match fault_after_addresses(&line) {
+            Some(error) => Err((error, shown)),
+            None => Ok(Content::Member(line.text, line.addresses)),
+        },
+        Ok(None) if content.is_empty() => Ok(Content::Nothing),
+        Ok(None) | Err(LineError::Command) => Ok(Content::Ignored),
+        Err(LineError::Address(_)) if is_first && columns::are_titles(content) => {
+            Ok(Content::Ignored)
+        }
+        Err(error) => Err((error, shown)),
     }
 }
 
-/// Whether a line is the titles of columns.
-fn is_titles(content: &[u8]) -> bool {
-    let has_columns = content.iter().any(|byte| matches!(byte, b',' | b'\t'));
-    has_columns && !content.iter().any(u8::is_ascii_digit)
-}
-
-/// Whether the text after the addresses can be ignored in a list: a count after a tab, as in lists
-/// of ipsum.
-fn is_list_line(line: &ListLine<'_>) -> bool {
+/// The fault of the text after the addresses, unless it can be ignored in a list, as a count after a tab can.
+fn fault_after_addresses(line: &ListLine<'_>) -> Option<LineError> {
     match line.form {
         LineForm::Words { is_tabbed } => {
-            line.rest.is_empty() || is_tabbed && line.rest.iter().all(u8::is_ascii_digit)
+            let is_count = is_tabbed && line.rest.iter().all(u8::is_ascii_digit);
+            if line.rest.is_empty() {
+                None
+            } else if !is_count {
+                Some(LineError::Columns)
+            } else {
+                columns::could_be_length(line.addresses, line.rest).then_some(LineError::Length)
+            }
         }
-        LineForm::Ipset | LineForm::Columns | LineForm::Described => true,
+        LineForm::Ipset | LineForm::Columns | LineForm::Described => None,
     }
 }
 
@@ -264,9 +286,9 @@ pub(crate) fn members(
         *next += line.len() + 1;
         Some((start, line))
     });
-    lines.filter_map(move |(start, line)| {
-        let (text, addresses) = member(line, options, true).ok()??;
-        Some((span_of(start, line, text), addresses.range))
+    lines.filter_map(move |(start, line)| match member(line, options, false) {
+        Ok(Content::Member(text, addresses)) => Some((span_of(start, line, text), addresses.range)),
+        Ok(Content::Nothing | Content::Ignored) | Err(_) => None,
     })
 }
 

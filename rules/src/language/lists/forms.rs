@@ -1,6 +1,10 @@
 //! Forms of published lists that can be recognized from a single line.
 
-use super::entry::{LineError, LineForm, ListLine};
+use super::{
+    columns,
+    entry::{LineError, LineForm, ListLine},
+    ipset,
+};
 use crate::field::{
     AddressError, AddressRange, Addresses,
     address::{self, ipv4},
@@ -8,44 +12,60 @@ use crate::field::{
 
 type Found<'a> = Option<Result<Option<ListLine<'a>>, LineError>>;
 
-/// Forms that their first words identify.
-pub(super) fn by_words(content: &[u8]) -> Found<'_> {
-    let mut words = content
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+/// Forms that their first words identify; `bytes` is the line with its comment.
+pub(super) fn by_words<'a>(content: &'a [u8], bytes: &'a [u8]) -> Found<'a> {
+    if is_json(content) {
+        return Some(Err(LineError::Json));
+    }
+    if is_nft(content) {
+        return Some(Err(LineError::NftSet));
+    }
+    let mut words = words(content);
     let (first, second, third) = (words.next()?, words.next(), words.next());
+    // The name of a P2P line can begin with any word.
+    if ipset::is_command(first, second, third) && p2p(bytes).is_none() {
+        return Some(Err(LineError::Command));
+    }
     match (first, second, third) {
-        // The output of `ipset save`.
-        (b"create" | b"flush" | b"destroy", Some(_), _) | (b"COMMIT" | b"quit", None, _) => {
-            Some(Ok(None))
-        }
-        (b"add", Some(_), Some(member)) => Some(ipset(member, words).map(Some)),
+        (b"add", Some(_), Some(member)) => Some(match address::read(member) {
+            Ok(_) => ipset::entry(bytes).map(Some),
+            Err(error) => p2p(bytes).unwrap_or(Err(error.into())),
+        }),
         (first, Some(last), Some(length)) => dshield(first, last, length, content),
         (_, _, _) => None,
     }
 }
 
-/// The member of a set, and its options.
-fn ipset<'a>(
-    member: &'a [u8],
-    mut options: impl Iterator<Item = &'a [u8]>,
-) -> Result<ListLine<'a>, LineError> {
-    let mut rest: &[u8] = b"";
-    while let Some(option) = options.next() {
-        match option {
-            b"nomatch" => return Err(LineError::Exception),
-            // 0 is for ever.
-            b"timeout" => rest = options.next().filter(|&time| time != b"0").unwrap_or(b""),
-            // Nothing but words of the comment follow.
-            b"comment" => break,
-            _ => {}
-        }
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
+/// Whether a line begins like an object of JSON, or an array of objects, arrays or texts.
+fn is_json(content: &[u8]) -> bool {
+    match content {
+        [b'{', ..] => true,
+        [b'[', after @ ..] => matches!(
+            after.trim_ascii_start(),
+            [] | [b'"' | b'{' | b'[' | b']', ..]
+        ),
+        _ => false,
     }
-    Ok(ListLine {
-        rest,
-        form: LineForm::Ipset,
-        ..whole(member)?
-    })
+}
+
+/// Whether a line is a part of what `nft list` writes.
+fn is_nft(content: &[u8]) -> bool {
+    let mut words = words(content);
+    let is_head = match (words.next(), words.next()) {
+        (Some(b"elements"), Some([b'=', ..]))
+        | (Some(b"type"), Some(b"ipv4_addr" | b"ipv6_addr")) => true,
+        (Some(b"table" | b"set" | b"map"), Some(_)) => content.ends_with(b"{"),
+        (_, _) => false,
+    };
+    let expires = b" expires ";
+    is_head
+        || content.ends_with(b"}")
+        || content.contains(&b',') && content.windows(expires.len()).any(|part| part == expires)
 }
 
 /// First address, last address and prefix length.
@@ -78,40 +98,52 @@ pub(super) fn by_separators<'a>(
     bytes: &'a [u8],
     error: &AddressError,
 ) -> Found<'a> {
-    emule(content)
-        .or_else(|| commas(content))
-        .or_else(|| match error {
-            AddressError::NotAnAddress | AddressError::LeadingZero => p2p(bytes),
-            AddressError::Zone
-            | AddressError::PrefixLength(_)
-            | AddressError::Netmask
-            | AddressError::HostBits { .. }
-            | AddressError::Backwards
-            | AddressError::MixedFamilies
-            | AddressError::MappedBlock => None,
-        })
+    let by_colon = || match error {
+        AddressError::NotAnAddress | AddressError::LeadingZero => p2p(bytes),
+        AddressError::Zone
+        | AddressError::PrefixLength(_)
+        | AddressError::Netmask
+        | AddressError::MaskOrEnd
+        | AddressError::HostBits { .. }
+        | AddressError::Backwards
+        | AddressError::MixedFamilies
+        | AddressError::MappedBlock => None,
+    };
+    if let Some(found) = emule(content) {
+        return Some(found);
+    }
+    match columns::only_address(content) {
+        // A name can have commas in it.
+        Some(Err((_, false))) if let Some(found) = by_colon() => Some(found),
+        Some(Err((error, _))) => Some(Err(error)),
+        Some(Ok(line)) => Some(Ok(Some(line))),
+        None => by_colon(),
+    }
 }
 
-/// `192.000.002.000 - 192.000.002.255 , 000 , name`, with three digits for each number. A level above 127 lets
-/// the addresses pass.
+/// `192.000.002.000 - 192.000.002.255 , 000 , name`, in which octets may have leading zeros. A level above 127
+/// lets the addresses pass.
 fn emule(content: &[u8]) -> Found<'_> {
     let mut columns = content
         .splitn(3, |byte| *byte == b',')
         .map(<[u8]>::trim_ascii);
-    let (range, level, _name) = (columns.next()?, columns.next()?, columns.next()?);
+    let (range, level) = (columns.next()?, columns.next()?);
     let dash = range.iter().position(|byte| *byte == b'-')?;
     let (first, last) = range.split_at(dash);
     let (first, last) = (
         padded(first.trim_ascii())?,
         padded(last.get(1..)?.trim_ascii())?,
     );
-    let level: u32 = str::from_utf8(level).ok()?.parse().ok()?;
-    Some(if level > 127 {
-        Ok(None)
-    } else if first > last {
-        Err(AddressError::Backwards.into())
-    } else {
-        Ok(Some(ListLine {
+    let is_number = !level.is_empty() && level.iter().all(u8::is_ascii_digit);
+    if !is_number {
+        return None;
+    }
+    let level = str::from_utf8(level).ok()?.parse::<u8>();
+    Some(match level {
+        Err(_) => Err(LineError::Columns),
+        Ok(128..) => Ok(None),
+        Ok(_) if first > last => Err(AddressError::Backwards.into()),
+        Ok(_) => Ok(Some(ListLine {
             addresses: Addresses {
                 range: AddressRange::V4(first, last),
                 is_mapped: false,
@@ -119,12 +151,15 @@ fn emule(content: &[u8]) -> Found<'_> {
             text: range,
             rest: b"",
             form: LineForm::Described,
-        }))
+        })),
     })
 }
 
-/// An IPv4 address of four numbers with three digits each.
+/// An IPv4 address without leading zeros, or of four numbers with three digits each.
 fn padded(text: &[u8]) -> Option<u32> {
+    if let Some((address, [])) = ipv4(text) {
+        return Some(address);
+    }
     let octets = text.split(|byte| *byte == b'.').map(|octet| {
         let is_padded = octet.len() == 3 && octet.iter().all(u8::is_ascii_digit);
         is_padded.then(|| str::from_utf8(octet).ok()?.parse::<u8>().ok())?
@@ -133,34 +168,18 @@ fn padded(text: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }
 
-/// Columns separated by commas, of which only one is an address.
-fn commas(content: &[u8]) -> Found<'_> {
-    if !content.contains(&b',') {
-        return None;
-    }
-    let mut found = None;
-    for column in content.split(|byte| *byte == b',').map(unquoted) {
-        if let Ok(line) = whole(column)
-            && found.replace(line).is_some()
-        {
-            return Some(Err(LineError::Columns));
-        }
-    }
-    let line = found?;
-    Some(Ok(Some(ListLine {
-        rest: content,
-        form: LineForm::Columns,
-        ..line
-    })))
-}
-
-/// `name:192.0.2.0-192.0.2.255`, where the name may contain any character.
+/// `name:192.0.2.0-192.0.2.255` or `name:192.0.2.1`, where the name may contain any character.
 fn p2p(bytes: &[u8]) -> Found<'_> {
     let colon = bytes.iter().rposition(|byte| *byte == b':')?;
     let (name, range) = bytes.split_at(colon);
     let range = range.get(1..)?;
     let (_, after) = ipv4(range)?;
-    if !after.starts_with(b"-") || matches!(name, [] | [b'#' | b';', ..] | [b'/', b'/', ..]) {
+    let has_form = match after.trim_ascii_start() {
+        [] => !columns::resembles_address(name),
+        [b'-', ..] => true,
+        _ => false,
+    };
+    if !has_form || matches!(name, [] | [b'#' | b';', ..] | [b'/', b'/', ..]) {
         return None;
     }
     // A text that could be groups of an IPv6 address is not a name.
@@ -171,36 +190,8 @@ fn p2p(bytes: &[u8]) -> Found<'_> {
     Some(whole(range).map(Some))
 }
 
-/// The column of this number, counted from 1, between tabs; if the line has none, between commas, semicolons
-/// or white space.
-pub(super) fn column(content: &[u8], number: usize) -> Option<&[u8]> {
-    let separator = [b'\t', b',', b';']
-        .into_iter()
-        .find(|separator| content.contains(separator));
-    let at = number.checked_sub(1)?;
-    match separator {
-        Some(separator) => content
-            .split(|byte| *byte == separator)
-            .map(unquoted)
-            .nth(at),
-        None => content
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .map(unquoted)
-            .nth(at),
-    }
-}
-
-fn unquoted(column: &[u8]) -> &[u8] {
-    let column = column.trim_ascii();
-    let inner = column
-        .strip_prefix(b"\"")
-        .and_then(|inner| inner.strip_suffix(b"\""));
-    inner.unwrap_or(column).trim_ascii()
-}
-
 /// The addresses that a whole text names.
-fn whole(text: &[u8]) -> Result<ListLine<'_>, LineError> {
+pub(super) fn whole(text: &[u8]) -> Result<ListLine<'_>, LineError> {
     Ok(ListLine {
         addresses: address::read(text)?,
         text,

@@ -3,8 +3,9 @@
 //! List files and lines on the standard input of `ban` and `unban` share this grammar.
 
 use super::{
+    columns,
     entry::{LineError, LineForm, ListLine, MAX_LINE},
-    forms,
+    forms, ipset,
 };
 use crate::field::{
     AddressError,
@@ -20,7 +21,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// order marks at the start, and spaces and tabs around everything, are ignored. Addresses may have
 /// any form of [`read`](crate::field::address::read), also in lines of well-known forms: `ipset
 /// save`, P2P (`name:192.0.2.0-192.0.2.255`), DShield, or the only address among columns separated
-/// by commas.
+/// by commas, of which no other resembles one.
 ///
 /// # Errors
 ///
@@ -36,6 +37,9 @@ pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
             form: LineForm::Described,
         }));
     }
+    if bytes.contains(&b'\r') {
+        return Err(LineError::CarriageReturn);
+    }
     let content = without_comment(bytes);
     if content.is_empty() {
         return Ok(None);
@@ -43,13 +47,32 @@ pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
     if content.len() > MAX_LINE {
         return Err(LineError::TooLong);
     }
-    if let Some(found) = forms::by_words(content) {
+    if let Some(found) = forms::by_words(content, bytes) {
         return found;
+    }
+    let (_, comment) = bytes.split_at(content.len());
+    // The name of a P2P line can have semicolons in it.
+    let has_columns = columns::could_be_columns(comment);
+    if let Ok(line) = forms::whole(columns::unquoted(content))
+        && !has_columns
+    {
+        return Ok(Some(line));
     }
     let (text, rest) = leading(content);
     let error = match read(text) {
         Ok(_) if rest.first().is_some_and(|byte| matches!(byte, b',')) => {
             AddressError::NotAnAddress
+        }
+        Ok(_) if has_columns => return Err(LineError::Columns),
+        Ok(addresses) if ipset::begins_options(rest) => {
+            // A comment of the entry can contain what begins a comment of the line.
+            let (_, options) = bytes.split_at(content.len() - rest.len());
+            return Ok(Some(ListLine {
+                addresses,
+                text,
+                rest: ipset::timeout(options)?,
+                form: LineForm::Ipset,
+            }));
         }
         Ok(addresses) => {
             let (separator, _) = content.split_at(content.len() - rest.len());
@@ -65,7 +88,15 @@ pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
         Err(error) => error,
     };
     if let Some(found) = forms::by_separators(content, bytes, &error) {
-        return found;
+        return match found {
+            Ok(Some(line)) if has_columns && line.form == LineForm::Columns => {
+                Err(LineError::Columns)
+            }
+            found => found,
+        };
+    }
+    if has_columns {
+        return Err(LineError::Columns);
     }
     Err(error.into())
 }
@@ -76,13 +107,16 @@ pub(super) fn column(
     number: usize,
 ) -> Result<Option<ListLine<'_>>, (LineError, &[u8])> {
     let content = trimmed(bytes);
-    if is_comment(content) || content.is_empty() {
+    if content.is_empty() || is_comment(content) && !content.contains(&b'\r') {
         return Ok(None);
     }
     if content.len() > MAX_LINE {
         return Err((LineError::TooLong, content));
     }
-    let Some(text) = forms::column(content, number) else {
+    if content.contains(&b'\r') {
+        return Err((LineError::CarriageReturn, content));
+    }
+    let Some(text) = columns::column(content, number) else {
         return Err((LineError::NoColumn(number), content));
     };
     match read(text) {
@@ -136,6 +170,6 @@ fn without_comment(line: &[u8]) -> &[u8] {
     line
 }
 
-fn is_comment(text: &[u8]) -> bool {
+pub(super) fn is_comment(text: &[u8]) -> bool {
     matches!(text, [b'#' | b';', ..] | [b'/', b'/', ..])
 }

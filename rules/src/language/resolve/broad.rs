@@ -8,7 +8,10 @@ use std::sync::Arc;
 use super::{list_files::ListFile, sets::Sets};
 use crate::{
     diagnostics::{Code, Diagnostic, Note, Report, Source, Span},
-    field::{AddressRange, AddressSet, FieldName, Ranges},
+    field::{
+        AddressRange, AddressSet, FieldName, Ranges,
+        address::{BLOCKS, EIGHTH},
+    },
     language::{
         lists,
         syntax::{Operand, Term, WrittenRule},
@@ -17,34 +20,8 @@ use crate::{
     text::quoted,
 };
 
-/// Blocks of addresses that are no hosts of the internet (RFC 6890).
-const BLOCKS: &[(AddressRange, &str)] = &[
-    (v4([10, 0, 0, 0], 8), "private addresses"),
-    (v4([172, 16, 0, 0], 12), "private addresses"),
-    (v4([192, 168, 0, 0], 16), "private addresses"),
-    (v4([100, 64, 0, 0], 10), "addresses of a provider's network"),
-    (v4([169, 254, 0, 0], 16), "link-local addresses"),
-    (v4([224, 0, 0, 0], 4), "multicast addresses"),
-    (v6(0xfc00, 7), "private addresses"),
-    (v6(0xfe80, 10), "link-local addresses"),
-    (v6(0xff00, 8), "multicast addresses"),
-];
-
-/// The shortest prefix, in bits, that is not a large part of its family.
-const LARGE: u32 = 3;
-
 /// The maximum number of lines of one list that are named.
 const MOST_NAMED: usize = 3;
-
-const fn v4(octets: [u8; 4], length: u32) -> AddressRange {
-    let first = u32::from_be_bytes(octets);
-    AddressRange::V4(first, first | u32::MAX >> length)
-}
-
-const fn v6(group: u128, length: u32) -> AddressRange {
-    let first = group << 112;
-    AddressRange::V6(first, first | u128::MAX >> length)
-}
 
 /// Warns about what a rule drops by the sets that it names; once for each list, at the first rule
 /// that drops it.
@@ -63,6 +40,7 @@ pub(super) fn warn(
         let (Some(field), Some(dropped)) = (rule.field(name), dropped) else {
             continue;
         };
+        refuse_empty_exceptions(&field.terms, sets, report);
         for term in &field.terms {
             let (false, Operand::Set(name)) = term.split() else {
                 continue;
@@ -81,6 +59,36 @@ pub(super) fn warn(
                 report.add(Code::BroadDrop, term.span, message);
             }
         }
+    }
+}
+
+/// Reports empty sets that are all that the values of a field leave out: the rule would drop every address when
+/// a list of trusted ones is empty.
+fn refuse_empty_exceptions(terms: &[Term<'_>], sets: &Sets<'_>, report: &mut Report) {
+    let is_empty = |name: &str| {
+        let held = sets.held(name);
+        held.is_some_and(|set| set.v4.is_empty() && set.v6.is_empty())
+    };
+    let leaves_out = |term: &Term<'_>| match term.split() {
+        (false, _) => None,
+        (true, Operand::Set(name)) => Some(!is_empty(name)),
+        (true, Operand::Literal(_)) => Some(true),
+    };
+    // Positive values, or other exceptions, are what the rule drops without the set.
+    if !terms.iter().all(|term| leaves_out(term) == Some(false)) {
+        return;
+    }
+    for term in terms {
+        let (_, Operand::Set(name)) = term.split() else {
+            continue;
+        };
+        let message = format!(
+            "the rule drops every address, because the set {} has no members",
+            quoted(name)
+        );
+        report
+            .add(Code::EmptySet, term.span, message)
+            .help("name the addresses to drop beside it, or give the set a member: `[\"192.0.2.1\", \"@set\"]`");
     }
 }
 
@@ -208,7 +216,8 @@ fn set_of(range: AddressRange) -> AddressSet {
 
 /// The share of a family that a set contains, if it is large.
 fn share(set: &AddressSet) -> Option<&'static str> {
-    let is_large = |first: u128, last: u128, width: u32| last - first >= (1 << (width - LARGE)) - 1;
+    let is_large =
+        |first: u128, last: u128, width: u32| last - first >= (1 << (width - EIGHTH)) - 1;
     if set.v4.is_full() {
         Some("every IPv4 address")
     } else if set.v6.is_full() {
