@@ -1,9 +1,6 @@
 //! Lines of columns, and what may be an address in them.
 
-use super::{
-    entry::{LineError, LineForm, ListLine},
-    forms::whole,
-};
+use super::entry::{LineError, LineForm, ListLine};
 use crate::field::{AddressError, AddressRange, Addresses};
 
 /// The fields between separators. A field in quotes may contain separators; `None` is one whose quotes do not
@@ -51,7 +48,7 @@ pub(super) fn only_address(content: &[u8]) -> Option<Result<ListLine<'_>, (LineE
         };
         let before = is_after_address.then_some(found).flatten();
         is_after_address = false;
-        match whole(field) {
+        match ListLine::described(field) {
             Ok(line) => {
                 is_after_address = true;
                 if found.replace(line).is_some() {

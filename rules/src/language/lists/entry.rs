@@ -1,7 +1,7 @@
 //! The contents of a line of a list.
 
 use crate::{
-    field::{AddressError, Addresses},
+    field::{AddressError, Addresses, address},
     text::escaped,
 };
 
@@ -19,6 +19,22 @@ pub struct ListLine<'a> {
     pub rest: &'a [u8],
     /// The form of the line.
     pub form: LineForm,
+}
+
+impl<'a> ListLine<'a> {
+    /// The line of a text that names addresses and has nothing beside them.
+    ///
+    /// # Errors
+    ///
+    /// If the text does not name any.
+    pub(super) fn described(text: &'a [u8]) -> Result<Self, LineError> {
+        Ok(Self {
+            addresses: address::read(text)?,
+            text,
+            rest: b"",
+            form: LineForm::Described,
+        })
+    }
 }
 
 /// The form of a line.

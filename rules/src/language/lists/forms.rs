@@ -187,15 +187,5 @@ fn p2p(bytes: &[u8]) -> Found<'_> {
     if name.iter().all(of_address) {
         return None;
     }
-    Some(whole(range).map(Some))
-}
-
-/// The addresses that a whole text names.
-pub(super) fn whole(text: &[u8]) -> Result<ListLine<'_>, LineError> {
-    Ok(ListLine {
-        addresses: address::read(text)?,
-        text,
-        rest: b"",
-        form: LineForm::Described,
-    })
+    Some(ListLine::described(range).map(Some))
 }

@@ -1,9 +1,8 @@
 //! Entries of `ipset save` and `ipset list`, and their options.
 
 use super::{
+    comment::is_comment,
     entry::{LineError, LineForm, ListLine},
-    forms::whole,
-    line::is_comment,
 };
 
 /// Whether a line with these first words is a command other than `add`.
@@ -25,7 +24,7 @@ pub(super) fn entry(line: &[u8]) -> Result<ListLine<'_>, LineError> {
     Ok(ListLine {
         rest: timeout(options)?,
         form: LineForm::Ipset,
-        ..whole(member)?
+        ..ListLine::described(member)?
     })
 }
 

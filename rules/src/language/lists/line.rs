@@ -4,6 +4,7 @@
 
 use super::{
     columns,
+    comment::{is_comment, without_comment},
     entry::{LineError, LineForm, ListLine, MAX_LINE},
     forms, ipset,
 };
@@ -53,7 +54,7 @@ pub fn line(bytes: &[u8]) -> Result<Option<ListLine<'_>>, LineError> {
     let (_, comment) = bytes.split_at(content.len());
     // The name of a P2P line can have semicolons in it.
     let has_columns = columns::could_be_columns(comment);
-    if let Ok(line) = forms::whole(columns::unquoted(content))
+    if let Ok(line) = ListLine::described(columns::unquoted(content))
         && !has_columns
     {
         return Ok(Some(line));
@@ -148,28 +149,4 @@ pub fn subject(line: &[u8]) -> &[u8] {
 #[must_use]
 pub fn content(line: &[u8]) -> &[u8] {
     without_comment(trimmed(line))
-}
-
-/// The part of a trimmed line before a comment.
-fn without_comment(line: &[u8]) -> &[u8] {
-    let mut is_first_word = true;
-    // Of the word so far: words of a reason may have such characters in them, as a URL does.
-    let mut is_start = true;
-    let mut could_be_address = true;
-    for (at, byte) in line.iter().enumerate() {
-        let (content, comment) = line.split_at(at);
-        let ends_word = (is_first_word || could_be_address) && matches!(byte, b'#' | b';');
-        if ends_word || is_start && is_comment(comment) {
-            return content.trim_ascii_end();
-        }
-        is_start = byte.is_ascii_whitespace();
-        is_first_word &= !is_start;
-        let is_of_address = byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':' | b'-');
-        could_be_address = is_start || could_be_address && is_of_address;
-    }
-    line
-}
-
-pub(super) fn is_comment(text: &[u8]) -> bool {
-    matches!(text, [b'#' | b';', ..] | [b'/', b'/', ..])
 }

@@ -3,6 +3,7 @@
 //! This module owns the grammar of lists. It does not know for which set a file is read.
 
 mod columns;
+mod comment;
 mod entry;
 mod file;
 mod forms;
