@@ -9,7 +9,10 @@ use super::{
     values::{Values, common, without},
 };
 use crate::{
-    field::{Family, Form, Mac, ethertype_name, icmp_type_name, protocol_name},
+    field::{
+        Family, Form, Mac, RangeSet, ethertype_name, icmp_type_name, protocol_name,
+        tcp_flag_conditions,
+    },
     text::prefix,
 };
 
@@ -48,7 +51,8 @@ pub(super) fn describe(
         }
         // A set of all but a few values is clearer by what it lacks.
         let lacking = without(&domain, &values);
-        let (sign, told) = if 2 * lacking.ranges().len() < values.ranges().len() {
+        let is_negatable = !matches!(axis.form(), Form::TcpFlags);
+        let (sign, told) = if is_negatable && 2 * lacking.ranges().len() < values.ranges().len() {
             ("!", lacking)
         } else {
             ("", values)
@@ -73,6 +77,9 @@ fn is_implied(axis: Axis, packets: Packets) -> bool {
 }
 
 fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces) -> Vec<String> {
+    if matches!(axis.form(), Form::TcpFlags) {
+        return flags(values);
+    }
     let ranges = values.ranges().iter();
     ranges
         .flat_map(|&(first, last)| match axis.form() {
@@ -84,14 +91,13 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             Form::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
             _ if first == GROUP_QUERY => vec!["igmp-query".to_owned()],
             _ if first == ABSENT => vec!["none".to_owned()],
-            Form::Family => Vec::new(),
+            Form::Family | Form::TcpFlags => Vec::new(),
             Form::Src | Form::Dst => vec![address(packets, first, last)],
             Form::Proto => vec![range(first, last, |number| {
                 let name = u8::try_from(number).ok().and_then(protocol_name);
                 name.map_or_else(|| number.to_string(), str::to_owned)
             })],
             Form::Icmp => messages(packets, first, last),
-            Form::TcpFlags => vec![range(first, last, |number| format!("0x{number:02x}"))],
             Form::Ethertype => vec![range(first, last, |number| {
                 let name = u16::try_from(number).ok().and_then(ethertype_name);
                 name.map_or_else(|| format!("0x{number:04x}"), str::to_owned)
@@ -102,6 +108,24 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             }
         })
         .collect()
+}
+
+/// TCP flags as conditions, like `syn,!ack`, which stand for many values of the flags byte.
+fn flags(values: &Values) -> Vec<String> {
+    let ranges = values.ranges().iter();
+    let bytes = ranges.filter_map(|(first, last)| {
+        let first = u8::try_from(*first).ok()?;
+        Some((first, u8::try_from(*last).unwrap_or(u8::MAX)))
+    });
+    let bytes = RangeSet::from_ranges(bytes.collect());
+    let none = values.contains(ABSENT).then(|| "none".to_owned());
+    let is_any = bytes.is_full();
+    let conditions = if is_any {
+        vec!["any".to_owned()]
+    } else {
+        tcp_flag_conditions(&bytes)
+    };
+    conditions.into_iter().chain(none).collect()
 }
 
 fn range(first: u128, last: u128, word: impl Fn(u128) -> String) -> String {

@@ -58,6 +58,11 @@ impl Report {
         self.diagnostics.push_mut(diagnostic)
     }
 
+    /// The finding that was added last, to be elaborated.
+    pub(crate) fn last(&mut self) -> Option<&mut Diagnostic> {
+        self.diagnostics.last_mut()
+    }
+
     /// Adds findings about another file.
     pub(crate) fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         self.diagnostics.extend(diagnostics);

@@ -37,7 +37,7 @@ pub use self::{
     number::Number,
     protocol::{protocol_name, protocol_number, protocols},
     ranges::{RangeSet, Value},
-    tcp_flags::{tcp_flag, tcp_flags},
+    tcp_flags::{tcp_flag, tcp_flag_conditions, tcp_flags},
     ttl::TTL,
     vlan::{MAX_VLAN, VlanSet},
 };

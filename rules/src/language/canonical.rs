@@ -6,7 +6,6 @@
 //! form is itself.
 
 use std::{
-    cmp::Reverse,
     fmt::Write as _,
     net::{Ipv4Addr, Ipv6Addr},
 };
@@ -18,7 +17,7 @@ use crate::{
     evaluator::Outcome,
     field::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
-        VlanSet, icmp_type_number, icmp_types, tcp_flags,
+        VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
     },
     model::{Matches, Parser, Rule, Ruleset},
     text::{hexadecimal, prefix, span},
@@ -113,7 +112,7 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
         }
         Form::TcpFlags => {
             if let Some(values) = &matches.tcp_flags {
-                list(text, key, flags(values));
+                list(text, key, tcp_flag_conditions(values));
             }
         }
         Form::Icmp => {
@@ -248,37 +247,6 @@ fn addresses(set: &AddressSet) -> Vec<String> {
     } else {
         words
     }
-}
-
-/// Conditions that exactly these values of the flags byte meet, with the fewest flags first.
-fn flags(values: &RangeSet<u8>) -> Vec<String> {
-    let mut conditions: Vec<(u8, u8)> = (0..=u8::MAX)
-        .flat_map(|named| (0..=u8::MAX).map(move |set| (named, set)))
-        .filter(|(named, set)| *named != 0 && set & !named == 0)
-        .collect();
-    conditions.sort_by_key(|(named, set)| (named.count_ones(), *named, Reverse(*set)));
-    let fitting = |(named, set): (u8, u8)| (0..=u8::MAX).filter(move |value| value & named == set);
-    let mut words = Vec::new();
-    let mut told = [false; 256];
-    for condition in conditions {
-        let is_new = fitting(condition).any(|value| !told[usize::from(value)]);
-        if is_new && fitting(condition).all(|value| values.contains(value)) {
-            fitting(condition).for_each(|value| told[usize::from(value)] = true);
-            words.push(condition_word(condition));
-        }
-    }
-    words
-}
-
-fn condition_word((named, set): (u8, u8)) -> String {
-    let flags = (0..)
-        .zip(tcp_flags())
-        .filter(|(bit, _)| named & 1 << bit != 0);
-    let words = flags.map(|(bit, name)| {
-        let sign = if set & 1 << bit == 0 { "!" } else { "" };
-        format!("{sign}{name}")
-    });
-    words.collect::<Vec<_>>().join(",")
 }
 
 /// The messages by number if the rule determines their family, otherwise by name.

@@ -58,6 +58,27 @@ impl Expected {
 }
 
 impl RuleTest {
+    /// Whether the tests demand the same of the same packets.
+    #[must_use]
+    pub fn are_alike(ones: &[Self], others: &[Self]) -> bool {
+        let demands = |tests: &[Self]| -> Vec<_> {
+            let demand = |test: &Self| {
+                let packets = test.packets.iter();
+                let packets: Vec<_> = packets
+                    .map(|packet| (packet.frame.clone(), packet.interface.clone()))
+                    .collect();
+                (
+                    test.name.clone(),
+                    packets,
+                    test.expected.verdict,
+                    test.expected.by,
+                )
+            };
+            tests.iter().map(demand).collect()
+        };
+        demands(ones) == demands(others)
+    }
+
     /// The failure of a packet of this test: what was expected, and what was found.
     #[must_use]
     pub fn failure(

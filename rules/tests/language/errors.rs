@@ -623,3 +623,58 @@ action = "count"
 "#
     ));
 }
+
+#[test]
+fn what_other_firewalls_write_gets_help() {
+    let help = |sets: &str, rule: &str| {
+        let text = format!(
+            "[firewall]\ninterfaces = [\"eth0\"]\n{sets}[[rule]]\nname = \"a\"\naction = \"drop\"\n{rule}\n"
+        );
+        let shown = report(&text);
+        let help = shown.lines().find_map(|line| line.strip_prefix("help: "));
+        help.unwrap_or_else(|| panic!("no help: {shown}"))
+            .to_owned()
+    };
+    let sets = "[sets]\nfoo = [\"192.0.2.1\"]\nweb = [80]\n";
+    for (rule, expected) in [
+        ("src = \"foo\"", "did you mean the set `@foo`?"),
+        (
+            "dst = [\"192.0.2.0/24\", \"!foo\"]",
+            "did you mean the set `@foo`?",
+        ),
+        (
+            "proto = \"tcp\"\ndport = \"web\"",
+            "did you mean the set `@web`?",
+        ),
+        (
+            "proto = \"tcp\"\ndport = \"22,80\"",
+            "write several values as a list: `[22, 80]`",
+        ),
+        (
+            "proto = \"tcp\"\ndport = \"22:25\"",
+            "write a range with `-`: `22-25`",
+        ),
+        (
+            "proto = \"tcp,udp\"",
+            "write several values as a list: `[\"tcp\", \"udp\"]`",
+        ),
+        (
+            "src = \"192.0.2.1, 192.0.2.2\"",
+            "write several values as a list: `[\"192.0.2.1\", \"192.0.2.2\"]`",
+        ),
+        ("saddr = \"192.0.2.1\"", "here it is called `src`"),
+        ("destination = \"192.0.2.1\"", "here it is called `dst`"),
+        ("port = 22", "here it is called `dport`"),
+    ] {
+        assert_eq!(help(sets, rule), expected, "{rule}");
+    }
+    assert!(help("", "ct = \"established\"").contains("no connections"));
+    assert!(help("", "state = \"new\"").contains("no connections"));
+    assert!(help("", "rate = \"10/s\"").contains("do not limit rates"));
+    assert!(help("", "limit = \"10/s\"").contains("do not limit rates"));
+    let shown = report("[firewall]\ninterfaces = \"eth0\"\n");
+    assert!(
+        shown.contains("\nhelp: write `interfaces = [\"eth0\"]`\n"),
+        "{shown}"
+    );
+}

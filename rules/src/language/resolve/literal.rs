@@ -12,7 +12,9 @@ pub(super) fn address(term: &Term<'_>, text: &str, report: &mut Report) -> Optio
     let Addresses { range, is_mapped } = address::read(text.as_bytes())
         .map_err(|error: AddressError| {
             let diagnostic = invalid("address", term, text, &error.to_string(), report);
-            diagnostic.help = error.help();
+            if let Some(help) = error.help() {
+                diagnostic.help(help);
+            }
         })
         .ok()?;
     if is_mapped {
@@ -32,6 +34,11 @@ pub(super) fn port(term: &Term<'_>, text: &str, report: &mut Report) -> Option<(
             let diagnostic = invalid("port", term, text, number_fault(error), report);
             if error == NumberError::TooLarge {
                 diagnostic.help("the largest port is 65535");
+            } else if let Some((first, last)) = text.split_once(':')
+                && is_number(first)
+                && is_number(last)
+            {
+                diagnostic.help(format!("write a range with `-`: `{first}-{last}`"));
             }
         })
         .ok()
@@ -46,9 +53,40 @@ pub(super) fn invalid<'r>(
     report: &'r mut Report,
 ) -> &'r mut Diagnostic {
     let message = format!("invalid {what} {}", quoted(text));
-    report
+    let diagnostic = report
         .add(Code::InvalidValue, term.span, message)
-        .label(fault)
+        .label(fault);
+    if let Some(list) = as_list(text) {
+        diagnostic.help(format!("write several values as a list: `{list}`"));
+    }
+    diagnostic
+}
+
+/// A text of several values with commas between them as a list.
+fn as_list(text: &str) -> Option<String> {
+    let items: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_value = |item: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-./:@!_*".contains(c);
+        !item.is_empty() && item.chars().all(is_plain)
+    };
+    if items.len() < 2 || text.len() > 64 || !items.iter().all(is_value) {
+        return None;
+    }
+    let items: Vec<String> = items
+        .iter()
+        .map(|item| {
+            if is_number(item) {
+                (*item).to_owned()
+            } else {
+                format!("\"{item}\"")
+            }
+        })
+        .collect();
+    Some(format!("[{}]", items.join(", ")))
+}
+
+fn is_number(text: &str) -> bool {
+    number::single::<u16>(text).is_ok()
 }
 
 /// The fault of a text that should be a number or a range.

@@ -91,6 +91,17 @@ impl<'a> Sets<'a> {
         }
     }
 
+    /// Adds to the finding about a literal that a set of its name may have been meant. Returns false,
+    /// since the literal has no value.
+    pub(super) fn suggest(&self, literal: &str, report: &mut Report) -> bool {
+        if self.entries.contains_key(literal)
+            && let Some(diagnostic) = report.last()
+        {
+            diagnostic.help(format!("did you mean the set `@{literal}`?"));
+        }
+        false
+    }
+
     /// The addresses of the set `name`, to which `term` of `field` refers.
     pub(super) fn addresses(
         &mut self,

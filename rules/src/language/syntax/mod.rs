@@ -3,6 +3,7 @@
 //! This module owns the keys, their TOML types, and the text forms of addresses and numbers. It
 //! does not know the contents of sets, nor which values a field accepts.
 
+mod foreign_keys;
 mod read;
 mod table;
 mod toml;

@@ -7,7 +7,7 @@ use std::str;
 use toml::{Spanned, de::DeTable};
 
 use super::{
-    table::{Entry, Table},
+    table::{Entry, RULE, Table},
     tree::{
         Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenPackets, WrittenParser,
         WrittenRule, WrittenSettings,
@@ -76,7 +76,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         .entry("sets")
         .and_then(|entry| entry.table("`[sets]`", "`[sets]`", report));
     let rules = root.entry("rule").map_or_else(Vec::new, |entry| {
-        entry.tables("a rule", "`[[rule]]` above each rule", report)
+        entry.tables(RULE, "`[[rule]]` above each rule", report)
     });
     let tests = root.entry("test").map_or_else(Vec::new, |entry| {
         entry.tables("a test", "`[[test]]` above each test", report)

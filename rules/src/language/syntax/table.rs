@@ -10,13 +10,19 @@ use toml::{
     de::{DeInteger, DeString, DeTable, DeValue},
 };
 
-use super::tree::{At, Term};
+use super::{
+    foreign_keys,
+    tree::{At, Term},
+};
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span, suggest},
-    text::quoted,
+    text::{is_hidden, quoted},
 };
 
 type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The word for a table `[[rule]]`.
+pub(super) const RULE: &str = "a rule";
 
 /// A table, with its name in messages and the place to point at if a key is missing.
 #[derive(Clone, Copy)]
@@ -66,7 +72,12 @@ impl<'a> Table<'a> {
             if !known.contains(&key.value) {
                 let message = format!("unknown key {} in {}", quoted(key.value), self.what);
                 let diagnostic = report.add(Code::UnknownKey, key.span, message);
-                suggest(diagnostic, key.value, known.iter().copied());
+                match foreign_keys::help(key.value) {
+                    Some(help) if self.what == RULE => {
+                        diagnostic.help(help);
+                    }
+                    Some(_) | None => suggest(diagnostic, key.value, known.iter().copied()),
+                }
             }
         }
     }
@@ -169,8 +180,21 @@ impl<'a> Entry<'a> {
     /// The value as an array of strings and numbers that is not empty.
     pub(super) fn array(self, report: &mut Report) -> Option<Vec<Term<'a>>> {
         let DeValue::Array(items) = self.value.get_ref() else {
-            self.wrong_type(self.value, "an array", report)
-                .help("write the value between `[` and `]`");
+            let help = match self.value.get_ref() {
+                DeValue::String(text)
+                    if !text.contains(is_hidden) && !text.contains(['"', '\\']) =>
+                {
+                    format!("write `{} = [\"{text}\"]`", self.key.value)
+                }
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => "write the value between `[` and `]`".to_owned(),
+            };
+            self.wrong_type(self.value, "an array", report).help(help);
             return None;
         };
         self.elements(items, report)

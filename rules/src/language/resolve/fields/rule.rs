@@ -108,9 +108,13 @@ impl<'a> RuleFields<'a> {
                 &mut positive
             };
             is_whole &= match operand {
-                Operand::Literal(text) => address(term, text, report)
-                    .map(|range| side.push(range))
-                    .is_some(),
+                Operand::Literal(text) => match address(term, text, report) {
+                    Some(range) => {
+                        side.push(range);
+                        true
+                    }
+                    None => self.sets.suggest(text, report),
+                },
                 Operand::Set(name) => self
                     .sets
                     .addresses(name, field, term, report)
@@ -139,9 +143,13 @@ impl<'a> RuleFields<'a> {
                 &mut positive
             };
             is_whole &= match operand {
-                Operand::Literal(text) => port(term, text, report)
-                    .map(|range| side.push(range))
-                    .is_some(),
+                Operand::Literal(text) => match port(term, text, report) {
+                    Some(range) => {
+                        side.push(range);
+                        true
+                    }
+                    None => self.sets.suggest(text, report),
+                },
                 Operand::Set(name) => self
                     .sets
                     .ports(name, field, term, report)
