@@ -4,6 +4,8 @@
 # install.sh --remove PREFIX DESTDIR: removes them; rule files in /etc/firewall stay.
 set -eu
 cd "$(dirname "$0")/.."
+LC_ALL=C
+export LC_ALL
 
 remove=
 if [ "$1" = --remove ]; then
@@ -11,6 +13,21 @@ if [ "$1" = --remove ]; then
     shift
 fi
 prefix=$1 root=$2
+# What systemd and sed would read as something else than a part of the name.
+case $prefix in
+/*) ;;
+*)
+    echo "make install: PREFIX must be an absolute path, not \`$prefix\`" >&2
+    exit 2
+    ;;
+esac
+case $prefix in
+*[!A-Za-z0-9\ /._+@~,:=-]*)
+    echo "make install: PREFIX has a character that does not fit a systemd unit: \`$prefix\`" >&2
+    echo "help: use letters, digits, spaces and any of \`/._+@~,:=-\`" >&2
+    exit 2
+    ;;
+esac
 units=$root$prefix/lib/systemd/system
 doc=$root$prefix/share/doc/firewall
 actions=$root/etc/fail2ban/action.d
@@ -30,7 +47,12 @@ binary=$3
 }
 install -D -m 755 "$binary" "$root$prefix/sbin/firewall"
 install -d -m 755 "$units" "$doc/docs" "$root/etc/firewall"
-sed "s|/usr/local/sbin/|$prefix/sbin/|" contrib/systemd/firewall.service >"$units/firewall.service"
+# Quoted if there is a space, which else ends the name (systemd.syntax(7)).
+case $prefix in
+*' '*) command="\"$prefix/sbin/firewall\"" ;;
+*) command=$prefix/sbin/firewall ;;
+esac
+sed "s|/usr/local/sbin/firewall|$command|" contrib/systemd/firewall.service >"$units/firewall.service"
 chmod 644 "$units/firewall.service"
 install -m 644 README.md CHANGELOG.md contrib/systemd/notify-reload.conf "$doc"
 install -m 644 docs/*.md "$doc/docs"

@@ -104,3 +104,49 @@ fn everything_is_installed_where_it_is_told_and_removed_again() {
         assert_eq!(left.keys().collect::<Vec<_>>(), ["etc/firewall/rules.toml"]);
     }
 }
+
+#[test]
+fn a_prefix_with_spaces_is_quoted_in_the_unit_and_one_that_fits_no_unit_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    make("install", root.path(), &["PREFIX=/opt/my firewall"]);
+    let units = root.path().join("opt/my firewall/lib/systemd/system");
+    let unit = fs::read_to_string(units.join("firewall.service")).unwrap();
+    for line in [
+        "ExecStart=\"/opt/my firewall/sbin/firewall\" apply --wait /etc/firewall/rules.toml",
+        "ExecReload=\"/opt/my firewall/sbin/firewall\" reload",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{unit}");
+    }
+    // systemd reads the name as one word, and misses the file, which is below another root.
+    let mut verify = tools::command("systemd-analyze");
+    verify.arg("verify").arg(units.join("firewall.service"));
+    let verified = said(verify.output().unwrap());
+    assert!(
+        verified
+            .stderr
+            .contains("Command /opt/my firewall/sbin/firewall is not executable"),
+        "{verified:?}"
+    );
+    make("uninstall", root.path(), &["PREFIX=/opt/my firewall"]);
+    assert_eq!(files(root.path()), BTreeMap::new());
+
+    for prefix in [
+        "/opt/%h",
+        "/opt/a\"b",
+        "/opt/$HOME",
+        "/opt/a|b",
+        "/opt/\\",
+        "opt",
+    ] {
+        let mut install = Command::new("sh");
+        install.arg(source().join("scripts/install.sh")).args([
+            prefix,
+            &root.path().display().to_string(),
+            BINARY,
+        ]);
+        let refused = said(install.output().unwrap());
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("PREFIX"), "{refused:?}");
+        assert_eq!(files(root.path()), BTreeMap::new());
+    }
+}
