@@ -33,7 +33,10 @@ use crate::{
     },
     config::Config,
     error::{Error, ExitStatus},
-    logging::lines::{self, Format},
+    logging::{
+        colors::{self, ColorChoice},
+        lines::{self, Format},
+    },
     runtime::on_threads,
 };
 
@@ -125,6 +128,15 @@ struct LogArgs {
         value_parser = lines::levels
     )]
     log_level: String,
+    /// Colors of reports: at a terminal, always or never; `NO_COLOR` and `CLICOLOR_FORCE` are observed
+    #[arg(
+        long,
+        global = true,
+        help_heading = SHARED,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    color: ColorChoice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +165,7 @@ pub fn main() -> ExitCode {
         log,
         command,
     } = CommandLine::read();
+    colors::choose(log.color);
     lines::begin(log.log_format, &log.log_level, detach::is_detached());
     // Files are for their owner alone, from the moment that they exist.
     umask(Mode::from_bits_truncate(0o077));
@@ -170,17 +183,17 @@ pub fn main() -> ExitCode {
 fn run(config: &Config, command: Command) -> Result<ExitStatus, Error> {
     match command {
         Command::Apply(args) => return apply::run(config, args),
-        Command::Check(args) => on_threads(check::run(args))?,
+        Command::Check(args) => return on_threads(check::run(args)),
         Command::Diff(args) => return on_threads(diff::run(args)),
         Command::Doctor(args) => return on_threads(doctor::run(config, args)),
-        Command::Reload(args) => on_threads(reload::run(config, args))?,
+        Command::Reload(args) => return on_threads(reload::run(config, args)),
         Command::Confirm(args) => on_threads(confirm::run(config, args))?,
-        Command::Rollback(args) => on_threads(rollback::run(config, args))?,
+        Command::Rollback(args) => return on_threads(rollback::run(config, args)),
         Command::Status(args) => on_threads(status::run(config, args))?,
         Command::Counters(args) => on_threads(counters::run(config, args))?,
         Command::Explain(args) => on_threads(explain::run(config, args))?,
-        Command::Ban(args) => on_threads(ban::run(config, args))?,
-        Command::Unban(args) => on_threads(unban::run(config, args))?,
+        Command::Ban(args) => return on_threads(ban::run(config, args)),
+        Command::Unban(args) => return on_threads(unban::run(config, args)),
         Command::Bans(args) => bans::run(config, args)?,
         Command::Capture(args) => on_threads(capture::run(config, args))?,
         Command::Unload(args) => on_threads(unload::run(config, args))?,
@@ -257,6 +270,20 @@ fn instance(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected 1 to 64 letters, digits, `-` and `_`".into())
+    }
+}
+
+impl ValueEnum for ColorChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
     }
 }
 

@@ -288,7 +288,8 @@ impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses = |number: u128| match number {
             1 => "1 address".to_owned(),
-            number => format!("{} addresses", in_words(number)),
+            number if number < MANY => format!("{} addresses", in_words(number)),
+            number => in_words(number),
         };
         match (self.more, self.fewer) {
             (0, 0) => Ok(()),
@@ -301,13 +302,30 @@ impl fmt::Display for Moved {
     }
 }
 
-/// A number of addresses in words; very large ones, as of IPv6 prefixes, approximated.
+/// From so many addresses on, networks are counted: they are IPv6.
+const MANY: u128 = 1 << 48;
+
+/// A number of addresses in words; of very many the number of networks of one length, about.
 fn in_words(number: u128) -> String {
-    match u64::try_from(number) {
-        Ok(number) if number < 1 << 48 => grouped(number),
-        Ok(_) | Err(_) if number.is_power_of_two() => format!("2^{}", number.ilog2()),
-        Ok(_) | Err(_) => format!("about 2^{}", number.ilog2()),
+    /// How many networks are counted exactly.
+    const MOST: u128 = 1000;
+    if number < MANY {
+        return grouped(number as u64);
     }
+    let networks = |count: u128, length: u32| match count {
+        1 => format!("a /{length} network"),
+        count => format!("{} /{length} networks", grouped(count as u64)),
+    };
+    // Not 0, and so at most 127.
+    let bits = number.trailing_zeros();
+    if number >> bits < MOST {
+        return networks(number >> bits, 128 - bits);
+    }
+    let shift = number.ilog2() - 6;
+    let rounded = (number >> shift) + (number >> (shift - 1) & 1);
+    let even = rounded.trailing_zeros();
+    let length = (128 - shift).saturating_sub(even);
+    format!("about {}", networks(rounded >> even, length))
 }
 
 /// Serializes a number; above 2^64 as a float.
@@ -457,12 +475,17 @@ mod tests {
             (
                 &[(1, 1), (5, 9), (20, 29)],
                 &[(7, 7), (1 << 80, (2 << 80) - 1)],
-                " (2^80 addresses more)",
+                " (a /48 network more)",
+            ),
+            (
+                &[(1, 1), (5, 9), (20, 30)],
+                &[(1 << 80, (4 << 80) - 1)],
+                " (about 3 /48 networks more, 1 fewer)",
             ),
             (
                 &[(1, 1), (5, 9), (20, 29)],
                 &[(0, u128::MAX)],
-                " (about 2^127 addresses more)",
+                " (about a /0 network more)",
             ),
         ] {
             let after = of_sources(v4, v6);

@@ -155,7 +155,7 @@ pub(crate) fn compile(
     let assignment = slots::assign(&names, &before.slots, &before.held)?;
     let metadata = Metadata::new(
         generation,
-        &file.path,
+        file.input.path(),
         &file.sha256,
         &ruleset,
         &assignment.slots,

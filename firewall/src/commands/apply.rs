@@ -2,7 +2,14 @@
 
 use std::{
     ffi::OsString,
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,20 +19,24 @@ use tokio::runtime;
 use crate::{
     candidate::budget::Budget,
     commands::{
-        args::{ForceArgs, MemoryArgs},
+        args::{DetailArgs, ForceArgs, MemoryArgs, ReportArgs},
         detach,
+        document::conclude_rules,
         orders::{Reached, have_done, lock_or_answer},
     },
     config::Config,
-    control::protocol::Request,
+    control::protocol::{Request, RulesResult},
     daemon::{background::Background, keeping, privileges, request, run},
     error::{Error, ExitStatus},
     filter::takeover::Takeover,
     generation::in_force,
-    kernel::{host, info, max_bans::MaxBans, program::ObjectFile},
+    kernel::{descriptors, host, info, max_bans::MaxBans, program::ObjectFile},
     lockout::caller::Caller,
     logging::lines::tell,
-    rule_file::last_good::Store,
+    rule_file::{
+        input::{self, RuleInput},
+        last_good::Store,
+    },
     runtime::on_threads,
     text::causes::Causes,
 };
@@ -33,10 +44,13 @@ use crate::{
 /// Load the rules, attach to the interfaces, and run until stopped
 ///
 /// SIGHUP reloads the file; SIGTERM and SIGINT unload everything. If a daemon is already running, the
-/// file is handed to it and the command returns. With `--detach`, the daemon runs in the background.
+/// file is handed to it and the command returns; if the file and its lists are those in force, nothing
+/// changes. With `--detach`, the daemon runs in the background.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
-    /// Rule file
+    /// Rule file; `-` reads it from stdin, and its lists from the current folder
+    ///
+    /// A reload then reads the lists again, and takes the same text as before.
     file: PathBuf,
     /// Roll back automatically unless `firewall confirm` is run within this time, such as 60s or
     /// 5min
@@ -64,6 +78,10 @@ pub(crate) struct ApplyArgs {
     #[arg(long, conflicts_with = "detach")]
     no_daemon: bool,
     #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    detail: DetailArgs,
+    #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
     memory: MemoryArgs,
@@ -90,16 +108,42 @@ pub(crate) struct ApplyArgs {
 
 /// Brings a rule file into force: as the daemon, or by the daemon that runs.
 pub(crate) fn run(config: &Config, args: ApplyArgs) -> Result<ExitStatus, Error> {
-    let file = std::path::absolute(&args.file)
-        .map_err(Error::system("cannot find the current directory"))?;
-    in_force::require_access(config)?;
     if args.detach && !detach::is_detached() {
-        return on_threads(detach::run());
+        in_force::require_access(config)?;
+        return on_threads(detach::run(input::is_stdin(&args.file)));
     }
+    let (is_json, is_detailed) = (args.report.json, args.detail.detailed);
+    let announced = Arc::new(AtomicBool::new(false));
+    let ended = bring_into_force(config, args, &announced);
+    if announced.load(Ordering::Relaxed) {
+        return ended.map(|_| ExitStatus::Done);
+    }
+    conclude_rules("apply", is_json, is_detailed, ended)
+}
+
+/// Brings the rule file into force. A process that becomes the daemon sets `announced` once it has
+/// reported that the rules are in force.
+fn bring_into_force(
+    config: &Config,
+    args: ApplyArgs,
+    announced: &Arc<AtomicBool>,
+) -> Result<Option<RulesResult>, Error> {
+    in_force::require_access(config)?;
+    let input = RuleInput::of_argument(&args.file)?;
+    let copy = Copy::of(&input, config)?;
+    let (file, input) = match input {
+        RuleInput::File(path) => {
+            let path = std::path::absolute(path)
+                .map_err(Error::system("cannot find the current directory"))?;
+            (path.clone(), RuleInput::File(path))
+        }
+        RuleInput::Text { .. } | RuleInput::Copy { .. } => (copy.path(config), input),
+    };
     let caller = Caller::of_this_process();
     let force = args.force.force;
     let request = Request::Apply {
-        file: file.clone(),
+        file,
+        folder: input.folder_path().map(Path::to_owned),
         max_memory: args.memory.max_memory,
         confirm_ms: args.confirm.map(milliseconds),
         force,
@@ -107,8 +151,7 @@ pub(crate) fn run(config: &Config, args: ApplyArgs) -> Result<ExitStatus, Error>
         wait: args.wait,
     };
     if args.no_daemon {
-        on_threads(have_done(config, &request))?;
-        return Ok(ExitStatus::Done);
+        return on_threads(have_done(config, &request));
     }
     let object = args.object.as_deref();
     let object = object.map_or(Ok(ObjectFile::BuiltIn), ObjectFile::read)?;
@@ -125,22 +168,26 @@ pub(crate) fn run(config: &Config, args: ApplyArgs) -> Result<ExitStatus, Error>
     let reached = runtime.block_on(lock_or_answer(config, &request, args.boot))?;
     drop(runtime);
     match reached {
-        Reached::Daemon(message) => {
+        Reached::Daemon(message, result) => {
             tell("done", &message);
             if args.max_bans.is_some() {
                 let message = "`--max-bans` has no effect while rules are loaded";
                 tell("max_bans_ignored", message);
             }
+            Ok(result)
         }
         Reached::Lock(lock) => {
             host::lift_memory_limit();
+            descriptors::raise_limit();
+            drop(copy);
             let first = request::ApplyRequest {
-                file,
+                input,
                 budget: args.memory.max_memory.unwrap_or(Budget::DEFAULT),
                 wait: args.wait,
                 confirm: args.confirm,
                 requester: request::Requester { caller, force },
             };
+            let (announced, is_json) = (Arc::clone(announced), args.report.json);
             let startup = run::Startup {
                 lock,
                 found: Takeover::open(&config.pins)?,
@@ -150,13 +197,62 @@ pub(crate) fn run(config: &Config, args: ApplyArgs) -> Result<ExitStatus, Error>
                 store: state_dir.and_then(|folder| open_store(&folder.join(&config.instance))),
                 boots: args.boot,
                 background,
+                announce: Box::new(move |result| {
+                    announced.store(true, Ordering::Relaxed);
+                    if let Err(error) = conclude_rules("apply", is_json, false, Ok(Some(result))) {
+                        error.tell();
+                    }
+                }),
             };
             info::note_program_names();
             privileges::reduce()?;
-            on_threads(run::run(config, startup))?;
+            on_threads(run::run(config, startup)).map(|()| None)
         }
     }
-    Ok(ExitStatus::Done)
+}
+
+/// A copy of rules that were given on stdin for a daemon that runs, which may see other folders than this
+/// process; it is removed with this value.
+struct Copy(Option<PathBuf>);
+
+impl Copy {
+    fn of(input: &RuleInput, config: &Config) -> Result<Self, Error> {
+        let RuleInput::Text { text, .. } = input else {
+            return Ok(Self(None));
+        };
+        if !config.run.folder.exists() {
+            // No daemon runs.
+            return Ok(Self(None));
+        }
+        let copy = Self(Some(Self(None).path(config)));
+        let path = copy.path(config);
+        // What a killed command of the same number left.
+        let _ = fs::remove_file(&path);
+        let written = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text));
+        written.map_err(Error::system("cannot write to the run folder"))?;
+        Ok(copy)
+    }
+
+    fn path(&self, config: &Config) -> PathBuf {
+        let name = || format!("{}.{}.toml", config.instance, std::process::id());
+        let path = self.0.clone();
+        let path = path.unwrap_or_else(|| config.run.folder.join(name()));
+        std::path::absolute(&path).unwrap_or(path)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // A daemon that ends may have removed the folder.
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// The absolute form of a path, if it is not empty.

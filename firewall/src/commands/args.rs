@@ -28,6 +28,22 @@ pub(crate) struct ForceArgs {
     pub(crate) force: bool,
 }
 
+/// How a command that changes rules reports what it did.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Print what was done as JSON; docs/json.md describes it
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a command that may find nothing to change reports it.
+#[derive(Debug, Args)]
+pub(crate) struct DetailArgs {
+    /// Exit with 4, not 0, if the rules in force are those of the file already
+    #[arg(long)]
+    pub(crate) detailed: bool,
+}
+
 /// How much work an analysis may be.
 #[derive(Debug, Args)]
 pub(crate) struct AnalysisArgs {

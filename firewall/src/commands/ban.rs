@@ -10,10 +10,13 @@ use crate::{
         service::{BanRequest, UnbanRequest},
         term,
     },
-    commands::ban_input::BanRequests,
+    commands::{
+        ban_input::{BanDocument, BanRequests},
+        document::conclude,
+    },
     config::Config,
     control::protocol::Request,
-    error::Error,
+    error::{Error, ExitStatus},
     kernel, lockout,
     logging::lines::tell,
     observe,
@@ -60,13 +63,29 @@ pub(crate) struct BanArgs {
     /// Ban even what is refused otherwise: addresses that would lock you out, and large ranges
     #[arg(long)]
     force: bool,
+    /// Print what was done as JSON; docs/json.md describes it
+    #[arg(long)]
+    json: bool,
 }
 
 /// The smallest number of bans that are not replaced by less than half without `--force`.
 const GUARDED: u64 = 10;
 
 /// Bans.
-pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<ExitStatus, Error> {
+    let is_json = args.json;
+    let mut document = BanDocument::default();
+    let ended = ban(config, args, &mut document).await;
+    conclude(
+        "ban",
+        is_json,
+        ended.map(|()| ExitStatus::Done),
+        document,
+        Vec::new(),
+    )
+}
+
+async fn ban(config: &Config, args: BanArgs, document: &mut BanDocument) -> Result<(), Error> {
     let guard = if args.force {
         None
     } else {
@@ -106,14 +125,16 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<(), Error> {
         }))
     };
     if let Some(source) = &args.replace {
-        return replace(config, source, &args, read).await;
+        return replace(config, source, &args, read, document).await;
     }
     let mut requests = BanRequests::begin(config, false).await?;
     if guard.is_some() {
         requests.tell_of_namespaces();
     }
     let request = |bans| Request::Ban { bans };
-    requests.run(&args.addresses, read, request).await?;
+    let ran = requests.run(&args.addresses, read, request).await;
+    *document = requests.document();
+    ran?;
     requests.finish(|outcome| {
         let again = match outcome.renewed {
             0 => String::new(),
@@ -129,8 +150,21 @@ async fn replace(
     source: &str,
     args: &BanArgs,
     read: impl Fn(&str) -> Result<Option<BanRequest>, String>,
+    document: &mut BanDocument,
 ) -> Result<(), Error> {
     let mut requests = BanRequests::begin(config, false).await?;
+    let ended = replace_by(&mut requests, config, source, args, read).await;
+    *document = requests.document();
+    ended
+}
+
+async fn replace_by(
+    requests: &mut BanRequests<'_>,
+    config: &Config,
+    source: &str,
+    args: &BanArgs,
+    read: impl Fn(&str) -> Result<Option<BanRequest>, String>,
+) -> Result<(), Error> {
     if !args.force {
         requests.tell_of_namespaces();
     }

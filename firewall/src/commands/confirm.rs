@@ -21,7 +21,7 @@ pub(crate) struct ConfirmArgs {}
 pub(crate) async fn run(config: &Config, ConfirmArgs {}: ConfirmArgs) -> Result<(), Error> {
     let loaded = in_force::read(config)?;
     match lock_or_answer(config, &Request::Confirm {}, false).await? {
-        Reached::Daemon(message) => tell("done", &message),
+        Reached::Daemon(message, _) => tell("done", &message),
         Reached::Lock(lock) => {
             let confirmed = confirmation::confirm(&config.pins, loaded.metadata.generation);
             drop(lock);

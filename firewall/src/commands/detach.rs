@@ -19,6 +19,8 @@ use tokio::{
 };
 
 use crate::{
+    commands::output::print_result,
+    daemon::background,
     error::{Error, ExitStatus, UserError},
     logging::lines::tell,
 };
@@ -46,7 +48,7 @@ pub(crate) fn is_detached() -> bool {
 
 /// Runs the command line of this process again, as a daemon in the background, and waits until its rules are in
 /// force, or until it has handed them to the daemon that runs. Its errors are on stderr already.
-pub(crate) async fn run() -> Result<ExitStatus, Error> {
+pub(crate) async fn run(reads_stdin: bool) -> Result<ExitStatus, Error> {
     let failed = || Error::system("cannot start the daemon");
     let program = env::current_exe().map_err(failed())?;
     let listen = |kind| signal(kind).map_err(Error::system("cannot receive signals"));
@@ -56,7 +58,11 @@ pub(crate) async fn run() -> Result<ExitStatus, Error> {
     let mut daemon = Command::new(program)
         .args(env::args_os().skip(1))
         .env(DETACHED, "1")
-        .stdin(Stdio::null())
+        .stdin(if reads_stdin {
+            Stdio::inherit()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed())?;
@@ -84,6 +90,8 @@ pub(crate) async fn run() -> Result<ExitStatus, Error> {
         }
     };
     let report = report.map_err(failed())?;
+    let (document, report) = background::parts(&report);
+    print_result(document)?;
     if !report.is_empty() {
         tell("started", report.trim_end());
         return Ok(ExitStatus::Done);

@@ -22,7 +22,7 @@ use crate::{
         lines::{tell, tell_progress},
         progress::Progress,
     },
-    rule_file::load,
+    rule_file::{input::RuleInput, load},
     text::format::{counted, grouped},
 };
 
@@ -67,8 +67,10 @@ impl UserError for analysis::Contradiction {
 
 fn compare(args: &DiffArgs) -> Result<ExitStatus, Error> {
     let progress = Progress::told_to(tell_progress);
-    let old = load::load(&args.old, &progress)?.ruleset;
-    let new = load::load(&args.new, &progress)?.ruleset;
+    let old = RuleInput::of_argument(&args.old)?;
+    let old = load::load(&old, &progress)?.ruleset;
+    let new = RuleInput::of_argument(&args.new)?;
+    let new = load::load(&new, &progress)?.ruleset;
     progress.at("comparing the rules".to_owned());
     let compare = if args.counting {
         Compare::Deciders

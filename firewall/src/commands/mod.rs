@@ -2,6 +2,7 @@
 
 mod args;
 mod ban_input;
+mod document;
 mod orders;
 mod output;
 

@@ -7,7 +7,7 @@ use crate::{
     control::{
         client::{Client, ControlError},
         lock::{Acquired, Lock, LockError},
-        protocol::{Answer, Request},
+        protocol::{Answer, Request, RulesResult},
     },
     error::Error,
     logging::lines::tell,
@@ -22,8 +22,8 @@ const ENDING: Duration = Duration::from_secs(1);
 pub(super) enum Reached {
     /// There was no daemon: this process may be it.
     Lock(Lock),
-    /// There was one, and this is its answer.
-    Daemon(String),
+    /// There was one, and this is its answer, for the user and for programs.
+    Daemon(String, Option<RulesResult>),
 }
 
 /// Takes the instance's lock, or has its daemon answer. A daemon that begins, ends or dies
@@ -59,11 +59,16 @@ pub(super) async fn lock_or_answer(
             Err(error) => Err(error),
         };
         match answer {
-            Ok(Answer::Done { message }) => return Ok(Reached::Daemon(message)),
-            Ok(Answer::Failed { message, status }) => {
+            Ok(Answer::Done { message, rules }) => return Ok(Reached::Daemon(message, rules)),
+            Ok(Answer::Failed {
+                message,
+                status,
+                error,
+            }) => {
                 return Err(Error::Answered {
                     report: message,
                     status,
+                    parts: error,
                 });
             }
             Ok(Answer::Ending) if is_asked_once => return Err(Error::Ending),
@@ -98,19 +103,27 @@ fn tell_of_namespaces(daemon: &Client) {
 }
 
 /// Has the daemon carry out an order, and reports what it did.
-pub(super) async fn have_done(config: &Config, request: &Request) -> Result<(), Error> {
+pub(super) async fn have_done(
+    config: &Config,
+    request: &Request,
+) -> Result<Option<RulesResult>, Error> {
     let mut daemon = Client::connect(&config.run, &config.instance).await?;
     if let Request::Apply { .. } = request {
         tell_of_namespaces(&daemon);
     }
     match daemon.ask(request).await? {
-        Answer::Done { message } => {
+        Answer::Done { message, rules } => {
             tell("done", &message);
-            Ok(())
+            Ok(rules)
         }
-        Answer::Failed { message, status } => Err(Error::Answered {
+        Answer::Failed {
+            message,
+            status,
+            error,
+        } => Err(Error::Answered {
             report: message,
             status,
+            parts: error,
         }),
         Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. } => {
             Err(Error::Ending)

@@ -3,10 +3,14 @@
 use clap::Args;
 
 use crate::{
-    commands::{args::ForceArgs, orders::have_done},
+    commands::{
+        args::{ForceArgs, ReportArgs},
+        document::conclude_rules,
+        orders::have_done,
+    },
     config::Config,
     control::protocol::Request,
-    error::Error,
+    error::{Error, ExitStatus},
     lockout::caller::Caller,
 };
 
@@ -19,13 +23,16 @@ use crate::{
 pub(crate) struct RollbackArgs {
     #[command(flatten)]
     force: ForceArgs,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 /// Has the daemon return to the rules that were in force before.
-pub(crate) async fn run(config: &Config, args: RollbackArgs) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, args: RollbackArgs) -> Result<ExitStatus, Error> {
     let request = Request::Rollback {
         force: args.force.force,
         caller: Caller::of_this_process(),
     };
-    have_done(config, &request).await
+    let ended = have_done(config, &request).await;
+    conclude_rules("rollback", args.report.json, false, ended)
 }

@@ -7,10 +7,13 @@ use crate::{
         line::{HostBits, read_addresses},
         service::UnbanRequest,
     },
-    commands::ban_input::BanRequests,
+    commands::{
+        ban_input::{BanDocument, BanRequests},
+        document::conclude,
+    },
     config::Config,
     control::protocol::Request,
-    error::Error,
+    error::{Error, ExitStatus},
     text::format::grouped,
 };
 
@@ -34,10 +37,26 @@ pub(crate) struct UnbanArgs {
     /// Ignore addresses that are not banned
     #[arg(long)]
     if_banned: bool,
+    /// Print what was done as JSON; docs/json.md describes it
+    #[arg(long)]
+    json: bool,
 }
 
 /// Removes bans.
-pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<ExitStatus, Error> {
+    let is_json = args.json;
+    let mut document = BanDocument::default();
+    let ended = unban(config, args, &mut document).await;
+    conclude(
+        "unban",
+        is_json,
+        ended.map(|()| ExitStatus::Done),
+        document,
+        Vec::new(),
+    )
+}
+
+async fn unban(config: &Config, args: UnbanArgs, document: &mut BanDocument) -> Result<(), Error> {
     let mut requests = BanRequests::begin(config, args.if_banned).await?;
     let selected = match args.reason {
         Some(reason) => Some(UnbanRequest::Reason {
@@ -46,8 +65,8 @@ pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<(), Error> {
         }),
         None => args.all.then_some(UnbanRequest::All),
     };
-    if let Some(selected) = selected {
-        requests.send_one(Request::Unban(selected)).await?;
+    let ran = if let Some(selected) = selected {
+        requests.send_one(Request::Unban(selected)).await
     } else {
         let host_bits = if args.mask {
             HostBits::Cleared
@@ -59,7 +78,9 @@ pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<(), Error> {
             Ok(line.map(|line| line.found.range.to_string()))
         };
         let request = |prefixes| Request::Unban(UnbanRequest::Prefixes(prefixes));
-        requests.run(&args.addresses, read, request).await?;
-    }
+        requests.run(&args.addresses, read, request).await
+    };
+    *document = requests.document();
+    ran?;
     requests.finish(|outcome| format!("removed {}", grouped(outcome.removed)))
 }

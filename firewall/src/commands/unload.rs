@@ -20,7 +20,7 @@ pub(crate) struct UnloadArgs {}
 pub(crate) async fn run(config: &Config, UnloadArgs {}: UnloadArgs) -> Result<(), Error> {
     in_force::require_access(config)?;
     match lock_or_answer(config, &Request::Unload {}, false).await? {
-        Reached::Daemon(message) => tell("done", &message),
+        Reached::Daemon(message, _) => tell("done", &message),
         Reached::Lock(lock) => {
             let unloaded = unload::unload(&config.pins)?;
             drop(lock);

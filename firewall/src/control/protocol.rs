@@ -11,10 +11,11 @@ use crate::{
     bans::service::{BanOutcome, BanRequest, BanServiceError, UnbanRequest},
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
-    error::{Error, ExitStatus},
+    error::{Error, ErrorParts, ExitStatus},
     interfaces::unattached::Unattached,
     kernel::generation::Generation,
     lockout::caller::Caller,
+    logging::diagnostics::DiagnosticRecord,
     packet_log::{LoggedPacket, Names},
     rule_file::fallback::LastGood,
     text::format::counted,
@@ -33,6 +34,10 @@ pub(crate) enum Request {
     Apply {
         /// The absolute path of the rule file.
         file: PathBuf,
+        /// The folder of its lists, if the file is a copy of rules that were given on stdin. It is read
+        /// once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        folder: Option<PathBuf>,
         /// The memory limit of an image map from now on; without it the limit of the daemon stays.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_memory: Option<Budget>,
@@ -123,6 +128,9 @@ pub(crate) enum Answer {
     Done {
         /// The result.
         message: String,
+        /// The same for programs, of an order for rules.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<RulesResult>,
     },
     /// The request was refused or failed.
     Failed {
@@ -131,6 +139,9 @@ pub(crate) enum Answer {
         /// The exit status for the client.
         #[serde(default, skip_serializing_if = "ExitStatus::is_default")]
         status: ExitStatus,
+        /// The error in parts, unless there is nothing to it but the message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Box<ErrorParts>>,
     },
     /// The outcome of a request for bans.
     Bans(BanOutcome),
@@ -142,6 +153,21 @@ pub(crate) enum Answer {
     /// The daemon ends, and does not start or continue the request: the client may try its
     /// successor.
     Ending,
+}
+
+/// What an order for rules came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RulesResult {
+    /// Whether another generation is in force now.
+    pub(crate) changed: bool,
+    /// The generation in force.
+    pub(crate) generation: Generation,
+    /// The time left to confirm it, if it must be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confirm_seconds: Option<u64>,
+    /// The warnings about the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<DiagnosticRecord>,
 }
 
 impl From<Result<BanOutcome, BanServiceError>> for Answer {
@@ -162,6 +188,7 @@ impl Answer {
         Self::Failed {
             message: report,
             status: ExitStatus::Refused,
+            error: None,
         }
     }
 
@@ -170,6 +197,7 @@ impl Answer {
         Self::Failed {
             message: error.report(),
             status: error.exit_status(),
+            error: Some(Box::new(error.parts())),
         }
     }
 
@@ -284,6 +312,10 @@ pub(crate) fn names_in_words<S: AsRef<str>>(names: &[S]) -> String {
     words
 }
 
+/// The maximum number of bans or prefixes in a request. Each that is refused has a message in the answer,
+/// which a client may leave unread.
+const MAX_ITEMS: usize = 1000;
+
 /// The times within which rules can be confirmed, in milliseconds: from a second to a day.
 const CONFIRM_MS: RangeInclusive<u64> = 1_000..=86_400_000;
 
@@ -298,12 +330,34 @@ impl Request {
         let text = std::str::from_utf8(line).map_err(|error| not_understood(error.to_string()))?;
         let request =
             serde_json::from_str(text).map_err(|error| not_understood(error.to_string()))?;
+        let items = match &request {
+            Self::Ban { bans } => bans.len(),
+            Self::Unban(UnbanRequest::Prefixes(prefixes)) => prefixes.len(),
+            Self::Unban(UnbanRequest::Reason { .. } | UnbanRequest::All)
+            | Self::Ping {}
+            | Self::Apply { .. }
+            | Self::Reload { .. }
+            | Self::Confirm {}
+            | Self::Rollback { .. }
+            | Self::Unload {}
+            | Self::Capture(_) => 0,
+        };
+        if items > MAX_ITEMS {
+            return Err(format!(
+                "a request can have {MAX_ITEMS} bans or prefixes, and this one has {items}"
+            ));
+        }
         if let Self::Apply {
-            file, confirm_ms, ..
+            file,
+            folder,
+            confirm_ms,
+            ..
         } = &request
         {
-            if !file.is_absolute() {
-                return Err(format!("`{}` is not an absolute path", file.display()));
+            for path in [Some(file), folder.as_ref()].into_iter().flatten() {
+                if !path.is_absolute() {
+                    return Err(format!("`{}` is not an absolute path", path.display()));
+                }
             }
             if let Some(time) = confirm_ms.filter(|time| !CONFIRM_MS.contains(time)) {
                 return Err(format!(
@@ -390,6 +444,17 @@ mod tests {
             assert!(refused.contains(expected), "{bad}: {refused}");
         }
         assert!(Request::read(b"\xff").is_err());
+        let unban = |items: usize| {
+            let prefixes = vec!["\"192.0.2.1\""; items].join(",");
+            read(&format!(
+                "{{\"command\":\"unban\",\"prefixes\":[{prefixes}]}}"
+            ))
+        };
+        assert!(unban(MAX_ITEMS).is_ok());
+        assert_eq!(
+            unban(MAX_ITEMS + 1).unwrap_err(),
+            "a request can have 1000 bans or prefixes, and this one has 1001"
+        );
         assert!(read(r#"{"command":"apply","file":"/r","confirm_ms":60000}"#).is_ok());
     }
 }

@@ -155,16 +155,23 @@ impl Turn {
 async fn accept(listener: UnixListener, service: Service) {
     let connections = Connections::default();
     let mut before = None;
+    let mut is_failing = false;
     loop {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok((stream, _)) => {
+                is_failing = false;
+                stream
+            }
             Err(error) => {
                 // Most likely out of descriptors until other connections close.
-                tracing::warn!(
-                    event = "connection_not_accepted",
-                    %error,
-                    "a control connection was not accepted"
-                );
+                if !is_failing {
+                    tracing::warn!(
+                        event = "connection_not_accepted",
+                        %error,
+                        "a control connection was not accepted; the next failures in a row are not logged"
+                    );
+                }
+                is_failing = true;
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -398,6 +405,7 @@ mod tests {
         assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
         let done = Answer::Done {
             message: "2\nlines".into(),
+            rules: None,
         };
         order.answer.send(done.clone()).unwrap();
         assert_eq!(reload.await.unwrap().unwrap(), done);

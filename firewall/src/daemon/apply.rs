@@ -1,10 +1,9 @@
 //! Brings rule files into force, and answers the requesters.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use rules::diagnostics::Diagnostic;
+use serde::Serialize;
 use tokio::task;
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
         compile::{self, Candidate, Predecessor},
         rule_tests,
     },
-    control::protocol::Answer,
+    control::protocol::{Answer, RulesResult},
     daemon::{
         current::Current,
         keeping::Keeping,
@@ -22,19 +21,22 @@ use crate::{
         sd_notify,
         state::Daemon,
         switch::{Next, Targets},
-        trigger::Trigger,
+        trigger::{Cause, Trigger},
     },
     error::{Error, ExitStatus},
     filter::transaction::Filter,
     generation::confirmation::{AwaitingConfirmation, Condition},
-    interfaces::selection::Accepted,
+    interfaces::{selection::Accepted, unattached::Retry},
+    kernel::generation::Generation,
     logging::{
         diagnostics,
+        lines::Fields,
         progress::{Progress, log_progress},
     },
     rule_file::{
         contents::Hold,
         fallback::LastGood,
+        input::RuleInput,
         last_good::Copies,
         load::{self, RuleFile},
         shrink::{self, ShrinkError, Sizes},
@@ -45,11 +47,14 @@ use crate::{
 /// The description of the tests of a rule file in messages.
 const TESTING: &str = "running the tests of the rule file";
 
+/// Rounds to the next second.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 impl Daemon {
     /// Brings the current rule file into force again.
     pub(super) async fn reload(&mut self, requester: Requester, occasion: Trigger) -> Answer {
         let request = ApplyRequest {
-            file: self.file.clone(),
+            input: self.input.clone(),
             wait: false,
             budget: self.budget,
             confirm: None,
@@ -58,14 +63,44 @@ impl Daemon {
         self.apply(request, occasion).await
     }
 
-    /// Brings a file into force, and logs the outcome.
+    /// Brings a file into force unless it is, and logs the outcome.
     pub(super) async fn apply(&mut self, request: ApplyRequest, occasion: Trigger) -> Answer {
         sd_notify::reloading();
-        let file = request.file.clone();
-        let changed = self.bring_into_force(request).await;
-        let answer = self.answer(changed, Some(&file), occasion);
+        let path = request.input.path().to_owned();
+        let confirms = request.confirm.is_some();
+        let answer = match self.apply_if_changed(request).await {
+            Ok(Applied::Changed(outcome)) => self.answer(Ok(*outcome), Some(&path), occasion),
+            Ok(Applied::Unchanged(unchanged)) => unchanged.answer(&path, confirms, occasion),
+            Err(error) => self.answer(Err(error), Some(&path), occasion),
+        };
         sd_notify::ready();
         answer
+    }
+
+    /// Brings a file into force. If the rules in force were made of the same files, nothing happens
+    /// but that interfaces are attached to which are not yet: another generation would only push the
+    /// previous one off.
+    async fn apply_if_changed(&mut self, request: ApplyRequest) -> Result<Applied, Error> {
+        let (file, progress) = self.read(&request).await?;
+        if let Some(generation) = self.generation()
+            && request.budget == self.budget
+            && let Some(known) = self.rules.as_ref().filter(|known| known.is_made_of(&file))
+        {
+            let is_for = known.interfaces.clone();
+            let accepted = self.accepted(&file).with_absent(request.wait);
+            let patterns = &file.ruleset.settings.interfaces;
+            let selection = self.select(patterns, &accepted).await?;
+            if !file.names_interfaces() || is_for == selection.names() {
+                self.require_own()?;
+                self.relink(selection, Retry::All).await?;
+                return Ok(Applied::Unchanged(Unchanged {
+                    generation,
+                    warnings: file.warnings,
+                }));
+            }
+        }
+        let outcome = self.apply_read(file, request, progress).await?;
+        Ok(Applied::Changed(Box::new(outcome)))
     }
 
     /// Logs the outcome of a change to the rules of `file`, or to the previous ones, for an answer.
@@ -78,6 +113,7 @@ impl Daemon {
         match changed {
             Ok(outcome) => Answer::Done {
                 message: outcome.warnings() + &self.report(&outcome, occasion),
+                rules: Some(self.result(&outcome)),
             },
             Err(Error::Ending) => Answer::Ending,
             Err(error) => {
@@ -93,10 +129,22 @@ impl Daemon {
         }
     }
 
+    /// The outcome as a program reads it.
+    pub(super) fn result(&self, outcome: &Outcome) -> RulesResult {
+        RulesResult {
+            changed: true,
+            generation: outcome.generation,
+            confirm_seconds: self
+                .confirm_by
+                .map(|by| (by.remaining() + HALF_A_SECOND).as_secs()),
+            warnings: outcome.warning_records(),
+        }
+    }
+
     /// Logs the rules that came into force, and their condition; returns the message for the
     /// answer.
     pub(super) fn report(&self, outcome: &Outcome, occasion: Trigger) -> String {
-        outcome.log(occasion, &self.file);
+        outcome.log(occasion, self.input.path());
         sd_notify::status(&outcome.in_short());
         let mut report = outcome.to_string();
         if let Some(deadline) = self.confirm_by {
@@ -119,13 +167,19 @@ impl Daemon {
         &mut self,
         request: ApplyRequest,
     ) -> Result<Outcome, Error> {
+        let (file, progress) = self.read(&request).await?;
+        self.apply_read(file, request, progress).await
+    }
+
+    async fn read(&self, request: &ApplyRequest) -> Result<(RuleFile, Progress), Error> {
         self.require_confirmed()?;
         let progress = Progress::told_to(log_progress);
-        let file = self.load(request.file.clone(), progress.clone()).await?;
+        let file = self.load(request.input.clone(), progress.clone()).await?;
         if !request.requester.force {
             self.require_size(&file)?;
         }
-        self.bring_file_into_force(file, request, progress).await
+        diagnostics::log(&file.warnings);
+        Ok((file, progress))
     }
 
     /// Brings the first file into force. At boot, when it cannot be used, the last good copy is: what others publish
@@ -153,18 +207,18 @@ impl Daemon {
         };
         tracing::error!(
             event = "last_good_used",
-            file = %first.file.display(),
+            file = %first.input.path().display(),
             kept_at = last_good.kept_at,
             error = last_good.error,
             "{last_good}"
         );
         let progress = Progress::told_to(log_progress);
         let load = {
-            let (path, progress) = (first.file.clone(), progress.clone());
+            let (path, progress) = (first.input.path().to_owned(), progress.clone());
             move || load::load_copies(&path, &Copies::new(&store, &good), last_good, &progress)
         };
         let brought = match self.unless_ending(load).await? {
-            Ok(file) => self.bring_file_into_force(file, first, progress).await,
+            Ok(file) => self.apply_first(file, first, progress).await,
             Err(error) => Err(error.into()),
         };
         brought.map_err(|error| {
@@ -183,7 +237,7 @@ impl Daemon {
     /// was in force last.
     fn require_size(&self, file: &RuleFile) -> Result<(), ShrinkError> {
         if let Some(known) = &self.rules {
-            return if known.source.path == file.path {
+            return if known.source.input.path() == file.input.path() {
                 shrink::check(&Sizes::of(&known.source), file)
             } else {
                 Ok(())
@@ -193,19 +247,28 @@ impl Daemon {
             .keeping
             .as_ref()
             .and_then(|keeping| keeping.store().good());
-        match good.filter(|good| good.file == file.path) {
+        match good.filter(|good| good.file == file.input.path()) {
             Some(good) => shrink::check(good.sizes(), file),
             None => Ok(()),
         }
     }
 
-    async fn bring_file_into_force(
+    async fn apply_first(
+        &mut self,
+        file: RuleFile,
+        first: ApplyRequest,
+        progress: Progress,
+    ) -> Result<Outcome, Error> {
+        diagnostics::log(&file.warnings);
+        self.apply_read(file, first, progress).await
+    }
+
+    async fn apply_read(
         &mut self,
         file: RuleFile,
         request: ApplyRequest,
         progress: Progress,
     ) -> Result<Outcome, Error> {
-        diagnostics::log(&file.warnings);
         let accepted = self.accepted(&file).with_absent(request.wait);
         let options = FileOptions {
             budget: request.budget,
@@ -252,9 +315,9 @@ impl Daemon {
         Ok(outcome)
     }
 
-    async fn load(&self, path: PathBuf, progress: Progress) -> Result<RuleFile, Error> {
+    async fn load(&self, input: RuleInput, progress: Progress) -> Result<RuleFile, Error> {
         let hold = self.keeping.as_ref().map_or(Hold::Nothing, Keeping::hold);
-        let load = move || load::load_holding(&path, &hold, &progress);
+        let load = move || load::load_holding(&input, &hold, &progress);
         let loaded = self.unless_ending(load).await?;
         Ok(loaded?)
     }
@@ -305,6 +368,56 @@ impl Daemon {
             rule_tests::run_in_kernel(candidate, &self.object, &self.config.pins)
         })?;
         Ok(())
+    }
+}
+
+/// What came of a request to apply a file.
+enum Applied {
+    /// It is in force as another generation.
+    Changed(Box<Outcome>),
+    /// It was in force.
+    Unchanged(Unchanged),
+}
+
+/// A rule file that was in force already.
+struct Unchanged {
+    generation: Generation,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Unchanged {
+    /// Logs it for the answer; `confirms` if the requester would have had it confirmed.
+    fn answer(self, file: &Path, confirms: bool, occasion: Trigger) -> Answer {
+        #[derive(Serialize)]
+        struct UnchangedEvent {
+            generation: Generation,
+            file: String,
+            #[serde(flatten)]
+            cause: Cause,
+        }
+        let Self {
+            generation,
+            warnings,
+        } = self;
+        let mut message = format!("unchanged: generation {generation} stays in force");
+        if confirms {
+            message.push_str(", and there is nothing to confirm");
+        }
+        let fields = Fields::of(&UnchangedEvent {
+            generation,
+            file: file.display().to_string(),
+            cause: occasion.cause,
+        });
+        tracing::info!(event = "unchanged", fields = fields.as_value(), "{message}");
+        Answer::Done {
+            message: diagnostics::render(&warnings) + &message,
+            rules: Some(RulesResult {
+                changed: false,
+                generation,
+                confirm_seconds: None,
+                warnings: warnings.iter().map(Into::into).collect(),
+            }),
+        }
     }
 }
 

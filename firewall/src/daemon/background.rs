@@ -24,6 +24,20 @@ pub(crate) struct Background {
     log: Option<LogFile>,
 }
 
+/// How a report begins.
+const REPORT: &str = "process ";
+
+/// What the daemon wrote on its stdout for the caller of the command, and its report, which may be missing.
+pub(crate) fn parts(output: &str) -> (&str, &str) {
+    let last = output.trim_end().rfind('\n').map_or(0, |end| end + 1);
+    let (document, report) = output.split_at(last);
+    if report.starts_with(REPORT) {
+        (document, report)
+    } else {
+        (output, "")
+    }
+}
+
 impl Background {
     /// Leaves the session, the folder and the files of the caller; opens the log file.
     ///
@@ -52,7 +66,7 @@ impl Background {
             // A caller that is gone misses the report.
             let _ = writeln!(
                 io::stdout(),
-                "process {} runs in the background; {destination}",
+                "{REPORT}{} runs in the background; {destination}",
                 std::process::id()
             );
             dup2_stdout(null)?;

@@ -18,13 +18,16 @@ use crate::{
     },
     doctor::Examined,
     error::Error,
-    filter::plan::{self, Occupied, ProgramStep, Wanted},
+    filter::{
+        plan::{self, Occupied, ProgramStep, Wanted},
+        transaction::Filter,
+    },
     generation::confirmation::Condition,
     interfaces::{
         link_events::Touched,
         list,
         selection::{self, Accepted, Selection},
-        unattached::{Reason, Refusal, Unattached},
+        unattached::{Reason, Refusal, Retry, Unattached},
     },
     kernel::info,
     logging::diagnostics,
@@ -89,6 +92,7 @@ impl Daemon {
         diagnostics::log(error.diagnostics());
         let help = error.help();
         let error = Causes(&error);
+        self.report_unfollowed(&error.to_string()).await;
         tracing::error!(
             event = "interfaces_not_followed",
             %error,
@@ -101,6 +105,33 @@ impl Daemon {
         self.compile_again = self.resting_until;
     }
 
+    /// Publishes the selected interfaces that are not filtered because of a failure.
+    async fn report_unfollowed(&self, error: &str) {
+        let Some(patterns) = self.filter().map(|filter| filter.metadata().patterns()) else {
+            return;
+        };
+        let Ok(selection) = self.select(&patterns, &Accepted::anything()).await else {
+            return;
+        };
+        let Some(Ok(present)) = self.filter().map(Filter::present) else {
+            return;
+        };
+        let in_force = self.in_force.borrow().clone();
+        let mut unattached = in_force.map_or_else(Vec::new, |in_force| in_force.unattached);
+        for interface in selection.interfaces {
+            let is_filtered = present
+                .links
+                .iter()
+                .any(|link| link.interface == Some(interface.index));
+            let is_known = unattached.iter().any(|one| one.name == interface.name);
+            if !is_filtered && !is_known {
+                unattached.push(Unattached::failed(&interface.name, error));
+            }
+        }
+        unattached.sort_by(|one, other| one.name.cmp(&other.name));
+        self.publish(unattached);
+    }
+
     async fn follow_or_fail(&mut self) -> Result<(), Error> {
         let occasion = Trigger::now(Cause::Interfaces);
         self.require_folder()?;
@@ -111,11 +142,11 @@ impl Daemon {
         let patterns = filter.metadata().patterns();
         let selection = self.select(&patterns, &accepted).await?;
         let file = self.rules.as_ref().map(|rules| &rules.source);
-        let Some(file) = file.filter(|file| names_interfaces(file)) else {
-            return self.relink(selection).await;
+        let Some(file) = file.filter(|file| file.names_interfaces()) else {
+            return self.relink(selection, Retry::Due).await;
         };
         if self.known == selection.names() {
-            return self.relink(selection).await;
+            return self.relink(selection, Retry::Due).await;
         }
         let mut again = file.clone();
         (again.read, again.parse) = (Duration::ZERO, Duration::ZERO);
@@ -127,13 +158,13 @@ impl Daemon {
         };
         match self.apply_file(again, &accepted, options, progress).await {
             Ok(outcome) => {
-                outcome.log(occasion, &self.file);
+                outcome.log(occasion, self.input.path());
                 Ok(())
             }
             Err(error) => {
                 // The rules in force fit the new interfaces except for rules that name these.
                 let known = self.known.clone();
-                let relinked = self.relink(selection).await;
+                let relinked = self.relink(selection, Retry::Due).await;
                 self.known = known;
                 relinked?;
                 Err(error)
@@ -145,14 +176,14 @@ impl Daemon {
     /// interfaces and these have changed since.
     pub(super) fn look_again(&mut self) {
         let Some(rules) = &self.rules else { return };
-        if names_interfaces(&rules.source) && rules.interfaces != self.known {
+        if rules.source.names_interfaces() && rules.interfaces != self.known {
             self.known.clone_from(&rules.interfaces);
             self.compile_again = Some(Instant::now());
         }
     }
 
     /// Executes the steps that only concern links.
-    async fn relink(&mut self, selection: Selection) -> Result<(), Error> {
+    pub(super) async fn relink(&mut self, selection: Selection, retry: Retry) -> Result<(), Error> {
         let Current::Running(filter) = &mut self.current else {
             return Ok(());
         };
@@ -168,7 +199,10 @@ impl Daemon {
         let resting: BTreeSet<InterfaceIndex> = self
             .refusals
             .iter()
-            .filter(|refusal| refusal.due() > now && !has_link(refusal.index))
+            .filter(|refusal| match retry {
+                Retry::Due => refusal.due() > now && !has_link(refusal.index),
+                Retry::All => false,
+            })
             .map(|refusal| refusal.index)
             .collect();
         let interfaces: Vec<_> = selection
@@ -274,10 +308,4 @@ impl Daemon {
             is_new
         });
     }
-}
-
-/// Whether the image depends on the indexes of interfaces.
-fn names_interfaces(file: &RuleFile) -> bool {
-    let mut rules = file.ruleset.rules.iter();
-    rules.any(|rule| rule.matches.interface.is_some())
 }

@@ -21,7 +21,10 @@ use crate::{
     },
     kernel::generation::Generation,
     lockout,
-    logging::{diagnostics, lines::Fields},
+    logging::{
+        diagnostics::{self, DiagnosticRecord},
+        lines::Fields,
+    },
     rule_file::load::RuleFile,
     text::{
         causes::Causes,
@@ -119,6 +122,16 @@ impl Outcome {
             format!("warning[{code}]: {warning}\nhelp: {help}\n")
         });
         diagnostics::render(&self.warnings) + &needed.collect::<String>()
+    }
+
+    /// The same for programs.
+    pub(super) fn warning_records(&self) -> Vec<DiagnosticRecord> {
+        let needed = self.needed.iter().map(|warning| {
+            let help = Some(warning.help.to_string());
+            DiagnosticRecord::of_machine(warning.code.as_str(), warning.to_string(), help)
+        });
+        let warnings = self.warnings.iter().map(DiagnosticRecord::from);
+        warnings.chain(needed).collect()
     }
 
     /// The status line for the service manager.

@@ -1,14 +1,14 @@
 //! Requests to the daemon.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use crate::{candidate::budget::Budget, lockout::caller::Caller};
+use crate::{candidate::budget::Budget, lockout::caller::Caller, rule_file::input::RuleInput};
 
 /// A request to bring a rule file into force.
 #[derive(Clone, Debug)]
 pub(crate) struct ApplyRequest {
     /// The rule file.
-    pub(crate) file: PathBuf,
+    pub(crate) input: RuleInput,
     /// Whether to wait for names of interfaces that are not there.
     pub(crate) wait: bool,
     /// The largest memory for an image map.

@@ -51,7 +51,7 @@ impl Daemon {
         let has_passed = left.confirm_by.is_some_and(Deadline::has_passed);
         let opening = decisions::opening(left.confirm_by, has_passed, left.previous.is_some());
         if opening != Opening::Apply {
-            let file = first.file.display();
+            let file = first.input.path().display();
             tracing::warn!(
                 event = "file_not_applied",
                 %file,
@@ -128,7 +128,10 @@ impl Daemon {
                     cause: occasion.cause,
                 });
                 tracing::info!(event = "confirmed", fields = fields.as_value(), "{message}");
-                Answer::Done { message }
+                Answer::Done {
+                    message,
+                    rules: None,
+                }
             }
             Err(error) => Answer::failed(&error),
         }

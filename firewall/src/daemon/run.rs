@@ -16,7 +16,7 @@ use crate::{
     control::{
         in_force::InForce,
         lock::Lock,
-        protocol::{Answer, Request},
+        protocol::{Answer, Request, RulesResult},
         server::{self, Server},
         service::Order,
     },
@@ -38,6 +38,7 @@ use crate::{
     kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
     logging::{lines::Fields, output},
     packet_log::relay::Relay,
+    rule_file::input::RuleInput,
     rule_file::last_good::Store,
 };
 
@@ -62,6 +63,8 @@ pub(crate) struct Startup {
     pub(crate) boots: bool,
     /// The caller to report to, if the daemon is in the background.
     pub(crate) background: Option<Background>,
+    /// Reports to the caller that the first rules are in force.
+    pub(crate) announce: Box<dyn FnOnce(RulesResult) + Send>,
 }
 
 /// Brings the first rules into force, serves signals and requests until stopped, and unloads.
@@ -81,6 +84,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         store,
         boots,
         background,
+        announce,
     } = startup;
     let in_force = watch::Sender::new(None);
     let bans = BanService::new();
@@ -93,7 +97,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         object,
         keeping: store.map(Keeping::begin),
         boots,
-        file: first.file.clone(),
+        input: first.input.clone(),
         budget: first.budget,
         max_bans,
         bans,
@@ -120,6 +124,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
                 sd_notify::status(&last_good.to_string());
             }
             sd_notify::ready();
+            announce(daemon.result(&outcome));
             if let Some(background) = background {
                 background.report();
             }
@@ -141,6 +146,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
             let message = match &ended {
                 Ok(message) => Answer::Done {
                     message: message.clone(),
+                    rules: None,
                 },
                 Err(error) => Answer::failed(error),
             };
@@ -259,9 +265,12 @@ impl Daemon {
                     let occasion = Trigger::now(order.cause());
                     let answer = match order.request {
                         Request::Unload {} => return Ending::Asked(order),
-                        Request::Apply { file, max_memory, wait, confirm_ms, force, caller } => {
+                        Request::Apply { file, folder, max_memory, wait, confirm_ms, force, caller } => {
                             let request = ApplyRequest {
-                                file,
+                                input: match folder {
+                                    Some(folder) => RuleInput::Copy { file, folder },
+                                    None => RuleInput::File(file),
+                                },
                                 wait,
                                 budget: max_memory.unwrap_or(self.budget),
                                 confirm: confirm_ms.map(Duration::from_millis),

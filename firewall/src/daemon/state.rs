@@ -1,8 +1,11 @@
 //! The state of the daemon between two events.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use rules::compiler::{Compiled, InterfaceIndex};
+use rules::{
+    compiler::{Compiled, InterfaceIndex},
+    language::RuleTest,
+};
 use tokio::{
     sync::watch,
     task::{self, JoinHandle},
@@ -21,7 +24,7 @@ use crate::{
     interfaces::unattached::Refusal,
     kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
     packet_log::relay::Relay,
-    rule_file::load::RuleFile,
+    rule_file::{input::RuleInput, load::RuleFile},
 };
 
 /// The daemon.
@@ -35,7 +38,7 @@ pub(super) struct Daemon {
     /// Whether the first rules may be the last good copy.
     pub(super) boots: bool,
     /// The rule file in force, or the first one.
-    pub(super) file: PathBuf,
+    pub(super) input: RuleInput,
     pub(super) budget: Budget,
     pub(super) max_bans: Option<MaxBans>,
     pub(super) bans: BanService,
@@ -78,6 +81,32 @@ pub(super) struct KnownRules {
     pub(super) interfaces: Vec<(InterfaceIndex, String)>,
     /// The file, as it was when it was read.
     pub(super) source: RuleFile,
+}
+
+impl KnownRules {
+    /// Whether `file` is the one that these rules were made of, with the same lists and captures.
+    pub(super) fn is_made_of(&self, file: &RuleFile) -> bool {
+        let RuleFile {
+            input,
+            sha256,
+            ruleset,
+            tests,
+            last_good,
+            allowed: _,
+            warnings: _,
+            lists: _,
+            files: _,
+            read: _,
+            parse: _,
+        } = &self.source;
+        // A copy gives way to the file once that can be used.
+        last_good.is_none()
+            && input.path() == file.input.path()
+            && input.folder_path() == file.input.folder_path()
+            && *sha256 == file.sha256
+            && *ruleset == file.ruleset
+            && RuleTest::are_alike(tests, &file.tests)
+    }
 }
 
 impl Daemon {

@@ -43,7 +43,7 @@ use crate::{
     },
     kernel::{generation::Generation, info, max_bans::MaxBans},
     logging::progress::Progress,
-    rule_file::load::RuleFile,
+    rule_file::{input::RuleInput, load::RuleFile},
 };
 
 /// The progress message of long work in the kernel.
@@ -263,7 +263,7 @@ impl Daemon {
 
     /// Records that `next` is in force.
     fn follow_rules(&mut self, next: Next, selection: &Selection, outcome: &Outcome) {
-        self.file = next.metadata().file.clone();
+        let path = next.metadata().file.clone();
         let rules = match next {
             Next::File {
                 candidate, source, ..
@@ -274,6 +274,8 @@ impl Daemon {
             }),
             Next::Pinned { .. } => self.previous.clone(),
         };
+        let known = rules.as_ref().map(|rules| rules.source.input.clone());
+        self.input = known.unwrap_or(RuleInput::File(path));
         let before = std::mem::replace(&mut self.rules, rules);
         self.previous = outcome.succession.previous(before, self.previous.take());
         self.confirm_by = outcome.confirm_by;

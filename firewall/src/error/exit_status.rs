@@ -17,6 +17,8 @@ pub enum ExitStatus {
     Usage,
     /// The rules cannot be used: their file, a list that it names, or their tests.
     BadRules,
+    /// With `--detailed`: what was asked for was so already.
+    Unchanged,
     /// `diff` could not decide whether the verdicts are the same.
     Undecided,
     /// `doctor` found what keeps the interface from being filtered, or no such interface.
@@ -29,13 +31,14 @@ impl ExitStatus {
         *self == Self::default()
     }
 
-    /// The number. 2 is what clap uses, too, and 4 is reserved for "nothing changed".
+    /// The number. 2 is what clap uses, too.
     pub const fn number(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Refused => 1,
             Self::Usage => 2,
             Self::BadRules => 3,
+            Self::Unchanged => 4,
             Self::Undecided => 5,
             Self::Unfit => 6,
         }

@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 use tracing::Level;
 
 use crate::{
-    error::{ExitStatus, UserError},
+    error::{ErrorParts, ExitStatus, UserError},
     logging::{
         diagnostics,
         lines::{self, Fields},
@@ -38,6 +38,8 @@ pub enum Error {
         report: String,
         /// The exit status that follows from it.
         status: ExitStatus,
+        /// The same in parts, if the daemon has it.
+        parts: Option<Box<ErrorParts>>,
     },
     /// The daemon was asked to stop before it had done what it was about to do.
     Ending,
@@ -67,6 +69,28 @@ impl Error {
             | Self::Panicked(_)
             | Self::Answered { .. }
             | Self::Ending => &[],
+        }
+    }
+
+    /// The error in parts.
+    pub(crate) fn parts(&self) -> ErrorParts {
+        match self {
+            Self::Answered {
+                parts: Some(parts), ..
+            } => (**parts).clone(),
+            Self::Answered { report, .. } => ErrorParts::of_report(report),
+            Self::Reported(error) if error.finished_report().is_some() => {
+                ErrorParts::of_report(error.finished_report().unwrap_or_default())
+            }
+            Self::Reported(_)
+            | Self::System { .. }
+            | Self::Output(_)
+            | Self::Panicked(_)
+            | Self::Ending => ErrorParts {
+                message: Causes(self).to_string(),
+                help: self.help(),
+                diagnostics: self.diagnostics().iter().map(Into::into).collect(),
+            },
         }
     }
 
@@ -199,6 +223,7 @@ mod tests {
         let error = Error::Answered {
             report: "error: no\nhelp: yes".into(),
             status: ExitStatus::BadRules,
+            parts: None,
         };
         assert_eq!(error.report(), "error: no\nhelp: yes");
         assert_eq!(error.exit_status(), ExitStatus::BadRules);

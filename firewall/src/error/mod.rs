@@ -6,6 +6,8 @@
 mod exit_status;
 mod failure;
 mod kernel;
+mod parts;
 mod user_error;
 
+pub(crate) use crate::error::parts::ErrorParts;
 pub use crate::error::{exit_status::ExitStatus, failure::Error, user_error::UserError};

@@ -36,6 +36,15 @@ impl Unattached {
         }
     }
 
+    /// An interface that could not be attached to because of a failure that is not its own.
+    pub(crate) fn failed(name: &str, error: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            error: Some(error.to_owned()),
+            help: None,
+        }
+    }
+
     /// Logs it.
     pub(crate) fn log(&self) {
         let interface = self.name.as_str();
@@ -122,6 +131,15 @@ pub(crate) struct Refusal {
     tried: Instant,
     attempts: u32,
     touched: bool,
+}
+
+/// The refused interfaces to try again.
+#[derive(Clone, Copy)]
+pub(crate) enum Retry {
+    /// Those whose time has come.
+    Due,
+    /// All: somebody asks for it.
+    All,
 }
 
 /// The time between the first two attempts; it doubles with each further one.

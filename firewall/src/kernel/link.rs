@@ -13,6 +13,7 @@ use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 
 pub(crate) use crate::kernel::syscall::XdpLinkInfo;
 use crate::kernel::{
+    descriptors,
     pins::{self, PinError},
     program::takes_frags,
     syscall,
@@ -81,6 +82,12 @@ pub(crate) enum AttachError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// The process may not open more files.
+    #[error("no descriptor is left for a link to `{interface}`: too many open files")]
+    TooManyFiles {
+        /// The interface.
+        interface: String,
+    },
     /// The kernel refuses for another reason.
     #[error("the kernel does not attach a {mode} XDP program to `{interface}`")]
     Refused {
@@ -111,6 +118,7 @@ impl AttachError {
             // The second is the answer to a native program beside a generic one.
             Some(libc::EBUSY | libc::EEXIST) => Self::Occupied { interface },
             Some(libc::ENODEV) => Self::Gone { interface },
+            Some(libc::EMFILE) => Self::TooManyFiles { interface },
             // The last is what drivers answer when they have too few queues.
             Some(libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => {
                 Self::Settings {
@@ -134,6 +142,7 @@ impl AttachError {
             Self::NoNative { .. }
             | Self::Occupied { .. }
             | Self::Gone { .. }
+            | Self::TooManyFiles { .. }
             | Self::Refused { .. }
             | Self::Link { .. } => None,
         }
@@ -150,6 +159,11 @@ impl AttachError {
             ),
             Self::Occupied { interface } => Some(occupied_help(interface)),
             Self::Settings { interface, .. } => Some(settings_help(interface, takes_frags())),
+            Self::TooManyFiles { .. } => Some(
+                "raise the limit of open files: `LimitNOFILE=` of the unit, or `ulimit -Hn` of the \
+                 shell that starts the daemon"
+                    .into(),
+            ),
             Self::Gone { .. } | Self::Refused { .. } | Self::Link { .. } => None,
         }
     }
@@ -193,6 +207,12 @@ impl Link {
     ) -> Result<Self, AttachError> {
         let fd = syscall::create_xdp_link(program, index, mode.flags())
             .map_err(|source| AttachError::new(interface, mode, source))?;
+        if descriptors::is_reserved(fd.as_fd()) {
+            // Closed, the link detaches.
+            return Err(AttachError::TooManyFiles {
+                interface: interface.to_owned(),
+            });
+        }
         Ok(Self {
             interface: interface.to_owned(),
             fd,

@@ -7,6 +7,7 @@
 pub(crate) mod bans;
 pub(crate) mod clock;
 pub(crate) mod counters;
+pub(crate) mod descriptors;
 pub(crate) mod ethtool;
 pub(crate) mod events;
 pub(crate) mod generation;

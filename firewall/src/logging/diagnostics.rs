@@ -1,7 +1,7 @@
 //! Diagnostics of rule files and packets, as text and as events.
 
 use rules::diagnostics::{self, Diagnostic, Severity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 use crate::{
@@ -37,27 +37,72 @@ pub(crate) fn tell(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// The fields of the event of a diagnostic.
+/// The fields of the event of a diagnostic, beside the message.
 fn fields(diagnostic: &Diagnostic) -> Fields {
-    #[derive(Serialize)]
-    struct DiagnosticFields<'a> {
-        file: &'a str,
-        line: u32,
-        column: u32,
-        severity: &'a str,
-        code: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        help: Option<&'a str>,
+    Fields::of(&DiagnosticFields::from(diagnostic))
+}
+
+/// What a diagnostic says, without its message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct DiagnosticFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    severity: String,
+    code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
+impl From<&Diagnostic> for DiagnosticFields {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        let place = diagnostic.place();
+        Self {
+            file: Some(diagnostic.file().to_owned()),
+            line: Some(place.line.get()),
+            column: Some(place.column.get()),
+            severity: diagnostic.severity().as_str().to_owned(),
+            code: diagnostic.code.as_str().to_owned(),
+            help: diagnostic.help.clone(),
+        }
     }
-    let place = diagnostic.place();
-    Fields::of(&DiagnosticFields {
-        file: diagnostic.file(),
-        line: place.line.get(),
-        column: place.column.get(),
-        severity: diagnostic.severity().as_str(),
-        code: diagnostic.code.as_str(),
-        help: diagnostic.help.as_deref(),
-    })
+}
+
+/// A diagnostic as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DiagnosticRecord {
+    #[serde(flatten)]
+    fields: DiagnosticFields,
+    message: String,
+}
+
+impl DiagnosticRecord {
+    /// A warning about rules on this machine, which is about no place in a file.
+    pub(crate) fn of_machine(code: &str, message: String, help: Option<String>) -> Self {
+        Self {
+            fields: DiagnosticFields {
+                file: None,
+                line: None,
+                column: None,
+                severity: Severity::Warning.as_str().to_owned(),
+                code: code.to_owned(),
+                help,
+            },
+            message,
+        }
+    }
+}
+
+impl From<&Diagnostic> for DiagnosticRecord {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        Self {
+            fields: diagnostic.into(),
+            message: diagnostic.message.clone(),
+        }
+    }
 }
 
 /// Renders diagnostics for a terminal.

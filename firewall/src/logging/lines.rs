@@ -12,7 +12,7 @@ use std::{
     env,
     error::Error as StdError,
     fmt::{self, Write as _},
-    io::{self, IsTerminal as _},
+    io,
     os::fd::AsFd,
     sync::{
         OnceLock,
@@ -40,7 +40,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::{logging::output, text::causes::Causes};
+use crate::{
+    logging::{colors, output},
+    text::causes::Causes,
+};
 
 /// The format of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +84,7 @@ pub(crate) fn begin(format: Format, levels: &str, is_detached: bool) {
         .with_target(false)
         // Its report of a closed stderr would go to stderr, and panic.
         .log_internal_errors(false)
-        .with_ansi(stderr.is_terminal() && !is_detached)
+        .with_ansi(colors::are_for(&stderr) && !is_detached)
         .with_writer(|| ToOutput);
     match format {
         Format::Text => builder
@@ -116,7 +119,7 @@ pub(crate) fn tell(event: &str, message: &str) {
     if is_json() {
         tell_event(Level::INFO, event, message, &Fields::default());
     } else {
-        write(&format!("{}\n", escaped_lines(message)));
+        write(&painted(format!("{}\n", escaped_lines(message))));
     }
 }
 
@@ -128,7 +131,21 @@ pub(crate) fn tell_progress(what: &str) {
 /// Prints an error report as text.
 pub(crate) fn tell_error(report: &str) {
     let text = format!("{}\n", escaped_lines(report.trim_end()));
-    write(&with_priority(&text, Level::ERROR, sink()));
+    match sink() {
+        LogSink::Plain => write(&painted(text)),
+        sink @ (LogSink::Journal | LogSink::Syslog) => {
+            write(&with_priority(&text, Level::ERROR, sink));
+        }
+    }
+}
+
+/// The text with colors, if stderr has them.
+fn painted(text: String) -> String {
+    if colors::are_for(&io::stderr()) {
+        colors::paint(&text)
+    } else {
+        text
+    }
 }
 
 /// Prints an event as JSON, at any log level.

@@ -1,11 +1,11 @@
 //! Where the files of a rule set are read from, and which of their bytes are held for a copy.
 
-use std::{collections::BTreeSet, io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use rules::text::hexadecimal;
 use sha2::{Digest as _, Sha256};
 
-use crate::rule_file::files::{self, Folder};
+use crate::rule_file::{files::Folder, input::RuleInput};
 
 /// Where a rule file, its lists and its captures are read from.
 pub(crate) trait Files {
@@ -17,24 +17,24 @@ pub(crate) trait Files {
 }
 
 /// The files where the operator has them.
-pub(super) struct OnDisk<'p> {
-    path: &'p Path,
+pub(super) struct OnDisk<'i> {
+    input: &'i RuleInput,
     folder: Folder,
 }
 
-impl<'p> OnDisk<'p> {
+impl<'i> OnDisk<'i> {
     /// A rule file, with the others beside it.
-    pub(super) fn of(path: &'p Path) -> Self {
+    pub(super) fn of(input: &'i RuleInput) -> Self {
         Self {
-            path,
-            folder: Folder::of(path),
+            input,
+            folder: input.folder(),
         }
     }
 }
 
 impl Files for OnDisk<'_> {
     fn rules(&self, limit: u64) -> io::Result<Vec<u8>> {
-        files::read(self.path, limit)
+        self.input.bytes(limit)
     }
 
     fn named(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {

@@ -51,6 +51,11 @@ impl Folder {
         Self(rules.parent().unwrap_or(Path::new("")).to_owned())
     }
 
+    /// This folder.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
     /// The path of a file that the rule file names.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

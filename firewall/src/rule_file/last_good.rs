@@ -98,7 +98,7 @@ impl Manifest {
         Self {
             version: VERSION,
             kept_at: utc(SystemTime::now()),
-            file: file.path.clone(),
+            file: file.input.path().to_owned(),
             sizes: Sizes::of(file),
             files: files.collect(),
         }

@@ -21,13 +21,10 @@ use crate::{
     rule_file::{
         contents::{FileRead, Files, Hold, OnDisk, digest},
         fallback::LastGood,
-        files::Folder,
         gzip,
+        input::{self, MAX_RULE_FILE, RuleInput, StdinError},
     },
 };
-
-/// The most bytes of a rule file.
-const MAX_RULE_FILE: u64 = 64 << 20;
 
 /// The most bytes of all list files and captures of a rule file, decompressed.
 const MAX_LIST_FILES: u64 = 1 << 30;
@@ -35,8 +32,8 @@ const MAX_LIST_FILES: u64 = 1 << 30;
 /// A rule file that can be used.
 #[derive(Clone)]
 pub(crate) struct RuleFile {
-    /// Its path.
-    pub(crate) path: PathBuf,
+    /// Where it is written.
+    pub(crate) input: RuleInput,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub(crate) sha256: String,
     /// What it says.
@@ -59,9 +56,20 @@ pub(crate) struct RuleFile {
     pub(crate) parse: Duration,
 }
 
+impl RuleFile {
+    /// Whether the image depends on the indexes of interfaces.
+    pub(crate) fn names_interfaces(&self) -> bool {
+        let mut rules = self.ruleset.rules.iter();
+        rules.any(|rule| rule.matches.interface.is_some())
+    }
+}
+
 /// Why a rule file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
+    /// Stdin could not be read.
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
     /// It could not be read.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -81,9 +89,23 @@ pub(crate) enum SourceError {
 }
 
 impl UserError for SourceError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Read { path, source }
+                if input::was_stdin(path) && source.kind() == io::ErrorKind::NotFound =>
+            {
+                Some(
+                    "an earlier process read these rules from stdin; apply a file, or give them again"
+                        .into(),
+                )
+            }
+            Self::Stdin(_) | Self::Read { .. } | Self::Invalid { .. } => None,
+        }
+    }
+
     fn diagnostics(&self) -> &[Diagnostic] {
         match self {
-            Self::Read { .. } => &[],
+            Self::Stdin(_) | Self::Read { .. } => &[],
             Self::Invalid { diagnostics, .. } => diagnostics,
         }
     }
@@ -98,8 +120,8 @@ impl UserError for SourceError {
 /// # Errors
 ///
 /// When it cannot be read, or with everything that is wrong with it.
-pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceError> {
-    load_holding(path, &Hold::Nothing, progress)
+pub(crate) fn load(input: &RuleInput, progress: &Progress) -> Result<RuleFile, SourceError> {
+    load_holding(input, &Hold::Nothing, progress)
 }
 
 /// The same, with the bytes of files that are to be kept.
@@ -108,11 +130,11 @@ pub(crate) fn load(path: &Path, progress: &Progress) -> Result<RuleFile, SourceE
 ///
 /// Those of [`load`].
 pub(crate) fn load_holding(
-    path: &Path,
+    input: &RuleInput,
     hold: &Hold,
     progress: &Progress,
 ) -> Result<RuleFile, SourceError> {
-    load_from(path, &OnDisk::of(path), hold, progress)
+    load_from(input, &OnDisk::of(input), hold, progress)
 }
 
 /// Reads kept copies of the files of a rule set in place of the rule file at `path`.
@@ -126,7 +148,12 @@ pub(crate) fn load_copies(
     last_good: LastGood,
     progress: &Progress,
 ) -> Result<RuleFile, SourceError> {
-    let file = load_from(path, copies, &Hold::Nothing, progress)?;
+    let file = load_from(
+        &RuleInput::File(path.to_owned()),
+        copies,
+        &Hold::Nothing,
+        progress,
+    )?;
     Ok(RuleFile {
         last_good: Some(last_good),
         ..file
@@ -134,12 +161,12 @@ pub(crate) fn load_copies(
 }
 
 fn load_from(
-    path: &Path,
+    input: &RuleInput,
     files: &impl Files,
     hold: &Hold,
     progress: &Progress,
 ) -> Result<RuleFile, SourceError> {
-    let (file, ()) = load_by(path, files, hold, progress, |source, list| {
+    let (file, ()) = load_by(input, files, hold, progress, |source, list| {
         Ok((lint::load_for_use(source, list)?, ()))
     })?;
     Ok(file)
@@ -152,17 +179,17 @@ fn load_from(
 ///
 /// Those of [`load`].
 pub(crate) fn load_and_lint(
-    path: &Path,
+    input: &RuleInput,
     budget: &mut analysis::Budget,
     progress: &Progress,
 ) -> Result<(RuleFile, usize), SourceError> {
     load_by(
-        path,
-        &OnDisk::of(path),
+        input,
+        &OnDisk::of(input),
         &Hold::Nothing,
         progress,
         |source, list| {
-            let begin = || progress.at(format!("analysing `{}`", path.display()));
+            let begin = || progress.at(format!("analysing `{}`", input.path().display()));
             let Linted { loaded, undecided } = lint::load(source, list, budget, begin)?;
             Ok((loaded, undecided))
         },
@@ -174,12 +201,13 @@ type Lists<'l> = &'l mut dyn FnMut(&str) -> io::Result<Source>;
 
 /// Reads a rule file with what makes a rule set of its bytes, and something more.
 fn load_by<T>(
-    path: &Path,
+    input: &RuleInput,
     files: &impl Files,
     hold: &Hold,
     progress: &Progress,
     parse: impl FnOnce(&Arc<Source>, Lists<'_>) -> Result<(Loaded, T), Vec<Diagnostic>>,
 ) -> Result<(RuleFile, T), SourceError> {
+    let path = input.path();
     progress.at(format!("reading `{}`", path.display()));
     let begin = Instant::now();
     let bytes = files.rules(MAX_RULE_FILE);
@@ -189,12 +217,13 @@ fn load_by<T>(
     })?;
     let sha256 = digest(&bytes);
     let mut read: Vec<FileRead> = hold.note("", &bytes).into_iter().collect();
+    let once_read = input.once_read(&bytes);
     let mut read_time = begin.elapsed();
 
     let begin = Instant::now();
     let source = Arc::new(Source::new(path.display().to_string(), bytes));
     let mut read_lists = Duration::ZERO;
-    let folder = Folder::of(path);
+    let folder = input.folder();
     let mut left = MAX_LIST_FILES;
     let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
     parsing(path);
@@ -216,7 +245,7 @@ fn load_by<T>(
     })?;
     read_time += read_lists;
     let file = RuleFile {
-        path: path.to_owned(),
+        input: once_read,
         sha256,
         ruleset: Arc::new(loaded.ruleset),
         tests: loaded.tests.into(),

@@ -78,6 +78,29 @@ fn members_that_come_and_go_are_shown_and_no_others() {
 }
 
 #[test]
+fn tcp_flags_are_shown_as_they_are_written() {
+    let rule = |flags: &str| {
+        format!(
+            "[firewall]\ninterfaces = [\"none-such*\"]\n\
+             [[rule]]\nname = \"a\"\naction = \"drop\"\nproto = \"tcp\"\ntcp_flags = {flags}\n"
+        )
+    };
+    let shown = |old: &str, new: &str| {
+        let (old, new) = (rule(old), rule(new));
+        let said = run(
+            &[("old.toml", &*old), ("new.toml", &*new)],
+            &["diff", "old.toml", "new.toml"],
+        );
+        let line = said.lines().find_map(|line| line.split_once("tcp_flags "));
+        let (_, rest) = line.unwrap_or_else(|| panic!("{said}"));
+        rest.to_owned()
+    };
+    assert_eq!(shown("\"syn\"", "\"syn,!ack\""), "syn,ack");
+    assert_eq!(shown("\"rst\"", "[\"rst\", \"syn,!ack\"]"), "syn,!rst,!ack");
+    assert_eq!(shown("\"ack\"", "[\"ack\", \"!ack\"]"), "!ack");
+}
+
+#[test]
 fn another_policy_is_about_what_no_rule_takes() {
     assert_snapshot!(diff(
         &OLD.replace("policy = \"drop\"", "policy = \"pass\""),

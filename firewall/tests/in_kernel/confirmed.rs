@@ -177,8 +177,9 @@ fn while_rules_wait_nothing_follows_them_and_a_confirmation_keeps_them() {
             .starts_with("error: generation 2 does not wait for a confirmation"),
         "{said:?}"
     );
+    // Reloads are possible again; this one has nothing to change.
     succeed(&machine, "reload");
-    assert_eq!(machine.status()["generation"], 3);
+    assert_eq!(machine.status()["generation"], 2);
 }
 
 #[test]

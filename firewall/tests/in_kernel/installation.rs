@@ -112,7 +112,7 @@ fn a_prefix_with_spaces_is_quoted_in_the_unit_and_one_that_fits_no_unit_is_refus
     let units = root.path().join("opt/my firewall/lib/systemd/system");
     let unit = fs::read_to_string(units.join("firewall.service")).unwrap();
     for line in [
-        "ExecStart=\"/opt/my firewall/sbin/firewall\" apply --wait /etc/firewall/rules.toml",
+        "ExecStart=\"/opt/my firewall/sbin/firewall\" apply --wait --boot /etc/firewall/rules.toml",
         "ExecReload=\"/opt/my firewall/sbin/firewall\" reload",
     ] {
         assert!(unit.lines().any(|found| found == line), "{unit}");

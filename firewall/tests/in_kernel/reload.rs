@@ -137,7 +137,8 @@ fn status_and_counters_answer_while_generations_come_and_go() {
     let mut asked = 0;
     thread::scope(|scope| {
         let reloads = scope.spawn(|| {
-            for _ in 0..RELOADS {
+            for port in 0..RELOADS {
+                machine.write_rules("pass", &drop_port("one", 2 + port as u16));
                 let said = machine.run(["reload"]);
                 assert!(said.status.success(), "{said:?}");
             }

@@ -3,4 +3,4 @@
 
 mod requests;
 
-pub(super) use self::requests::BanRequests;
+pub(super) use self::requests::{BanDocument, BanRequests};

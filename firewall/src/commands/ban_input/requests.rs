@@ -10,6 +10,7 @@ use rules::{
     language::lists::{LineError, MAX_LINE},
     text::escaped,
 };
+use serde::Serialize;
 
 use crate::{
     bans::{error::BansError, service::BanOutcome},
@@ -35,6 +36,9 @@ const MAX_SKIPPED: usize = 1 << 20;
 /// How many refusals are reported one by one.
 const MAX_REPORTED: u64 = 20;
 
+/// How many refusals a document has.
+const MAX_REFUSALS: usize = 1000;
+
 /// What is sent to the daemon, and what came of it.
 pub(in crate::commands) struct BanRequests<'a> {
     config: &'a Config,
@@ -45,6 +49,8 @@ pub(in crate::commands) struct BanRequests<'a> {
     done: BanOutcome,
     all: u64,
     refused: u64,
+    /// The first refusals.
+    refusals: Vec<RefusedItem>,
     /// Where those were written that the daemon has not answered yet: it works while the next are
     /// read.
     unanswered: Option<Vec<Origin>>,
@@ -72,6 +78,7 @@ impl<'a> BanRequests<'a> {
             done: BanOutcome::default(),
             all: 0,
             refused: 0,
+            refusals: Vec::new(),
             unanswered: None,
         })
     }
@@ -209,10 +216,15 @@ impl<'a> BanRequests<'a> {
         };
         let outcome = match self.client.receive().await? {
             Answer::Bans(outcome) => outcome,
-            Answer::Failed { message, status } => {
+            Answer::Failed {
+                message,
+                status,
+                error,
+            } => {
                 return Err(Error::Answered {
                     report: message,
                     status,
+                    parts: error,
                 });
             }
             Answer::Ending
@@ -237,6 +249,15 @@ impl<'a> BanRequests<'a> {
 
     fn refuse(&mut self, origin: Origin, message: &str) {
         self.refused += 1;
+        if self.refusals.len() < MAX_REFUSALS {
+            self.refusals.push(RefusedItem {
+                line: match origin {
+                    Origin::CommandLine => None,
+                    Origin::Line(number) => Some(number),
+                },
+                message: message.to_owned(),
+            });
+        }
         if self.refused > MAX_REPORTED {
             return;
         }
@@ -246,9 +267,20 @@ impl<'a> BanRequests<'a> {
         }
     }
 
+    /// What was done so far, for programs.
+    pub(in crate::commands) fn document(&self) -> BanDocument {
+        BanDocument {
+            added: self.done.added,
+            renewed: self.done.renewed,
+            removed: self.done.removed,
+            refused: self.refused,
+            refusals: self.refusals.clone(),
+        }
+    }
+
     /// Reports what was done, and what was refused.
     pub(in crate::commands) fn finish(
-        self,
+        &self,
         done: impl Fn(&BanOutcome) -> String,
     ) -> Result<(), Error> {
         if self.refused > MAX_REPORTED {
@@ -267,6 +299,26 @@ impl<'a> BanRequests<'a> {
         }
         .into())
     }
+}
+
+/// What became of bans, for programs.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::commands) struct BanDocument {
+    added: u64,
+    renewed: u64,
+    removed: u64,
+    refused: u64,
+    /// At most [`MAX_REFUSALS`].
+    refusals: Vec<RefusedItem>,
+}
+
+/// Why an item was refused.
+#[derive(Clone, Debug, Serialize)]
+struct RefusedItem {
+    /// The line of stdin; `None` for an item of the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    message: String,
 }
 
 /// What goes to the daemon at a time, and where it was written.

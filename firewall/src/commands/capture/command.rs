@@ -108,10 +108,15 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
     let request = Request::Capture(CaptureFilter { rules });
     let rules = match client.ask(&request).await? {
         Answer::Capturing { rules } => rules,
-        Answer::Failed { message, status } => {
+        Answer::Failed {
+            message,
+            status,
+            error,
+        } => {
             return Err(Error::Answered {
                 report: message,
                 status,
+                parts: error,
             });
         }
         Answer::Ending | Answer::Alive { .. } | Answer::Done { .. } | Answer::Bans(_) => {

@@ -1,9 +1,13 @@
 //! Checks a rule file, and prints what it would be made of.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use rules::{analysis, diagnostics::Diagnostic, language::canonical};
+use serde::Serialize;
 use tokio::task;
 
 use crate::{
@@ -15,17 +19,22 @@ use crate::{
     commands::{
         args::{AnalysisArgs, MemoryArgs},
         check::{error::CheckError, image, plan::Tables},
+        document::conclude,
         output::print,
     },
-    error::{Error, UserError as _},
+    error::{Error, ExitStatus, UserError as _},
     interfaces::list,
     kernel::generation::Generation,
     logging::{
-        diagnostics,
+        colors,
+        diagnostics::{self, DiagnosticRecord},
         lines::{tell, tell_progress},
         progress::Progress,
     },
-    rule_file::load::{self, SourceError},
+    rule_file::{
+        input::{self, RuleInput},
+        load::{self, SourceError},
+    },
     text::format::{bytes, counted, grouped},
 };
 
@@ -34,13 +43,13 @@ use crate::{
 /// The exit status is 0 if the file can be used, with or without warnings, and 3 if not.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Rule file
+    /// Rule file; `-` reads it from stdin, and its lists from the current folder
     file: PathBuf,
     /// Print the tables that the rules are compiled to, their memory and the cost of a packet
     #[arg(long)]
     plan: bool,
-    /// Print JSON
-    #[arg(long, requires = "plan")]
+    /// Print JSON; docs/json.md describes it
+    #[arg(long, conflicts_with = "emit")]
     json: bool,
     /// Print a stage of the compiler, in a form that is the same for the same rules
     #[arg(long, value_name = "STAGE", conflicts_with = "plan")]
@@ -66,21 +75,69 @@ enum Emit {
 impl CheckArgs {
     /// Whether stdout is for what is wrong with the file, too, and not for another program alone.
     fn is_for_people(&self) -> bool {
-        self.emit.is_none() && !self.json
+        self.emit.is_none()
     }
 }
 
+/// What was found, for programs.
+#[derive(Default, Serialize)]
+struct CheckDocument {
+    file: String,
+    #[serde(flatten)]
+    compiled: Option<CompiledDocument>,
+    #[serde(skip)]
+    diagnostics: Vec<DiagnosticRecord>,
+}
+
+/// What the file was compiled to.
+#[derive(Serialize)]
+struct CompiledDocument {
+    rules: usize,
+    tests: usize,
+    /// The rules of which the budget did not suffice to say whether a packet reaches them.
+    undecided: usize,
+    image_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Tables>,
+}
+
 /// Checks a rule file: prints what is wrong with it, and what it would be made of.
-pub(crate) async fn run(args: CheckArgs) -> Result<(), Error> {
+pub(crate) async fn run(mut args: CheckArgs) -> Result<ExitStatus, Error> {
+    let argument = args.file;
+    args.file = input::shown(&argument).to_owned();
+    let is_json = args.json;
+    let mut document = CheckDocument {
+        file: args.file.display().to_string(),
+        ..CheckDocument::default()
+    };
+    let ended = check(argument, args, &mut document).await;
+    let diagnostics = std::mem::take(&mut document.diagnostics);
+    conclude(
+        "check",
+        is_json,
+        ended.map(|()| ExitStatus::Done),
+        document,
+        diagnostics,
+    )
+}
+
+async fn check(
+    argument: PathBuf,
+    args: CheckArgs,
+    document: &mut CheckDocument,
+) -> Result<(), Error> {
     let budget = args.memory.max_memory.unwrap_or(Budget::DEFAULT);
     let steps = args.analysis.budget;
     let progress = Progress::told_to(tell_progress);
-    let (place, at) = (args.file.clone(), progress.clone());
-    let load = move || load::load_and_lint(&place, &mut analysis::Budget::new(steps), &at);
+    let at = progress.clone();
+    let load = move || {
+        let input = RuleInput::of_argument(&argument)?;
+        load::load_and_lint(&input, &mut analysis::Budget::new(steps), &at)
+    };
     let (mut file, undecided) = match task::spawn_blocking(load).await? {
         Ok(loaded) => loaded,
         Err(SourceError::Invalid { path, diagnostics }) => {
-            complain(&args, &diagnostics)?;
+            complain(&args, &diagnostics, document)?;
             let found = diagnostics::counted(&diagnostics);
             return Err(CheckError::Invalid { path, found }.into());
         }
@@ -89,7 +146,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Error> {
     let warnings = std::mem::take(&mut file.warnings);
     tell_undecided(undecided, steps);
     if !warnings.is_empty() {
-        complain(&args, &warnings)?;
+        complain(&args, &warnings, document)?;
     }
     let found = diagnostics::counted(&warnings);
     // The file may be for another machine: patterns that fit no interface here are no error.
@@ -110,22 +167,26 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Error> {
     };
     let candidate = task::spawn_blocking(compile).await??;
     if let Err(error) = rule_tests::run(&candidate) {
-        complain(&args, error.diagnostics())?;
+        complain(&args, error.diagnostics(), document)?;
         return Err(CheckError::Tests(error).into());
     }
     match args.emit {
         Some(Emit::Ruleset) => print(&canonical::text(candidate.ruleset(), &candidate.tests))?,
         Some(Emit::Image) => print(&image::text(candidate.image()))?,
-        None if args.plan => {
-            let tables = Tables::new(&args.file, &candidate, budget)?;
-            print(&if args.json {
-                tables.to_json()?
-            } else {
-                tables.to_text()
-            })?;
+        None if args.plan && !args.json => {
+            print(&Tables::new(&args.file, &candidate, budget)?.to_text())?;
         }
         None => {}
     }
+    document.compiled = Some(CompiledDocument {
+        rules: candidate.ruleset().rules.len(),
+        tests: candidate.tests.len(),
+        undecided,
+        image_bytes: candidate.image().bytes().len(),
+        plan: (args.plan && args.json)
+            .then(|| Tables::new(&args.file, &candidate, budget))
+            .transpose()?,
+    });
     if args.deny_warnings && !warnings.is_empty() {
         let path = args.file;
         return Err(CheckError::Denied { path, found }.into());
@@ -161,10 +222,22 @@ fn summarize(path: &Path, found: &str, candidate: &compile::Candidate) {
     tell("done", &message);
 }
 
-/// Prints what is wrong with the file.
-fn complain(args: &CheckArgs, found: &[Diagnostic]) -> Result<(), Error> {
-    if args.is_for_people() {
-        print(&diagnostics::render(found))
+/// Prints what is wrong with the file, or keeps it for the document.
+fn complain(
+    args: &CheckArgs,
+    found: &[Diagnostic],
+    document: &mut CheckDocument,
+) -> Result<(), Error> {
+    if args.json {
+        document.diagnostics.extend(found.iter().map(Into::into));
+        Ok(())
+    } else if args.is_for_people() {
+        let found = diagnostics::render(found);
+        if colors::are_for(&io::stdout()) {
+            print(&colors::paint(&found))
+        } else {
+            print(&found)
+        }
     } else {
         diagnostics::tell(found);
         Ok(())

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::{
     candidate::{budget::Budget, compile::Candidate},
-    commands::output,
     error::Error,
     kernel::counters::Counters,
     text::format::{Alignment, Table, bytes, counted, grouped},
@@ -82,11 +81,6 @@ impl Tables {
             },
             sections: plan.sections.iter().map(Section::new).collect(),
         })
-    }
-
-    /// As JSON.
-    pub(crate) fn to_json(&self) -> Result<String, Error> {
-        output::json(self)
     }
 
     /// As a reader at a terminal wants it.

@@ -27,7 +27,10 @@ use crate::{
     interfaces::list,
     kernel::generation::Generation,
     logging::{lines::tell_progress, progress::Progress},
-    rule_file::load::{self, RuleFile},
+    rule_file::{
+        input::RuleInput,
+        load::{self, RuleFile},
+    },
 };
 
 /// Explain the verdict on a packet
@@ -124,7 +127,8 @@ impl ExplainArgs {
 async fn by_file(path: &Path, asked: Asked) -> Result<bool, Error> {
     let progress = Progress::told_to(tell_progress);
     let (place, at) = (path.to_owned(), progress.clone());
-    let file = task::spawn_blocking(move || load::load(&place, &at)).await??;
+    let load = move || load::load(&RuleInput::of_argument(&place)?, &at);
+    let file = task::spawn_blocking(load).await??;
     let asked = asked.on_usual_interface(file.ruleset.settings.usual_interface());
     let candidate = compile(file, asked.interfaces(), progress).await?;
     asked.print(&Explainer {

@@ -14,7 +14,10 @@ use crate::{
     },
     interfaces::list,
     logging::{lines::tell_progress, progress::Progress},
-    rule_file::load::{self, RuleFile},
+    rule_file::{
+        input::RuleInput,
+        load::{self, RuleFile},
+    },
 };
 
 /// Explains packets by the rules in force. Returns whether that shows a defect.
@@ -38,8 +41,8 @@ pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error
 /// The rule file in force, if it can be read and is what it was.
 async fn unchanged(metadata: &Metadata) -> Result<Option<RuleFile>, Error> {
     let progress = Progress::told_to(tell_progress);
-    let path = metadata.file.clone();
-    let loaded = task::spawn_blocking(move || load::load(&path, &progress)).await?;
+    let input = RuleInput::File(metadata.file.clone());
+    let loaded = task::spawn_blocking(move || load::load(&input, &progress)).await?;
     let is_same = |file: &RuleFile| {
         let names = file.ruleset.rules.iter().map(|rule| rule.name.as_str());
         file.sha256 == metadata.sha256
