@@ -168,7 +168,7 @@ fn padded(text: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }
 
-/// `name:192.0.2.0-192.0.2.255` or `name:192.0.2.1`, where the name may contain any character.
+/// `name:192.0.2.0-192.0.2.255` or `name:192.0.2.1`, where the name has a letter after `f`.
 fn p2p(bytes: &[u8]) -> Found<'_> {
     let colon = bytes.iter().rposition(|byte| *byte == b':')?;
     let (name, range) = bytes.split_at(colon);
@@ -182,9 +182,9 @@ fn p2p(bytes: &[u8]) -> Found<'_> {
     if !has_form || matches!(name, [] | [b'#' | b';', ..] | [b'/', b'/', ..]) {
         return None;
     }
-    // A text that could be groups of an IPv6 address is not a name.
-    let of_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-    if name.iter().all(of_address) {
+    // Without a letter that no address has, the name could be groups of a damaged IPv6 address.
+    let is_of_name = |byte: &u8| matches!(byte, b'g'..=b'z' | b'G'..=b'Z') || !byte.is_ascii();
+    if !name.iter().any(is_of_name) {
         return None;
     }
     Some(ListLine::described(range).map(Some))
