@@ -9,6 +9,7 @@ use std::{
 use nix::ifaddrs::getifaddrs;
 
 use rules::field::AddressRange;
+use serde::{Deserialize, Serialize};
 
 use crate::bans::{
     error::BansError,
@@ -31,27 +32,47 @@ enum Protected {
     Gateway,
 }
 
+/// The addresses that matter to the machine of a daemon: those of its network namespace, which need not be that of
+/// a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MachineAddresses {
+    /// Those of its interfaces.
+    pub(crate) own: Vec<IpAddr>,
+    /// The gateways of its routes.
+    pub(crate) gateways: Vec<IpAddr>,
+}
+
+/// The addresses of the interfaces in the network namespace of this process.
+///
+/// # Errors
+///
+/// When the kernel does not list them.
+pub(crate) fn own_addresses() -> Result<Vec<IpAddr>, BansError> {
+    let own = getifaddrs().map_err(BansError::Addresses)?;
+    let own = own.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    });
+    Ok(own.collect())
+}
+
 impl Guard {
-    /// The guard for the caller of this process, on a machine with these gateways.
-    pub(crate) fn new(gateways: Vec<IpAddr>) -> Result<Self, BansError> {
-        let own = getifaddrs().map_err(BansError::Addresses)?;
-        let own = own.filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-        });
+    /// The guard for the caller of this process, and for a machine with these addresses.
+    pub(crate) fn new(machine: MachineAddresses) -> Self {
         let loopback = [
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ];
-        let own = own.chain(loopback).map(|address| (address, Protected::Own));
+        let own = machine.own.into_iter().chain(loopback);
+        let own = own.map(|address| (address, Protected::Own));
         let peers = ssh_peers().into_iter();
         let peers = peers.map(|address| (address, Protected::SshPeer));
-        let gateways = gateways.into_iter();
+        let gateways = machine.gateways.into_iter();
         let gateways = gateways.map(|address| (address, Protected::Gateway));
-        Ok(Self {
+        Self {
             kept: gateways.chain(own).chain(peers).collect(),
-        })
+        }
     }
 
     /// Why the addresses of a line should not be banned.

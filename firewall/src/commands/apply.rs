@@ -28,7 +28,7 @@ use crate::{
     control::protocol::{Request, RulesResult},
     daemon::{background::Background, keeping, privileges, request, run},
     error::{Error, ExitStatus},
-    filter::takeover::Takeover,
+    filter::{elsewhere, takeover::Takeover},
     generation::in_force,
     kernel::{descriptors, host, info, max_bans::MaxBans, program::ObjectFile},
     lockout::caller::Caller,
@@ -187,6 +187,7 @@ fn bring_into_force(
                 confirm: args.confirm,
                 requester: request::Requester { caller, force },
             };
+            elsewhere::require_own_namespace(&config.pins)?;
             let (announced, is_json) = (Arc::clone(announced), args.report.json);
             let startup = run::Startup {
                 lock,

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     control::protocol::Request,
     error::{Error, ExitStatus},
-    kernel, lockout,
+    kernel,
     logging::lines::tell,
     observe,
     text::format::grouped,
@@ -86,11 +86,11 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<ExitStatus, Er
 }
 
 async fn ban(config: &Config, args: BanArgs, document: &mut BanDocument) -> Result<(), Error> {
+    let mut requests = BanRequests::begin(config, false).await?;
     let guard = if args.force {
         None
     } else {
-        let gateways = lockout::gateways().await.map_err(BansError::Gateways)?;
-        Some(Guard::new(gateways)?)
+        Some(Guard::new(requests.addresses().await?))
     };
     let host_bits = if args.mask {
         HostBits::Cleared
@@ -125,11 +125,9 @@ async fn ban(config: &Config, args: BanArgs, document: &mut BanDocument) -> Resu
         }))
     };
     if let Some(source) = &args.replace {
-        return replace(config, source, &args, read, document).await;
-    }
-    let mut requests = BanRequests::begin(config, false).await?;
-    if guard.is_some() {
-        requests.tell_of_namespaces();
+        let ended = replace(&mut requests, config, source, &args, read).await;
+        *document = requests.document();
+        return ended;
     }
     let request = |bans| Request::Ban { bans };
     let ran = requests.run(&args.addresses, read, request).await;
@@ -146,28 +144,12 @@ async fn ban(config: &Config, args: BanArgs, document: &mut BanDocument) -> Resu
 
 /// Replaces all bans with a reason. All input is read first; what is banned before and after is banned all the time.
 async fn replace(
-    config: &Config,
-    source: &str,
-    args: &BanArgs,
-    read: impl Fn(&str) -> Result<Option<BanRequest>, String>,
-    document: &mut BanDocument,
-) -> Result<(), Error> {
-    let mut requests = BanRequests::begin(config, false).await?;
-    let ended = replace_by(&mut requests, config, source, args, read).await;
-    *document = requests.document();
-    ended
-}
-
-async fn replace_by(
     requests: &mut BanRequests<'_>,
     config: &Config,
     source: &str,
     args: &BanArgs,
     read: impl Fn(&str) -> Result<Option<BanRequest>, String>,
 ) -> Result<(), Error> {
-    if !args.force {
-        requests.tell_of_namespaces();
-    }
     let batch = requests.collect(&args.addresses, read)?;
     if requests.has_refused() {
         return requests.finish(|_| "nothing was changed".to_owned());

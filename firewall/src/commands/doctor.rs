@@ -75,7 +75,7 @@ pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus,
 
 /// What is the matter with the rules of the daemon, if one runs.
 async fn rules(config: &Config) -> Option<Finding> {
-    let answer = client::ask(&config.run, &config.instance, &Request::Ping {}).await;
+    let answer = client::ask(config, &Request::Ping {}).await;
     let Ok(Answer::Alive {
         last_good: Some(last_good),
         ..

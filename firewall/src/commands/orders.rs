@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     control::{
         client::{Client, ControlError},
-        lock::{Acquired, Lock, LockError},
+        lock::{Acquired, Folders, Lock, LockError},
         protocol::{Answer, Request, RulesResult},
     },
     error::Error,
@@ -16,8 +16,9 @@ use crate::{
 /// How long a daemon that begins or ends may leave its lock taken and its socket silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a daemon that ends may still hold what is pinned.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long a daemon that ends may still hold what is pinned, and one whose run folder was removed may be without
+/// its lock there.
+const ENDING: Duration = Duration::from_secs(3);
 
 pub(super) enum Reached {
     /// There was no daemon: this process may be it.
@@ -38,8 +39,13 @@ pub(super) async fn lock_or_answer(
     let begin = Instant::now();
     let is_apply = matches!(request, Request::Apply { .. });
     let is_asked_once = is_apply && !is_service;
+    let folders = match (is_apply, is_service) {
+        (false, _) => Folders::Found,
+        (true, false) => Folders::Made,
+        (true, true) => Folders::PinsAlone,
+    };
     loop {
-        match Lock::acquire(&config.run, &config.pins, is_apply) {
+        match Lock::acquire(&config.run, &config.pins, folders) {
             Ok(Acquired::Lock(lock)) => return Ok(Reached::Lock(lock)),
             Ok(Acquired::RunFolderBusy) => {}
             // One that ends has both locks for a moment more.
@@ -49,9 +55,9 @@ pub(super) async fn lock_or_answer(
             }
             Err(error) => return Err(error.into()),
         }
-        let connected = Client::connect(&config.run, &config.instance).await;
+        let connected = Client::connect(config).await;
         let is_connected = connected.is_ok();
-        if let (true, Ok(daemon)) = (is_apply, &connected) {
+        if let Ok(daemon) = &connected {
             tell_of_namespaces(daemon);
         }
         let answer = match connected {
@@ -60,21 +66,16 @@ pub(super) async fn lock_or_answer(
         };
         match answer {
             Ok(Answer::Done { message, rules }) => return Ok(Reached::Daemon(message, rules)),
-            Ok(Answer::Failed {
-                message,
-                status,
-                error,
-            }) => {
-                return Err(Error::Answered {
-                    report: message,
-                    status,
-                    parts: error,
-                });
-            }
+            Ok(Answer::Failed(failure)) => return Err(failure.into()),
             Ok(Answer::Ending) if is_asked_once => return Err(Error::Ending),
             Err(error) if is_asked_once && is_connected => return Err(error.into()),
+            Err(error @ ControlError::Unreachable { .. }) => return Err(error.into()),
             Ok(
-                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+                Answer::Ending
+                | Answer::Alive { .. }
+                | Answer::Bans(_)
+                | Answer::Capturing { .. }
+                | Answer::Addresses(_),
             )
             | Err(_)
                 if begin.elapsed() < PATIENCE =>
@@ -82,10 +83,14 @@ pub(super) async fn lock_or_answer(
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Ok(
-                Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. },
+                Answer::Ending
+                | Answer::Alive { .. }
+                | Answer::Bans(_)
+                | Answer::Capturing { .. }
+                | Answer::Addresses(_),
             )
             | Err(_) => {
-                return Err(ControlError::hangs(&config.instance, &config.run).into());
+                return Err(ControlError::hangs(config).into());
             }
         }
     }
@@ -107,26 +112,18 @@ pub(super) async fn have_done(
     config: &Config,
     request: &Request,
 ) -> Result<Option<RulesResult>, Error> {
-    let mut daemon = Client::connect(&config.run, &config.instance).await?;
-    if let Request::Apply { .. } = request {
-        tell_of_namespaces(&daemon);
-    }
+    let mut daemon = Client::connect(config).await?;
+    tell_of_namespaces(&daemon);
     match daemon.ask(request).await? {
         Answer::Done { message, rules } => {
             tell("done", &message);
             Ok(rules)
         }
-        Answer::Failed {
-            message,
-            status,
-            error,
-        } => Err(Error::Answered {
-            report: message,
-            status,
-            parts: error,
-        }),
-        Answer::Ending | Answer::Alive { .. } | Answer::Bans(_) | Answer::Capturing { .. } => {
-            Err(Error::Ending)
-        }
+        Answer::Failed(failure) => Err(failure.into()),
+        Answer::Ending
+        | Answer::Alive { .. }
+        | Answer::Bans(_)
+        | Answer::Capturing { .. }
+        | Answer::Addresses(_) => Err(Error::Ending),
     }
 }

@@ -85,7 +85,7 @@ pub(crate) async fn run(config: &Config, args: StatusArgs) -> Result<(), Error> 
 
 /// What the daemon says of itself, if one runs, and the interfaces that it cannot filter.
 async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) {
-    match client::ask(&config.run, &config.instance, &Request::Ping {}).await {
+    match client::ask(config, &Request::Ping {}).await {
         Ok(Answer::Alive {
             pid,
             generation,
@@ -107,10 +107,11 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
         }
         Ok(
             Answer::Done { .. }
-            | Answer::Failed { .. }
+            | Answer::Failed(_)
             | Answer::Ending
             | Answer::Bans(_)
-            | Answer::Capturing { .. },
+            | Answer::Capturing { .. }
+            | Answer::Addresses(_),
         )
         | Err(_) => (None, Vec::new()),
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    config::RunFiles,
+    config::Config,
     control::{
         lock,
         protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
@@ -66,6 +66,16 @@ pub(crate) enum ControlError {
         /// The process.
         holder: Option<u32>,
     },
+    /// A daemon runs, and its socket is missing or closed.
+    #[error("the daemon{} of instance `{instance}` cannot be reached at `{}`", process(*.holder), socket.display())]
+    Unreachable {
+        /// The instance.
+        instance: String,
+        /// Its process, if it is known.
+        holder: Option<u32>,
+        /// Where its socket should be.
+        socket: PathBuf,
+    },
     /// The daemon does not accept requests from this user; its message.
     #[error("{0}")]
     Refused(String),
@@ -86,11 +96,11 @@ pub(crate) enum ControlError {
 }
 
 impl ControlError {
-    /// The error for an instance in `places` whose lock another process holds without answering.
-    pub(crate) fn hangs(instance: &str, places: &RunFiles) -> Self {
+    /// The error for an instance whose lock another process holds without answering.
+    pub(crate) fn hangs(config: &Config) -> Self {
         Self::Hangs {
-            instance: instance.to_owned(),
-            holder: lock::holder(places),
+            instance: config.instance.clone(),
+            holder: lock::holder(&config.run),
         }
     }
 
@@ -121,12 +131,15 @@ impl UserError for ControlError {
                 Some("`firewall apply FILE` starts one; what is loaded stays in force".into())
             }
             Self::Forbidden { .. } => Some("run it as root, for example with `sudo`".into()),
-            Self::Hangs {
-                holder: Some(pid), ..
-            } => Some(format!(
-                "wait, or kill it with `kill -KILL {pid}`; what is loaded stays in force"
-            )),
-            Self::Hangs { holder: None, .. } => Some("wait, and try again".into()),
+            Self::Hangs { .. } => Some(
+                "wait, and try again; what is loaded stays in force, and the log of the daemon has what it does"
+                    .into(),
+            ),
+            Self::Unreachable { .. } => Some(
+                "what is loaded stays in force; the daemon makes its socket again within seconds, and logs why if \
+                 it cannot"
+                    .into(),
+            ),
             Self::Lost { .. } => Some(
                 "`firewall status` shows what is loaded, which stays in force, and whether a daemon runs"
                     .into(),
@@ -142,6 +155,7 @@ impl UserError for ControlError {
             | Self::Forbidden { .. }
             | Self::NoConnection { .. }
             | Self::Hangs { .. }
+            | Self::Unreachable { .. }
             | Self::Lost { .. }
             | Self::NoAnswer { .. } => None,
         }
@@ -154,12 +168,8 @@ fn process(holder: Option<u32>) -> String {
 
 /// Sends a request to the daemon of an instance. A ping times out after [`PATIENCE`]; other
 /// requests have no time limit as long as the daemon responds to pings.
-pub(crate) async fn ask(
-    places: &RunFiles,
-    instance: &str,
-    request: &Request,
-) -> Result<Answer, ControlError> {
-    Client::connect(places, instance).await?.ask(request).await
+pub(crate) async fn ask(config: &Config, request: &Request) -> Result<Answer, ControlError> {
+    Client::connect(config).await?.ask(request).await
 }
 
 /// A connection to the daemon of an instance.
@@ -170,16 +180,33 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects.
-    pub(crate) async fn connect(places: &RunFiles, instance: &str) -> Result<Self, ControlError> {
-        let socket = places.socket.clone();
-        match UnixStream::connect(&socket).await {
-            Ok(stream) => Ok(Self {
-                stream: BufReader::new(stream),
-                socket,
-                instance: instance.to_owned(),
-            }),
-            Err(error) => Err(ControlError::of_connecting(error, socket, instance)),
+    /// Connects. A daemon that has begun or ends, or whose socket was removed, has its lock and does not listen: it
+    /// is waited for.
+    pub(crate) async fn connect(config: &Config) -> Result<Self, ControlError> {
+        let begin = Instant::now();
+        let socket = &config.run.socket;
+        loop {
+            let error = match UnixStream::connect(socket).await {
+                Ok(stream) => {
+                    return Ok(Self {
+                        stream: BufReader::new(stream),
+                        socket: socket.clone(),
+                        instance: config.instance.clone(),
+                    });
+                }
+                Err(error) => ControlError::of_connecting(error, socket.clone(), &config.instance),
+            };
+            if !matches!(error, ControlError::NoDaemon { .. }) || !lock::is_held(config) {
+                return Err(error);
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err(ControlError::Unreachable {
+                    instance: config.instance.clone(),
+                    holder: lock::holder(&config.run),
+                    socket: socket.clone(),
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -206,7 +233,8 @@ impl Client {
             | Request::Unload {}
             | Request::Ban { .. }
             | Request::Unban(_)
-            | Request::Capture(_) => self.receive_patiently().await,
+            | Request::Capture(_)
+            | Request::Addresses {} => self.receive_patiently().await,
         }
     }
 
@@ -243,8 +271,7 @@ impl Client {
         Err(hangs)
     }
 
-    /// Sends a request. The connection takes another one only after `ban`, `unban` and bad
-    /// requests.
+    /// Sends a request.
     pub(crate) async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
         let sent = async {
             let line = serde_json::to_string(request)? + "\n";
@@ -255,7 +282,7 @@ impl Client {
         };
         // A refused client may find the other end closed, with the reason still readable.
         match timeout(PATIENCE, self.receive()).await {
-            Ok(Ok(Answer::Failed { message, .. })) => Err(ControlError::Refused(message)),
+            Ok(Ok(Answer::Failed(failure))) => Err(ControlError::Refused(failure.report())),
             Ok(_) | Err(_) => Err(self.failed(error)),
         }
     }

@@ -1,5 +1,5 @@
 //! A bounded set of connections: when it is full, a new one replaces the one that has waited
-//! longest without a request. A client that sends its request at once is served, however many
+//! longest for a request. A client that sends its request at once is served, however many
 //! others are idle or slow.
 
 use std::{
@@ -33,13 +33,14 @@ struct Pending {
 
 #[derive(Default)]
 struct List {
-    /// By number; the lowest has waited longest.
+    /// By number.
     connections: BTreeMap<u64, PendingConnection>,
     next: u64,
 }
 
 struct PendingConnection {
-    since: Instant,
+    /// Since when it waits for a request, or for its answer to be read; `None` while it is kept.
+    since: Option<Instant>,
     /// Its task, once it is spawned.
     task: Option<AbortHandle>,
 }
@@ -82,14 +83,14 @@ impl Connections {
 impl List {
     /// Adds one more, in place of the oldest if need be; when there is no room, when there will be.
     fn enter(&mut self) -> Result<u64, Instant> {
-        if self.connections.len() >= MAX_PENDING
-            && let Some(oldest) = self.connections.first_entry()
-        {
-            let room = oldest.get().since + GRACE;
+        // There are more for a moment where kept ones wait again.
+        while let Some((number, since)) = self.surplus() {
+            let room = since + GRACE;
             if Instant::now() < room {
                 return Err(room);
             }
-            if let Some(task) = oldest.remove().task {
+            let oldest = self.connections.remove(&number);
+            if let Some(task) = oldest.and_then(|oldest| oldest.task) {
                 tracing::debug!(
                     event = "connection_closed",
                     "too many control connections: the oldest was closed"
@@ -100,11 +101,23 @@ impl List {
         let number = self.next;
         self.next += 1;
         let entry = PendingConnection {
-            since: Instant::now(),
+            since: Some(Instant::now()),
             task: None,
         };
         self.connections.insert(number, entry);
         Ok(number)
+    }
+
+    /// The connection that has waited longest, if there is no room for one more.
+    fn surplus(&self) -> Option<(u64, Instant)> {
+        let waiting = || {
+            let all = self.connections.iter();
+            all.filter_map(|(number, connection)| Some((*number, connection.since?)))
+        };
+        if waiting().count() < MAX_PENDING {
+            return None;
+        }
+        waiting().min_by_key(|&(_, since)| since)
     }
 }
 
@@ -124,13 +137,25 @@ pub(super) struct Connection {
 impl Connection {
     /// Exempts the connection from being closed for a new one.
     pub(super) fn keep(&self) {
-        self.waiting.list().connections.remove(&self.number);
+        self.set_since(None);
         self.waiting.left.notify_one();
+    }
+
+    /// Ends the exemption: the connection waits for another request.
+    pub(super) fn wait_again(&self) {
+        self.set_since(Some(Instant::now()));
+    }
+
+    fn set_since(&self, since: Option<Instant>) {
+        if let Some(entry) = self.waiting.list().connections.get_mut(&self.number) {
+            entry.since = since;
+        }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.keep();
+        self.waiting.list().connections.remove(&self.number);
+        self.waiting.left.notify_one();
     }
 }

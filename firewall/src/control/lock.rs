@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    config::RunFiles,
+    config::{Config, RunFiles},
     error::UserError,
     kernel::pins::{self, FolderLock, PinError, Pins},
 };
@@ -34,6 +34,12 @@ pub(crate) enum LockError {
         /// Its process, if it is one of this PID namespace.
         holder: Option<u32>,
     },
+    /// Another process has the lock in the run folder.
+    #[error("another process{} has the run folder", process(*.holder))]
+    FolderBusy {
+        /// The process, if it is known.
+        holder: Option<u32>,
+    },
     /// The folder of the pins.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -50,16 +56,24 @@ pub(crate) enum LockError {
 }
 
 impl LockError {
-    fn new(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn new(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+
+    /// Whether it is a failed file operation, which may succeed later.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Pin(_) => true,
+            Self::StateBusy { .. } | Self::FolderBusy { .. } | Self::Shared { .. } => false,
+        }
     }
 }
 
 impl UserError for LockError {
     fn help(&self) -> Option<String> {
         match self {
-            Self::File { .. } | Self::Pin(_) => None,
+            Self::File { .. } | Self::FolderBusy { .. } | Self::Pin(_) => None,
             Self::StateBusy { .. } => Some(
                 "it has another run folder: use the same `--run-dir` and network namespace, or name another \
                  instance with `--instance`"
@@ -80,7 +94,8 @@ const MADE: u32 = 0o1700;
 
 /// The right to be the daemon, released when dropped.
 pub(crate) struct Lock {
-    file: File,
+    /// The lock in the run folder; `None` as long as the folder cannot be used.
+    file: Option<File>,
     /// Whether nothing is missing. Without that, another daemon may have the socket and the state.
     is_whole: bool,
     /// The socket, once this process listens at it.
@@ -121,9 +136,20 @@ pub(crate) enum Acquired {
     RunFolderBusy,
 }
 
+/// What a process that wants the right does about missing folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Folders {
+    /// Without a folder of pins there is no state that others could write.
+    Found,
+    /// The folder of the pins is made if it is not there.
+    Made,
+    /// Likewise, and a run folder that cannot be used is done without: the machine has its rules, and
+    /// commands do not reach the daemon.
+    PinsAlone,
+}
+
 impl Lock {
-    /// Takes the right to be the daemon of the instance with these files and pins. With `make_folder` the folder
-    /// of the pins is made if it is not there: without one there is no state that others could write.
+    /// Takes the right to be the daemon of the instance with these files and pins.
     ///
     /// # Errors
     ///
@@ -131,10 +157,13 @@ impl Lock {
     pub(crate) fn acquire(
         places: &RunFiles,
         pins: &Pins,
-        make_folder: bool,
+        folders: Folders,
     ) -> Result<Acquired, LockError> {
-        let Some(file) = lock_run_folder(places)? else {
-            return Ok(Acquired::RunFolderBusy);
+        let file = match lock_run_folder(places) {
+            Ok(Some(file)) => Some(file),
+            Ok(None) => return Ok(Acquired::RunFolderBusy),
+            Err(LockError::File { .. }) if folders == Folders::PinsAlone => None,
+            Err(error) => return Err(error),
         };
         // Dropped on an error, it removes what was made.
         let mut lock = Self {
@@ -145,7 +174,7 @@ impl Lock {
             places: places.clone(),
             pins: pins.clone(),
         };
-        if make_folder || pins.exist() {
+        if folders != Folders::Found || pins.exist() {
             match lock.keep_state()? {
                 StateLock::Held => {}
                 StateLock::Busy(holder) => return Err(LockError::StateBusy { holder }),
@@ -186,12 +215,33 @@ impl Lock {
         self.socket = Identity::at(&self.places.socket);
     }
 
-    /// Whether the run folder still has the lock and the socket; without them commands do not reach the daemon.
-    pub(crate) fn is_reachable(&self) -> bool {
-        pins::is_at(&self.file, &self.places.lock) && self.has_own_socket()
+    /// Makes the lock in the run folder again, and the folder, if they were removed or could not be made before.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be made, or another process has the lock.
+    pub(crate) fn keep_run_folder(&mut self) -> Result<(), LockError> {
+        if self.has_run_folder() {
+            return Ok(());
+        }
+        match lock_run_folder(&self.places)? {
+            Some(file) => {
+                self.file = Some(file);
+                Ok(())
+            }
+            None => Err(LockError::FolderBusy {
+                holder: holder(&self.places),
+            }),
+        }
     }
 
-    fn has_own_socket(&self) -> bool {
+    fn has_run_folder(&self) -> bool {
+        let file = self.file.as_ref();
+        file.is_some_and(|file| pins::is_at(file, &self.places.lock))
+    }
+
+    /// Whether the socket that is there is that of this process.
+    pub(crate) fn has_own_socket(&self) -> bool {
         self.socket.is_some() && self.socket == Identity::at(&self.places.socket)
     }
 }
@@ -243,7 +293,7 @@ impl Drop for Lock {
     ///
     /// A file that another process put in the place of one of these stays.
     fn drop(&mut self) {
-        let is_locked = pins::is_at(&self.file, &self.places.lock);
+        let is_locked = self.has_run_folder();
         // A process that does not listen removes the socket of one that was killed.
         let is_stale = self.is_whole && is_locked && self.socket.is_none();
         if is_stale || self.has_own_socket() {
@@ -265,6 +315,13 @@ impl Drop for Lock {
 /// The process that has the right, according to its file.
 pub(crate) fn holder(places: &RunFiles) -> Option<u32> {
     fs::read_to_string(&places.lock).ok()?.trim().parse().ok()
+}
+
+/// Whether a process has the right: the lock in the run folder or the one on the folder of the pins is taken.
+pub(crate) fn is_held(config: &Config) -> bool {
+    let file = File::open(&config.run.lock);
+    let is_taken = file.is_ok_and(|file| pins::is_locked(&file));
+    is_taken || config.pins.are_locked()
 }
 
 fn process(holder: Option<u32>) -> String {
@@ -374,7 +431,7 @@ mod tests {
             lock.listens();
             (lock, socket)
         };
-        let first = listen(&bpffs);
+        let mut first = listen(&bpffs);
         // A refused process leaves the socket of the first.
         fs::remove_file(&places.lock).unwrap();
         let refused = acquire(&places, &bpffs, true);
@@ -382,11 +439,51 @@ mod tests {
         assert!(places.socket.exists());
         // A second daemon with other pins is reachable after the end of the first.
         let second = listen(&base.path().join("other"));
-        assert!(!first.0.is_reachable());
+        assert!(!first.0.has_own_socket());
+        let refused = first.0.keep_run_folder();
+        assert!(matches!(refused, Err(LockError::FolderBusy { .. })));
         drop(first);
-        assert!(second.0.is_reachable());
+        assert!(second.0.has_own_socket());
         drop(second);
         assert!(!places.folder.exists());
+    }
+
+    #[test]
+    fn a_run_folder_that_was_removed_is_made_again() {
+        let base = tempfile::tempdir().unwrap();
+        let places = RunFiles::new(&base.path().join("run"), "default");
+        let bpffs = base.path().join("bpf");
+        let Acquired::Lock(mut lock) = acquire(&places, &bpffs, true).unwrap() else {
+            panic!("it is taken");
+        };
+        fs::remove_dir_all(&places.folder).unwrap();
+        lock.keep_run_folder().unwrap();
+        let other = acquire(&places, &bpffs, true).unwrap();
+        assert!(matches!(other, Acquired::RunFolderBusy));
+        drop(lock);
+        assert!(!places.folder.exists());
+    }
+
+    #[test]
+    fn where_the_run_folder_cannot_be_used_the_pins_may_do() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("file"), "").unwrap();
+        let places = RunFiles::new(&base.path().join("file/run"), "default");
+        let pins = Pins::new(&base.path().join("bpf"), "default");
+        let refused = Lock::acquire(&places, &pins, Folders::Made);
+        assert!(matches!(refused, Err(LockError::File { .. })));
+        let Ok(Acquired::Lock(mut lock)) = Lock::acquire(&places, &pins, Folders::PinsAlone) else {
+            panic!("the folder is not done without");
+        };
+        assert!(matches!(
+            lock.keep_run_folder(),
+            Err(LockError::File { .. })
+        ));
+        let second = Lock::acquire(&places, &pins, Folders::PinsAlone);
+        assert!(matches!(second, Err(LockError::StateBusy { .. })));
+        fs::remove_file(base.path().join("file")).unwrap();
+        lock.keep_run_folder().unwrap();
+        assert_eq!(holder(&places), Some(std::process::id()));
     }
 
     #[test]
@@ -411,6 +508,7 @@ mod tests {
     }
 
     fn acquire(places: &RunFiles, bpffs: &Path, make: bool) -> Result<Acquired, LockError> {
-        Lock::acquire(places, &Pins::new(bpffs, "default"), make)
+        let folders = if make { Folders::Made } else { Folders::Found };
+        Lock::acquire(places, &Pins::new(bpffs, "default"), folders)
     }
 }

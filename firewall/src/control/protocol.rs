@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::{
-    bans::service::{BanOutcome, BanRequest, BanServiceError, UnbanRequest},
+    bans::{
+        guard::MachineAddresses,
+        service::{BanOutcome, BanRequest, BanServiceError, UnbanRequest},
+    },
     candidate::budget::Budget,
     control::in_force::{InForce, Times},
     error::{Error, ErrorParts, ExitStatus},
@@ -85,6 +88,8 @@ pub(crate) enum Request {
     Unban(UnbanRequest),
     /// Stream the packets that rules log.
     Capture(CaptureFilter),
+    /// Query the addresses that a ban should not cover.
+    Addresses {},
 }
 
 impl Request {
@@ -96,7 +101,11 @@ impl Request {
             | Self::Confirm {}
             | Self::Rollback { .. }
             | Self::Unload {} => true,
-            Self::Ping {} | Self::Ban { .. } | Self::Unban(_) | Self::Capture(_) => false,
+            Self::Ping {}
+            | Self::Ban { .. }
+            | Self::Unban(_)
+            | Self::Capture(_)
+            | Self::Addresses {} => false,
         }
     }
 }
@@ -133,16 +142,7 @@ pub(crate) enum Answer {
         rules: Option<RulesResult>,
     },
     /// The request was refused or failed.
-    Failed {
-        /// The error, with help if there is any.
-        message: String,
-        /// The exit status for the client.
-        #[serde(default, skip_serializing_if = "ExitStatus::is_default")]
-        status: ExitStatus,
-        /// The error in parts, unless there is nothing to it but the message.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<Box<ErrorParts>>,
-    },
+    Failed(Failure),
     /// The outcome of a request for bans.
     Bans(BanOutcome),
     /// Packets follow, one a line.
@@ -150,9 +150,49 @@ pub(crate) enum Answer {
         /// The requested rules that log.
         rules: Vec<String>,
     },
+    /// The addresses that a ban should not cover.
+    Addresses(MachineAddresses),
     /// The daemon ends, and does not start or continue the request: the client may try its
     /// successor.
     Ending,
+}
+
+/// Why a request was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// The error: its message in one line, help, and diagnostics.
+    #[serde(flatten)]
+    error: Box<ErrorParts>,
+    /// The exit status for the client.
+    #[serde(default, skip_serializing_if = "ExitStatus::is_default")]
+    status: ExitStatus,
+    /// The same as text for a terminal, if there is more to it than message and help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<String>,
+}
+
+impl Failure {
+    /// The text for a terminal.
+    pub(crate) fn report(&self) -> String {
+        let report = self.report.clone();
+        report.unwrap_or_else(|| self.error.report())
+    }
+
+    /// The message.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.error.message
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Answered {
+            report: failure.report(),
+            status: failure.status,
+            parts: Some(failure.error),
+        }
+    }
 }
 
 /// What an order for rules came to.
@@ -185,20 +225,21 @@ impl From<Result<BanOutcome, BanServiceError>> for Answer {
 impl Answer {
     /// The answer to a refused request, with the whole report.
     pub(crate) fn refused(report: String) -> Self {
-        Self::Failed {
-            message: report,
+        Self::Failed(Failure {
+            error: Box::new(ErrorParts::of_report(&report)),
             status: ExitStatus::Refused,
-            error: None,
-        }
+            report: None,
+        })
     }
 
     /// The answer to a request that failed.
     pub(crate) fn failed(error: &Error) -> Self {
-        Self::Failed {
-            message: error.report(),
+        let (parts, report) = (error.parts(), error.report());
+        Self::Failed(Failure {
             status: error.exit_status(),
-            error: Some(Box::new(error.parts())),
-        }
+            report: (report != parts.report()).then_some(report),
+            error: Box::new(parts),
+        })
     }
 
     /// The state of this process.
@@ -340,7 +381,8 @@ impl Request {
             | Self::Confirm {}
             | Self::Rollback { .. }
             | Self::Unload {}
-            | Self::Capture(_) => 0,
+            | Self::Capture(_)
+            | Self::Addresses {} => 0,
         };
         if items > MAX_ITEMS {
             return Err(format!(

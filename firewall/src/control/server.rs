@@ -1,9 +1,8 @@
 //! The control socket, `<run folder>/<instance>.sock`: how commands reach the daemon.
 //!
 //! A client connects, writes one [`Request`] as a line of JSON of at most [`MAX_REQUEST`] bytes
-//! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon closes the
-//! connection. After `ban` and `unban`, which are answered at once, and after a bad request, it
-//! waits for another line.
+//! within [`PATIENCE`], and reads one [`Answer`] as a line of JSON; then the daemon waits for
+//! another line, or the end of the connection.
 //! `docs/control.md` is for those who write clients.
 //!
 //! ```text
@@ -16,6 +15,7 @@
 //! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
 //! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
 //! {"command":"unban","reason":"..."}               {"answer":"bans","removed":9,...}
+//! {"command":"addresses"}                          {"answer":"addresses","own":[...],"gateways":[...]}
 //! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
 //! ```
 //!
@@ -27,8 +27,8 @@
 //!
 //! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
 //! for people. The socket has mode 0600, and users other than root and the daemon's own, as the
-//! kernel reports them, are refused with a message. All requests but `ping`, `ban`, `unban` and
-//! `capture` are carried out one after the other; those are answered meanwhile.
+//! kernel reports them, are refused with a message. All requests but `ping`, `ban`, `unban`,
+//! `addresses` and `capture` are carried out one after the other; those are answered meanwhile.
 
 use std::{
     fs::Permissions,
@@ -41,23 +41,29 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{UnixListener, UnixStream},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream, unix::SocketAddr},
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
-    bans::service::BanService,
+    bans::{
+        error::BansError,
+        guard::{self, MachineAddresses},
+        service::BanService,
+    },
     config::RunFiles,
     control::{
         captures::{self, MAX_CAPTURES},
         connections::{Connection, Connections, GRACE},
         in_force::InForce,
+        lock::LockError,
         protocol::{Answer, PATIENCE, Request, read_bytes},
         service::{Order, Service},
     },
+    lockout,
     packet_log::relay::Relay,
 };
 
@@ -72,19 +78,26 @@ const MAX_ORDERS: usize = 16;
 
 /// Creates the socket, in place of one left by a killed daemon. The caller must hold the lock of
 /// the instance.
-pub(crate) fn listen(places: &RunFiles) -> io::Result<UnixListener> {
+///
+/// # Errors
+///
+/// When the socket cannot be made.
+pub(crate) fn listen(places: &RunFiles) -> Result<UnixListener, LockError> {
+    let failed = || LockError::new(&places.socket);
     match std::fs::remove_file(&places.socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed()(error)),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(&places.socket)?;
-    std::fs::set_permissions(&places.socket, Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(&places.socket).map_err(failed())?;
+    std::fs::set_permissions(&places.socket, Permissions::from_mode(0o600)).map_err(failed())?;
     Ok(listener)
 }
 
 /// The running server.
 pub(crate) struct Server {
     accepting: JoinHandle<()>,
+    /// Takes a socket in place of the one before.
+    listeners: mpsc::Sender<UnixListener>,
     /// Ends captures.
     ending: watch::Sender<bool>,
     /// Receives nothing; closed once every connection is.
@@ -95,7 +108,7 @@ impl Server {
     /// Starts to serve: requests go to `orders`, those for bans to `bans`; `relay` has the packets
     /// for captures, and `in_force` the current result for `ping`.
     pub(crate) fn begin(
-        listener: UnixListener,
+        listener: Option<UnixListener>,
         orders: mpsc::Sender<Order>,
         in_force: watch::Receiver<Option<InForce>>,
         bans: BanService,
@@ -113,12 +126,19 @@ impl Server {
             ending: ending.subscribe(),
             _open: open,
         };
-        let accepting = tokio::spawn(accept(listener, service));
+        let (listeners, next) = mpsc::channel(1);
+        let accepting = tokio::spawn(accept(listener, next, service));
         Self {
             accepting,
+            listeners,
             ending,
             closed,
         }
+    }
+
+    /// Where a socket goes that is to take the place of the one before, which was removed.
+    pub(crate) fn listeners(&self) -> mpsc::Sender<UnixListener> {
+        self.listeners.clone()
     }
 
     /// Accepts no more connections, ends captures with the packets so far, and waits until all
@@ -152,12 +172,23 @@ impl Turn {
     }
 }
 
-async fn accept(listener: UnixListener, service: Service) {
+async fn accept(
+    mut listener: Option<UnixListener>,
+    mut next: mpsc::Receiver<UnixListener>,
+    service: Service,
+) {
     let connections = Connections::default();
     let mut before = None;
     let mut is_failing = false;
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            Some(another) = next.recv() => {
+                listener = Some(another);
+                continue;
+            }
+            accepted = accepted(listener.as_ref()) => accepted,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => {
                 is_failing = false;
                 stream
@@ -211,6 +242,14 @@ async fn accept(listener: UnixListener, service: Service) {
     }
 }
 
+/// The next connection; none ever without a socket.
+async fn accepted(listener: Option<&UnixListener>) -> io::Result<(UnixStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn may_ask(user: u32) -> bool {
     user == 0 || user == nix::unistd::geteuid().as_raw()
 }
@@ -243,21 +282,15 @@ async fn converse(
     let mut reader = BufReader::new(reader);
     let mut line = timeout(PATIENCE, read_bytes(&mut reader, MAX_REQUEST)).await??;
     loop {
-        let mut goes_on = false;
         let request = Request::read(&line);
         if !request.as_ref().is_ok_and(Request::is_order) {
             turn = None;
         }
         let answer = match request {
             Ok(Request::Ping {}) => Answer::alive(service.in_force.borrow().as_ref()),
-            Ok(Request::Ban { bans: asked }) => {
-                goes_on = true;
-                service.bans.ban(&asked).await.into()
-            }
-            Ok(Request::Unban(asked)) => {
-                goes_on = true;
-                service.bans.unban(&asked).await.into()
-            }
+            Ok(Request::Ban { bans: asked }) => service.bans.ban(&asked).await.into(),
+            Ok(Request::Unban(asked)) => service.bans.unban(&asked).await.into(),
+            Ok(Request::Addresses {}) => addresses().await,
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
@@ -269,18 +302,44 @@ async fn converse(
                 };
                 carry_out(request, &client, service, turn.take()).await
             }
-            Err(message) => {
-                // Further requests for bans may follow, which would be lost silently.
-                goes_on = true;
-                Answer::refused(format!("error: {message}"))
-            }
+            Err(message) => Answer::refused(format!("error: {message}")),
         };
         let answer = serde_json::to_string(&answer)? + "\n";
         timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
-        if !goes_on || timeout(PATIENCE, reader.fill_buf()).await??.is_empty() {
+        connection.wait_again();
+        if !continues(&mut reader, service).await? {
             return writer.shutdown().await;
         }
         line = timeout(PATIENCE, read_bytes(&mut reader, MAX_REQUEST)).await??;
+    }
+}
+
+/// Waits for more from a client that was answered; `false` when there is nothing more.
+async fn continues(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    service: &Service,
+) -> io::Result<bool> {
+    let mut ending = service.ending.clone();
+    tokio::select! {
+        // What has arrived is answered, whatever else has happened.
+        biased;
+        more = timeout(PATIENCE, reader.fill_buf()) => Ok(!more??.is_empty()),
+        _ = ending.wait_for(|&ending| ending) => Ok(false),
+    }
+}
+
+/// What a ban should not cover, in the network namespace of this process.
+async fn addresses() -> Answer {
+    let found = match guard::own_addresses() {
+        Ok(own) => lockout::gateways()
+            .await
+            .map(|gateways| MachineAddresses { own, gateways })
+            .map_err(BansError::Gateways),
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(found) => Answer::Addresses(found),
+        Err(error) => Answer::failed(&error.into()),
     }
 }
 
@@ -349,6 +408,7 @@ struct Requesting<'a> {
 mod tests {
     use super::*;
     use crate::{
+        config::Config,
         control::{
             client::{Client, ControlError, MAX_ANSWER, ask},
             in_force::{InForce, Times},
@@ -359,7 +419,7 @@ mod tests {
 
     struct Served {
         _folder: tempfile::TempDir,
-        places: RunFiles,
+        config: Config,
         orders: mpsc::Receiver<Order>,
         server: Server,
     }
@@ -379,14 +439,20 @@ mod tests {
 
     fn served() -> Served {
         let folder = tempfile::tempdir().unwrap();
-        let places = RunFiles::new(folder.path(), "test");
+        let config = Config::new(folder.path().join("bpf"), folder.path(), "test".into());
         let (sender, orders) = mpsc::channel(1);
         let (_, in_force) = watch::channel(Some(IN_FORCE));
-        let listener = listen(&places).unwrap();
-        let server = Server::begin(listener, sender, in_force, BanService::new(), Relay::new());
+        let listener = listen(&config.run).unwrap();
+        let server = Server::begin(
+            Some(listener),
+            sender,
+            in_force,
+            BanService::new(),
+            Relay::new(),
+        );
         Served {
             _folder: folder,
-            places,
+            config,
             orders,
             server,
         }
@@ -395,13 +461,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_ping_is_answered_while_an_order_is_carried_out() {
         let mut served = served();
-        let places = served.places.clone();
-        let reload = tokio::spawn(async move { ask(&places, "test", &RELOAD).await });
+        let config = served.config.clone();
+        let reload = tokio::spawn(async move { ask(&config, &RELOAD).await });
         let order = served.orders.recv().await.unwrap();
         assert_eq!(order.request, RELOAD);
-        let alive = ask(&served.places, "test", &Request::Ping {})
-            .await
-            .unwrap();
+        let alive = ask(&served.config, &Request::Ping {}).await.unwrap();
         assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
         let done = Answer::Done {
             message: "2\nlines".into(),
@@ -414,7 +478,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_not_understood_is_answered_and_what_is_too_long_is_not() {
         let served = served();
-        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        let mut stream = UnixStream::connect(&served.config.run.socket)
+            .await
+            .unwrap();
         stream
             .write_all(b"{\"command\":\"format\"}\n")
             .await
@@ -424,7 +490,9 @@ mod tests {
             .unwrap();
         assert!(line.contains("not understood"), "{line}");
 
-        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        let mut stream = UnixStream::connect(&served.config.run.socket)
+            .await
+            .unwrap();
         let long = vec![b' '; MAX_REQUEST as usize + 1];
         // The daemon may close before all is written.
         let _ = stream.write_all(&long).await;
@@ -438,7 +506,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn requests_after_a_bad_one_are_answered() {
         let served = served();
-        let mut stream = UnixStream::connect(&served.places.socket).await.unwrap();
+        let mut stream = UnixStream::connect(&served.config.run.socket)
+            .await
+            .unwrap();
         stream
             .write_all(b"{\"command\":\"format\"}\n\xff\n{\"command\":\"ping\"}\n")
             .await
@@ -451,17 +521,59 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn each_line_of_a_connection_is_answered() {
+        let mut served = served();
+        let mut stream = UnixStream::connect(&served.config.run.socket)
+            .await
+            .unwrap();
+        let lines = b"{\"command\":\"ping\"}\n{\"command\":\"reload\"}\n{\"command\":\"ping\"}\n";
+        stream.write_all(lines).await.unwrap();
+        let order = served.orders.recv().await.unwrap();
+        assert_eq!(order.request, RELOAD);
+        order.answer.send(Answer::Ending).unwrap();
+        let mut stream = BufReader::new(stream);
+        for expected in ["alive", "ending", "alive"] {
+            let line = read_line(&mut stream, MAX_ANSWER).await.unwrap();
+            assert!(line.contains(expected), "{line}");
+        }
+        // A client that waits does not delay the end.
+        served.server.end().await;
+        assert!(read_line(&mut stream, MAX_ANSWER).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn another_socket_takes_the_place_of_one_that_was_removed() {
+        let served = served();
+        std::fs::remove_file(&served.config.run.socket).unwrap();
+        let ping = Request::Ping {};
+        assert!(ask(&served.config, &ping).await.is_err());
+        let another = listen(&served.config.run).unwrap();
+        served.server.listeners().send(another).await.unwrap();
+        let alive = ask(&served.config, &ping).await.unwrap();
+        assert_eq!(alive, Answer::alive(Some(&IN_FORCE)));
+    }
+
+    #[tokio::test]
+    async fn an_error_is_one_line_with_its_help_beside_it() {
+        let refused = Answer::refused("error: no\nhelp: yes".to_owned());
+        assert_eq!(
+            serde_json::to_string(&refused).unwrap(),
+            "{\"answer\":\"failed\",\"message\":\"no\",\"help\":\"yes\"}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn orders_that_are_not_begun_at_the_end_are_told_so() {
         let served = served();
-        let places = served.places.clone();
-        let unload = tokio::spawn(async move { ask(&places, "test", &Request::Unload {}).await });
+        let config = served.config.clone();
+        let unload = tokio::spawn(async move { ask(&config, &Request::Unload {}).await });
         while served.orders.is_empty() {
             tokio::task::yield_now().await;
         }
         drop(served.orders);
         served.server.end().await;
         assert_eq!(unload.await.unwrap().unwrap(), Answer::Ending);
-        let late = ask(&served.places, "test", &Request::Ping {}).await;
+        let late = ask(&served.config, &Request::Ping {}).await;
         assert!(
             matches!(late, Err(ControlError::NoDaemon { .. })),
             "{late:?}"
@@ -475,19 +587,23 @@ mod tests {
         let begun = Answer::Capturing { rules: Vec::new() };
         let mut captures = Vec::new();
         for _ in 0..MAX_CAPTURES {
-            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            let mut client = Client::connect(&served.config).await.unwrap();
             assert_eq!(client.ask(&request).await.unwrap(), begun);
             captures.push(client);
         }
-        let refused = ask(&served.places, "test", &request).await.unwrap();
-        let Answer::Failed { message, .. } = refused else {
+        let refused = ask(&served.config, &request).await.unwrap();
+        let Answer::Failed(failure) = refused else {
             panic!("{refused:?}");
         };
-        assert!(message.starts_with("error: there are 16 captures already"));
+        assert!(
+            failure
+                .message()
+                .starts_with("there are 16 captures already")
+        );
         // One that ends makes way.
         drop(captures.pop());
         loop {
-            let mut client = Client::connect(&served.places, "test").await.unwrap();
+            let mut client = Client::connect(&served.config).await.unwrap();
             if client.ask(&request).await.unwrap() == begun {
                 captures.push(client);
                 break;
@@ -498,14 +614,14 @@ mod tests {
         });
         drop(captures.pop());
         let refused = loop {
-            let answer = ask(&served.places, "test", &named).await.unwrap();
+            let answer = ask(&served.config, &named).await.unwrap();
             let full = |message: &str| message.contains("already");
-            if !matches!(&answer, Answer::Failed { message, .. } if full(message)) {
+            if !matches!(&answer, Answer::Failed(failure) if full(failure.message())) {
                 break answer;
             }
         };
         assert!(
-            matches!(&refused, Answer::Failed { message, .. } if message.contains("`ssh`")),
+            matches!(&refused, Answer::Failed(failure) if failure.message().contains("`ssh`")),
             "{refused:?}"
         );
         served.server.end().await;
@@ -522,7 +638,7 @@ mod tests {
     #[tokio::test]
     async fn the_socket_is_for_its_owner() {
         let served = served();
-        let mode = std::fs::metadata(&served.places.socket)
+        let mode = std::fs::metadata(&served.config.run.socket)
             .unwrap()
             .permissions()
             .mode();

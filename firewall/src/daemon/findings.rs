@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    daemon::decisions::BackOff, error::UserError, filter::error::FilterError,
-    kernel::pins::PinError, text::causes::Causes,
+    control::lock::LockError, daemon::decisions::BackOff, error::UserError,
+    filter::error::FilterError, kernel::pins::PinError, text::causes::Causes,
 };
 
 /// The interval of checks of pins and links: each takes a few system calls a link.
@@ -31,10 +31,8 @@ pub(crate) enum OwnershipError {
     #[error("the links cannot be inspected")]
     Links(#[from] FilterError),
     /// Commands do not find the daemon.
-    #[error(
-        "the files in the run folder were removed: commands do not reach this daemon; restart it"
-    )]
-    Unreachable,
+    #[error("commands do not reach this daemon")]
+    Unreachable(#[from] LockError),
 }
 
 impl UserError for OwnershipError {}
@@ -44,7 +42,8 @@ impl OwnershipError {
     pub(super) fn is_failure(&self) -> bool {
         match self {
             Self::Pin(_) | Self::Links(_) => true,
-            Self::Locked { .. } | Self::Foreign(_) | Self::Unreachable => false,
+            Self::Unreachable(error) => error.is_failure(),
+            Self::Locked { .. } | Self::Foreign(_) => false,
         }
     }
 
@@ -57,7 +56,9 @@ impl OwnershipError {
             Self::Links(_) => {
                 tracing::error!(event = "links_not_inspected", error = message, "{message}");
             }
-            Self::Unreachable => tracing::error!(event = "unreachable", "{message}"),
+            Self::Unreachable(_) => {
+                tracing::error!(event = "unreachable", error = message, "{message}");
+            }
         }
     }
 }
@@ -129,12 +130,13 @@ mod tests {
     async fn failures_that_last_are_logged_ever_more_seldom() {
         let folder = tempfile::tempdir().unwrap();
         let failure = |path: &Path| OwnershipError::Pin(pins::open(path).unwrap_err());
+        let unreachable = || LockError::FolderBusy { holder: None }.into();
         let mut findings = Findings::none();
         let mut repeated = Vec::new();
         let begin = Instant::now();
         for _ in 0..100 {
             let before = findings.repeat_at;
-            let messages = findings.note(&[failure(folder.path()), OwnershipError::Unreachable]);
+            let messages = findings.note(&[failure(folder.path()), unreachable()]);
             assert_eq!(messages.len(), 2);
             if findings.repeat_at != before {
                 repeated.push(begin.elapsed().as_secs());
@@ -142,7 +144,7 @@ mod tests {
             tokio::time::advance(AUDIT).await;
         }
         assert_eq!(repeated, [0, 2, 4, 8, 16, 32, 64, 124, 184]);
-        findings.note(&[OwnershipError::Unreachable]);
+        findings.note(&[unreachable()]);
         assert_eq!(findings.repeat_at, None);
     }
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::{
-    control::lock::StateLock,
+    control::{lock::StateLock, server},
     daemon::{
         current::Current,
         findings::{AUDIT, OwnershipError},
@@ -18,9 +18,7 @@ impl Daemon {
     pub(super) async fn audit(&mut self) {
         self.findings.audit_at = Instant::now() + AUDIT;
         let mut faults = self.inspect();
-        if !self.lock.is_reachable() {
-            faults.push(OwnershipError::Unreachable);
-        }
+        faults.extend(self.keep_reachable().err());
         let is_locked_out = faults
             .iter()
             .any(|fault| matches!(fault, OwnershipError::Locked { .. }));
@@ -44,6 +42,26 @@ impl Daemon {
         if !is_locked_out {
             self.attach_again(detached).await;
         }
+    }
+
+    /// Makes lock and socket in the run folder again, if they were removed or could not be made before.
+    fn keep_reachable(&mut self) -> Result<(), OwnershipError> {
+        self.lock.keep_run_folder()?;
+        if self.lock.has_own_socket() {
+            return Ok(());
+        }
+        let listener = server::listen(&self.config.run)?;
+        // The server takes one at a time, and ends after this.
+        if self.listeners.try_send(listener).is_ok() {
+            self.lock.listens();
+            let socket = self.config.run.socket.display().to_string();
+            tracing::warn!(
+                event = "socket_restored",
+                path = socket,
+                "`{socket}` was missing and is made again"
+            );
+        }
+        Ok(())
     }
 
     /// Attaches to the interfaces whose links were detached, unless that failed a moment ago.

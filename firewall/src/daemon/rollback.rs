@@ -114,7 +114,7 @@ impl Daemon {
                 OwnershipError::Foreign(_)
                 | OwnershipError::Pin(_)
                 | OwnershipError::Links(_)
-                | OwnershipError::Unreachable,
+                | OwnershipError::Unreachable(_),
             ) => self.confirm_filter().map_err(Error::from),
         };
         match confirmed {

@@ -40,6 +40,7 @@ use crate::{
     packet_log::relay::Relay,
     rule_file::input::RuleInput,
     rule_file::last_good::Store,
+    text::causes::Causes,
 };
 
 /// How long the shutdown waits until the packets logged before it are emitted.
@@ -89,10 +90,20 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
     let in_force = watch::Sender::new(None);
     let bans = BanService::new();
     let relay = Relay::new();
-    let mut events = Events::receive(config, in_force.subscribe(), bans.clone(), relay.clone())?;
-    lock.listens();
+    let mut events = Events::receive(
+        config,
+        boots,
+        in_force.subscribe(),
+        bans.clone(),
+        relay.clone(),
+    )?;
+    // A socket that cannot be made may not be removed either, and is of a process that was killed.
+    if events.listens {
+        lock.listens();
+    }
     let mut daemon = Daemon {
         lock,
+        listeners: events.server.listeners(),
         config: config.clone(),
         object,
         keeping: store.map(Keeping::begin),
@@ -194,11 +205,15 @@ struct Events {
     orders: mpsc::Receiver<Order>,
     ending: watch::Receiver<bool>,
     server: Server,
+    /// Whether there is a socket.
+    listens: bool,
 }
 
 impl Events {
+    /// Without a socket where `boots`, if there can be none: the daemon tries again.
     fn receive(
         config: &Config,
+        boots: bool,
         in_force: watch::Receiver<Option<InForce>>,
         bans: BanService,
         relay: Relay,
@@ -219,14 +234,26 @@ impl Events {
         });
         let links = LinkEvents::receive()
             .map_err(Error::system("cannot follow changes of network interfaces"))?;
-        let listener = server::listen(&config.run)
-            .map_err(Error::system("cannot listen on the control socket"))?;
+        let listener = match server::listen(&config.run) {
+            Ok(listener) => Some(listener),
+            Err(error) if boots => {
+                let error = Causes(&error).to_string();
+                tracing::error!(
+                    event = "unreachable",
+                    error,
+                    "commands do not reach this daemon, which goes on: {error}"
+                );
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let (sender, orders) = mpsc::channel(1);
         Ok(Self {
             hangup,
             links,
             orders,
             ending,
+            listens: listener.is_some(),
             server: Server::begin(listener, sender, in_force, bans, relay),
         })
     }
@@ -289,7 +316,9 @@ impl Daemon {
                         Request::Ping {} => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await.into(),
                         Request::Unban(asked) => self.bans.unban(&asked).await.into(),
-                        Request::Capture(_) => Answer::refused("error: a capture is no order".to_owned()),
+                        Request::Capture(_) | Request::Addresses {} => {
+                            Answer::refused("error: this is no order".to_owned())
+                        }
                     };
                     // A client that has gone away misses its answer.
                     let _ = order.answer.send(answer);
@@ -319,7 +348,7 @@ impl Daemon {
             }
             Ok(())
             | Err(
-                OwnershipError::Pin(_) | OwnershipError::Links(_) | OwnershipError::Unreachable,
+                OwnershipError::Pin(_) | OwnershipError::Links(_) | OwnershipError::Unreachable(_),
             ) => task::block_in_place(|| unload::unload(&self.config.pins)).map_err(Error::from),
         };
         self.relay.end();

@@ -7,7 +7,8 @@ use rules::{
     language::RuleTest,
 };
 use tokio::{
-    sync::watch,
+    net::UnixListener,
+    sync::{mpsc, watch},
     task::{self, JoinHandle},
     time::Instant,
 };
@@ -31,6 +32,8 @@ use crate::{
 pub(super) struct Daemon {
     /// The right to be the daemon.
     pub(super) lock: Lock,
+    /// Where a socket goes that takes the place of one that was removed.
+    pub(super) listeners: mpsc::Sender<UnixListener>,
     pub(super) config: Config,
     pub(super) object: ObjectFile,
     /// Keeps copies of the rule file and its lists, if it can.

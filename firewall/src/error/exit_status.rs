@@ -23,6 +23,8 @@ pub enum ExitStatus {
     Undecided,
     /// `doctor` found what keeps the interface from being filtered, or no such interface.
     Unfit,
+    /// The machine lacks something that it may have later: space, memory, descriptors, a file system to write to.
+    Lacking,
 }
 
 impl ExitStatus {
@@ -41,6 +43,7 @@ impl ExitStatus {
             Self::Unchanged => 4,
             Self::Undecided => 5,
             Self::Unfit => 6,
+            Self::Lacking => 7,
         }
     }
 }
@@ -48,12 +51,13 @@ impl ExitStatus {
 impl ExitStatus {
     /// The status with this number; [`ExitStatus::Refused`] for all others.
     pub(crate) fn of_code(code: i32) -> Self {
-        const ALL: [ExitStatus; 5] = [
+        const ALL: [ExitStatus; 6] = [
             ExitStatus::Done,
             ExitStatus::Usage,
             ExitStatus::BadRules,
             ExitStatus::Undecided,
             ExitStatus::Unfit,
+            ExitStatus::Lacking,
         ];
         let mut all = ALL.into_iter();
         all.find(|status| i32::from(status.number()) == code)

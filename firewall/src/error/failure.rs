@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 use tracing::Level;
 
 use crate::{
-    error::{ErrorParts, ExitStatus, UserError},
+    error::{ErrorParts, ExitStatus, UserError, lack::is_caused_by_lack},
     logging::{
         diagnostics,
         lines::{self, Fields},
@@ -97,11 +97,13 @@ impl Error {
     /// The exit status of a command that ends with it.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Reported(error) => error.exit_status(),
             Self::Answered { status, .. } => *status,
-            Self::System { .. } | Self::Output(_) | Self::Panicked(_) | Self::Ending => {
-                ExitStatus::Refused
+            Self::Output(_) | Self::Panicked(_) | Self::Ending => ExitStatus::Refused,
+            Self::Reported(_) | Self::System { .. } if is_caused_by_lack(self) => {
+                ExitStatus::Lacking
             }
+            Self::Reported(error) => error.exit_status(),
+            Self::System { .. } => ExitStatus::Refused,
         }
     }
 
@@ -216,6 +218,21 @@ mod tests {
             "error: no way: entity not found\nhelp: turn back"
         );
         assert_eq!(error.exit_status(), ExitStatus::BadRules);
+    }
+
+    #[test]
+    fn what_the_machine_lacks_for_now_has_a_status_of_its_own() {
+        for number in [libc::ENOSPC, libc::EMFILE, libc::ENOMEM, libc::EROFS] {
+            let lacks = || io::Error::from_raw_os_error(number);
+            assert_eq!(
+                Error::from(NoWay(lacks())).exit_status(),
+                ExitStatus::Lacking
+            );
+            let system = Error::system("cannot go")(lacks());
+            assert_eq!(system.exit_status(), ExitStatus::Lacking);
+        }
+        let refused = Error::system("cannot go")(io::Error::from_raw_os_error(libc::EPERM));
+        assert_eq!(refused.exit_status(), ExitStatus::Refused);
     }
 
     #[test]

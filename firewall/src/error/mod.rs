@@ -6,8 +6,9 @@
 mod exit_status;
 mod failure;
 mod kernel;
+mod lack;
 mod parts;
 mod user_error;
 
-pub(crate) use crate::error::parts::ErrorParts;
 pub use crate::error::{exit_status::ExitStatus, failure::Error, user_error::UserError};
+pub(crate) use crate::error::{lack::is_lack, parts::ErrorParts};

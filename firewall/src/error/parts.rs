@@ -18,6 +18,13 @@ pub struct ErrorParts {
 }
 
 impl ErrorParts {
+    /// The text for a terminal, without diagnostics.
+    pub(crate) fn report(&self) -> String {
+        let help = self.help.as_ref();
+        let help = help.map(|help| format!("\nhelp: {help}"));
+        format!("error: {}{}", self.message, help.unwrap_or_default())
+    }
+
     /// The parts of a report that is one text.
     pub(crate) fn of_report(report: &str) -> Self {
         let (message, help) = match report.split_once("\nhelp: ") {
@@ -41,7 +48,9 @@ mod tests {
 
     #[test]
     fn a_report_is_message_and_help() {
-        let parts = ErrorParts::of_report("error: no\nhelp: yes");
+        let report = "error: no\nhelp: yes";
+        let parts = ErrorParts::of_report(report);
+        assert_eq!(parts.report(), report);
         assert_eq!(parts.message, "no");
         assert_eq!(parts.help.as_deref(), Some("yes"));
         assert_eq!(ErrorParts::of_report("no").message, "no");

@@ -1,6 +1,7 @@
 //! The objects of this process in the kernel, and the transactions that change them.
 
 pub(crate) mod attachments;
+pub(crate) mod elsewhere;
 pub(crate) mod error;
 pub(crate) mod plan;
 pub(crate) mod takeover;

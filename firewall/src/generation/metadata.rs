@@ -17,7 +17,10 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{generation::Generation, slot::Slot};
+use crate::{
+    interfaces::namespace,
+    kernel::{generation::Generation, slot::Slot},
+};
 
 /// The metadata in an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub(crate) struct Metadata {
     pub(crate) file: PathBuf,
     /// The SHA-256 of the rule file, in hexadecimal.
     pub(crate) sha256: String,
+    /// The inode of the network namespace whose interfaces it is for, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) netns: Option<u64>,
     /// The requested attachment mode.
     pub(crate) mode: String,
     /// The verdict when no rule matches.
@@ -144,6 +150,7 @@ impl Metadata {
             loaded_at_ms: now_ms(),
             file: file.to_owned(),
             sha256: sha256.to_owned(),
+            netns: namespace::own_inode().ok(),
             mode: ruleset.settings.mode.as_str().to_owned(),
             policy: ruleset.settings.policy.as_str().to_owned(),
             interfaces: ruleset
@@ -201,6 +208,7 @@ impl Metadata {
         Self {
             generation,
             loaded_at_ms: now_ms(),
+            netns: namespace::own_inode().ok(),
             ..self.clone()
         }
     }
@@ -245,6 +253,7 @@ mod tests {
             loaded_at_ms: 1_700_000_000_000,
             file: "/etc/firewall/rules.toml".into(),
             sha256: "00".repeat(32),
+            netns: Some(4_026_531_840),
             mode: "native".into(),
             policy: "drop".into(),
             interfaces: vec!["eth*".into()],

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Where `ip netns` has the namespaces that it made (`ip-netns(8)`).
 const NAMED: &str = "/run/netns";
 
+/// The network namespace of this process.
+const OWN: &str = "/proc/self/ns/net";
+
 /// A network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkNamespace {
@@ -23,7 +26,7 @@ pub(crate) struct NetworkNamespace {
 impl NetworkNamespace {
     /// That of this process.
     pub(crate) fn own() -> io::Result<Self> {
-        Self::at(Path::new("/proc/self/ns/net"))
+        Self::at(Path::new(OWN))
     }
 
     /// That of a process.
@@ -31,21 +34,40 @@ impl NetworkNamespace {
         Self::at(&PathBuf::from(format!("/proc/{process}/ns/net")))
     }
 
+    /// The one with this inode, which may be gone.
+    pub(crate) fn with_inode(inode: u64) -> Self {
+        let own = fs::metadata(OWN);
+        // The device is that of all namespaces.
+        let name = own.ok().and_then(|own| name(own.dev(), inode));
+        Self { inode, name }
+    }
+
     fn at(path: &Path) -> io::Result<Self> {
         let found = fs::metadata(path)?;
-        let is_same = |entry: &fs::DirEntry| {
-            let named = fs::metadata(entry.path());
-            named.is_ok_and(|named| (named.dev(), named.ino()) == (found.dev(), found.ino()))
-        };
-        let mut named = fs::read_dir(NAMED).into_iter().flatten().flatten();
-        let name = named
-            .find(is_same)
-            .and_then(|entry| entry.file_name().into_string().ok());
         Ok(Self {
             inode: found.ino(),
-            name,
+            name: name(found.dev(), found.ino()),
         })
     }
+}
+
+/// The inode of the network namespace of this process.
+///
+/// # Errors
+///
+/// When `/proc` does not show it.
+pub(crate) fn own_inode() -> io::Result<u64> {
+    Ok(fs::metadata(OWN)?.ino())
+}
+
+/// The name of a namespace.
+fn name(device: u64, inode: u64) -> Option<String> {
+    let is_same = |entry: &fs::DirEntry| {
+        let named = fs::metadata(entry.path());
+        named.is_ok_and(|named| (named.dev(), named.ino()) == (device, inode))
+    };
+    let mut named = fs::read_dir(NAMED).into_iter().flatten().flatten();
+    named.find(is_same)?.file_name().into_string().ok()
 }
 
 impl fmt::Display for NetworkNamespace {
@@ -67,6 +89,8 @@ mod tests {
         let own = NetworkNamespace::own().unwrap();
         assert_eq!(link.to_str().unwrap(), format!("net:[{}]", own.inode));
         assert_eq!(NetworkNamespace::of(std::process::id()).unwrap(), own);
+        assert_eq!(NetworkNamespace::with_inode(own.inode), own);
+        assert_eq!(own_inode().unwrap(), own.inode);
         let named = NetworkNamespace {
             inode: 7,
             name: Some("blue".to_owned()),

@@ -14,7 +14,10 @@ use aya::{
 };
 use firewall_ebpf::abi::{BLOCK, Counter, CounterBlock};
 
-use crate::kernel::slot::{Capacity, Slot};
+use crate::kernel::{
+    maps,
+    slot::{Capacity, Slot},
+};
 
 /// A count of packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -112,7 +115,7 @@ impl Counters {
 
     /// Opens the map pinned to `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, CountersError> {
-        let map = MapData::from_pin(path).map_err(CountersError::Open)?;
+        let map = maps::open(path).map_err(CountersError::Open)?;
         Self::of(Map::PerCpuArray(map))
     }
 

@@ -13,7 +13,7 @@ use firewall_ebpf::image::{Header, MAGIC, Memory as _};
 
 use crate::kernel::{
     image_size::ImageSize,
-    info, memory,
+    info, maps, memory,
     pins::{self, PinError},
     syscall,
 };
@@ -107,7 +107,7 @@ impl Image {
 
     /// Opens the image pinned to `path`; `None` when nothing is.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, ImageError> {
-        match MapData::from_pin(path) {
+        match maps::open(path) {
             Ok(map) => Ok(Some(Self { map })),
             Err(MapError::SyscallError(error))
                 if error.io_error.kind() == io::ErrorKind::NotFound =>
@@ -185,7 +185,7 @@ impl Images {
 
     /// Opens the array pinned to `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, ImageError> {
-        Self::from_map(MapData::from_pin(path)).map_err(ImageError::Open)
+        Self::from_map(maps::open(path)).map_err(ImageError::Open)
     }
 
     /// Puts `image` in force for every packet from now on, and waits until no packet is classified

@@ -79,8 +79,8 @@ pub(crate) enum AttachError {
         interface: String,
         /// The mode.
         mode: AttachMode,
-        /// What the kernel answered.
-        source: io::Error,
+        /// What the driver answered.
+        source: DriverAnswer,
     },
     /// The process may not open more files.
     #[error("no descriptor is left for a link to `{interface}`: too many open files")]
@@ -110,6 +110,11 @@ pub(crate) enum AttachError {
     },
 }
 
+/// The number that a driver answers with; in others it would say that the machine has no space or memory.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct DriverAnswer(io::Error);
+
 impl AttachError {
     fn new(interface: &str, mode: AttachMode, source: io::Error) -> Self {
         let interface = interface.to_owned();
@@ -124,7 +129,7 @@ impl AttachError {
                 Self::Settings {
                     interface,
                     mode,
-                    source,
+                    source: DriverAnswer(source),
                 }
             }
             Some(_) | None => Self::Refused {

@@ -18,6 +18,7 @@ pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod link;
 pub(crate) mod logs;
+mod maps;
 pub(crate) mod max_bans;
 pub(crate) mod memory;
 pub(crate) mod note;

@@ -8,7 +8,7 @@ use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 
 use crate::kernel::{
     images::ImageError,
-    memory,
+    maps, memory,
     pins::{self, PinError},
 };
 
@@ -41,7 +41,7 @@ impl Note {
 
     /// Reads the note pinned to `path`; `None` when nothing is.
     pub(crate) fn read(path: &Path) -> Result<Option<u64>, ImageError> {
-        let map = match MapData::from_pin(path) {
+        let map = match maps::open(path) {
             Ok(map) => map,
             Err(MapError::SyscallError(error))
                 if error.io_error.kind() == std::io::ErrorKind::NotFound =>

@@ -332,6 +332,19 @@ impl Pins {
     }
 }
 
+impl Pins {
+    /// Whether a process has the lock on the folder of the instance.
+    pub(crate) fn are_locked(&self) -> bool {
+        File::open(&self.folder).is_ok_and(|folder| is_locked(&folder))
+    }
+}
+
+/// Whether another process has an exclusive lock on `file`. While that is found out it is locked for readers, for which
+/// processes that want the lock have to try again.
+pub(crate) fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
 /// Whether `path` still names `file`.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {

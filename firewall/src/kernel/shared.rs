@@ -5,7 +5,10 @@ use std::{os::fd::AsFd as _, path::PathBuf};
 use aya::maps::{MapData, MapError};
 use aya_obj::generated::bpf_map_type;
 
-use crate::kernel::pins::{self, PinError, Pins, Shared};
+use crate::kernel::{
+    maps,
+    pins::{self, PinError, Pins, Shared},
+};
 
 /// Why a map could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +82,7 @@ fn make_one(pins: &Pins, spec: &Spec) -> Result<bool, MakeError> {
 /// Opens a map.
 pub(super) fn open(pins: &Pins, object: Shared) -> Result<MapData, OpenError> {
     let path = pins.shared(object);
-    MapData::from_pin(&path).map_err(|source| OpenError {
+    maps::open(&path).map_err(|source| OpenError {
         path,
         source: Box::new(source),
     })

@@ -16,7 +16,7 @@ use rules::{
 };
 
 use crate::{
-    error::{ExitStatus, UserError},
+    error::{ExitStatus, UserError, is_lack},
     logging::{diagnostics::counted, progress::Progress},
     rule_file::{
         contents::{FileRead, Files, Hold, OnDisk, digest},
@@ -227,21 +227,33 @@ fn load_by<T>(
     let mut left = MAX_LIST_FILES;
     let parsing = |path: &Path| progress.at(format!("parsing `{}`", path.display()));
     parsing(path);
-    let (loaded, more) = parse(&source, &mut |name| {
+    let mut lacking = None;
+    let parsed = parse(&source, &mut |name| {
         let begin = Instant::now();
         let path = folder.path(name);
         progress.at(format!("reading `{}`", path.display()));
-        let bytes = files.named(name, left)?;
+        let bytes = files.named(name, left).inspect_err(|error| {
+            if is_lack(error) {
+                lacking = Some((path.clone(), error.raw_os_error()));
+            }
+        })?;
         read.extend(hold.note(name, &bytes));
         let bytes = gzip::contents(bytes, left)?;
         left = left.saturating_sub(bytes.len() as u64);
         read_lists += begin.elapsed();
         parsing(&path);
         Ok(Source::new(path.display().to_string(), bytes))
-    })
-    .map_err(|diagnostics| SourceError::Invalid {
-        path: path.to_owned(),
-        diagnostics,
+    });
+    let (loaded, more) = parsed.map_err(|diagnostics| match lacking {
+        // What is written there is not to blame.
+        Some((path, Some(number))) => SourceError::Read {
+            path,
+            source: io::Error::from_raw_os_error(number),
+        },
+        Some((_, None)) | None => SourceError::Invalid {
+            path: path.to_owned(),
+            diagnostics,
+        },
     })?;
     read_time += read_lists;
     let file = RuleFile {

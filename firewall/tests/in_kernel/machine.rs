@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{Read as _, Write as _},
+    net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -211,6 +212,7 @@ impl Machine {
         let mut socket = UnixStream::connect(self.run_folder().join("test.sock")).unwrap();
         let asked = socket
             .write_all(request.as_bytes())
+            .and_then(|()| socket.shutdown(Shutdown::Write))
             .and_then(|()| socket.read_to_string(&mut answer));
         // A daemon that dies is no failure here: who asks sees that there is no answer.
         asked.map_or_else(|_| String::new(), |_| answer)

@@ -51,6 +51,7 @@ mod refusals;
 mod reload;
 mod rule_sets;
 mod rule_tests;
+mod run_folder;
 mod service;
 mod socket;
 mod stdin;

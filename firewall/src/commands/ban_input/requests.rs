@@ -13,7 +13,7 @@ use rules::{
 use serde::Serialize;
 
 use crate::{
-    bans::{error::BansError, service::BanOutcome},
+    bans::{error::BansError, guard::MachineAddresses, service::BanOutcome},
     config::Config,
     control::{
         client::Client,
@@ -73,7 +73,7 @@ impl<'a> BanRequests<'a> {
         Ok(Self {
             config,
             asked: Instant::now(),
-            client: Client::connect(&config.run, &config.instance).await?,
+            client: Client::connect(config).await?,
             ignores_missing,
             done: BanOutcome::default(),
             all: 0,
@@ -151,14 +151,16 @@ impl<'a> BanRequests<'a> {
         .await
     }
 
-    /// Tells whose addresses and gateways are guarded when the daemon is in another network namespace.
-    pub(in crate::commands) fn tell_of_namespaces(&self) {
-        if let Some((daemon, own)) = self.client.namespaces() {
-            let message = format!(
-                "the daemon runs in the network namespace {daemon}, this command in {own}: it does not know \
-                 the addresses and gateways of the daemon"
-            );
-            tell("other_namespace", &message);
+    /// The addresses of the machine of the daemon.
+    pub(in crate::commands) async fn addresses(&mut self) -> Result<MachineAddresses, Error> {
+        match self.client.ask(&Request::Addresses {}).await? {
+            Answer::Addresses(addresses) => Ok(addresses),
+            Answer::Failed(failure) => Err(failure.into()),
+            Answer::Ending
+            | Answer::Alive { .. }
+            | Answer::Done { .. }
+            | Answer::Bans(_)
+            | Answer::Capturing { .. } => Err(Error::Ending),
         }
     }
 
@@ -200,7 +202,7 @@ impl<'a> BanRequests<'a> {
     ) -> Result<(), Error> {
         self.listen().await?;
         if self.asked.elapsed() > IDLE {
-            self.client = Client::connect(&self.config.run, &self.config.instance).await?;
+            self.client = Client::connect(self.config).await?;
         }
         self.asked = Instant::now();
         let items = std::mem::take(&mut batch.items);
@@ -216,21 +218,12 @@ impl<'a> BanRequests<'a> {
         };
         let outcome = match self.client.receive().await? {
             Answer::Bans(outcome) => outcome,
-            Answer::Failed {
-                message,
-                status,
-                error,
-            } => {
-                return Err(Error::Answered {
-                    report: message,
-                    status,
-                    parts: error,
-                });
-            }
+            Answer::Failed(failure) => return Err(failure.into()),
             Answer::Ending
             | Answer::Alive { .. }
             | Answer::Done { .. }
-            | Answer::Capturing { .. } => {
+            | Answer::Capturing { .. }
+            | Answer::Addresses(_) => {
                 return Err(Error::Ending);
             }
         };

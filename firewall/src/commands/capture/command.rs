@@ -103,23 +103,17 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
     if form == Form::Pcapng(Target::Stdout) && io::stdout().is_terminal() {
         return Err(CaptureError::Terminal.into());
     }
-    let mut client = Client::connect(&config.run, &config.instance).await?;
+    let mut client = Client::connect(config).await?;
     let rules = args.rules.into_iter().collect();
     let request = Request::Capture(CaptureFilter { rules });
     let rules = match client.ask(&request).await? {
         Answer::Capturing { rules } => rules,
-        Answer::Failed {
-            message,
-            status,
-            error,
-        } => {
-            return Err(Error::Answered {
-                report: message,
-                status,
-                parts: error,
-            });
-        }
-        Answer::Ending | Answer::Alive { .. } | Answer::Done { .. } | Answer::Bans(_) => {
+        Answer::Failed(failure) => return Err(failure.into()),
+        Answer::Ending
+        | Answer::Alive { .. }
+        | Answer::Done { .. }
+        | Answer::Bans(_)
+        | Answer::Addresses(_) => {
             return Err(Error::Ending);
         }
     };
