@@ -142,7 +142,7 @@ pub(crate) enum Answer {
         rules: Option<RulesResult>,
     },
     /// The request was refused or failed.
-    Failed(Failure),
+    Failed(FailedAnswer),
     /// The outcome of a request for bans.
     Bans(BanOutcome),
     /// Packets follow, one a line.
@@ -159,7 +159,7 @@ pub(crate) enum Answer {
 
 /// Why a request was refused or failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct FailedAnswer {
     /// The error: its message in one line, help, and diagnostics.
     #[serde(flatten)]
     error: Box<ErrorParts>,
@@ -171,7 +171,7 @@ pub(crate) struct Failure {
     report: Option<String>,
 }
 
-impl Failure {
+impl FailedAnswer {
     /// The text for a terminal.
     pub(crate) fn report(&self) -> String {
         let report = self.report.clone();
@@ -185,8 +185,8 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<FailedAnswer> for Error {
+    fn from(failure: FailedAnswer) -> Self {
         Self::Answered {
             report: failure.report(),
             status: failure.status,
@@ -225,7 +225,7 @@ impl From<Result<BanOutcome, BanServiceError>> for Answer {
 impl Answer {
     /// The answer to a refused request, with the whole report.
     pub(crate) fn refused(report: String) -> Self {
-        Self::Failed(Failure {
+        Self::Failed(FailedAnswer {
             error: Box::new(ErrorParts::of_report(&report)),
             status: ExitStatus::Refused,
             report: None,
@@ -235,7 +235,7 @@ impl Answer {
     /// The answer to a request that failed.
     pub(crate) fn failed(error: &Error) -> Self {
         let (parts, report) = (error.parts(), error.report());
-        Self::Failed(Failure {
+        Self::Failed(FailedAnswer {
             status: error.exit_status(),
             report: (report != parts.report()).then_some(report),
             error: Box::new(parts),
