@@ -41,6 +41,7 @@ mod machine;
 mod many_bans;
 mod many_reloads;
 mod matchers;
+mod memory;
 mod neighbors;
 mod nftables;
 mod ownership;

@@ -39,11 +39,12 @@ impl Region {
                 *mine = Arc::clone(theirs);
                 continue;
             }
-            let values = common(mine, theirs);
-            if values.is_empty() {
-                return None;
+            // Long lists stay shared with the pool.
+            match relation(mine, theirs) {
+                Relation::Covered => {}
+                Relation::Disjoint => return None,
+                Relation::Partial => *mine = Arc::new(common(mine, theirs)),
             }
-            *mine = Arc::new(values);
         }
         Some(both)
     }

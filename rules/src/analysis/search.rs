@@ -75,17 +75,13 @@ impl<'a> Search<'a> {
         budget: &mut Budget,
     ) -> Result<Option<Point>, Exhausted> {
         let rules: Rc<[usize]> = rules.into();
-        let regions = kinds.iter().filter_map(|kind| region.common(kind));
-        let mut open: Vec<Open> = regions
-            .map(|region| Open {
-                region,
-                rules: Rc::clone(&rules),
-            })
-            .collect();
-        open.reverse();
-        while let Some(next) = open.pop() {
-            if let Some(point) = self.divide(next, cubes, &mut open, used, budget)? {
-                return Ok(Some(point));
+        for region in kinds.iter().filter_map(|kind| region.common(kind)) {
+            let rules = Rc::clone(&rules);
+            let mut open = vec![Open { region, rules }];
+            while let Some(next) = open.pop() {
+                if let Some(point) = self.divide(next, cubes, &mut open, used, budget)? {
+                    return Ok(Some(point));
+                }
             }
         }
         Ok(None)

@@ -1,10 +1,14 @@
 //! Members of sets and fields that are covered by another member.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
-    diagnostics::{Code, Report, Source, Span},
-    field::{AddressRange, Form, address},
+    diagnostics::{Code, Diagnostic, Report, Source, Span},
+    field::{AddressRange, Form, RangeSet, Value, address},
     language::{Field, File, Members, Operand, Term, list_options, lists},
     text::{number, quoted},
 };
@@ -17,40 +21,44 @@ const MOST_SHOWN: usize = 3;
 
 /// Warns about redundant members of sets, fields and list files, which are given by name.
 pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report: &mut Report) {
-    let mut read: HashMap<(&str, lists::ListOptions), Vec<Member>> = HashMap::new();
-    let mut sets: HashMap<&str, Vec<Member>> = HashMap::new();
+    let compared = compared_sets(file);
+    let mut told = HashSet::new();
+    let mut sets: HashMap<&str, Cover> = HashMap::new();
     for set in &file.sets {
+        let name = set.name.value;
+        let is_compared = compared.contains(name);
+        let mut cover = Cover::default();
         match &set.members {
             None => {}
             Some(Members::Inline(terms)) => {
                 let members: Vec<Member> = terms.iter().filter_map(literal).collect();
-                warn_of_terms(&members, report);
-                sets.insert(set.name.value, members);
+                if is_compared {
+                    cover.extend(members.iter().copied());
+                }
+                warn_of_terms(members, report);
             }
             Some(Members::Files(files)) => {
                 let options = list_options(files, report).unwrap_or_default();
-                let mut all = Vec::new();
-                // A member is identified by its position, counted through all files.
-                let mut start = 0;
                 for file in &files.files {
                     let Some(source) = lists.get(file.text.as_ref()) else {
                         continue;
                     };
-                    let key = (file.text.as_ref(), options);
-                    let members = read
-                        .entry(key)
-                        .or_insert_with(|| members_of(source, options, report));
-                    all.extend(members.iter().map(|member| member.moved(start)));
-                    start += source.bytes().len() + 1;
+                    // A list that several sets read is reported once.
+                    if told.insert((file.text.as_ref(), options)) {
+                        warn_of_list(source, options, report);
+                    }
+                    if is_compared {
+                        let members = lists::members(source, options);
+                        cover
+                            .extend(members.map(|(span, range)| Member::of_addresses(span, range)));
+                    }
                 }
-                sets.insert(set.name.value, all);
             }
         }
+        if is_compared {
+            sets.insert(name, cover);
+        }
     }
-    let sets: HashMap<&str, Cover> = sets
-        .into_iter()
-        .map(|(name, members)| (name, Cover::new(members)))
-        .collect();
     for rule in &file.rules {
         for field in &rule.fields {
             warn_of_field(field, &sets, report);
@@ -58,21 +66,59 @@ pub(super) fn warn(file: &File<'_>, lists: &HashMap<String, Arc<Source>>, report
     }
 }
 
-/// A member: a range of addresses or numbers, and its place.
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    span: Span,
-    kind: Kind,
-    first: u128,
-    last: u128,
+/// The sets that a field names beside other members. Only those are compared with members, since
+/// a comparison needs all addresses of a set in memory.
+fn compared_sets<'a>(file: &'a File<'_>) -> HashSet<&'a str> {
+    let fields = file.rules.iter().flat_map(|rule| &rule.fields);
+    let compared = fields.filter(|field| field.terms.len() > 1);
+    let terms = compared.flat_map(|field| &field.terms);
+    let named = terms.filter_map(|term| match term.split().1 {
+        Operand::Set(name) => Some(name),
+        Operand::Literal(_) => None,
+    });
+    named.collect()
 }
+
+/// A member: a range of values, and its place. Values of different kinds are never in one range.
+#[derive(Clone, Copy, Debug)]
+struct Ranged<V> {
+    first: V,
+    last: V,
+    start: u32,
+    len: u32,
+}
+
+/// A member of any kind.
+type Member = Ranged<(Kind, u128)>;
 
 /// Kinds of members that cannot be compared with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Ipv4,
     Ipv6,
-    Number,
+    Port,
+}
+
+impl<V: Copy + Ord> Ranged<V> {
+    /// A member at a place, which lies within 4 GiB as all of a rule file and its lists do.
+    fn new(span: Span, first: V, last: V) -> Self {
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            first,
+            last,
+            start: offset(span.start),
+            len: offset(span.end - span.start),
+        }
+    }
+
+    fn span(&self) -> Span {
+        let start = self.start as usize;
+        Span::from(start..start + self.len as usize)
+    }
+
+    fn has(&self, other: &Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
 }
 
 impl Member {
@@ -81,12 +127,7 @@ impl Member {
             AddressRange::V4(first, last) => (Kind::Ipv4, first.into(), last.into()),
             AddressRange::V6(first, last) => (Kind::Ipv6, first, last),
         };
-        Self {
-            span,
-            kind,
-            first,
-            last,
-        }
+        Self::new(span, (kind, first), (kind, last))
     }
 
     fn read(span: Span, text: &str) -> Option<Self> {
@@ -94,22 +135,18 @@ impl Member {
             return Some(Self::of_addresses(span, addresses.range));
         }
         let (first, last): (u16, u16) = number::range(text).ok()?;
-        Some(Self {
-            span,
-            kind: Kind::Number,
-            first: first.into(),
-            last: last.into(),
-        })
+        let value = |number: u16| (Kind::Port, number.into());
+        Some(Self::new(span, value(first), value(last)))
     }
 
-    fn moved(mut self, by: usize) -> Self {
-        self.span.start += by;
-        self.span.end += by;
-        self
+    fn kind(&self) -> Kind {
+        self.first.0
     }
 
-    fn has(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.first <= other.first && other.last <= self.last
+    /// The first and the last value, as the type of values of the kind.
+    fn values<V: TryFrom<u128>>(&self) -> Option<(V, V)> {
+        let value = |of: (Kind, u128)| V::try_from(of.1).ok();
+        Some((value(self.first)?, value(self.last)?))
     }
 }
 
@@ -120,100 +157,132 @@ fn literal(term: &Term<'_>) -> Option<Member> {
     }
 }
 
-/// The members that are covered by another, and that other; of two equal members, the second is
-/// redundant.
-fn redundant(members: &[Member]) -> Vec<(Member, Member)> {
-    let mut sorted = members.to_vec();
-    sorted.sort_by_key(|member| {
-        (
-            member.kind,
-            member.first,
-            Reverse(member.last),
-            member.span.start,
-        )
-    });
-    let mut found = Vec::new();
-    let mut widest: Option<Member> = None;
-    for member in sorted {
-        match widest.filter(|widest| widest.has(&member)) {
-            Some(widest) => found.push((member, widest)),
+/// Calls `tell` with each member that another covers, and that other; of two equal members, the
+/// second is redundant. Sorts the members by their values.
+fn redundant<V: Copy + Ord>(
+    members: &mut [Ranged<V>],
+    mut tell: impl FnMut(&Ranged<V>, &Ranged<V>),
+) {
+    members.sort_unstable_by_key(|member| (member.first, Reverse(member.last), member.start));
+    let mut widest: Option<&Ranged<V>> = None;
+    for member in members.iter() {
+        match widest.filter(|widest| widest.has(member)) {
+            Some(widest) => tell(member, widest),
             None => widest = Some(member),
         }
     }
-    found.sort_by_key(|(member, _)| member.span.start);
-    found
 }
 
-/// The members of a set, searchable for one that covers another.
-struct Cover(Vec<Member>);
+/// The addresses and ports of a set.
+#[derive(Default)]
+struct Cover {
+    v4: RangeSet<u32>,
+    v6: RangeSet<u128>,
+    ports: RangeSet<u16>,
+}
 
 impl Cover {
-    fn new(members: Vec<Member>) -> Self {
-        let gone: Vec<usize> = redundant(&members)
-            .iter()
-            .map(|(member, _)| member.span.start)
-            .collect();
-        let mut kept = members;
-        kept.retain(|member| gone.binary_search(&member.span.start).is_err());
-        kept.sort_by_key(|member| (member.kind, member.first));
-        Self(kept)
+    fn extend(&mut self, members: impl Iterator<Item = Member>) {
+        let (mut v4, mut v6, mut ports) = (Vec::new(), Vec::new(), Vec::new());
+        for member in members {
+            match member.kind() {
+                Kind::Ipv4 => v4.extend(member.values()),
+                Kind::Ipv6 => v6.extend(member.values()),
+                Kind::Port => ports.extend(member.values()),
+            }
+        }
+        self.v4 = self.v4.union(&RangeSet::from_ranges(v4));
+        self.v6 = self.v6.union(&RangeSet::from_ranges(v6));
+        self.ports = self.ports.union(&RangeSet::from_ranges(ports));
     }
 
-    fn has(&self, wanted: &Member) -> bool {
-        let key = (wanted.kind, wanted.first);
-        let at = self
-            .0
-            .partition_point(|member| (member.kind, member.first) <= key);
-        let before = at.checked_sub(1).and_then(|at| self.0.get(at));
-        before.is_some_and(|member| member.has(wanted))
+    fn has(&self, member: &Member) -> bool {
+        match member.kind() {
+            Kind::Ipv4 => has(&self.v4, member.values()),
+            Kind::Ipv6 => has(&self.v6, member.values()),
+            Kind::Port => has(&self.ports, member.values()),
+        }
     }
 }
 
-fn warn_of_terms(members: &[Member], report: &mut Report) {
-    let found = redundant(members);
+/// Whether all values of a range are in the set.
+fn has<V: Value>(set: &RangeSet<V>, range: Option<(V, V)>) -> bool {
+    range.is_some_and(|(first, last)| {
+        let ranges = set.ranges();
+        let at = ranges.partition_point(|(start, _)| *start <= first);
+        let before = at.checked_sub(1).and_then(|at| ranges.get(at));
+        before.is_some_and(|(_, end)| last <= *end)
+    })
+}
+
+fn warn_of_terms(mut members: Vec<Member>, report: &mut Report) {
+    let mut found = Vec::new();
+    redundant(&mut members, |member, widest| {
+        found.push((*member, *widest))
+    });
+    found.sort_by_key(|(member, _)| member.start);
+    let more = found.len().saturating_sub(MOST_TOLD);
     for (at, (member, widest)) in found.iter().take(MOST_TOLD).enumerate() {
-        let more = found.len().saturating_sub(MOST_TOLD);
-        let same = member.first == widest.first && member.last == widest.last;
+        let same = (member.first, member.last) == (widest.first, widest.last);
         let what = if same {
             "is given twice"
         } else {
             "is in another member"
         };
-        let (note, span) = ("it is here", widest.span);
         let warning = report.add(
             Code::RedundantMember,
-            member.span,
+            member.span(),
             format!("the member {what}"),
         );
-        warning.note_at(span, note);
+        warning.note_at(widest.span(), "it is here");
         if more > 0 && at == MOST_TOLD - 1 {
             warning.note(format!("{more} more members are in others"));
         }
     }
 }
 
-/// The members of a list file; gives one warning about all redundant ones.
-fn members_of(
-    source: &Arc<Source>,
-    options: lists::ListOptions,
-    report: &mut Report,
-) -> Vec<Member> {
-    let members = lists::members(source, options);
-    let members: Vec<Member> = members
-        .map(|(span, range)| Member::of_addresses(span, range))
-        .collect();
-    let found = redundant(&members);
-    let Some((first, _)) = found.first() else {
-        return members;
+/// The redundant lines of a list: how many, and the first pairs of a line and one that covers it.
+#[derive(Default)]
+struct RedundantLines {
+    count: usize,
+    first: Vec<(Span, Span)>,
+}
+
+impl RedundantLines {
+    fn find<V: Copy + Ord>(&mut self, mut members: Vec<Ranged<V>>) {
+        redundant(&mut members, |member, widest| {
+            self.count += 1;
+            let line = (member.span(), widest.span());
+            let at = self
+                .first
+                .partition_point(|(span, _)| span.start <= line.0.start);
+            self.first.insert(at, line);
+            self.first.truncate(MOST_SHOWN);
+        });
+    }
+}
+
+/// Gives one warning about all redundant lines of a list file.
+fn warn_of_list(source: &Arc<Source>, options: lists::ListOptions, report: &mut Report) {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for (span, range) in lists::members(source, options) {
+        match range {
+            AddressRange::V4(first, last) => v4.push(Ranged::new(span, first, last)),
+            AddressRange::V6(first, last) => v6.push(Ranged::new(span, first, last)),
+        }
+    }
+    let mut found = RedundantLines::default();
+    found.find(v4);
+    found.find(v6);
+    let Some((first, _)) = found.first.first() else {
+        return;
     };
-    let count = found.len();
-    let message = match count {
+    let message = match found.count {
         1 => "1 line of the list is in another".to_owned(),
-        _ => format!("{count} lines of the list are in others"),
+        count => format!("{count} lines of the list are in others"),
     };
-    let mut warning =
-        crate::diagnostics::Diagnostic::new(Code::RedundantMember, source, first.span, message);
-    for (member, widest) in found.iter().take(MOST_SHOWN) {
+    let mut warning = Diagnostic::new(Code::RedundantMember, source, *first, message);
+    for (member, widest) in &found.first {
         let line = |span: Span| source.place(span.start).line;
         let text = |span: Span| {
             let bytes = source.bytes().get(span.start..span.end).unwrap_or_default();
@@ -221,14 +290,13 @@ fn members_of(
         };
         warning.note(format!(
             "{} in line {} is in {} of line {}",
-            text(member.span),
-            line(member.span),
-            text(widest.span),
-            line(widest.span)
+            text(*member),
+            line(*member),
+            text(*widest),
+            line(*widest)
         ));
     }
     report.extend([warning]);
-    members
 }
 
 /// Warns about the terms of a field that are covered by other terms, or by sets that it names.
@@ -258,12 +326,12 @@ fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Re
                 Operand::Set(name) => named.extend(sets.get(name).map(|set| (name, term, set))),
             }
         }
-        warn_of_terms(&literals, report);
+        warn_of_terms(literals.clone(), report);
         for member in &literals {
             if let Some((name, term, _)) = named.iter().find(|(_, _, set)| set.has(member)) {
                 let message = format!("the set {} has the member already", quoted(name));
                 report
-                    .add(Code::RedundantMember, member.span, message)
+                    .add(Code::RedundantMember, member.span(), message)
                     .note_at(term.span, "the set is named here");
             }
         }

@@ -1,0 +1,51 @@
+//! The memory that commands take for large rule sets.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+};
+
+use crate::machine::{BINARY, Machine, said};
+
+/// The addresses of the list, of which no two follow each other.
+const ADDRESSES: u32 = 500_000;
+
+/// The maximum memory of a check, as a multiple of what the daemon took at most.
+const MOST: u64 = 2;
+
+/// The maximum memory that a process has had, in KiB.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let mut words = line.unwrap().split_whitespace();
+    words.nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_check_of_a_long_list_takes_little_more_memory_than_its_daemon() {
+    let machine = Machine::new();
+    let mut list = String::new();
+    for number in 0..ADDRESSES {
+        let address = Ipv4Addr::from_bits(0x1400_0000 + number * 6);
+        writeln!(list, "{address}").unwrap();
+    }
+    fs::write(machine.folder.path().join("list.txt"), list).unwrap();
+    let rules = "[sets]\nlong = { file = \"list.txt\" }\n\
+                 [[rule]]\nname = \"long\"\naction = \"drop\"\nsrc = \"@long\"\n";
+    let file = machine.write_rules("pass", rules);
+    let daemon = machine.apply(&file);
+    let of_daemon = peak(daemon.child.id());
+
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -d \"$1\" && exec \"$2\" check \"$3\"", "sh"])
+        .arg((MOST * of_daemon).to_string())
+        .arg(BINARY)
+        .arg(&file)
+        .stdin(Stdio::null());
+    let said = said(command.output().unwrap());
+    assert!(said.status.success(), "{of_daemon} KiB: {said:?}");
+}
