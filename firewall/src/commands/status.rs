@@ -56,7 +56,7 @@ struct DaemonStatus {
     faults: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct DaemonNamespace {
     #[serde(flatten)]
     namespace: NetworkNamespace,
@@ -69,6 +69,14 @@ impl DaemonNamespace {
         let namespace = NetworkNamespace::of(daemon).ok()?;
         let is_own = NetworkNamespace::own().is_ok_and(|own| own == namespace);
         Some(Self { namespace, is_own })
+    }
+
+    fn with_inode(inode: u64) -> Option<Self> {
+        let is_own = NetworkNamespace::own().ok()?.inode == inode;
+        Some(Self {
+            namespace: NetworkNamespace::with_inode(inode),
+            is_own,
+        })
     }
 }
 
@@ -148,34 +156,9 @@ impl StatusReport {
                 }
                 None => "daemon      not running; the rules below stay in force".to_owned(),
             },
-            format!(
-                "generation  {}, loaded {} by version {}",
-                self.status.generation, self.status.loaded_at, self.status.version
-            ),
-            format!(
-                "rules       {}, {}",
-                self.status.rules.file,
-                counted(self.status.rules.count, "rule")
-            ),
-            format!("sha256      {}", self.status.rules.sha256),
-            format!(
-                "bans        {} of at most {}",
-                grouped(self.status.bans.count),
-                grouped(self.status.bans.max.into())
-            ),
-            format!(
-                "policy      {}, mode {}, image {}",
-                self.status.rules.policy,
-                self.status.rules.mode,
-                bytes(self.status.rules.image_bytes.into())
-            ),
-            program_in_words(&self.status.program),
         ];
-        if let Some(netns) = self
-            .daemon
-            .as_ref()
-            .and_then(|daemon| daemon.netns.as_ref())
-        {
+        lines.extend(self.facts());
+        if let Some(netns) = self.namespace() {
             let other = if netns.is_own {
                 ""
             } else {
@@ -190,6 +173,10 @@ impl StatusReport {
             lines.push(format!("times       {times}"));
         }
         let faults = self.daemon.iter().flat_map(|daemon| &daemon.faults);
+        // The daemon may have found the same.
+        let unreadable = self.status.unreadable.iter();
+        let unreadable = unreadable.filter(|found| !faults.clone().any(|fault| fault == *found));
+        let faults = faults.clone().chain(unreadable);
         lines.extend(faults.map(|fault| format!("fault       {fault}")));
         if let Some(previous) = &self.status.previous {
             lines.push(format!(
@@ -213,9 +200,11 @@ impl StatusReport {
         ]);
         for interface in &self.status.interfaces {
             let attached = match interface.state {
-                InterfaceState::Attached => interface
-                    .mode
-                    .map_or_else(String::new, |mode| mode.to_string()),
+                InterfaceState::Attached => {
+                    let mode = interface.mode.map(|mode| mode.to_string());
+                    let error = interface.error.as_ref().map(|error| format!("; {error}"));
+                    mode.unwrap_or_default() + &error.unwrap_or_default()
+                }
                 InterfaceState::Elsewhere => "yes, in another network namespace".to_owned(),
                 InterfaceState::Gone => "no: removed or detached by another program".to_owned(),
                 InterfaceState::Unknown => {
@@ -231,6 +220,52 @@ impl StatusReport {
         lines.push(table.to_string());
         lines.push(self.map_table().to_string());
         lines.join("\n")
+    }
+
+    /// What is known of the rules, the bans and the program.
+    fn facts(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let status = &self.status;
+        if let (Some(generation), Some(loaded_at), Some(version)) =
+            (status.generation, &status.loaded_at, &status.version)
+        {
+            lines.push(format!(
+                "generation  {generation}, loaded {loaded_at} by version {version}"
+            ));
+        }
+        if let Some(rules) = &status.rules {
+            lines.push(format!(
+                "rules       {}, {}",
+                rules.file,
+                counted(rules.count, "rule")
+            ));
+            lines.push(format!("sha256      {}", rules.sha256));
+        }
+        if let Some(bans) = &status.bans {
+            lines.push(format!(
+                "bans        {} of at most {}",
+                grouped(bans.count),
+                grouped(bans.max.into())
+            ));
+        }
+        if let Some(rules) = &status.rules {
+            lines.push(format!(
+                "policy      {}, mode {}, image {}",
+                rules.policy,
+                rules.mode,
+                bytes(rules.image_bytes.into())
+            ));
+        }
+        lines.extend(status.program.as_ref().map(program_in_words));
+        lines
+    }
+
+    /// The network namespace of the daemon or, without one, another than this that the rules were loaded in.
+    fn namespace(&self) -> Option<DaemonNamespace> {
+        match &self.daemon {
+            Some(daemon) => daemon.netns.clone(),
+            None => DaemonNamespace::with_inode(self.status.loaded_in?).filter(|of| !of.is_own),
+        }
     }
 
     fn map_table(&self) -> Table {

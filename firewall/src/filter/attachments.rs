@@ -285,11 +285,20 @@ fn attach(
         link.detach()
     });
     let path = pins.link(&target.name);
-    attachment.link.pin(&path)?;
-    undo.push(format!("unpin the link to `{}`", target.name), move || {
-        pins::unpin(&path)
-    });
     let name = target.name.as_str();
+    match attachment.link.pin(&path) {
+        Ok(()) => undo.push(format!("unpin the link to `{name}`"), move || {
+            pins::unpin(&path)
+        }),
+        // Filtering matters more than what outlives this process; the audit pins it when there is room.
+        Err(error) if pins::is_taken(&path) => tracing::error!(
+            event = "link_not_pinned",
+            interface = name,
+            error = &error as &dyn std::error::Error,
+            "the link to `{name}` is not pinned, and ends with this daemon: something else is at its place"
+        ),
+        Err(error) => return Err(error.into()),
+    }
     tracing::info!(
         event = "attached",
         interface = name,

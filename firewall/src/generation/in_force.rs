@@ -41,6 +41,17 @@ pub(crate) enum LoadedError {
     Metadata(#[from] MetadataError),
 }
 
+impl LoadedError {
+    /// Whether a pin cannot be read, which says nothing of the others.
+    pub(crate) fn is_of_pins(&self) -> bool {
+        match self {
+            Self::Pin(_) => true,
+            Self::Image(error) => !matches!(error, ImageError::Layout { .. }),
+            Self::Nothing(_) | Self::Host(_) | Self::Metadata(_) => false,
+        }
+    }
+}
+
 impl UserError for LoadedError {
     fn help(&self) -> Option<String> {
         match self {
@@ -79,7 +90,7 @@ fn open(config: &Config) -> Result<(Loaded, Image), LoadedError> {
     require_access(config)?;
     let nothing = || LoadedError::Nothing(config.instance.clone());
     let path = config.pins.object(PinnedObject::Images);
-    if pins::open(&path)?.is_none() {
+    if pins::open_to_read(&path)?.is_none() {
         return Err(nothing());
     }
     let image = Images::open(&path)?.in_force()?.ok_or_else(nothing)?;

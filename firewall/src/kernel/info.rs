@@ -14,7 +14,7 @@ use aya::{
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
-use crate::kernel::syscall;
+use crate::kernel::{pins, syscall};
 
 /// Why a query failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,11 @@ pub(crate) struct ProgramFacts {
 
 /// The program pinned to `path`.
 pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
-    let info = ProgramInfo::from_pin(path).map_err(InfoError::Program)?;
+    let info = match ProgramInfo::from_pin(path) {
+        Ok(info) => info,
+        // It can be opened to read where the file system is read-only.
+        Err(error) => pinned_program(path).ok_or(InfoError::Program(error))?,
+    };
     let mut maps = info
         .map_ids()
         .map_err(InfoError::Program)?
@@ -78,6 +82,15 @@ pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
         loaded_at: info.loaded_at(),
         maps,
     })
+}
+
+/// The program pinned to `path`, found by its number.
+fn pinned_program(path: &Path) -> Option<ProgramInfo> {
+    let program = syscall::open_pin_to_read(path).ok()?;
+    let id = pins::program_id(program.as_fd())?;
+    loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
 }
 
 /// The names of all programs at the time when this process had the privilege to query them.

@@ -1,4 +1,4 @@
-//! Pinned maps, opened with as many rights as their file system gives.
+//! Pinned maps, on file systems of any kind.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use aya::maps::{MapData, MapError};
 
 use crate::kernel::syscall;
 
-/// Opens the map pinned to `path`: to read only where the file system is read-only, so that what is loaded can be
-/// shown there.
+/// Opens the map pinned to `path`. A read-only file system gives it to read only, and then without its memory
+/// (`bpf_map_mmap`, `kernel/bpf/syscall.c`); by its number it is opened as elsewhere.
 pub(super) fn open(path: &Path) -> Result<MapData, MapError> {
     match MapData::from_pin(path) {
         Err(MapError::SyscallError(error))
@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path) -> Result<MapData, MapError> {
             let Ok(fd) = syscall::open_pin_to_read(path) else {
                 return Err(MapError::SyscallError(error));
             };
-            MapData::from_fd(fd)
+            MapData::from_id(MapData::from_fd(fd)?.info()?.id())
         }
         opened => opened,
     }

@@ -414,6 +414,12 @@ fn object_number(object: BorrowedFd<'_>) -> io::Result<String> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// The kernel's number of a program; `None` for other objects.
+pub(super) fn program_id(object: BorrowedFd<'_>) -> Option<u32> {
+    let number = object_number(object).ok()?;
+    number.strip_prefix("prog_id:")?.trim().parse().ok()
+}
+
 /// Opens the object pinned to `path`; `None` when there is none.
 pub(crate) fn open(path: &Path) -> Result<Option<OwnedFd>, PinError> {
     match syscall::open_pin(path) {
@@ -428,8 +434,12 @@ pub(crate) fn open(path: &Path) -> Result<Option<OwnedFd>, PinError> {
 }
 
 /// Opens a pinned object to query it, which a read-only file system allows except for links (`bpf_obj_get_user`,
-/// `kernel/bpf/inode.c`).
-fn open_to_read(path: &Path) -> Result<Option<OwnedFd>, PinError> {
+/// `kernel/bpf/inode.c`); `None` when there is none.
+///
+/// # Errors
+///
+/// When it cannot be opened.
+pub(crate) fn open_to_read(path: &Path) -> Result<Option<OwnedFd>, PinError> {
     match syscall::open_pin_to_read(path) {
         Ok(fd) => Ok(Some(fd)),
         Err(_) => open(path),
@@ -439,6 +449,11 @@ fn open_to_read(path: &Path) -> Result<Option<OwnedFd>, PinError> {
 /// Pins an object.
 pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), PinError> {
     syscall::pin(object, path).map_err(PinError::new("pin to", path))
+}
+
+/// Whether something is at `path`.
+pub(crate) fn is_taken(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// Removes a pin, if it is there.

@@ -1,5 +1,7 @@
 //! What is loaded, as the kernel and the image in force say.
 
+use std::{error::Error as StdError, slice};
+
 use serde::Serialize;
 
 use crate::{
@@ -18,8 +20,8 @@ use crate::{
     kernel::{
         generation::Generation,
         info::{self, MapFacts, ProgramFacts},
-        link::{AttachError, AttachMode},
-        pins::PinnedObject,
+        link::AttachMode,
+        pins::{PinnedObject, Pins},
     },
     observe::bans,
     text::{causes::Causes, format::utc},
@@ -30,26 +32,30 @@ use crate::{
 pub struct Status {
     /// The name of the instance.
     pub instance: String,
-    /// The generation in force.
-    pub generation: Generation,
+    /// The generation in force; like all that follows from the image, `None` when that cannot be read.
+    pub generation: Option<Generation>,
     /// When it came into force: RFC 3339, in UTC.
-    pub loaded_at: String,
+    pub loaded_at: Option<String>,
     /// The version of `firewall` that loaded it.
-    pub version: String,
+    pub version: Option<String>,
+    /// The inode of the network namespace that it was loaded in.
+    pub loaded_in: Option<u64>,
     /// What waits for its confirmation.
     pub waiting: Option<WaitingStatus>,
     /// What `firewall rollback` returns to.
     pub previous: Option<PreviousStatus>,
     /// The rule file.
-    pub rules: RulesStatus,
+    pub rules: Option<RulesStatus>,
     /// The interfaces that have the program, or had it.
     pub interfaces: Vec<InterfaceStatus>,
-    /// The XDP program.
-    pub program: ProgramStatus,
-    /// How full the table of bans is.
-    pub bans: BanStatus,
+    /// The XDP program; `None` when its pin cannot be read.
+    pub program: Option<ProgramStatus>,
+    /// How full the table of bans is; `None` when their pins cannot be read.
+    pub bans: Option<BanStatus>,
     /// The BPF maps of the program, and the image.
     pub maps: Vec<MapFacts>,
+    /// Why parts of this cannot be read.
+    pub unreadable: Vec<String>,
 }
 
 /// How full the table of bans is.
@@ -117,7 +123,7 @@ pub struct InterfaceStatus {
     pub mode: Option<AttachMode>,
     /// Whether it is filtered.
     pub state: InterfaceState,
-    /// Why it is not attached, if the daemon could not.
+    /// Why it is not attached, if the daemon could not, or why its link cannot be read.
     pub error: Option<String>,
     /// What to do about that error.
     pub help: Option<String>,
@@ -176,54 +182,95 @@ impl Status {
     }
 
     async fn read_once(config: &Config) -> Result<Option<Self>, Error> {
-        let loaded = in_force::read(config)?;
-        let opened = attachments::open_each(&config.pins)?;
-        let links = attachments::inspect(&opened.attachments)?;
+        let mut failures = Failures::default();
+        let loaded = match in_force::read(config) {
+            Err(error) if error.is_of_pins() => failures.note(Err(error)),
+            loaded => Some(loaded?),
+        };
         let interfaces = list::list().await?;
-        let program = info::program(&config.pins.object(PinnedObject::Program))?;
-        let unreadable = opened
-            .failed
-            .into_iter()
-            .map(|(name, error)| InterfaceStatus::unknown(name, &error));
-        let maps = program.maps.iter().copied().chain([loaded.image]);
+        let path = config.pins.object(PinnedObject::Program);
+        let program = failures.note(info::program(&path));
+        let maps = program.iter().flat_map(|program| program.maps.clone());
+        let maps = maps.chain(loaded.as_ref().map(|loaded| loaded.image));
         let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
         let Some(maps) = maps else {
             return Ok(None);
         };
-        let in_force = &loaded.metadata;
-        let deadline =
-            Pinned::unconfirmed(&config.pins, in_force.generation).map_err(PinnedError::from)?;
-        let previous = match Pinned::previous(&config.pins, in_force.generation)? {
-            Some(earlier) => match PreviousStatus::new(&earlier)? {
-                Some(previous) => Some(previous),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        let waiting = deadline.map(|deadline| WaitingStatus {
-            generation: in_force.generation,
-            seconds_left: deadline.remaining().as_secs_f64(),
-            returns_to: previous.as_ref().map(|previous| previous.generation),
-        });
-        let (count, max) = bans::count(&config.pins)?;
+        let (mut waiting, mut previous) = (None, None);
+        if let Some(Loaded { metadata, .. }) = &loaded {
+            let generation = metadata.generation;
+            if let Some(Some(earlier)) = failures.note(Pinned::previous(&config.pins, generation)) {
+                match PreviousStatus::new(&earlier)? {
+                    Some(earlier) => previous = Some(earlier),
+                    None => return Ok(None),
+                }
+            }
+            let deadline = failures.note(Pinned::unconfirmed(&config.pins, generation));
+            waiting = deadline.flatten().map(|deadline| WaitingStatus {
+                generation,
+                seconds_left: deadline.remaining().as_secs_f64(),
+                returns_to: previous.as_ref().map(|previous| previous.generation),
+            });
+        }
+        let bans = failures.note(bans::count(&config.pins));
+        let id = program.as_ref().map(|program| program.id);
+        let metadata = loaded.as_ref().map(|loaded| &loaded.metadata);
         Ok(Some(Self {
-            bans: BanStatus { count, max },
+            bans: bans.map(|(count, max)| BanStatus { count, max }),
             instance: config.instance.clone(),
-            generation: loaded.metadata.generation,
-            loaded_at: utc(loaded.metadata.loaded_at()),
-            version: loaded.metadata.version.clone(),
+            generation: metadata.map(|metadata| metadata.generation),
+            loaded_at: metadata.map(|metadata| utc(metadata.loaded_at())),
+            version: metadata.map(|metadata| metadata.version.clone()),
+            loaded_in: metadata.and_then(|metadata| metadata.netns),
             waiting,
             previous,
-            rules: RulesStatus::new(&loaded),
-            interfaces: links
-                .iter()
-                .map(|link| InterfaceStatus::new(link, &interfaces))
-                .chain(unreadable)
-                .collect(),
+            rules: loaded.as_ref().map(RulesStatus::new),
+            interfaces: interface_states(&config.pins, &interfaces, id)?,
             maps,
-            program: ProgramStatus::new(program),
+            program: program.map(ProgramStatus::new),
+            unreadable: failures.messages,
         }))
     }
+}
+
+/// Why parts of a status cannot be read.
+#[derive(Default)]
+struct Failures {
+    messages: Vec<String>,
+}
+
+impl Failures {
+    /// What was read, or nothing.
+    fn note<T, E: StdError>(&mut self, read: Result<T, E>) -> Option<T> {
+        read.inspect_err(|error| self.messages.push(Causes(error).to_string()))
+            .ok()
+    }
+}
+
+/// The interfaces whose links are pinned; `program` is the one in force.
+fn interface_states(
+    pins: &Pins,
+    interfaces: &[Interface],
+    program: Option<u32>,
+) -> Result<Vec<InterfaceStatus>, Error> {
+    let opened = attachments::open_each(pins)?;
+    let mut states = Vec::new();
+    for attachment in &opened.attachments {
+        match attachments::inspect(slice::from_ref(attachment)) {
+            Ok(links) => {
+                let links = links.iter();
+                states.extend(links.map(|link| InterfaceStatus::new(link, interfaces)));
+            }
+            Err(error) => {
+                let name = attachment.name.clone();
+                states.push(InterfaceStatus::unpinned(name, &error, interfaces, program));
+            }
+        }
+    }
+    for (name, error) in opened.failed {
+        states.push(InterfaceStatus::unpinned(name, &error, interfaces, program));
+    }
+    Ok(states)
 }
 
 impl PreviousStatus {
@@ -299,12 +346,28 @@ impl InterfaceStatus {
 }
 
 impl InterfaceStatus {
-    fn unknown(name: String, error: &AttachError) -> Self {
+    /// The state of an interface whose link cannot be read at its pin: the interface may say that it runs the program.
+    fn unpinned(
+        name: String,
+        error: &dyn StdError,
+        interfaces: &[Interface],
+        program: Option<u32>,
+    ) -> Self {
+        let mut interfaces = interfaces.iter();
+        let found = interfaces.find(|interface| interface.name == name);
+        let attached = found.and_then(|interface| {
+            let mut programs = interface.programs.iter();
+            let attached = programs.find(|attached| Some(attached.program) == program)?;
+            Some((interface.index, attached.mode))
+        });
         Self {
             name,
-            index: None,
-            mode: None,
-            state: InterfaceState::Unknown,
+            index: attached.map(|(index, _)| index.0),
+            mode: attached.map(|(_, mode)| mode),
+            state: match attached {
+                Some(_) => InterfaceState::Attached,
+                None => InterfaceState::Unknown,
+            },
             error: Some(Causes(error).to_string()),
             help: None,
         }

@@ -55,6 +55,7 @@ mod rule_tests;
 mod run_folder;
 mod service;
 mod socket;
+mod status;
 mod stdin;
 mod takeover;
 mod test_run;

@@ -401,7 +401,10 @@ fn a_pin_that_cannot_be_read_is_logged_once_and_reported() {
     let status = machine.status();
     let fault = status["daemon"]["faults"][0].as_str().unwrap();
     assert!(fault.contains("is a directory"), "{fault}");
-    assert_eq!(status["interfaces"][0]["state"], "unknown");
+    let interface = &status["interfaces"][0];
+    assert_eq!(interface["state"], "attached");
+    let error = interface["error"].as_str().unwrap();
+    assert!(error.contains("could not be opened"), "{error}");
     // Further messages come 2, 4, 8 and 16 seconds after each other, where audits are every 2 seconds.
     thread::sleep(Duration::from_secs(13));
     let errors = lines_with(&machine, "is a directory");
