@@ -3,7 +3,7 @@
 //! The parser makes these keys and the image is indexed by them. This module knows neither.
 
 /// The number of narrow fields.
-pub const FIELDS: usize = 12;
+pub const FIELDS: usize = 13;
 
 /// A narrow field, and its place among the steps of a section.
 #[repr(usize)]
@@ -33,12 +33,15 @@ pub enum Field {
     Ttl = 10,
     /// The code point for differentiated services, and [`FRAGMENT`].
     Traffic = 11,
+    /// The groups of the IPv4 options that the packet has, a bit for each.
+    Options = 12,
 }
 
 impl Field {
     /// Every field, in the order of the steps: the longest searches first, where the verifier has
     /// the fewest paths.
     pub const ALL: [Self; FIELDS] = [
+        Self::Options,
         Self::SrcMac,
         Self::DstMac,
         Self::Protocol,
@@ -52,6 +55,42 @@ impl Field {
         Self::Ttl,
         Self::Traffic,
     ];
+
+    /// What its values are.
+    #[must_use]
+    pub const fn values(self) -> Values {
+        match self {
+            Self::Protocol => Values::Protocols,
+            Self::Sport
+            | Self::Dport
+            | Self::Icmp
+            | Self::Vlan
+            | Self::Ethertype
+            | Self::Length => Values::Halves,
+            Self::Interface => Values::Indexes,
+            Self::SrcMac | Self::DstMac => Values::Macs,
+            Self::Ttl => Values::Below(TTLS),
+            Self::Traffic => Values::Below(TRAFFICS),
+            Self::Options => Values::OptionGroups,
+        }
+    }
+}
+
+/// What the values of a narrow field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Protocols and flags, up to [`NO_PROTOCOL`].
+    Protocols,
+    /// Numbers below this one, of which every packet of the section has one.
+    Below(u32),
+    /// Numbers of 16 bits, which packets may lack.
+    Halves,
+    /// Indexes of interfaces.
+    Indexes,
+    /// MAC addresses in the upper 48 bits.
+    Macs,
+    /// Sets of at most [`OPTION_GROUPS`] groups of IPv4 options, a bit for each.
+    OptionGroups,
 }
 
 /// Some of the fields: bit `f` stands for field `f`.
@@ -60,8 +99,10 @@ impl Field {
 pub struct FieldSet(u32);
 
 impl FieldSet {
-    /// Those that few rules name: [`Field::SrcMac`] and those after it.
-    const DETAILS: u32 = !0 << Field::SrcMac as u32;
+    /// Those that few rules name: [`Field::SrcMac`] and those after it. Without the bits above all
+    /// fields, or else the test would be a comparison, from which the verifier knows the outcome of
+    /// the next one and keeps the paths apart until there.
+    const DETAILS: u32 = (1 << FIELDS as u32) - (1 << Field::SrcMac as u32);
 
     /// The fields in a word.
     #[must_use]
@@ -108,5 +149,7 @@ pub const UNTAGGED: u16 = 1 << 12;
 pub const FRAGMENT: u32 = 1 << 6;
 /// The number of values of [`Field::Ttl`].
 pub const TTLS: u32 = 1 << 8;
+/// The maximum number of groups of [`Field::Options`].
+pub const OPTION_GROUPS: u32 = 8;
 /// The number of values of [`Field::Traffic`].
 pub const TRAFFICS: u32 = FRAGMENT << 1;

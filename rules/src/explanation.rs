@@ -97,6 +97,14 @@ pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Opti
         Form::SrcMac => Some(Mac(fields.src_mac).to_string()),
         Form::DstMac => Some(Mac(fields.dst_mac).to_string()),
         Form::Length(_) | Form::Number(_) => fields.number(field).map(|number| number.to_string()),
+        Form::Options(_) => {
+            let names = fields
+                .ip_options
+                .iter()
+                .map(|option| field::ip_option_name(*option));
+            let names: Vec<String> = names.collect();
+            (!names.is_empty()).then(|| names.join(","))
+        }
         Form::Fragment => fields.is_fragment.map(|is| is.to_string()),
     }
 }

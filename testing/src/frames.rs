@@ -382,10 +382,10 @@ fn other_ethertype(random: &mut Random) -> u16 {
 }
 
 fn ipv4(random: &mut Random) -> Layer3 {
-    let options = if random.percent(15) {
-        bytes(random, 40)
-    } else {
-        Vec::new()
+    let options = match random.below(20) {
+        0 => bytes(random, 40),
+        1..3 => ip_options(random),
+        _ => Vec::new(),
     };
     let fragment = match random.below(20) {
         0 => 0x2000,
@@ -401,6 +401,22 @@ fn ipv4(random: &mut Random) -> Layer3 {
         options,
         fragment,
     }
+}
+
+/// IPv4 options with their lengths.
+pub(super) fn ip_options(random: &mut Random) -> Vec<u8> {
+    let mut options = Vec::new();
+    for _ in 0..random.within(1, 5) {
+        let option = random.pick([0, 1, 1, 1, 7, 68, 130, 131, 136, 137, 148, 255]);
+        options.push(option);
+        if option > 1 {
+            let length = random.pick([2, 2, 3, 4, 7, 11]);
+            options.push(length);
+            options.extend((2..length).map(|_| random.byte()));
+        }
+    }
+    options.truncate(40);
+    options
 }
 
 fn ipv6(random: &mut Random) -> Layer3 {

@@ -9,7 +9,7 @@ use rules::{
 
 use super::{
     damage::damage,
-    frames::{Extension, Layer3, Recipe, recipe},
+    frames::{Extension, Layer3, Recipe, ip_options, recipe},
     random::Random,
     rulesets::INTERFACES,
 };
@@ -190,6 +190,20 @@ impl Aim<'_> {
             let congestion = self.random.byte() & 3;
             recipe.class = self.number(|rule| rule.dscp.as_ref()) << 2 | congestion;
         }
+        if self.aimed.ip_option.is_some() {
+            let option: u8 = self.number(|rule| rule.ip_option.as_ref());
+            let mut wanted = vec![option];
+            if option > 1 {
+                wanted.push(self.random.pick([2, 2, 2, 4, 1, 41]));
+            }
+            let mut list = ip_options(self.random);
+            list.truncate(30);
+            let at = self.random.pick([0, 0, list.len()]);
+            list.splice(at..at, wanted);
+            if let Layer3::Ipv4 { options, .. } = &mut recipe.layer3 {
+                *options = list;
+            }
+        }
         if let Some(wanted) = self.aimed.fragment
             && self.random.percent(80)
         {
@@ -215,7 +229,8 @@ impl Aim<'_> {
         };
         let src = self.aimed.src.as_deref().and_then(of);
         let dst = self.aimed.dst.as_deref().and_then(of);
-        self.aimed.family.or(src).or(dst)
+        let option = self.aimed.ip_option.as_ref().map(|_| Family::Ipv4);
+        self.aimed.family.or(src).or(dst).or(option)
     }
 
     /// A number in or near the set of the rule aimed at, or else of another rule, or else a random

@@ -162,7 +162,7 @@ impl Maker<'_> {
     fn details(&mut self, upper: Matches) -> Matches {
         let mut matches = upper;
         for _ in 0..self.random.within(1, 2) {
-            match self.random.below(8) {
+            match self.random.below(9) {
                 0 => matches.ethertype = Some(self.ethertypes()),
                 1 => matches.vlan = Some(self.vlans()),
                 2 => matches.src_mac = Some(self.macs()),
@@ -177,10 +177,22 @@ impl Maker<'_> {
                     let all = RangeSet::from_ranges(vec![(0, MAX_DSCP)]);
                     matches.dscp = Some(points.intersection(&all));
                 }
+                7 => matches.ip_option = Some(self.ip_options()),
                 _ => matches.fragment = Some(self.random.percent(50)),
             }
         }
         matches
+    }
+
+    /// Options of which all sets together are no more groups than a rule set may have.
+    fn ip_options(&mut self) -> RangeSet<u8> {
+        if self.random.percent(4) {
+            return RangeSet::full();
+        }
+        let known = [(0, 0), (1, 1), (7, 7), (68, 68), (131, 137), (148, 148)];
+        let ranges = (0..self.random.within(1, 3)).map(|_| self.random.pick(known));
+        let ranges = ranges.collect();
+        self.set(ranges)
     }
 
     fn ethertypes(&mut self) -> RangeSet<u16> {

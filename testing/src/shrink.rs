@@ -74,7 +74,7 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
     }
     without!(
         interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
-        src_mac, dst_mac, length, ttl, dscp, fragment
+        src_mac, dst_mac, length, ttl, dscp, ip_option, fragment
     );
     macro_rules! smaller {
         ($($field:ident),*) => {$(
@@ -84,7 +84,7 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
         )*};
     }
     smaller!(
-        proto, sport, dport, tcp_flags, ethertype, src_mac, dst_mac, length, ttl, dscp
+        proto, sport, dport, tcp_flags, ethertype, src_mac, dst_mac, length, ttl, dscp, ip_option
     );
     if let Some(set) = &matches.src {
         found.extend(addresses(set).map(|set| Matches {

@@ -5,7 +5,9 @@
 //! [`Field::Traffic`](crate::field::Field::Traffic) are a `u16` for each value. That of ports and
 //! ICMP messages has [pages](super::pages) of classes (`u16`), with one page more for packets that
 //! lack the field, whose number follows the others; the pages begin at [`FIELD_PAGES`]. VLANs,
-//! EtherTypes and lengths have the same. Those of the interface and of MAC addresses are tries.
+//! EtherTypes and lengths have the same. Those of the interface and of MAC addresses are tries. That
+//! of [`Field::Options`](crate::field::Field::Options) is a byte for each option, the bit of its
+//! group, and after these a `u16` for each set of groups.
 
 use super::pages::{PAGE, page_index};
 
@@ -40,4 +42,22 @@ pub const fn paged_class_at(lookup: u32, page: u32, value: u32) -> u32 {
         .wrapping_add(page_index(page, value).wrapping_mul(2))
 }
 
-const _: () = assert!(FIELD_PAGES.is_multiple_of(8));
+/// The number of IPv4 options, each with a byte for its group at the start of their lookup.
+const IP_OPTIONS: u32 = 256;
+
+/// The offset of the bit of the group of an IPv4 option in the lookup at `lookup`.
+#[must_use]
+#[inline(always)]
+pub const fn option_group_at(lookup: u32, option: u8) -> u32 {
+    lookup.wrapping_add(option as u32)
+}
+
+/// The offset of the class of a set of groups of IPv4 options, a bit for each, in the lookup at
+/// `lookup`.
+#[must_use]
+#[inline(always)]
+pub const fn option_class_at(lookup: u32, groups: u32) -> u32 {
+    direct_class_at(lookup.wrapping_add(IP_OPTIONS), groups)
+}
+
+const _: () = assert!(FIELD_PAGES.is_multiple_of(8) && IP_OPTIONS.is_multiple_of(8));

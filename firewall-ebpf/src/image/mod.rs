@@ -46,7 +46,9 @@ pub use hash::{HashNode, Ipv4Slot, Ipv6Slot};
 pub use header::{Drops, Header, MAGIC};
 pub use item::{Item, MAX_SIGNATURES, ORDER_LIMIT, Signature};
 pub use leaves::{Leaf, MAX_LIST, table_index_at, table_item_at};
-pub use lookup::{FIELD_PAGES, direct_class_at, field_page_at, paged_class_at};
+pub use lookup::{
+    FIELD_PAGES, direct_class_at, field_page_at, option_class_at, option_group_at, paged_class_at,
+};
 pub use memory::Memory;
 pub use multibit::{MULTIBIT_LEVELS, multibit_below, multibit_entry_at};
 pub use pages::{PAGE, page_index, page_number_at};

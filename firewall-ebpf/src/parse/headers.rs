@@ -112,6 +112,16 @@ impl Headers {
         }
     }
 
+    /// The same headers, with [`Self::present`] opaque once more. After a branch on one of its bits the
+    /// bit is a constant, and the verifier keeps the paths apart up to its last use.
+    #[inline(always)]
+    pub(crate) fn undecided<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        Self {
+            present: packet.opaque(self.present.into()) as u32,
+            ..self
+        }
+    }
+
     /// The bit [`present::NEIGHBOR`] if the packet is ARP or an ICMPv6 message that deserves it.
     #[inline(always)]
     pub(super) const fn neighbor(&self) -> u32 {

@@ -29,7 +29,9 @@ pub(super) fn parse_ipv4<P: Packet + ?Sized>(
         return Err(Reason::Malformed);
     }
     let end = offset.wrapping_add(total_len);
-    if end > limit || !packet.holds(end) {
+    // Rules can ask for the options, which are in the first buffer as all headers are.
+    let after_options = offset.wrapping_add(header_len);
+    if end > limit || !packet.holds(end) || packet.first_len() < after_options {
         return Err(Reason::Truncated);
     }
     let in_first = in_first_buffer(packet, end);

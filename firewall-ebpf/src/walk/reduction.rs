@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     field::{Field, FieldSet},
-    image::{Memory, Reference, Section, Step, fused_class_at},
+    image::{Memory, Reference, Section, Step, fused_class_at, option_class_at, option_group_at},
     packet::Packet,
     parse::{Headers, details, present},
 };
@@ -42,6 +42,11 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     };
     // The longest searches first, where the verifier has the fewest paths.
     if used.has_details() {
+        step(Field::Options, &|lookup| {
+            let group = |option: u8| image.u8(option_group_at(lookup, option));
+            let groups = details::ip_options(packet, headers, group);
+            u32::from(image.u16(option_class_at(lookup, groups)))
+        });
         step(Field::SrcMac, &|lookup| {
             find::<3, M>(
                 image,
@@ -84,6 +89,7 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     if !used.has_details() {
         return fused;
     }
+    let headers = &headers.undecided(packet);
     step(Field::Vlan, &|lookup| {
         paged(image, lookup, details::vlan(packet), 0)
     });

@@ -409,6 +409,7 @@ fn witness_json(witness: &Witness) -> Value {
         "tcp_flags": fields.tcp_flags,
         "icmp_type": fields.icmp.map(|message| message >> 8),
         "icmp_code": fields.icmp.map(|message| message & 0xff),
+        "ip_option": fields.ip_options,
         "fragment": fields.is_fragment,
     });
     for field in FieldName::ALL {

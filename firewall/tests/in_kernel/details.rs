@@ -84,6 +84,22 @@ length = ["576-1400", "!1000"]
 dscp = "!cs0"
 
 [[rule]]
+name = "source routes"
+action = "drop"
+ip_option = ["lsrr", "ssrr"]
+
+[[rule]]
+name = "alerts"
+action = "pass"
+ip_option = "router-alert"
+ttl = "!1"
+
+[[rule]]
+name = "other options"
+action = "count"
+ip_option = ["!nop", "!eol"]
+
+[[rule]]
 name = "fragments"
 action = "count"
 fragment = true

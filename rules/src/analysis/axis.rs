@@ -1,17 +1,22 @@
 //! The axes along which packets differ, with values as numbers.
 
+use std::collections::BTreeMap;
+
 use firewall_ebpf::parse::{ethertype, protocol};
 
-use super::values::Values;
-use crate::field::{Family, FieldName, Form, MAX_MAC, MAX_VLAN, each_field};
+use super::{interfaces::Interfaces, values::Values};
+use crate::field::{
+    Family, FieldName, Form, MAX_MAC, MAX_VLAN, OptionGroups, each_field, ip_option_bytes,
+};
 
 macro_rules! axes {
     ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
         /// An axis along which packets differ: a match field.
         ///
         /// Interfaces are given by their classes, an ICMP message is `type << 8 | code`, the length
-        /// 65,535 stands for itself and all greater lengths, and fragments are one of [`WHOLE`],
-        /// [`FIRST`] and [`LATER`]. Only packets of the same family are compared.
+        /// 65,535 stands for itself and all greater lengths, IPv4 options are the bits of their
+        /// groups, and fragments are one of [`WHOLE`], [`FIRST`] and [`LATER`]. Only packets of the
+        /// same family are compared.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Axis {
             $(
@@ -103,13 +108,13 @@ impl Packets {
 /// combination of values is a possible packet.
 pub(super) type Kind = [Values; AXES];
 
-/// The kinds of packets, which are disjoint and together cover all packets; `interfaces` is the
-/// number of interface classes. The most familiar kinds come first.
-pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
+/// The kinds of packets, which are disjoint and together cover all packets; `interfaces` are the
+/// interface classes. The most familiar kinds come first.
+pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
     let Some(family) = packets.family() else {
         return vec![kind(|axis| match axis.form() {
             Form::Ethertype => other_ethertypes(),
-            Form::Family | Form::Src | Form::Dst => only(0),
+            Form::Family | Form::Src | Form::Dst | Form::Options(_) => only(0),
             Form::Proto
             | Form::Sport
             | Form::Dport
@@ -123,8 +128,14 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
     };
     let uppers = UpperKind::ALL.into_iter();
     let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
+    let headers = match family {
+        Family::Ipv4 => option_headers(interfaces.options()),
+        Family::Ipv6 => vec![(0, only(0))],
+    };
+    let headers = &headers;
     forms
-        .map(|(upper, fragment)| {
+        .flat_map(|(upper, part)| headers.iter().map(move |header| (upper, part, header)))
+        .map(|(upper, fragment, (options_length, options))| {
             kind(|axis| match axis.form() {
                 Form::Family => only(0),
                 Form::Ethertype => only(match family {
@@ -144,11 +155,12 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
                 Form::Icmp if upper == UpperKind::GroupQuery => only(GROUP_QUERY),
                 Form::Icmp => having(upper == UpperKind::Icmp, 0xffff),
                 Form::Length(number) => {
-                    let least = upper.least_length(family, fragment);
+                    let least = upper.least_length(family, fragment) + options_length;
                     Values::from_ranges(vec![(least, number.max.into())])
                 }
                 Form::Number(_) if upper == UpperKind::GroupQuery && axis == Axis::Ttl => only(1),
                 Form::Number(number) => through(number.max.into()),
+                Form::Options(_) => options.clone(),
                 Form::Fragment => Values::from_ranges(vec![fragment]),
                 Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => {
                     link(axis, interfaces)
@@ -158,10 +170,25 @@ pub(super) fn kinds(packets: Packets, interfaces: usize) -> Vec<Kind> {
         .collect()
 }
 
+/// The bytes that sets of groups of options need in a header, the fewest first, and the sets that
+/// need them.
+fn option_headers(groups: &OptionGroups) -> Vec<(u128, Values)> {
+    let mut headers: BTreeMap<usize, Vec<(u128, u128)>> = BTreeMap::new();
+    for bits in groups.all() {
+        let length = ip_option_bytes(&groups.options(bits)).len();
+        let sets = headers.entry(length).or_default();
+        sets.push((bits.into(), bits.into()));
+    }
+    let headers = headers.into_iter();
+    headers
+        .map(|(length, sets)| (length as u128, Values::from_ranges(sets)))
+        .collect()
+}
+
 /// The values that any frame can have on an axis of the link layer.
-fn link(axis: Axis, interfaces: usize) -> Values {
+fn link(axis: Axis, interfaces: &Interfaces) -> Values {
     if axis == Axis::Interface {
-        below(interfaces)
+        below(interfaces.len())
     } else if axis == Axis::Vlan {
         Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)])
     } else {

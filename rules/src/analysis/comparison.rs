@@ -80,7 +80,7 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(context: Context<'a>) -> Self {
         let [old, new] = context.sections;
         let (of_old, of_new) = twins(&identities(&context, OLD), &identities(&context, NEW));
-        let kinds = kinds(context.packets, context.interfaces.len()).into_iter();
+        let kinds = kinds(context.packets, context.interfaces).into_iter();
         Self {
             kinds: kinds.map(Region::new).collect(),
             cubes: old.cubes.iter().chain(&new.cubes).copied().collect(),
@@ -326,7 +326,7 @@ impl<'a> Comparison<'a> {
         } = self.context;
         let class = point[super::axis::Axis::Interface as usize] as usize;
         let interface = interfaces.name(class).unwrap_or_default();
-        let witness = Witness::new(packets, point, interface);
+        let witness = Witness::new(packets, point, interface, interfaces.options());
         let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
         for side in [OLD, NEW] {
             let classified = classify(rulesets[side], &witness.fields(), Some(interface));

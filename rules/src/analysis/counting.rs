@@ -108,7 +108,7 @@ impl<'a> Questions<'a> {
         pool: &'a Pool,
         sections: &'a [Section; 2],
     ) -> Self {
-        let kinds = kinds(packets, interfaces.len()).into_iter();
+        let kinds = kinds(packets, interfaces).into_iter();
         let [old, new] = sections;
         Self {
             rulesets,
@@ -263,7 +263,8 @@ impl<'a> Questions<'a> {
     ) -> Result<Witness, Contradiction> {
         let class = point[Axis::Interface as usize] as usize;
         let interface = self.interfaces.name(class).unwrap_or_default();
-        let witness = Witness::new(self.packets, point, interface);
+        let options = self.interfaces.options();
+        let witness = Witness::new(self.packets, point, interface, options);
         let is_counted = [0, 1].map(|side| {
             let classified = classify(self.rulesets[side], &witness.fields(), Some(interface));
             of.rules[side].is_some_and(|id| {

@@ -70,6 +70,7 @@ impl Pool {
             dst,
             icmp,
             vlan,
+            ip_option,
             fragment,
             ..
         } = matches;
@@ -77,6 +78,7 @@ impl Pool {
         if packets == Packets::Other
             && fields.any(|field| field.form().is_of_ip() && matches.has(*field))
             || family.is_some_and(|family| packets.family() != Some(family))
+            || ip_option.is_some() && packets != Packets::Ipv4
         {
             return None;
         }
@@ -107,7 +109,12 @@ impl Pool {
             (Axis::Fragment, fragment.map(fragments)),
         ];
         let numbers = Axis::ALL.map(|axis| {
-            let numbers = matches.numbers(axis.field());
+            let numbers = if axis == Axis::IpOption {
+                let options = interfaces.options();
+                ip_option.as_ref().map(|set| options.meeting(set))
+            } else {
+                matches.numbers(axis.field())
+            };
             (axis, numbers.as_ref().map(wide))
         });
         for (axis, set) in fields.into_iter().chain(numbers) {

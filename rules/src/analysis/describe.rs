@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     field::{
-        Family, Form, Mac, RangeSet, ethertype_name, icmp_type_name, protocol_name,
-        tcp_flag_conditions,
+        Family, Form, Mac, OptionGroups, RangeSet, ethertype_name, icmp_type_name, ip_option_name,
+        protocol_name, tcp_flag_conditions,
     },
     text::prefix,
 };
@@ -47,6 +47,15 @@ pub(super) fn describe(
         let domain = Values::from_ranges(domain.copied().collect());
         let values = common(region.values(axis), &domain);
         if values == domain || is_implied(axis, packets) {
+            continue;
+        }
+        if let Form::Options(_) = axis.form() {
+            let words = options(&values, interfaces.options());
+            fields.push(FieldValues {
+                field: axis.name(),
+                more: words.len().saturating_sub(MOST),
+                values: words.into_iter().take(MOST).collect(),
+            });
             continue;
         }
         // A set of all but a few values is clearer by what it lacks.
@@ -91,7 +100,7 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             Form::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
             _ if first == GROUP_QUERY => vec!["igmp-query".to_owned()],
             _ if first == ABSENT => vec!["none".to_owned()],
-            Form::Family | Form::TcpFlags => Vec::new(),
+            Form::Family | Form::TcpFlags | Form::Options(_) => Vec::new(),
             Form::Src | Form::Dst => vec![address(packets, first, last)],
             Form::Proto => vec![range(first, last, |number| {
                 let name = u8::try_from(number).ok().and_then(protocol_name);
@@ -134,6 +143,40 @@ fn range(first: u128, last: u128, word: impl Fn(u128) -> String) -> String {
     } else {
         format!("{first}-{last}")
     }
+}
+
+/// The options of which packets have one; of other packets, each set of options that they have.
+fn options(values: &Values, groups: &OptionGroups) -> Vec<String> {
+    let names = |group: &[u8]| -> Vec<String> {
+        group.iter().map(|option| ip_option_name(*option)).collect()
+    };
+    let has = |bits: u64| values.contains(bits.into());
+    let groups_alone = (0..).zip(groups.iter()).filter(|(bit, _)| has(1 << bit));
+    let (wanted, alone) = groups_alone.fold((0, Vec::new()), |(bits, mut words), (bit, group)| {
+        words.extend(names(group));
+        (bits | 1 << bit, words)
+    });
+    if groups.all().all(|bits| has(bits) == (bits & wanted != 0)) {
+        return alone;
+    }
+    let all = groups.all().filter(|bits| has(*bits));
+    all.map(|bits| {
+        let having = (0..)
+            .zip(groups.iter())
+            .filter(|(bit, _)| bits >> bit & 1 != 0);
+        let words: Vec<String> = having
+            .map(|(_, group)| match group {
+                [only] => ip_option_name(*only),
+                _ => format!("({})", names(group).join("|")),
+            })
+            .collect();
+        if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words.join("+")
+        }
+    })
+    .collect()
 }
 
 /// A range of addresses as an address, a prefix or a range.

@@ -51,6 +51,10 @@ pub fn diff(
     };
     let mut changes = HashMap::new();
     for packets in Packets::ALL {
+        if packets == Packets::Ipv4 && interfaces.has_too_many_options() {
+            found.undecided.push(Undecided::All(packets));
+            continue;
+        }
         let mut pool = Pool::new();
         let sections = [old, new].map(|set| Section::new(set, packets, &interfaces, &mut pool));
         let counted: Vec<_> = counting

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::witness::{Witness, WitnessFragment, WitnessIp};
+use crate::field::ip_option_bytes;
 
 /// The shortest frame with the packet.
 pub(super) fn frame(witness: &Witness) -> Vec<u8> {
@@ -29,13 +30,17 @@ fn packet(ip: &WitnessIp) -> Vec<u8> {
                 WitnessFragment::First => 0x2000,
                 WitnessFragment::Later => 2,
             };
-            let mut header = vec![0x45, ip.dscp << 2];
+            let options = ip_option_bytes(&ip.options);
+            // There are at most 40 bytes of options.
+            let words = (options.len() / 4) as u8;
+            let mut header = vec![0x45 + words, ip.dscp << 2];
             header.extend(ip.length.to_be_bytes());
             header.extend([0, 0]);
             header.extend(fragment.to_be_bytes());
             header.extend([ip.ttl, ip.protocol, 0, 0]);
             header.extend(src.octets());
             header.extend(dst.octets());
+            header.extend(options);
             header
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {

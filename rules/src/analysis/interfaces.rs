@@ -1,4 +1,4 @@
-//! Classes of interfaces that rules can distinguish.
+//! Classes of interfaces that rules can distinguish, and groups of IPv4 options.
 //!
 //! Rules name interfaces by patterns, which cannot be listed as values. All names that the same
 //! patterns match are one class. Each class is found together with one of its names, by following
@@ -8,18 +8,22 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::budget::{Budget, Exhausted};
 use crate::{
-    field::{InterfaceMatch, InterfacePattern, LOOPBACK},
+    field::{InterfaceMatch, InterfacePattern, LOOPBACK, OptionGroups},
     model::Ruleset,
 };
 
-/// Classes of interface names.
+/// Classes of interface names, and groups of IPv4 options.
 #[derive(Clone, Debug)]
 pub(super) struct Interfaces {
     patterns: Vec<InterfacePattern>,
     /// One name of each class.
     names: Vec<String>,
     by_fit: HashMap<Vec<bool>, usize>,
+    options: OptionGroups,
 }
+
+/// The maximum number of groups of options whose sets are enumerated; one rule set has at most 8.
+const MAX_OPTION_GROUPS: usize = 12;
 
 /// Familiar names, which represent their classes where possible.
 const FAMILIAR: [&str; 4] = ["eth0", "eth1", "wlan0", "lo"];
@@ -32,6 +36,8 @@ impl Interfaces {
         let rules = rulesets.iter().flat_map(|set| &set.rules);
         let named = rules.filter_map(|rule| rule.matches.interface.as_ref());
         let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
+        let rules = rulesets.iter().flat_map(|set| &set.rules);
+        let options = rules.filter_map(|rule| rule.matches.ip_option.as_ref());
         let mut seen = HashSet::new();
         // A name that a glob of `interfaces` fits and does not select is in a class of its own.
         let mut globs = attached.clone().filter(|pattern| pattern.is_glob());
@@ -52,6 +58,7 @@ impl Interfaces {
             patterns,
             names: Vec::new(),
             by_fit: HashMap::new(),
+            options: OptionGroups::new(options),
         };
         let is_attached = |name: &str| {
             let mut attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
@@ -73,6 +80,16 @@ impl Interfaces {
             }
         }
         Ok(interfaces)
+    }
+
+    /// The groups of options.
+    pub(super) const fn options(&self) -> &OptionGroups {
+        &self.options
+    }
+
+    /// Whether the sets of groups of options are too many to look at each.
+    pub(super) fn has_too_many_options(&self) -> bool {
+        self.options.len() > MAX_OPTION_GROUPS
     }
 
     /// The number of classes.

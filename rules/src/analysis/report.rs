@@ -113,7 +113,8 @@ impl Diff {
     #[must_use]
     pub fn holds(&self, old: &Ruleset, new: &Ruleset, fields: &Fields, interface: &str) -> bool {
         let mut areas = self.changes.iter().flat_map(|change| &change.areas);
-        let Some(class) = self.interfaces.as_ref().and_then(|of| of.class(interface)) else {
+        let known = self.interfaces.as_ref();
+        let Some((known, class)) = known.and_then(|of| Some((of, of.class(interface)?))) else {
             return false;
         };
         let taken = |ruleset: &Ruleset, except: &[RuleId]| {
@@ -124,7 +125,7 @@ impl Diff {
             matches.any(|wanted| evaluator::matches(wanted, fields, Some(interface)))
         };
         areas.any(|area| {
-            let point = witness::point(fields, class, area.packets);
+            let point = witness::point(fields, class, area.packets, known.options());
             point.is_some_and(|point| area.has_in_region(&point))
                 && !taken(old, &area.except_old)
                 && !taken(new, &area.except_new)

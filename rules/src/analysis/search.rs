@@ -263,7 +263,7 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
             Some((44, _)) => [Some(48), None],
             Some(_) | None => [None, None],
         },
-        Form::Number(number) => [Some(number.usual.into()), None],
+        Form::Number(number) | Form::Options(number) => [Some(number.usual.into()), None],
         // LLDP.
         Form::Ethertype => [Some(0x88cc), None],
         // 2001:db8::9 and 203.0.113.9, 2001:db8::1 and 192.0.2.1.

@@ -46,6 +46,10 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
     };
     let mut found: Vec<Found> = vec![Found::NoPacket; ruleset.rules.len()];
     for packets in Packets::ALL {
+        if packets == Packets::Ipv4 && interfaces.has_too_many_options() {
+            found.fill(Found::Undecided);
+            continue;
+        }
         let mut pool = Pool::new();
         let cubes = ruleset
             .rules
@@ -57,9 +61,7 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
             .collect();
         let cubes: Vec<Cube> = cubes.into_iter().flatten().collect();
         let decides = |at: &usize| ruleset.rules[rules[*at]].action != RuleAction::Count;
-        let kinds = kinds(packets, interfaces.len())
-            .into_iter()
-            .map(Region::new);
+        let kinds = kinds(packets, &interfaces).into_iter().map(Region::new);
         let mut questions = ShadowQuestions {
             kinds: kinds.collect(),
             overlaps: Overlaps::new(cubes.iter(), &pool),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
-    field::{Family, Form, Mac},
+    field::{Family, Form, Mac, OptionGroups},
 };
 
 /// A possible packet, reduced to the fields that rules can match.
@@ -45,6 +45,8 @@ pub struct WitnessIp {
     pub dscp: u8,
     /// Whether it is a fragment, and which.
     pub fragment: WitnessFragment,
+    /// The options of IPv4, ascending, each once.
+    pub options: Vec<u8>,
     /// Source and destination port.
     pub ports: Option<(u16, u16)>,
     /// The byte of TCP flags.
@@ -83,7 +85,12 @@ pub enum WitnessFragment {
 
 impl Witness {
     /// The packet with these values; `interface` is a name of its interface class.
-    pub(super) fn new(packets: Packets, point: &Point, interface: &str) -> Self {
+    pub(super) fn new(
+        packets: Packets,
+        point: &Point,
+        interface: &str,
+        options: &OptionGroups,
+    ) -> Self {
         let at = |axis: Axis| point[axis as usize];
         // The kinds bound each value by the type of its field.
         let half = |axis: Axis| at(axis) as u16;
@@ -107,6 +114,7 @@ impl Witness {
                 LATER => WitnessFragment::Later,
                 _ => WitnessFragment::Whole,
             },
+            options: options.options(at(Axis::IpOption) as u64),
             ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
             tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
             icmp: has(Axis::IcmpType).then(|| half(Axis::IcmpType).to_be_bytes().into()),
@@ -138,6 +146,7 @@ impl Witness {
                 (Some(true), false) => WitnessFragment::Later,
                 (Some(false) | None, _) => WitnessFragment::Whole,
             },
+            options: fields.ip_options,
             ports: fields.sport.zip(fields.dport),
             tcp_flags: fields.tcp_flags,
             icmp: fields.icmp.map(|message| message.to_be_bytes().into()),
@@ -178,6 +187,7 @@ impl Witness {
             tcp_flags: ip.tcp_flags,
             hop_limit: Some(ip.ttl),
             is_fragment: Some(ip.fragment != WitnessFragment::Whole),
+            ip_options: ip.options.clone(),
             icmp: ip.icmp.map(|(kind, code)| u16::from_be_bytes([kind, code])),
             is_group_query: ip.is_group_query,
             ..of_frame
@@ -187,7 +197,12 @@ impl Witness {
 
 /// The values of a packet on the axes, on an interface of this class; `None` for a packet that is
 /// not of these [`Packets`].
-pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Option<Point> {
+pub(super) fn point(
+    fields: &Fields,
+    interface: usize,
+    packets: Packets,
+    options: &OptionGroups,
+) -> Option<Point> {
     if fields.family != packets.family() {
         return None;
     }
@@ -209,6 +224,7 @@ pub(super) fn point(fields: &Fields, interface: usize, packets: Packets) -> Opti
                 .length
                 .map_or(ABSENT, |length| length.min(number.max.into()).into()),
             Form::Number(_) => fields.number(axis.field()).map_or(ABSENT, u128::from),
+            Form::Options(_) => options.bits_of(&fields.ip_options).into(),
             Form::Src => address(fields.src),
             Form::Dst => address(fields.dst),
             Form::Proto => fields.protocol.map_or(ABSENT, u128::from),

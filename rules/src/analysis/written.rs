@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     evaluator::{Fields, decode},
-    field::{FieldName, Form, flags_in_words, icmp_type_name, protocol_name},
+    field::{FieldName, Form, flags_in_words, icmp_type_name, ip_option_name, protocol_name},
     notation,
     text::hexadecimal,
 };
@@ -132,6 +132,11 @@ impl fmt::Display for WitnessIp {
         }
         if self.is_group_query {
             f.write_str(" membership-query")?;
+        }
+        if !self.options.is_empty() {
+            let options = self.options.iter();
+            let options: Vec<String> = options.map(|option| ip_option_name(*option)).collect();
+            write!(f, " ip_option {}", options.join(","))?;
         }
         match self.fragment {
             WitnessFragment::Whole => {}

@@ -6,10 +6,13 @@ use firewall_ebpf::{
 };
 
 use super::{
-    basis::Basis, error::CompileError, image::Image, plan::Plan, section::compile_section,
-    stage::Stage, target::Target, view, writer::Writer,
+    basis::Basis, culprits, error::CompileError, image::Image, kind::PacketKind, plan::Plan,
+    rules::Rules, section::compile_section, stage::Stage, target::Target, view, writer::Writer,
 };
-use crate::model::{Ruleset, Settings, Verdict};
+use crate::{
+    field::{FieldName, OptionGroups},
+    model::{Ruleset, Settings, Verdict},
+};
 
 /// Compiles a rule set.
 ///
@@ -35,6 +38,7 @@ pub(crate) fn build(
         target.slots.len(),
         "a slot for each rule"
     );
+    check_options(ruleset, target.slots)?;
     let mut writer = Writer::new(target.max_bytes).telling(tell);
     writer.reserve(SECTION_OTHER as usize + size_of::<Section>())?;
     let views = (
@@ -53,6 +57,26 @@ pub(crate) fn build(
     writer.begin_frame();
     let basis = Basis::new(target, [ipv4_basis, ipv6_basis], writer.len());
     Ok((finish(ruleset, target, plan, writer)?, basis))
+}
+
+/// Refuses rules that distinguish too many groups of IPv4 options.
+fn check_options(ruleset: &Ruleset, slots: &[u32]) -> Result<(), CompileError> {
+    let groups = view::option_groups(ruleset);
+    if groups.len() <= OptionGroups::MAX {
+        return Ok(());
+    }
+    let rules = Rules::new(ruleset, slots, ruleset.iter().map(|(id, _)| id).collect());
+    let of_rule = |rule: usize| {
+        let options = ruleset.rules[rule].matches.ip_option.as_ref();
+        options.map_or(0, |set| groups.bits(set).count_ones() as usize)
+    };
+    Err(CompileError::TooManyCombinations {
+        packets: PacketKind::Ipv4,
+        fields: FieldName::IpOption.as_str().to_owned(),
+        needed: groups.len(),
+        allowed: OptionGroups::MAX,
+        names: culprits::largest(&rules, of_rule, ["group", "groups"]),
+    })
 }
 
 /// Writes the metadata after the tables, and the header.

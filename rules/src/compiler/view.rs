@@ -9,7 +9,8 @@ use firewall_ebpf::{
 use super::{kind::PacketKind, target::InterfaceIndex};
 use crate::{
     field::{
-        AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, MAX_DSCP, RangeSet, Value, VlanSet,
+        AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, MAX_DSCP, OptionGroups,
+        RangeSet, Value, VlanSet,
     },
     model::{Matches, RuleId, Ruleset},
 };
@@ -20,6 +21,8 @@ pub(super) struct View<'a, A> {
     pub(super) kind: PacketKind,
     /// The rules that can match, in order of precedence.
     pub(super) rules: Vec<RuleView<'a, A>>,
+    /// The groups of options that the rules distinguish.
+    pub(super) options: OptionGroups,
 }
 
 /// One rule; fields that are `None` match every packet of the kind.
@@ -81,6 +84,7 @@ fn view<'a, A: Value>(
     addresses: impl Fn(&'a AddressSet) -> &'a RangeSet<A>,
     messages: impl Fn(&'a IcmpSet) -> &'a RangeSet<u16>,
 ) -> View<'a, A> {
+    let options = option_groups(ruleset);
     let rules = ruleset
         .iter()
         .filter_map(|(id, rule)| {
@@ -111,9 +115,17 @@ fn view<'a, A: Value>(
             );
             set(Field::Vlan, matches.vlan.as_ref().and_then(vlans));
             set(Field::Ethertype, ethertypes(matches, kind));
-            set(Field::Length, matches.length.as_ref().and_then(some_of));
-            set(Field::Ttl, matches.ttl.as_ref().and_then(some_of));
+            for name in FieldName::ALL {
+                if let Form::Length(number) | Form::Number(number) = name.form() {
+                    let numbers = matches.numbers(*name);
+                    let all = [(0, number.max.into())];
+                    set(number.key, numbers.filter(|set| set.ranges() != all));
+                }
+            }
+            // Code points share it with fragments.
             set(Field::Traffic, traffic(matches));
+            let meeting = |set| options.meeting(set);
+            set(Field::Options, matches.ip_option.as_ref().map(meeting));
             set(Field::SrcMac, matches.src_mac.as_ref().and_then(macs));
             set(Field::DstMac, matches.dst_mac.as_ref().and_then(macs));
             let view = RuleView {
@@ -130,7 +142,17 @@ fn view<'a, A: Value>(
             (!is_empty).then_some(view)
         })
         .collect();
-    View { kind, rules }
+    View {
+        kind,
+        rules,
+        options,
+    }
+}
+
+/// The groups of options that the rules distinguish.
+pub(super) fn option_groups(ruleset: &Ruleset) -> OptionGroups {
+    let rules = ruleset.rules.iter();
+    OptionGroups::new(rules.filter_map(|rule| rule.matches.ip_option.as_ref()))
 }
 
 /// The keys of protocols and TCP flags that match; `None` if every IP packet matches.
@@ -216,11 +238,6 @@ fn macs(set: &RangeSet<u64>) -> Option<RangeSet<u64>> {
     Some(RangeSet::from_ranges(shifted.collect())).filter(|set| !set.is_full())
 }
 
-/// The values of a field that every packet has; `None` when all match.
-fn some_of<T: Value + Into<u64>>(set: &RangeSet<T>) -> Option<RangeSet<u64>> {
-    (!set.is_full()).then(|| widen(set))
-}
-
 /// Whether packets of the kind can have every field that the rule names.
 fn is_possible(matches: &Matches, kind: PacketKind) -> bool {
     let is_of = |number| {
@@ -229,7 +246,11 @@ fn is_possible(matches: &Matches, kind: PacketKind) -> bool {
     };
     match kind {
         PacketKind::Ipv4 => matches.family != Some(Family::Ipv6) && is_of(ethertype::IPV4),
-        PacketKind::Ipv6 => matches.family != Some(Family::Ipv4) && is_of(ethertype::IPV6),
+        PacketKind::Ipv6 => {
+            matches.family != Some(Family::Ipv4)
+                && matches.ip_option.is_none()
+                && is_of(ethertype::IPV6)
+        }
         PacketKind::Other => {
             let mut fields = FieldName::ALL.iter();
             !fields.any(|field| field.form().is_of_ip() && matches.has(*field))
@@ -258,18 +279,10 @@ fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> R
 
 /// The name of a narrow field in the rule language.
 pub(super) fn name(field: Field) -> &'static str {
-    match field {
-        Field::Protocol => "proto",
-        Field::Sport => "sport",
-        Field::Dport => "dport",
-        Field::Icmp => "icmp_type",
-        Field::Interface => "interface",
-        Field::Vlan => "vlan",
-        Field::Ethertype => "ethertype",
-        Field::Length => "length",
-        Field::Ttl => "ttl",
-        Field::Traffic => "dscp or fragment",
-        Field::SrcMac => "src_mac",
-        Field::DstMac => "dst_mac",
+    if field == Field::Traffic {
+        return "dscp or fragment";
     }
+    let mut names = FieldName::ALL.iter();
+    let first = names.find(|name| name.form().key() == Some(field));
+    first.map_or("", |name| name.as_str())
 }

@@ -92,6 +92,8 @@ codes! {
     AmbiguousIcmpType = "ambiguous-icmp-type", Error;
     /// A combination of fields that no packet has.
     Contradiction = "contradiction", Error;
+    /// More groups of IPv4 options than rules may distinguish.
+    TooManyOptions = "too-many-options", Error;
     /// A packet of a test that cannot be read.
     InvalidPacket = "invalid-packet", Error;
     /// A reference to a rule that is not defined.

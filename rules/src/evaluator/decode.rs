@@ -47,6 +47,8 @@ pub struct Fields {
     /// The ICMP message of an IPv4 packet or the ICMPv6 message of an IPv6 packet, as
     /// `type << 8 | code`.
     pub icmp: Option<u16>,
+    /// The numbers of the options of an IPv4 packet, ascending, each once.
+    pub ip_options: Vec<u8>,
 }
 
 impl Fields {
@@ -70,6 +72,7 @@ impl Fields {
             | FieldName::Dport
             | FieldName::TcpFlags
             | FieldName::IcmpType
+            | FieldName::IpOption
             | FieldName::Fragment => None,
         }
     }
@@ -173,6 +176,7 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     }
     let (packet, _padding) = take(bytes, total_length)?;
     let (header, payload) = take(packet, header_length)?;
+    let (_, options) = take(header, 20)?;
     let fragment_offset = u16_at(header, 6)? & 0x1fff;
     let protocol = u8_at(header, 9)?;
     let fields = Fields {
@@ -186,6 +190,7 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         hop_limit: Some(u8_at(header, 8)?),
         // More fragments (0x2000) or an offset.
         is_fragment: Some(u16_at(header, 6)? & 0x3fff != 0),
+        ip_options: ip_options(options),
         ..fields
     };
     if fragment_offset == 0 {
@@ -193,6 +198,31 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
     } else {
         later_fragment(fields, fragment_offset, protocol)
     }
+}
+
+/// RFC 791, section 3.1: each option has its number, and all but the first two numbers have their
+/// length next to it. The list ends with option 0, or before an option that is not whole.
+fn ip_options(list: &[u8]) -> Vec<u8> {
+    let mut options = Vec::new();
+    let mut rest = list;
+    while let Some((number, after)) = rest.split_first() {
+        let length = match number {
+            0 | 1 => 1,
+            _ => usize::from(after.first().copied().unwrap_or(0)),
+        };
+        if *number > 1 && length < 2 || length > rest.len() {
+            break;
+        }
+        options.push(*number);
+        rest = if *number == 0 {
+            &[]
+        } else {
+            rest.get(length..).unwrap_or_default()
+        };
+    }
+    options.sort_unstable();
+    options.dedup();
+    options
 }
 
 /// RFC 8200, sections 3 and 4.

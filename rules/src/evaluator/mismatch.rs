@@ -35,6 +35,7 @@ pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> O
         length,
         ttl,
         dscp,
+        ip_option,
         fragment,
     } = wanted;
     let field = if !fits(wanted_interface, interface, |wanted, name| {
@@ -71,12 +72,21 @@ pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> O
         FieldName::Ttl
     } else if !fits(dscp, fields.dscp, RangeSet::contains) {
         FieldName::Dscp
+    } else if !fits(ip_option, some_options(fields), |set, options| {
+        options.iter().any(|option| set.contains(*option))
+    }) {
+        FieldName::IpOption
     } else if !fits(fragment, fields.is_fragment, |wanted, is| *wanted == is) {
         FieldName::Fragment
     } else {
         return None;
     };
     Some(field)
+}
+
+/// The options of a packet that has any.
+fn some_options(fields: &Fields) -> Option<&[u8]> {
+    Some(fields.ip_options.as_slice()).filter(|options| !options.is_empty())
 }
 
 /// Whether a field is open, or the packet has it and it passes the test.

@@ -67,6 +67,7 @@ fn ssh() -> Fields {
         is_fragment: Some(false),
         is_group_query: false,
         icmp: None,
+        ip_options: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Code points for differentiated services: their bound, names and numbers.
 
+use firewall_ebpf::field::Field;
+
 use super::number::Number;
 
 /// The largest code point for differentiated services.
@@ -41,4 +43,5 @@ pub const DSCP: Number = Number {
     largest: "the largest code point is 63",
     names: DSCPS,
     usual: 0,
+    key: Field::Traffic,
 };

@@ -1,5 +1,7 @@
 //! Lengths of IP packets.
 
+use firewall_ebpf::field::Field;
+
 use super::number::Number;
 
 /// The length of an IP packet; the default depends on its headers.
@@ -9,4 +11,5 @@ pub(super) const LENGTH: Number = Number {
     largest: "65535 stands for every length from there on",
     names: &[],
     usual: 0,
+    key: Field::Length,
 };

@@ -8,6 +8,7 @@ mod ethertype;
 mod family;
 mod icmp;
 mod interface;
+mod ip_option;
 mod length;
 pub(crate) mod mac;
 mod name;
@@ -23,7 +24,8 @@ mod vlan;
 mod wanted;
 
 pub(crate) use self::{
-    address::Ranges, name::each_field, tcp_flags::flags_in_words, wanted::Wanted,
+    address::Ranges, ip_option::OptionGroups, name::each_field, tcp_flags::flags_in_words,
+    wanted::Wanted,
 };
 pub use self::{
     address::{AddressError, AddressRange, AddressSet, Addresses},
@@ -32,6 +34,7 @@ pub use self::{
     family::{Family, family_name},
     icmp::{IcmpSet, icmp_type_name, icmp_type_number, icmp_types},
     interface::{InterfaceMatch, InterfacePattern, LOOPBACK},
+    ip_option::{IP_OPTION, ip_option_bytes, ip_option_name},
     mac::{MAX_MAC, Mac},
     name::{FieldName, Form},
     number::Number,

@@ -1,7 +1,9 @@
 //! The table of the match fields: one row per field. Code that is the same for all fields is
 //! generated from it.
 
-use super::{dscp::DSCP, length::LENGTH, number::Number, ttl::TTL};
+use firewall_ebpf::field::Field;
+
+use super::{dscp::DSCP, ip_option::IP_OPTION, length::LENGTH, number::Number, ttl::TTL};
 
 /// Calls a macro with the table of the match fields. A row has the condition of a rule on the
 /// field, the name of the field, its key in a rule file, its place in
@@ -45,6 +47,8 @@ macro_rules! each_field {
             /// The code point for differentiated services, at most
             /// [`MAX_DSCP`](crate::field::MAX_DSCP).
             Dscp = "dscp", dscp: RangeSet<u8>, Form::Number(&DSCP);
+            /// The options of which an IPv4 packet has one.
+            IpOption = "ip_option", ip_option: RangeSet<u8>, Form::Options(&IP_OPTION);
             /// Whether the IP packet is a fragment.
             Fragment = "fragment", fragment: bool, Form::Fragment;
         }
@@ -123,6 +127,8 @@ pub enum Form {
     Length(&'static Number),
     /// A number that every IP packet has, independent of other fields.
     Number(&'static Number),
+    /// Numbers, of which an IPv4 packet can have several.
+    Options(&'static Number),
     /// Whether it is a fragment.
     Fragment,
 }
@@ -143,7 +149,27 @@ impl Form {
             | Self::Icmp
             | Self::Length(_)
             | Self::Number(_)
+            | Self::Options(_)
             | Self::Fragment => true,
+        }
+    }
+
+    /// The narrow field of the image whose keys are made of the values; `None` for addresses and
+    /// for what sections are made for.
+    pub(crate) const fn key(self) -> Option<Field> {
+        match self {
+            Self::Family | Self::Src | Self::Dst => None,
+            Self::Interface => Some(Field::Interface),
+            Self::Ethertype => Some(Field::Ethertype),
+            Self::Vlan => Some(Field::Vlan),
+            Self::SrcMac => Some(Field::SrcMac),
+            Self::DstMac => Some(Field::DstMac),
+            Self::Proto | Self::TcpFlags => Some(Field::Protocol),
+            Self::Sport => Some(Field::Sport),
+            Self::Dport => Some(Field::Dport),
+            Self::Icmp => Some(Field::Icmp),
+            Self::Length(number) | Self::Number(number) | Self::Options(number) => Some(number.key),
+            Self::Fragment => Some(Field::Traffic),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Fields whose values are numbers, some of which may have names.
 
+use firewall_ebpf::field::Field;
+
 use super::table;
 use crate::text::{NumberError, number};
 
@@ -16,6 +18,8 @@ pub struct Number {
     pub names: &'static [(&'static str, u8)],
     /// The default value of a packet.
     pub usual: u16,
+    /// The narrow field of the image whose keys are made of the values.
+    pub(crate) key: Field,
 }
 
 impl Number {

@@ -1,5 +1,7 @@
 //! The remaining hops of a packet.
 
+use firewall_ebpf::field::Field;
+
 use super::number::Number;
 
 /// The IPv4 time to live or the IPv6 hop limit.
@@ -9,4 +11,5 @@ pub const TTL: Number = Number {
     largest: "the largest time to live is 255",
     names: &[],
     usual: 64,
+    key: Field::Ttl,
 };

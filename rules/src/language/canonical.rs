@@ -120,7 +120,12 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
                 list(text, key, icmp_terms(messages, matches));
             }
         }
-        Form::Proto | Form::Sport | Form::Dport | Form::Length(_) | Form::Number(_) => {
+        Form::Proto
+        | Form::Sport
+        | Form::Dport
+        | Form::Length(_)
+        | Form::Number(_)
+        | Form::Options(_) => {
             let decimal = |number: u64| number.to_string();
             numbers(text, key, matches.numbers(field).as_ref(), decimal);
         }

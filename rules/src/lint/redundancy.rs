@@ -312,6 +312,7 @@ fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Re
         | Form::DstMac
         | Form::TcpFlags
         | Form::Icmp
+        | Form::Options(_)
         | Form::Fragment => false,
     };
     if !is_plain {

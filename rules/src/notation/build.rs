@@ -110,9 +110,12 @@ fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fau
 fn fill(packet: &Packet, fragment: Fragment, body: &mut Vec<u8>) {
     if fragment.more {
         let frame = packet.clone().payload(body).build();
-        // IPv4 has a header of 20 bytes here, and all headers of IPv6 are multiples of 8 bytes.
-        let is_ipv4 = frame.get(ETHERNET).is_some_and(|byte| byte >> 4 == 4);
-        let header = ETHERNET + if is_ipv4 { 20 } else { 40 };
+        // All headers of IPv6 are multiples of 8 bytes.
+        let ip = match frame.get(ETHERNET) {
+            Some(byte) if byte >> 4 == 4 => usize::from(byte & 0x0f) * 4,
+            Some(_) | None => 40,
+        };
+        let header = ETHERNET + ip;
         let part = frame.len().saturating_sub(header);
         body.resize(body.len() + part.next_multiple_of(8) - part, 0);
     }

@@ -6,8 +6,9 @@
 //!           | "membership-query"                                          of IGMP
 //!           | "hop-by-hop" | "routing" | "destination" | "ah"             of IPv6, in order
 //!           | "fragment" offset [ "+" ]                                   of IP
-//!           | "ttl" number | "dscp" number | "length" bytes               of IP
+//!           | "ttl" number | "dscp" number | ... | "length" bytes         of IP
 //!           | "pppoe" session                                             of IP
+//!           | "ip_option" name { "," name }                               of IPv4
 //!           | "payload" bytes
 //!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
 //!           | "truncate" bytes | "interface" name
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{
     field::{
-        self, DSCP, Family, InterfacePattern, MAX_VLAN, Number, TTL, icmp_type_number, icmp_types,
-        mac,
+        self, Family, FieldName, Form, IP_OPTION, InterfacePattern, MAX_VLAN, Number,
+        icmp_type_number, icmp_types, ip_option_bytes, mac,
     },
     packet::{Extension, Fragment, Packet, Tag, protocol},
     text::quoted,
@@ -38,8 +39,11 @@ const GENERAL: &[&str] = &[
     "interface",
 ];
 
-/// The words that are valid for IP packets.
-const IP: &[&str] = &["ttl", "dscp", "length", "fragment", "pppoe"];
+/// The words that are valid for IP packets, beside the fields that are numbers.
+const IP: &[&str] = &["length", "fragment", "pppoe"];
+
+/// The words that are valid for IPv4 packets.
+const IPV4: &[&str] = &["ip_option"];
 
 /// The words that are valid for IPv6 packets.
 const IPV6: &[&str] = &["hop-by-hop", "routing", "destination", "ah"];
@@ -65,8 +69,10 @@ pub(super) struct Options<'t> {
     pub(super) session: Option<u16>,
     pub(super) src_mac: Option<MacAddr>,
     pub(super) dst_mac: Option<MacAddr>,
-    ttl: Option<u8>,
-    dscp: Option<u8>,
+    /// The numeric fields of the IP header.
+    numbers: Vec<(FieldName, u16)>,
+    /// IPv4 options, as in the header.
+    ip_options: Vec<u8>,
     /// IPv6 extension headers, fragment headers included.
     pub(super) extensions: Vec<Extension>,
     pub(super) fragment: Option<Fragment>,
@@ -121,8 +127,7 @@ impl<'t> Options<'t> {
             "src_mac" => self.src_mac = Some(mac(value("an address")?)?),
             "dst_mac" => self.dst_mac = Some(mac(value("an address")?)?),
             "pppoe" => self.session = Some(value("a session")?.half("session")?),
-            "ttl" => self.ttl = Some(number(value("a number")?, &TTL)?),
-            "dscp" => self.dscp = Some(number(value("a code point")?, &DSCP)?),
+            "ip_option" => self.ip_options = ip_options(value("an option")?)?,
             "payload" => self.size(Size::Payload, word, value("a number of bytes")?)?,
             "length" => self.size(Size::Length, word, value("a number of bytes")?)?,
             "truncate" => {
@@ -141,7 +146,13 @@ impl<'t> Options<'t> {
                 segments_left: 0,
                 data: Vec::new(),
             }),
-            _ => return Err(unknown(word, subject)),
+            _ => {
+                let mut numbers = numbers();
+                let known = numbers.find(|(field, _)| field.as_str() == word.text);
+                let (field, of) = known.ok_or_else(|| unknown(word, subject))?;
+                self.numbers
+                    .push((field, number(value(&an(of.what))?, of)?));
+            }
         }
         Ok(())
     }
@@ -201,9 +212,11 @@ impl<'t> Options<'t> {
 
     /// The packet with the numeric fields of its IP header; `ttl` is the default.
     pub(super) fn numbered(&self, packet: Packet, ttl: u8) -> Packet {
-        packet
-            .ttl(self.ttl.unwrap_or(ttl))
-            .dscp(self.dscp.unwrap_or(0))
+        let packet = packet.ttl(ttl).options(&self.ip_options);
+        let numbers = self.numbers.iter();
+        numbers.fold(packet, |packet, (field, value)| {
+            packet.number(*field, *value)
+        })
     }
 
     /// Reads TCP flags or an ICMP message.
@@ -233,6 +246,9 @@ fn is_igmp(ip: &Ip<'_>) -> bool {
     ip.protocol == protocol::IGMP && ip.family() == Family::Ipv4
 }
 
+/// The maximum number of bytes of options in an IPv4 header.
+const MAX_OPTIONS: usize = 40;
+
 /// An upper bound on the bytes of any packet.
 const MOST: u32 = 65_575;
 
@@ -247,11 +263,40 @@ fn known(subject: &Subject<'_>) -> Vec<&'static str> {
     match subject {
         Subject::Bytes(_) => BYTES.to_vec(),
         Subject::Arp { .. } | Subject::EtherType(_) => GENERAL.to_vec(),
-        Subject::Ip(ip) => match ip.family() {
-            Family::Ipv4 => [GENERAL, IP].concat(),
-            Family::Ipv6 => [GENERAL, IP, IPV6].concat(),
-        },
+        Subject::Ip(ip) => {
+            let of_family = match ip.family() {
+                Family::Ipv4 => IPV4,
+                Family::Ipv6 => IPV6,
+            };
+            let numbers = numbers().map(|(field, _)| field.as_str());
+            let general = GENERAL.iter().copied().chain(numbers);
+            general.chain([IP, of_family].concat()).collect()
+        }
     }
+}
+
+/// The fields that are a number in the header of every IP packet.
+fn numbers() -> impl Iterator<Item = (FieldName, &'static Number)> {
+    let fields = FieldName::ALL.iter();
+    fields.filter_map(|field| match field.form() {
+        Form::Number(number) => Some((*field, number)),
+        Form::Interface
+        | Form::Family
+        | Form::Ethertype
+        | Form::Vlan
+        | Form::SrcMac
+        | Form::DstMac
+        | Form::Src
+        | Form::Dst
+        | Form::Proto
+        | Form::Sport
+        | Form::Dport
+        | Form::TcpFlags
+        | Form::Icmp
+        | Form::Length(_)
+        | Form::Options(_)
+        | Form::Fragment => None,
+    })
 }
 
 fn unknown(word: Word<'_>, subject: &Subject<'_>) -> Fault {
@@ -284,15 +329,49 @@ fn tag(word: Word<'_>) -> Result<Tag, Fault> {
 }
 
 /// The value of a field, by name or number.
-fn number(word: Word<'_>, number: &Number) -> Result<u8, Fault> {
+fn number(word: Word<'_>, number: &Number) -> Result<u16, Fault> {
     let read = match number.named(word.text) {
         Some(value) => Ok(value.into()),
         None => word
-            .number(&format!("a {}", number.what), number.max.into())
+            .number(&an(number.what), number.max.into())
             .map_err(|fault| fault.suggest(word.text, number.names())),
     };
     // The number is bounded.
-    read.map(|value| value as u8)
+    read.map(|value| value as u16)
+}
+
+/// A noun with its article.
+fn an(noun: &str) -> String {
+    let article = if noun.starts_with(['I', 'a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {noun}")
+}
+
+/// IPv4 options, each without data.
+fn ip_options(word: Word<'_>) -> Result<Vec<u8>, Fault> {
+    let mut options = Vec::new();
+    let mut rest = Some(word);
+    while let Some(words) = rest {
+        let (first, others) = words.split(',');
+        let name = first.unwrap_or(words);
+        rest = first.map(|_| others);
+        // The number is bounded.
+        let option = number(name, &IP_OPTION)? as u8;
+        if !options.contains(&option) {
+            options.push(option);
+        }
+    }
+    let bytes = ip_option_bytes(&options);
+    if bytes.len() > MAX_OPTIONS {
+        return Err(word.fault(format!(
+            "these options have {} bytes, and a header has room for {MAX_OPTIONS}",
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
 }
 
 fn mac(word: Word<'_>) -> Result<MacAddr, Fault> {

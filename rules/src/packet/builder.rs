@@ -12,6 +12,7 @@ use super::{
     network::{Arp, Extension, Fragment, Ipv4, Ipv6, Network},
     upper::Upper,
 };
+use crate::field::FieldName;
 
 /// The description of a packet.
 ///
@@ -117,26 +118,24 @@ impl Packet {
         self
     }
 
+    /// Sets a field that is a number in the header of every IP packet. Without effect on other
+    /// packets, and for other fields.
+    #[must_use]
+    pub fn number(mut self, field: FieldName, value: u16) -> Self {
+        self.network.set_number(field, value);
+        self
+    }
+
     /// Sets the time to live (IPv4) or hop limit (IPv6).
     #[must_use]
-    pub fn ttl(mut self, ttl: u8) -> Self {
-        match &mut self.network {
-            Network::Ipv4(ip) => ip.ttl = ttl,
-            Network::Ipv6(ip) => ip.hop_limit = ttl,
-            Network::Arp(_) | Network::Other(_) => {}
-        }
-        self
+    pub fn ttl(self, ttl: u8) -> Self {
+        self.number(FieldName::Ttl, ttl.into())
     }
 
     /// Sets the differentiated services code point, 0 to 63.
     #[must_use]
-    pub fn dscp(mut self, dscp: u8) -> Self {
-        match &mut self.network {
-            Network::Ipv4(ip) => ip.dscp = dscp,
-            Network::Ipv6(ip) => ip.dscp = dscp,
-            Network::Arp(_) | Network::Other(_) => {}
-        }
-        self
+    pub fn dscp(self, dscp: u8) -> Self {
+        self.number(FieldName::Dscp, dscp.into())
     }
 
     /// Adds IPv4 options, padded with end-of-list octets to whole words; at most 40 octets are

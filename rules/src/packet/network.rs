@@ -12,6 +12,7 @@ use pnet_packet::{
 };
 
 use super::{layout::view, link, protocol};
+use crate::field::FieldName;
 
 const IPV4: usize = 20;
 const IPV6: usize = 40;
@@ -149,6 +150,18 @@ impl Network {
                 matches!(extension, Extension::Fragment(fragment) if fragment.offset != 0)
             }),
             Self::Arp(_) | Self::Other(_) => false,
+        }
+    }
+
+    /// Sets a number that the header of every IP packet has.
+    pub(crate) fn set_number(&mut self, field: FieldName, value: u16) {
+        let byte = u8::try_from(value).unwrap_or(u8::MAX);
+        match (self, field) {
+            (Self::Ipv4(ip), FieldName::Ttl) => ip.ttl = byte,
+            (Self::Ipv6(ip), FieldName::Ttl) => ip.hop_limit = byte,
+            (Self::Ipv4(ip), FieldName::Dscp) => ip.dscp = byte,
+            (Self::Ipv6(ip), FieldName::Dscp) => ip.dscp = byte,
+            (Self::Ipv4(_) | Self::Ipv6(_) | Self::Arp(_) | Self::Other(_), _) => {}
         }
     }
 

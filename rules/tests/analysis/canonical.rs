@@ -12,7 +12,7 @@ use rules::{
 };
 use rules_testing::{INTERFACES, Random, Shape, ruleset};
 
-fn load(text: &str) -> Ruleset {
+pub(crate) fn load(text: &str) -> Ruleset {
     load_all(text).ruleset
 }
 
@@ -123,6 +123,8 @@ fn every_field_comes_back() {
         "src_mac = \"02:00:00:00:00:01\"\ndst_mac = \"!01:00:00:00:00:00/8\"",
         "ethertype = [\"arp\", \"0x88cc\"]",
         "length = \"!0-99\"\nttl = [1, \"5-7\"]\ndscp = \"ef\"\nfragment = false",
+        "ip_option = [\"rr\", \"130-148\", \"!lsrr\"]",
+        "ip_option = [\"rr\", \"!rr\"]",
         "interface = [\"eth*\", \"!eth0\"]\nproto = [\"tcp\", \"udp\"]\ndport = \"!80\"",
     ];
     for field in fields {

@@ -4,4 +4,5 @@ mod canonical;
 mod diffs;
 mod edits;
 mod frames;
+mod options;
 mod shadows;

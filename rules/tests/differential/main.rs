@@ -61,7 +61,7 @@ shapes! {
     wildcards: Wildcards, 1000 x 100;
     ports_flags_and_messages: Upper, 300 x 350;
     ethertypes_tags_and_other_details: Details, 400 x 400;
-    long_address_lists: Blocklist, 30 x 4000;
+    long_address_lists: Blocklist, 120 x 1000;
     long_lists_in_few_networks: Dense, 20 x 3000;
     long_lists_in_many_networks: Scattered, 20 x 3000;
 }
@@ -179,6 +179,7 @@ fn list(ruleset: &Ruleset) -> String {
             length,
             ttl,
             dscp,
+            ip_option,
             fragment,
         } = &rule.matches;
         let field = |name: &str, value: Option<String>| {
@@ -191,7 +192,7 @@ fn list(ruleset: &Ruleset) -> String {
         }
         let fields = fields!(
             interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
-            src_mac, dst_mac, length, ttl, dscp, fragment
+            src_mac, dst_mac, length, ttl, dscp, ip_option, fragment
         );
         let _ = writeln!(text, "{} {:?}{}", rule.name, rule.action, fields.concat());
     }

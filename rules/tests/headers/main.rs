@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use firewall_ebpf::{
     abi::Reason,
     field::{FRAGMENT, UNTAGGED},
+    packet::Packet,
     parse::{Headers, details, parse, present},
 };
 use rules::{
@@ -36,6 +37,66 @@ fn every_fixture_is_read_as_its_table_says() {
     };
     check(&fixtures::table(), main);
     check(&fixtures::details(), |fields| fields);
+}
+
+/// A frame in two buffers.
+struct Split<'a> {
+    frame: &'a [u8],
+    first: usize,
+}
+
+impl Packet for Split<'_> {
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.frame[..self.first].load(offset)
+    }
+
+    fn len(&self) -> u32 {
+        Packet::len(self.frame)
+    }
+
+    fn first_len(&self) -> u32 {
+        self.first as u32
+    }
+}
+
+#[test]
+fn ipv4_options_must_be_in_the_first_buffer() {
+    let text = "020000000002 020000000001 0800 \
+        49000058 00000008 40110000 c0000201 c0000202 01830304 94040000 07020044 04000000";
+    let mut frame = hexadecimal::bytes(text).unwrap();
+    let header = frame.len();
+    frame.resize(14 + 0x58, 0);
+    for first in 34..=frame.len() {
+        let split = Split {
+            frame: &frame,
+            first,
+        };
+        let parsed = parse(&split);
+        if first < header {
+            assert_eq!(parsed.unwrap_err(), Reason::Truncated, "{first}");
+        } else {
+            let groups = details::ip_options(&split, &parsed.unwrap(), |of| u8::from(of == 7));
+            assert_eq!(groups, 1, "{first}");
+        }
+    }
+}
+
+#[test]
+fn the_last_byte_of_the_first_buffer_may_be_an_option_of_one_byte() {
+    for (list, nop, record_route) in [("07030001", 1, 1), ("94030007", 0, 0)] {
+        let text = "020000000002 020000000001 0800 \
+            46000038 00000008 40110000 c0000201 c0000202";
+        let mut frame = hexadecimal::bytes(&format!("{text} {list}")).unwrap();
+        let first = frame.len();
+        frame.resize(14 + 0x38, 0);
+        let split = Split {
+            frame: &frame,
+            first,
+        };
+        let headers = parse(&split).unwrap();
+        let has = |option| details::ip_options(&split, &headers, |of| u8::from(of == option));
+        assert_eq!((has(1), has(7)), (nop, record_route), "{list}");
+    }
 }
 
 #[test]
@@ -241,6 +302,10 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
             None
         }
     };
+    let has_option = |option: u8| {
+        let group = |of: u8| u8::from(of == option);
+        details::ip_options(frame, &headers, group) != 0
+    };
     let fields = Fields {
         ethertype: headers.ethertype,
         family,
@@ -258,6 +323,10 @@ fn parsed(frame: &[u8]) -> Result<Fields, Reason> {
         src_mac: details::src_mac(frame) >> 16,
         vlan: Some(details::vlan(frame)).filter(|id| *id != UNTAGGED),
         length: family.map(|_| details::length(frame, &headers).into()),
+        ip_options: match family {
+            Some(Family::Ipv4) => (0..=u8::MAX).filter(|option| has_option(*option)).collect(),
+            Some(Family::Ipv6) | None => Vec::new(),
+        },
         dscp: family.map(|_| (details::traffic(frame, &headers) & (FRAGMENT - 1)) as u8),
     };
     let is_fragment = family.map(|_| details::traffic(frame, &headers) & FRAGMENT != 0);

@@ -241,7 +241,8 @@ impl SectionDump<'_, '_> {
                 | Field::Ethertype
                 | Field::Length
                 | Field::Ttl
-                | Field::Traffic => panic!("{field:?}: the page does not show this field"),
+                | Field::Traffic
+                | Field::Options => panic!("{field:?}: the page does not show this field"),
             }
             fused = match table {
                 0 => classes,

@@ -338,6 +338,30 @@ fn lengths_hops_and_code_points_that_are_none_say_why() {
 }
 
 #[test]
+fn invalid_ip_options_say_why() {
+    assert_snapshot!(rules(
+        r#"ip_option = "router-alarm"
+        ip_option = 256
+        ip_option = "!0-255"
+        family = "ipv6" & ip_option = "nop"
+        src = "2001:db8::1" & ip_option = "nop"
+        ethertype = "arp" & ip_option = "nop""#
+    ));
+}
+
+#[test]
+fn more_than_eight_groups_of_ip_options_are_refused() {
+    let options = |last: u8| {
+        let lines: Vec<String> = (1..=last)
+            .map(|option| format!("ip_option = {option}"))
+            .collect();
+        rules(&lines.join("\n"))
+    };
+    assert_eq!(options(8), "\nloaded");
+    assert_snapshot!(options(9));
+}
+
+#[test]
 fn fragment_is_a_boolean() {
     assert_snapshot!(rules(
         r#"fragment = "true"

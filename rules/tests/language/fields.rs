@@ -413,6 +413,24 @@ fn code_points_are_names_numbers_and_ranges() {
 }
 
 #[test]
+fn ip_options_have_names_and_numbers() {
+    for (value, expected) in [
+        ("\"router-alert\"", vec![(148, 148)]),
+        ("148", vec![(148, 148)]),
+        (
+            "[\"lsrr\", \"strict-source-route\", \"loose-source-route\"]",
+            vec![(131, 131), (137, 137)],
+        ),
+        ("[\"eol\", \"nop\"]", vec![(0, 1)]),
+        ("\"0-255\"", vec![(0, 255)]),
+        ("\"!nop\"", vec![(0, 0), (2, 255)]),
+    ] {
+        let options = matches(&format!("ip_option = {value}")).ip_option;
+        assert_eq!(options, Some(RangeSet::from_ranges(expected)), "{value}");
+    }
+}
+
+#[test]
 fn fragments_are_asked_for_or_excluded() {
     assert_eq!(matches("fragment = true").fragment, Some(true));
     assert_eq!(matches("fragment = false").fragment, Some(false));

@@ -75,6 +75,8 @@ fn every_word_is_read_back_as_a_field() {
         "udp 2001:db8::1 > 2001:db8::2 ah fragment 1480+",
         "udp 192.0.2.1:1 > 192.0.2.2:2 fragment 0+ length 1500",
         "udp 192.0.2.1 > 192.0.2.2 fragment 1480",
+        "2 192.0.2.1 > 224.0.0.22 ip_option router-alert ttl 1",
+        "udp 192.0.2.1:1 > 192.0.2.2:2 ip_option nop,lsrr,eol,200 length 1500",
         "udp 192.0.2.1:1 > 192.0.2.2:2 vlan 10",
         "udp 192.0.2.1:1 > 192.0.2.2:2 vlan 0x88a8/100 vlan 10 vlan 0x9100/4095",
         "udp 192.0.2.1:1 > 192.0.2.2:2 interface eth0.10",

@@ -143,6 +143,10 @@ fn options(random: &mut Random, is_v6: bool, later: bool, words: &mut Vec<String
                 .map(str::to_owned),
         );
     }
+    if !is_v6 && random.percent(20) {
+        let options = ["nop", "rr", "lsrr,nop", "router-alert,eol", "200,68,1,0"];
+        words.push(format!("ip_option {}", random.pick(options)));
+    }
     if later {
         let offset = random.within(1, 8191) * 8;
         words.push(format!("fragment {offset}{}", random.pick(["", "+"])));

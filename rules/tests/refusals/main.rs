@@ -12,6 +12,7 @@ use std::{fmt::Write as _, sync::Arc};
 use rules::{
     compiler::{CompileError, Compiled, Image, PacketKind, Stage, StageTable, Target, compile},
     diagnostics::{Source, render},
+    field::RangeSet,
     load,
     model::Ruleset,
 };
@@ -247,4 +248,30 @@ fn each_stage_is_told_as_it_begins() {
         )
     });
     assert_eq!(cells.count(), 3);
+}
+
+#[test]
+fn options_in_too_many_groups_are_reported_with_the_rules() {
+    let mut ruleset = ruleset(&rules(9, "drop", |n| format!("ttl = {n}")));
+    for (rule, option) in ruleset.rules.iter_mut().zip([1, 2, 3, 4, 5, 6, 7, 8, 9]) {
+        rule.matches.ip_option = Some(RangeSet::from_ranges(vec![(option, option + 1)]));
+    }
+    let compile = |ruleset: &Ruleset| {
+        let slots: Vec<u32> = (1..).take(ruleset.rules.len()).collect();
+        let target = Target {
+            interfaces: &[],
+            slots: &slots,
+            metadata: &[],
+            max_bytes: 1 << 20,
+        };
+        compile(ruleset, &target)
+    };
+    let error = compile(&ruleset).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the rules for IPv4 packets tell 10 combinations of ip_option apart, more than the 8 \
+         allowed; the most are for `rule 0` (2 groups), `rule 1` (2 groups), `rule 2` (2 groups), ..."
+    );
+    ruleset.rules.truncate(7);
+    assert!(compile(&ruleset).is_ok());
 }

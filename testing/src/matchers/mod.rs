@@ -11,6 +11,7 @@ mod family;
 mod fragment;
 mod icmp_type;
 mod interface;
+mod ip_option;
 mod length;
 mod mac;
 mod matcher;

@@ -3,7 +3,7 @@
 use rules::field::FieldName;
 
 use super::{
-    address, dscp, ethertype, family, fragment, icmp_type, interface, length, mac,
+    address, dscp, ethertype, family, fragment, icmp_type, interface, ip_option, length, mac,
     matcher::{Aspect, Kind, Matcher, Operator, can_be},
     ports, proto, tcp_flags, ttl, vlan,
 };
@@ -61,6 +61,7 @@ fn of(field: FieldName) -> Vec<Matcher> {
         FieldName::Length => length::matchers(),
         FieldName::Ttl => ttl::matchers(),
         FieldName::Dscp => dscp::matchers(),
+        FieldName::IpOption => ip_option::matchers(),
         FieldName::Fragment => fragment::matchers(),
     }
 }
@@ -80,7 +81,8 @@ const fn operators(field: FieldName) -> &'static [Operator] {
         | FieldName::IcmpType
         | FieldName::Length
         | FieldName::Ttl
-        | FieldName::Dscp => &[Single, List, Range, Negation],
+        | FieldName::Dscp
+        | FieldName::IpOption => &[Single, List, Range, Negation],
         FieldName::Src | FieldName::Dst | FieldName::Sport | FieldName::Dport => {
             &[Single, List, Range, Set, Negation]
         }

@@ -119,9 +119,11 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
         length,
         ttl,
         dscp,
+        ip_option,
         fragment,
     } = matches;
-    if interface.is_some() || vlan.is_some() {
+    // nft knows four of the options, and each of them alone.
+    if interface.is_some() || vlan.is_some() || ip_option.is_some() {
         return None;
     }
     let mut text = Conditions(String::new());

@@ -5,12 +5,15 @@ use firewall_ebpf::{
     image::{FIELD_PAGES, PAGE},
 };
 
-use crate::compiler::{
-    address::{Depths, trie},
-    classes::Classes,
-    error::CompileError,
-    pages::pages,
-    writer::Writer,
+use crate::{
+    compiler::{
+        address::{Depths, trie},
+        classes::Classes,
+        error::CompileError,
+        pages::pages,
+        writer::Writer,
+    },
+    field::OptionGroups,
 };
 
 /// A lookup in the image.
@@ -63,6 +66,34 @@ pub(super) fn direct(
         at,
         loads: 1,
         chain: 1,
+        nodes: 1,
+    })
+}
+
+/// Writes the lookup of IPv4 options: the bit of the group of each option, and the class of each
+/// set of groups.
+///
+/// # Errors
+///
+/// [`CompileError::TooLarge`].
+pub(super) fn options(
+    classes: &Classes<u16>,
+    groups: &OptionGroups,
+    writer: &mut Writer,
+) -> Result<Lookup, CompileError> {
+    writer.align(8)?;
+    let at = writer.offset();
+    // There are at most 8 groups.
+    let bits: Vec<u8> = (0..=u8::MAX)
+        .map(|option| groups.bits_of(&[option]) as u8)
+        .collect();
+    writer.bytes(&bits)?;
+    writer.u16s(by_value(classes, 1 << groups.len()))?;
+    Ok(Lookup {
+        at,
+        // A header has at most 40 options.
+        loads: 41,
+        chain: 2,
         nodes: 1,
     })
 }

@@ -10,7 +10,7 @@
 use std::{collections::HashMap, hash::Hash};
 
 use firewall_ebpf::{
-    field::{FIELDS, Field, FieldSet, TRAFFICS, TTLS},
+    field::{FIELDS, Field, FieldSet, Values},
     image::{MAX_SIGNATURES, Step},
 };
 
@@ -76,34 +76,35 @@ pub(crate) fn write<A>(
         used = used.with(field);
         names.push(name(field));
         let lookup_start = writer.len();
-        let values = match field {
-            Field::Interface => {
+        let values = match field.values() {
+            Values::Indexes => {
                 let indexes = narrow::<u32, A>(view, field);
                 let named = indexes.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| lookup::searched(classes, writer))?
             }
-            Field::SrcMac | Field::DstMac => {
+            Values::Macs => {
                 let rules = view.rules.iter();
                 let named = rules.map(|rule| rule.fields[field as usize].as_ref());
                 FieldClasses::new(named, |classes| lookup::searched(classes, writer))?
             }
-            Field::Ttl | Field::Traffic => {
-                let count = if field == Field::Ttl { TTLS } else { TRAFFICS };
+            Values::Below(count) => {
                 let narrow = narrow(view, field);
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| lookup::direct(classes, count, writer))?
             }
-            Field::Protocol => {
+            Values::OptionGroups => {
+                let narrow = narrow(view, field);
+                let named = narrow.iter().map(Option::as_ref);
+                FieldClasses::new(named, |classes| {
+                    lookup::options(classes, &view.options, writer)
+                })?
+            }
+            Values::Protocols => {
                 let narrow = narrow(view, field);
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| lookup::protocol(classes, writer))?
             }
-            Field::Sport
-            | Field::Dport
-            | Field::Icmp
-            | Field::Vlan
-            | Field::Ethertype
-            | Field::Length => {
+            Values::Halves => {
                 let narrow = narrow(view, field);
                 let named = narrow.iter().map(Option::as_ref);
                 FieldClasses::new(named, |classes| {

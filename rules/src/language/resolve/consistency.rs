@@ -8,7 +8,9 @@ use firewall_ebpf::parse::{ethertype, protocol};
 use super::fields;
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span},
-    field::{AddressSet, Family, FieldName, InterfaceMatch, RangeSet, family_name},
+    field::{
+        AddressSet, Family, FieldName, Form, InterfaceMatch, OptionGroups, RangeSet, family_name,
+    },
     language::syntax::{Field, Operand, Term, WrittenRule},
     model::{Matches, Settings},
     text::quoted,
@@ -24,7 +26,8 @@ pub(super) fn check(
     check_protocols(rule, matches, report);
     check_layers(rule, report);
     check_ethertypes(rule, matches, report);
-    if !warn_of_empty(rule, matches, settings, report) {
+    let is_contradiction = check_ip_options(rule, matches, report);
+    if !warn_of_empty(rule, matches, settings, report) && !is_contradiction {
         warn_of_families(rule, matches, report);
         warn_of_lengths(rule, matches, report);
         warn_of_extension_headers(rule, matches, report);
@@ -132,6 +135,11 @@ fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
         return;
     };
     let key = other.name.as_str();
+    let help = if matches!(other.name.form(), Form::Options(_)) {
+        "only `ipv4` packets have it"
+    } else {
+        "only `ipv4` and `ipv6` packets have it"
+    };
     let mut complain = |span: Span, what: &str| {
         report
             .add(
@@ -140,7 +148,7 @@ fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
                 format!("no packet has both {what} and `{key}`"),
             )
             .note_at(other.span, format!("`{key}` is given here"))
-            .help("only `ipv4` and `ipv6` packets have it");
+            .help(help);
     };
     let lacks = |(first, last): (u16, u16)| {
         let is_within = |number| (first..=last).contains(&number);
@@ -158,6 +166,56 @@ fn check_ethertypes(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
     }
     if !is_named && !types.is_empty() && types.ranges().iter().copied().all(lacks) {
         complain(field.span, "an EtherType that this leaves");
+    }
+}
+
+/// Reports options of IPv4 together with another family, and says whether they were.
+fn check_ip_options(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) -> bool {
+    let (Some(options), Some(family)) = (
+        rule.field(FieldName::IpOption),
+        rule.field(FieldName::Family),
+    ) else {
+        return false;
+    };
+    let is_other = matches.family == Some(Family::Ipv6);
+    if is_other {
+        let message = format!("no IPv6 packet has `{}`", options.name.as_str());
+        report
+            .add(Code::Contradiction, options.span, message)
+            .note_at(family.span, "the family is given here")
+            .help("only IPv4 packets have it");
+    }
+    is_other
+}
+
+/// Reports more groups of IPv4 options than a rule set may distinguish, at the rule that makes them
+/// too many.
+pub(super) fn check_option_groups<'a>(
+    rules: impl Iterator<Item = (&'a WrittenRule<'a>, &'a RangeSet<u8>)>,
+    report: &mut Report,
+) {
+    let mut sets: Vec<&RangeSet<u8>> = Vec::new();
+    for (rule, set) in rules {
+        if sets.contains(&set) {
+            continue;
+        }
+        sets.push(set);
+        let count = OptionGroups::new(sets.iter().copied()).len();
+        let Some(field) = rule
+            .field(FieldName::IpOption)
+            .filter(|_| count > OptionGroups::MAX)
+        else {
+            continue;
+        };
+        let message = format!(
+            "the rules distinguish {count} groups of IPv4 options, more than the {} allowed",
+            OptionGroups::MAX
+        );
+        report
+            .add(Code::TooManyOptions, field.span, message)
+            .label("with this, they are too many")
+            .help("options that the same rules match are one group");
+        return;
     }
 }
 
@@ -224,6 +282,10 @@ fn warn_of_families(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Repo
                 .icmp
                 .as_ref()
                 .and_then(|icmp| only_family(icmp.v4.is_empty(), icmp.v6.is_empty())),
+        ),
+        (
+            FieldName::IpOption,
+            matches.ip_option.as_ref().map(|_| Family::Ipv4),
         ),
         (
             FieldName::Ethertype,

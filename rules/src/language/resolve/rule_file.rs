@@ -110,6 +110,7 @@ fn meaning(
     let mut disabled = Vec::new();
     let mut warned = broad::Warned::default();
     let mut logging = Vec::new();
+    let mut options = Vec::new();
     for written in &file.rules {
         let name = name::rule_name(written.name, &mut names, report);
         let action = action(written.action, report);
@@ -142,6 +143,7 @@ fn meaning(
             if log.is_some() {
                 logging.push(name.span);
             }
+            options.extend(matches.ip_option.clone().map(|set| (written, set)));
             rules.push(Rule {
                 name: name.value.to_owned(),
                 action,
@@ -153,6 +155,7 @@ fn meaning(
         }
     }
     log::check_number(&logging, report);
+    consistency::check_option_groups(options.iter().map(|(rule, set)| (*rule, set)), report);
     // A rule that could not be read might have used a set, or had more fields.
     if !report.has_errors() {
         fields.into_sets().warn_of_unused(report);

@@ -71,8 +71,10 @@ impl<'a> RuleFields<'a> {
                 Form::Vlan => store(&mut matches.vlan, link::vlans(field, report)),
                 Form::SrcMac => store(&mut matches.src_mac, link::addresses(field, report)),
                 Form::DstMac => store(&mut matches.dst_mac, link::addresses(field, report)),
-                Form::Length(number) | Form::Number(number) => numbers(number, field, report)
-                    .is_some_and(|numbers| matches.set_numbers(field.name, &numbers)),
+                Form::Length(number) | Form::Number(number) | Form::Options(number) => {
+                    numbers(number, field, report)
+                        .is_some_and(|numbers| matches.set_numbers(field.name, &numbers))
+                }
                 Form::Fragment => store(&mut matches.fragment, network::fragment(field)),
                 Form::Icmp => {
                     // A wrong field might have determined the family.
