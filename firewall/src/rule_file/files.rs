@@ -7,11 +7,11 @@
 //! 5.6): a user who may write list files cannot make this process read others instead.
 
 use std::{
-    fs::{File, FileType},
+    fs::{self, File, FileType},
     io::{self, Read as _},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::{FileTypeExt as _, MetadataExt as _},
+        unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _},
     },
     path::{Component, Path, PathBuf},
 };
@@ -130,13 +130,37 @@ fn contents(file: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
         return too_long();
     }
     let after = file.metadata()?;
-    let state = |of: &std::fs::Metadata| (of.len(), of.mtime(), of.mtime_nsec());
+    // The time of the content can be put back, that of the inode cannot.
+    let state = |of: &fs::Metadata| {
+        let content = (of.len(), of.mtime(), of.mtime_nsec());
+        (content, of.ctime(), of.ctime_nsec())
+    };
     // The size of what is made as it is read is 0, as in `/proc`.
-    let is_whole = before.len() == 0 || before.len() == bytes.len() as u64;
+    let is_whole =
+        before.len() == 0 || before.len() == bytes.len() as u64 && has_content(&file, &bytes)?;
     if state(&before) != state(&after) || !is_whole {
         return Err(io::Error::other("it changed while it was read"));
     }
     Ok(bytes)
+}
+
+/// Whether a file has these bytes still. Writes through a mapping change its times only now and then.
+fn has_content(file: &File, bytes: &[u8]) -> io::Result<bool> {
+    const STEP: usize = 1 << 16;
+    let mut again = Vec::with_capacity(STEP);
+    let mut at = 0;
+    for part in bytes.chunks(STEP) {
+        again.resize(part.len(), 0);
+        match file.read_exact_at(&mut again, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        if again != part {
+            return Ok(false);
+        }
+        at += part.len() as u64;
+    }
+    Ok(true)
 }
 
 fn kind(of: FileType) -> &'static str {
@@ -250,6 +274,57 @@ mod tests {
             done.store(true, Ordering::Relaxed);
         });
         assert_eq!(refused, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_written_in_place_is_never_read_in_parts_though_its_time_is_put_back() {
+        let (_base, etc) = tree();
+        let path = etc.join("in place");
+        let version = |byte| vec![byte; 4 << 20];
+        fs::write(&path, version(b'a')).unwrap();
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let done = AtomicBool::new(false);
+        let (mut whole, mut refused) = (0, 0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = File::options().write(true).open(&path).unwrap();
+                let versions = [version(b'b'), version(b'a')];
+                for bytes in versions.iter().cycle() {
+                    file.write_all_at(bytes, 0).unwrap();
+                    file.set_modified(time).unwrap();
+                    thread::sleep(Duration::from_millis(3));
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            let begin = Instant::now();
+            while (refused < 20 || whole < 20) && begin.elapsed() < Duration::from_secs(20) {
+                match read(&path, 1 << 26) {
+                    Ok(bytes) => {
+                        assert!(bytes.iter().all(|byte| Some(byte) == bytes.first()));
+                        whole += 1;
+                    }
+                    Err(_changed) => refused += 1,
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(refused > 0, "{whole} were read, none was refused");
+    }
+
+    #[test]
+    fn what_is_not_still_the_same_is_seen_without_times() {
+        let (_base, etc) = tree();
+        let path = etc.join("list");
+        fs::write(&path, vec![b'a'; 100_000]).unwrap();
+        let file = File::open(&path).unwrap();
+        let mut bytes = vec![b'a'; 100_000];
+        assert!(has_content(&file, &bytes).unwrap());
+        *bytes.last_mut().unwrap() = b'b';
+        assert!(!has_content(&file, &bytes).unwrap());
+        bytes.push(b'a');
+        assert!(!has_content(&file, &bytes).unwrap());
     }
 
     #[test]
