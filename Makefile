@@ -10,7 +10,7 @@ help:
 	@echo 'make test     run every test; as root, also the tests that load programs into the kernel'
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 selects one'
 	@echo 'make soak     run a billion packets through the kernel and the reference evaluator and compare; PACKETS=N SEED=N (root)'
-	@echo 'make fuzz     fuzz the readers of packets and rule files, guided by coverage; SECONDS=60 for each'
+	@echo 'make fuzz     fuzz the readers of packets, rule files, lists, bans and requests, guided by coverage; SECONDS=60 for each'
 	@echo 'make miri     run the parser and the walker under Miri, to find undefined behavior; takes minutes'
 	@echo 'make bench    measure the cost of packets, compared with other firewalls, in about ten minutes (root)'
 	@echo 'make bench-quick  the same with less, in under three minutes (root)'

@@ -25,6 +25,8 @@ mod daemon;
 mod doctor;
 mod error;
 mod filter;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod generation;
 mod interfaces;
 mod kernel;
