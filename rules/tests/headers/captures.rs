@@ -1,5 +1,5 @@
-//! Captures: one with the frames of the tables, and those with which other projects test their
-//! decoders, if present.
+//! Captures: with the frames of the tables, with random and with damaged ones, and those with which other
+//! projects test their decoders, if present.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use firewall_ebpf::parse::parse;
-use rules::captures::{self, CaptureError};
-use rules_testing::{Random, damage};
+use firewall_ebpf::{abi::Reason, parse::parse};
+use rules::{
+    captures::{self, CaptureError},
+    evaluator::decode,
+};
+use rules_testing::{Random, damage, recipe};
 
 use super::{agree, fixtures};
 
@@ -35,15 +38,36 @@ struct Capture {
     fault: Option<CaptureError>,
 }
 
-/// A capture with the frames of the tables, and those of other projects, if present.
+/// The captures that are made here, and those of other projects, if present.
 fn all() -> Vec<Capture> {
     let mut all = published();
-    all.push(of_tables());
+    all.extend(generated());
     all
 }
 
-fn of_tables() -> Capture {
-    read("tables".to_owned(), &classic(&tables()))
+/// Captures with the frames of the tables, with random frames, and with damaged ones.
+fn generated() -> [Capture; 3] {
+    /// The frames of a kind.
+    const FRAMES: usize = 500;
+    let mut random = Random::new(0x0066_7261_6d65_7334);
+    let whole: Vec<Vec<u8>> = (0..FRAMES).map(|_| recipe(&mut random).bytes()).collect();
+    let mut damaged = whole.clone();
+    for frame in &mut damaged {
+        damage(&mut random, frame);
+    }
+    [
+        ("tables", tables()),
+        ("random", whole),
+        ("damaged", damaged),
+    ]
+    .map(|(name, frames)| {
+        let capture = read(name.to_owned(), &classic(&frames));
+        assert!(
+            capture.frames == frames && capture.fault.is_none(),
+            "{name}"
+        );
+        capture
+    })
 }
 
 /// The frames of the tables.
@@ -128,15 +152,57 @@ fn parser_and_decoder_agree_on_captures_whole_cut_off_and_damaged() {
     assert!(frames >= tables().len());
 }
 
+/// How many frames are read, and how many have each reason not to be.
+type Classes = BTreeMap<&'static str, usize>;
+
+fn classes(frames: impl IntoIterator<Item = Result<(), Reason>>) -> Classes {
+    let mut classes = Classes::new();
+    for read in frames {
+        let class = read.map_or_else(Reason::name, |()| "read");
+        *classes.entry(class).or_default() += 1;
+    }
+    classes
+}
+
+/// The classes of frames as the parser sees them.
+fn parsed(frames: &[Vec<u8>]) -> Classes {
+    classes(frames.iter().map(|frame| parse(&**frame).map(drop)))
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "thousands of frames")]
 fn the_frames_of_each_capture_are_of_the_known_classes() {
-    let of_tables = of_tables();
-    assert_eq!((of_tables.frames, of_tables.fault), (tables(), None));
-    let captures = published();
-    if captures.is_empty() {
-        return;
+    let fixtures = [fixtures::table(), fixtures::details()].concat();
+    let known = classes(
+        fixtures
+            .into_iter()
+            .map(|fixture| fixture.expected.map(drop)),
+    );
+    assert_eq!(parsed(&tables()), known);
+    assert_eq!(known.len(), 5, "{known:?}");
+    for Capture { name, frames, .. } in generated() {
+        let known = classes(frames.iter().map(|frame| decode(frame).map(drop)));
+        assert_eq!(parsed(&frames), known, "{name}");
     }
+    // Those of other projects are not part of the repository; what is in them is above, too.
+    if folder().is_dir() {
+        assert_published(published());
+    }
+}
+
+#[test]
+fn a_capture_that_is_cut_off_has_the_frames_before() {
+    let tables = tables();
+    let bytes = classic(&tables);
+    let cut = read("cut off".to_owned(), &bytes[..bytes.len() - 1]);
+    let (_, whole) = tables.split_last().unwrap();
+    assert_eq!(cut.frames, whole);
+    let number = whole.len();
+    assert_eq!(cut.fault, Some(CaptureError::Damaged { number }));
+}
+
+/// The captures of other projects have the classes that were looked through.
+fn assert_published(captures: Vec<Capture>) {
     let mut table = String::new();
     for Capture {
         name,
@@ -144,18 +210,12 @@ fn the_frames_of_each_capture_are_of_the_known_classes() {
         fault,
     } in captures
     {
-        let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-        for frame in &frames {
-            let class = parse(&**frame).map_or_else(|reason| reason.name(), |_| "read");
-            *classes.entry(class).or_default() += 1;
-        }
-        let counts = classes
-            .iter()
-            .map(|(class, count)| format!(" {class} {count}"));
+        let counts = parsed(&frames).into_iter();
+        let counts = counts.map(|(class, count)| format!(" {class} {count}"));
         let fault = fault.map_or_else(String::new, |fault| format!("; {fault}"));
         let _ = writeln!(table, "{name}:{}{fault}", counts.collect::<String>());
     }
-    insta::assert_snapshot!(table);
+    insta::assert_snapshot!("published", table);
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
