@@ -366,3 +366,167 @@ fn an_unchanged_file_makes_no_generation_and_keeps_the_way_back() {
     let other = machine.run(["apply", copy.to_str().unwrap(), "--detailed"]);
     assert_eq!(other.status.code(), Some(0), "{other:?}");
 }
+
+/// The keys that a page of reports lists, by command, each with those of the objects around it.
+fn documented_reports() -> BTreeMap<String, BTreeSet<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json-reports.md");
+    let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut heading = String::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            heading = title.to_owned();
+        } else if let Some(row) = line.strip_prefix("| `") {
+            let keys = row.split('|').next().unwrap();
+            let keys = keys.split('`').step_by(2).map(str::to_owned);
+            parts
+                .entry(heading.clone())
+                .or_default()
+                .extend(keys.filter(|key| !key.is_empty()));
+        }
+    }
+    parts
+}
+
+/// All keys in a value, below those of the objects around it.
+fn keys(value: &Value, around: &str, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let key = if around.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{around}.{key}")
+                };
+                keys(value, &key, all);
+                all.insert(key);
+            }
+        }
+        Value::Array(elements) => {
+            for element in elements {
+                keys(element, &format!("{around}[]"), all);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether a documented key stands for this one: `*` is any key, or any array.
+fn stands_for(documented: &str, key: &str) -> bool {
+    let (documented, key) = (documented.split('.'), key.split('.'));
+    documented.clone().count() == key.clone().count()
+        && documented
+            .zip(key)
+            .all(|(of, key)| of == key || of == "*" || of == "*[]" && key.ends_with("[]"))
+}
+
+#[test]
+#[ignore = "needs root"]
+fn reports_have_the_keys_that_are_documented_and_no_others() {
+    let machine = Machine::new();
+    let rules = format!(
+        "{}log = true\ncomment = \"c\"\n[[rule]]\nname = \"again\"\naction = \"drop\"\nproto = \"udp\"\n\
+         dport = 1\n[[rule]]\nname = \"off\"\naction = \"drop\"\nenabled = false\n[[rule]]\nname = \"counted\"\n\
+         action = \"count\"\nproto = \"tcp\"\n",
+        drop_port("one", 1)
+    );
+    let file = machine.write_rules("pass", &rules);
+    let path = file.to_str().unwrap();
+    let other = machine.folder.path().join("other.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text
+        .replace("dport = 1", "dport = 2")
+        .replace("\"tcp\"", "\"sctp\"");
+    fs::write(&other, format!("{text}[parser]\nmalformed = \"pass\"\n")).unwrap();
+    let other = other.to_str().unwrap();
+    let capture = machine.folder.path().join("c.pcap");
+    fs::write(&capture, two_packets()).unwrap();
+    let capture = capture.to_str().unwrap();
+    let _daemon = machine.apply(&file);
+    for words in [
+        &["ban", "203.0.113.7", "--for", "1h", "--reason", "r"] as &[_],
+        &["apply", other, "--confirm", "60s"],
+        &["confirm"],
+        &["apply", path, "--confirm", "600s"],
+    ] {
+        let said = machine.run(words);
+        assert!(said.status.success(), "{said:?}");
+    }
+    let packet = "udp 192.0.2.1:1 > 192.0.2.2:1";
+    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (part, words) in [
+        ("status", &["status"] as &[_]),
+        ("counters", &["counters"]),
+        ("bans", &["bans"]),
+        ("doctor", &["doctor", machine.interface()]),
+        ("diff", &["diff", path, other, "--counting"]),
+        ("explain", &["explain", path, packet]),
+        (
+            "explain",
+            &["explain", path, "udp 192.0.2.1:1 > 192.0.2.2:7"],
+        ),
+        (
+            "explain",
+            &["explain", "--live", "udp 203.0.113.7:1 > 192.0.2.2:1"],
+        ),
+        ("explain --pcap", &["explain", path, "--pcap", capture]),
+    ] {
+        let said = machine.run([words, &["--json"]].concat());
+        // Over several lines, or each line by itself.
+        let values: Vec<Value> = match serde_json::from_str(&said.stdout) {
+            Ok(value) => vec![value],
+            Err(_) => said.stdout.lines().map(parsed).collect(),
+        };
+        assert!(!values.is_empty(), "{said:?}");
+        for value in &values {
+            keys(value, "", found.entry(part).or_default());
+        }
+    }
+    let mut wrong = Vec::new();
+    let documented = documented_reports();
+    for (part, found) in &found {
+        let known = &documented[*part];
+        let unknown = found
+            .iter()
+            .filter(|key| !known.iter().any(|known| stands_for(known, key)));
+        wrong.extend(unknown.map(|key| format!("{part}: `{key}` is not documented")));
+        let absent = known
+            .iter()
+            .filter(|known| !found.iter().any(|key| stands_for(known, key)));
+        wrong.extend(absent.map(|key| format!("{part}: there is no `{key}`")));
+    }
+    // What comes with a failure, a rate, a budget that runs out or a capture of a foreign link alone.
+    const SELDOM: [&str; 9] = [
+        "interfaces[].error",
+        "interfaces[].help",
+        "daemon.last_good.",
+        "_per_second",
+        "findings[].advice",
+        "disagrees",
+        "skipped[].",
+        "packets[].rules[].mismatch.value",
+        "findings[].command",
+    ];
+    wrong.retain(|line| {
+        !line.contains("there is no") || !SELDOM.iter().any(|key| line.contains(key))
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(
+        found.keys().copied().collect::<Vec<_>>(),
+        documented.keys().map(String::as_str).collect::<Vec<_>>()
+    );
+}
+
+/// A capture with a packet that rules decide about, and one that cannot be read.
+fn two_packets() -> Vec<u8> {
+    let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1];
+    let mut bytes = head.map(u32::to_le_bytes).concat();
+    let mut frame = vec![0; 12];
+    frame.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+    frame.extend([192, 0, 2, 1, 192, 0, 2, 2, 0, 1, 0, 1, 0, 8, 0, 0]);
+    for frame in [&frame[..], &[0; 3]] {
+        let length = frame.len() as u32;
+        bytes.extend([0, 0, length, length].map(u32::to_le_bytes).concat());
+        bytes.extend(frame);
+    }
+    bytes
+}
