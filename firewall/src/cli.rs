@@ -11,6 +11,7 @@ use clap::{
     builder::PossibleValue,
 };
 use nix::sys::stat::{Mode, umask};
+use rules::text::{escaped_lines, is_hidden};
 
 use crate::{
     commands::{
@@ -204,8 +205,18 @@ fn run(config: &Config, command: Command) -> Result<ExitStatus, Error> {
 impl CommandLine {
     /// Reads the command line; ends the process when it is wrong or asks for help.
     fn read() -> Self {
-        let matches = definition().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let read = definition()
+            .try_get_matches()
+            .and_then(|matches| Self::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| {
+            let report = error.render().to_string();
+            if error.use_stderr() && report.contains(|c| is_hidden(c) && c != '\n') {
+                // An argument can come from elsewhere; clap shows it as it is.
+                eprint!("{}", escaped_lines(&report));
+                std::process::exit(error.exit_code());
+            }
+            error.exit()
+        })
     }
 }
 
@@ -302,7 +313,10 @@ impl ValueEnum for Format {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        time::Duration,
+    };
 
     use super::*;
 
@@ -345,6 +359,54 @@ mod tests {
             let line = CommandLine::from_arg_matches(&matches).unwrap();
             assert_eq!(line.place.instance, "x", "{words}");
         }
+    }
+
+    #[test]
+    fn options_with_a_variable_and_global_ones_are_documented_and_no_others() {
+        let page = include_str!("../../docs/options.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `--"));
+        let documented: BTreeSet<(String, String, String)> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                let word = |cell: &str| cell.replace('`', "");
+                match cells.len() {
+                    // Without the cell of the commands.
+                    6 if cells[4] != "meaning" && !cells[2].contains("apply") => {
+                        (word(cells[1]), String::new(), word(cells[2]))
+                    }
+                    _ => (word(cells[1]), word(cells[2]), word(cells[3])),
+                }
+            })
+            .collect();
+        let entry = |arg: &Arg, commands: &str| {
+            let option = format!("--{}", arg.get_long().unwrap());
+            let variable = arg.get_env().and_then(|name| name.to_str());
+            (
+                option,
+                commands.to_owned(),
+                variable.unwrap_or_default().to_owned(),
+            )
+        };
+        let command = CommandLine::command();
+        let global: Vec<&Arg> = command
+            .get_arguments()
+            .filter(|arg| arg.is_global_set())
+            .collect();
+        let mut known: BTreeSet<_> = global.iter().map(|arg| entry(arg, "")).collect();
+        let mut of_commands: BTreeMap<String, (Vec<&str>, &Arg)> = BTreeMap::new();
+        for command in command.get_subcommands() {
+            for arg in command.get_arguments() {
+                if arg.get_env().is_some() && !arg.is_hide_set() {
+                    let option = arg.get_long().unwrap().to_owned();
+                    let (commands, _) = of_commands.entry(option).or_insert((Vec::new(), arg));
+                    commands.push(command.get_name());
+                }
+            }
+        }
+        for (commands, arg) in of_commands.values() {
+            known.insert(entry(arg, &commands.join(", ")));
+        }
+        assert_eq!(documented, known);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rules::{
 };
 use serde::{Serialize, Serializer};
 
-use crate::text::format::grouped;
+use crate::text::format::{counted, grouped};
 
 /// The maximum number of names of each kind in a message.
 const SHOWN: usize = 5;
@@ -287,8 +287,7 @@ impl fmt::Display for Changes {
 impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses = |number: u128| match number {
-            1 => "1 address".to_owned(),
-            number if number < MANY => format!("{} addresses", in_words(number)),
+            number if number < MANY => counted(number, "address"),
             number => in_words(number),
         };
         match (self.more, self.fewer) {

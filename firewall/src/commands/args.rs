@@ -1,5 +1,7 @@
 //! Options that several commands have.
 
+use std::{fmt::Display, str::FromStr};
+
 use clap::Args;
 use rules::analysis;
 
@@ -48,6 +50,36 @@ pub(crate) struct DetailArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AnalysisArgs {
     /// Maximum number of steps of the analysis; a machine does about ten million a second
-    #[arg(long, value_name = "STEPS", default_value_t = analysis::Budget::DEFAULT)]
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = analysis::Budget::DEFAULT,
+        value_parser = whole_number::<u64>(0)
+    )]
     pub(crate) budget: u64,
+}
+
+/// Reads a whole number that is not below `least`.
+pub(crate) fn whole_number<T>(least: T) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Display + Clone,
+{
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        Ok(_) | Err(_) => Err(format!("expected a whole number, {least} or more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_whole_number_is_refused_in_our_words() {
+        let read = whole_number(1_usize);
+        assert_eq!(read("1"), Ok(1));
+        for bad in ["", "0", "-1", "x", "1.5", "99999999999999999999"] {
+            assert_eq!(read(bad).unwrap_err(), "expected a whole number, 1 or more");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use firewall_ebpf::abi::Reason;
 
 use crate::{
+    commands::output::json_line,
     config::Config,
     error::Error,
     kernel::counters::Count,
@@ -73,7 +74,7 @@ fn log_in_words(log: LogCount) -> String {
 fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     let text = if json {
-        serde_json::to_string(snapshot).map_err(|error| Error::Output(error.into()))? + "\n"
+        json_line(snapshot)?
     } else {
         // On a terminal each table takes the place of the one before.
         let clear = if again && out.is_terminal() {

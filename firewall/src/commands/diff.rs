@@ -23,7 +23,7 @@ use crate::{
         progress::Progress,
     },
     rule_file::{input::RuleInput, load},
-    text::format::{counted, grouped},
+    text::format::counted,
 };
 
 /// Show which packets get different verdicts from two rule files; needs no privileges
@@ -87,7 +87,7 @@ fn compare(args: &DiffArgs) -> Result<ExitStatus, Error> {
         steps: budget.spent(),
     };
     let text = if args.json {
-        format!("{:#}\n", comparison.to_json())
+        output::json(&comparison.to_json())?
     } else {
         comparison.to_text()
     };
@@ -166,8 +166,8 @@ impl Comparison<'_> {
             "\nhelp: `--budget` allows more steps"
         };
         let (old, new) = (old.display(), new.display());
-        let steps = grouped(self.steps);
-        format!("`{old}` and `{new}` {found} ({steps} steps){help}")
+        let steps = counted(self.steps, "step");
+        format!("`{old}` and `{new}` {found} ({steps}){help}")
     }
 
     fn verdicts(&self) -> impl Iterator<Item = &Change> {

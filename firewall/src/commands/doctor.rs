@@ -42,7 +42,7 @@ struct Diagnosis<'a> {
 
 /// Prints the findings about an interface.
 pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus, Error> {
-    let facts = match facts::gather(&args.interface).await {
+    let facts = match facts::gather(&args.interface, &config.bpffs).await {
         Ok(facts) => facts,
         Err(error) => {
             Error::from(error).tell();

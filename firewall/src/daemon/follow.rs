@@ -222,7 +222,7 @@ impl Daemon {
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
         };
-        let plan = plan::plan(&present, &wanted).map_err(occupied_by)?;
+        let plan = plan::plan(&present, &wanted).map_err(occupied_by(&self.config.bpffs))?;
         debug_assert_eq!(plan.program, ProgramStep::Keep);
         if !plan.keeps_links() {
             task::block_in_place(|| filter.relink(&plan))?;
@@ -256,7 +256,7 @@ impl Daemon {
         {
             let reason = Reason::Occupied {
                 interface: interface.clone(),
-                program: info::program_words(id),
+                program: info::program_words(id, &self.config.bpffs),
             };
             reasons.push((index, interface, reason));
         }

@@ -16,6 +16,7 @@ use crate::{
     generation::{classifier::Classifier, pinned::PinnedError},
     kernel::images::{Image, ImageError},
     lockout::{self, RulesInForce},
+    text::format::counted,
 };
 
 impl Daemon {
@@ -37,7 +38,8 @@ impl Daemon {
         tracing::debug!(
             event = "lifelines",
             count,
-            "{count} packets keep this machine reachable"
+            "{} must pass to keep this machine reachable",
+            counted(count, "packet")
         );
         let warnings = lockout::warnings(&lifelines, &candidate, &allowed(next));
         for warning in &warnings {

@@ -1,6 +1,7 @@
 //! Notifications to the service manager (`sd_notify(3)`): rules are in force, others are coming
 //! into force, the daemon ends. Without such a manager they do nothing.
 
+use rules::text::escaped;
 use sd_notify::NotifyState;
 
 /// Reports that rules are in force: the new ones or, after a failure, the previous ones.
@@ -27,7 +28,7 @@ pub(crate) fn stopping() {
 
 /// Sets the line that `systemctl status` shows.
 pub(crate) fn status(words: &str) {
-    notify(&[NotifyState::Status(&words.replace('\n', " "))]);
+    notify(&[NotifyState::Status(&escaped(&words.replace('\n', " ")))]);
 }
 
 fn notify(states: &[NotifyState<'_>]) {

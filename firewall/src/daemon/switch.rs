@@ -1,7 +1,7 @@
 //! The only way into force: start, reload, takeover and rollback differ only in the current state
 //! ([`Current`]) and in the next generation ([`Next`]).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use rules::{
     compiler::{self, InterfaceIndex},
@@ -186,7 +186,7 @@ impl Daemon {
             interfaces: &interfaces,
             optional: &targets.optional,
         };
-        plan::plan(present, &wanted).map_err(occupied_by)
+        plan::plan(present, &wanted).map_err(occupied_by(&self.config.bpffs))
     }
 
     /// The changes of `next` against the rules in force, if there are any.
@@ -341,10 +341,12 @@ fn explained(error: FilterError, examined: &Examined) -> Error {
 }
 
 /// The error about an interface that has another program.
-pub(super) fn occupied_by(occupied: Occupied) -> Error {
-    OccupiedError {
-        program: info::program_words(occupied.program),
-        occupied,
+pub(super) fn occupied_by(bpffs: &Path) -> impl FnOnce(Occupied) -> Error {
+    move |occupied| {
+        OccupiedError {
+            program: info::program_words(occupied.program, bpffs),
+            occupied,
+        }
+        .into()
     }
-    .into()
 }

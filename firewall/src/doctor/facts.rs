@@ -1,6 +1,6 @@
 //! Facts about an interface, gathered without changing it.
 
-use std::{collections::BTreeMap, thread};
+use std::{collections::BTreeMap, fs, path::Path, thread};
 
 use futures::TryStreamExt as _;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) cpus: u32,
     /// Whether this kernel supports frames in several buffers for the program.
     pub(crate) program_takes_frags: bool,
+    /// Whether the kernel takes MPLS packets from it (`Documentation/networking/mpls-sysctl.rst`).
+    pub(crate) takes_mpls: bool,
 }
 
 /// An XDP program on the interface.
@@ -54,6 +56,8 @@ pub(crate) struct AttachedProgram {
     pub(crate) attached: Attached,
     /// Its name, if this process has the privilege to query it.
     pub(crate) name: Option<String>,
+    /// The instance of the firewall that has pinned it, if it can be seen.
+    pub(crate) instance: Option<String>,
     /// Its link, if it has one and this process has the privilege to query it.
     pub(crate) link: Option<u32>,
 }
@@ -77,11 +81,17 @@ pub(crate) enum Peer {
     },
 }
 
-/// The facts about the interface called `name`.
-pub(crate) async fn gather(name: &str) -> Result<Facts, InterfaceError> {
+/// The facts about the interface called `name`; the pins of instances are in `bpffs`.
+pub(crate) async fn gather(name: &str, bpffs: &Path) -> Result<Facts, InterfaceError> {
     let links = links(None).await.map_err(InterfaceError::List)?;
     match links.iter().find(|link| name_of(link) == Some(name)) {
-        Some(link) => Ok(facts(name, link, &links).await),
+        Some(link) => {
+            let mut facts = facts(name, link, &links).await;
+            for program in &mut facts.programs {
+                program.instance = info::instance_of(program.attached.program, bpffs);
+            }
+            Ok(facts)
+        }
         None => Err(InterfaceError::Absent {
             name: name.to_owned(),
             there_are: links
@@ -161,6 +171,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
             .map(|attached| AttachedProgram {
                 attached,
                 name: info::program_name(attached.program),
+                instance: None,
                 link: info::link_of(attached.program, index.0),
             })
             .collect(),
@@ -173,6 +184,8 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
         peer,
         cpus: thread::available_parallelism().map_or(1, |count| count.get() as u32),
         program_takes_frags: takes_frags(),
+        takes_mpls: fs::read_to_string(format!("/proc/sys/net/mpls/conf/{name}/input"))
+            .is_ok_and(|value| value.trim() == "1"),
     }
 }
 

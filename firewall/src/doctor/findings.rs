@@ -105,6 +105,7 @@ pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
         tags(facts),
         merging(facts),
         header_split(facts),
+        mpls(facts),
         pair(facts),
     ];
     let findings = findings.into_iter().flatten();
@@ -298,7 +299,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
             format!(
                 "it has {} to receive from, and its other end `{peer}` sends from {sends}: native \
                  XDP needs as many",
-                counted(rx as usize, "queue")
+                counted(rx, "queue")
             ),
             Some(fix),
         );
@@ -311,17 +312,19 @@ fn queues(facts: &Facts) -> Option<Finding> {
             Fix::Command(format!("ethtool -L {name} combined {maximum}"))
         } else {
             Fix::Advice(format!(
-                "give the virtual machine a device of {} queues",
-                channels.combined + facts.cpus
+                "give the virtual machine a device of {}",
+                counted(channels.combined + facts.cpus, "queue")
             ))
         };
         return finding(
             "queues",
             Severity::Warning,
             format!(
-                "it uses {} of {} queues: native XDP wants one more for each of {} CPUs; Linux \
-                 before 5.13 refuses, later ones share queues",
-                channels.combined, channels.max_combined, facts.cpus
+                "it uses {} of {}: native XDP wants {} more, one for each CPU; Linux before 5.13 \
+                 refuses, later ones share queues",
+                channels.combined,
+                counted(channels.max_combined, "queue"),
+                facts.cpus
             ),
             Some(fix),
         );
@@ -332,8 +335,9 @@ fn queues(facts: &Facts) -> Option<Finding> {
             "queues",
             Severity::Error,
             format!(
-                "it uses {} of {} queues: native XDP needs twice as many as are in use",
-                channels.combined, channels.max_combined
+                "it uses {} of {}: native XDP needs twice as many as are in use",
+                channels.combined,
+                counted(channels.max_combined, "queue")
             ),
             command(format!(
                 "ethtool -L {name} combined {}",
@@ -343,7 +347,7 @@ fn queues(facts: &Facts) -> Option<Finding> {
     }
     let message = format!(
         "it has {} to receive from and {tx} to send from",
-        counted(rx as usize, "queue")
+        counted(rx, "queue")
     );
     finding("queues", Severity::Ok, message, None)
 }
@@ -418,6 +422,21 @@ fn header_split(facts: &Facts) -> Option<Finding> {
     finding("header-split", severity, message, command(fix))
 }
 
+/// Whether packets arrive in which the rules do not look.
+fn mpls(facts: &Facts) -> Option<Finding> {
+    if !facts.takes_mpls {
+        return None;
+    }
+    finding(
+        "mpls",
+        Severity::Note,
+        "it takes MPLS packets: what is inside is not looked into, and neither addresses nor ports match",
+        advice(
+            "rules with `ethertype = \"mpls\"` decide about them, or else `unknown_ethertype` in `[parser]`",
+        ),
+    )
+}
+
 fn pair(facts: &Facts) -> Option<Finding> {
     let message = match facts.peer.as_ref()? {
         Peer::Hidden => {
@@ -457,25 +476,41 @@ fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
     let AttachedProgram {
         attached,
         name,
+        instance,
         link,
     } = program;
     let id = attached.program;
     let mode = attached.mode;
     let interface = &facts.name;
-    let described = match name {
-        Some(name) => format!("`{name}`, id {id}"),
-        None => format!("id {id}"),
-    };
-    if name.as_deref() == Some(firewall_ebpf::abi::PROGRAM) {
-        let message = format!("a firewall is attached in {mode} mode: {described}");
-        let fix = "firewall status".to_owned();
+    let Some(name) = name else {
+        let message = format!(
+            "an XDP program is attached in {mode} mode, id {id}: without the privilege to see its name it is \
+             not known whether it is this firewall"
+        );
+        let fix = format!("sudo firewall doctor {interface}");
         return finding(PROGRAM, Severity::Note, message, command(fix));
+    };
+    let described = format!("`{name}`, id {id}");
+    if let Some(instance) = instance {
+        let message = format!(
+            "the firewall of the instance `{instance}` is attached in {mode} mode: {described}"
+        );
+        let fix = format!("firewall --instance {instance} status");
+        return finding(PROGRAM, Severity::Note, message, command(fix));
+    }
+    if name == firewall_ebpf::abi::PROGRAM {
+        let message = format!(
+            "a firewall is attached in {mode} mode, of an instance that is not pinned in this BPF file system: \
+             {described}"
+        );
+        let fix = "`--bpffs` names the BPF file system of an instance";
+        return finding(PROGRAM, Severity::Note, message, advice(fix));
     }
     let held = match link {
         Some(link) => format!("by link {link}"),
         None => "without a link, as far as can be seen".to_owned(),
     };
-    let is_dispatcher = name.as_deref() == Some(DISPATCHER);
+    let is_dispatcher = name == DISPATCHER;
     let what = if is_dispatcher {
         "the dispatcher of libxdp"
     } else {
@@ -543,6 +578,7 @@ mod tests {
             peer: None,
             cpus: 4,
             program_takes_frags: true,
+            takes_mpls: false,
         }
     }
 
@@ -646,22 +682,33 @@ mod tests {
 
     #[test]
     fn programs_are_told_with_how_they_are_detached() {
-        let program = |name: Option<&str>, link, mode| AttachedProgram {
+        let program = |name: Option<&str>, instance: Option<&str>, link, mode| AttachedProgram {
             attached: Attached { mode, program: 7 },
             name: name.map(str::to_owned),
+            instance: instance.map(str::to_owned),
             link,
         };
         let facts = Facts {
             programs: vec![
-                program(Some("xdp_dispatcher"), None, AttachMode::Native),
-                program(Some("other"), Some(3), AttachMode::Native),
-                program(Some("other"), None, AttachMode::Generic),
-                program(None, None, AttachMode::Native),
-                program(Some("firewall"), Some(4), AttachMode::Native),
+                program(Some("xdp_dispatcher"), None, None, AttachMode::Native),
+                program(Some("other"), None, Some(3), AttachMode::Native),
+                program(Some("other"), None, None, AttachMode::Generic),
+                program(None, None, None, AttachMode::Native),
+                program(Some("firewall"), Some("wan"), Some(4), AttachMode::Native),
+                program(Some("firewall"), None, Some(4), AttachMode::Native),
             ],
             ..card()
         };
         insta::assert_snapshot!("programs", complaints(&facts));
+    }
+
+    #[test]
+    fn mpls_is_a_note_where_the_machine_takes_it() {
+        let facts = Facts {
+            takes_mpls: true,
+            ..card()
+        };
+        insta::assert_snapshot!("mpls", complaints(&facts));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use aya::{
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
-use crate::kernel::{pins, syscall};
+use crate::kernel::{
+    pins::{self, PinnedObject, Pins},
+    syscall,
+};
 
 /// Why a query failed.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +122,29 @@ pub(crate) fn program_name(id: u32) -> Option<String> {
     })
 }
 
-/// Describes a program for messages: by its name, if known, and its number.
-pub(crate) fn program_words(id: u32) -> String {
-    match program_name(id) {
+/// Describes a program for messages: by its name, if known, its number, and the instance to which it
+/// belongs, if that has pinned it in this BPF file system.
+pub(crate) fn program_words(id: u32, bpffs: &Path) -> String {
+    let words = match program_name(id) {
         Some(name) => format!("`{name}`, id {id}"),
         None => format!("id {id}"),
+    };
+    match instance_of(id, bpffs) {
+        Some(instance) => format!("{words}, of the instance `{instance}`"),
+        None => words,
     }
+}
+
+/// The instance that has pinned the program with this number in this BPF file system; `None` when there is
+/// none, or this process lacks the privilege to query it.
+pub(crate) fn instance_of(id: u32, bpffs: &Path) -> Option<String> {
+    let mut instances = pins::instances(bpffs).into_iter();
+    instances.find(|instance| {
+        let pin = Pins::new(bpffs, instance).object(PinnedObject::Program);
+        // The daemon has not the privilege to query more than the number.
+        let program = syscall::open_pin_to_read(&pin);
+        program.is_ok_and(|program| pins::program_id(program.as_fd()) == Some(id))
+    })
 }
 
 /// The number of the link that holds the program on the interface of this index; `None` when there

@@ -45,6 +45,15 @@ const LINK_PREFIX: &str = "link-";
 
 const NEXT_PREFIX: &str = "next-";
 
+/// The instances that have a folder in this BPF file system, sorted; none if it cannot be read.
+pub(crate) fn instances(bpffs: &Path) -> Vec<String> {
+    let entries = fs::read_dir(bpffs.join(HOUSE)).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
 /// A file operation on a pin failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]

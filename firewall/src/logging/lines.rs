@@ -21,7 +21,7 @@ use std::{
 };
 
 use nix::sys::stat::fstat;
-use rules::text::escaped_lines;
+use rules::text::{escaped_json, escaped_lines, without_error_number};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{
@@ -42,7 +42,7 @@ use tracing_subscriber::{
 
 use crate::{
     logging::{colors, output},
-    text::causes::Causes,
+    text::{causes::Causes, format::counted},
 };
 
 /// The format of the lines.
@@ -184,8 +184,8 @@ fn write(text: &str) {
 
 /// The line about lines that were lost.
 fn lost_lines(lost: u64) -> String {
-    let lines = if lost == 1 { "line" } else { "lines" };
-    let message = format!("{lost} {lines} of the log lost: nobody read them in time");
+    let lines = counted(lost, "line");
+    let message = format!("{lines} of the log lost: nobody read them in time");
     if is_json() {
         let mut fields = Map::new();
         fields.insert("lost".to_owned(), lost.into());
@@ -314,6 +314,11 @@ struct ChosenFields<'writer> {
     message: String,
 }
 
+/// What is written of a text from elsewhere.
+fn printable(text: &str) -> String {
+    escaped_lines(without_error_number(text))
+}
+
 impl ChosenFields<'_> {
     fn is_told_already(&self, error: &str) -> bool {
         self.message.contains(error)
@@ -322,13 +327,14 @@ impl ChosenFields<'_> {
 
 impl Visit for ChosenFields<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn StdError + 'static)) {
-        if field.name() == "error" && !self.is_told_already(&value.to_string()) {
-            self.written.record_error(field, value);
+        if field.name() == "error" && !self.is_told_already(&printable(&value.to_string())) {
+            let text = escaped_lines(&Causes(value).to_string());
+            self.written.record_debug(field, &format_args!("{text}"));
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
+        let text = printable(&format!("{value:?}"));
         let is_written = match field.name() {
             "message" => {
                 self.message.clone_from(&text);
@@ -434,7 +440,8 @@ impl Visit for All {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}").into());
+        let text = format!("{value:?}");
+        self.add(field, without_error_number(&text).into());
     }
 }
 
@@ -465,7 +472,7 @@ fn json_line(level: Level, event: &str, message: &str, fields: &Map<String, Valu
         fields,
     };
     // Text and values of JSON have a form as JSON.
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    escaped_json(&serde_json::to_string(&line).unwrap_or_default()) + "\n"
 }
 
 #[cfg(test)]
@@ -576,9 +583,31 @@ mod tests {
             as_text(|| LogSink::Plain, every_kind_of_event),
             " INFO two `rules`\n \
              WARN `eth0`: it did not work\n\
-             ERROR no program error=it did not work error.sources=[no\nreason]\n\
+             ERROR no program error=it did not work: no\nreason\n\
              DEBUG nothing\tmore \"to\" say\n"
         );
+    }
+
+    fn hostile_event() {
+        let error = io::Error::from_raw_os_error(2);
+        tracing::warn!(event = "refused", %error, "`a\u{202e}b\u{1b}[2J`: {error}");
+    }
+
+    #[test]
+    fn nothing_is_hidden_and_errors_are_in_words_alone() {
+        assert_eq!(
+            as_text(|| LogSink::Plain, hostile_event),
+            " WARN `a\\u{202e}b\\u{1b}[2J`: No such file or directory\n"
+        );
+        let expected = json!({
+            "level": "warn",
+            "event": "refused",
+            "message": "`a\u{202e}b\u{1b}[2J`: No such file or directory",
+            "error": "No such file or directory",
+        });
+        assert_eq!(as_json(hostile_event), [expected]);
+        let line = json_line(Level::WARN, "a", "b\u{202e}c", &Map::new());
+        assert!(line.contains("\"b\\u202ec\""), "{line}");
     }
 
     #[test]
@@ -587,8 +616,8 @@ mod tests {
             as_text(|| LogSink::Journal, every_kind_of_event),
             "<6> INFO two `rules`\n\
              <4> WARN `eth0`: it did not work\n\
-             <3>ERROR no program error=it did not work error.sources=[no\n\
-             <3>reason]\n\
+             <3>ERROR no program error=it did not work: no\n\
+             <3>reason\n\
              <7>DEBUG nothing\tmore \"to\" say\n"
         );
     }

@@ -24,6 +24,7 @@ use crate::{
         gzip,
         input::{self, MAX_RULE_FILE, RuleInput, StdinError},
     },
+    text::causes::Causes,
 };
 
 /// The most bytes of all list files and captures of a rule file, decompressed.
@@ -197,7 +198,7 @@ pub(crate) fn load_and_lint(
 }
 
 /// Gives the list files and captures that a rule file names.
-type Lists<'l> = &'l mut dyn FnMut(&str) -> io::Result<Source>;
+type Lists<'l> = &'l mut dyn FnMut(&str) -> Result<Source, String>;
 
 /// Reads a rule file with what makes a rule set of its bytes, and something more.
 fn load_by<T>(
@@ -232,13 +233,15 @@ fn load_by<T>(
         let begin = Instant::now();
         let path = folder.path(name);
         progress.at(format!("reading `{}`", path.display()));
-        let bytes = files.named(name, left).inspect_err(|error| {
+        let in_words = |error: io::Error| Causes(&error).to_string();
+        let read_named = files.named(name, left).inspect_err(|error| {
             if is_lack(error) {
                 lacking = Some((path.clone(), error.raw_os_error()));
             }
-        })?;
+        });
+        let bytes = read_named.map_err(in_words)?;
         read.extend(hold.note(name, &bytes));
-        let bytes = gzip::contents(bytes, left)?;
+        let bytes = gzip::contents(bytes, left).map_err(in_words)?;
         left = left.saturating_sub(bytes.len() as u64);
         read_lists += begin.elapsed();
         parsing(&path);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rules::text::escaped;
+pub(crate) use rules::text::{counted, grouped};
 
 /// A table of columns as wide as their longest cell.
 pub(crate) struct Table {
@@ -61,25 +62,6 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// Formats a number with groups of thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A number of things, in singular or plural.
-pub(crate) fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(number as u64))
 }
 
 /// A number of bytes, in the largest unit of 1,024 that leaves it whole or above 9.

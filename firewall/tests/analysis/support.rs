@@ -8,7 +8,17 @@ use std::{
 
 /// Runs the command with files of these names and contents beside it; what it says as one text.
 pub(crate) fn run(files: &[(&str, &str)], arguments: &[&str]) -> String {
+    run_with_bytes(files, ("empty", &[]), arguments)
+}
+
+/// The same, with a file that is no text.
+pub(crate) fn run_with_bytes(
+    files: &[(&str, &str)],
+    (name, bytes): (&str, &[u8]),
+    arguments: &[&str],
+) -> String {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name), bytes).unwrap();
     for (name, text) in files {
         fs::write(folder.path().join(name), text).unwrap();
     }

@@ -132,6 +132,73 @@ fn a_user_without_privileges_learns_most() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_user_without_privileges_is_not_advised_to_detach_the_firewall() {
+    let machine = Machine::new();
+    let interface = machine.interface();
+    let rules = format!("[firewall]\ninterfaces = [\"{interface}\"]\n");
+    let _daemon = machine.apply(&machine.write_file(&rules));
+    let mut command = machine.command("setpriv");
+    let words = "--reuid 65534 --regid 65534 --clear-groups --bounding-set -all";
+    command
+        .args(words.split(' '))
+        .args([BINARY, "doctor", "--json", interface]);
+    let said = machine.finish(command);
+    let report = json(&said.stdout);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let about: Vec<_> = findings
+        .filter(|finding| finding["id"] == "program")
+        .collect();
+    let [program] = &about[..] else {
+        panic!("{report}");
+    };
+    assert_eq!(program["severity"], "note");
+    let message = program["message"].as_str().unwrap();
+    assert!(
+        message.contains("not known whether it is this firewall"),
+        "{message}"
+    );
+    let fix = format!("sudo firewall doctor {interface}");
+    assert_eq!(program["command"], fix.as_str());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_instance_that_has_an_interface_is_named() {
+    let machine = Machine::new();
+    let interface = machine.interface();
+    let rules = format!("[firewall]\ninterfaces = [\"{interface}\"]\n");
+    let file = machine.write_file(&rules);
+    let _daemon = machine.apply(&file);
+    let program = machine.attached().unwrap();
+    let named = format!("`firewall`, id {program}, of the instance `test`");
+    let said = machine.run(["--instance", "other", "apply", file.to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.stderr.contains(&named), "{said:?}");
+    let finding = finding(&machine, interface, "program");
+    let message = finding["message"].as_str().unwrap();
+    assert!(
+        message.contains("the firewall of the instance `test` is attached"),
+        "{message}"
+    );
+    assert_eq!(finding["command"], "firewall --instance test status");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn mpls_is_noted_where_the_machine_takes_it() {
+    let machine = Machine::new();
+    let interface = machine.interface();
+    let mut command = machine.command("sh");
+    let setting = format!("echo 1 2>/dev/null > /proc/sys/net/mpls/conf/{interface}/input");
+    command.args(["-c", &setting]);
+    // A kernel without MPLS has no such setting.
+    let takes = machine.finish(command).status.success();
+    let said = machine.run(["doctor", interface]).stdout;
+    assert_eq!(said.contains("it takes MPLS packets"), takes, "{said}");
+}
+
+#[test]
+#[ignore = "needs root"]
 fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     let machine = Machine::new();
     let said = machine.run(["doctor", "eth7"]);

@@ -1,5 +1,7 @@
 //! A captured frame.
 
+use std::sync::Arc;
+
 /// A captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -10,6 +12,8 @@ pub struct Frame {
     pub bytes: Vec<u8>,
     /// The length of the frame on the wire, in bytes.
     pub length: usize,
+    /// The name of the interface on which it was captured, if the file has that.
+    pub interface: Option<Arc<str>>,
 }
 
 impl Frame {

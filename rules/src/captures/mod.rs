@@ -10,10 +10,10 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use pcap_parser::{
-    Block, Linktype, PcapBlockOwned, PcapError, create_reader,
+    Block, Linktype, OptionCode, PcapBlockOwned, PcapError, PcapNGOption, create_reader,
     traits::{PcapNGPacketBlock as _, PcapReaderIterator},
 };
 
@@ -67,8 +67,10 @@ pub struct Frames<'a> {
 }
 
 /// Where packets were captured.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Interface {
+    /// Its name (`if_name`), which only pcapng has.
+    name: Option<Arc<str>>,
     link: Linktype,
     /// The bytes of the frame check sequence after each packet.
     trailer: usize,
@@ -86,6 +88,7 @@ impl Interface {
             field.cast_unsigned() >> 28
         };
         Self {
+            name: None,
             link: Linktype(field & 0xffff),
             trailer: pairs as usize * 2,
         }
@@ -191,6 +194,7 @@ fn frame(
         }
         PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
             interfaces.push(Interface {
+                name: name(&interface.options),
                 link: interface.linktype,
                 trailer: 0,
             });
@@ -223,9 +227,20 @@ fn frame(
     Some(interface.frame(number, bytes, length))
 }
 
+/// The name of an interface among its options (`draft-ietf-opsawg-pcapng`, section 4.2), without zero
+/// bytes, with which some writers end it.
+fn name(options: &[PcapNGOption<'_>]) -> Option<Arc<str>> {
+    let option = options
+        .iter()
+        .find(|option| option.code == OptionCode::IfName)?;
+    let name = str::from_utf8(option.as_bytes().ok()?).ok()?;
+    let name = name.trim_end_matches('\0');
+    (!name.is_empty()).then(|| name.into())
+}
+
 impl Interface {
     /// The Ethernet frame of a packet that had `length` bytes.
-    fn frame(self, number: usize, bytes: &[u8], length: usize) -> Result<Frame, CaptureError> {
+    fn frame(&self, number: usize, bytes: &[u8], length: usize) -> Result<Frame, CaptureError> {
         let Linktype(link) = self.link;
         let foreign = CaptureError::NotEthernet { number, link };
         let layer = LinkLayer::of(link).ok_or(foreign.clone())?;
@@ -235,6 +250,7 @@ impl Interface {
             number,
             bytes: layer.frame(bytes).ok_or(foreign)?,
             length: layer.frame_len(length),
+            interface: self.name.clone(),
         })
     }
 }

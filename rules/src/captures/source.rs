@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::error::CaptureError;
+use crate::text::without_error_number;
 
 /// The bytes of the header of a classic file.
 const CLASSIC: usize = 24;
@@ -39,8 +40,12 @@ impl Failure {
     }
 
     fn put(&self, error: &Error) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_words(error));
     }
+}
+
+fn in_words(error: &Error) -> String {
+    without_error_number(&error.to_string()).to_owned()
 }
 
 impl<R: Read> CaptureSource<R> {
@@ -52,7 +57,7 @@ impl<R: Read> CaptureSource<R> {
             let read = rest.by_ref().take(missing).read_to_end(&mut start);
             read.map_err(|error| CaptureError::Unreadable {
                 number: 0,
-                reason: error.to_string(),
+                reason: in_words(&error),
             })?;
             Ok(first_block(&start))
         };

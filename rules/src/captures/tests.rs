@@ -88,6 +88,61 @@ fn frames_are_read_in_either_byte_order_and_resolution_of_time() {
     }
 }
 
+/// An interface of this name, padded to whole words.
+fn named(word: fn(u32) -> [u8; 4], name: &str) -> Vec<u8> {
+    let is_big = word(1) == [0, 0, 0, 1];
+    let half = |value: u16| match is_big {
+        true => value.to_be_bytes(),
+        false => value.to_le_bytes(),
+    };
+    let mut padded = name.as_bytes().to_vec();
+    padded.resize(name.len().next_multiple_of(4), 0);
+    let head = [half(1), half(0)].concat();
+    let option = [half(2), half(name.len() as u16)].concat();
+    let body = [&head[..], &word(0), &option, &padded, &word(0)].concat();
+    block(word, 1, &body)
+}
+
+#[test]
+fn a_frame_has_the_name_of_its_interface() {
+    for word in [u32::to_be_bytes, u32::to_le_bytes] {
+        let bytes = [
+            section(word),
+            named(word, "eth1"),
+            interface(word, 1),
+            named(word, "wlan0\0\0"),
+            packet(word, 2, b"a"),
+            packet(word, 0, b"b"),
+            packet(word, 1, b"c"),
+            section(word),
+            named(word, ""),
+            packet(word, 0, b"d"),
+        ]
+        .concat();
+        let frames = read(&bytes).into_iter().map(Result::unwrap);
+        let names: Vec<_> = frames.map(|frame| frame.interface).collect();
+        let names: Vec<Option<&str>> = names.iter().map(Option::as_deref).collect();
+        assert_eq!(names, [Some("wlan0"), Some("eth1"), None, None]);
+    }
+}
+
+#[test]
+fn an_error_of_the_system_is_in_words_alone() {
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+
+    let error = frames(Broken).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "it cannot be read after packet 0: Input/output error"
+    );
+}
+
 #[test]
 fn blocks_of_pcapng_are_read_in_either_byte_order_and_unknown_ones_skipped() {
     for word in [u32::to_be_bytes, u32::to_le_bytes] {
@@ -111,6 +166,7 @@ fn blocks_of_pcapng_are_read_in_either_byte_order_and_unknown_ones_skipped() {
                 number,
                 bytes: bytes.to_vec(),
                 length: bytes.len(),
+                interface: None,
             })
         };
         let expected = [

@@ -10,7 +10,7 @@ use crate::text::escaped_lines;
 const WINDOW: usize = 120;
 
 /// A diagnostic as plain text for a terminal or a log: message, place, source line with the
-/// place underlined, notes, and help. Ends with a line feed.
+/// place underlined, notes, and help, in which nothing is hidden. Ends with a line feed.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic) -> String {
     let severity = diagnostic.severity().as_str();
@@ -26,7 +26,7 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     if let Some(help) = &diagnostic.help {
         line(&mut out, format_args!("help: {help}"));
     }
-    out
+    escaped_lines(&out)
 }
 
 /// The place and the source line of a label:
@@ -157,6 +157,19 @@ mod tests {
         assert!(line.chars().count() < 130, "{line}");
         let at = line.chars().position(|c| c == '!');
         assert_eq!(mark.chars().position(|c| c == '^'), at);
+    }
+
+    #[test]
+    fn nothing_is_hidden_in_names_and_words() {
+        let source = Arc::new(Source::new("a\u{202e}b.toml", "x"));
+        let mut diagnostic =
+            Diagnostic::new(Code::UnknownKey, &source, (0..1).into(), "a\u{200b}b");
+        diagnostic.note("c\u{2028}d").help("e\u{1b}f");
+        assert_eq!(
+            render(&diagnostic),
+            "error[unknown-key]: a\\u{200b}b\n --> a\\u{202e}b.toml:1:1\n  |\n1 | x\n  | ^\n\
+             note: c\\u{2028}d\nhelp: e\\u{1b}f\n"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     diagnostic::Diagnostic,
     source::{Source, Span},
 };
+use crate::text::counted;
 
 /// The maximum number of errors, and of warnings, that are reported one by one.
 const MAX_FINDINGS: usize = 100;
@@ -25,7 +26,8 @@ fn limit(diagnostics: &mut Vec<Diagnostic>, severity: Severity, what: &str) {
         }
         kept += 1;
         if kept == MAX_FINDINGS {
-            diagnostic.note(format!("there are {more} more {what}"));
+            let verb = if more == 1 { "is" } else { "are" };
+            diagnostic.note(format!("there {verb} {}", counted(more, what)));
         }
         kept <= MAX_FINDINGS
     });
@@ -94,7 +96,10 @@ impl Report {
             };
             (foreign, at)
         });
-        for (severity, what) in [(Severity::Error, "errors"), (Severity::Warning, "warnings")] {
+        for (severity, what) in [
+            (Severity::Error, "more error"),
+            (Severity::Warning, "more warning"),
+        ] {
             limit(&mut diagnostics, severity, what);
         }
         diagnostics

@@ -20,7 +20,7 @@ use crate::{
         VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
     },
     model::{Matches, Parser, Rule, Ruleset},
-    text::{hexadecimal, prefix, span},
+    text::{hexadecimal, is_hidden, prefix, span},
 };
 
 /// The rule set and its tests as a rule file.
@@ -176,8 +176,11 @@ fn string(value: &str) -> String {
     for character in value.chars() {
         match character {
             '"' | '\\' => text.extend(['\\', character]),
-            _ if character.is_control() => {
-                let _ = write!(text, "\\u{:04x}", u32::from(character));
+            _ if is_hidden(character) => {
+                let _ = match u32::from(character) {
+                    number @ ..=0xffff => write!(text, "\\u{number:04x}"),
+                    number => write!(text, "\\U{number:08x}"),
+                };
             }
             _ => text.push(character),
         }

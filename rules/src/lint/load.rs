@@ -8,7 +8,7 @@ use crate::{
     diagnostics::{Code, Diagnostic, Report, Source, Span},
     language::{Loaded, resolve, syntax},
     model::{RuleId, Ruleset},
-    text::quoted,
+    text::{counted, quoted},
 };
 
 /// A rule file without errors, with all warnings.
@@ -160,12 +160,9 @@ fn tell(found: &Unreached, ruleset: &Ruleset, names: &[Span], report: &mut Repor
         warning.note_at(span(*id), note);
     }
     if let more @ 1.. = found.by.len().saturating_sub(MOST_NAMED) {
-        let rules = if more == 1 {
-            "rule takes"
-        } else {
-            "rules take"
-        };
-        warning.note(format!("{more} more {rules} the others"));
+        let verb = if more == 1 { "takes" } else { "take" };
+        let rules = counted(more, "more rule");
+        warning.note(format!("{rules} {verb} the others"));
     }
     warning.help("move it up, or take it out");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use crate::{
     diagnostics::{Code, Diagnostic, Report, Source, Span},
     field::{AddressRange, Form, RangeSet, Value, address},
     language::{Field, File, Members, Operand, Term, list_options, lists},
-    text::{number, quoted},
+    text::{counted, number, quoted},
 };
 
 /// The maximum number of redundant members of one set that are reported individually.
@@ -236,7 +236,9 @@ fn warn_of_terms(mut members: Vec<Member>, report: &mut Report) {
         );
         warning.note_at(widest.span(), "it is here");
         if more > 0 && at == MOST_TOLD - 1 {
-            warning.note(format!("{more} more members are in others"));
+            let verb = if more == 1 { "is" } else { "are" };
+            let members = counted(more, "more member");
+            warning.note(format!("{members} {verb} in others"));
         }
     }
 }
@@ -279,7 +281,7 @@ fn warn_of_list(source: &Arc<Source>, options: lists::ListOptions, report: &mut 
     };
     let message = match found.count {
         1 => "1 line of the list is in another".to_owned(),
-        count => format!("{count} lines of the list are in others"),
+        count => format!("{} of the list are in others", counted(count, "line")),
     };
     let mut warning = Diagnostic::new(Code::RedundantMember, source, *first, message);
     for (member, widest) in &found.first {
@@ -299,6 +301,22 @@ fn warn_of_list(source: &Arc<Source>, options: lists::ListOptions, report: &mut 
     report.extend([warning]);
 }
 
+/// Warns about the terms of a field that it has in the same words before.
+fn warn_of_same(field: &Field<'_>, report: &mut Report) {
+    let mut spans: HashMap<&str, Span> = HashMap::new();
+    for term in &field.terms {
+        match spans.entry(&term.text) {
+            Entry::Vacant(place) => drop(place.insert(term.span)),
+            Entry::Occupied(first) => {
+                let message = "the member is given twice";
+                report
+                    .add(Code::RedundantMember, term.span, message)
+                    .note_at(*first.get(), "it is here");
+            }
+        }
+    }
+}
+
 /// Warns about the terms of a field that are covered by other terms, or by sets that it names.
 fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Report) {
     // The fields whose values have no names, and are neither flags nor hexadecimal.
@@ -316,6 +334,7 @@ fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Re
         | Form::Fragment => false,
     };
     if !is_plain {
+        warn_of_same(field, report);
         return;
     }
     for negated in [false, true] {

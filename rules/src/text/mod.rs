@@ -1,14 +1,19 @@
-//! Text forms that know nothing of rules: numbers, ranges, hexadecimal digits, names that were meant.
+//! Text forms that know nothing of rules: numbers, ranges, hexadecimal digits, names that were meant, text that
+//! is safe to print.
 
 pub mod hexadecimal;
 mod nearest;
 pub(crate) mod number;
+mod quantity;
 mod quoted;
 mod range;
+mod system_error;
 
 pub use self::{
     nearest::nearest,
-    quoted::{escaped, escaped_lines, is_hidden},
+    quantity::{counted, grouped},
+    quoted::{escaped, escaped_json, escaped_lines, is_hidden},
+    system_error::without_error_number,
 };
 pub(crate) use self::{
     number::NumberError,

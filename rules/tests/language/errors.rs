@@ -22,11 +22,16 @@ fn rule_text(name: &str, fields: &str) -> String {
 
 /// One rule for each line of `fields`.
 fn rules(fields: &str) -> String {
-    let mut text = String::new();
+    report(&with_rules(fields))
+}
+
+/// A rule file with these rules.
+fn with_rules(fields: &str) -> String {
+    let mut text = String::from("[firewall]\ninterfaces = [\"eth0\"]\n\n");
     for (number, line) in fields.lines().map(str::trim).enumerate() {
         text += &rule_text(&number.to_string(), &line.replace(" & ", "\n"));
     }
-    with_settings(&text)
+    text
 }
 
 #[test]
@@ -35,9 +40,12 @@ fn of_very_many_errors_the_first_are_reported() {
     for number in 0..5_000 {
         text += &format!("key{number} = 1\n");
     }
+    let one_more: Vec<&str> = text.lines().take(2 + 101).collect();
+    let said = report(&one_more.join("\n"));
+    assert!(said.contains("note: there is 1 more error\n"), "{said}");
     let said = report(&text);
     assert_eq!(said.matches("error[unknown-key]").count(), 100, "{said}");
-    assert!(said.contains("there are 4900 more errors"), "{said}");
+    assert!(said.contains("there are 4,900 more errors"), "{said}");
     assert!(said.contains("`key99`") && !said.contains("`key100`"));
 }
 
@@ -142,6 +150,63 @@ fn toml_errors_have_their_place() {
     assert_snapshot!(with_settings(&rule_text("a", "src = 192.0.2.0/24")));
     assert_snapshot!(with_settings(&rule_text("a", "dport = 8000-8099")));
     assert_snapshot!(with_settings("[[rule]]\nname = \"a\naction = drop\n"));
+}
+
+#[test]
+fn toml_errors_of_habit_have_help() {
+    assert_snapshot!(with_settings(
+        "policy: drop\n[[rule]]\nname: \"a\"\naction = drop\n- proto = \"tcp\"\ndport 23\n"
+    ));
+    // The lines after a list that is left open are echoes.
+    assert_snapshot!(report(
+        "[firewall]\ninterfaces = [\"eth0]\nmode = \"auto\"\npolicy = \"pass\"\n\n[[rule]]\nname = 'a\n"
+    ));
+}
+
+#[test]
+fn warnings_that_only_a_check_gives_are_documented() {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use rules::{analysis::Budget, diagnostics::Source, lint};
+
+    let text = with_rules(
+        "dport = [22, 22] & proto = \"tcp\"\ndport = 22 & proto = \"tcp\"\n\
+         dport = 23 & proto = \"tcp\" & length = \"0-39\"\ninterface = [\"eth0\", \"eth0\"]",
+    );
+    let source = Arc::new(Source::new("rules.toml", text.as_str()));
+    let none = |_: &str| Err::<Source, _>("no such file");
+    let all = lint::load(&source, none, &mut Budget::new(1 << 20), || ()).unwrap();
+    let used = crate::support::load_for_use(&text).unwrap();
+    let all = all.loaded.warnings.iter().map(|of| of.code.as_str());
+    let mut all: Vec<&str> = all.collect();
+    for warning in &used.warnings {
+        let at = all.iter().position(|code| *code == warning.code.as_str());
+        all.remove(at.unwrap());
+    }
+    let only_checked: BTreeSet<&str> = all.into_iter().collect();
+    let docs = include_str!("../../../docs/analysis.md");
+    let docs = docs.split("`apply` and `reload` log fewer").nth(1).unwrap();
+    let docs = docs.split("They leave out").nth(1).unwrap();
+    let docs = docs.split("\n\n").next().unwrap();
+    let documented: BTreeSet<&str> = docs
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('-'))
+        .collect();
+    assert_eq!(only_checked, documented);
+}
+
+#[test]
+fn an_interface_named_twice_is_warned_of() {
+    let of = |interfaces: &str| report(&format!("[firewall]\ninterfaces = {interfaces}\n"));
+    assert_snapshot!(of(r#"["eth0", "wan*", "eth0", "wan*"]"#));
+    // A name that is waited for is more than the glob that fits it.
+    assert_eq!(of(r#"["eth*", "eth0"]"#), of(r#"["eth0"]"#));
+    let rule = "[[rule]]\nname = \"a\"\naction = \"pass\"\n";
+    let settings = "[firewall]\ninterfaces = [\"eth0\", \"eth0\"]\n";
+    let used = report_for_use(&format!("{settings}{rule}"));
+    assert!(used.contains("warning[redundant-member]"), "{used}");
 }
 
 #[test]

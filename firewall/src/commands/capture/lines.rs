@@ -28,7 +28,7 @@ pub(super) struct Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let packets = self.packets.load(Ordering::Relaxed);
-        let packets = counted(usize::try_from(packets).unwrap_or(usize::MAX), "packet");
+        let packets = counted(packets, "packet");
         let lost = grouped(self.lost.load(Ordering::Relaxed));
         write!(f, "{packets} captured, {lost} lost")
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
+use rules::text::{escaped_json, escaped_lines};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -101,8 +102,8 @@ impl Sink {
 
     fn packet(&mut self, packet: &LoggedPacket, text: &str) -> io::Result<()> {
         match self {
-            Self::Text(out, zone) => write(out, &in_words(packet, zone)),
-            Self::Json(out) => write(out, text),
+            Self::Text(out, zone) => write(out, &escaped_lines(&in_words(packet, zone))),
+            Self::Json(out) => write(out, &escaped_json(text)),
             Self::Pcapng(writer) => writer.packet(packet),
         }
     }

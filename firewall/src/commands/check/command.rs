@@ -1,9 +1,6 @@
 //! Checks a rule file, and prints what it would be made of.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rules::{analysis, diagnostics::Diagnostic, language::canonical};
@@ -20,13 +17,12 @@ use crate::{
         args::{AnalysisArgs, MemoryArgs},
         check::{error::CheckError, image, plan::Tables},
         document::conclude,
-        output::print,
+        output::{print, print_findings},
     },
     error::{Error, ExitStatus, UserError as _},
     interfaces::list,
     kernel::generation::Generation,
     logging::{
-        colors,
         diagnostics::{self, DiagnosticRecord},
         lines::{tell, tell_progress},
         progress::Progress,
@@ -35,7 +31,7 @@ use crate::{
         input::{self, RuleInput},
         load::{self, SourceError},
     },
-    text::format::{bytes, counted, grouped},
+    text::format::{bytes, counted},
 };
 
 /// Check a rule file and run its tests, without loading it; needs no privileges
@@ -200,9 +196,9 @@ fn tell_undecided(rules: usize, steps: u64) {
     if rules > 0 {
         let message = format!(
             "the analysis stopped: for {} it is not known whether a packet reaches them\n\
-             help: use `--budget` to allow more than {} steps",
+             help: use `--budget` to allow more than {}",
             counted(rules, "rule"),
-            grouped(steps)
+            counted(steps, "step")
         );
         tell("analysis_stopped", &message);
     }
@@ -232,12 +228,7 @@ fn complain(
         document.diagnostics.extend(found.iter().map(Into::into));
         Ok(())
     } else if args.is_for_people() {
-        let found = diagnostics::render(found);
-        if colors::are_for(&io::stdout()) {
-            print(&colors::paint(&found))
-        } else {
-            print(&found)
-        }
+        print_findings(&diagnostics::render(found))
     } else {
         diagnostics::tell(found);
         Ok(())

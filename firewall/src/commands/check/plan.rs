@@ -109,7 +109,7 @@ impl Tables {
             ),
             format!(
                 "worst     {} from the image for one packet",
-                counted(*loads as usize, "load")
+                counted(*loads, "load")
             ),
             format!(
                 "bounds    {} steps over rows, {} rules in a list, {} rules that count in a cell",
@@ -162,7 +162,7 @@ impl Section {
             counted(self.rules, "rule"),
             self.decision,
             bytes(self.bytes as u64),
-            counted(self.loads as usize, "load"),
+            counted(self.loads, "load"),
             self.expected_nanoseconds,
             table.to_string().trim_end(),
         )

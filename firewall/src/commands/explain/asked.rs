@@ -1,11 +1,9 @@
 //! The packets that are to be explained, and the report on them.
 
-use std::path::PathBuf;
-
 use crate::{
     commands::{
         explain::{
-            capture::{self, ReportForm},
+            capture::{CaptureReport, ReportForm},
             explainer::Explainer,
             packets::Packet,
             report::Report,
@@ -18,6 +16,7 @@ use crate::{
 /// The packets, and how they are shown.
 pub(super) struct Asked {
     pub(super) source: Asking,
+    /// The interface of packets that name none: as given or, later, the usual one.
     pub(super) interface: Option<String>,
     pub(super) form: ReportForm,
 }
@@ -25,7 +24,25 @@ pub(super) struct Asked {
 /// The packets, of which one that is written has been read.
 pub(super) enum Asking {
     Written(Packet),
-    Captured(PathBuf, Option<usize>),
+    Captured(CaptureReport),
+}
+
+/// What came of explaining packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All are explained.
+    Done,
+    /// All are explained, which shows a defect.
+    Defect,
+    /// The next packet arrived on an interface that the rules were not compiled for.
+    Unknown(String),
+}
+
+impl Outcome {
+    /// All are explained.
+    pub(super) const fn of(is_defect: bool) -> Self {
+        if is_defect { Self::Defect } else { Self::Done }
+    }
 }
 
 impl Asked {
@@ -41,22 +58,21 @@ impl Asked {
         }
     }
 
-    /// The interfaces on which packets arrive.
+    /// The interfaces on which packets arrive, as far as they are known before.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
         let of_packet = match &self.source {
             Asking::Written(packet) => packet.interface.as_deref(),
-            Asking::Captured(..) => None,
+            Asking::Captured(_) => None,
         };
         of_packet.into_iter().chain(self.interface.as_deref())
     }
 
-    /// Prints what becomes of the packets. Returns whether that shows a defect.
-    pub(super) fn print(self, explainer: &Explainer<'_>) -> Result<bool, Error> {
-        let packet = match self.source {
-            Asking::Written(packet) => packet,
-            Asking::Captured(path, index) => {
-                let interface = self.interface.as_deref();
-                return capture::explain(&path, index, interface, explainer, self.form);
+    /// Prints what becomes of the packets; again from where it stopped at an unknown interface.
+    pub(super) fn print(&mut self, explainer: &Explainer<'_>) -> Result<Outcome, Error> {
+        let packet = match &mut self.source {
+            Asking::Written(packet) => packet.clone(),
+            Asking::Captured(capture) => {
+                return capture.explain(self.interface.as_deref(), explainer, self.form);
             }
         };
         let classified = explainer.classify(&packet)?;
@@ -70,6 +86,6 @@ impl Asked {
         } else {
             report.to_text()
         })?;
-        Ok(is_defect)
+        Ok(Outcome::of(is_defect))
     }
 }

@@ -3,19 +3,27 @@
 use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::read::MultiGzDecoder;
-use rules::captures::{self, CaptureError, Frame};
+use rules::{
+    captures::{self, CaptureError, Frame, Frames},
+    field::InterfacePattern,
+    text::escaped_lines,
+};
 use serde::Serialize;
 
 use crate::{
-    commands::explain::{
-        error::ExplainError,
-        explainer::Explainer,
-        packets::Packet,
-        summary::{Summary, VerdictTally},
+    commands::{
+        explain::{
+            asked::Outcome,
+            error::ExplainError,
+            explainer::Explainer,
+            packets::Packet,
+            summary::{Summary, VerdictTally},
+        },
+        output::json_line,
     },
     error::Error,
 };
@@ -40,107 +48,168 @@ struct LastLine {
     summary: Summary,
 }
 
-/// Explains the packets of a capture file, or the one with this number, which arrive on
-/// `interface`. Returns whether walker and evaluator disagree about one, where only a defect can be
-/// the cause.
-pub(super) fn explain(
-    path: &Path,
+/// The packets of a capture file, or the one with a number, and what was found out about those before.
+pub(super) struct CaptureReport {
+    path: PathBuf,
     index: Option<usize>,
-    interface: Option<&str>,
-    explainer: &Explainer<'_>,
-    form: ReportForm,
-) -> Result<bool, Error> {
-    let capture = |source| ExplainError::Capture {
-        path: path.to_owned(),
-        source,
-    };
-    // The writer of a pipe may be a live capture.
-    let is_pipe = path.as_os_str() == STDIN;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut tally = VerdictTally::default();
-    let (mut last, mut found) = (0, false);
-    let mut is_defect = false;
-    let mut fault = None;
-    for frame in captures::frames(open(path)?).map_err(capture)? {
-        let wanted = |number| index.is_none_or(|index| index == number);
-        match frame {
-            Ok(frame) => {
-                last = frame.number;
-                if !wanted(frame.number) {
-                    continue;
-                }
-                found = true;
-                let number = frame.number;
-                let packet = packet(frame, path, interface);
-                let classified = explainer.classify(&packet)?;
-                tally.add(&packet, &classified.evaluation);
-                let text = if form.full || index.is_some() {
-                    let shown = explainer.full(packet, classified);
-                    is_defect |= shown.is_defect();
-                    match form.json {
-                        true => line(&shown)?,
-                        false => shown.to_text() + "\n",
-                    }
-                } else {
-                    let brief = explainer.brief(number, &packet, &classified);
-                    is_defect |= explainer.is_certain && brief.is_disputed();
-                    match form.json {
-                        true => line(&brief)?,
-                        false => brief.to_text(),
-                    }
-                };
-                out.write_all(text.as_bytes()).map_err(Error::Output)?;
-                if is_pipe {
-                    out.flush().map_err(Error::Output)?;
-                }
-            }
-            Err(CaptureError::NotEthernet { number, link }) => {
-                last = number;
-                tally.skip(link);
-                if index == Some(number) {
-                    return Err(capture(CaptureError::NotEthernet { number, link }).into());
-                }
-            }
-            // What was read of it is explained before.
-            Err(error) => fault = Some(capture(error)),
-        }
-        if index == Some(last) {
-            break;
+    /// Whether packets arrive on the interfaces that the capture names.
+    has_interfaces: bool,
+    /// Nothing before the file is opened.
+    frames: Option<Frames<'static>>,
+    /// The frame that was read and is not explained yet.
+    next: Option<Frame>,
+    tally: VerdictTally,
+    /// The number of the last packet.
+    last: usize,
+    has_found: bool,
+    is_defect: bool,
+}
+
+impl CaptureReport {
+    /// The packets of the capture at `path`, or the one with this number.
+    pub(super) fn new(path: PathBuf, index: Option<usize>, has_interfaces: bool) -> Self {
+        Self {
+            path,
+            index,
+            has_interfaces,
+            frames: None,
+            next: None,
+            tally: VerdictTally::default(),
+            last: 0,
+            has_found: false,
+            is_defect: false,
         }
     }
-    match (index, found, fault) {
-        (_, _, Some(fault)) => {
-            out.flush().map_err(Error::Output)?;
-            return Err(fault.into());
-        }
-        (Some(_), false, None) => {
-            return Err(ExplainError::NoPacket {
-                path: path.to_owned(),
-                count: last,
+
+    /// Prints what becomes of the packets that are left. They arrive on `interface` unless the capture names
+    /// another.
+    pub(super) fn explain(
+        &mut self,
+        interface: Option<&str>,
+        explainer: &Explainer<'_>,
+        form: ReportForm,
+    ) -> Result<Outcome, Error> {
+        // The writer of a pipe may be a live capture.
+        let is_pipe = self.path.as_os_str() == STDIN;
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        loop {
+            let frame = match self.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    // What was read before is explained.
+                    out.flush().map_err(Error::Output)?;
+                    return Err(error.into());
+                }
+            };
+            let named = frame.interface.as_deref().filter(|_| self.has_interfaces);
+            let interface = match named.filter(|name| is_name(name)) {
+                Some(name) if explainer.knows(name) => Some(name.to_owned()),
+                Some(name) if explainer.learns_interfaces => {
+                    out.flush().map_err(Error::Output)?;
+                    let name = name.to_owned();
+                    self.next = Some(frame);
+                    return Ok(Outcome::Unknown(name));
+                }
+                Some(_) | None => interface.map(str::to_owned),
+            };
+            let text = self.text(frame, interface, explainer, form)?;
+            out.write_all(text.as_bytes()).map_err(Error::Output)?;
+            if is_pipe {
+                out.flush().map_err(Error::Output)?;
             }
-            .into());
         }
-        (Some(_), true, None) => {}
-        (None, _, None) => {
-            let summary = tally.summary(explainer);
+        if self.index.is_none() {
+            let summary = self.tally.summary(explainer);
             let text = match form.json {
-                true => line(&LastLine { summary })?,
-                false => summary.to_text(),
+                true => json_line(&LastLine { summary })?,
+                false => escaped_lines(&summary.to_text()),
             };
             out.write_all(text.as_bytes()).map_err(Error::Output)?;
         }
+        out.flush().map_err(Error::Output)?;
+        Ok(Outcome::of(self.is_defect))
     }
-    out.flush().map_err(Error::Output)?;
-    Ok(is_defect)
+
+    /// The next frame to be explained; nothing at the end.
+    fn next_frame(&mut self) -> Result<Option<Frame>, ExplainError> {
+        if let Some(frame) = self.next.take() {
+            return Ok(Some(frame));
+        }
+        let path = &self.path;
+        let capture = |source| ExplainError::Capture {
+            path: path.clone(),
+            source,
+        };
+        let frames = match &mut self.frames {
+            Some(frames) => frames,
+            none => none.insert(captures::frames(open(path)?).map_err(capture)?),
+        };
+        while self.index.is_none_or(|index| self.last < index) {
+            match frames.next() {
+                None => break,
+                Some(Ok(frame)) => {
+                    self.last = frame.number;
+                    if self.index.is_none_or(|index| index == frame.number) {
+                        self.has_found = true;
+                        return Ok(Some(frame));
+                    }
+                }
+                Some(Err(CaptureError::NotEthernet { number, link })) => {
+                    self.last = number;
+                    self.tally.skip(link);
+                    if self.index == Some(number) {
+                        return Err(capture(CaptureError::NotEthernet { number, link }));
+                    }
+                }
+                Some(Err(error)) => return Err(capture(error)),
+            }
+        }
+        if self.index.is_some() && !self.has_found {
+            return Err(ExplainError::NoPacket {
+                path: path.clone(),
+                count: self.last,
+            });
+        }
+        Ok(None)
+    }
+
+    /// What is shown of a frame that arrives on `interface`.
+    fn text(
+        &mut self,
+        frame: Frame,
+        interface: Option<String>,
+        explainer: &Explainer<'_>,
+        form: ReportForm,
+    ) -> Result<String, Error> {
+        let number = frame.number;
+        let packet = packet(frame, &self.path, interface);
+        let classified = explainer.classify(&packet)?;
+        self.tally.add(&packet, &classified.evaluation);
+        if form.full || self.index.is_some() {
+            let shown = explainer.full(packet, classified);
+            self.is_defect |= shown.is_defect();
+            return match form.json {
+                true => json_line(&shown),
+                false => Ok(escaped_lines(&shown.to_text()) + "\n"),
+            };
+        }
+        let brief = explainer.brief(number, &packet, &classified);
+        self.is_defect |= explainer.is_certain && brief.is_disputed();
+        match form.json {
+            true => json_line(&brief),
+            false => Ok(escaped_lines(&brief.to_text())),
+        }
+    }
 }
 
-/// A value in a line of JSON.
-fn line(value: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_string(value);
-    Ok(json.map_err(|error| Error::Output(error.into()))? + "\n")
+/// Whether a name in a capture is that of an interface: other systems have other names, and `any` stands
+/// for all of a machine.
+fn is_name(name: &str) -> bool {
+    name != "any" && InterfacePattern::parse(name).is_some_and(|pattern| !pattern.is_glob())
 }
 
-fn packet(frame: Frame, path: &Path, interface: Option<&str>) -> Packet {
+fn packet(frame: Frame, path: &Path, interface: Option<String>) -> Packet {
     let part = if frame.is_whole() {
         ""
     } else {
@@ -150,7 +219,7 @@ fn packet(frame: Frame, path: &Path, interface: Option<&str>) -> Packet {
         origin: format!("packet {} of {}{part}", frame.number, path.display()),
         length: frame.length,
         frame: frame.bytes,
-        interface: interface.map(str::to_owned),
+        interface,
     }
 }
 

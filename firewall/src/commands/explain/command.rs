@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rules::compiler::InterfaceIndex;
 use tokio::task;
 
 use crate::{
@@ -14,13 +15,16 @@ use crate::{
         compile::{self, Candidate, Predecessor},
         rule_tests,
     },
-    commands::explain::{
-        asked::{Asked, Asking},
-        capture::ReportForm,
-        error::ExplainError,
-        explainer::Explainer,
-        live,
-        packets::{self, PacketSource},
+    commands::{
+        args::whole_number,
+        explain::{
+            asked::{Asked, Asking, Outcome},
+            capture::{CaptureReport, ReportForm},
+            error::ExplainError,
+            explainer::Explainer,
+            live,
+            packets::{self, PacketSource},
+        },
     },
     config::Config,
     error::Error,
@@ -35,19 +39,24 @@ use crate::{
 
 /// Explain the verdict on a packet
 ///
-/// The packet is written as in `tcp 203.0.113.9:4444 > 192.0.2.1:22 syn`; docs/packets.md describes
-/// the notation. Needs no privileges, except for `--live`.
+/// The packet is written as in 'tcp 203.0.113.9:4444 > 192.0.2.1:22 syn', in quotes, because the shell has
+/// another use for `>`; docs/packets.md describes the notation. Needs no privileges, except for `--live`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The rule file, unless `--live` is given, and the packet, unless `--pcap` is given
-    #[arg(value_names = ["FILE", "PACKET"], num_args = 0..=2)]
+    #[arg(value_names = ["FILE", "PACKET"], num_args = 0..)]
     operands: Vec<String>,
     /// Explain each packet of a capture file (pcap or pcapng, also compressed with gzip; `-` for
     /// standard input) in a line, with a summary by rule
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// Only the packet with this number, counted from 1, in full
-    #[arg(long, value_name = "NUMBER", requires = "pcap")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "pcap",
+        value_parser = whole_number::<usize>(1)
+    )]
     index: Option<usize>,
     /// With all rules for each packet of a capture
     #[arg(long, requires = "pcap")]
@@ -55,8 +64,8 @@ pub(crate) struct ExplainArgs {
     /// Use the rules in force
     #[arg(long)]
     live: bool,
-    /// Interface on which packets arrive that do not name one
-    /// [default: the first that the rules name]
+    /// Interface on which packets arrive that do not name one, and all packets of a capture
+    /// [default: the one that the capture names, or else the first that the rules name]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
     /// Print JSON; of a capture a line for each packet
@@ -86,7 +95,9 @@ pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error>
         PacketSource::Written(text) => {
             Asking::Written(packets::written(&text, interface.as_deref())?)
         }
-        PacketSource::Captured(path, index) => Asking::Captured(path, index),
+        PacketSource::Captured(path, index) => {
+            Asking::Captured(CaptureReport::new(path, index, interface.is_none()))
+        }
     };
     let asked = Asked {
         source,
@@ -113,13 +124,28 @@ impl ExplainArgs {
             let file = operands.next().ok_or(ExplainError::NoRules)?;
             RuleSource::File(file.into())
         };
-        let packets = match self.pcap {
-            Some(file) => PacketSource::Captured(file, self.index),
-            None => PacketSource::Written(operands.next().ok_or(ExplainError::NoPackets)?),
-        };
-        match operands.next() {
-            None => Ok((rules, packets)),
-            Some(operand) => Err(ExplainError::Surplus(operand)),
+        if let Some(file) = self.pcap {
+            return match operands.next() {
+                None => Ok((rules, PacketSource::Captured(file, self.index))),
+                Some(operand) => Err(ExplainError::Surplus(operand)),
+            };
+        }
+        let operands: Vec<String> = operands.collect();
+        match operands.as_slice() {
+            [] => Err(ExplainError::NoPackets),
+            [packet] => Ok((rules, PacketSource::Written(packet.clone()))),
+            [first, ..] if operands.iter().any(|operand| operand.contains(' ')) => {
+                Err(ExplainError::Surplus(first.clone()))
+            }
+            // The words of a packet without quotes, of which the shell takes `>` and the next word.
+            [first, ..] => {
+                let packet = operands.join(" ");
+                if packet.contains('>') || matches!(first.as_str(), "ethertype" | "hex") {
+                    Ok((rules, PacketSource::Written(packet)))
+                } else {
+                    Err(ExplainError::Unquoted(packet))
+                }
+            }
         }
     }
 }
@@ -129,25 +155,46 @@ async fn by_file(path: &Path, asked: Asked) -> Result<bool, Error> {
     let (place, at) = (path.to_owned(), progress.clone());
     let load = move || load::load(&RuleInput::of_argument(&place)?, &at);
     let file = task::spawn_blocking(load).await??;
-    let asked = asked.on_usual_interface(file.ruleset.settings.usual_interface());
-    let candidate = compile(file, asked.interfaces(), progress).await?;
-    asked.print(&Explainer {
-        classifier: candidate.classifier(),
-        metadata: &candidate.metadata,
-        ruleset: Some(candidate.ruleset()),
-        is_certain: true,
-        index_of: Box::new(|name| candidate.interface(name)),
-        bans: None,
-    })
+    let mut asked = asked.on_usual_interface(file.ruleset.settings.usual_interface());
+    let mut named: Vec<String> = asked.interfaces().map(str::to_owned).collect();
+    loop {
+        let candidate = compile(file.clone(), &named, progress.clone()).await?;
+        let outcome = asked.print(&Explainer {
+            classifier: candidate.classifier(),
+            metadata: &candidate.metadata,
+            ruleset: Some(candidate.ruleset()),
+            is_certain: true,
+            index_of: Box::new(|name| stand_in(&candidate, name)),
+            learns_interfaces: true,
+            bans: None,
+        })?;
+        match outcome {
+            Outcome::Done => return Ok(false),
+            Outcome::Defect => return Ok(true),
+            Outcome::Unknown(name) => named.push(name),
+        }
+    }
+}
+
+/// The index of an interface for which the rules were compiled and which they do not tell from the one of
+/// this name: a capture from a machine with many interfaces does not need as many compilations.
+fn stand_in(candidate: &Candidate, name: &str) -> Option<InterfaceIndex> {
+    let all = &candidate.interfaces;
+    let rules = &candidate.ruleset().rules;
+    let is_same = |known: &str| {
+        let mut named = rules
+            .iter()
+            .filter_map(|rule| rule.matches.interface.as_ref());
+        named.all(|interface| interface.matches(known) == interface.matches(name))
+    };
+    let itself = all.iter().find(|(_, known)| *known == name);
+    let found = itself.or_else(|| all.iter().find(|(_, known)| is_same(known)));
+    found.map(|(index, _)| *index)
 }
 
 /// Compiles a rule file for the interfaces that packets arrive on.
-async fn compile(
-    file: RuleFile,
-    named: impl Iterator<Item = &str>,
-    progress: Progress,
-) -> Result<Candidate, Error> {
-    let interfaces = rule_tests::with_absent(list::list().await?, named);
+async fn compile(file: RuleFile, named: &[String], progress: Progress) -> Result<Candidate, Error> {
+    let interfaces = rule_tests::with_absent(list::list().await?, named.iter().map(String::as_str));
     let compile = move || {
         let (before, budget) = (Predecessor::default(), Budget::DEFAULT);
         compile::compile(
@@ -189,13 +236,25 @@ mod tests {
         );
         assert_eq!(
             asked(&["f"], false, Some("c")),
-            Ok((file, captured.clone()))
+            Ok((file.clone(), captured.clone()))
         );
         assert_eq!(asked(&["p"], true, None), Ok((RuleSource::Live, written)));
         assert_eq!(
             asked(&[], true, Some("c")),
             Ok((RuleSource::Live, captured))
         );
+        let words = |words: &[&str]| asked(words, false, None);
+        let joined = |packet: &str| Ok((file.clone(), PacketSource::Written(packet.into())));
+        assert_eq!(
+            words(&["f", "tcp", "a", ">", "b", "syn"]),
+            joined("tcp a > b syn")
+        );
+        assert_eq!(words(&["f", "hex", "00", "01"]), joined("hex 00 01"));
+        // As the shell passes on `tcp a > b syn`.
+        let unquoted = words(&["f", "tcp", "a", "syn"]).unwrap_err();
+        assert_eq!(unquoted, "the packet `tcp a syn` has no `>`");
+        let surplus = words(&["f", "g", "tcp a > b"]).unwrap_err();
+        assert!(surplus.contains("unexpected `g`"), "{surplus}");
         assert!(asked(&["f"], false, None).is_err());
         assert!(asked(&["f", "p"], true, None).is_err());
         assert!(asked(&["f", "p"], false, Some("c")).is_err());

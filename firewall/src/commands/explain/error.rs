@@ -20,6 +20,9 @@ pub(super) enum ExplainError {
         "unexpected `{0}`: a rule file cannot be combined with `--live`, nor a packet with `--pcap`"
     )]
     Surplus(String),
+    /// A packet is given in several words, and what stands after `>` is not among them.
+    #[error("the packet `{0}` has no `>`")]
+    Unquoted(String),
     /// The packet is not in the notation.
     #[error("the packet cannot be parsed")]
     Packet(Box<Diagnostic>),
@@ -61,6 +64,11 @@ impl UserError for ExplainError {
             Self::NoRules | Self::NoPackets | Self::Surplus(_) => {
                 Some("`firewall explain --help` shows the usage".into())
             }
+            Self::Unquoted(_) => Some(
+                "write the packet in quotes, as in 'tcp 203.0.113.9:4444 > 192.0.2.1:22 syn': without them the \
+                 shell takes `>` and the word after it, and writes the output to a file of that name"
+                    .into(),
+            ),
             Self::Disagreement => Some("please report this, with the rule file and packet".into()),
             Self::Packet(_)
             | Self::Read { .. }
@@ -76,6 +84,7 @@ impl UserError for ExplainError {
             Self::NoRules
             | Self::NoPackets
             | Self::Surplus(_)
+            | Self::Unquoted(_)
             | Self::Read { .. }
             | Self::Capture { .. }
             | Self::NoPacket { .. }
@@ -86,7 +95,9 @@ impl UserError for ExplainError {
 
     fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::NoRules | Self::NoPackets | Self::Surplus(_) => ExitStatus::Usage,
+            Self::NoRules | Self::NoPackets | Self::Surplus(_) | Self::Unquoted(_) => {
+                ExitStatus::Usage
+            }
             Self::Packet(_)
             | Self::Read { .. }
             | Self::Capture { .. }

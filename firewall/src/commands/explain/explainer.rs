@@ -15,13 +15,16 @@ use crate::{
         report::{Decision, Shown},
     },
     error::Error,
-    generation::{classifier::Classifier, metadata::Metadata},
+    generation::{
+        classifier::{Classifier, NOWHERE},
+        metadata::Metadata,
+    },
     kernel::pins::Pins,
     observe::bans::{self, BanEntry},
 };
 
-/// Finds the index of the interface of a name.
-pub(super) type IndexOf<'a> = dyn Fn(Option<&str>) -> InterfaceIndex + 'a;
+/// Finds the index of the interface of a name; `None` if the image was made without such an interface.
+pub(super) type IndexOf<'a> = dyn Fn(&str) -> Option<InterfaceIndex> + 'a;
 
 /// Rules, and the image that was made of them.
 pub(super) struct Explainer<'a> {
@@ -31,8 +34,10 @@ pub(super) struct Explainer<'a> {
     pub(super) ruleset: Option<&'a Ruleset>,
     /// Whether image and rules are of the same file for certain.
     pub(super) is_certain: bool,
-    /// The index of the interface of a name.
+    /// The index of the interface of a name, or of one that is the same to all rules.
     pub(super) index_of: Box<IndexOf<'a>>,
+    /// Whether the rules can be compiled for further interfaces.
+    pub(super) learns_interfaces: bool,
     /// Where the bans are, if there are any.
     pub(super) bans: Option<&'a Pins>,
 }
@@ -45,6 +50,11 @@ pub(super) struct Classified {
 }
 
 impl Explainer<'_> {
+    /// Whether it is known what becomes of packets that arrive on the interface of this name.
+    pub(super) fn knows(&self, interface: &str) -> bool {
+        (self.index_of)(interface).is_some()
+    }
+
     /// What becomes of a packet.
     pub(super) fn classify(&self, packet: &Packet) -> Result<Classified, Error> {
         let source = || decode(&packet.frame).ok()?.src;
@@ -61,7 +71,8 @@ impl Explainer<'_> {
                 ban: Some(ban),
             });
         }
-        let index = (self.index_of)(packet.interface.as_deref());
+        let index = packet.interface.as_deref().and_then(&self.index_of);
+        let index = index.unwrap_or(NOWHERE);
         Ok(Classified {
             evaluation: self.classifier.classify(&packet.frame, index),
             ban: None,

@@ -4,14 +4,14 @@
 use tokio::task;
 
 use crate::{
-    commands::explain::{asked::Asked, explainer::Explainer, packets::index_of},
+    commands::explain::{
+        asked::{Asked, Outcome},
+        explainer::Explainer,
+        packets::index_of,
+    },
     config::Config,
     error::Error,
-    generation::{
-        classifier::{Classifier, NOWHERE},
-        in_force,
-        metadata::Metadata,
-    },
+    generation::{classifier::Classifier, in_force, metadata::Metadata},
     interfaces::list,
     logging::{lines::tell_progress, progress::Progress},
     rule_file::{
@@ -25,17 +25,19 @@ pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error
     let (loaded, image) = in_force::read_whole(config)?;
     let metadata = loaded.metadata;
     let linked = config.pins.linked().map_err(in_force::LoadedError::Pin)?;
-    let asked = asked.on_usual_interface(linked.first().map(String::as_str));
+    let mut asked = asked.on_usual_interface(linked.first().map(String::as_str));
     let interfaces = list::list().await?;
     let file = unchanged(&metadata).await?;
-    asked.print(&Explainer {
+    let outcome = asked.print(&Explainer {
         classifier: Classifier::new(&image, metadata.rules.iter().map(|rule| rule.slot)),
         metadata: &metadata,
         ruleset: file.as_ref().map(|file| &*file.ruleset),
         is_certain: false,
-        index_of: Box::new(|name| index_of(&interfaces, name).unwrap_or(NOWHERE)),
+        index_of: Box::new(|name| index_of(&interfaces, name)),
+        learns_interfaces: false,
         bans: Some(&config.pins),
-    })
+    })?;
+    Ok(outcome == Outcome::Defect)
 }
 
 /// The rule file in force, if it can be read and is what it was.

@@ -21,6 +21,7 @@ pub(super) enum PacketSource {
 }
 
 /// A packet.
+#[derive(Clone)]
 pub(super) struct Packet {
     pub(super) frame: Vec<u8>,
     /// How many bytes it had on the wire.
@@ -65,12 +66,9 @@ pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, Exp
 }
 
 /// The number of an interface that exists.
-pub(super) fn index_of(
-    interfaces: &[list::Interface],
-    name: Option<&str>,
-) -> Option<InterfaceIndex> {
+pub(super) fn index_of(interfaces: &[list::Interface], name: &str) -> Option<InterfaceIndex> {
     let mut known = interfaces.iter();
     known
-        .find(|interface| Some(interface.name.as_str()) == name)
+        .find(|interface| interface.name == name)
         .map(|interface| interface.index)
 }

@@ -297,7 +297,11 @@ impl Report {
 
 impl Shown {
     pub(super) fn to_text(&self) -> String {
-        let mut text = format!("packet   {}: {} bytes\n", self.packet, self.bytes);
+        let mut text = format!(
+            "packet   {}: {}\n",
+            self.packet,
+            counted(self.bytes, "byte")
+        );
         if self.fields.is_empty() {
             text += "fields   none: it cannot be read to its end\n";
         } else {

@@ -136,11 +136,10 @@ struct Skipped {
 impl Summary {
     /// The summary as a table.
     pub(super) fn to_text(&self) -> String {
-        let packets =
-            |number: u64| counted(usize::try_from(number).unwrap_or(usize::MAX), "packet");
+        let packets = |number: u64| counted(number, "packet");
         let mut text = match self.packets {
             0 => "no packets\n".to_owned(),
-            number => format!("\n{}, {} bytes\n", packets(number), grouped(self.bytes)),
+            number => format!("\n{}, {}\n", packets(number), counted(self.bytes, "byte")),
         };
         if self.partial > 0 {
             text += &format!(

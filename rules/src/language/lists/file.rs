@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostics::{Code, Diagnostic, Source, Span},
     field::{AddressRange, AddressSet, Addresses, Ranges, address},
-    text::quoted,
+    text::{counted, grouped, quoted},
 };
 
 /// The maximum number of lines of one file that are reported one by one.
@@ -161,25 +161,25 @@ impl Reading {
         if let more @ 1.. = self.refused.saturating_sub(self.refusals.len())
             && let Some(last) = self.refusals.last_mut()
         {
-            let lines = if more == 1 { "line" } else { "lines" };
-            last.note(format!("{more} more {lines} of this file cannot be read"));
+            let lines = counted(more, "more line");
+            last.note(format!("{lines} of this file cannot be read"));
         }
         if self.refused > 0 && !is_skipped {
             if options.skips_bad_lines
                 && let Some(last) = self.refusals.last_mut()
             {
                 last.note(format!(
-                    "`bad_lines = \"skip\"` skips at most {most} lines of this file, and it has {}",
-                    self.refused
+                    "`bad_lines = \"skip\"` skips at most {} of this file, and it has {}",
+                    counted(most, "line"),
+                    grouped(self.refused as u64)
                 ));
             }
             return Err(self.refusals);
         }
         if let Some(first) = self.refusals.into_iter().next() {
-            let lines = if self.refused == 1 { "line" } else { "lines" };
             let message = format!(
-                "{} {lines} of the list cannot be read, and {} skipped",
-                self.refused,
+                "{} of the list cannot be read, and {} skipped",
+                counted(self.refused, "line"),
                 if self.refused == 1 { "is" } else { "are" }
             );
             let mut warning =

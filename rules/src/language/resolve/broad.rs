@@ -17,7 +17,7 @@ use crate::{
         syntax::{Operand, Term, WrittenRule},
     },
     model::Matches,
-    text::quoted,
+    text::{counted, quoted},
 };
 
 /// The maximum number of lines of one list that are named.
@@ -150,8 +150,9 @@ fn warn_of_list(
         return false;
     };
     if let more @ 1.. = count.saturating_sub(MOST_NAMED) {
-        let lines = if more == 1 { "line" } else { "lines" };
-        warning.note(format!("{more} more {lines} of the list do so"));
+        let verb = if more == 1 { "does" } else { "do" };
+        let lines = counted(more, "more line");
+        warning.note(format!("{lines} of the list {verb} so"));
     }
     let rule = report.source();
     warning

@@ -25,7 +25,7 @@ use crate::{
     },
     model::{RuleId, Ruleset, Verdict},
     notation,
-    text::{nearest, number, quoted},
+    text::{counted, nearest, number, quoted},
 };
 
 /// The reasons that a test can expect.
@@ -277,10 +277,10 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             .collect();
         if chosen.is_empty() {
             let span = index.map_or(file.span, |index| index.span);
-            let count = frames.len();
             let message = format!(
-                "the capture {} has no such packet, but {count}",
-                quoted(file.value)
+                "the capture {} has no such packet: it has {}",
+                quoted(file.value),
+                counted(frames.len(), "packet")
             );
             self.report.add(Code::InvalidValue, span, message);
             return None;

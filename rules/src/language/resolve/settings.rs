@@ -9,6 +9,7 @@ use crate::{
     field::InterfacePattern,
     language::syntax::{self, At, Term},
     model::{Mode, Parser, Settings, Verdict},
+    text::quoted,
 };
 
 pub(super) fn settings(
@@ -20,11 +21,8 @@ pub(super) fn settings(
         .policy
         .and_then(|word| verdict("policy", word, report))
         .unwrap_or(Verdict::Pass);
-    let interfaces = written.interfaces.iter().flatten();
     Settings {
-        interfaces: interfaces
-            .filter_map(|term| attached_interface(term, report))
-            .collect(),
+        interfaces: interfaces(written.interfaces.iter().flatten(), report),
         mode: written
             .mode
             .and_then(|word| {
@@ -54,6 +52,30 @@ fn parser(written: &syntax::WrittenParser<'_>, policy: Verdict, report: &mut Rep
         too_many_tags: or_default(written.too_many_tags, default.too_many_tags),
         unknown_ethertype: or_default(written.unknown_ethertype, default.unknown_ethertype),
     }
+}
+
+/// The interfaces to attach to; warns of those that are named twice.
+fn interfaces<'t>(
+    terms: impl Iterator<Item = &'t Term<'t>>,
+    report: &mut Report,
+) -> Vec<InterfacePattern> {
+    let mut patterns: Vec<InterfacePattern> = Vec::new();
+    let mut spans = Vec::new();
+    for term in terms {
+        let Some(pattern) = attached_interface(term, report) else {
+            continue;
+        };
+        let mut before = patterns.iter().zip(&spans);
+        if let Some((_, first)) = before.find(|(before, _)| **before == pattern) {
+            let message = format!("the interface {} is named twice", quoted(&term.text));
+            report
+                .add(Code::RedundantMember, term.span, message)
+                .note_at(*first, "it is here");
+        }
+        patterns.push(pattern);
+        spans.push(term.span);
+    }
+    patterns
 }
 
 fn attached_interface(term: &Term<'_>, report: &mut Report) -> Option<InterfacePattern> {
