@@ -42,7 +42,8 @@ static RULE_SETS: LazyLock<Vec<(Ruleset, Engine)>> = LazyLock::new(|| {
 /// The bytes of a frame with an IP packet that is longer than its header can state.
 const LONG: usize = 66_000;
 
-fuzz_target!(|data: &[u8]| {
+// The rule sets are made before the time of a run begins: that takes minutes on a slow machine.
+fuzz_target!(init: { LazyLock::force(&RULE_SETS); }, |data: &[u8]| {
     let [choice, interface, frame @ ..] = data else {
         return;
     };

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet, fmt::Write as _, io, ops::RangeInclusive, path::PathBuf, time::Duration,
 };
 
+use rules::text::escaped;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
@@ -367,7 +368,9 @@ impl Request {
     ///
     /// When it is not UTF-8, not a request, or has an unknown key or an invalid value.
     pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
-        let not_understood = |why: String| format!("the request was not understood: {why}");
+        // It has words of the request.
+        let not_understood =
+            |why: String| format!("the request was not understood: {}", escaped(&why));
         let text = std::str::from_utf8(line).map_err(|error| not_understood(error.to_string()))?;
         let request =
             serde_json::from_str(text).map_err(|error| not_understood(error.to_string()))?;
@@ -398,7 +401,8 @@ impl Request {
         {
             for path in [Some(file), folder.as_ref()].into_iter().flatten() {
                 if !path.is_absolute() {
-                    return Err(format!("`{}` is not an absolute path", path.display()));
+                    let path = path.display().to_string();
+                    return Err(format!("`{}` is not an absolute path", escaped(&path)));
                 }
             }
             if let Some(time) = confirm_ms.filter(|time| !CONFIRM_MS.contains(time)) {
@@ -449,6 +453,17 @@ pub(crate) async fn read_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_in_a_request_is_shown_as_an_escape() {
+        for line in [
+            "{\"command\":\"apply\",\"f\u{7f}le\":\"/r\"}",
+            "{\"command\":\"apply\",\"file\":\"r\u{202e}\"}",
+        ] {
+            let message = Request::read(line.as_bytes()).unwrap_err();
+            assert!(!message.contains(rules::text::is_hidden), "{message:?}");
+        }
+    }
 
     #[test]
     fn a_request_has_no_keys_and_values_but_those_documented() {
