@@ -4,6 +4,7 @@ use crate::{
     commands::{
         explain::{
             capture::{CaptureReport, ReportForm},
+            explained::Explained,
             explainer::Explainer,
             packets::Packet,
             report::Report,
@@ -25,24 +26,6 @@ pub(super) struct Asked {
 pub(super) enum Asking {
     Written(Packet),
     Captured(CaptureReport),
-}
-
-/// What came of explaining packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// All are explained.
-    Done,
-    /// All are explained, which shows a defect.
-    Defect,
-    /// The next packet arrived on an interface that the rules were not compiled for.
-    Unknown(String),
-}
-
-impl Outcome {
-    /// All are explained.
-    pub(super) const fn of(is_defect: bool) -> Self {
-        if is_defect { Self::Defect } else { Self::Done }
-    }
 }
 
 impl Asked {
@@ -68,7 +51,7 @@ impl Asked {
     }
 
     /// Prints what becomes of the packets; again from where it stopped at an unknown interface.
-    pub(super) fn print(&mut self, explainer: &Explainer<'_>) -> Result<Outcome, Error> {
+    pub(super) fn print(&mut self, explainer: &Explainer<'_>) -> Result<Explained, Error> {
         let packet = match &mut self.source {
             Asking::Written(packet) => packet.clone(),
             Asking::Captured(capture) => {
@@ -86,6 +69,6 @@ impl Asked {
         } else {
             report.to_text()
         })?;
-        Ok(Outcome::of(is_defect))
+        Ok(Explained::of(is_defect))
     }
 }

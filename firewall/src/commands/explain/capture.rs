@@ -17,8 +17,8 @@ use serde::Serialize;
 use crate::{
     commands::{
         explain::{
-            asked::Outcome,
             error::ExplainError,
+            explained::Explained,
             explainer::Explainer,
             packets::Packet,
             summary::{Summary, VerdictTally},
@@ -88,7 +88,7 @@ impl CaptureReport {
         interface: Option<&str>,
         explainer: &Explainer<'_>,
         form: ReportForm,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Explained, Error> {
         // The writer of a pipe may be a live capture.
         let is_pipe = self.path.as_os_str() == STDIN;
         let mut out = io::BufWriter::new(io::stdout().lock());
@@ -109,7 +109,7 @@ impl CaptureReport {
                     out.flush().map_err(Error::Output)?;
                     let name = name.to_owned();
                     self.next = Some(frame);
-                    return Ok(Outcome::Unknown(name));
+                    return Ok(Explained::Unknown(name));
                 }
                 Some(_) | None => interface.map(str::to_owned),
             };
@@ -128,7 +128,7 @@ impl CaptureReport {
             out.write_all(text.as_bytes()).map_err(Error::Output)?;
         }
         out.flush().map_err(Error::Output)?;
-        Ok(Outcome::of(self.is_defect))
+        Ok(Explained::of(self.is_defect))
     }
 
     /// The next frame to be explained; nothing at the end.

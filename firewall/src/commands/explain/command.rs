@@ -18,9 +18,10 @@ use crate::{
     commands::{
         args::whole_number,
         explain::{
-            asked::{Asked, Asking, Outcome},
+            asked::{Asked, Asking},
             capture::{CaptureReport, ReportForm},
             error::ExplainError,
+            explained::Explained,
             explainer::Explainer,
             live,
             packets::{self, PacketSource},
@@ -169,9 +170,9 @@ async fn by_file(path: &Path, asked: Asked) -> Result<bool, Error> {
             bans: None,
         })?;
         match outcome {
-            Outcome::Done => return Ok(false),
-            Outcome::Defect => return Ok(true),
-            Outcome::Unknown(name) => named.push(name),
+            Explained::Done => return Ok(false),
+            Explained::Defect => return Ok(true),
+            Explained::Unknown(name) => named.push(name),
         }
     }
 }

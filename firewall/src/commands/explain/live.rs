@@ -5,9 +5,7 @@ use tokio::task;
 
 use crate::{
     commands::explain::{
-        asked::{Asked, Outcome},
-        explainer::Explainer,
-        packets::index_of,
+        asked::Asked, explained::Explained, explainer::Explainer, packets::index_of,
     },
     config::Config,
     error::Error,
@@ -37,7 +35,7 @@ pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error
         learns_interfaces: false,
         bans: Some(&config.pins),
     })?;
-    Ok(outcome == Outcome::Defect)
+    Ok(outcome == Explained::Defect)
 }
 
 /// The rule file in force, if it can be read and is what it was.

@@ -5,6 +5,7 @@ mod brief;
 mod capture;
 mod command;
 mod error;
+mod explained;
 mod explainer;
 mod live;
 mod packets;
