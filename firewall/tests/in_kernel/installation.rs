@@ -138,7 +138,7 @@ fn a_prefix_with_spaces_is_quoted_in_the_unit_and_one_that_fits_no_unit_is_refus
         "/opt/\\",
         "opt",
     ] {
-        let mut install = Command::new("sh");
+        let mut install = tools::command("sh");
         install.arg(source().join("scripts/install.sh")).args([
             prefix,
             &root.path().display().to_string(),

@@ -1,11 +1,8 @@
 //! The memory that commands take for large rule sets.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    net::Ipv4Addr,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, process::Stdio};
+
+use benches::tools;
 
 use crate::machine::{BINARY, Machine, said};
 
@@ -39,7 +36,7 @@ fn a_check_of_a_long_list_takes_little_more_memory_than_its_daemon() {
     let daemon = machine.apply(&file);
     let of_daemon = peak(daemon.child.id());
 
-    let mut command = Command::new("sh");
+    let mut command = tools::command("sh");
     command
         .args(["-c", "ulimit -d \"$1\" && exec \"$2\" check \"$3\"", "sh"])
         .arg((MOST * of_daemon).to_string())
