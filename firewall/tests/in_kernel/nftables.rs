@@ -179,7 +179,11 @@ fn is_expressible(matches: &Matches) -> bool {
         let mut ranges = icmp.v4.ranges().iter().chain(icmp.v6.ranges());
         ranges.any(|(first, last)| first & 0xff != 0 || last & 0xff != 0xff)
     });
-    matches.interface.is_none() && matches.vlan.is_none() && !is_full && !has_codes
+    matches.interface.is_none()
+        && matches.vlan.is_none()
+        && matches.ip_option.is_none()
+        && !is_full
+        && !has_codes
 }
 
 /// Whether both read the frame alike: without a tag or a PPPoE session, and without a next header in a fragment that

@@ -103,8 +103,8 @@ fn somebody_elses_program_is_named_and_untouched() {
             false => "firewall_linear",
         };
         let message = format!(
-            "error: interface `{interface}` already has an XDP program: `{program}`, id {theirs}\n\
-             help: it was left untouched"
+            "error: interface `{interface}` already has an XDP program: `{program}`, id {theirs}, of \
+             the instance `test`\nhelp: it was left untouched"
         );
         assert!(said.stderr.starts_with(&message), "{}", said.stderr);
         assert_eq!(machine.attached(), Some(theirs));

@@ -164,6 +164,11 @@ fn cases(link: &Link) -> Result<Vec<Case>> {
             "from itself",
         ),
         drop("web, last hop", web().ttl(1), "last hop"),
+        drop(
+            "web, router alert",
+            web().options(&[148, 4, 0, 0]),
+            "router alert",
+        ),
         pass("voice", v4().dscp(46).sctp(1, 2), "voice"),
         pass("voice over IPv6", v6().dscp(46).sctp(1, 2), "voice"),
         drop("web, long", web().payload(&[0; 500]), "long"),

@@ -36,7 +36,7 @@ const RUN: [&str; 14] = [
 ];
 
 /// Files that do not run, and why.
-const LEFT_OUT: [(&str, &str); 29] = [
+const LEFT_OUT: [(&str, &str); 35] = [
     ("background", "it needs a shell, and compiles for long"),
     ("blocklist", "the scenario `large` has a longer list"),
     ("capture", "it needs tcpdump"),
@@ -48,6 +48,7 @@ const LEFT_OUT: [(&str, &str); 29] = [
         "it waits, and asks nothing of the kernel that `reload` does not",
     ),
     ("deaths", "it starts the command hundreds of times"),
+    ("documents", "it asks nothing of the kernel"),
     (
         "examining",
         "it needs ethtool; the scenario `driver` examines interfaces",
@@ -83,15 +84,20 @@ const LEFT_OUT: [(&str, &str); 29] = [
         "many_reloads",
         "it needs minutes; the scenario `reload` has fewer of them",
     ),
+    ("memory", "it compiles a long list"),
     ("nftables", "it needs nft"),
     ("ownership", "it needs bpftool"),
+    ("pressure", "it makes a thousand interfaces"),
     (
         "reload",
         "it takes minutes; the scenario `reload` has packets meanwhile",
     ),
     ("rule_sets", "it compiles large rule sets"),
+    ("run_folder", "it asks nothing of BPF"),
     ("service", "it needs systemd"),
     ("socket", "it asks nothing of BPF"),
+    ("status", "it needs bpftool"),
+    ("stdin", "it asks nothing of the kernel"),
     (
         "takeover",
         "it takes minutes; the scenario `killed` has a daemon take over",
