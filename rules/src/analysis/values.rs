@@ -25,7 +25,7 @@ pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
         let mut ranges = region.ranges().iter();
         return if !meets(rule, region) {
             Relation::Disjoint
-        } else if ranges.all(|range| covers(rule, *range)) {
+        } else if ranges.all(|(first, last)| rule.covers(*first, *last)) {
             Relation::Covered
         } else {
             Relation::Partial
@@ -53,21 +53,10 @@ pub(super) fn relation(region: &Values, rule: &Values) -> Relation {
     }
 }
 
-/// Whether the set has all values of the range.
-fn covers(set: &Values, (first, last): (u128, u128)) -> bool {
-    let at = set.ranges().partition_point(|(_, end)| *end < first);
-    let range = set.ranges().get(at);
-    range.is_some_and(|(start, end)| *start <= first && last <= *end)
-}
-
 /// Whether the sets have a value in common.
 fn meets(few: &Values, many: &Values) -> bool {
-    few.ranges().iter().any(|&(first, last)| {
-        let at = many.ranges().partition_point(|(_, end)| *end < first);
-        many.ranges()
-            .get(at)
-            .is_some_and(|(start, _)| *start <= last)
-    })
+    let mut ranges = few.ranges().iter();
+    ranges.any(|(first, last)| many.meets(*first, *last))
 }
 
 /// The values in both sets; fast if one has few ranges.

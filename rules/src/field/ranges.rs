@@ -119,6 +119,14 @@ impl<T: Value> RangeSet<T> {
         self.ranges.get(at).is_some_and(|(start, _)| *start <= last)
     }
 
+    /// Whether every value from `first` to `last` is a member.
+    #[must_use]
+    pub fn covers(&self, first: T, last: T) -> bool {
+        let at = self.ranges.partition_point(|(_, end)| *end < first);
+        let range = self.ranges.get(at);
+        range.is_some_and(|(start, end)| *start <= first && last <= *end)
+    }
+
     /// The values that are members of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -198,21 +198,17 @@ impl Cover {
 
     fn has(&self, member: &Member) -> bool {
         match member.kind() {
-            Kind::Ipv4 => has(&self.v4, member.values()),
-            Kind::Ipv6 => has(&self.v6, member.values()),
-            Kind::Port => has(&self.ports, member.values()),
+            Kind::Ipv4 => has(&self.v4, member),
+            Kind::Ipv6 => has(&self.v6, member),
+            Kind::Port => has(&self.ports, member),
         }
     }
 }
 
-/// Whether all values of a range are in the set.
-fn has<V: Value>(set: &RangeSet<V>, range: Option<(V, V)>) -> bool {
-    range.is_some_and(|(first, last)| {
-        let ranges = set.ranges();
-        let at = ranges.partition_point(|(start, _)| *start <= first);
-        let before = at.checked_sub(1).and_then(|at| ranges.get(at));
-        before.is_some_and(|(_, end)| last <= *end)
-    })
+/// Whether all values of a member are in the set.
+fn has<V: Value + TryFrom<u128>>(set: &RangeSet<V>, member: &Member) -> bool {
+    let values = member.values();
+    values.is_some_and(|(first, last)| set.covers(first, last))
 }
 
 fn warn_of_terms(mut members: Vec<Member>, report: &mut Report) {

@@ -16,7 +16,7 @@ pub(crate) const BLOCKS: &[(AddressRange, &str)] = &[
 ];
 
 /// The length of a prefix, in bits, that is an eighth of its family.
-pub(crate) const EIGHTH: u32 = 3;
+const EIGHTH: u32 = 3;
 
 const fn v4(octets: [u8; 4], length: u32) -> AddressRange {
     let first = u32::from_be_bytes(octets);
@@ -29,24 +29,25 @@ const fn v6(group: u128, length: u32) -> AddressRange {
 }
 
 impl AddressRange {
+    /// Whether it is an eighth of its family or more.
+    pub(crate) fn is_large(self) -> bool {
+        match self {
+            Self::V4(first, last) => last - first >= u32::MAX >> EIGHTH,
+            Self::V6(first, last) => last - first >= u128::MAX >> EIGHTH,
+        }
+    }
+
     /// A description of a range that is rarely meant: all of a family, an eighth of it, or a whole block of private,
     /// link-local or multicast addresses.
     #[must_use]
     pub fn breadth(self) -> Option<&'static str> {
-        let (is_all, is_large) = match self {
-            Self::V4(first, last) => (
-                first == u32::MIN && last == u32::MAX,
-                last - first >= u32::MAX >> EIGHTH,
-            ),
-            Self::V6(first, last) => (
-                first == u128::MIN && last == u128::MAX,
-                last - first >= u128::MAX >> EIGHTH,
-            ),
-        };
-        if is_all {
+        if matches!(
+            self,
+            Self::V4(u32::MIN, u32::MAX) | Self::V6(u128::MIN, u128::MAX)
+        ) {
             return Some("every address");
         }
-        if is_large {
+        if self.is_large() {
             return Some("an eighth or more of all addresses");
         }
         let block = BLOCKS.iter().find(|(block, _)| match (self, *block) {

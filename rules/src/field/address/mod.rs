@@ -10,12 +10,7 @@ mod reader;
 mod set;
 mod single;
 
-pub(crate) use self::{
-    blocks::{BLOCKS, EIGHTH},
-    reader::leading,
-    set::Ranges,
-    single::ipv4,
-};
+pub(crate) use self::{blocks::BLOCKS, reader::leading, set::Ranges, single::ipv4};
 pub use self::{
     error::AddressError,
     range::AddressRange,

@@ -8,10 +8,7 @@ use std::sync::Arc;
 use super::{list_files::ListFile, sets::Sets};
 use crate::{
     diagnostics::{Code, Diagnostic, Note, Report, Source, Span},
-    field::{
-        AddressRange, AddressSet, FieldName, Ranges,
-        address::{BLOCKS, EIGHTH},
-    },
+    field::{AddressRange, AddressSet, FieldName, Ranges, address::BLOCKS},
     language::{
         lists,
         syntax::{Operand, Term, WrittenRule},
@@ -217,25 +214,14 @@ fn set_of(range: AddressRange) -> AddressSet {
 
 /// The share of a family that a set contains, if it is large.
 fn share(set: &AddressSet) -> Option<&'static str> {
-    let is_large =
-        |first: u128, last: u128, width: u32| last - first >= (1 << (width - EIGHTH)) - 1;
+    let (mut v4, mut v6) = (set.v4.ranges().iter(), set.v6.ranges().iter());
     if set.v4.is_full() {
         Some("every IPv4 address")
     } else if set.v6.is_full() {
         Some("every IPv6 address")
-    } else if set
-        .v4
-        .ranges()
-        .iter()
-        .any(|&(first, last)| is_large(first.into(), last.into(), u32::BITS))
-    {
+    } else if v4.any(|&(first, last)| AddressRange::V4(first, last).is_large()) {
         Some("an eighth or more of all IPv4 addresses")
-    } else if set
-        .v6
-        .ranges()
-        .iter()
-        .any(|&(first, last)| is_large(first, last, u128::BITS))
-    {
+    } else if v6.any(|&(first, last)| AddressRange::V6(first, last).is_large()) {
         Some("an eighth or more of all IPv6 addresses")
     } else {
         None
