@@ -319,6 +319,11 @@ pub(crate) struct Daemon<'a> {
 }
 
 impl Daemon<'_> {
+    /// Its resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        memory_of(self.child.id(), "VmRSS") << 10
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
@@ -352,6 +357,16 @@ impl Drop for Daemon<'_> {
             self.wait();
         }
     }
+}
+
+/// A number of KiB in the status of a process (`proc_pid_status(5)`), such as `VmRSS` or `VmHWM`.
+pub(crate) fn memory_of(process: u32, key: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let number = value.unwrap().trim().strip_suffix(" kB");
+    number.unwrap().parse().unwrap()
 }
 
 /// Waits until something is so.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, time::Instant};
 use benches::objects::{self, Object, ObjectKind};
 
 use crate::{
-    machine::{Machine, wait_until},
+    machine::{Machine, memory_of, wait_until},
     reload::under_traffic,
 };
 
@@ -51,14 +51,6 @@ fn maps(pid: u32) -> usize {
         .count()
 }
 
-/// The memory of a process in KiB.
-fn memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let mut words = line.unwrap().split_whitespace();
-    words.nth(1).unwrap().parse().unwrap()
-}
-
 #[test]
 #[ignore = "needs root"]
 fn a_thousand_reloads_lose_no_packet_and_mix_no_generations() {
@@ -76,7 +68,11 @@ fn a_thousand_reloads_lose_no_packet_and_mix_no_generations() {
     };
     // What is made once is made by then.
     (1..=20).for_each(reload);
-    let before = (maps(pid), memory(pid), machine.bpffs.pins().unwrap().len());
+    let before = (
+        maps(pid),
+        memory_of(pid, "VmRSS"),
+        machine.bpffs.pins().unwrap().len(),
+    );
     let program = machine.attached();
 
     let mut images = BTreeSet::new();
@@ -116,7 +112,11 @@ fn a_thousand_reloads_lose_no_packet_and_mix_no_generations() {
     assert_eq!(machine.attached(), program);
 
     // Of all those generations two are left: the one in force and the one before.
-    let after = (maps(pid), memory(pid), machine.bpffs.pins().unwrap().len());
+    let after = (
+        maps(pid),
+        memory_of(pid, "VmRSS"),
+        machine.bpffs.pins().unwrap().len(),
+    );
     assert_eq!((after.0, after.2), (before.0, before.2));
     assert!(
         after.1 < before.1 + 8192,

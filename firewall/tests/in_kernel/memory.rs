@@ -4,21 +4,13 @@ use std::{fmt::Write as _, fs, net::Ipv4Addr, process::Stdio};
 
 use benches::tools;
 
-use crate::machine::{BINARY, Machine, said};
+use crate::machine::{BINARY, Machine, memory_of, said};
 
 /// The addresses of the list, of which no two follow each other.
 const ADDRESSES: u32 = 500_000;
 
 /// The maximum memory of a check, as a multiple of what the daemon took at most.
 const MOST: u64 = 2;
-
-/// The maximum memory that a process has had, in KiB.
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let mut words = line.unwrap().split_whitespace();
-    words.nth(1).unwrap().parse().unwrap()
-}
 
 #[test]
 #[ignore = "needs root"]
@@ -34,7 +26,7 @@ fn a_check_of_a_long_list_takes_little_more_memory_than_its_daemon() {
                  [[rule]]\nname = \"long\"\naction = \"drop\"\nsrc = \"@long\"\n";
     let file = machine.write_rules("pass", rules);
     let daemon = machine.apply(&file);
-    let of_daemon = peak(daemon.child.id());
+    let of_daemon = memory_of(daemon.child.id(), "VmHWM");
 
     let mut command = tools::command("sh");
     command

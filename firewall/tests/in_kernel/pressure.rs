@@ -109,21 +109,13 @@ fn interfaces_beyond_the_limit_of_open_files_are_shown_and_the_daemon_still_answ
     assert!(daemon.child.id() > 0);
 }
 
-/// The resident memory of the daemon in bytes.
-fn memory(daemon: &Daemon<'_>) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.unwrap().trim().trim_end_matches(" kB");
-    number.parse::<u64>().unwrap() << 10
-}
-
 #[test]
 #[ignore = "needs root"]
 fn clients_that_read_nothing_take_little_memory() {
     const CLIENTS: usize = 60;
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &drop_port("one", 1)));
-    let before = memory(&daemon);
+    let before = daemon.memory();
     let request = |items: usize| {
         let items = vec!["\"x\""; items].join(",");
         format!("{{\"command\":\"unban\",\"prefixes\":[{items}]}}\n")
@@ -144,7 +136,7 @@ fn clients_that_read_nothing_take_little_memory() {
     }
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
-        most = most.max(memory(&daemon));
+        most = most.max(daemon.memory());
         thread::sleep(Duration::from_millis(50));
     }
     println!("{before} bytes, and at most {most} with {CLIENTS} clients");

@@ -29,18 +29,6 @@ fn connect(machine: &Machine) -> UnixStream {
     stream
 }
 
-/// A number of bytes or of something else in `/proc/<pid>/status`, of the daemon.
-fn memory(daemon: &Daemon<'_>) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .unwrap()
-        << 10
-}
-
 fn descriptors(daemon: &Daemon<'_>) -> usize {
     let folder = format!("/proc/{}/fd", daemon.child.id());
     fs::read_dir(folder).unwrap().count()
@@ -196,7 +184,7 @@ fn a_request_without_end_is_cut_off_and_takes_no_memory() {
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &drop_port("dns", 53)));
     assert_served(&machine);
-    let before = memory(&daemon);
+    let before = daemon.memory();
     let block = vec![b' '; 1 << 16];
     for _ in 0..100 {
         let mut stream = connect(&machine);
@@ -218,7 +206,7 @@ fn a_request_without_end_is_cut_off_and_takes_no_memory() {
         // What the buffers of the socket hold, and what is read.
         assert!(written < 1 << 20, "{written} bytes were taken");
     }
-    let after = memory(&daemon);
+    let after = daemon.memory();
     assert!(after < before + (8 << 20), "{before} bytes, then {after}");
     assert_served(&machine);
 }
@@ -229,7 +217,7 @@ fn however_many_say_nothing_or_say_it_slowly_others_are_served() {
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &drop_port("dns", 53)));
     assert_served(&machine);
-    let (before, memory_before) = (descriptors(&daemon), memory(&daemon));
+    let (before, memory_before) = (descriptors(&daemon), daemon.memory());
     let mut most = 0;
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -266,7 +254,7 @@ fn however_many_say_nothing_or_say_it_slowly_others_are_served() {
         most < before + 64 + 16 + 8,
         "{before} descriptors, then {most}"
     );
-    let after = memory(&daemon);
+    let after = daemon.memory();
     assert!(
         after < memory_before + (16 << 20),
         "{memory_before} bytes, then {after}"
@@ -287,7 +275,7 @@ fn however_many_orders_come_some_are_carried_out_and_the_others_told() {
     const MANY: usize = 300;
     let machine = Machine::new();
     let daemon = machine.apply(&machine.write_rules("pass", &idle_rules(3000)));
-    let before = memory(&daemon);
+    let before = daemon.memory();
     let (mut done, mut told, mut changed) = (0, 0, 0);
     thread::scope(|scope| {
         let asked: Vec<_> = (0..MANY)
@@ -323,7 +311,7 @@ fn however_many_orders_come_some_are_carried_out_and_the_others_told() {
     assert!(done >= 16 && told > 0, "{done} were done, {told} were not");
     // The file is that in force.
     assert_eq!((changed, &machine.status()["generation"]), (0, &json("1")));
-    let after = memory(&daemon);
+    let after = daemon.memory();
     assert!(after < before + (64 << 20), "{before} bytes, then {after}");
     assert_served(&machine);
 }
