@@ -137,7 +137,7 @@ fn bring_into_force(
                 .map_err(Error::system("cannot find the current directory"))?;
             (path.clone(), RuleInput::File(path))
         }
-        RuleInput::Text { .. } | RuleInput::Copy { .. } => (copy.path(config), input),
+        RuleInput::Text { .. } | RuleInput::Copy { .. } => (Copy::path(config), input),
     };
     let caller = Caller::of_this_process();
     let force = args.force.force;
@@ -225,8 +225,8 @@ impl Copy {
             // No daemon runs.
             return Ok(Self(None));
         }
-        let copy = Self(Some(Self(None).path(config)));
-        let path = copy.path(config);
+        let path = Self::path(config);
+        let copy = Self(Some(path.clone()));
         // What a killed command of the same number left.
         let _ = fs::remove_file(&path);
         let written = File::options()
@@ -239,10 +239,10 @@ impl Copy {
         Ok(copy)
     }
 
-    fn path(&self, config: &Config) -> PathBuf {
-        let name = || format!("{}.{}.toml", config.instance, std::process::id());
-        let path = self.0.clone();
-        let path = path.unwrap_or_else(|| config.run.folder.join(name()));
+    /// Where that of this process is.
+    fn path(config: &Config) -> PathBuf {
+        let name = format!("{}.{}.toml", config.instance, std::process::id());
+        let path = config.run.folder.join(name);
         std::path::absolute(&path).unwrap_or(path)
     }
 }

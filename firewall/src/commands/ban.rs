@@ -12,7 +12,7 @@ use crate::{
     },
     commands::{
         ban_input::{BanDocument, BanRequests},
-        document::conclude,
+        document::conclude_bans,
     },
     config::Config,
     control::protocol::Request,
@@ -76,13 +76,7 @@ pub(crate) async fn run(config: &Config, args: BanArgs) -> Result<ExitStatus, Er
     let is_json = args.json;
     let mut document = BanDocument::default();
     let ended = ban(config, args, &mut document).await;
-    conclude(
-        "ban",
-        is_json,
-        ended.map(|()| ExitStatus::Done),
-        document,
-        Vec::new(),
-    )
+    conclude_bans("ban", is_json, ended, document)
 }
 
 async fn ban(config: &Config, args: BanArgs, document: &mut BanDocument) -> Result<(), Error> {

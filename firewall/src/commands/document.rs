@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    commands::output::{json, print_result},
+    commands::{
+        ban_input::BanDocument,
+        output::{json, print_result},
+    },
     control::protocol::RulesResult,
     error::{Error, ExitStatus},
     logging::diagnostics::DiagnosticRecord,
@@ -79,6 +82,21 @@ pub(super) fn conclude<T: Serialize>(
         diagnostics,
     })?)?;
     ended
+}
+
+/// Prints what became of bans.
+///
+/// # Errors
+///
+/// Those of [`conclude`].
+pub(super) fn conclude_bans(
+    command: &str,
+    is_json: bool,
+    ended: Result<(), Error>,
+    bans: BanDocument,
+) -> Result<ExitStatus, Error> {
+    let ended = ended.map(|()| ExitStatus::Done);
+    conclude(command, is_json, ended, bans, Vec::new())
 }
 
 /// Prints what an order for rules came to.

@@ -17,11 +17,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
 /// Prints findings, with colors if stdout has them.
 pub(super) fn print_findings(text: &str) -> Result<(), Error> {
     let text = escaped_lines(text);
-    if colors::are_for(&io::stdout()) {
-        write(&colors::paint(&text))
-    } else {
-        write(&text)
-    }
+    write(&colors::painted_for(&io::stdout(), text))
 }
 
 /// Prints text for a command whose exit status says what the text says, which holds even if the

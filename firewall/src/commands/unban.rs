@@ -9,7 +9,7 @@ use crate::{
     },
     commands::{
         ban_input::{BanDocument, BanRequests},
-        document::conclude,
+        document::conclude_bans,
     },
     config::Config,
     control::protocol::Request,
@@ -47,13 +47,7 @@ pub(crate) async fn run(config: &Config, args: UnbanArgs) -> Result<ExitStatus, 
     let is_json = args.json;
     let mut document = BanDocument::default();
     let ended = unban(config, args, &mut document).await;
-    conclude(
-        "unban",
-        is_json,
-        ended.map(|()| ExitStatus::Done),
-        document,
-        Vec::new(),
-    )
+    conclude_bans("unban", is_json, ended, document)
 }
 
 async fn unban(config: &Config, args: UnbanArgs, document: &mut BanDocument) -> Result<(), Error> {

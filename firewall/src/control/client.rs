@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     config::Config,
     control::{
-        lock,
+        lock::{self, process},
         protocol::{Answer, CaptureLine, PATIENCE, Request, read_line},
     },
     error::UserError,
@@ -160,10 +160,6 @@ impl UserError for ControlError {
             | Self::NoAnswer { .. } => None,
         }
     }
-}
-
-fn process(holder: Option<u32>) -> String {
-    holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
 /// Sends a request to the daemon of an instance. A ping times out after [`PATIENCE`]; other

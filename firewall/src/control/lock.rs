@@ -324,7 +324,8 @@ pub(crate) fn is_held(config: &Config) -> bool {
     is_taken || config.pins.are_locked()
 }
 
-fn process(holder: Option<u32>) -> String {
+/// The process that holds a lock, as it follows what it is called in a message; nothing if it is not known.
+pub(crate) fn process(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |holder| format!(" (process {holder})"))
 }
 

@@ -218,7 +218,10 @@ impl Daemon {
             move || load::load_copies(&path, &Copies::new(&store, &good), last_good, &progress)
         };
         let brought = match self.unless_ending(load).await? {
-            Ok(file) => self.apply_first(file, first, progress).await,
+            Ok(file) => {
+                diagnostics::log(&file.warnings);
+                self.apply_read(file, first, progress).await
+            }
             Err(error) => Err(error.into()),
         };
         brought.map_err(|error| {
@@ -251,16 +254,6 @@ impl Daemon {
             Some(good) => shrink::check(good.sizes(), file),
             None => Ok(()),
         }
-    }
-
-    async fn apply_first(
-        &mut self,
-        file: RuleFile,
-        first: ApplyRequest,
-        progress: Progress,
-    ) -> Result<Outcome, Error> {
-        diagnostics::log(&file.warnings);
-        self.apply_read(file, first, progress).await
     }
 
     async fn apply_read(

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    control::lock::LockError, daemon::decisions::BackOff, error::UserError,
-    filter::error::FilterError, kernel::pins::PinError, text::causes::Causes,
+    control::lock::{LockError, process},
+    daemon::decisions::BackOff,
+    error::UserError,
+    filter::error::FilterError,
+    kernel::pins::PinError,
+    text::causes::Causes,
 };
 
 /// The interval of checks of pins and links: each takes a few system calls a link.
@@ -61,10 +65,6 @@ impl OwnershipError {
             }
         }
     }
-}
-
-fn process(holder: Option<u32>) -> String {
-    holder.map_or_else(String::new, |holder| format!(" (process {holder})"))
 }
 
 /// What the audits have found.

@@ -74,19 +74,17 @@ impl Error {
 
     /// The error in parts.
     pub(crate) fn parts(&self) -> ErrorParts {
-        match self {
+        let report = match self {
             Self::Answered {
                 parts: Some(parts), ..
-            } => (**parts).clone(),
-            Self::Answered { report, .. } => ErrorParts::of_report(report),
-            Self::Reported(error) if error.finished_report().is_some() => {
-                ErrorParts::of_report(error.finished_report().unwrap_or_default())
-            }
-            Self::Reported(_)
-            | Self::System { .. }
-            | Self::Output(_)
-            | Self::Panicked(_)
-            | Self::Ending => ErrorParts {
+            } => return (**parts).clone(),
+            Self::Answered { report, .. } => Some(report.as_str()),
+            Self::Reported(error) => error.finished_report(),
+            Self::System { .. } | Self::Output(_) | Self::Panicked(_) | Self::Ending => None,
+        };
+        match report {
+            Some(report) => ErrorParts::of_report(report),
+            None => ErrorParts {
                 message: Causes(self).to_string(),
                 help: self.help(),
                 diagnostics: self.diagnostics().iter().map(Into::into).collect(),

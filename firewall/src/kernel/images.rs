@@ -107,15 +107,8 @@ impl Image {
 
     /// Opens the image pinned to `path`; `None` when nothing is.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, ImageError> {
-        match maps::open(path) {
-            Ok(map) => Ok(Some(Self { map })),
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == io::ErrorKind::NotFound =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(ImageError::Open(error)),
-        }
+        let map = maps::find(path).map_err(ImageError::Open)?;
+        Ok(map.map(|map| Self { map }))
     }
 
     /// Pins the image.

@@ -1,6 +1,6 @@
 //! Pinned maps, on file systems of any kind.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use aya::maps::{MapData, MapError};
 
@@ -19,5 +19,16 @@ pub(super) fn open(path: &Path) -> Result<MapData, MapError> {
             MapData::from_id(MapData::from_fd(fd)?.info()?.id())
         }
         opened => opened,
+    }
+}
+
+/// The same; `None` when nothing is pinned there.
+pub(super) fn find(path: &Path) -> Result<Option<MapData>, MapError> {
+    match open(path) {
+        Ok(map) => Ok(Some(map)),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }

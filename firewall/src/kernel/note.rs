@@ -3,7 +3,7 @@
 
 use std::{os::fd::AsFd as _, path::Path};
 
-use aya::maps::{MapData, MapError};
+use aya::maps::MapData;
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 
 use crate::kernel::{
@@ -41,14 +41,8 @@ impl Note {
 
     /// Reads the note pinned to `path`; `None` when nothing is.
     pub(crate) fn read(path: &Path) -> Result<Option<u64>, ImageError> {
-        let map = match maps::open(path) {
-            Ok(map) => map,
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(ImageError::Open(error)),
+        let Some(map) = maps::find(path).map_err(ImageError::Open)? else {
+            return Ok(None);
         };
         let bytes = memory::read(map.fd().as_fd(), 0, LENGTH).map_err(ImageError::Read)?;
         let bytes = bytes.first_chunk().copied().unwrap_or_default();

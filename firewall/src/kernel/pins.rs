@@ -339,9 +339,7 @@ impl Pins {
             }
         }
     }
-}
 
-impl Pins {
     /// Whether a process has the lock on the folder of the instance.
     pub(crate) fn are_locked(&self) -> bool {
         File::open(&self.folder).is_ok_and(|folder| is_locked(&folder))

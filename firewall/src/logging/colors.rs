@@ -61,8 +61,17 @@ const NOTE: &str = "\x1b[1;32m";
 const HELP: &str = "\x1b[1;36m";
 const MARGIN: &str = "\x1b[1;34m";
 
+/// The report with colors, if what goes to `output` has them.
+pub(crate) fn painted_for(output: &impl IsTerminal, report: String) -> String {
+    if are_for(output) {
+        paint(&report)
+    } else {
+        report
+    }
+}
+
 /// The report with colors.
-pub(crate) fn paint(report: &str) -> String {
+fn paint(report: &str) -> String {
     let mut painted = String::with_capacity(report.len() + 128);
     // That of the finding to which a snippet belongs.
     let mut mark = ERROR;

@@ -119,7 +119,10 @@ pub(crate) fn tell(event: &str, message: &str) {
     if is_json() {
         tell_event(Level::INFO, event, message, &Fields::default());
     } else {
-        write(&painted(format!("{}\n", escaped_lines(message))));
+        write(&colors::painted_for(
+            &io::stderr(),
+            format!("{}\n", escaped_lines(message)),
+        ));
     }
 }
 
@@ -132,19 +135,10 @@ pub(crate) fn tell_progress(what: &str) {
 pub(crate) fn tell_error(report: &str) {
     let text = format!("{}\n", escaped_lines(report.trim_end()));
     match sink() {
-        LogSink::Plain => write(&painted(text)),
+        LogSink::Plain => write(&colors::painted_for(&io::stderr(), text)),
         sink @ (LogSink::Journal | LogSink::Syslog) => {
             write(&with_priority(&text, Level::ERROR, sink));
         }
-    }
-}
-
-/// The text with colors, if stderr has them.
-fn painted(text: String) -> String {
-    if colors::are_for(&io::stderr()) {
-        colors::paint(&text)
-    } else {
-        text
     }
 }
 

@@ -19,6 +19,11 @@ const OTHERS: &[(&[u8], &str)] = &[
     (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
 ];
 
+/// Whether a file that starts with these bytes is compressed with gzip.
+pub(crate) fn begins(start: &[u8]) -> bool {
+    start.starts_with(MAGIC)
+}
+
 /// The contents of a file: what is compressed in it, or itself.
 ///
 /// # Errors
@@ -29,7 +34,7 @@ pub(super) fn contents(file: Vec<u8>, limit: u64) -> io::Result<Vec<u8>> {
         let message = format!("it is compressed with {name}; only gzip is read");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
-    if !file.starts_with(MAGIC) {
+    if !begins(&file) {
         return Ok(file);
     }
     let mut contents = Vec::new();

@@ -3,7 +3,7 @@
 pub(crate) mod contents;
 pub(crate) mod fallback;
 pub(crate) mod files;
-mod gzip;
+pub(crate) mod gzip;
 pub(crate) mod input;
 pub(crate) mod last_good;
 pub(crate) mod load;

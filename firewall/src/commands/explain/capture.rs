@@ -26,10 +26,8 @@ use crate::{
         output::json_line,
     },
     error::Error,
+    rule_file::gzip,
 };
-
-/// How a file begins that is compressed with gzip (RFC 1952, section 2.3.1).
-const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 
 /// The name of standard input.
 const STDIN: &str = "-";
@@ -236,7 +234,7 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>, ExplainError> {
     };
     let mut file = BufReader::with_capacity(1 << 16, file);
     let start = file.fill_buf().map_err(failed)?;
-    Ok(if start.starts_with(GZIP) {
+    Ok(if gzip::begins(start) {
         Box::new(MultiGzDecoder::new(file))
     } else {
         Box::new(file)
