@@ -1,9 +1,9 @@
 //! Keeps copies of the rule file and its lists while the daemon does other work.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{self, JoinHandle},
     time::timeout,
 };
@@ -27,8 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Keeping {
     store: Arc<Store>,
     jobs: mpsc::Sender<Job>,
-    /// The SHA-256 of the files of which there are copies.
-    known: watch::Receiver<Arc<BTreeSet<String>>>,
     worker: JoinHandle<()>,
 }
 
@@ -47,7 +45,6 @@ impl Keeping {
     pub(super) fn begin(store: Store) -> Self {
         let store = Arc::new(store);
         let (jobs, mut queue) = mpsc::channel(WAITING);
-        let (sender, known) = watch::channel(Arc::new(store.known()));
         let worker = task::spawn_blocking({
             let store = Arc::clone(&store);
             move || {
@@ -55,14 +52,12 @@ impl Keeping {
                     if let Err(error) = carry_out(&store, job) {
                         warn(&Causes(&error).to_string());
                     }
-                    sender.send_replace(Arc::new(store.known()));
                 }
             }
         });
         Self {
             store,
             jobs,
-            known,
             worker,
         }
     }
@@ -74,7 +69,7 @@ impl Keeping {
 
     /// Which bytes of files are needed for a copy.
     pub(super) fn hold(&self) -> Hold {
-        Hold::Unless(Arc::clone(&self.known.borrow()))
+        Hold::Unless(self.store.leases())
     }
 
     /// Keeps the files of the rules that came into force.

@@ -1,6 +1,6 @@
 //! Where the files of a rule set are read from, and which of their bytes are held for a copy.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use rules::text::hexadecimal;
 use sha2::{Digest as _, Sha256};
@@ -47,8 +47,22 @@ impl Files for OnDisk<'_> {
 pub(crate) enum Hold {
     /// None; nor are the files listed.
     Nothing,
-    /// Those of files whose SHA-256 is not among these, of which there are copies.
-    Unless(Arc<BTreeSet<String>>),
+    /// Those of files of which there is no copy.
+    Unless(Leases),
+}
+
+/// The copies that there are, by the SHA-256 of their contents. They stay while this is held.
+pub(crate) type Leases = BTreeMap<String, Lease>;
+
+/// A copy stays while its lease is held by anybody.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lease(Arc<()>);
+
+impl Lease {
+    /// Whether anybody else holds it.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// A file that was read.
@@ -58,22 +72,39 @@ pub(crate) struct FileRead {
     pub(crate) name: String,
     /// Its SHA-256, in hexadecimal.
     pub(crate) sha256: String,
-    /// Its bytes, if they are held.
-    pub(crate) bytes: Option<Arc<Vec<u8>>>,
+    /// Where its bytes are.
+    pub(crate) contents: Contents,
+}
+
+/// Where the bytes of a file are that was read.
+#[derive(Clone, Debug)]
+pub(crate) enum Contents {
+    /// In memory.
+    Held(Arc<Vec<u8>>),
+    /// In a copy.
+    Copied {
+        /// The copy stays until the file was kept.
+        _lease: Lease,
+    },
 }
 
 impl Hold {
     /// The file as it is held.
     pub(super) fn note(&self, name: &str, bytes: &[u8]) -> Option<FileRead> {
-        let Self::Unless(known) = self else {
+        let Self::Unless(copies) = self else {
             return None;
         };
         let sha256 = digest(bytes);
-        let is_held = !known.contains(&sha256);
+        let contents = match copies.get(&sha256) {
+            Some(lease) => Contents::Copied {
+                _lease: lease.clone(),
+            },
+            None => Contents::Held(Arc::new(bytes.to_vec())),
+        };
         Some(FileRead {
             name: name.to_owned(),
             sha256,
-            bytes: is_held.then(|| Arc::new(bytes.to_vec())),
+            contents,
         })
     }
 }

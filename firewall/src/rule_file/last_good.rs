@@ -11,6 +11,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     rule_file::{
-        contents::{FileRead, Files, digest},
+        contents::{Contents, FileRead, Files, Lease, Leases, digest},
         load::RuleFile,
         shrink::Sizes,
     },
@@ -143,6 +144,9 @@ impl Role {
 /// The copies of an instance, which only this process changes.
 pub(crate) struct Store {
     folder: PathBuf,
+    /// The copies of contents. None is removed while its lease is held: rules that were read from it may be kept
+    /// after others that do without it.
+    copies: Mutex<Leases>,
     _lock: File,
 }
 
@@ -166,6 +170,7 @@ impl Store {
         let lock = File::open(folder).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
+                copies: Mutex::new(found_in(&folder.join(CONTENTS))),
                 folder: folder.to_owned(),
                 _lock: lock,
             }),
@@ -174,12 +179,9 @@ impl Store {
         }
     }
 
-    /// The SHA-256 of all files that are kept.
-    pub(crate) fn known(&self) -> BTreeSet<String> {
-        let entries = fs::read_dir(self.folder.join(CONTENTS));
-        let names = entries.into_iter().flatten().flatten();
-        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.len() == 64).collect()
+    /// The copies that there are.
+    pub(crate) fn leases(&self) -> Leases {
+        self.copies().clone()
     }
 
     /// The last good rules.
@@ -258,23 +260,29 @@ impl Store {
     fn write_contents(&self, files: &[FileRead]) -> Result<(), KeepError> {
         let mut left = MAX_BYTES;
         for file in files {
-            let path = self.contents(&file.sha256);
-            let length = match (fs::metadata(&path), &file.bytes) {
-                (Ok(kept), _) => kept.len(),
-                (Err(_), Some(bytes)) => bytes.len() as u64,
-                (Err(_), None) => return Err(KeepError::Gone(file.name.clone())),
+            let length = match &file.contents {
+                Contents::Held(bytes) => bytes.len() as u64,
+                Contents::Copied { .. } => match fs::metadata(self.contents(&file.sha256)) {
+                    Ok(copy) => copy.len(),
+                    Err(_) => return Err(KeepError::Gone(file.name.clone())),
+                },
             };
             left = left.checked_sub(length).ok_or(KeepError::TooLarge)?;
         }
         for file in files {
             let path = self.contents(&file.sha256);
-            if let Some(bytes) = &file.bytes
+            if let Contents::Held(bytes) = &file.contents
                 && !path.exists()
             {
                 write(&path, bytes)?;
             }
         }
-        sync(&self.folder.join(CONTENTS))
+        sync(&self.folder.join(CONTENTS))?;
+        let mut copies = self.copies();
+        for file in files {
+            copies.entry(file.sha256.clone()).or_default();
+        }
+        Ok(())
     }
 
     fn write_manifest(&self, role: Role, manifest: &Manifest) -> Result<(), KeepError> {
@@ -299,11 +307,16 @@ impl Store {
         remove(&self.folder.join(role.file()))
     }
 
-    /// Removes the contents that no list names, and files that a crash left.
+    /// Removes the contents that no list names and nobody holds, and files that a crash left.
     fn prune(&self) -> Result<(), KeepError> {
         let manifests = Role::ALL.into_iter().filter_map(|role| self.manifest(role));
         let files = manifests.flat_map(|manifest| manifest.files);
         let named: BTreeSet<String> = files.map(|file| file.sha256).collect();
+        let stay: BTreeSet<String> = {
+            let mut copies = self.copies();
+            copies.retain(|sha256, lease| named.contains(sha256) || lease.is_shared());
+            copies.keys().cloned().collect()
+        };
         let folder = self.folder.join(CONTENTS);
         let entries = fs::read_dir(&folder).map_err(|source| KeepError::File {
             path: folder,
@@ -311,16 +324,28 @@ impl Store {
         })?;
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if !name.to_str().is_some_and(|name| named.contains(name)) {
+            if !name.to_str().is_some_and(|name| stay.contains(name)) {
                 remove(&entry.path())?;
             }
         }
         Ok(())
     }
 
+    fn copies(&self) -> MutexGuard<'_, Leases> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn contents(&self, sha256: &str) -> PathBuf {
         self.folder.join(CONTENTS).join(sha256)
     }
+}
+
+/// The copies in a folder.
+fn found_in(folder: &Path) -> Leases {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| name.len() == 64);
+    names.map(|name| (name, Lease::default())).collect()
 }
 
 /// The kept files of a rule set, to be read in place of those of the operator.
@@ -422,12 +447,13 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
     use super::*;
+    use crate::rule_file::contents::Hold;
 
     fn read(name: &str, text: &str) -> FileRead {
         FileRead {
             name: name.to_owned(),
             sha256: digest(text.as_bytes()),
-            bytes: Some(Arc::new(text.as_bytes().to_vec())),
+            contents: Contents::Held(Arc::new(text.as_bytes().to_vec())),
         }
     }
 
@@ -449,6 +475,10 @@ mod tests {
         store.keep(&manifest(files), files, is_waiting).unwrap();
     }
 
+    fn copied(store: &Store) -> BTreeSet<String> {
+        store.leases().into_keys().collect()
+    }
+
     fn kept_rules(store: &Store) -> String {
         let good = store.good().unwrap();
         let copies = Copies::new(store, &good);
@@ -462,15 +492,17 @@ mod tests {
         assert_eq!(store.good(), None);
         keep(&store, &[read("", "one"), read("list", "same")], false);
         keep(&store, &[read("", "two"), read("list", "same")], false);
-        assert_eq!(store.known().len(), 3);
+        assert_eq!(copied(&store).len(), 3);
         keep(&store, &[read("", "three"), read("list", "same")], false);
         assert_eq!(kept_rules(&store), "three");
         let known = [read("", "two"), read("", "three"), read("", "same")];
-        assert_eq!(store.known(), known.map(|file| file.sha256).into());
+        assert_eq!(copied(&store), known.map(|file| file.sha256).into());
         // Contents that are there need no bytes.
         let mut files = [read("", "two"), read("list", "same")];
         for file in &mut files {
-            file.bytes = None;
+            file.contents = Contents::Copied {
+                _lease: store.leases()[&file.sha256].clone(),
+            };
         }
         keep(&store, &files, false);
         let good = store.good().unwrap();
@@ -502,7 +534,31 @@ mod tests {
         assert_eq!(kept_rules(&store), "one");
         store.return_to(&digest(b"two")).unwrap();
         assert_eq!(kept_rules(&store), "two");
-        assert_eq!(store.known().len(), 2);
+        assert_eq!(copied(&store).len(), 2);
+    }
+
+    #[test]
+    fn contents_stay_while_rules_that_were_read_from_them_wait_to_be_kept() {
+        let base = tempfile::tempdir().unwrap();
+        let store = Store::open(&base.path().join("test")).unwrap();
+        keep(&store, &[read("", "one")], false);
+        keep(&store, &[read("", "two")], true);
+        // The file is read again while it is being given up.
+        let hold = Hold::Unless(store.leases());
+        store.return_to(&digest(b"one")).unwrap();
+        let files = [hold.note("", b"two").unwrap()];
+        drop(hold);
+        store.return_to(&digest(b"one")).unwrap();
+        assert!(matches!(files[0].contents, Contents::Copied { .. }));
+        keep(&store, &files, false);
+        assert_eq!(kept_rules(&store), "two");
+        // What nobody holds goes, though later rules were read from other copies.
+        drop(files);
+        keep(&store, &[read("", "three")], false);
+        let files = [Hold::Unless(store.leases()).note("", b"three").unwrap()];
+        keep(&store, &files, false);
+        keep(&store, &[read("", "four")], false);
+        assert_eq!(copied(&store).len(), 2);
     }
 
     #[test]
