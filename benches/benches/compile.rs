@@ -18,7 +18,7 @@ use rules::{
     field::{AddressSet, RangeSet},
     language::lists,
     load,
-    model::{self, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings},
+    model::{self, Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings},
 };
 
 const INTERFACE: &str = "fw-test0";
@@ -158,10 +158,12 @@ fn with_list(set: AddressSet) -> Ruleset {
             interfaces: Vec::new(),
             mode: Mode::Native,
             policy: model::Verdict::Pass,
+            policy_out: model::Verdict::Pass,
             parser: Parser::with_policy(model::Verdict::Pass),
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),
+            direction: Direction::In,
             action: RuleAction::Drop,
             matches: Matches {
                 src: Some(Arc::new(set)),

@@ -5,7 +5,7 @@
 //! [`MAGIC`](crate::image::MAGIC), too.
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -69,6 +69,39 @@ pub type CounterBlock = [Counter; BLOCK as usize];
 
 const _: () = assert!(BLOCK.is_power_of_two() && FIRST_RULE_SLOT.is_multiple_of(BLOCK));
 
+/// Which way a packet goes: each has rules, sections of the image and slots of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// Into the machine: at the XDP hook.
+    In,
+    /// Out of it, sent by the machine or forwarded: at the egress hook of traffic control.
+    Out,
+}
+
+impl Direction {
+    /// Both, in the order of their sections and slots.
+    pub const ALL: [Self; 2] = [Self::In, Self::Out];
+
+    /// The direction as written in a rule file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+
+    /// 0 for in, 1 for out.
+    #[must_use]
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        match self {
+            Self::In => 0,
+            Self::Out => 1,
+        }
+    }
+}
+
 /// Why a packet got its verdict when no rule gave it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,11 +127,13 @@ pub enum Reason {
     UnknownEthertype = 8,
     /// The source is banned.
     Banned = 9,
+    /// The kernel could not bring the headers of a packet into one buffer; at out only.
+    Unpulled = 10,
 }
 
 impl Reason {
     /// Every reason, in slot order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Policy,
         Self::Neighbor,
         Self::Malformed,
@@ -109,6 +144,7 @@ impl Reason {
         Self::BadImage,
         Self::UnknownEthertype,
         Self::Banned,
+        Self::Unpulled,
     ];
 
     /// The number: the bit of the reason in [`Drops`](crate::image::Drops).
@@ -118,17 +154,17 @@ impl Reason {
         self as u32
     }
 
-    /// The counter slot of packets that were passed, or `dropped`, for this reason. They are apart,
-    /// since the verdict of a reason may change while its counters stay.
+    /// The counter slot of packets of a direction that were passed, or `dropped`, for this reason.
+    /// They are apart, since the verdict of a reason may change while its counters stay.
     #[must_use]
     #[inline(always)]
-    pub const fn slot(self, dropped: bool) -> u32 {
-        self.number() + if dropped { DROPPED_SLOTS } else { 0 }
+    pub const fn slot(self, direction: Direction, dropped: bool) -> u32 {
+        self.number() + direction.index() * REASON_SLOTS + if dropped { DROPPED_SLOTS } else { 0 }
     }
 
-    /// Whether some rule set passes, or drops if `dropped`, packets for this reason.
+    /// Whether some rule set passes, or drops if `dropped`, packets of a direction for this reason.
     #[must_use]
-    pub const fn can_be(self, dropped: bool) -> bool {
+    pub const fn can_be(self, direction: Direction, dropped: bool) -> bool {
         match self {
             Self::Policy
             | Self::Malformed
@@ -137,7 +173,9 @@ impl Reason {
             | Self::TooManyTags
             | Self::UnknownEthertype => true,
             Self::Neighbor | Self::NoImage => !dropped,
-            Self::BadImage | Self::Banned => dropped,
+            Self::BadImage => dropped,
+            Self::Banned => dropped && matches!(direction, Direction::In),
+            Self::Unpulled => matches!(direction, Direction::Out),
         }
     }
 
@@ -155,15 +193,20 @@ impl Reason {
             Self::BadImage => "bad_image",
             Self::UnknownEthertype => "unknown_ethertype",
             Self::Banned => "banned",
+            Self::Unpulled => "nonlinear",
         }
     }
 }
 
-/// The counter slot of packets that were dropped for the first [`Reason`].
+/// The counter slot of packets in that were dropped for the first [`Reason`].
 pub const DROPPED_SLOTS: u32 = 16;
 
+/// The counter slots of the reasons of one direction: those of packets passed, then those of
+/// packets dropped.
+pub const REASON_SLOTS: u32 = 2 * DROPPED_SLOTS;
+
 /// The first counter slot that a rule can have; those below are [`Reason`]s or spare.
-pub const FIRST_RULE_SLOT: u32 = 32;
+pub const FIRST_RULE_SLOT: u32 = 64;
 
 const _: () = assert!(Reason::ALL.len() <= DROPPED_SLOTS as usize);
-const _: () = assert!(2 * DROPPED_SLOTS <= FIRST_RULE_SLOT);
+const _: () = assert!(2 * REASON_SLOTS <= FIRST_RULE_SLOT);

@@ -3,7 +3,7 @@
 //! The parser makes these keys and the image is indexed by them. This module knows neither.
 
 /// The number of narrow fields.
-pub const FIELDS: usize = 13;
+pub const FIELDS: usize = 15;
 
 /// A narrow field, and its place among the steps of a section.
 #[repr(usize)]
@@ -17,7 +17,8 @@ pub enum Field {
     Dport = 2,
     /// The ICMP message, `type << 8 | code`.
     Icmp = 3,
-    /// The index of the receiving interface, in the upper 32 bits of the key.
+    /// The index of the receiving interface, of packets out that of the outgoing one, in the upper
+    /// 32 bits of the key.
     Interface = 4,
     /// The source MAC address, in the upper 48 bits of the key.
     SrcMac = 5,
@@ -35,6 +36,11 @@ pub enum Field {
     Traffic = 11,
     /// The groups of the IPv4 options that the packet has, a bit for each.
     Options = 12,
+    /// The index of the interface on which a packet out was received, in the upper 32 bits of the
+    /// key; 0 if the machine sends it. Packets in have no such field.
+    InInterface = 13,
+    /// The mark of a packet out, in the upper 32 bits of the key. Packets in have no such field.
+    Mark = 14,
 }
 
 impl Field {
@@ -44,6 +50,8 @@ impl Field {
         Self::Options,
         Self::SrcMac,
         Self::DstMac,
+        Self::InInterface,
+        Self::Mark,
         Self::Protocol,
         Self::Sport,
         Self::Dport,
@@ -67,7 +75,7 @@ impl Field {
             | Self::Vlan
             | Self::Ethertype
             | Self::Length => Values::Halves,
-            Self::Interface => Values::Indexes,
+            Self::Interface | Self::InInterface | Self::Mark => Values::Indexes,
             Self::SrcMac | Self::DstMac => Values::Macs,
             Self::Ttl => Values::Below(TTLS),
             Self::Traffic => Values::Below(TRAFFICS),
@@ -85,7 +93,7 @@ pub enum Values {
     Below(u32),
     /// Numbers of 16 bits, which packets may lack.
     Halves,
-    /// Indexes of interfaces.
+    /// Indexes of interfaces, and marks, in the upper 32 bits.
     Indexes,
     /// MAC addresses in the upper 48 bits.
     Macs,

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use firewall_ebpf::parse::parse;
 use libfuzzer_sys::fuzz_target;
 use rules::{
+    Context,
     evaluator::{decode, evaluate},
     model::Ruleset,
 };
@@ -58,8 +59,8 @@ fuzz_target!(init: { LazyLock::force(&RULE_SETS); }, |data: &[u8]| {
     let (ruleset, engine) = &RULE_SETS[usize::from(*choice) % RULE_SETS.len()];
     let probe = Probe {
         frame: frame.to_vec(),
-        interface: INTERFACES[usize::from(interface) % INTERFACES.len()].0,
+        context: Context::arriving(INTERFACES[usize::from(interface) % INTERFACES.len()].0),
     };
-    let wanted = evaluate(ruleset, frame, engine.interface(&probe));
+    let wanted = evaluate(ruleset, frame, &engine.context(&probe));
     assert_eq!(engine.judge(&probe), Ok(wanted));
 });

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use firewall_ebpf::abi::Reason;
 
 use crate::{
+    context::Context,
     evaluator::{self, Evaluation, Fields},
     field::{self, Family, FieldName, Form, Mac},
     model::{RuleAction, RuleId, Ruleset},
@@ -19,7 +20,7 @@ use crate::{
 pub struct Explanation {
     /// The fields that the evaluator reads from the frame, or the reason why it cannot.
     pub fields: Result<Fields, Reason>,
-    /// The rules in order, down to the one that decides.
+    /// The rules for the direction of the packet in order, down to the one that decides.
     pub rules: Vec<Meeting>,
     /// The rules after that one that match as well.
     pub hidden: Vec<RuleId>,
@@ -36,16 +37,17 @@ pub struct Meeting {
     pub mismatch: Option<FieldName>,
 }
 
-/// Explains the verdict on a frame that arrives on the interface with this name.
+/// Explains the verdict on a frame.
 #[must_use]
-pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Explanation {
+pub fn explain(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>) -> Explanation {
     let fields = evaluator::decode(frame);
-    let evaluation = evaluator::evaluate(ruleset, frame, interface);
+    let evaluation = evaluator::evaluate(ruleset, frame, context);
     let (mut rules, mut hidden) = (Vec::new(), Vec::new());
     if let Ok(fields) = &fields {
         let mut is_decided = false;
-        for (id, rule) in ruleset.iter() {
-            let mismatch = evaluator::mismatch(&rule.matches, fields, interface);
+        let all = ruleset.iter();
+        for (id, rule) in all.filter(|(_, rule)| rule.direction == context.direction) {
+            let mismatch = evaluator::mismatch(&rule.matches, fields, context);
             if is_decided {
                 hidden.extend(mismatch.is_none().then_some(id));
                 continue;
@@ -64,9 +66,9 @@ pub fn explain(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Expl
 
 /// The value of a field in a packet, as rules write it; `None` when the packet lacks the field.
 #[must_use]
-pub fn value(field: FieldName, fields: &Fields, interface: Option<&str>) -> Option<String> {
+pub fn value(field: FieldName, fields: &Fields, context: &Context<Option<&str>>) -> Option<String> {
     match field.form() {
-        Form::Interface => interface.map(str::to_owned),
+        Form::Interface => context.interface.map(str::to_owned),
         Form::Family => fields.family.map(|family| {
             match family {
                 Family::Ipv4 => "ipv4",
@@ -122,7 +124,7 @@ mod tests {
         let frame = notation::read(text).unwrap().frame;
         let fields = evaluator::decode(&frame).unwrap();
         let value = |field: &FieldName| {
-            let value = value(*field, &fields, Some("eth0"))?;
+            let value = value(*field, &fields, &Context::arriving(Some("eth0")))?;
             Some((field.as_str(), value))
         };
         FieldName::ALL.iter().filter_map(value).collect()

@@ -9,6 +9,7 @@
 pub mod analysis;
 pub mod captures;
 pub mod compiler;
+mod context;
 pub mod diagnostics;
 pub mod evaluator;
 pub mod explanation;
@@ -22,6 +23,7 @@ pub mod text;
 pub mod walker;
 
 pub use self::{
+    context::Context,
     field::FieldName,
     language::{Loaded, MAX_RULE_NAME_LEN, load},
 };

@@ -4,16 +4,17 @@
 //! This module owns what the program does around the two. It does not know which rule a slot
 //! belongs to.
 
-use std::mem::offset_of;
-
 use firewall_ebpf::{
     abi::Reason,
     image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
-    walk::{Classification, Counts, classify},
+    walk::{Classification, Counts, Hook, classify},
 };
 
-use crate::model::Verdict;
+use crate::{
+    context::Context,
+    model::{Direction, Verdict},
+};
 
 /// What becomes of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +38,13 @@ pub enum Decided {
     Reason(Reason),
 }
 
-/// Judges a frame, from the Ethernet header on, that arrived on the interface of this number, by
-/// the bytes of an image.
+/// Judges a frame, from the Ethernet header on, by the bytes of an image; interfaces are given by
+/// their numbers, of which none is 0.
 #[must_use]
-pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
+pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
     let mut marked = Slots(Vec::new());
     let classification = match parse(frame) {
-        Ok(headers) => classify(image, frame, &headers, || interface, &mut marked),
+        Ok(headers) => classify(image, frame, &headers, context, &mut marked),
         Err(reason) => Classification::NoRule(reason),
     };
     let mut slots = marked.0;
@@ -57,7 +58,10 @@ pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
             slots.push(slot);
             (Decided::Rule(slot.number()), Verdict::Drop)
         }
-        Classification::NoRule(reason) => (Decided::Reason(reason), verdict_for(image, reason)),
+        Classification::NoRule(reason) => {
+            let verdict = verdict_for(image, context.direction, reason);
+            (Decided::Reason(reason), verdict)
+        }
     };
     let logs = |slot: &&RuleSlot| slot.logs();
     let number = |slot: &RuleSlot| slot.number();
@@ -69,9 +73,28 @@ pub fn walk(image: &[u8], frame: &[u8], interface: u32) -> Walk {
     }
 }
 
-/// The verdict of an image on packets that no rule decides.
-fn verdict_for(image: &[u8], reason: Reason) -> Verdict {
-    let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
+/// The context as the program reads it from the kernel.
+impl Hook for Context<u32> {
+    fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    fn in_interface(&self) -> u32 {
+        self.in_interface.unwrap_or(0)
+    }
+
+    fn mark(&self) -> u32 {
+        self.mark
+    }
+}
+
+/// The verdict of an image on packets of a direction that no rule decides.
+fn verdict_for(image: &[u8], direction: Direction, reason: Reason) -> Verdict {
+    let drops = Drops::from_bits(image.u32(Header::drops_at(direction)));
     if drops.has(reason) {
         Verdict::Drop
     } else {

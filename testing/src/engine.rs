@@ -10,6 +10,7 @@ use firewall_ebpf::{
     image::{Header, Memory},
 };
 use rules::{
+    Context,
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
     evaluator::{Evaluation, Outcome},
     model::{RuleId, Ruleset},
@@ -62,12 +63,14 @@ impl Engine {
         }
     }
 
-    /// The name of the interface on which a packet arrives, if the image knows it.
+    /// The context of a packet with the names of those interfaces that the image knows.
     #[must_use]
-    pub fn interface(&self, probe: &Probe) -> Option<&'static str> {
-        let mut known = self.interfaces.iter();
-        let (_, name) = known.find(|(index, _)| *index == probe.interface)?;
-        Some(name)
+    pub fn context(&self, probe: &Probe) -> Context<Option<&'static str>> {
+        probe.context.map(|interface| {
+            let mut known = self.interfaces.iter();
+            let found = known.find(|(index, _)| *index == interface);
+            found.map(|(_, name)| *name)
+        })
     }
 
     /// Classifies a packet.
@@ -77,7 +80,7 @@ impl Engine {
     /// An error if a slot is counted that belongs to no rule, or if the rules that log differ from
     /// those of the rule set.
     pub fn judge(&self, probe: &Probe) -> Result<Evaluation, String> {
-        let walk = walk(self.image.bytes(), &probe.frame, probe.interface);
+        let walk = walk(self.image.bytes(), &probe.frame, &probe.context);
         let outcome = match walk.decided {
             Decided::Rule(slot) => Outcome::Rule(self.rule(slot)?),
             Decided::Reason(reason) => Outcome::Reason(reason),

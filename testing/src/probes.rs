@@ -2,6 +2,7 @@
 //! them, and just outside.
 
 use rules::{
+    Context,
     field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
     model::{Matches, Ruleset},
     text::hexadecimal,
@@ -14,23 +15,24 @@ use super::{
     rulesets::INTERFACES,
 };
 
-/// A frame and the interface on which it arrives.
+/// A frame, and what else it is judged by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The frame, from the Ethernet header on.
     pub frame: Vec<u8>,
-    /// The index of the interface.
-    pub interface: u32,
+    /// Its direction and the indexes of its interfaces.
+    pub context: Context<u32>,
 }
 
 impl Probe {
-    /// The name of the interface; `None` if it is none of [`INTERFACES`].
+    /// The context with the names of the interfaces; `None` for what is none of [`INTERFACES`].
     #[must_use]
-    pub fn interface_name(&self) -> Option<&'static str> {
-        let found = INTERFACES
-            .iter()
-            .find(|(index, _)| *index == self.interface);
-        found.map(|(_, name)| *name)
+    pub fn named(&self) -> Context<Option<&'static str>> {
+        self.context.map(|interface| {
+            let mut known = INTERFACES.iter();
+            let found = known.find(|(index, _)| *index == interface);
+            found.map(|(_, name)| *name)
+        })
     }
 
     /// The frame as hexadecimal digits.
@@ -52,9 +54,9 @@ pub fn probe(random: &mut Random, ruleset: &Ruleset) -> Probe {
         ruleset,
         aimed,
     };
-    let interface = aim.interface();
+    let context = Context::arriving(aim.interface());
     let frame = aim.frame();
-    Probe { frame, interface }
+    Probe { frame, context }
 }
 
 struct Aim<'a> {

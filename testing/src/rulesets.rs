@@ -7,7 +7,10 @@ use rules::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
         RangeSet, Value, VlanSet,
     },
-    model::{LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings, Verdict},
+    model::{
+        Direction, LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings,
+        Verdict,
+    },
 };
 
 use super::{
@@ -44,6 +47,7 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
             interfaces: Vec::new(),
             mode: random.pick([Mode::Native, Mode::Generic, Mode::Auto]),
             policy: verdict(random),
+            policy_out: verdict(random),
             parser: Parser {
                 malformed: verdict(random),
                 truncated: verdict(random),
@@ -81,6 +85,7 @@ impl Maker<'_> {
         };
         Rule {
             name: format!("rule {line}"),
+            direction: Direction::In,
             action,
             log: line.is_multiple_of(5).then_some(LogLimit::USUAL),
             comment: None,

@@ -11,6 +11,7 @@ use firewall_ebpf::{
     walk::{Classification, Counts, classify},
 };
 use rules::{
+    Context,
     compiler::{Image, InterfaceIndex, Target, compile},
     diagnostics::{Source, render},
     evaluator::{Evaluation, Outcome, evaluate},
@@ -65,7 +66,7 @@ impl Engine {
             outcome,
             verdict,
             counted,
-        } = evaluate(&self.ruleset, frame, Some(INTERFACE));
+        } = evaluate(&self.ruleset, frame, &Context::arriving(Some(INTERFACE)));
         assert_eq!(counted, []);
         let rule = match outcome {
             Outcome::Rule(RuleId(index)) => Some(index as usize),
@@ -84,7 +85,8 @@ impl Engine {
     /// The decision of the image on a frame.
     pub(crate) fn judge(&self, frame: &[u8]) -> Decision {
         let headers = parse(frame).unwrap_or_else(|reason| panic!("{reason:?}: {frame:x?}"));
-        match classify(self.image.bytes(), frame, &headers, || INDEX, &mut NoCounts) {
+        let context = Context::arriving(INDEX);
+        match classify(self.image.bytes(), frame, &headers, &context, &mut NoCounts) {
             Classification::Pass(slot) => by_rule(slot, Verdict::Pass),
             Classification::Drop(slot) => by_rule(slot, Verdict::Drop),
             Classification::NoRule(reason) => {

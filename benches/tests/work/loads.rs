@@ -16,6 +16,7 @@ use firewall_ebpf::{
     parse::parse,
     walk::{Counts, classify},
 };
+use rules::Context;
 use rules::compiler::{Image, PacketKind};
 
 /// The number of packets aimed at a rule set.
@@ -85,7 +86,7 @@ pub(crate) fn check(name: &str, set: &RuleSet, image: &Image) -> u32 {
             &counting,
             frame.as_slice(),
             &parse(frame.as_slice()).unwrap(),
-            || 1,
+            &Context::arriving(1),
             &mut DiscardedCounts,
         );
         let kind = match frame[12..14] {

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::abi::Reason;
+use crate::abi::{Direction, Reason};
 
 /// The first word of every image: "FWI" and the layout's version.
 pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 8]);
@@ -15,19 +15,29 @@ pub struct Header {
     pub magic: u32,
     /// The bytes of the image in use.
     pub length: u32,
-    /// The reasons for which packets are dropped.
+    /// The reasons for which packets in are dropped.
     pub drops: Drops,
     /// The offset of the metadata.
     pub metadata: u32,
     /// The length of the metadata in bytes.
     pub metadata_length: u32,
-    /// Brings the next field to a multiple of 8.
-    pub padding: u32,
+    /// The reasons for which packets out are dropped.
+    pub drops_out: Drops,
     /// 0, which no verifier knows: what is XORed with it becomes opaque.
     pub zero: u64,
 }
 
 impl Header {
+    /// The offset of the reasons for which packets of a direction are dropped.
+    #[must_use]
+    #[inline(always)]
+    pub const fn drops_at(direction: Direction) -> u32 {
+        match direction {
+            Direction::In => offset_of!(Self, drops) as u32,
+            Direction::Out => offset_of!(Self, drops_out) as u32,
+        }
+    }
+
     /// The header as it is in the image.
     #[must_use]
     pub const fn words(&self) -> [u32; 8] {
@@ -37,7 +47,7 @@ impl Header {
             self.drops.bits(),
             self.metadata,
             self.metadata_length,
-            self.padding,
+            self.drops_out.bits(),
             self.zero as u32,
             (self.zero >> 32) as u32,
         ]
@@ -92,7 +102,7 @@ mod tests {
             drops: Drops::from_bits(3),
             metadata: 4,
             metadata_length: 5,
-            padding: 6,
+            drops_out: Drops::from_bits(6),
             zero: 8 << 32 | 7,
         };
         let words = header.words();
@@ -103,7 +113,7 @@ mod tests {
             at(offset_of!(Header, drops)),
             at(offset_of!(Header, metadata)),
             at(offset_of!(Header, metadata_length)),
-            at(offset_of!(Header, padding)),
+            at(offset_of!(Header, drops_out)),
             at(offset_of!(Header, zero)),
             at(offset_of!(Header, zero) + 4),
         ];

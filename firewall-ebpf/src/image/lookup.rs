@@ -5,9 +5,9 @@
 //! [`Field::Traffic`](crate::field::Field::Traffic) are a `u16` for each value. That of ports and
 //! ICMP messages has [pages](super::pages) of classes (`u16`), with one page more for packets that
 //! lack the field, whose number follows the others; the pages begin at [`FIELD_PAGES`]. VLANs,
-//! EtherTypes and lengths have the same. Those of the interface and of MAC addresses are tries. That
-//! of [`Field::Options`](crate::field::Field::Options) is a byte for each option, the bit of its
-//! group, and after these a `u16` for each set of groups.
+//! EtherTypes and lengths have the same. Those of interfaces, of the mark and of MAC addresses are
+//! tries. That of [`Field::Options`](crate::field::Field::Options) is a byte for each option, the bit
+//! of its group, and after these a `u16` for each set of groups.
 
 use super::pages::{PAGE, page_index};
 

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! Header            at offset 0
-//! Section x 3       follow it: IPv4, IPv6, all other EtherTypes; each with its own tables
-//!   tries             an address or an interface to its class
+//! Section x 6       follow it: for packets in and packets out IPv4, IPv6, all other EtherTypes; each
+//!                   with its own tables
+//!   tries             an address, an interface or a mark to its class
 //!   lookups           a narrow field to its class
 //!   reduction tables  the classes of the narrow fields to one L4 class
 //!   direct table | grid | pairs   the three classes to the rule that decides
@@ -62,7 +63,7 @@ pub use rows::MAX_WALK;
 pub use search_tree::{BLOCK, BLOCK_BYTES, MAX_LEVELS, level_bytes, stored_bound, tree_level};
 pub use section::{
     HEAD_MASK, MODE_DIRECT_TABLE, MODE_GRID, MODE_PAIRS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
-    Section,
+    SECTIONS_END, Section, section_offset,
 };
 pub use trie::{AFTER_HEAD, AFTER_PAIR, NodeHead, PAGE_NUMBERS, paged_reference_at, reference_at};
 pub use uniform::{

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use super::{header::Header, records::Records, reduction::Step, reference::Reference};
 use crate::{
-    abi::MIN_IMAGE_SIZE,
+    abi::{Direction, MIN_IMAGE_SIZE},
     field::{FIELDS, FieldSet},
 };
 
@@ -154,22 +154,42 @@ pub const MODE_PAIRS: u32 = 1;
 /// [`Section::mode`]: the grid, and rows.
 pub const MODE_GRID: u32 = 2;
 
-/// The offset of the section for IPv4.
+/// The offset of the section for IPv4 packets in.
 pub const SECTION_IPV4: u32 = size_of::<Header>() as u32;
-/// The offset of the section for IPv6.
+/// The offset of the section for IPv6 packets in.
 pub const SECTION_IPV6: u32 = SECTION_IPV4 + size_of::<Section>() as u32;
-/// The offset of the section for all other EtherTypes.
+/// The offset of the section for packets in with any other EtherType.
 pub const SECTION_OTHER: u32 = SECTION_IPV6 + size_of::<Section>() as u32;
 
-/// The bits of the offset of a section.
-pub const HEAD_MASK: u32 = 0x3f8;
+/// The bytes of the sections of one direction.
+const DIRECTION_BYTES: u32 = SECTION_OTHER + size_of::<Section>() as u32 - SECTION_IPV4;
 
-const _: () = assert!(
-    SECTION_IPV4 & HEAD_MASK == SECTION_IPV4
-        && SECTION_IPV6 & HEAD_MASK == SECTION_IPV6
-        && SECTION_OTHER & HEAD_MASK == SECTION_OTHER
-        && HEAD_MASK as usize + size_of::<Section>() <= MIN_IMAGE_SIZE as usize
-);
+/// The offset of what follows all sections.
+pub const SECTIONS_END: u32 = SECTION_IPV4 + 2 * DIRECTION_BYTES;
+
+/// The offset of the section of a direction for the packets that [`SECTION_IPV4`], [`SECTION_IPV6`]
+/// or [`SECTION_OTHER`] stands for.
+#[must_use]
+#[inline(always)]
+pub const fn section_offset(direction: Direction, section: u32) -> u32 {
+    section + direction.index() * DIRECTION_BYTES
+}
+
+/// The bits of the offset of a section.
+pub const HEAD_MASK: u32 = 0x7f8;
+
+const _: () = {
+    let sections = [SECTION_IPV4, SECTION_IPV6, SECTION_OTHER];
+    let mut index = 0;
+    while index < sections.len() {
+        let of_in = section_offset(Direction::In, sections[index]);
+        let of_out = section_offset(Direction::Out, sections[index]);
+        assert!(of_in == sections[index] && of_in & HEAD_MASK == of_in);
+        assert!(of_out & HEAD_MASK == of_out && of_out.is_multiple_of(8));
+        index += 1;
+    }
+    assert!(HEAD_MASK as usize + size_of::<Section>() <= MIN_IMAGE_SIZE as usize);
+};
 
 // What the walker loads two words at a time.
 const _: () = {

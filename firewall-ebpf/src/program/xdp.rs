@@ -2,15 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use core::mem::offset_of;
-
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
-    abi::Reason,
+    abi::{Direction, Reason},
     image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
     parse::parse,
-    walk::{Classification, classify},
+    walk::{Classification, Hook, classify},
 };
 
 use super::{
@@ -38,12 +36,27 @@ fn firewall_linear(ctx: XdpContext) -> u32 {
     filter::<false>(&ctx)
 }
 
+/// What the kernel knows of a frame at this hook.
+struct XdpHook<'a>(&'a XdpContext);
+
+impl Hook for XdpHook<'_> {
+    #[inline(always)]
+    fn direction(&self) -> Direction {
+        Direction::In
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.0.ingress_ifindex() as u32
+    }
+}
+
 #[inline(always)]
 fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let mut counters = Counters::<FRAGS>::new(ctx);
     let Some(image) = Image::in_force() else {
         counters.measure(Err(Reason::NoImage));
-        counters.add(Reason::NoImage.slot(false));
+        counters.add(Reason::NoImage.slot(Direction::In, false));
         note::<FRAGS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
@@ -54,7 +67,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot(true));
+        counters.add(Reason::Banned.slot(Direction::In, true));
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
@@ -62,7 +75,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
             &image,
             &LateFrame::<FRAGS>::new(ctx, &image),
             &headers,
-            || ctx.ingress_ifindex() as u32,
+            &XdpHook(ctx),
             &mut counters,
         ),
         Err(reason) => Classification::NoRule(reason),
@@ -72,14 +85,17 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         Classification::Drop(slot) => (slot, xdp_action::XDP_DROP),
         Classification::NoRule(reason) => {
             note::<FRAGS>(ctx, reason);
-            let drops = Drops::from_bits(image.u32(offset_of!(Header, drops) as u32));
+            let drops = Drops::from_bits(image.u32(Header::drops_at(Direction::In)));
             let dropped = drops.has(reason);
             let action = if dropped {
                 xdp_action::XDP_DROP
             } else {
                 xdp_action::XDP_PASS
             };
-            (RuleSlot::new(reason.slot(dropped), false), action)
+            (
+                RuleSlot::new(reason.slot(Direction::In, dropped), false),
+                action,
+            )
         }
     };
     counters.add(slot.number());
@@ -101,7 +117,11 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
     // Asking the kernel costs as much as an address search.
     let length = || frame_len::<FRAGS>(ctx);
     match reason {
-        Reason::Policy | Reason::Neighbor | Reason::UnknownEthertype | Reason::Banned => {}
+        Reason::Policy
+        | Reason::Neighbor
+        | Reason::UnknownEthertype
+        | Reason::Banned
+        | Reason::Unpulled => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

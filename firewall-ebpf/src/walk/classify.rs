@@ -8,6 +8,7 @@ use super::{
     fields::fields,
     found::Found,
     grid::walk_grid,
+    hook::Hook,
     pairs::walk_pairs,
     reduction::l4_class,
     rows::walk_rows,
@@ -18,7 +19,7 @@ use crate::{
     field::FieldSet,
     image::{
         Entry, Item, MODE_DIRECT_TABLE, MODE_GRID, Memory, NO_MATCH, PASS, Reference, RuleSlot,
-        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section,
+        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, section_offset,
     },
     packet::Packet,
     parse::{Headers, present},
@@ -31,33 +32,36 @@ pub enum Classification {
     Pass(RuleSlot),
     /// The rule with this counter slot drops it.
     Drop(RuleSlot),
-    /// No rule decides; [`Header::drops`](crate::image::Header::drops) has the verdict of the reason.
+    /// No rule decides; the drops at [`Header::drops_at`](crate::image::Header::drops_at) have the
+    /// verdict of the reason.
     NoRule(Reason),
 }
 
-/// Judges a packet, whose `headers` are known, that arrived on the interface whose index `interface`
-/// says, which is asked when there are rules for interfaces.
+/// Judges a packet, whose `headers` are known, by the sections of the direction of its hook.
 #[inline(always)]
 pub fn classify<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
     image: &M,
     packet: &P,
     headers: &Headers,
-    interface: impl Fn() -> u32,
+    hook: &impl Hook,
     counts: &mut C,
 ) -> Classification {
+    let of_hook = |section: u32| section_offset(hook.direction(), section);
     let (section, src, dst) = if headers.has(present::IPV4) {
-        let head = image.head(SECTION_IPV4);
+        let section = of_hook(SECTION_IPV4);
+        let head = image.head(section);
         let (src, dst) = fields!(image, head, Section, src, dst);
         (
-            SECTION_IPV4,
+            section,
             find_ipv4(image, Reference::from_bits(src), headers.src_high),
             find_ipv4(image, Reference::from_bits(dst), headers.dst_high),
         )
     } else if headers.has(present::IPV6) {
-        let head = image.head(SECTION_IPV6);
+        let section = of_hook(SECTION_IPV6);
+        let head = image.head(section);
         let (src, dst) = fields!(image, head, Section, src, dst);
         (
-            SECTION_IPV6,
+            section,
             find_ipv6(
                 image,
                 Reference::from_bits(src),
@@ -73,12 +77,16 @@ pub fn classify<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
         )
     } else {
         // Opaque like the classes above, or else the verifier follows all that comes next for both.
-        (SECTION_OTHER, image.opaque_u32(0), image.opaque_u32(0))
+        (
+            of_hook(SECTION_OTHER),
+            image.opaque_u32(0),
+            image.opaque_u32(0),
+        )
     };
     let section = image.head(image.opaque_u32(section));
     let (mode, steps_used) = fields!(image, section, Section, mode, steps_used);
     let steps_used = FieldSet::from_bits(steps_used);
-    let l4 = l4_class(image, section, steps_used, packet, headers, &interface);
+    let l4 = l4_class(image, section, steps_used, packet, headers, hook);
     let entry = if mode == MODE_DIRECT_TABLE {
         walk_direct_table(image, section, src, dst, l4, counts)
     } else {

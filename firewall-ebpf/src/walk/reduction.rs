@@ -3,10 +3,12 @@
 use core::mem::offset_of;
 
 use super::{
+    hook::Hook,
     lookup::{direct, paged},
     trie::find,
 };
 use crate::{
+    abi::Direction,
     field::{Field, FieldSet},
     image::{Memory, Reference, Section, Step, fused_class_at, option_class_at, option_group_at},
     packet::Packet,
@@ -21,7 +23,7 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
     used: FieldSet,
     packet: &P,
     headers: &Headers,
-    interface: &impl Fn() -> u32,
+    hook: &impl Hook,
 ) -> u32 {
     let mut fused = 0_u32;
     let mut step = |field: Field, find_class: &dyn Fn(u32) -> u32| {
@@ -63,6 +65,24 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
                 0,
             )
         });
+        if hook.direction() == Direction::Out {
+            step(Field::InInterface, &|lookup| {
+                find::<2, M>(
+                    image,
+                    Reference::from_bits(lookup),
+                    u64::from(hook.in_interface()) << 32,
+                    0,
+                )
+            });
+            step(Field::Mark, &|lookup| {
+                find::<2, M>(
+                    image,
+                    Reference::from_bits(lookup),
+                    u64::from(hook.mark()) << 32,
+                    0,
+                )
+            });
+        }
     }
     let no_ports = !headers.bit(present::PORTS) & 1;
     let no_message = !headers.bit(present::ICMP) & 1;
@@ -82,7 +102,7 @@ pub(super) fn l4_class<M: Memory + ?Sized, P: Packet + ?Sized>(
         find::<2, M>(
             image,
             Reference::from_bits(lookup),
-            u64::from(interface()) << 32,
+            u64::from(hook.interface()) << 32,
             0,
         )
     });

@@ -155,7 +155,11 @@ impl Known {
             let Some(old) = old.get(rule.name.as_str()) else {
                 continue;
             };
-            if old.action == rule.action && old.matches == rule.matches && old.log == rule.log {
+            if old.direction == rule.direction
+                && old.action == rule.action
+                && old.matches == rule.matches
+                && old.log == rule.log
+            {
                 continue;
             }
             let sides = [
@@ -191,6 +195,9 @@ fn changed_settings(before: &Settings, after: &Settings) -> Vec<String> {
     }
     if before.policy != after.policy {
         words.push(format!("policy now `{}`", after.policy.as_str()));
+    }
+    if before.policy_out != after.policy_out {
+        words.push(format!("policy_out now `{}`", after.policy_out.as_str()));
     }
     if before.parser != after.parser {
         words.push("`[parser]` changed".to_owned());
@@ -360,7 +367,7 @@ mod tests {
 
     use rules::{
         field::Family,
-        model::{Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
+        model::{Direction, Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
     };
     use serde_json::json;
 
@@ -369,6 +376,7 @@ mod tests {
     fn ruleset(rules: &[(&str, RuleAction, Option<Family>)]) -> Ruleset {
         let rules = rules.iter().map(|&(name, action, family)| Rule {
             name: name.into(),
+            direction: Direction::In,
             action,
             matches: Matches {
                 family,
@@ -386,6 +394,7 @@ mod tests {
                 interfaces: Vec::new(),
                 mode: Mode::Native,
                 policy: Verdict::Pass,
+                policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),

@@ -9,10 +9,11 @@ use std::{
 };
 
 use rules::{
+    Context,
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
     language::{RuleTest, TestPacket},
-    model::Verdict,
+    model::{Direction, Verdict},
     walker::{Decided, Walk},
 };
 
@@ -140,7 +141,7 @@ pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
     for test in &*candidate.tests {
         let before = failures.len();
         for packet in &test.packets {
-            let found = classifier.classify(&packet.frame, interface(candidate, packet));
+            let found = classifier.classify(&packet.frame, context(candidate, packet));
             if !test.expected.is_met(&found) {
                 failures.push(test.failure(packet, &found, candidate.ruleset()));
             }
@@ -200,7 +201,7 @@ pub(crate) fn run_in_kernel(
         .any(|(index, _)| index.0 == LOOPBACK);
     for test in &*candidate.tests {
         for packet in &test.packets {
-            let arrives = match interface(candidate, packet) {
+            let arrives = match context(candidate, packet).interface {
                 // The loopback interface stands for no interface in an image that does not name it.
                 NOWHERE if !knows_loopback => InterfaceIndex(LOOPBACK),
                 InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
@@ -219,9 +220,9 @@ pub(crate) fn run_in_kernel(
     Ok(())
 }
 
-/// The interface on which a packet arrives, as the candidate knows it.
-fn interface(candidate: &Candidate, packet: &TestPacket) -> InterfaceIndex {
-    candidate.interface(packet.interface.as_deref())
+/// The context of a packet, as the candidate knows it.
+fn context(candidate: &Candidate, packet: &TestPacket) -> Context<InterfaceIndex> {
+    Context::arriving(candidate.interface(packet.interface.as_deref()))
 }
 
 /// The program in the kernel beside the walker.
@@ -246,10 +247,12 @@ impl TestRun<'_> {
         };
         let interface = InterfaceIndex(interface);
         let verdict = if passes { Verdict::Pass } else { Verdict::Drop };
-        let walk = self.classifier.walk(&packet.frame, interface);
+        let walk = self
+            .classifier
+            .walk(&packet.frame, Context::arriving(interface));
         let decided = match walk.decided {
             Decided::Rule(slot) => slot,
-            Decided::Reason(reason) => reason.slot(walk.verdict == Verdict::Drop),
+            Decided::Reason(reason) => reason.slot(Direction::In, walk.verdict == Verdict::Drop),
         };
         let mut agrees = verdict == walk.verdict;
         let slots = walk.counted.iter().copied().chain([decided]);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use firewall_ebpf::abi::Reason;
+use firewall_ebpf::abi::{Direction, Reason};
 
 use crate::{
     commands::output::json_line,
@@ -119,7 +119,14 @@ fn table(snapshot: &CounterSnapshot) -> Table {
     let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
     let disabled = snapshot.disabled.iter();
     let disabled = disabled.map(|row| (format!("{} (disabled)", row.name), row));
-    let reasons = reasons.map(|row| (format!("({})", row.name), row));
+    let reasons = reasons.map(|row| {
+        let name = if row.direction == Direction::Out.as_str() {
+            format!("({}, out)", row.name)
+        } else {
+            format!("({})", row.name)
+        };
+        (name, row)
+    });
     let bans = snapshot.bans.iter().map(|row| {
         let reason = if row.name.is_empty() {
             "no reason given"
@@ -163,6 +170,7 @@ mod tests {
     fn row(name: &str, slot: u32, packets: u64) -> CounterRow {
         CounterRow {
             name: name.into(),
+            direction: "in".into(),
             action: "drop".into(),
             in_force: true,
             slot: Some(Slot::new(slot)),
@@ -179,8 +187,8 @@ mod tests {
     fn snapshot(packets: u64) -> CounterSnapshot {
         CounterSnapshot {
             generation: Generation::FIRST,
-            rules: vec![row("blocklist", 32, packets)],
-            disabled: vec![row("telnet", 33, 5)],
+            rules: vec![row("blocklist", 64, packets)],
+            disabled: vec![row("telnet", 65, 5)],
             reasons: vec![
                 CounterRow {
                     action: "pass".into(),
@@ -190,6 +198,10 @@ mod tests {
                 row("policy", 16, 0),
                 row("malformed", 2, 0),
                 row("truncated", 3, 1),
+                CounterRow {
+                    direction: "out".into(),
+                    ..row("policy", 48, 4)
+                },
             ],
             bans: vec![CounterRow {
                 slot: None,
@@ -208,6 +220,7 @@ mod tests {
              (policy)           pass          3      300\n\
              (policy)           drop          0        0\n\
              (truncated)        drop          1      100\n\
+             (policy, out)      drop          4      400\n\
              (banned: sshd)     drop          2      200\n"
         );
     }
@@ -242,7 +255,7 @@ mod tests {
         now.compare(&snapshot(1000), Duration::from_secs(2));
         let rates = now.reasons.iter().filter_map(|row| row.rate);
         let rates: Vec<f64> = rates.map(|rate| rate.packets_per_second).collect();
-        assert_eq!(rates, [4.0, 0.0, 0.0, 0.0]);
+        assert_eq!(rates, [4.0, 0.0, 0.0, 0.0, 0.0]);
         let text = table(&now).to_string();
         let line = text.lines().nth(1).unwrap();
         assert!(

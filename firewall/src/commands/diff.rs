@@ -10,7 +10,7 @@ use rules::{
         Witness,
     },
     field::{FieldName, Form},
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
 };
 use serde_json::{Value, json};
 use tokio::task;
@@ -134,7 +134,9 @@ impl Comparison<'_> {
 
     /// The reasons why a frame cannot be judged over which the verdict changes.
     fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Verdict; 2])> {
-        let verdicts = |reason| [self.old, self.new].map(|set| set.settings.verdict_for(reason));
+        let verdicts = |reason| {
+            [self.old, self.new].map(|set| set.settings.verdict_for(Direction::In, reason))
+        };
         UNREADABLE
             .into_iter()
             .map(move |reason| (reason, verdicts(reason)))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rules::{
+    Context,
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome},
     model::RuleId,
@@ -13,6 +14,10 @@ use crate::kernel::slot::Slot;
 
 /// An interface on which no packet arrives.
 pub(crate) const NOWHERE: InterfaceIndex = InterfaceIndex(0);
+
+/// An interface that no image knows, in place of [`NOWHERE`] where a packet arrived that is
+/// forwarded: there 0 stands for none.
+const UNKNOWN: InterfaceIndex = InterfaceIndex(u32::MAX);
 
 /// A compiled image with the counter slots of its rules.
 pub(crate) struct Classifier<'a> {
@@ -30,14 +35,22 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// Classifies a frame that arrives on `interface`; rules are given by counter slots.
-    pub(crate) fn walk(&self, frame: &[u8], interface: InterfaceIndex) -> Walk {
-        walk(self.image, frame, interface.0)
+    /// Classifies a frame; rules are given by counter slots.
+    pub(crate) fn walk(&self, frame: &[u8], context: Context<InterfaceIndex>) -> Walk {
+        let in_interface = context.in_interface.map(|arrived| match arrived {
+            NOWHERE => UNKNOWN,
+            arrived => arrived,
+        });
+        let context = Context {
+            in_interface,
+            ..context
+        };
+        walk(self.image, frame, &context.map(|interface| interface.0))
     }
 
-    /// Classifies a frame that arrives on `interface`; rules are given by index.
-    pub(crate) fn classify(&self, frame: &[u8], interface: InterfaceIndex) -> Evaluation {
-        let walk = self.walk(frame, interface);
+    /// Classifies a frame; rules are given by index.
+    pub(crate) fn classify(&self, frame: &[u8], context: Context<InterfaceIndex>) -> Evaluation {
+        let walk = self.walk(frame, context);
         Evaluation {
             outcome: match walk.decided {
                 Decided::Rule(slot) => Outcome::Rule(self.rule(slot)),

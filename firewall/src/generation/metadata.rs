@@ -13,7 +13,7 @@ use std::{
 use firewall_ebpf::abi;
 use rules::{
     field::InterfacePattern,
-    model::{Mode, Ruleset},
+    model::{Direction, Mode, Ruleset, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,10 @@ pub(crate) struct Metadata {
     pub(crate) netns: Option<u64>,
     /// The requested attachment mode.
     pub(crate) mode: String,
-    /// The verdict when no rule matches.
+    /// The verdict on a packet in when no rule matches.
     pub(crate) policy: String,
+    /// The verdict on a packet out when no rule matches.
+    pub(crate) policy_out: String,
     /// The requested interfaces, as in the rule file.
     #[serde(default)]
     pub(crate) interfaces: Vec<String>,
@@ -59,6 +61,8 @@ pub(crate) struct Metadata {
 pub(crate) struct RuleEntry {
     /// Its name.
     pub(crate) name: String,
+    /// The direction of its packets.
+    pub(crate) direction: String,
     /// Its action.
     pub(crate) action: String,
     /// Its counter slot.
@@ -76,6 +80,8 @@ pub(crate) struct RuleEntry {
 pub(crate) struct DisabledEntry {
     /// Its name.
     pub(crate) name: String,
+    /// The direction of the packets that it would be for.
+    pub(crate) direction: String,
     /// What it would do.
     pub(crate) action: String,
     /// Its counter slot.
@@ -127,6 +133,7 @@ impl Metadata {
             .zip(slots)
             .map(|(rule, &slot)| RuleEntry {
                 name: rule.name.clone(),
+                direction: rule.direction.as_str().to_owned(),
                 action: rule.action.as_str().to_owned(),
                 slot,
                 log: rule.log.map(|limit| LogEntry {
@@ -139,6 +146,7 @@ impl Metadata {
         let disabled = ruleset.disabled.iter().zip(disabled);
         let disabled = disabled.map(|(rule, &slot)| DisabledEntry {
             name: rule.name.clone(),
+            direction: rule.direction.as_str().to_owned(),
             action: rule.action.as_str().to_owned(),
             slot,
             comment: rule.comment.clone(),
@@ -153,6 +161,7 @@ impl Metadata {
             netns: namespace::own_inode().ok(),
             mode: ruleset.settings.mode.as_str().to_owned(),
             policy: ruleset.settings.policy.as_str().to_owned(),
+            policy_out: ruleset.settings.policy_out.as_str().to_owned(),
             interfaces: ruleset
                 .settings
                 .interfaces
@@ -187,6 +196,15 @@ impl Metadata {
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
             && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
+    }
+
+    /// Whether packets out are filtered; see [`Ruleset::has_egress`].
+    pub(crate) fn has_egress(&self) -> bool {
+        self.policy_out == Verdict::Drop.as_str()
+            || self
+                .rules
+                .iter()
+                .any(|rule| rule.direction == Direction::Out.as_str())
     }
 
     /// The slot of each rule by name, also of those that are disabled.
@@ -256,9 +274,11 @@ mod tests {
             netns: Some(4_026_531_840),
             mode: "native".into(),
             policy: "drop".into(),
+            policy_out: "pass".into(),
             interfaces: vec!["eth*".into()],
             rules: vec![RuleEntry {
                 name: "ssh".into(),
+                direction: "in".into(),
                 action: "pass".into(),
                 slot: Slot::new(32),
                 log: Some(LogEntry {
@@ -269,6 +289,7 @@ mod tests {
             }],
             disabled: vec![DisabledEntry {
                 name: "telnet".into(),
+                direction: "in".into(),
                 action: "drop".into(),
                 slot: Slot::new(33),
                 comment: None,
@@ -289,6 +310,19 @@ mod tests {
         let by_name = metadata().slots();
         assert_eq!(by_name["telnet"], Slot::new(33));
         assert_eq!(by_name.len(), 2);
+    }
+
+    #[test]
+    fn a_rule_or_a_policy_for_packets_out_needs_a_program() {
+        assert!(!metadata().has_egress());
+        let mut with_rule = metadata();
+        with_rule.rules[0].direction = "out".into();
+        assert!(with_rule.has_egress());
+        let with_policy = Metadata {
+            policy_out: "drop".into(),
+            ..metadata()
+        };
+        assert!(with_policy.has_egress());
     }
 
     #[test]

@@ -102,53 +102,53 @@ mod tests {
     #[test]
     fn the_first_rules_follow_the_reasons() {
         let assignment = assigned(&["a", "b"], &[]);
-        assert_eq!(assignment.slots, [Slot::new(32), Slot::new(33)]);
+        assert_eq!(assignment.slots, [Slot::new(64), Slot::new(65)]);
         assert_eq!(assignment.fresh, assignment.slots);
-        assert_eq!(assignment.capacity, Capacity::of_slots(64));
+        assert_eq!(assignment.capacity, Capacity::of_slots(128));
     }
 
     #[test]
     fn a_rule_that_keeps_its_name_keeps_its_slot() {
-        let assignment = assigned(&["new", "b", "a"], &[("a", 32), ("b", 33)]);
+        let assignment = assigned(&["new", "b", "a"], &[("a", 64), ("b", 65)]);
         assert_eq!(
             assignment.slots,
-            [Slot::new(34), Slot::new(33), Slot::new(32)]
+            [Slot::new(66), Slot::new(65), Slot::new(64)]
         );
-        assert_eq!(assignment.fresh, [Slot::new(34)]);
+        assert_eq!(assignment.fresh, [Slot::new(66)]);
     }
 
     #[test]
     fn the_slot_of_a_rule_being_removed_is_not_reused_at_once() {
-        let assignment = assigned(&["new"], &[("old", 32)]);
-        assert_eq!(assignment.slots, [Slot::new(33)]);
-        let assignment = assigned(&["new", "newer"], &[("new", 33)]);
-        assert_eq!(assignment.slots, [Slot::new(33), Slot::new(32)]);
+        let assignment = assigned(&["new"], &[("old", 64)]);
+        assert_eq!(assignment.slots, [Slot::new(65)]);
+        let assignment = assigned(&["new", "newer"], &[("new", 65)]);
+        assert_eq!(assignment.slots, [Slot::new(65), Slot::new(64)]);
     }
 
     #[test]
     fn the_slots_of_rules_that_may_come_back_are_left_to_them() {
-        let held = BTreeSet::from([Slot::new(33), Slot::new(70)]);
-        let before = in_force(&[("old", 32)]);
+        let held = BTreeSet::from([Slot::new(65), Slot::new(130)]);
+        let before = in_force(&[("old", 64)]);
         let assignment = assign(&["new", "old"], &before, &held).unwrap();
-        assert_eq!(assignment.slots, [Slot::new(34), Slot::new(32)]);
-        assert_eq!(assignment.fresh, [Slot::new(34)]);
-        assert_eq!(assignment.capacity, Capacity::of_slots(128));
+        assert_eq!(assignment.slots, [Slot::new(66), Slot::new(64)]);
+        assert_eq!(assignment.fresh, [Slot::new(66)]);
+        assert_eq!(assignment.capacity, Capacity::of_slots(256));
         assert!(held.is_subset(&assignment.kept));
         let back = Assignment::back(
-            vec![Slot::new(33), Slot::new(70)],
-            [Slot::new(32), Slot::new(34)],
+            vec![Slot::new(65), Slot::new(130)],
+            [Slot::new(64), Slot::new(66)],
         )
         .unwrap();
         assert_eq!(back.fresh, []);
         assert_eq!(back.kept.len(), 4);
-        assert_eq!(back.capacity, Capacity::of_slots(128));
+        assert_eq!(back.capacity, Capacity::of_slots(256));
     }
 
     #[test]
     fn the_capacity_is_the_next_power_of_two() {
-        let names: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..65).map(|n| n.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let assignment = assign(&names, &in_force(&[]), &BTreeSet::new()).unwrap();
-        assert_eq!(assignment.capacity, Capacity::of_slots(128));
+        assert_eq!(assignment.capacity, Capacity::of_slots(256));
     }
 }

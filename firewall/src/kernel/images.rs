@@ -134,6 +134,7 @@ impl Image {
         Ok(Description {
             length: word(std::mem::offset_of!(Header, length)),
             drops: word(std::mem::offset_of!(Header, drops)),
+            drops_out: word(std::mem::offset_of!(Header, drops_out)),
             metadata,
         })
     }
@@ -153,8 +154,10 @@ impl Image {
 pub(crate) struct Description {
     /// The bytes in use.
     pub(crate) length: u32,
-    /// Bit `r` is set when packets classified by reason `r` are dropped.
+    /// Bit `r` is set when packets in that are classified by reason `r` are dropped.
     pub(crate) drops: u32,
+    /// The same for packets out.
+    pub(crate) drops_out: u32,
     /// The metadata bytes that the compiler embedded.
     pub(crate) metadata: Vec<u8>,
 }

@@ -17,6 +17,7 @@ use std::{fmt, net::IpAddr, path::PathBuf};
 
 use firewall_ebpf::abi::Reason;
 use rules::{
+    Context,
     compiler::InterfaceIndex,
     diagnostics::Code,
     evaluator::Outcome,
@@ -145,12 +146,12 @@ pub(crate) fn check(
         };
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, lifeline.interface);
+            .classify(&lifeline.frame, Context::arriving(lifeline.interface));
         let was_dropped = in_force.is_some_and(|in_force| {
             in_force.interfaces.contains(&lifeline.interface)
                 && in_force
                     .classifier
-                    .walk(&lifeline.frame, lifeline.interface)
+                    .walk(&lifeline.frame, Context::arriving(lifeline.interface))
                     .verdict
                     == Verdict::Drop
         });
@@ -192,7 +193,7 @@ pub(crate) fn warnings(
         }
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, lifeline.interface);
+            .classify(&lifeline.frame, Context::arriving(lifeline.interface));
         let mut known = warnings.iter();
         if after.verdict == Verdict::Drop && !known.any(|known| known.cut.what == lifeline.what) {
             let cut = Cut {

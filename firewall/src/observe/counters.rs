@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use firewall_ebpf::{abi::Reason, image::Drops};
+use firewall_ebpf::{
+    abi::{Direction, Reason},
+    image::Drops,
+};
 use serde::Serialize;
 
 use crate::{
@@ -29,7 +32,8 @@ pub struct CounterSnapshot {
     /// The rules that are disabled, which count nothing, with what they counted before.
     pub disabled: Vec<CounterRow>,
     /// What decides packets besides rules: the policy, the parser, bans. What passes some packets and
-    /// drops others, as the rules in force say, has a row for either.
+    /// drops others, as the rules in force say, has a row for either. Packets out have rows if the
+    /// rules in force filter them.
     pub reasons: Vec<CounterRow>,
     /// What was dropped for each reason of a ban.
     pub bans: Vec<CounterRow>,
@@ -40,6 +44,8 @@ pub struct CounterSnapshot {
 pub struct CounterRow {
     /// The rule, or the reason.
     pub name: String,
+    /// `in` or `out`: the direction of the packets.
+    pub direction: String,
     /// `pass`, `drop` or `count`; for a reason, what became of these packets.
     pub action: String,
     /// Whether packets get this action now; false for a verdict that a reason had earlier, and for a
@@ -109,6 +115,7 @@ impl CounterSnapshot {
             let limiters = limiters.as_ref().filter(|_| rule.log.is_some());
             Ok(CounterRow {
                 name: rule.name.clone(),
+                direction: rule.direction.clone(),
                 action: rule.action.clone(),
                 in_force: true,
                 slot: Some(rule.slot),
@@ -123,6 +130,7 @@ impl CounterSnapshot {
         let disabled = loaded.metadata.disabled.iter().map(|rule| {
             Ok(CounterRow {
                 name: rule.name.clone(),
+                direction: rule.direction.clone(),
                 action: rule.action.clone(),
                 in_force: false,
                 slot: Some(rule.slot),
@@ -132,18 +140,33 @@ impl CounterSnapshot {
                 comment: rule.comment.clone(),
             })
         });
-        let drops = Drops::from_bits(loaded.description.drops);
-        let verdicts = Reason::ALL.iter().flat_map(|reason| {
-            let possible = [false, true].into_iter();
-            let possible = possible.filter(|dropped| reason.can_be(*dropped));
-            possible.map(|dropped| (*reason, dropped))
+        let drops = |direction| {
+            Drops::from_bits(match direction {
+                Direction::In => loaded.description.drops,
+                Direction::Out => loaded.description.drops_out,
+            })
+        };
+        let directions = Direction::ALL
+            .into_iter()
+            .filter(|direction| match direction {
+                Direction::In => true,
+                Direction::Out => loaded.metadata.has_egress(),
+            });
+        let verdicts = directions.flat_map(|direction| {
+            Reason::ALL.into_iter().flat_map(move |reason| {
+                let possible = [false, true].into_iter();
+                let possible = possible.filter(move |dropped| reason.can_be(direction, *dropped));
+                possible.map(move |dropped| (direction, reason, dropped))
+            })
         });
-        let reasons = verdicts.map(|(reason, dropped)| {
-            let slot = Slot::new(reason.slot(dropped));
+        let reasons = verdicts.map(|(direction, reason, dropped)| {
+            let slot = Slot::new(reason.slot(direction, dropped));
             Ok(CounterRow {
                 name: reason.name().to_owned(),
+                direction: direction.as_str().to_owned(),
                 action: if dropped { "drop" } else { "pass" }.to_owned(),
-                in_force: !reason.can_be(!dropped) || dropped == drops.has(reason),
+                in_force: !reason.can_be(direction, !dropped)
+                    || dropped == drops(direction).has(reason),
                 slot: Some(slot),
                 count: counters.read(slot)?,
                 rate: None,
@@ -165,6 +188,7 @@ impl CounterSnapshot {
         let shown = reasons.into_iter().filter(ReasonRow::is_shown);
         let rows = shown.map(|row| CounterRow {
             name: row.reason,
+            direction: Direction::In.as_str().to_owned(),
             action: "drop".to_owned(),
             in_force: true,
             slot: None,

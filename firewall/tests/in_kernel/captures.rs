@@ -4,7 +4,7 @@
 use std::fs;
 
 use benches::rulesets::{published, write::capture::capture};
-use rules::{captures::frames, evaluator::evaluate};
+use rules::{Context, captures::frames, evaluator::evaluate};
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::{kernel::Kernel, test_run::Action};
@@ -36,9 +36,9 @@ fn evaluator_user_space_and_kernel_agree_on_captures() {
                 for frame in frames {
                     let probe = Probe {
                         frame: frame.clone(),
-                        interface: 2,
+                        context: Context::arriving(2),
                     };
-                    let wanted = evaluate(&ruleset, frame, engine.interface(&probe));
+                    let wanted = evaluate(&ruleset, frame, &engine.context(&probe));
                     let what = || format!("{name}: {}", probe.hex());
                     assert_eq!(engine.judge(&probe).as_ref(), Ok(&wanted), "{}", what());
                     if let Some(action) = kernel.run(&probe) {

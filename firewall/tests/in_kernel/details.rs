@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use rules::{
+    Context,
     diagnostics::Source,
     evaluator::{Evaluation, Outcome, evaluate},
     load,
@@ -134,7 +135,11 @@ fn every_field_decides_in_the_kernel_as_it_does_in_the_evaluator() {
             outcome,
             verdict,
             counted,
-        } = evaluate(&ruleset, &frame, Some(machine.interface()));
+        } = evaluate(
+            &ruleset,
+            &frame,
+            &Context::arriving(Some(machine.interface())),
+        );
         let wanted = Action::from(verdict);
         assert_eq!(
             program.run(&frame).unwrap(),

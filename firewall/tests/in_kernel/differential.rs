@@ -13,7 +13,7 @@ use std::{
 };
 
 use firewall_ebpf::{
-    abi::Reason,
+    abi::{Direction, Reason},
     image::{COUNT, DROP, PASS},
 };
 use rules::{
@@ -107,8 +107,10 @@ impl Tally {
         assert!(self.told > self.packets / 50, "{self:?}");
         for reason in Reason::ALL {
             // Nobody is banned here.
-            let is_of_packets =
-                !matches!(reason, Reason::NoImage | Reason::BadImage | Reason::Banned);
+            let is_of_packets = !matches!(
+                reason,
+                Reason::NoImage | Reason::BadImage | Reason::Banned | Reason::Unpulled
+            );
             let is_there = self.by_reason.contains_key(&reason);
             assert_eq!(is_there, is_of_packets, "{reason:?}: {self:?}");
         }
@@ -137,7 +139,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     let slots: BTreeMap<RuleId, u32> = engine.slots().map(|(slot, rule)| (rule, slot)).collect();
     let reasons = Reason::ALL
         .iter()
-        .flat_map(|reason| [false, true].map(|dropped| reason.slot(dropped)));
+        .flat_map(|reason| [false, true].map(|dropped| reason.slot(Direction::In, dropped)));
     let all: Vec<u32> = slots.values().copied().chain(reasons).collect();
     for slot in &all {
         kernel.counted(*slot);
@@ -146,15 +148,15 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     let mut expected: BTreeMap<u32, Count> = BTreeMap::new();
     for _ in 0..effort(shape).min(most) {
         let mut probe = probe(&mut random, &ruleset);
-        if probe.interface_name().is_none() {
-            probe.interface = UNKNOWN;
+        if probe.named().interface.is_none() {
+            probe.context.interface = UNKNOWN;
         }
         kernel.place(&mut probe);
-        let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
+        let wanted = evaluate(&ruleset, &probe.frame, &engine.context(&probe));
         let Some(action) = kernel.run(&probe) else {
             continue;
         };
-        let what = || format!("interface {}: {}", probe.interface, probe.hex());
+        let what = || format!("interface {}: {}", probe.context.interface, probe.hex());
         assert_eq!(engine.judge(&probe).as_ref(), Ok(&wanted), "{}", what());
         assert_eq!(
             action,
@@ -196,7 +198,7 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
             }
             Outcome::Reason(reason) => {
                 *tally.by_reason.entry(reason).or_default() += 1;
-                count(reason.slot(verdict == Verdict::Drop));
+                count(reason.slot(Direction::In, verdict == Verdict::Drop));
             }
         }
     }

@@ -154,7 +154,7 @@ impl Kernel {
     /// Has a packet arrive where this kernel lets it, for rules to which all interfaces are alike.
     pub(crate) fn place(&self, probe: &mut Probe) {
         if !self.takes_interfaces {
-            probe.interface = LOOPBACK;
+            probe.context.interface = LOOPBACK;
         }
     }
 
@@ -163,14 +163,21 @@ impl Kernel {
     pub(crate) fn run(&self, probe: &Probe) -> Option<Action> {
         let is_there = INTERFACES
             .iter()
-            .any(|(index, _)| *index == probe.interface)
-            || probe.interface == UNKNOWN;
-        let is_possible = self.takes_interfaces || probe.interface == LOOPBACK;
+            .any(|(index, _)| *index == probe.context.interface)
+            || probe.context.interface == UNKNOWN;
+        let is_possible = self.takes_interfaces || probe.context.interface == LOOPBACK;
         if !FRAMES.contains(&probe.frame.len()) || !is_there || !is_possible {
             return None;
         }
         // `struct xdp_md`, `include/uapi/linux/bpf.h`: the end of the data and the interface.
-        let context = [0, probe.frame.len() as u32, 0, probe.interface, 0, 0];
+        let context = [
+            0,
+            probe.frame.len() as u32,
+            0,
+            probe.context.interface,
+            0,
+            0,
+        ];
         let context: Vec<u8> = context.into_iter().flat_map(u32::to_ne_bytes).collect();
         let options = TestRunOptions {
             data_in: Some(&probe.frame),
@@ -208,7 +215,7 @@ impl Told {
         Self {
             slot,
             what,
-            interface: probe.interface,
+            interface: probe.context.interface,
             length: probe.frame.len() as u32,
             bytes: probe.frame[..probe.frame.len().min(SNAP_LEN as usize)].to_vec(),
         }

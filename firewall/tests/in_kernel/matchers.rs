@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use firewall_ebpf::abi::{FIRST_RULE_SLOT, Reason};
+use firewall_ebpf::abi::{Direction, FIRST_RULE_SLOT, Reason};
 use rules::{compiler::compile, diagnostics::Source, load};
 use rules_testing::{
     Setting,
@@ -39,7 +39,10 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
     assert!(kernel.put(compile(&ruleset, &setting.target()).unwrap().bytes()));
     let slots = [
         (FIRST_RULE_SLOT, Aspect::Match),
-        (Reason::Truncated.slot(true), Aspect::Truncated),
+        (
+            Reason::Truncated.slot(Direction::In, true),
+            Aspect::Truncated,
+        ),
     ];
     let mut all = matcher.packets.clone();
     if !matcher.rule.contains("interface") {

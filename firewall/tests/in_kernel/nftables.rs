@@ -16,8 +16,9 @@ use std::{
 };
 
 use benches::{network::Network, tools, traffic::Sender};
-use firewall_ebpf::abi::Reason;
+use firewall_ebpf::abi::{Direction, Reason};
 use rules::{
+    Context,
     evaluator::{Fields, decode, evaluate},
     field::RangeSet,
     model::{Matches, RuleId, Ruleset},
@@ -116,7 +117,7 @@ fn case(kernel: &mut Kernel, seed: u64) -> Counts {
                  the evaluator says {:?}; {}",
                 hexadecimal::digits(frame),
                 decode(frame),
-                evaluate(&ruleset, frame, None),
+                evaluate(&ruleset, frame, &Context::arriving(None)),
                 named(&ruleset, &ours, &theirs),
             );
         }
@@ -131,7 +132,7 @@ fn slots(engine: &Engine) -> Vec<(u32, String)> {
         .slots()
         .map(|(slot, rule)| (slot, rule_counter(rule)));
     let reasons = Reason::ALL.iter().flat_map(|reason| {
-        [false, true].map(|dropped| (reason.slot(dropped), reason_counter(*reason)))
+        [false, true].map(|dropped| (reason.slot(Direction::In, dropped), reason_counter(*reason)))
     });
     rules.chain(reasons).collect()
 }
@@ -145,7 +146,7 @@ fn ours(kernel: &mut Kernel, slots: &[(u32, String)], frames: &[Vec<u8>]) -> Cou
     for frame in frames {
         let probe = Probe {
             frame: frame.clone(),
-            interface: UNKNOWN,
+            context: Context::arriving(UNKNOWN),
         };
         passed += u64::from(kernel.run(&probe) == Some(Action::Pass));
     }

@@ -15,6 +15,7 @@ use benches::{
     tuple::Tuple,
 };
 use rules::{
+    Context,
     compiler::{Target, compile},
     diagnostics::Source,
     evaluator::{Evaluation, Outcome, evaluate},
@@ -59,7 +60,11 @@ fn agrees(set: &RuleSet, more: &[Tuple]) {
         let frame = tuple.packet().unwrap().build();
         let decision = index.decide(&tuple);
         if number % step == 0 {
-            let evaluation = evaluate(&ruleset, &frame, Some(machine.interface()));
+            let evaluation = evaluate(
+                &ruleset,
+                &frame,
+                &Context::arriving(Some(machine.interface())),
+            );
             assert!(
                 is_same(decision, &evaluation),
                 "{tuple:?}: {decision:?}, {evaluation:?}"

@@ -17,6 +17,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
+    context::Context,
     evaluator::classify,
     model::{RuleId, Ruleset, Verdict},
 };
@@ -26,7 +27,7 @@ const OLD: usize = 0;
 const NEW: usize = 1;
 
 /// The inputs of a comparison.
-pub(super) struct Context<'a> {
+pub(super) struct Inputs<'a> {
     pub(super) rulesets: [&'a Ruleset; 2],
     /// The rules of each side by name.
     pub(super) named: &'a [HashMap<&'a str, RuleId>; 2],
@@ -39,7 +40,7 @@ pub(super) struct Context<'a> {
 
 /// The comparison of two sections.
 pub(super) struct Comparison<'a> {
-    context: Context<'a>,
+    inputs: Inputs<'a>,
     /// The possible packets, by kind.
     kinds: Vec<Region>,
     /// The cubes of both sections: those of the old one, then those of the new one.
@@ -77,17 +78,17 @@ impl From<Exhausted> for Stop {
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(context: Context<'a>) -> Self {
-        let [old, new] = context.sections;
-        let (of_old, of_new) = twins(&identities(&context, OLD), &identities(&context, NEW));
-        let kinds = kinds(context.packets, context.interfaces).into_iter();
+    pub(super) fn new(inputs: Inputs<'a>) -> Self {
+        let [old, new] = inputs.sections;
+        let (of_old, of_new) = twins(&identities(&inputs, OLD), &identities(&inputs, NEW));
+        let kinds = kinds(inputs.packets, inputs.interfaces).into_iter();
         Self {
             kinds: kinds.map(Region::new).collect(),
             cubes: old.cubes.iter().chain(&new.cubes).copied().collect(),
             twins: [of_old, of_new],
-            overlaps: [old, new].map(|section| Overlaps::new(section.cubes.iter(), context.pool)),
-            search: Search::new(context.pool),
-            context,
+            overlaps: [old, new].map(|section| Overlaps::new(section.cubes.iter(), inputs.pool)),
+            search: Search::new(inputs.pool),
+            inputs,
         }
     }
 
@@ -109,7 +110,7 @@ impl<'a> Comparison<'a> {
                     Err(Stop::Contradiction(contradiction)) => return Err(contradiction),
                     Err(Stop::Exhausted) => {
                         let decider = self.decider(side, at).0;
-                        let packets = self.context.packets;
+                        let packets = self.inputs.packets;
                         undecided.push(match side {
                             OLD => Undecided::Old(decider, packets),
                             _ => Undecided::New(decider, packets),
@@ -122,7 +123,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn decider(&self, side: usize, at: usize) -> (Decider, Verdict) {
-        self.context.sections[side].deciders[at]
+        self.inputs.sections[side].deciders[at]
     }
 
     /// For each decider of a side without a twin, the decider of the other side that has the same
@@ -130,7 +131,7 @@ impl<'a> Comparison<'a> {
     fn partners(&self, side: usize) -> Vec<Option<usize>> {
         let name = |side: usize, at: usize| match self.decider(side, at).0 {
             Decider::Rule(id) => {
-                let rule = self.context.rulesets[side].rules.get(id.0 as usize);
+                let rule = self.inputs.rulesets[side].rules.get(id.0 as usize);
                 rule.map(|rule| rule.name.as_str())
             }
             Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype => None,
@@ -181,16 +182,16 @@ impl<'a> Comparison<'a> {
         partner: Option<usize>,
         budget: &mut Budget,
     ) -> Result<Vec<Question>, Exhausted> {
-        let pool = self.context.pool;
-        let cube = self.context.sections[side].cubes[at];
+        let pool = self.inputs.pool;
+        let cube = self.inputs.sections[side].cubes[at];
         let whole = Region::of_cube(&cube, pool);
-        let behind = self.context.sections[1 - side].len();
+        let behind = self.inputs.sections[1 - side].len();
         // Apart from the rule of the same name, only packets that it does not take matter: of a
         // list with a million addresses, the few that have changed.
         let Some(partner) = partner else {
             return self.questions_of(side, at, &whole, 0..behind, budget);
         };
-        let other = self.context.sections[1 - side].cubes[partner];
+        let other = self.inputs.sections[1 - side].cubes[partner];
         budget.spend(whole.size() / 8 + 1)?;
         let mut questions = self.questions_of(side, at, &whole, 0..partner + 1, budget)?;
         for piece in whole.less(&other, pool) {
@@ -223,7 +224,7 @@ impl<'a> Comparison<'a> {
         {
             let other = index - first_cube;
             if self.is_change(side, at, other)
-                && let Some(region) = region.within(&self.cubes[index], self.context.pool)
+                && let Some(region) = region.within(&self.cubes[index], self.inputs.pool)
             {
                 let at = if side == OLD {
                     [at, other]
@@ -251,10 +252,10 @@ impl<'a> Comparison<'a> {
     fn is_change(&self, side: usize, at: usize, other: usize) -> bool {
         let (mine, theirs) = (self.decider(side, at), self.decider(1 - side, other));
         mine.1 != theirs.1
-            || match self.context.compare {
+            || match self.inputs.compare {
                 Compare::Verdicts => false,
                 Compare::Deciders => {
-                    self.context.name(side, mine.0) != self.context.name(1 - side, theirs.0)
+                    self.inputs.name(side, mine.0) != self.inputs.name(1 - side, theirs.0)
                 }
             }
     }
@@ -318,18 +319,22 @@ impl<'a> Comparison<'a> {
         except: [Vec<usize>; 2],
         changes: &mut Changes,
     ) -> Result<(), Contradiction> {
-        let Context {
+        let Inputs {
             rulesets,
             packets,
             interfaces,
             ..
-        } = self.context;
+        } = self.inputs;
         let class = point[super::axis::Axis::Interface as usize] as usize;
         let interface = interfaces.name(class).unwrap_or_default();
         let witness = Witness::new(packets, point, interface, interfaces.options());
         let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
         for side in [OLD, NEW] {
-            let classified = classify(rulesets[side], &witness.fields(), Some(interface));
+            let classified = classify(
+                rulesets[side],
+                &witness.fields(),
+                &Context::arriving(Some(interface)),
+            );
             let (decider, verdict) = deciders[side];
             if (classified.outcome, classified.verdict) != (decider.outcome(), verdict) {
                 return Err(Contradiction(witness.to_string()));
@@ -350,13 +355,13 @@ impl<'a> Comparison<'a> {
             rules.filter(|(side, at)| self.decider(*side, *at).0 == Decider::Neighbor)
         });
         let neighbors = neighbors.map(|(side, at)| {
-            Region::of_cube(&self.context.sections[side].cubes[at], self.context.pool)
+            Region::of_cube(&self.inputs.sections[side].cubes[at], self.inputs.pool)
         });
         let neighbors = neighbors.collect();
         let change = changes.entry((old.0, new.0)).or_insert_with(|| Change {
             old,
             new,
-            is_swap: self.context.is_swap(old.0, new.0),
+            is_swap: self.inputs.is_swap(old.0, new.0),
             areas: Vec::new(),
         });
         change.areas.push(Area {
@@ -372,11 +377,11 @@ impl<'a> Comparison<'a> {
     }
 
     fn left_open(&self, question: &Question) -> Undecided {
-        let Context {
+        let Inputs {
             packets,
             interfaces,
             ..
-        } = self.context;
+        } = self.inputs;
         Undecided::Change {
             old: self.decider(OLD, question.at[OLD]).0,
             new: self.decider(NEW, question.at[NEW]).0,
@@ -386,7 +391,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-impl Context<'_> {
+impl Inputs<'_> {
     fn name(&self, side: usize, decider: Decider) -> Name<'_> {
         match decider {
             Decider::Rule(id) => {
@@ -427,14 +432,14 @@ enum Name<'a> {
 }
 
 /// The identity by which deciders of both sides are the same.
-fn identities<'c>(context: &'c Context<'_>, side: usize) -> Vec<(Cube, bool, Option<Name<'c>>)> {
-    let section = &context.sections[side];
+fn identities<'c>(inputs: &'c Inputs<'_>, side: usize) -> Vec<(Cube, bool, Option<Name<'c>>)> {
+    let section = &inputs.sections[side];
     let deciders = section.cubes.iter().zip(&section.deciders);
     deciders
         .map(|(cube, (decider, verdict))| {
-            let name = match context.compare {
+            let name = match inputs.compare {
                 Compare::Verdicts => None,
-                Compare::Deciders => Some(context.name(side, *decider)),
+                Compare::Deciders => Some(inputs.name(side, *decider)),
             };
             (*cube, *verdict == Verdict::Pass, name)
         })

@@ -19,6 +19,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
+    context::Context,
     evaluator::{Outcome, classify},
     model::{RuleAction, RuleId, Ruleset},
 };
@@ -266,7 +267,11 @@ impl<'a> Questions<'a> {
         let options = self.interfaces.options();
         let witness = Witness::new(self.packets, point, interface, options);
         let is_counted = [0, 1].map(|side| {
-            let classified = classify(self.rulesets[side], &witness.fields(), Some(interface));
+            let classified = classify(
+                self.rulesets[side],
+                &witness.fields(),
+                &Context::arriving(Some(interface)),
+            );
             of.rules[side].is_some_and(|id| {
                 classified.outcome == Outcome::Rule(id) || classified.counted.contains(&id)
             })

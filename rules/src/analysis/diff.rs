@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::{
     axis::Packets,
     budget::Budget,
-    comparison::{Comparison, Context},
+    comparison::{Comparison, Inputs},
     counting,
     cube::Pool,
     interfaces::Interfaces,
@@ -61,7 +61,7 @@ pub fn diff(
             .iter()
             .map(|of| counting::cubes(of, [old, new], packets, &interfaces, &mut pool))
             .collect();
-        let context = Context {
+        let inputs = Inputs {
             rulesets: [old, new],
             named: &named,
             packets,
@@ -70,7 +70,7 @@ pub fn diff(
             pool: &pool,
             sections: &sections,
         };
-        Comparison::new(context).run(budget, &mut changes, &mut found.undecided)?;
+        Comparison::new(inputs).run(budget, &mut changes, &mut found.undecided)?;
         if !counting.is_empty() {
             let mut questions =
                 counting::Questions::new([old, new], packets, &interfaces, &pool, &sections);

@@ -260,7 +260,9 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict};
+    use crate::model::{
+        Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict,
+    };
 
     fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
         let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();
@@ -270,6 +272,7 @@ mod tests {
         };
         let rules = named.iter().map(|name| Rule {
             name: (*name).to_owned(),
+            direction: Direction::In,
             action: RuleAction::Drop,
             matches: Matches {
                 interface: Some(InterfaceMatch {
@@ -287,6 +290,7 @@ mod tests {
                 interfaces: attached.iter().map(pattern).collect(),
                 mode: Mode::Native,
                 policy: Verdict::Pass,
+                policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
             },
             rules: rules.collect(),

@@ -9,6 +9,7 @@ use super::{
     witness::{self, Witness},
 };
 use crate::{
+    context::Context,
     evaluator::{self, Fields},
     model::{RuleId, Ruleset, Verdict},
 };
@@ -122,7 +123,9 @@ impl Diff {
                 .iter()
                 .filter_map(|id| ruleset.rules.get(id.0 as usize));
             let mut matches = rules.map(|rule| &rule.matches);
-            matches.any(|wanted| evaluator::matches(wanted, fields, Some(interface)))
+            matches.any(|wanted| {
+                evaluator::matches(wanted, fields, &Context::arriving(Some(interface)))
+            })
         };
         areas.any(|area| {
             let point = witness::point(fields, class, area.packets, known.options());

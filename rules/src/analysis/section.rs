@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     evaluator::Outcome,
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
 };
 
 /// What can decide a packet.
@@ -78,7 +78,11 @@ impl Section {
             Packets::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
         };
         let everything = [CubeSet::ALL; AXES];
-        add(everything, last, ruleset.settings.verdict_for(reason));
+        add(
+            everything,
+            last,
+            ruleset.settings.verdict_for(Direction::In, reason),
+        );
         if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
             section.cubes.truncate(last + 1);
             section.deciders.truncate(last + 1);

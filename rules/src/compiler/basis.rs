@@ -14,8 +14,8 @@ use crate::model::RuleId;
 pub(super) struct Basis {
     interfaces: Vec<(InterfaceIndex, String)>,
     slots: Vec<u32>,
-    /// The sections of packets with addresses: IPv4 and IPv6.
-    pub(super) sections: [SectionBasis; 2],
+    /// By direction, the sections of packets with addresses: IPv4 and IPv6.
+    pub(super) sections: [[SectionBasis; 2]; 2],
     /// The bytes of the image before the metadata.
     pub(super) bytes: usize,
 }
@@ -42,7 +42,7 @@ pub(super) struct SideBasis {
 
 impl Basis {
     /// The basis of a build for `target`.
-    pub(super) fn new(target: &Target<'_>, sections: [SectionBasis; 2], bytes: usize) -> Self {
+    pub(super) fn new(target: &Target<'_>, sections: [[SectionBasis; 2]; 2], bytes: usize) -> Self {
         Self {
             interfaces: target.interfaces.to_vec(),
             slots: target.slots.to_vec(),

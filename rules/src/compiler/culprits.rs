@@ -8,7 +8,7 @@ use super::{
     address::Side,
     classes::{ClassId, Spread},
     error::CompileError,
-    kind::PacketKind,
+    kind::SectionKind,
     rules::Rules,
     stage::{Stage, StageTable},
     view::{RuleView, View},
@@ -64,7 +64,7 @@ pub(super) fn largest(
 
 /// The error that the rules `members` of a section need too many steps.
 pub(super) fn too_much_work(
-    packets: PacketKind,
+    packets: SectionKind,
     rules: &Rules<'_>,
     members: &[usize],
     needed: usize,

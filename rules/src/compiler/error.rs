@@ -1,6 +1,6 @@
 //! Reasons why a rule set cannot be compiled.
 
-use super::{kind::PacketKind, stage::Stage};
+use super::{kind::SectionKind, stage::Stage};
 
 /// Reasons why a rule set cannot be compiled.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub enum CompileError {
          {needed} steps for one packet, more than the {allowed} allowed; among them {names}"
     )]
     TooMuchWork {
-        /// The kind of packets that the rules are compiled for.
-        packets: PacketKind,
+        /// The packets that the rules are compiled for.
+        packets: SectionKind,
         /// The number of rules that need the steps.
         rules: usize,
         /// The number of `count` rules among them.
@@ -54,8 +54,8 @@ pub enum CompileError {
          the {allowed} allowed; the most are for {names}"
     )]
     TooManyCombinations {
-        /// The kind of packets that the rules are compiled for.
-        packets: PacketKind,
+        /// The packets that the rules are compiled for.
+        packets: SectionKind,
         /// The fields that are combined.
         fields: String,
         /// The number of combinations needed.

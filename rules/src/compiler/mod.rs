@@ -1,6 +1,7 @@
 //! Compiles a [`Ruleset`](crate::model::Ruleset) to a table image.
 //!
-//! Each kind of packet has a section of its own: IPv4, IPv6, and all other EtherTypes. In a section
+//! Each kind of packet has a section of its own, for packets in and for packets out: IPv4, IPv6, and
+//! all other EtherTypes. In a section
 //! (`section`), the values of a field that are matched by the same rules are one *class*
 //! (`classes`). A trie (`address::trie`, `uniform`, `multibit`) or a hash table (`hash`), whichever
 //! is cheaper (`search`), maps an address to its class, and a lookup (`l4::lookup`) a narrow field;
@@ -44,7 +45,7 @@ pub use self::{
     build::compile,
     error::CompileError,
     image::Image,
-    kind::PacketKind,
+    kind::{PacketKind, SectionKind},
     obstacle::Obstacle,
     plan::{Part, Plan, SectionPlan},
     reissue::{is_same, reissue},

@@ -1,20 +1,28 @@
 //! The structures that the compiler chose for a rule set and their cost: printed by `firewall check
 //! --plan`.
 
-use super::{address::SearchForm, cost, kind::PacketKind};
+use super::{
+    address::SearchForm,
+    cost,
+    kind::{PacketKind, SectionKind},
+};
+use crate::model::Direction;
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The sections, in the order IPv4, IPv6, other.
+    /// The sections, in the order IPv4, IPv6, other; those for packets out after those for packets
+    /// in, and only if the rule set filters packets out.
     pub sections: Vec<SectionPlan>,
     /// The size of the image in bytes.
     pub bytes: usize,
 }
 
-/// The tables for one kind of packet.
+/// The tables for packets of one kind and direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionPlan {
+    /// The direction of the packets.
+    pub direction: Direction,
     /// The kind of packets.
     pub packets: PacketKind,
     /// The number of rules that can match them.
@@ -266,6 +274,15 @@ impl Part {
 }
 
 impl SectionPlan {
+    /// The packets of the section.
+    #[must_use]
+    pub const fn kind(&self) -> SectionKind {
+        SectionKind {
+            direction: self.direction,
+            packets: self.packets,
+        }
+    }
+
     /// The structure that leads from the classes of a packet to the rule that decides.
     #[must_use]
     pub fn decision(&self) -> &'static str {

@@ -4,6 +4,8 @@ use std::mem::offset_of;
 
 use firewall_ebpf::image::{Header, MAGIC, Memory as _};
 
+use crate::model::Direction;
+
 /// Returns the tables of `image` with other metadata; verdicts and counts do not change. `None` if
 /// the bytes are not an image.
 #[must_use]
@@ -36,7 +38,7 @@ pub fn reissue(image: &[u8], metadata: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn is_same(image: &[u8], other: &[u8]) -> bool {
     let tables = |image: &[u8]| image.u32(offset_of!(Header, metadata) as u32) as usize;
-    let drops = |image: &[u8]| image.u32(offset_of!(Header, drops) as u32);
+    let drops = |image: &[u8]| Direction::ALL.map(|way| image.u32(Header::drops_at(way)));
     let part = |image: &'_ [u8]| -> Option<std::ops::Range<usize>> {
         let range = size_of::<Header>()..tables(image);
         image.get(range.clone()).map(|_| range)
@@ -72,7 +74,7 @@ mod tests {
         let compiled = |metadata: &[u8]| {
             let target = Target {
                 interfaces: &interfaces,
-                slots: &[32],
+                slots: &[64],
                 metadata,
                 max_bytes: 1 << 20,
             };
@@ -86,6 +88,9 @@ mod tests {
         assert!(is_same(compiled(short).bytes(), compiled(long).bytes()));
         let mut other = compiled(short).bytes().to_vec();
         other[offset_of!(Header, drops)] ^= 1;
+        assert!(!is_same(compiled(short).bytes(), &other));
+        let mut other = compiled(short).bytes().to_vec();
+        other[offset_of!(Header, drops_out)] ^= 1;
         assert!(!is_same(compiled(short).bytes(), &other));
         let mut other = compiled(short).bytes().to_vec();
         other[size_of::<Header>()] ^= 1;

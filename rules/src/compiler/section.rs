@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{field::Value, model::Ruleset};
 
-/// Writes a section, whose head is at `offset`; returns its plan and the data that updates need.
+/// Writes a section; returns its plan and the data that updates need.
 ///
 /// # Errors
 ///
@@ -28,7 +28,6 @@ pub(super) fn compile_section<A: Address>(
     ruleset: &Ruleset,
     slots: &[u32],
     view: &View<'_, A>,
-    offset: u32,
     writer: &mut Writer,
 ) -> Result<(SectionPlan, SectionBasis), CompileError> {
     let rules = Rules::new(
@@ -37,13 +36,12 @@ pub(super) fn compile_section<A: Address>(
         view.rules.iter().map(|rule| rule.id).collect(),
     );
     writer.begin_section(view.kind, rules.len());
-    write(&rules, view, offset, writer).map_err(|error| culprits::name(error, view, &rules))
+    write(&rules, view, writer).map_err(|error| culprits::name(error, view, &rules))
 }
 
 fn write<A: Address>(
     rules: &Rules<'_>,
     view: &View<'_, A>,
-    offset: u32,
     writer: &mut Writer,
 ) -> Result<(SectionPlan, SectionBasis), CompileError> {
     writer.begin(StageTable::Source);
@@ -91,9 +89,10 @@ fn write<A: Address>(
         (src, dst) = (input.src, input.dst);
     }
     parts.insert_upper(upper_part);
-    writer.write_section(offset, &section);
+    writer.write_section(view.kind.offset(), &section);
     let plan = SectionPlan {
-        packets: view.kind,
+        direction: view.kind.direction,
+        packets: view.kind.packets,
         rules: rules.len(),
         parts: parts.finish(),
     };

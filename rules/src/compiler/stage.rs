@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::kind::PacketKind;
+use super::kind::SectionKind;
 
 /// A step of the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The tables for one kind of packet.
+    /// The tables for packets of one kind and direction.
     Table {
-        /// The kind of packets.
-        packets: PacketKind,
+        /// The packets.
+        packets: SectionKind,
         /// The number of rules that can match them.
         rules: usize,
         /// The table.
@@ -20,7 +20,7 @@ pub enum Stage {
     Frame,
 }
 
-/// A table, or group of tables, of one kind of packet.
+/// A table, or group of tables, for packets of one kind and direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageTable {
     /// The search for the source address.

@@ -3,7 +3,7 @@
 /// The inputs of the compiler apart from the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// The interfaces that packets can arrive on: index and name. A packet from any other
+    /// The interfaces that packets can arrive on or leave by: index and name. A packet of any other
     /// interface matches no rule that names one.
     pub interfaces: &'a [(InterfaceIndex, String)],
     /// The counter slot of each rule, in rule order.

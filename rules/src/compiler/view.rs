@@ -6,19 +6,22 @@ use firewall_ebpf::{
     parse::ethertype,
 };
 
-use super::{kind::PacketKind, target::InterfaceIndex};
+use super::{
+    kind::{PacketKind, SectionKind},
+    target::InterfaceIndex,
+};
 use crate::{
     field::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, MAX_DSCP, OptionGroups,
         RangeSet, Value, VlanSet,
     },
-    model::{Matches, RuleId, Ruleset},
+    model::{Direction, Matches, RuleId, Ruleset},
 };
 
-/// The rules that apply to packets of one kind, whose addresses are of type `A`.
+/// The rules that apply to packets of one kind and direction, whose addresses are of type `A`.
 pub(super) struct View<'a, A> {
-    /// The kind of packet.
-    pub(super) kind: PacketKind,
+    /// The packets.
+    pub(super) kind: SectionKind,
     /// The rules that can match, in order of precedence.
     pub(super) rules: Vec<RuleView<'a, A>>,
     /// The groups of options that the rules distinguish.
@@ -38,12 +41,16 @@ pub(super) struct RuleView<'a, A> {
 /// The IPv4 view.
 pub(super) fn ipv4<'a>(
     ruleset: &'a Ruleset,
+    direction: Direction,
     interfaces: &[(InterfaceIndex, String)],
 ) -> View<'a, u32> {
     view(
         ruleset,
         interfaces,
-        PacketKind::Ipv4,
+        SectionKind {
+            direction,
+            packets: PacketKind::Ipv4,
+        },
         |set| &set.v4,
         |set| &set.v4,
     )
@@ -52,12 +59,16 @@ pub(super) fn ipv4<'a>(
 /// The IPv6 view.
 pub(super) fn ipv6<'a>(
     ruleset: &'a Ruleset,
+    direction: Direction,
     interfaces: &[(InterfaceIndex, String)],
 ) -> View<'a, u128> {
     view(
         ruleset,
         interfaces,
-        PacketKind::Ipv6,
+        SectionKind {
+            direction,
+            packets: PacketKind::Ipv6,
+        },
         |set| &set.v6,
         |set| &set.v6,
     )
@@ -66,12 +77,16 @@ pub(super) fn ipv6<'a>(
 /// The view of all other packets, which have no addresses.
 pub(super) fn other<'a>(
     ruleset: &'a Ruleset,
+    direction: Direction,
     interfaces: &[(InterfaceIndex, String)],
 ) -> View<'a, u32> {
     view(
         ruleset,
         interfaces,
-        PacketKind::Other,
+        SectionKind {
+            direction,
+            packets: PacketKind::Other,
+        },
         |set| &set.v4,
         |set| &set.v4,
     )
@@ -80,16 +95,16 @@ pub(super) fn other<'a>(
 fn view<'a, A: Value>(
     ruleset: &'a Ruleset,
     interfaces: &[(InterfaceIndex, String)],
-    kind: PacketKind,
+    kind: SectionKind,
     addresses: impl Fn(&'a AddressSet) -> &'a RangeSet<A>,
     messages: impl Fn(&'a IcmpSet) -> &'a RangeSet<u16>,
 ) -> View<'a, A> {
-    let options = option_groups(ruleset);
+    let options = option_groups(ruleset, kind.direction);
     let rules = ruleset
         .iter()
         .filter_map(|(id, rule)| {
             let matches = &rule.matches;
-            if !is_possible(matches, kind) {
+            if rule.direction != kind.direction || !is_possible(matches, kind.packets) {
                 return None;
             }
             let address = |side: &'a Option<std::sync::Arc<AddressSet>>| {
@@ -114,7 +129,7 @@ fn view<'a, A: Value>(
                     .map(|names| indexes(names, interfaces)),
             );
             set(Field::Vlan, matches.vlan.as_ref().and_then(vlans));
-            set(Field::Ethertype, ethertypes(matches, kind));
+            set(Field::Ethertype, ethertypes(matches, kind.packets));
             for name in FieldName::ALL {
                 if let Form::Length(number) | Form::Number(number) = name.form() {
                     let numbers = matches.numbers(*name);
@@ -149,9 +164,10 @@ fn view<'a, A: Value>(
     }
 }
 
-/// The groups of options that the rules distinguish.
-pub(super) fn option_groups(ruleset: &Ruleset) -> OptionGroups {
+/// The groups of options that the rules of a direction distinguish.
+pub(super) fn option_groups(ruleset: &Ruleset, direction: Direction) -> OptionGroups {
     let rules = ruleset.rules.iter();
+    let rules = rules.filter(|rule| rule.direction == direction);
     OptionGroups::new(rules.filter_map(|rule| rule.matches.ip_option.as_ref()))
 }
 
@@ -279,8 +295,10 @@ fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> R
 
 /// The name of a narrow field in the rule language.
 pub(super) fn name(field: Field) -> &'static str {
-    if field == Field::Traffic {
-        return "dscp or fragment";
+    match field {
+        Field::Traffic => return "dscp or fragment",
+        Field::InInterface => return "in_interface or forwarded",
+        _ => {}
     }
     let mut names = FieldName::ALL.iter();
     let first = names.find(|name| name.form().key() == Some(field));

@@ -4,9 +4,10 @@ use firewall_ebpf::image::{Header, Section};
 
 use super::{
     error::CompileError,
-    kind::PacketKind,
+    kind::{PacketKind, SectionKind},
     stage::{Stage, StageTable},
 };
+use crate::model::Direction;
 
 /// An image under construction.
 pub(super) struct Writer {
@@ -14,9 +15,15 @@ pub(super) struct Writer {
     limit: usize,
     stage: Stage,
     /// The packets and the number of rules of the section.
-    section: (PacketKind, usize),
+    section: (SectionKind, usize),
     tell: Box<dyn FnMut(Stage)>,
 }
+
+/// The section before any is begun.
+const START: SectionKind = SectionKind {
+    direction: Direction::In,
+    packets: PacketKind::Other,
+};
 
 impl Writer {
     /// An empty image of at most `limit` bytes. Offsets have 32 bits, of which the top one marks
@@ -26,7 +33,7 @@ impl Writer {
             bytes: Vec::new(),
             limit: limit.min(1 << 31),
             stage: Stage::Frame,
-            section: (PacketKind::Other, 0),
+            section: (START, 0),
             tell: Box::new(|_| ()),
         }
     }
@@ -40,7 +47,7 @@ impl Writer {
     }
 
     /// Starts a section with `rules` rules.
-    pub(super) fn begin_section(&mut self, packets: PacketKind, rules: usize) {
+    pub(super) fn begin_section(&mut self, packets: SectionKind, rules: usize) {
         self.section = (packets, rules);
     }
 

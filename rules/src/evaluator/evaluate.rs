@@ -10,21 +10,25 @@ use super::{
     outcome::{Evaluation, Outcome},
 };
 use crate::{
+    context::Context,
     field::Family,
-    model::{Parser, RuleAction, Ruleset, Verdict},
+    model::{Direction, Parser, RuleAction, Ruleset, Verdict},
 };
 
-/// Evaluates a frame, from the Ethernet header on, that arrived on the interface with this name.
+/// Evaluates a frame, from the Ethernet header on.
 ///
-/// Without a name, the interface is one for which the rule set was not compiled, and no rule that
-/// names an interface matches.
+/// An interface without a name is one for which the rule set was not compiled, and no rule that
+/// names an interface in its place matches.
 #[must_use]
-pub fn evaluate(ruleset: &Ruleset, frame: &[u8], interface: Option<&str>) -> Evaluation {
+pub fn evaluate(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>) -> Evaluation {
     match decode(frame) {
-        Ok(fields) => classify(ruleset, &fields, interface),
+        Ok(fields) => classify(ruleset, &fields, context),
         Err(reason) => Evaluation {
             outcome: Outcome::Reason(reason),
-            verdict: of_unreadable(&ruleset.settings.parser, reason),
+            verdict: match context.direction {
+                Direction::In => of_unreadable(&ruleset.settings.parser, reason),
+                Direction::Out => ruleset.settings.policy_out,
+            },
             counted: Vec::new(),
         },
     }
@@ -43,16 +47,17 @@ fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
         | Reason::NoImage
         | Reason::BadImage
         | Reason::UnknownEthertype
-        | Reason::Banned => Verdict::Drop,
+        | Reason::Banned
+        | Reason::Unpulled => Verdict::Drop,
     }
 }
 
 /// Evaluates the fields of a well-formed frame, like [`evaluate`].
 #[must_use]
-pub fn classify(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> Evaluation {
+pub fn classify(ruleset: &Ruleset, fields: &Fields, context: &Context<Option<&str>>) -> Evaluation {
     let mut counted = Vec::new();
     for (id, rule) in ruleset.iter() {
-        if !matches(&rule.matches, fields, interface) {
+        if rule.direction != context.direction || !matches(&rule.matches, fields, context) {
             continue;
         }
         let verdict = match rule.action {
@@ -70,12 +75,16 @@ pub fn classify(ruleset: &Ruleset, fields: &Fields, interface: Option<&str>) -> 
         };
     }
     let settings = &ruleset.settings;
-    let (reason, verdict) = if is_neighbor(fields) {
+    let (reason, verdict_in) = if is_neighbor(fields) {
         (Reason::Neighbor, Verdict::Pass)
     } else if fields.family.is_none() {
         (Reason::UnknownEthertype, settings.parser.unknown_ethertype)
     } else {
         (Reason::Policy, settings.policy)
+    };
+    let verdict = match (context.direction, reason) {
+        (Direction::In, _) | (Direction::Out, Reason::Neighbor) => verdict_in,
+        (Direction::Out, _) => settings.policy_out,
     };
     Evaluation {
         outcome: Outcome::Reason(reason),

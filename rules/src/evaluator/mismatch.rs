@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::decode::Fields;
 use crate::{
+    context::Context,
     field::{AddressSet, Family, FieldName, IcmpSet, RangeSet, VlanSet},
     model::Matches,
 };
@@ -11,13 +12,17 @@ use crate::{
 /// Whether a packet with these fields matches: the packet must have every field that is given, with
 /// a matching value.
 #[must_use]
-pub fn matches(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> bool {
-    mismatch(wanted, fields, interface).is_none()
+pub fn matches(wanted: &Matches, fields: &Fields, context: &Context<Option<&str>>) -> bool {
+    mismatch(wanted, fields, context).is_none()
 }
 
 /// The first field that does not match a packet with these fields; `None` if all match.
 #[must_use]
-pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> Option<FieldName> {
+pub fn mismatch(
+    wanted: &Matches,
+    fields: &Fields,
+    context: &Context<Option<&str>>,
+) -> Option<FieldName> {
     let Matches {
         interface: wanted_interface,
         family,
@@ -38,7 +43,7 @@ pub fn mismatch(wanted: &Matches, fields: &Fields, interface: Option<&str>) -> O
         ip_option,
         fragment,
     } = wanted;
-    let field = if !fits(wanted_interface, interface, |wanted, name| {
+    let field = if !fits(wanted_interface, context.interface, |wanted, name| {
         wanted.matches(name)
     }) {
         FieldName::Interface

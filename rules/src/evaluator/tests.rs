@@ -9,6 +9,7 @@ use std::{
 use firewall_ebpf::abi::Reason;
 
 use crate::{
+    context::Context,
     evaluator::{
         decode::Fields,
         evaluate::{classify, evaluate},
@@ -16,12 +17,22 @@ use crate::{
         outcome::{Evaluation, Outcome},
     },
     field::{AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet, VlanSet},
-    model::{Matches, Mode, Parser, Place, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
+    model::{
+        Direction, Matches, Mode, Parser, Place, Rule, RuleAction, RuleId, Ruleset, Settings,
+        Verdict,
+    },
 };
+
+const NOWHERE: Context<Option<&str>> = Context::arriving(None);
+
+fn on(interface: &str) -> Context<Option<&str>> {
+    Context::arriving(Some(interface))
+}
 
 fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
     let rules = (1..).zip(rules).map(|(line, (action, matches))| Rule {
         name: format!("rule {line}"),
+        direction: Direction::In,
         action: *action,
         matches: matches.clone(),
         log: None,
@@ -36,6 +47,7 @@ fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
             interfaces: Vec::new(),
             mode: Mode::Auto,
             policy,
+            policy_out: Verdict::Pass,
             parser: Parser::with_policy(policy),
         },
         rules: rules.collect(),
@@ -95,7 +107,7 @@ fn ethertype(ethertype: u16) -> Fields {
 }
 
 fn decided(ruleset: &Ruleset, fields: &Fields) -> (Outcome, Verdict, Vec<u32>) {
-    let evaluation = classify(ruleset, fields, Some("eth0"));
+    let evaluation = classify(ruleset, fields, &on("eth0"));
     let counted = evaluation.counted.iter().map(|id| id.0).collect();
     (evaluation.outcome, evaluation.verdict, counted)
 }
@@ -178,7 +190,7 @@ fn a_group_query_to_its_link_escapes_the_policy_and_nothing_else_of_igmp_does() 
         let frame = crate::text::hexadecimal::bytes(text).unwrap();
         let Evaluation {
             outcome, verdict, ..
-        } = evaluate(&rules, &frame, None);
+        } = evaluate(&rules, &frame, &NOWHERE);
         (outcome, verdict == Verdict::Pass)
     };
     let neighbor = (Outcome::Reason(Reason::Neighbor), true);
@@ -261,7 +273,7 @@ fn frames_that_are_not_well_formed_have_the_verdict_of_their_class_before_any_ru
                 verdict,
                 counted: Vec::new(),
             };
-            assert_eq!(evaluate(&rules, &frame, None), expected);
+            assert_eq!(evaluate(&rules, &frame, &NOWHERE), expected);
         }
     }
 }
@@ -357,11 +369,15 @@ fn a_field_that_is_given_does_not_match_a_packet_that_lacks_it() {
     ];
     let other = ethertype(0x88cc);
     for wanted in &given {
-        assert!(!matches(wanted, &other, None), "{wanted:?}");
+        assert!(!matches(wanted, &other, &NOWHERE), "{wanted:?}");
     }
-    assert!(matches(&all(), &other, None));
-    assert!(matches(&given[0], &other, Some("eth0")));
-    let fitting = |fields: &Fields| given.each_ref().map(|wanted| matches(wanted, fields, None));
+    assert!(matches(&all(), &other, &NOWHERE));
+    assert!(matches(&given[0], &other, &on("eth0")));
+    let fitting = |fields: &Fields| {
+        given
+            .each_ref()
+            .map(|wanted| matches(wanted, fields, &NOWHERE))
+    };
     let [
         _,
         v4,
@@ -406,11 +422,11 @@ fn tags_match_by_their_outermost_identifier_and_their_absence_by_name() {
         ..ssh()
     };
     let all_but_five = vlan(false, vec![(0, 4), (6, 4095)]);
-    assert!(!matches(&all_but_five, &ssh(), None));
-    assert!(!matches(&all_but_five, &tagged(5), None));
-    assert!(matches(&all_but_five, &tagged(0), None));
-    assert!(matches(&vlan(true, Vec::new()), &ssh(), None));
-    assert!(!matches(&vlan(true, Vec::new()), &tagged(0), None));
+    assert!(!matches(&all_but_five, &ssh(), &NOWHERE));
+    assert!(!matches(&all_but_five, &tagged(5), &NOWHERE));
+    assert!(matches(&all_but_five, &tagged(0), &NOWHERE));
+    assert!(matches(&vlan(true, Vec::new()), &ssh(), &NOWHERE));
+    assert!(!matches(&vlan(true, Vec::new()), &tagged(0), &NOWHERE));
 }
 
 #[test]
@@ -423,10 +439,10 @@ fn the_largest_length_stands_for_all_that_are_larger() {
         length: Some(length),
         ..icmpv6(128)
     };
-    assert!(matches(&length(u16::MAX), &long(65_575), None));
-    assert!(matches(&length(u16::MAX), &long(65_535), None));
-    assert!(!matches(&length(u16::MAX), &long(65_534), None));
-    assert!(!matches(&length(41), &long(40), None));
+    assert!(matches(&length(u16::MAX), &long(65_575), &NOWHERE));
+    assert!(matches(&length(u16::MAX), &long(65_535), &NOWHERE));
+    assert!(!matches(&length(u16::MAX), &long(65_534), &NOWHERE));
+    assert!(!matches(&length(41), &long(40), &NOWHERE));
 }
 
 #[test]
@@ -438,13 +454,13 @@ fn each_family_is_looked_up_in_its_own_part_of_a_set() {
         })),
         ..Matches::default()
     };
-    assert!(matches(&loopback, &icmpv6(1), None));
+    assert!(matches(&loopback, &icmpv6(1), &NOWHERE));
     let mapped = Fields {
         src: Some(Ipv4Addr::new(0, 0, 0, 1).into()),
         ..ssh()
     };
-    assert!(matches(&loopback, &mapped, None));
-    assert!(!matches(&loopback, &ssh(), None));
+    assert!(matches(&loopback, &mapped, &NOWHERE));
+    assert!(!matches(&loopback, &ssh(), &NOWHERE));
     let message = Matches {
         icmp: Some(IcmpSet {
             v4: RangeSet::full(),
@@ -452,8 +468,8 @@ fn each_family_is_looked_up_in_its_own_part_of_a_set() {
         }),
         ..Matches::default()
     };
-    assert!(matches(&message, &icmpv6(1), None));
-    assert!(!matches(&message, &icmpv6(2), None));
+    assert!(matches(&message, &icmpv6(1), &NOWHERE));
+    assert!(!matches(&message, &icmpv6(2), &NOWHERE));
 }
 
 #[test]
@@ -465,7 +481,7 @@ fn interfaces_match_by_name() {
         }),
         ..Matches::default()
     };
-    assert!(matches(&wanted, &ssh(), Some("lo")));
-    assert!(!matches(&wanted, &ssh(), Some("eth0")));
-    assert!(!matches(&wanted, &ssh(), None));
+    assert!(matches(&wanted, &ssh(), &on("lo")));
+    assert!(!matches(&wanted, &ssh(), &on("eth0")));
+    assert!(!matches(&wanted, &ssh(), &NOWHERE));
 }

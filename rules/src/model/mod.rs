@@ -10,6 +10,8 @@ mod ruleset;
 mod settings;
 mod verdict;
 
+pub use firewall_ebpf::abi::Direction;
+
 pub use self::{
     log_limit::{LogLimit, Per},
     place::Place,

@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{log_limit::LogLimit, place::Place, settings::Settings, verdict::RuleAction};
+use firewall_ebpf::abi::Direction;
+
+use super::{
+    log_limit::LogLimit,
+    place::Place,
+    settings::Settings,
+    verdict::{RuleAction, Verdict},
+};
 use crate::field::{
     AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, Wanted, each_field,
 };
@@ -26,6 +33,17 @@ impl Ruleset {
         rules.chain(disabled)
     }
 
+    /// Whether packets out are filtered: a rule is for them, or the policy drops them. Only then is
+    /// a program needed at the egress hook.
+    #[must_use]
+    pub fn has_egress(&self) -> bool {
+        self.settings.policy_out == Verdict::Drop
+            || self
+                .rules
+                .iter()
+                .any(|rule| rule.direction == Direction::Out)
+    }
+
     /// The rules with their identities, in order of precedence.
     pub fn iter(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
         (0..).map(RuleId).zip(&self.rules)
@@ -41,6 +59,8 @@ pub struct RuleId(pub u32);
 pub struct Rule {
     /// The unique name under which counters are kept.
     pub name: String,
+    /// The direction of the packets that it is for.
+    pub direction: Direction,
     /// The action on a packet that matches.
     pub action: RuleAction,
     /// The conditions on packets.
@@ -58,6 +78,8 @@ pub struct Rule {
 pub struct DisabledRule {
     /// Its name, under which its counter is kept.
     pub name: String,
+    /// The direction of the packets that it would be for.
+    pub direction: Direction,
     /// What it would do.
     pub action: RuleAction,
     /// See [`Rule::comment`].

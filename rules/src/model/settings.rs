@@ -1,6 +1,6 @@
 //! The settings of a rule set: `[firewall]` and `[parser]`.
 
-use firewall_ebpf::abi::Reason;
+use firewall_ebpf::abi::{Direction, Reason};
 
 use super::verdict::Verdict;
 use crate::field::InterfacePattern;
@@ -12,9 +12,11 @@ pub struct Settings {
     pub interfaces: Vec<InterfacePattern>,
     /// The attachment mode.
     pub mode: Mode,
-    /// The verdict when no rule matches.
+    /// The verdict on a packet in when no rule matches.
     pub policy: Verdict,
-    /// The verdicts on frames to which rules cannot be applied.
+    /// The verdict on a packet out when no rule matches, or when it cannot be read.
+    pub policy_out: Verdict,
+    /// The verdicts on frames in to which rules cannot be applied.
     pub parser: Parser,
 }
 
@@ -49,18 +51,31 @@ impl Parser {
 }
 
 impl Settings {
-    /// The verdict on packets that no rule decides, by the reason under which they are counted.
+    /// The verdict on packets of a direction that no rule decides, by the reason under which they
+    /// are counted.
     #[must_use]
-    pub const fn verdict_for(&self, reason: Reason) -> Verdict {
-        match reason {
-            Reason::Policy => self.policy,
-            Reason::Malformed => self.parser.malformed,
-            Reason::Truncated => self.parser.truncated,
-            Reason::TooManyHeaders => self.parser.too_many_headers,
-            Reason::TooManyTags => self.parser.too_many_tags,
-            Reason::UnknownEthertype => self.parser.unknown_ethertype,
-            Reason::Neighbor | Reason::NoImage => Verdict::Pass,
-            Reason::BadImage | Reason::Banned => Verdict::Drop,
+    pub const fn verdict_for(&self, direction: Direction, reason: Reason) -> Verdict {
+        match (reason, direction) {
+            (Reason::Neighbor | Reason::NoImage, _) => Verdict::Pass,
+            (Reason::BadImage | Reason::Banned, _) => Verdict::Drop,
+            (Reason::Policy, Direction::In) => self.policy,
+            (Reason::Malformed, Direction::In) => self.parser.malformed,
+            (Reason::Truncated, Direction::In) => self.parser.truncated,
+            (Reason::TooManyHeaders, Direction::In) => self.parser.too_many_headers,
+            (Reason::TooManyTags, Direction::In) => self.parser.too_many_tags,
+            (Reason::UnknownEthertype, Direction::In) => self.parser.unknown_ethertype,
+            (
+                Reason::Policy
+                | Reason::Malformed
+                | Reason::Truncated
+                | Reason::TooManyHeaders
+                | Reason::TooManyTags
+                | Reason::UnknownEthertype
+                | Reason::Unpulled,
+                Direction::Out,
+            ) => self.policy_out,
+            // Not a fault of packets in.
+            (Reason::Unpulled, Direction::In) => Verdict::Pass,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use rules::{
+    Context,
     analysis::{Budget, Compare, Decider, Diff, diff},
     evaluator::{Evaluation, Outcome, classify, decode, evaluate},
     model::{RuleAction, Ruleset},
@@ -91,15 +92,16 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
     ];
     for turn in 0..packets {
         let probe = probe(random, &aims[turn % aims.len()]);
-        let (Ok(fields), Some(interface)) = (decode(&probe.frame), probe.interface_name()) else {
+        let named = probe.named();
+        let (Ok(fields), Some(interface)) = (decode(&probe.frame), named.interface) else {
             continue;
         };
         let (before, after) = (
-            classify(old, &fields, Some(interface)),
-            classify(new, &fields, Some(interface)),
+            classify(old, &fields, &named),
+            classify(new, &fields, &named),
         );
         let differs = before.verdict != after.verdict;
-        let context = || format!("{fields:?} on {interface}: {before:?}, {after:?}");
+        let context = || format!("{fields:?}, {named:?}: {before:?}, {after:?}");
         assert_eq!(
             verdicts.holds(old, new, &fields, interface),
             differs,
@@ -194,7 +196,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
             let Some(witness) = witness else { continue };
             let frame = frame(witness);
             let is_counted = |set: &Ruleset| {
-                let judged = evaluate(set, &frame, Some(&witness.interface));
+                let judged = evaluate(set, &frame, &Context::arriving(Some(&witness.interface)));
                 counted(set, &judged).contains(of.name.as_str())
             };
             assert!(is_counted(with) && !is_counted(without), "{of:?}");
@@ -206,7 +208,11 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
             let frame = frame(witness);
             assert_eq!(decode(&frame), Ok(witness.fields()), "{witness}");
             for (ruleset, (decider, action)) in [(old, change.old), (new, change.new)] {
-                let judged = evaluate(ruleset, &frame, Some(&witness.interface));
+                let judged = evaluate(
+                    ruleset,
+                    &frame,
+                    &Context::arriving(Some(&witness.interface)),
+                );
                 assert_eq!(judged.verdict, action, "{witness}");
                 match (decider, judged.outcome) {
                     (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rules::{
+    Context,
     analysis::{Budget, unreached},
     evaluator::{Outcome, classify, decode, matches},
     field::Family,
@@ -15,10 +16,14 @@ fn reached(random: &mut Random, rules: &Ruleset, packets: usize) -> BTreeMap<Rul
     let mut reached = BTreeMap::new();
     for _ in 0..packets {
         let probe = probe(random, rules);
-        let (Ok(fields), Some(interface)) = (decode(&probe.frame), probe.interface_name()) else {
+        let named = probe.named();
+        let Ok(fields) = decode(&probe.frame) else {
             continue;
         };
-        let judged = classify(rules, &fields, Some(interface));
+        if named.interface.is_none() {
+            continue;
+        }
+        let judged = classify(rules, &fields, &named);
         let decider = match judged.outcome {
             Outcome::Rule(id) => Some(id),
             Outcome::Reason(_) => None,
@@ -139,12 +144,11 @@ fn rules_that_only_count_take_nothing() {
     let reach = unreached(&rules, &mut Budget::default());
     assert!(reach.unreached.iter().all(|of| of.by.is_empty()));
     let fields = rules::evaluator::Fields::default();
-    assert!(
-        rules
-            .rules
-            .iter()
-            .any(|rule| matches(&rule.matches, &fields, None))
-    );
+    assert!(rules.rules.iter().any(|rule| matches(
+        &rule.matches,
+        &fields,
+        &Context::arriving(None)
+    )));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, env, fs};
 
-use rules::{evaluator::evaluate, walker::walk};
+use rules::{Context, evaluator::evaluate, walker::walk};
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::parts::{Part, parts};
@@ -61,9 +61,9 @@ fn walks_to_interpret_go_through_every_structure() {
         put(&mut file, &(PACKETS as u32).to_le_bytes());
         for _ in 0..PACKETS {
             let probe = probe(random, &ruleset);
-            let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
+            let wanted = evaluate(&ruleset, &probe.frame, &engine.context(&probe));
             assert_eq!(engine.judge(&probe), Ok(wanted), "{}", probe.hex());
-            put(&mut file, &probe.interface.to_le_bytes());
+            put(&mut file, &probe.context.interface.to_le_bytes());
             put(&mut file, &probe.frame);
             put(&mut file, walked(engine.image().bytes(), &probe).as_bytes());
         }
@@ -94,7 +94,7 @@ fn walk_again(file: &[u8]) -> usize {
         let image = take(&mut rest);
         for _ in 0..number(take(&mut rest)) {
             let probe = Probe {
-                interface: number(take(&mut rest)),
+                context: Context::arriving(number(take(&mut rest))),
                 frame: take(&mut rest).to_vec(),
             };
             assert_eq!(
@@ -111,7 +111,7 @@ fn walk_again(file: &[u8]) -> usize {
 }
 
 fn walked(image: &[u8], probe: &Probe) -> String {
-    format!("{:?}", walk(image, &probe.frame, probe.interface))
+    format!("{:?}", walk(image, &probe.frame, &probe.context))
 }
 
 fn put(file: &mut Vec<u8>, bytes: &[u8]) {

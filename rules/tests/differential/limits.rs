@@ -5,10 +5,13 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use firewall_ebpf::image::MAX_WALK;
 use rules::{
+    Context,
     compiler::CompileError,
     evaluator::evaluate,
     field::{AddressSet, RangeSet},
-    model::{Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings, Verdict},
+    model::{
+        Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings, Verdict,
+    },
 };
 use rules_testing::{Engine, Layer3, Probe, Recipe, Upper};
 
@@ -17,6 +20,7 @@ use super::parts::{Part, parts};
 pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) -> Ruleset {
     let rules = (1..).zip(rules).map(|(line, (action, matches))| Rule {
         name: format!("rule {line}"),
+        direction: Direction::In,
         action,
         matches,
         log: None,
@@ -31,6 +35,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) ->
             interfaces: Vec::new(),
             mode: Mode::Auto,
             policy: Verdict::Drop,
+            policy_out: Verdict::Pass,
             parser: Parser::with_policy(Verdict::Drop),
         },
         rules: rules.collect(),
@@ -63,12 +68,12 @@ fn udp(src: u32, dport: u16) -> Probe {
     };
     Probe {
         frame: recipe.bytes(),
-        interface: 2,
+        context: Context::arriving(2),
     }
 }
 
 fn agree(ruleset: &Ruleset, engine: &Engine, probe: &Probe) {
-    let wanted = evaluate(ruleset, &probe.frame, engine.interface(probe));
+    let wanted = evaluate(ruleset, &probe.frame, &engine.context(probe));
     assert_eq!(engine.judge(probe), Ok(wanted), "{}", probe.hex());
 }
 

@@ -103,7 +103,7 @@ fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
     tally.parts.extend(parts(engine.image()));
     for _ in 0..packets {
         let probe = probe(&mut random, &ruleset);
-        let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
+        let wanted = evaluate(&ruleset, &probe.frame, &engine.context(&probe));
         if engine.judge(&probe).as_ref() != Ok(&wanted) {
             let smallest = shrink(&ruleset, |candidate| differs(candidate, target, &probe));
             panic!("{}", report(target, &ruleset, &smallest, &probe));
@@ -131,7 +131,7 @@ impl Drop for Case {
 
 fn differs(ruleset: &Ruleset, target: u64, probe: &Probe) -> bool {
     Engine::new(ruleset, target).is_ok_and(|engine| {
-        let wanted = evaluate(ruleset, &probe.frame, engine.interface(probe));
+        let wanted = evaluate(ruleset, &probe.frame, &engine.context(probe));
         engine.judge(probe) != Ok(wanted)
     })
 }
@@ -139,17 +139,17 @@ fn differs(ruleset: &Ruleset, target: u64, probe: &Probe) -> bool {
 fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> String {
     let judged = |ruleset: &Ruleset| match Engine::new(ruleset, target) {
         Ok(engine) => {
-            let interface = engine.interface(probe);
-            let wanted = evaluate(ruleset, &probe.frame, interface);
+            let context = engine.context(probe);
+            let wanted = evaluate(ruleset, &probe.frame, &context);
             let found = engine.judge(probe);
-            format!("interface: {interface:?}\nevaluator: {wanted:?}\n   engine: {found:?}")
+            format!("{context:?}\nevaluator: {wanted:?}\n   engine: {found:?}")
         }
         Err(error) => error.to_string(),
     };
     format!(
-        "frame {} on interface {}\n{}\nand with the fewest of the {} rules:\n{}{}\n",
+        "frame {} in {:?}\n{}\nand with the fewest of the {} rules:\n{}{}\n",
         hexadecimal::digits(&probe.frame),
-        probe.interface,
+        probe.context,
         judged(ruleset),
         ruleset.rules.len(),
         list(smallest),

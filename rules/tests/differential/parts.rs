@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, mem::offset_of};
 
 use firewall_ebpf::{
+    abi::Direction,
     field::{Field, FieldSet},
     image::{
         AFTER_HEAD, BLOCK, BLOCK_BYTES, HashNode, Memory, NODE_PAGES, NODE_PAIR, NodeHead, PAGE,
         PAGE_NUMBERS, Reference, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step,
-        level_bytes,
+        level_bytes, section_offset,
     },
 };
 use rules::compiler::{Image, Part as Planned};
@@ -74,15 +75,26 @@ pub(super) fn parts(image: &Image) -> BTreeSet<Part> {
         });
     }
     let image = image.bytes();
-    for section in [SECTION_IPV4, SECTION_IPV6, SECTION_OTHER] {
+    let kinds = [SECTION_IPV4, SECTION_IPV6, SECTION_OTHER];
+    for (direction, kind) in Direction::ALL
+        .into_iter()
+        .flat_map(|of| kinds.map(|kind| (of, kind)))
+    {
+        let section = section_offset(direction, kind);
         let get = |field: usize| image.u32(section + field as u32);
         let mut references = Vec::new();
-        if section != SECTION_OTHER {
+        if kind != SECTION_OTHER {
             references.push(Reference::from_bits(get(offset_of!(Section, src))));
             references.push(Reference::from_bits(get(offset_of!(Section, dst))));
         }
         let used = FieldSet::from_bits(get(offset_of!(Section, steps_used)));
-        for field in [Field::Interface, Field::SrcMac, Field::DstMac] {
+        for field in [
+            Field::Interface,
+            Field::InInterface,
+            Field::Mark,
+            Field::SrcMac,
+            Field::DstMac,
+        ] {
             if used.has(field) {
                 let step = offset_of!(Section, steps) + field as usize * size_of::<Step>();
                 references.push(Reference::from_bits(get(step + offset_of!(Step, lookup))));

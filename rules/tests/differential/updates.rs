@@ -140,7 +140,7 @@ fn chain(random: &mut Random, shape: Shape, packets: usize, tally: &mut Tally) {
 }
 
 fn check(ruleset: &Ruleset, updated: &Engine, full: &Engine, probe: &Probe) {
-    let wanted = evaluate(ruleset, &probe.frame, updated.interface(probe));
+    let wanted = evaluate(ruleset, &probe.frame, &updated.context(probe));
     assert_eq!(full.judge(probe).as_ref(), Ok(&wanted), "{}", probe.hex());
     assert_eq!(
         updated.judge(probe).as_ref(),

@@ -6,12 +6,12 @@
 use std::mem::offset_of;
 
 use firewall_ebpf::{
-    abi::Reason,
+    abi::{Direction, Reason},
     field::{Field, FieldSet, NO_PROTOCOL, WITH_FLAGS},
     image::{
         AFTER_HEAD, BLOCK, BLOCK_BYTES, COUNT, Cell, DROP, Drops, Entry, FIELD_PAGES, Header,
         MODE_DIRECT_TABLE, Memory as _, NODE_REFERENCES, NodeHead, PAGE, PASS, Records, Reference,
-        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, stored_bound,
+        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, Step, section_offset, stored_bound,
     },
 };
 
@@ -21,19 +21,25 @@ use crate::dump::Dump;
 pub(crate) fn annotate(image: &[u8]) -> Dump<'_> {
     let mut dump = Dump::new(image);
     header(image, &mut dump);
-    for (packets, offset) in [
-        ("IPv4", SECTION_IPV4),
-        ("IPv6", SECTION_IPV6),
-        ("other EtherTypes", SECTION_OTHER),
-    ] {
-        let mut section = SectionDump {
-            image,
-            dump: &mut dump,
-            packets,
-            offset,
-        };
-        section.head();
-        section.tables();
+    for direction in Direction::ALL {
+        for (packets, section) in [
+            ("IPv4", SECTION_IPV4),
+            ("IPv6", SECTION_IPV6),
+            ("other EtherTypes", SECTION_OTHER),
+        ] {
+            let packets = match direction {
+                Direction::In => packets.to_owned(),
+                Direction::Out => format!("{packets} out"),
+            };
+            let mut section = SectionDump {
+                image,
+                dump: &mut dump,
+                packets,
+                offset: section_offset(direction, section),
+            };
+            section.head();
+            section.tables();
+        }
     }
     dump
 }
@@ -46,16 +52,21 @@ fn header(image: &[u8], dump: &mut Dump<'_>) {
     dump.annotate(offset_of!(Header, magic), 4, meaning);
     let meaning = format!("length: {} bytes", word(offset_of!(Header, length)));
     dump.annotate(offset_of!(Header, length), 4, meaning);
-    let drops = Drops::from_bits(word(offset_of!(Header, drops)));
-    let names: Vec<_> = Reason::ALL
-        .into_iter()
-        .filter(|reason| drops.has(*reason))
-        .map(Reason::name)
-        .collect();
-    let mut meanings = names.chunks(4).map(|names| names.join(" "));
-    let meaning = format!("drops: a bit for each of {}", meanings.next().unwrap());
-    let meaning = meanings.fold(meaning, |text, line| format!("{text}\n{:34}{line}", ""));
-    dump.annotate(offset_of!(Header, drops), 4, meaning);
+    for (field, name) in [
+        (offset_of!(Header, drops), "drops"),
+        (offset_of!(Header, drops_out), "drops_out"),
+    ] {
+        let drops = Drops::from_bits(word(field));
+        let names: Vec<_> = Reason::ALL
+            .into_iter()
+            .filter(|reason| drops.has(*reason))
+            .map(Reason::name)
+            .collect();
+        let mut meanings = names.chunks(4).map(|names| names.join(" "));
+        let meaning = format!("{name}: a bit for each of {}", meanings.next().unwrap());
+        let meaning = meanings.fold(meaning, |text, line| format!("{text}\n{:34}{line}", ""));
+        dump.annotate(field, 4, meaning);
+    }
     let (metadata, length) = (
         word(offset_of!(Header, metadata)),
         word(offset_of!(Header, metadata_length)),
@@ -64,7 +75,6 @@ fn header(image: &[u8], dump: &mut Dump<'_>) {
     dump.annotate(offset_of!(Header, metadata), 4, meaning);
     let meaning = format!("metadata_length: {length} bytes");
     dump.annotate(offset_of!(Header, metadata_length), 4, meaning);
-    dump.annotate(offset_of!(Header, padding), 4, "padding");
     dump.annotate(offset_of!(Header, zero), 8, "zero: always 0");
     dump.heading(metadata as usize, "Metadata");
     dump.annotate(metadata as usize, length as usize, "for user space only");
@@ -74,7 +84,7 @@ fn header(image: &[u8], dump: &mut Dump<'_>) {
 struct SectionDump<'a, 'd> {
     image: &'a [u8],
     dump: &'d mut Dump<'a>,
-    packets: &'static str,
+    packets: String,
     offset: u32,
 }
 
@@ -242,7 +252,9 @@ impl SectionDump<'_, '_> {
                 | Field::Length
                 | Field::Ttl
                 | Field::Traffic
-                | Field::Options => panic!("{field:?}: the page does not show this field"),
+                | Field::Options
+                | Field::InInterface
+                | Field::Mark => panic!("{field:?}: the page does not show this field"),
             }
             fused = match table {
                 0 => classes,

@@ -29,6 +29,7 @@ use firewall_ebpf::{
     walk::{Classification, classify},
 };
 use rules::{
+    Context,
     compiler::{InterfaceIndex, Target, compile},
     diagnostics::{Source, render},
     model::Verdict,
@@ -40,7 +41,7 @@ use self::{annotate::annotate, dump::Dump, recorder::Recorder};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image.md");
 
 /// The slots of the two rules, as the page says.
-const SLOTS: [u32; 2] = [32, 33];
+const SLOTS: [u32; 2] = [64, 65];
 
 /// A stand-in for the metadata, which the firewall writes as JSON.
 const METADATA: &[u8] = b"metadata";
@@ -88,13 +89,20 @@ fn walk(image: &[u8], dump: &Dump<'_>, packet: &str) -> String {
     let frame = notation::read(packet.trim()).unwrap().frame;
     let headers = parse(frame.as_slice()).unwrap();
     let recorder = Recorder::new(image);
-    let found = classify(&recorder, frame.as_slice(), &headers, || 1, &mut NoCounts);
+    let context = Context::arriving(1);
+    let found = classify(
+        &recorder,
+        frame.as_slice(),
+        &headers,
+        &context,
+        &mut NoCounts,
+    );
     let (slot, verdict) = match found {
         Classification::Pass(slot) => (slot.number(), Verdict::Pass),
         Classification::Drop(slot) => (slot.number(), Verdict::Drop),
         Classification::NoRule(reason) => panic!("no rule decides: {reason:?}"),
     };
-    let expected = walker::walk(image, &frame, 1);
+    let expected = walker::walk(image, &frame, &context);
     assert_eq!(expected.decided, walker::Decided::Rule(slot));
     assert_eq!(expected.verdict, verdict);
     let mut text = String::new();

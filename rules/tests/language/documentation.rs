@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use rules::Context;
 use rules::evaluator::evaluate;
 
 use crate::support::{load_for_use, load_with};
@@ -46,7 +47,11 @@ fn check(file: &str) -> Vec<String> {
         for test in &loaded.tests {
             for packet in &test.packets {
                 let interface = packet.interface.as_deref();
-                let found = evaluate(&loaded.ruleset, &packet.frame, interface);
+                let found = evaluate(
+                    &loaded.ruleset,
+                    &packet.frame,
+                    &Context::arriving(interface),
+                );
                 assert!(test.expected.is_met(&found), "{file}: {}", test.name);
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rules::{
+    Context,
     diagnostics::{Source, render},
     evaluator::evaluate,
     language::RuleTest,
@@ -94,7 +95,11 @@ expect = "pass"
     for test in &loaded.tests {
         for packet in &test.packets {
             let interface = packet.interface.as_deref();
-            let found = evaluate(&loaded.ruleset, &packet.frame, interface);
+            let found = evaluate(
+                &loaded.ruleset,
+                &packet.frame,
+                &Context::arriving(interface),
+            );
             if !test.expected.is_met(&found) {
                 failures.push(render(&test.failure(packet, &found, &loaded.ruleset)));
             }

@@ -41,7 +41,7 @@ fn check(matcher: &Matcher, form: Form) -> usize {
     for packet in &matcher.packets {
         let (kind, aspect, probe) = (packet.kind, packet.aspect, &packet.probe);
         let expected = packet.expected(form);
-        let evaluated = evaluate(&ruleset, &probe.frame, engine.interface(probe));
+        let evaluated = evaluate(&ruleset, &probe.frame, &engine.context(probe));
         let what = || format!("{kind:?}, {aspect:?}: {}\n{text}", probe.hex());
         assert_eq!(evaluated, expected, "the evaluator: {}", what());
         assert_eq!(engine.judge(probe), Ok(expected), "the image: {}", what());

@@ -3,7 +3,7 @@
 
 use firewall_ebpf::parse::{parse, present};
 use rules::{
-    FieldName,
+    Context, FieldName,
     evaluator::{Fields, decode},
     explanation::value,
     notation::read,
@@ -18,7 +18,12 @@ pub(crate) fn shown(frame: &[u8], interface: Option<&str>) -> String {
     agree(frame, &fields);
     let shown: Vec<_> = FieldName::ALL
         .iter()
-        .filter_map(|field| Some((field.as_str(), value(*field, &fields, interface)?)))
+        .filter_map(|field| {
+            Some((
+                field.as_str(),
+                value(*field, &fields, &Context::arriving(interface))?,
+            ))
+        })
         .filter(|(name, _)| !name.ends_with("_mac") && *name != "family")
         .map(|(name, value)| format!("{name}={value}"))
         .collect();

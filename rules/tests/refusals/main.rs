@@ -10,11 +10,19 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use rules::{
-    compiler::{CompileError, Compiled, Image, PacketKind, Stage, StageTable, Target, compile},
+    compiler::{
+        CompileError, Compiled, Image, PacketKind, SectionKind, Stage, StageTable, Target, compile,
+    },
     diagnostics::{Source, render},
     field::RangeSet,
     load,
-    model::Ruleset,
+    model::{Direction, Ruleset},
+};
+
+/// IPv4 packets in.
+const IPV4: SectionKind = SectionKind {
+    direction: Direction::In,
+    packets: PacketKind::Ipv4,
 };
 
 fn ruleset(rules: &str) -> Ruleset {
@@ -81,7 +89,7 @@ fn refused(rules: &str, max_bytes: usize) -> (StageTable, String) {
     };
     assert_eq!(allowed, max_bytes);
     assert!(needed > allowed);
-    assert_eq!(packets, PacketKind::Ipv4);
+    assert_eq!(packets, IPV4);
     (table, names)
 }
 
@@ -232,7 +240,7 @@ fn each_stage_is_told_as_it_begins() {
     Compiled::new(Arc::new(ruleset), &target, tell).unwrap();
     let told: Vec<Stage> = told.iter().collect();
     let first = Stage::Table {
-        packets: PacketKind::Ipv4,
+        packets: IPV4,
         rules: 1,
         table: StageTable::Source,
     };
@@ -247,7 +255,7 @@ fn each_stage_is_told_as_it_begins() {
             }
         )
     });
-    assert_eq!(cells.count(), 3);
+    assert_eq!(cells.count(), 6);
 }
 
 #[test]

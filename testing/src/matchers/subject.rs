@@ -1,6 +1,6 @@
 //! A field, how packets get its values, and which packets lack it.
 
-use rules::field::FieldName;
+use rules::{Context, field::FieldName};
 
 use super::matcher::{Aspect, Kind, Matcher, Operator, Packet, can_be};
 use crate::{
@@ -115,7 +115,7 @@ impl Draft {
     fn probe(&self) -> Probe {
         Probe {
             frame: self.recipe.bytes(),
-            interface: self.interface,
+            context: Context::arriving(self.interface),
         }
     }
 

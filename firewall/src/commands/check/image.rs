@@ -21,11 +21,8 @@ pub(crate) fn text(image: &Image) -> String {
 }
 
 fn section(text: &mut String, section: &SectionPlan) {
-    let SectionPlan {
-        packets,
-        rules,
-        parts,
-    } = section;
+    let SectionPlan { rules, parts, .. } = section;
+    let packets = section.kind().to_string().replace(' ', "-");
     let (decision, loads, bytes) = (section.decision(), section.loads(), section.bytes());
     let decision = decision.replace(' ', "-");
     line(

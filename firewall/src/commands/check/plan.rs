@@ -41,7 +41,11 @@ struct Bounds {
 
 #[derive(Serialize)]
 struct Section {
+    direction: &'static str,
     packets: String,
+    /// Both, for people.
+    #[serde(skip)]
+    shown: String,
     rules: usize,
     decision: &'static str,
     bytes: usize,
@@ -127,7 +131,9 @@ impl Tables {
 impl Section {
     fn new(plan: &SectionPlan) -> Self {
         Self {
+            direction: plan.direction.as_str(),
             packets: plan.packets.to_string(),
+            shown: plan.kind().to_string(),
             rules: plan.rules,
             decision: plan.decision(),
             bytes: plan.bytes(),
@@ -158,7 +164,7 @@ impl Section {
         }
         format!(
             "{}: {}, decided by {}, {}, at most {}, about {} ns\n{}",
-            self.packets,
+            self.shown,
             counted(self.rules, "rule"),
             self.decision,
             bytes(self.bytes as u64),

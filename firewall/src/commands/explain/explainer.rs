@@ -1,6 +1,7 @@
 //! The rules that decide about packets, from wherever they come.
 
 use rules::{
+    Context,
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome, decode, evaluate},
     model::{RuleId, Ruleset, Verdict},
@@ -74,7 +75,9 @@ impl Explainer<'_> {
         let index = packet.interface.as_deref().and_then(&self.index_of);
         let index = index.unwrap_or(NOWHERE);
         Ok(Classified {
-            evaluation: self.classifier.classify(&packet.frame, index),
+            evaluation: self
+                .classifier
+                .classify(&packet.frame, Context::arriving(index)),
             ban: None,
         })
     }
@@ -98,7 +101,11 @@ impl Explainer<'_> {
         let reference = match (&classified.ban, self.ruleset) {
             (None, Some(ruleset)) => {
                 let interface = packet.interface.as_deref();
-                Some(evaluate(ruleset, &packet.frame, interface))
+                Some(evaluate(
+                    ruleset,
+                    &packet.frame,
+                    &Context::arriving(interface),
+                ))
             }
             (_, None) | (Some(_), _) => None,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rules::{
-    FieldName,
+    Context, FieldName,
     evaluator::{Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
     model::{Rule, RuleId, Ruleset},
@@ -111,7 +111,8 @@ impl Shown {
         is_certain: bool,
     ) -> Self {
         let interface = packet.interface.as_deref();
-        let explanation = explanation::explain(ruleset, &packet.frame, interface);
+        let explanation =
+            explanation::explain(ruleset, &packet.frame, &Context::arriving(interface));
         let tell = |evaluation: &Evaluation| Decision::by_rules(ruleset, file, evaluation);
         let rules = met(ruleset, file, &explanation, interface);
         let hidden = explanation.hidden.iter();
@@ -169,7 +170,7 @@ fn as_map<S: Serializer>(fields: &[Value], serializer: S) -> Result<S::Ok, S::Er
 
 fn values(fields: &Fields, interface: Option<&str>) -> Vec<Value> {
     let value = |field: &FieldName| {
-        let value = explanation::value(*field, fields, interface)?;
+        let value = explanation::value(*field, fields, &Context::arriving(interface))?;
         let name = field.as_str();
         Some(Value { name, value })
     };
@@ -192,7 +193,7 @@ fn met(
             action: rule.action.as_str(),
             mismatch: meeting.mismatch.map(|field| Mismatch {
                 field: field.as_str(),
-                value: explanation::value(field, fields, interface),
+                value: explanation::value(field, fields, &Context::arriving(interface)),
             }),
         })
     });

@@ -16,7 +16,7 @@ use crate::{
         address::Side,
         bit_vectors::{can_be_made, meet, ones},
         error::CompileError,
-        kind::PacketKind,
+        kind::SectionKind,
         l4::{L4Key, SignatureId},
         plan::Part,
         rules::Rules,
@@ -163,7 +163,7 @@ impl Grid {
     /// [`CompileError`].
     pub(crate) fn write<A: Value + Hash>(
         &self,
-        kind: PacketKind,
+        kind: SectionKind,
         rules: &Rules<'_>,
         (src, dst, upper): (&Side<'_, A>, &Side<'_, A>, &L4Key),
         section: &mut Section,

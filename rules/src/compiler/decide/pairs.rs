@@ -32,7 +32,7 @@ use crate::{
         classes::{ClassId, Spread},
         culprits, displacement,
         error::CompileError,
-        kind::PacketKind,
+        kind::SectionKind,
         l4::L4Key,
         plan::Part,
         rules::Rules,
@@ -78,7 +78,7 @@ enum PairPlace {
 
 /// The parts of a section that pairs are made from.
 pub(crate) struct Input<'a, A> {
-    pub(crate) kind: PacketKind,
+    pub(crate) kind: SectionKind,
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) src: Side<'a, A>,
     pub(crate) dst: Side<'a, A>,

@@ -6,7 +6,7 @@ use crate::compiler::{
     bit_vectors::{Rows, ones, summary},
     culprits,
     error::CompileError,
-    kind::PacketKind,
+    kind::SectionKind,
     plan::Part,
     rules::Rules,
     stage::StageTable,
@@ -20,7 +20,7 @@ use crate::compiler::{
 ///
 /// [`CompileError`] if a packet could need too many steps or the image is too large.
 pub(super) fn write(
-    kind: PacketKind,
+    kind: SectionKind,
     rules: &Rules<'_>,
     members: &[usize],
     rows: [&Rows; 3],

@@ -120,7 +120,7 @@ pub(super) fn paged(classes: &Classes<u16>, writer: &mut Writer) -> Result<Looku
     })
 }
 
-/// Writes the lookup of interfaces or MAC addresses.
+/// Writes the lookup of interfaces, marks or MAC addresses.
 ///
 /// # Errors
 ///

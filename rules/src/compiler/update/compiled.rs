@@ -2,23 +2,24 @@
 
 use std::{mem::offset_of, sync::Arc};
 
-use firewall_ebpf::image::{Header, Memory as _, Reference, SECTION_IPV4, SECTION_IPV6, Section};
+use firewall_ebpf::image::{Header, Memory as _, Reference, Section};
 
 use super::{differences::Differences, patch::Patch};
 use crate::{
     compiler::{
         address::{Address, Depths, Move},
-        basis::Basis,
+        basis::{Basis, SectionBasis},
         build::{build, finish},
         error::CompileError,
         image::Image,
+        kind::{PacketKind, SectionKind},
         obstacle::Obstacle,
-        plan::{Part, SectionPlan},
+        plan::{Part, Plan},
         stage::Stage,
         target::Target,
         writer::Writer,
     },
-    model::Ruleset,
+    model::{Direction, Ruleset},
 };
 
 /// The number of bytes by which updates may enlarge any image.
@@ -37,8 +38,8 @@ pub struct Compiled {
     image: Image,
     ruleset: Arc<Ruleset>,
     basis: Arc<Basis>,
-    /// By section and side.
-    depths: [[Depths; 2]; 2],
+    /// By direction, section and side.
+    depths: [[[Depths; 2]; 2]; 2],
     updates: u32,
 }
 
@@ -58,10 +59,11 @@ impl Compiled {
         tell: impl FnMut(Stage) + 'static,
     ) -> Result<Self, CompileError> {
         let (image, basis) = build(&ruleset, target, tell)?;
+        let of_section = |section: &SectionBasis| section.sides.each_ref().map(|side| side.depths);
         let depths = basis
             .sections
             .each_ref()
-            .map(|section| section.sides.each_ref().map(|side| side.depths));
+            .map(|sections| sections.each_ref().map(of_section));
         Ok(Self {
             image,
             ruleset,
@@ -109,17 +111,20 @@ impl Compiled {
         let mut writer = Writer::resume(&old[..metadata], spare, limit);
         let mut plan = self.image.plan().clone();
         let mut depths = self.depths;
-        let [ipv4, ipv6, _other] = plan.sections.as_mut_slice() else {
-            return Err(Obstacle::NoSuchNode);
-        };
         let mut update = Update {
             old,
-            basis: &self.basis,
             differences: &differences,
             writer: &mut writer,
+            plan: &mut plan,
         };
-        update.section::<u32>(0, SECTION_IPV4, &mut depths[0], ipv4)?;
-        update.section::<u128>(1, SECTION_IPV6, &mut depths[1], ipv6)?;
+        let bases = self.basis.sections.iter().zip(&mut depths);
+        for (direction, ([ipv4, ipv6], [depths_ipv4, depths_ipv6])) in
+            Direction::ALL.into_iter().zip(bases)
+        {
+            let of = |packets| SectionKind { direction, packets };
+            update.section::<u32>(of(PacketKind::Ipv4), ipv4, depths_ipv4)?;
+            update.section::<u128>(of(PacketKind::Ipv6), ipv6, depths_ipv6)?;
+        }
         if writer.len() > most {
             return Err(Obstacle::Growth);
         }
@@ -138,28 +143,26 @@ impl Compiled {
 /// An update of one image.
 struct Update<'a> {
     old: &'a [u8],
-    basis: &'a Basis,
     differences: &'a Differences,
     writer: &'a mut Writer,
+    plan: &'a mut Plan,
 }
 
 impl Update<'_> {
-    /// Updates the section with this index, whose head is at `offset`.
+    /// Updates the section of this kind.
     fn section<A: Address>(
         &mut self,
-        index: usize,
-        offset: u32,
+        kind: SectionKind,
+        basis: &SectionBasis,
         depths: &mut [Depths; 2],
-        plan: &mut SectionPlan,
     ) -> Result<(), Obstacle> {
-        let basis = &self.basis.sections[index];
         let roots = [offset_of!(Section, src), offset_of!(Section, dst)];
         for (side, root) in roots.into_iter().enumerate() {
             let moves = self.differences.moves::<A>(basis, side)?;
             if moves.is_empty() {
                 continue;
             }
-            let place = offset + root as u32;
+            let place = kind.offset() + root as u32;
             let before = Reference::from_bits(self.old.u32(place));
             let length = self.writer.len();
             let mut patch = Patch {
@@ -169,12 +172,14 @@ impl Update<'_> {
             };
             let trie = patch.root(before, &moves)?;
             self.writer.overwrite(place, &[trie.root.bits()]);
+            let mut sections = self.plan.sections.iter_mut();
+            let section = sections.find(|section| section.kind() == kind);
             if let Some(Part::Address {
                 intervals,
                 bytes,
                 loads,
                 ..
-            }) = plan.parts.get_mut(side)
+            }) = section.and_then(|section| section.parts.get_mut(side))
             {
                 let new = self.writer.written();
                 *intervals += intervals_that_start(&moves, new, trie.root);

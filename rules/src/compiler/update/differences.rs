@@ -163,7 +163,8 @@ fn len(set: &AddressSet) -> usize {
 /// depends on them: counter slots stand for names.
 fn are_alike(old: &Rule, new: &Rule) -> bool {
     let mut fields = FieldName::ALL.iter();
-    old.action == new.action
+    old.direction == new.direction
+        && old.action == new.action
         && old.log.is_some() == new.log.is_some()
         && fields.all(|field| {
             matches!(field, FieldName::Src | FieldName::Dst)

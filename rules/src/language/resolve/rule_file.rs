@@ -20,7 +20,7 @@ use crate::{
         rule_test::RuleTest,
         syntax::{self, At},
     },
-    model::{DisabledRule, Rule, RuleAction, Ruleset},
+    model::{Direction, DisabledRule, Rule, RuleAction, Ruleset},
 };
 
 /// Reads a rule file.
@@ -129,6 +129,7 @@ fn meaning(
             if let (Some(name), Some(action)) = (name, action) {
                 disabled.push(DisabledRule {
                     name: name.value.to_owned(),
+                    direction: Direction::In,
                     action,
                     comment,
                     place: source.place(name.span.start),
@@ -146,6 +147,7 @@ fn meaning(
             options.extend(matches.ip_option.clone().map(|set| (written, set)));
             rules.push(Rule {
                 name: name.value.to_owned(),
+                direction: Direction::In,
                 action,
                 matches,
                 log,

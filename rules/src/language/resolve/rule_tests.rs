@@ -23,7 +23,7 @@ use crate::{
         rule_test::{Expected, RuleTest, TestPacket},
         syntax::{At, File, Term, Test, WrittenPackets},
     },
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
     notation,
     text::{counted, nearest, number, quoted},
 };
@@ -167,7 +167,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             .map(|reason| (reason.name(), *reason))
             .collect();
         let reason = choice("reason", name, &reasons, self.report)?;
-        let decides = self.ruleset.settings.verdict_for(reason);
+        let decides = self.ruleset.settings.verdict_for(Direction::In, reason);
         self.check_verdict(name, Some(decides), expected, "the reason")?;
         Some(Outcome::Reason(reason))
     }

@@ -35,6 +35,7 @@ pub(super) fn settings(
             })
             .unwrap_or(Mode::Native),
         policy,
+        policy_out: Verdict::Pass,
         parser: parser(written_parser, policy, report),
     }
 }

@@ -6,6 +6,7 @@ use firewall_ebpf::{abi::Reason, parse::protocol};
 
 use super::packets::{self, ACK, EPHEMERAL, SYN, SYN_ACK};
 use crate::{
+    context::Context,
     evaluator::{Fields, Outcome, classify, matches},
     field::{AddressSet, Family, InterfaceMatch, InterfacePattern, LOOPBACK, RangeSet, Value},
     model::{Matches, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
@@ -69,7 +70,7 @@ impl<'a> Passage<'a> {
         fields: &Fields,
         interface: &str,
     ) -> Result<(Outcome, Verdict), GaveUp> {
-        let evaluation = classify(self.ruleset, fields, Some(interface));
+        let evaluation = classify(self.ruleset, fields, &Context::arriving(Some(interface)));
         let asked = match evaluation.outcome {
             Outcome::Rule(RuleId(id)) => u64::from(id) + 1,
             Outcome::Reason(_) => self.ruleset.rules.len() as u64 + 1,
@@ -224,7 +225,7 @@ fn fitted(rule: &Rule, packet: &Fields, ruleset: &Ruleset, interfaces: &[String]
         dscp: None,
         ..wanted.clone()
     };
-    if !matches(&fixed, packet, None) {
+    if !matches(&fixed, packet, &Context::arriving(None)) {
         return Vec::new();
     }
     let Some(usual) = with_numbers(wanted, packet) else {
