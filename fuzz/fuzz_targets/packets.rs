@@ -1,7 +1,8 @@
 //! Packet parser and image walker against the decoder and the evaluator.
 //!
-//! The first byte chooses one of some rule sets, the second the interface, the rest is the frame. With
-//! the upper bit of the second the frame is one that only kernels make, which is longer than any
+//! The first byte chooses one of some rule sets, with its upper bit the packet goes out, the second
+//! byte chooses the interface, which is also where a forwarded packet arrived, the rest is the frame.
+//! With the upper bit of the second the frame is one that only kernels make, which is longer than any
 //! input: what it lacks is 0.
 
 #![no_main]
@@ -57,9 +58,19 @@ fuzz_target!(init: { LazyLock::force(&RULE_SETS); }, |data: &[u8]| {
     let of_decoder = decode(frame).map(|_| ());
     assert_eq!(of_parser, of_decoder);
     let (ruleset, engine) = &RULE_SETS[usize::from(*choice) % RULE_SETS.len()];
+    let interface = INTERFACES[usize::from(interface) % INTERFACES.len()].0;
+    let context = if choice & 0x80 == 0 {
+        Context::arriving(interface)
+    } else {
+        Context {
+            in_interface: (interface > 2).then_some(interface),
+            mark: frame.len() as u32,
+            ..Context::sent(interface)
+        }
+    };
     let probe = Probe {
         frame: frame.to_vec(),
-        context: Context::arriving(INTERFACES[usize::from(interface) % INTERFACES.len()].0),
+        context,
     };
     let wanted = evaluate(ruleset, frame, &engine.context(&probe));
     assert_eq!(engine.judge(&probe), Ok(wanted));

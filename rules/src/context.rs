@@ -4,7 +4,7 @@ use crate::model::Direction;
 
 /// What the kernel knows about a packet, besides its bytes. Interfaces are given by names or by
 /// numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context<I> {
     /// Which way the packet goes.
     pub direction: Direction,
@@ -35,6 +35,16 @@ impl<I> Context<I> {
             interface,
             in_interface: None,
             mark: 0,
+        }
+    }
+
+    /// The same with references to the identities of the interfaces.
+    pub const fn as_ref(&self) -> Context<&I> {
+        Context {
+            direction: self.direction,
+            interface: &self.interface,
+            in_interface: self.in_interface.as_ref(),
+            mark: self.mark,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     evaluator::{self, Evaluation, Fields},
     field::{self, Family, FieldName, Form, Mac},
-    model::{RuleAction, RuleId, Ruleset},
+    model::{Direction, RuleAction, RuleId, Ruleset},
 };
 
 /// The explanation of the verdict on a frame.
@@ -67,8 +67,12 @@ pub fn explain(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>)
 /// The value of a field in a packet, as rules write it; `None` when the packet lacks the field.
 #[must_use]
 pub fn value(field: FieldName, fields: &Fields, context: &Context<Option<&str>>) -> Option<String> {
+    let is_out = context.direction == Direction::Out;
     match field.form() {
         Form::Interface => context.interface.map(str::to_owned),
+        Form::InInterface => context.in_interface.flatten().map(str::to_owned),
+        Form::Forwarded => is_out.then(|| context.in_interface.is_some().to_string()),
+        Form::Mark => is_out.then(|| format!("{:#x}", context.mark)),
         Form::Family => fields.family.map(|family| {
             match family {
                 Family::Ipv4 => "ipv4",

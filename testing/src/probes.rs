@@ -4,7 +4,7 @@
 use rules::{
     Context,
     field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
-    model::{Matches, Ruleset},
+    model::{Direction, Matches, Ruleset},
     text::hexadecimal,
 };
 
@@ -46,15 +46,19 @@ impl Probe {
 #[must_use]
 pub fn probe(random: &mut Random, ruleset: &Ruleset) -> Probe {
     let open = Matches::default();
-    let aimed = random
-        .element(&ruleset.rules)
-        .map_or(&open, |rule| &rule.matches);
+    let rule = random.element(&ruleset.rules);
+    let aimed = rule.map_or(&open, |rule| &rule.matches);
+    let other = random.pick(Direction::ALL);
+    let direction = match rule {
+        Some(rule) if random.percent(95) => rule.direction,
+        Some(_) | None => other,
+    };
     let mut aim = Aim {
         random,
         ruleset,
         aimed,
     };
-    let context = Context::arriving(aim.interface());
+    let context = aim.context(direction);
     let frame = aim.frame();
     Probe { frame, context }
 }
@@ -66,12 +70,39 @@ struct Aim<'a> {
 }
 
 impl Aim<'_> {
-    fn interface(&mut self) -> u32 {
+    fn context(&mut self, direction: Direction) -> Context<u32> {
+        let interface = self.interface(self.aimed.interface.as_ref());
+        match direction {
+            Direction::In => Context::arriving(interface),
+            Direction::Out => Context {
+                in_interface: self.origin(),
+                mark: self.number(|rule| rule.mark.as_ref()),
+                ..Context::sent(interface)
+            },
+        }
+    }
+
+    /// The interface on which a packet out arrived, if it is forwarded.
+    fn origin(&mut self) -> Option<u32> {
+        let wanted = self.aimed.in_interface.as_ref();
+        let odds = match (wanted, self.aimed.forwarded) {
+            (_, Some(false)) => 20,
+            (Some(_), None) | (_, Some(true)) => 85,
+            (None, None) => 50,
+        };
+        // No interface has the number 0.
+        let arrived = |index: u32| if index == 0 { 4 } else { index };
+        self.random
+            .percent(odds)
+            .then(|| arrived(self.interface(wanted)))
+    }
+
+    fn interface(&mut self, wanted: Option<&InterfaceMatch>) -> u32 {
         let any = |random: &mut Random| match random.below(12) {
             0 => random.pick([0, 4, 65_535, 65_537, 0x7fff_fffe, u32::MAX]),
             _ => random.pick(INTERFACES).0,
         };
-        let Some(wanted) = &self.aimed.interface else {
+        let Some(wanted) = wanted else {
             return any(self.random);
         };
         let fits = |wanted: &InterfaceMatch, index: u32| {

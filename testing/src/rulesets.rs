@@ -83,13 +83,22 @@ impl Maker<'_> {
         } else {
             self.random.pick([RuleAction::Pass, RuleAction::Drop])
         };
+        let direction = if self.random.percent(self.profile.out) {
+            Direction::Out
+        } else {
+            Direction::In
+        };
+        let mut matches = self.matches();
+        if direction == Direction::Out {
+            self.origin(&mut matches);
+        }
         Rule {
             name: format!("rule {line}"),
-            direction: Direction::In,
+            direction,
             action,
             log: line.is_multiple_of(5).then_some(LogLimit::USUAL),
             comment: None,
-            matches: self.matches(),
+            matches,
             place: Place {
                 line: NonZeroU32::MIN.saturating_add(line),
                 column: NonZeroU32::MIN,
@@ -284,6 +293,23 @@ impl Maker<'_> {
             positives: some(3),
             negatives: some(1),
         }
+    }
+
+    /// Conditions that only packets out can meet.
+    fn origin(&mut self, matches: &mut Matches) {
+        const MARKS: [u32; 5] = [0, 1, 0x10, 0xffff, u32::MAX];
+        matches.in_interface = self.maybe(20, Self::interface);
+        let forwarded = self.maybe(20, |maker| maker.random.percent(50));
+        // No rule file says that what the machine sends arrived somewhere.
+        matches.forwarded = forwarded.filter(|is| *is || matches.in_interface.is_none());
+        matches.mark = self.maybe(20, |maker| {
+            let count = maker.random.within(1, 3);
+            let ends = (0..count).map(|_| {
+                let (one, other) = (maker.random.pick(MARKS), maker.random.pick(MARKS));
+                (one.min(other), one.max(other))
+            });
+            RangeSet::from_ranges(ends.collect())
+        });
     }
 
     fn addresses(&mut self) -> Arc<AddressSet> {

@@ -55,7 +55,10 @@ impl Shape {
 
     pub(super) const fn profile(self) -> Profile {
         match self {
-            Self::Few => Profile::COMMON,
+            Self::Few => Profile {
+                out: 40,
+                ..Profile::COMMON
+            },
             Self::Hundreds => Profile {
                 rules: (100, 300),
                 networks: 12,
@@ -63,6 +66,7 @@ impl Shape {
                 upper: 85,
                 services: 30,
                 widest: 50,
+                out: 30,
                 ..Profile::COMMON
             },
             Self::Thousands => Profile {
@@ -105,6 +109,7 @@ impl Shape {
             Self::Interfaces => Profile {
                 rules: (2, 30),
                 interface: 75,
+                out: 50,
                 ..Profile::COMMON
             },
             Self::Counts => Profile {
@@ -122,6 +127,7 @@ impl Shape {
                 upper: 15,
                 family: 25,
                 interface: 8,
+                out: 30,
                 count: 60,
                 ..Profile::COMMON
             },
@@ -204,6 +210,8 @@ pub(super) struct Profile {
     pub(super) services: usize,
     pub(super) family: usize,
     pub(super) interface: usize,
+    /// The probability that a rule is for packets out.
+    pub(super) out: usize,
     pub(super) count: usize,
 }
 
@@ -224,6 +232,7 @@ impl Profile {
         services: 0,
         family: 10,
         interface: 10,
+        out: 0,
         count: 20,
     };
 }

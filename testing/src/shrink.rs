@@ -73,8 +73,27 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
         )*};
     }
     without!(
-        interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
-        src_mac, dst_mac, length, ttl, dscp, ip_option, fragment
+        interface,
+        family,
+        src,
+        dst,
+        proto,
+        sport,
+        dport,
+        tcp_flags,
+        icmp,
+        ethertype,
+        vlan,
+        src_mac,
+        dst_mac,
+        length,
+        ttl,
+        dscp,
+        ip_option,
+        fragment,
+        in_interface,
+        forwarded,
+        mark
     );
     macro_rules! smaller {
         ($($field:ident),*) => {$(
@@ -84,7 +103,8 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
         )*};
     }
     smaller!(
-        proto, sport, dport, tcp_flags, ethertype, src_mac, dst_mac, length, ttl, dscp, ip_option
+        proto, sport, dport, tcp_flags, ethertype, src_mac, dst_mac, length, ttl, dscp, ip_option,
+        mark
     );
     if let Some(set) = &matches.src {
         found.extend(addresses(set).map(|set| Matches {

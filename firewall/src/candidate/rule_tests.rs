@@ -126,7 +126,19 @@ pub(crate) fn with_absent<'n>(
 /// The interfaces named in tests.
 pub(crate) fn named(tests: &[RuleTest]) -> impl Iterator<Item = &str> {
     let packets = tests.iter().flat_map(|test| &test.packets);
-    packets.filter_map(|packet| packet.interface.as_deref())
+    packets.flat_map(|packet| {
+        let Context {
+            interface,
+            in_interface,
+            ..
+        } = packet.context.as_ref();
+        [
+            interface.as_deref(),
+            in_interface.and_then(Option::as_deref),
+        ]
+        .into_iter()
+        .flatten()
+    })
 }
 
 /// Runs the tests of a candidate in user space.
@@ -201,7 +213,12 @@ pub(crate) fn run_in_kernel(
         .any(|(index, _)| index.0 == LOOPBACK);
     for test in &*candidate.tests {
         for packet in &test.packets {
-            let arrives = match context(candidate, packet).interface {
+            let context = context(candidate, packet);
+            if context.direction == Direction::Out {
+                // The program for packets out is not tried here.
+                continue;
+            }
+            let arrives = match context.interface {
                 // The loopback interface stands for no interface in an image that does not name it.
                 NOWHERE if !knows_loopback => InterfaceIndex(LOOPBACK),
                 InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
@@ -222,7 +239,8 @@ pub(crate) fn run_in_kernel(
 
 /// The context of a packet, as the candidate knows it.
 fn context(candidate: &Candidate, packet: &TestPacket) -> Context<InterfaceIndex> {
-    Context::arriving(candidate.interface(packet.interface.as_deref()))
+    let named = packet.context.as_ref().map(Option::as_deref);
+    named.map(|name| candidate.interface(name))
 }
 
 /// The program in the kernel beside the walker.

@@ -132,7 +132,8 @@ impl Comparison<'_> {
         self.old.settings.interfaces != self.new.settings.interfaces
     }
 
-    /// The reasons why a frame cannot be judged over which the verdict changes.
+    /// The reasons why a frame in cannot be judged over which the verdict changes. Of frames out, the
+    /// policy decides.
     fn changed_parser(&self) -> impl Iterator<Item = (Reason, [Verdict; 2])> {
         let verdicts = |reason| {
             [self.old, self.new].map(|set| set.settings.verdict_for(Direction::In, reason))
@@ -398,7 +399,10 @@ fn witness_json(witness: &Witness) -> Value {
     let fields = witness.fields();
     let mut described = json!({
         "packet": witness.to_string(),
-        "interface": witness.interface,
+        "direction": witness.context.direction.as_str(),
+        "interface": witness.context.interface,
+        "in_interface": witness.context.in_interface,
+        "mark": witness.context.mark,
         "src_mac": witness.src_mac.to_string(),
         "dst_mac": witness.dst_mac.to_string(),
         "vlan": fields.vlan,

@@ -17,7 +17,7 @@ use firewall_ebpf::{
     packet_log::Event,
 };
 use nix::net::if_::if_indextoname;
-use rules::{analysis, model::RuleAction};
+use rules::{Context, analysis, model::RuleAction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -138,7 +138,11 @@ impl LoggedPacket {
             time_ns: since_1970(event.time),
             rule: names.name(Slot::new(event.slot)),
             action: action.as_str().to_owned(),
-            packet: analysis::in_words(frame, event.length as usize, &interface),
+            packet: analysis::in_words(
+                frame,
+                event.length as usize,
+                &Context::arriving(&interface),
+            ),
             interface,
             queue: event.queue,
             length: event.length,

@@ -148,6 +148,9 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     let mut expected: BTreeMap<u32, Count> = BTreeMap::new();
     for _ in 0..effort(shape).min(most) {
         let mut probe = probe(&mut random, &ruleset);
+        if probe.context.direction == Direction::Out {
+            continue;
+        }
         if probe.named().interface.is_none() {
             probe.context.interface = UNKNOWN;
         }

@@ -17,7 +17,8 @@ use crate::{kernel::Kernel, machine::Count, test_run::Action};
 fn every_field_with_every_operator_decides_and_counts_in_the_kernel() {
     let packets = Kernel::with(|mut kernel| {
         let mut packets = 0;
-        for matcher in table() {
+        let of_in = |matcher: &Matcher| matcher.direction() == Direction::In;
+        for matcher in table().into_iter().filter(of_in) {
             for form in Form::ALL {
                 packets += check(&mut kernel, &matcher, *form);
             }

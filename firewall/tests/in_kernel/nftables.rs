@@ -91,6 +91,7 @@ fn case(kernel: &mut Kernel, seed: u64) -> Counts {
     let shape = SHAPES[(seed % SHAPES.len() as u64) as usize];
     let mut random = Random::new(seed);
     let mut ruleset = ruleset(&mut random, shape);
+    ruleset.rules.retain(|rule| rule.direction == Direction::In);
     ruleset.rules.retain(|rule| is_expressible(&rule.matches));
     let engine = Engine::new(&ruleset, random.bits()).unwrap();
     let is_in_force = kernel.put(engine.image().bytes());

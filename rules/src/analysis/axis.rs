@@ -5,18 +5,22 @@ use std::collections::BTreeMap;
 use firewall_ebpf::parse::{ethertype, protocol};
 
 use super::{interfaces::Interfaces, values::Values};
-use crate::field::{
-    Family, FieldName, Form, MAX_MAC, MAX_VLAN, OptionGroups, each_field, ip_option_bytes,
+use crate::{
+    field::{
+        Family, FieldName, Form, MAX_MAC, MAX_VLAN, OptionGroups, each_field, ip_option_bytes,
+    },
+    model::{Direction, Ruleset},
 };
 
 macro_rules! axes {
     ($($(#[$doc:meta])* $name:ident = $key:literal, $slot:ident: $type:ty, $form:expr;)*) => {
         /// An axis along which packets differ: a match field.
         ///
-        /// Interfaces are given by their classes, an ICMP message is `type << 8 | code`, the length
-        /// 65,535 stands for itself and all greater lengths, IPv4 options are the bits of their
-        /// groups, and fragments are one of [`WHOLE`], [`FIRST`] and [`LATER`]. Only packets of the
-        /// same family are compared.
+        /// Interfaces are given by their classes; the receiving interface of packets that the machine
+        /// sends is [`ABSENT`], and says what `forwarded` does. An ICMP message is
+        /// `type << 8 | code`, the length 65,535 stands for itself and all greater lengths, IPv4
+        /// options are the bits of their groups, and fragments are one of [`WHOLE`], [`FIRST`] and
+        /// [`LATER`]. Only packets of the same family are compared.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Axis {
             $(
@@ -69,9 +73,18 @@ pub(super) const FIRST: u128 = 1;
 /// A later fragment, which contains no L4 header.
 pub(super) const LATER: u128 = 2;
 
-/// A family of packets, for which rules are compiled together.
+/// The packets of one family and direction, for which rules are compiled together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Packets {
+pub struct Packets {
+    /// The direction.
+    pub direction: Direction,
+    /// The family.
+    pub network: NetworkProtocol,
+}
+
+/// A family of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NetworkProtocol {
     /// IPv4.
     Ipv4,
     /// IPv6.
@@ -81,35 +94,52 @@ pub enum Packets {
 }
 
 impl Packets {
-    /// Every family.
-    pub const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Other];
+    /// The packets that rule sets filter: packets out if one of the rule sets has anything to say
+    /// about them.
+    pub(super) fn of(rulesets: &[&Ruleset]) -> impl Iterator<Item = Self> + use<> {
+        let has_egress = rulesets.iter().any(|ruleset| ruleset.has_egress());
+        let directions = Direction::ALL.into_iter();
+        let directions = directions.filter(move |direction| match direction {
+            Direction::In => true,
+            Direction::Out => has_egress,
+        });
+        directions
+            .flat_map(|direction| NetworkProtocol::ALL.map(|network| Self { direction, network }))
+    }
 
     /// The name used in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ipv4 => "IPv4",
-            Self::Ipv6 => "IPv6",
-            Self::Other => "other EtherTypes",
+        match (self.direction, self.network) {
+            (Direction::In, NetworkProtocol::Ipv4) => "IPv4",
+            (Direction::In, NetworkProtocol::Ipv6) => "IPv6",
+            (Direction::In, NetworkProtocol::Other) => "other EtherTypes",
+            (Direction::Out, NetworkProtocol::Ipv4) => "outgoing IPv4",
+            (Direction::Out, NetworkProtocol::Ipv6) => "outgoing IPv6",
+            (Direction::Out, NetworkProtocol::Other) => "outgoing other EtherTypes",
         }
     }
 
     /// The address family.
     pub(super) const fn family(self) -> Option<Family> {
-        match self {
-            Self::Ipv4 => Some(Family::Ipv4),
-            Self::Ipv6 => Some(Family::Ipv6),
-            Self::Other => None,
+        match self.network {
+            NetworkProtocol::Ipv4 => Some(Family::Ipv4),
+            NetworkProtocol::Ipv6 => Some(Family::Ipv6),
+            NetworkProtocol::Other => None,
         }
     }
+}
+
+impl NetworkProtocol {
+    const ALL: [Self; 3] = [Self::Ipv4, Self::Ipv6, Self::Other];
 }
 
 /// The values that packets with one kind of L4 header can have on each axis: within a kind, every
 /// combination of values is a possible packet.
 pub(super) type Kind = [Values; AXES];
 
-/// The kinds of packets, which are disjoint and together cover all packets; `interfaces` are the
-/// interface classes. The most familiar kinds come first.
+/// The kinds of packets, which are disjoint and together cover all packets. The most familiar kinds
+/// come first.
 pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
     let Some(family) = packets.family() else {
         return vec![kind(|axis| match axis.form() {
@@ -123,13 +153,19 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
             | Form::Length(_)
             | Form::Number(_)
             | Form::Fragment => only(ABSENT),
-            Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => link(axis, interfaces),
+            Form::Interface
+            | Form::InInterface
+            | Form::Forwarded
+            | Form::Mark
+            | Form::Vlan
+            | Form::SrcMac
+            | Form::DstMac => link(axis, packets.direction, interfaces),
         })];
     };
     let uppers = UpperKind::ALL.into_iter();
     let forms = uppers.flat_map(|upper| upper.fragments(family).map(move |part| (upper, part)));
     let headers = match family {
-        Family::Ipv4 => option_headers(interfaces.options()),
+        Family::Ipv4 => option_headers(&interfaces.options),
         Family::Ipv6 => vec![(0, only(0))],
     };
     let headers = &headers;
@@ -162,9 +198,13 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
                 Form::Number(number) => through(number.max.into()),
                 Form::Options(_) => options.clone(),
                 Form::Fragment => Values::from_ranges(vec![fragment]),
-                Form::Interface | Form::Vlan | Form::SrcMac | Form::DstMac => {
-                    link(axis, interfaces)
-                }
+                Form::Interface
+                | Form::InInterface
+                | Form::Forwarded
+                | Form::Mark
+                | Form::Vlan
+                | Form::SrcMac
+                | Form::DstMac => link(axis, packets.direction, interfaces),
             })
         })
         .collect()
@@ -185,10 +225,23 @@ fn option_headers(groups: &OptionGroups) -> Vec<(u128, Values)> {
         .collect()
 }
 
-/// The values that any frame can have on an axis of the link layer.
-fn link(axis: Axis, interfaces: &Interfaces) -> Values {
+/// The values that any frame of a direction can have on an axis of the link layer, or on one that no
+/// frame has the value of.
+fn link(axis: Axis, direction: Direction, interfaces: &Interfaces) -> Values {
+    let is_out = direction == Direction::Out;
     if axis == Axis::Interface {
-        below(interfaces.len())
+        below(interfaces.attached.len())
+    } else if axis == Axis::InInterface {
+        let mut origins = vec![(ABSENT, ABSENT)];
+        if is_out {
+            origins.extend_from_slice(below(interfaces.origins.len()).ranges());
+        }
+        Values::from_ranges(origins)
+    } else if axis == Axis::Forwarded {
+        // That a packet is forwarded follows from the interface on which it arrived.
+        only(0)
+    } else if axis == Axis::Mark {
+        having(is_out, u32::MAX.into())
     } else if axis == Axis::Vlan {
         Values::from_ranges(vec![(0, MAX_VLAN.into()), (ABSENT, ABSENT)])
     } else {
@@ -311,7 +364,7 @@ fn through(last: u128) -> Values {
     Values::from_ranges(vec![(0, last)])
 }
 
-fn below(count: usize) -> Values {
+pub(super) fn below(count: usize) -> Values {
     let last = (count as u128).checked_sub(1);
     last.map_or_else(Values::empty, through)
 }

@@ -17,7 +17,6 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    context::Context,
     evaluator::classify,
     model::{RuleId, Ruleset, Verdict},
 };
@@ -325,16 +324,10 @@ impl<'a> Comparison<'a> {
             interfaces,
             ..
         } = self.inputs;
-        let class = point[super::axis::Axis::Interface as usize] as usize;
-        let interface = interfaces.name(class).unwrap_or_default();
-        let witness = Witness::new(packets, point, interface, interfaces.options());
+        let witness = Witness::new(packets, point, interfaces);
         let deciders = [OLD, NEW].map(|side| self.decider(side, question.at[side]));
         for side in [OLD, NEW] {
-            let classified = classify(
-                rulesets[side],
-                &witness.fields(),
-                &Context::arriving(Some(interface)),
-            );
+            let classified = classify(rulesets[side], &witness.fields(), &witness.named());
             let (decider, verdict) = deciders[side];
             if (classified.outcome, classified.verdict) != (decider.outcome(), verdict) {
                 return Err(Contradiction(witness.to_string()));

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{
-    axis::{Axis, Packets, kinds},
+    axis::{Packets, kinds},
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
     interfaces::Interfaces,
@@ -19,7 +19,6 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    context::Context,
     evaluator::{Outcome, classify},
     model::{RuleAction, RuleId, Ruleset},
 };
@@ -83,7 +82,7 @@ pub(super) fn cubes(
 ) -> Cubes {
     [0, 1].map(|side| {
         let rule = rulesets[side].rules.get(of.rules[side]?.0 as usize)?;
-        pool.cube(&rule.matches, packets, interfaces)
+        pool.cube(rule, packets, interfaces)
     })
 }
 
@@ -262,16 +261,9 @@ impl<'a> Questions<'a> {
         of: &Counting<'_>,
         point: &Point,
     ) -> Result<Witness, Contradiction> {
-        let class = point[Axis::Interface as usize] as usize;
-        let interface = self.interfaces.name(class).unwrap_or_default();
-        let options = self.interfaces.options();
-        let witness = Witness::new(self.packets, point, interface, options);
+        let witness = Witness::new(self.packets, point, self.interfaces);
         let is_counted = [0, 1].map(|side| {
-            let classified = classify(
-                self.rulesets[side],
-                &witness.fields(),
-                &Context::arriving(Some(interface)),
-            );
+            let classified = classify(self.rulesets[side], &witness.fields(), &witness.named());
             of.rules[side].is_some_and(|id| {
                 classified.outcome == Outcome::Rule(id) || classified.counted.contains(&id)
             })

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    axis::{ABSENT, AXES, Axis, FIRST, GROUP_QUERY, LATER, Packets, WHOLE},
-    interfaces::Interfaces,
-    values::Values,
+    axis::{ABSENT, AXES, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE, below},
+    interfaces::{InterfaceClasses, Interfaces},
+    values::{Values, common},
 };
 use crate::{
     field::{AddressSet, FieldName, RangeSet, Value, VlanSet},
-    model::Matches,
+    model::{Matches, Rule},
 };
 
 /// The number of a set of values in a [`Pool`].
@@ -56,13 +56,14 @@ impl Pool {
         &self.sets[id.index()]
     }
 
-    /// The packets of the family that a rule matches; `None` if there are none.
+    /// The packets of a family and direction that a rule matches; `None` if there are none.
     pub(super) fn cube(
         &mut self,
-        matches: &Matches,
+        rule: &Rule,
         packets: Packets,
         interfaces: &Interfaces,
     ) -> Option<Cube> {
+        let matches = &rule.matches;
         let Matches {
             interface,
             family,
@@ -75,10 +76,11 @@ impl Pool {
             ..
         } = matches;
         let mut fields = FieldName::ALL.iter();
-        if packets == Packets::Other
-            && fields.any(|field| field.form().is_of_ip() && matches.has(*field))
+        if rule.direction != packets.direction
+            || packets.network == NetworkProtocol::Other
+                && fields.any(|field| field.form().is_of_ip() && matches.has(*field))
             || family.is_some_and(|family| packets.family() != Some(family))
-            || ip_option.is_some() && packets != Packets::Ipv4
+            || ip_option.is_some() && packets.network != NetworkProtocol::Ipv4
         {
             return None;
         }
@@ -88,8 +90,11 @@ impl Pool {
             Some(())
         };
         if let Some(wanted) = interface {
-            let classes = interfaces.matching(wanted);
+            let classes = interfaces.attached.matching(wanted);
             put(Axis::Interface, self.intern(Values::from_ranges(classes)))?;
+        }
+        if let Some(origins) = origins(matches, &interfaces.origins) {
+            put(Axis::InInterface, self.intern(origins))?;
         }
         for (axis, set) in [(Axis::Src, src), (Axis::Dst, dst)] {
             if let Some(set) = set {
@@ -98,9 +103,9 @@ impl Pool {
         }
         let mut messages = None;
         if let Some(set) = icmp {
-            messages = Some(match packets {
-                Packets::Ipv4 => wide(&set.v4),
-                Packets::Ipv6 | Packets::Other => wide(&set.v6),
+            messages = Some(match packets.network {
+                NetworkProtocol::Ipv4 => wide(&set.v4),
+                NetworkProtocol::Ipv6 | NetworkProtocol::Other => wide(&set.v6),
             });
         }
         let fields = [
@@ -110,7 +115,7 @@ impl Pool {
         ];
         let numbers = Axis::ALL.map(|axis| {
             let numbers = if axis == Axis::IpOption {
-                let options = interfaces.options();
+                let options = &interfaces.options;
                 ip_option.as_ref().map(|set| options.meeting(set))
             } else {
                 matches.numbers(axis.field())
@@ -135,10 +140,10 @@ impl Pool {
             }
             cube
         };
-        match packets {
-            Packets::Ipv4 => vec![cube(&[(Axis::IcmpType, GROUP_QUERY, GROUP_QUERY)])],
+        match packets.network {
+            NetworkProtocol::Ipv4 => vec![cube(&[(Axis::IcmpType, GROUP_QUERY, GROUP_QUERY)])],
             // Neighbor discovery, and multicast listener queries from link-local addresses.
-            Packets::Ipv6 => vec![
+            NetworkProtocol::Ipv6 => vec![
                 cube(&[
                     (Axis::IcmpType, 133 << 8, 137 << 8 | 0xff),
                     (Axis::Ttl, 255, 255),
@@ -152,7 +157,7 @@ impl Pool {
                 ]),
             ],
             // ARP.
-            Packets::Other => vec![cube(&[(Axis::Ethertype, 0x0806, 0x0806)])],
+            NetworkProtocol::Other => vec![cube(&[(Axis::Ethertype, 0x0806, 0x0806)])],
         }
     }
 
@@ -161,9 +166,9 @@ impl Pool {
         if let Some(id) = self.addresses.get(&key) {
             return *id;
         }
-        let values = match packets {
-            Packets::Ipv4 => wide(&set.v4),
-            Packets::Ipv6 | Packets::Other => set.v6.clone(),
+        let values = match packets.network {
+            NetworkProtocol::Ipv4 => wide(&set.v4),
+            NetworkProtocol::Ipv6 | NetworkProtocol::Other => set.v6.clone(),
         };
         let id = self.intern(values);
         self.addresses.insert(key, id);
@@ -178,12 +183,26 @@ impl Pool {
         if let Some(id) = self.known.get(&set) {
             return Some(*id);
         }
-        // A rule has fewer than 16 fields, and a rule set fewer than 2^28 rules.
+        // A rule has fewer than 32 fields, and a rule set fewer than 2^27 rules.
         let id = CubeSet(u32::try_from(self.sets.len()).ok()?);
         let set = Arc::new(set);
         self.sets.push(Arc::clone(&set));
         self.known.insert(set, id);
         Some(id)
+    }
+}
+
+/// The classes of interfaces on which packets arrived that match.
+fn origins(matches: &Matches, classes: &InterfaceClasses) -> Option<Values> {
+    let named = matches.in_interface.as_ref();
+    let named = named.map(|wanted| Values::from_ranges(classes.matching(wanted)));
+    let origin = matches.forwarded.map(|is| match is {
+        true => below(classes.len()),
+        false => Values::from_ranges(vec![(ABSENT, ABSENT)]),
+    });
+    match (named, origin) {
+        (Some(named), Some(origin)) => Some(common(&named, &origin)),
+        (named, origin) => named.or(origin),
     }
 }
 

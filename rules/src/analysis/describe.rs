@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, GROUP_QUERY, Packets, WHOLE},
-    interfaces::Interfaces,
+    axis::{ABSENT, Axis, GROUP_QUERY, NetworkProtocol, Packets, WHOLE},
+    interfaces::{InterfaceClasses, Interfaces},
     region::Region,
     values::{Values, common, without},
 };
@@ -13,7 +13,7 @@ use crate::{
         Family, Form, Mac, OptionGroups, RangeSet, ethertype_name, icmp_type_name, ip_option_name,
         protocol_name, tcp_flag_conditions,
     },
-    text::prefix,
+    text::{prefix, span},
 };
 
 /// The values that packets of a region have in one field.
@@ -50,11 +50,21 @@ pub(super) fn describe(
             continue;
         }
         if let Form::Options(_) = axis.form() {
-            let words = options(&values, interfaces.options());
+            let words = options(&values, &interfaces.options);
             fields.push(FieldValues {
                 field: axis.name(),
                 more: words.len().saturating_sub(MOST),
                 values: words.into_iter().take(MOST).collect(),
+            });
+            continue;
+        }
+        if axis == Axis::InInterface
+            && let Some(is_forwarded) = forwarded(&values, &domain)
+        {
+            fields.push(FieldValues {
+                field: Axis::Forwarded.name(),
+                more: 0,
+                values: vec![is_forwarded.to_string()],
             });
             continue;
         }
@@ -80,9 +90,18 @@ pub(super) fn describe(
     fields
 }
 
+/// Whether these are the values of all packets that are forwarded, or of all others.
+fn forwarded(values: &Values, domain: &Values) -> Option<bool> {
+    let sent = Values::from_ranges(vec![(ABSENT, ABSENT)]);
+    if *values == sent {
+        return Some(false);
+    }
+    (*values == without(domain, &sent)).then_some(true)
+}
+
 /// Whether the name of the family implies the values on the axis.
 fn is_implied(axis: Axis, packets: Packets) -> bool {
-    axis == Axis::Ethertype && packets != Packets::Other
+    axis == Axis::Ethertype && packets.network != NetworkProtocol::Other
 }
 
 fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces) -> Vec<String> {
@@ -92,15 +111,17 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
     let ranges = values.ranges().iter();
     ranges
         .flat_map(|&(first, last)| match axis.form() {
-            Form::Interface => {
-                let classes = first as usize..=last as usize;
-                let names = classes.filter_map(|class| interfaces.name(class));
-                names.map(str::to_owned).collect()
-            }
+            Form::Interface => names(&interfaces.attached, first, last),
+            Form::InInterface if first != ABSENT => names(&interfaces.origins, first, last),
             Form::Fragment => vec![if first == WHOLE { "false" } else { "true" }.to_owned()],
             _ if first == GROUP_QUERY => vec!["igmp-query".to_owned()],
             _ if first == ABSENT => vec!["none".to_owned()],
-            Form::Family | Form::TcpFlags | Form::Options(_) => Vec::new(),
+            Form::Family
+            | Form::InInterface
+            | Form::Forwarded
+            | Form::TcpFlags
+            | Form::Options(_) => Vec::new(),
+            Form::Mark => vec![span((first, last), |mark| format!("0x{mark:x}"))],
             Form::Src | Form::Dst => vec![address(packets, first, last)],
             Form::Proto => vec![range(first, last, |number| {
                 let name = u8::try_from(number).ok().and_then(protocol_name);
@@ -117,6 +138,13 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             }
         })
         .collect()
+}
+
+/// The names of the classes from the first to the last.
+fn names(of: &InterfaceClasses, first: u128, last: u128) -> Vec<String> {
+    let classes = first as usize..=last as usize;
+    let names = classes.filter_map(|class| of.name(class));
+    names.map(str::to_owned).collect()
 }
 
 /// TCP flags as conditions, like `syn,!ack`, which stand for many values of the flags byte.
@@ -181,9 +209,11 @@ fn options(values: &Values, groups: &OptionGroups) -> Vec<String> {
 
 /// A range of addresses as an address, a prefix or a range.
 fn address(packets: Packets, first: u128, last: u128) -> String {
-    let (bits, text): (u32, fn(u128) -> String) = match packets {
-        Packets::Ipv4 => (32, |number| Ipv4Addr::from(number as u32).to_string()),
-        Packets::Ipv6 | Packets::Other => (128, |number| Ipv6Addr::from(number).to_string()),
+    let (bits, text): (u32, fn(u128) -> String) = match packets.network {
+        NetworkProtocol::Ipv4 => (32, |number| Ipv4Addr::from(number as u32).to_string()),
+        NetworkProtocol::Ipv6 | NetworkProtocol::Other => {
+            (128, |number| Ipv6Addr::from(number).to_string())
+        }
     };
     prefix(first, last, bits, text)
 }

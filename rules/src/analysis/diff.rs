@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::{
+    axis::NetworkProtocol,
     axis::Packets,
     budget::Budget,
     comparison::{Comparison, Inputs},
@@ -38,7 +39,7 @@ pub fn diff(
         interfaces: None,
     };
     let Ok(interfaces) = Interfaces::new(&[old, new], budget) else {
-        found.undecided = Packets::ALL.map(Undecided::All).to_vec();
+        found.undecided = Packets::of(&[old, new]).map(Undecided::All).collect();
         return Ok(found);
     };
     let named = [old, new].map(|set| {
@@ -50,8 +51,8 @@ pub fn diff(
         Compare::Deciders => counting::all([old, new], &named),
     };
     let mut changes = HashMap::new();
-    for packets in Packets::ALL {
-        if packets == Packets::Ipv4 && interfaces.has_too_many_options() {
+    for packets in Packets::of(&[old, new]) {
+        if packets.network == NetworkProtocol::Ipv4 && interfaces.has_too_many_options() {
             found.undecided.push(Undecided::All(packets));
             continue;
         }

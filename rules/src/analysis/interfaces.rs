@@ -12,14 +12,42 @@ use crate::{
     model::Ruleset,
 };
 
-/// Classes of interface names, and groups of IPv4 options.
+/// The classes of interfaces in each place where packets have one, and groups of IPv4 options.
 #[derive(Clone, Debug)]
 pub(super) struct Interfaces {
+    /// Those at which packets are filtered.
+    pub(super) attached: InterfaceClasses,
+    /// Those on which packets arrived that are forwarded: any of the machine.
+    pub(super) origins: InterfaceClasses,
+    /// The groups of options.
+    pub(super) options: OptionGroups,
+}
+
+impl Interfaces {
+    /// The classes that the rule sets tell apart.
+    pub(super) fn new(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
+        let rules = rulesets.iter().flat_map(|set| &set.rules);
+        let options = rules.filter_map(|rule| rule.matches.ip_option.as_ref());
+        Ok(Self {
+            attached: InterfaceClasses::attached(rulesets, budget)?,
+            origins: InterfaceClasses::origins(rulesets, budget)?,
+            options: OptionGroups::new(options),
+        })
+    }
+
+    /// Whether the sets of groups of options are too many to look at each.
+    pub(super) fn has_too_many_options(&self) -> bool {
+        self.options.len() > MAX_OPTION_GROUPS
+    }
+}
+
+/// Classes of interface names.
+#[derive(Clone, Debug)]
+pub(super) struct InterfaceClasses {
     patterns: Vec<InterfacePattern>,
     /// One name of each class.
     names: Vec<String>,
     by_fit: HashMap<Vec<bool>, usize>,
-    options: OptionGroups,
 }
 
 /// The maximum number of groups of options whose sets are enumerated; one rule set has at most 8.
@@ -28,16 +56,14 @@ const MAX_OPTION_GROUPS: usize = 12;
 /// Familiar names, which represent their classes where possible.
 const FAMILIAR: [&str; 4] = ["eth0", "eth1", "wlan0", "lo"];
 
-impl Interfaces {
+impl InterfaceClasses {
     /// The classes of the names that one of the rule sets is attached to; a rule set that is
     /// attached to none counts as attached to all.
-    pub(super) fn new(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
+    fn attached(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
         let attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
         let rules = rulesets.iter().flat_map(|set| &set.rules);
         let named = rules.filter_map(|rule| rule.matches.interface.as_ref());
         let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
-        let rules = rulesets.iter().flat_map(|set| &set.rules);
-        let options = rules.filter_map(|rule| rule.matches.ip_option.as_ref());
         let mut seen = HashSet::new();
         // A name that a glob of `interfaces` fits and does not select is in a class of its own.
         let mut globs = attached.clone().filter(|pattern| pattern.is_glob());
@@ -54,42 +80,50 @@ impl Interfaces {
         let any = rulesets
             .iter()
             .any(|set| set.settings.interfaces.is_empty());
-        let mut interfaces = Self {
-            patterns,
-            names: Vec::new(),
-            by_fit: HashMap::new(),
-            options: OptionGroups::new(options),
-        };
         let is_attached = |name: &str| {
             let mut attached = rulesets.iter().flat_map(|set| &set.settings.interfaces);
             any || attached.any(|pattern| pattern.selects(name))
         };
-        for name in FAMILIAR.into_iter().filter(|name| is_attached(name)) {
-            interfaces.add(name);
+        Self::of(patterns, is_attached, budget)
+    }
+
+    /// The classes of all names.
+    fn origins(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
+        let rules = rulesets.iter().flat_map(|set| &set.rules);
+        let named = rules.filter_map(|rule| rule.matches.in_interface.as_ref());
+        let named = named.flat_map(|of| of.positives.iter().chain(&of.negatives));
+        let mut seen = HashSet::new();
+        let patterns = named.filter(|p| seen.insert(*p)).cloned().collect();
+        Self::of(patterns, |_| true, budget)
+    }
+
+    /// The classes of the possible names that these patterns tell apart.
+    fn of(
+        patterns: Vec<InterfacePattern>,
+        is_possible: impl Fn(&str) -> bool,
+        budget: &mut Budget,
+    ) -> Result<Self, Exhausted> {
+        let mut classes = Self {
+            patterns,
+            names: Vec::new(),
+            by_fit: HashMap::new(),
+        };
+        for name in FAMILIAR.into_iter().filter(|name| is_possible(name)) {
+            classes.add(name);
         }
-        let exact = interfaces.patterns.clone();
+        let exact = classes.patterns.clone();
         for name in exact
             .iter()
-            .filter(|p| !p.is_glob() && is_attached(p.as_str()))
+            .filter(|p| !p.is_glob() && is_possible(p.as_str()))
         {
-            interfaces.add(name.as_str());
+            classes.add(name.as_str());
         }
-        for name in InterfaceWalk::new(&interfaces.patterns).names(budget)? {
-            if is_attached(&name) {
-                interfaces.add(&name);
+        for name in InterfaceWalk::new(&classes.patterns).names(budget)? {
+            if is_possible(&name) {
+                classes.add(&name);
             }
         }
-        Ok(interfaces)
-    }
-
-    /// The groups of options.
-    pub(super) const fn options(&self) -> &OptionGroups {
-        &self.options
-    }
-
-    /// Whether the sets of groups of options are too many to look at each.
-    pub(super) fn has_too_many_options(&self) -> bool {
-        self.options.len() > MAX_OPTION_GROUPS
+        Ok(classes)
     }
 
     /// The number of classes.
@@ -264,7 +298,7 @@ mod tests {
         Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict,
     };
 
-    fn classes(attached: &[&str], named: &[&str]) -> Interfaces {
+    fn classes(attached: &[&str], named: &[&str]) -> InterfaceClasses {
         let pattern = |text: &&str| InterfacePattern::parse(text).unwrap();
         let place = Place {
             line: std::num::NonZeroU32::MIN,
@@ -296,7 +330,8 @@ mod tests {
             rules: rules.collect(),
             disabled: Vec::new(),
         };
-        Interfaces::new(&[&ruleset], &mut Budget::default()).unwrap()
+        let found = Interfaces::new(&[&ruleset], &mut Budget::default());
+        found.unwrap().attached
     }
 
     #[test]

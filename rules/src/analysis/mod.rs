@@ -2,7 +2,7 @@
 //! rules no packet reaches.
 //!
 //! Answers are exact: packets are distinguished by the values of their fields, never tried one by
-//! one, and a set of a million addresses is one set. Packets are divided by family and by *kind* of
+//! one, and a set of a million addresses is one set. Packets are divided by direction, by family and by *kind* of
 //! L4 header, so that within a kind every combination of values can exist. Work is bounded by a
 //! [`Budget`]; questions that it does not suffice for are reported.
 //!
@@ -30,7 +30,7 @@ mod witness;
 mod written;
 
 pub use self::{
-    axis::Packets,
+    axis::{NetworkProtocol, Packets},
     budget::Budget,
     describe::FieldValues,
     diff::diff,

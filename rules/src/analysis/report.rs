@@ -64,7 +64,7 @@ pub struct Change {
 /// The packets of a region without those that earlier rules match.
 #[derive(Clone, Debug)]
 pub struct Area {
-    /// The family of the packets.
+    /// The family and direction of the packets.
     pub packets: Packets,
     /// The fields in which they differ from other packets of their family.
     pub fields: Vec<FieldValues>,
@@ -112,10 +112,15 @@ pub struct Contradiction(pub(super) String);
 impl Diff {
     /// Whether a change contains the packet.
     #[must_use]
-    pub fn holds(&self, old: &Ruleset, new: &Ruleset, fields: &Fields, interface: &str) -> bool {
+    pub fn holds(
+        &self,
+        old: &Ruleset,
+        new: &Ruleset,
+        fields: &Fields,
+        context: &Context<Option<&str>>,
+    ) -> bool {
         let mut areas = self.changes.iter().flat_map(|change| &change.areas);
-        let known = self.interfaces.as_ref();
-        let Some((known, class)) = known.and_then(|of| Some((of, of.class(interface)?))) else {
+        let Some(interfaces) = &self.interfaces else {
             return false;
         };
         let taken = |ruleset: &Ruleset, except: &[RuleId]| {
@@ -123,12 +128,10 @@ impl Diff {
                 .iter()
                 .filter_map(|id| ruleset.rules.get(id.0 as usize));
             let mut matches = rules.map(|rule| &rule.matches);
-            matches.any(|wanted| {
-                evaluator::matches(wanted, fields, &Context::arriving(Some(interface)))
-            })
+            matches.any(|wanted| evaluator::matches(wanted, fields, context))
         };
         areas.any(|area| {
-            let point = witness::point(fields, class, area.packets, known.options());
+            let point = witness::point(fields, context, interfaces, area.packets);
             point.is_some_and(|point| area.has_in_region(&point))
                 && !taken(old, &area.except_old)
                 && !taken(new, &area.except_new)

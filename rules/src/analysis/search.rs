@@ -252,7 +252,8 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
     const SYN: u128 = 2;
     let values = region.values(axis);
     let known: [Option<u128>; 2] = match axis.form() {
-        Form::Interface | Form::Family | Form::Proto => [None, None],
+        Form::Interface | Form::Family | Form::Forwarded | Form::Mark | Form::Proto => [None, None],
+        Form::InInterface => [Some(super::axis::ABSENT), None],
         Form::Vlan => [Some(super::axis::ABSENT), None],
         Form::SrcMac => [Some(USUAL_SRC_MAC.0.into()), None],
         Form::DstMac => [Some(USUAL_DST_MAC.0.into()), None],

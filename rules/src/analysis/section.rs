@@ -1,17 +1,17 @@
-//! The deciders for packets of one family, in order of precedence.
+//! The deciders for packets of one family and direction, in order of precedence.
 
 use std::collections::HashSet;
 
 use firewall_ebpf::abi::Reason;
 
 use super::{
-    axis::{AXES, Packets},
+    axis::{AXES, NetworkProtocol, Packets},
     cube::{Cube, CubeSet, Pool},
     interfaces::Interfaces,
 };
 use crate::{
     evaluator::Outcome,
-    model::{Direction, RuleId, Ruleset, Verdict},
+    model::{RuleId, Ruleset, Verdict},
 };
 
 /// What can decide a packet.
@@ -66,22 +66,22 @@ impl Section {
             let Some(verdict) = rule.action.verdict() else {
                 continue;
             };
-            if let Some(cube) = pool.cube(&rule.matches, packets, interfaces) {
+            if let Some(cube) = pool.cube(rule, packets, interfaces) {
                 add(cube, Decider::Rule(id), verdict);
             }
         }
         for cube in pool.neighbors(packets) {
             add(cube, Decider::Neighbor, Verdict::Pass);
         }
-        let (last, reason) = match packets {
-            Packets::Ipv4 | Packets::Ipv6 => (Decider::Policy, Reason::Policy),
-            Packets::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
+        let (last, reason) = match packets.network {
+            NetworkProtocol::Ipv4 | NetworkProtocol::Ipv6 => (Decider::Policy, Reason::Policy),
+            NetworkProtocol::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
         };
         let everything = [CubeSet::ALL; AXES];
         add(
             everything,
             last,
-            ruleset.settings.verdict_for(Direction::In, reason),
+            ruleset.settings.verdict_for(packets.direction, reason),
         );
         if let Some(last) = section.cubes.iter().position(|cube| *cube == everything) {
             section.cubes.truncate(last + 1);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    axis::NetworkProtocol,
     axis::{Packets, kinds},
     budget::{Budget, Exhausted},
     cube::{Cube, Pool},
@@ -45,8 +46,8 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
         };
     };
     let mut found: Vec<Found> = vec![Found::NoPacket; ruleset.rules.len()];
-    for packets in Packets::ALL {
-        if packets == Packets::Ipv4 && interfaces.has_too_many_options() {
+    for packets in Packets::of(&[ruleset]) {
+        if packets.network == NetworkProtocol::Ipv4 && interfaces.has_too_many_options() {
             found.fill(Found::Undecided);
             continue;
         }
@@ -54,7 +55,7 @@ pub fn unreached(ruleset: &Ruleset, budget: &mut Budget) -> Reach {
         let cubes = ruleset
             .rules
             .iter()
-            .map(|rule| pool.cube(&rule.matches, packets, &interfaces));
+            .map(|rule| pool.cube(rule, packets, &interfaces));
         let cubes: Vec<Option<Cube>> = cubes.collect();
         let rules: Vec<usize> = (0..cubes.len())
             .filter(|rule| cubes[*rule].is_some())

@@ -3,19 +3,22 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, Packets, WHOLE},
+    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE},
+    interfaces::{InterfaceClasses, Interfaces},
     region::Point,
 };
 use crate::{
+    context::Context,
     evaluator::{Fields, decode},
-    field::{Family, Form, Mac, OptionGroups},
+    field::{Family, Form, Mac},
+    model::Direction,
 };
 
 /// A possible packet, reduced to the fields that rules can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// The name of the receiving interface.
-    pub interface: String,
+    /// Its direction, its interfaces and its mark.
+    pub context: Context<String>,
     /// The source MAC address.
     pub src_mac: Mac,
     /// The destination MAC address.
@@ -84,22 +87,17 @@ pub enum WitnessFragment {
 }
 
 impl Witness {
-    /// The packet with these values; `interface` is a name of its interface class.
-    pub(super) fn new(
-        packets: Packets,
-        point: &Point,
-        interface: &str,
-        options: &OptionGroups,
-    ) -> Self {
+    /// The packet with these values, on interfaces of these classes.
+    pub(super) fn new(packets: Packets, point: &Point, interfaces: &Interfaces) -> Self {
         let at = |axis: Axis| point[axis as usize];
         // The kinds bound each value by the type of its field.
         let half = |axis: Axis| at(axis) as u16;
         let byte = |axis: Axis| at(axis) as u8;
         let has = |axis: Axis| at(axis) < ABSENT;
         let address = |axis: Axis| -> IpAddr {
-            match packets {
-                Packets::Ipv4 => Ipv4Addr::from(at(axis) as u32).into(),
-                Packets::Ipv6 | Packets::Other => Ipv6Addr::from(at(axis)).into(),
+            match packets.network {
+                NetworkProtocol::Ipv4 => Ipv4Addr::from(at(axis) as u32).into(),
+                NetworkProtocol::Ipv6 | NetworkProtocol::Other => Ipv6Addr::from(at(axis)).into(),
             }
         };
         let ip = packets.family().map(|_| WitnessIp {
@@ -114,14 +112,28 @@ impl Witness {
                 LATER => WitnessFragment::Later,
                 _ => WitnessFragment::Whole,
             },
-            options: options.options(at(Axis::IpOption) as u64),
+            options: interfaces.options.options(at(Axis::IpOption) as u64),
             ports: has(Axis::Sport).then(|| (half(Axis::Sport), half(Axis::Dport))),
             tcp_flags: has(Axis::TcpFlags).then(|| byte(Axis::TcpFlags)),
             icmp: has(Axis::IcmpType).then(|| half(Axis::IcmpType).to_be_bytes().into()),
             is_group_query: at(Axis::IcmpType) == GROUP_QUERY,
         });
+        let name = |of: &InterfaceClasses, axis: Axis| {
+            of.name(at(axis) as usize).unwrap_or_default().to_owned()
+        };
+        let context = Context {
+            direction: packets.direction,
+            interface: name(&interfaces.attached, Axis::Interface),
+            in_interface: has(Axis::InInterface)
+                .then(|| name(&interfaces.origins, Axis::InInterface)),
+            mark: if has(Axis::Mark) {
+                at(Axis::Mark) as u32
+            } else {
+                0
+            },
+        };
         Self {
-            interface: interface.to_owned(),
+            context,
             src_mac: Mac(at(Axis::SrcMac) as u64),
             dst_mac: Mac(at(Axis::DstMac) as u64),
             vlan: has(Axis::Vlan).then(|| half(Axis::Vlan)),
@@ -131,7 +143,7 @@ impl Witness {
     }
 
     /// The packet that the evaluator decodes from a frame; `None` if it cannot decode it.
-    pub(super) fn of_frame(frame: &[u8], interface: &str) -> Option<Self> {
+    pub(super) fn of_frame(frame: &[u8], context: Context<String>) -> Option<Self> {
         let fields = decode(frame).ok()?;
         let has_upper = fields.sport.is_some() || fields.icmp.is_some();
         let ip = fields.src.zip(fields.dst).map(|(src, dst)| WitnessIp {
@@ -153,13 +165,19 @@ impl Witness {
             is_group_query: fields.is_group_query,
         });
         Some(Self {
-            interface: interface.to_owned(),
+            context,
             src_mac: Mac(fields.src_mac),
             dst_mac: Mac(fields.dst_mac),
             vlan: fields.vlan,
             ethertype: fields.ethertype,
             ip,
         })
+    }
+
+    /// The context in the form that the evaluator takes.
+    #[must_use]
+    pub fn named(&self) -> Context<Option<&str>> {
+        self.context.as_ref().map(|name| Some(name.as_str()))
     }
 
     /// The fields in the form that the evaluator takes.
@@ -195,17 +213,26 @@ impl Witness {
     }
 }
 
-/// The values of a packet on the axes, on an interface of this class; `None` for a packet that is
-/// not of these [`Packets`].
+/// The values of a packet on the axes; `None` for a packet that is not of these [`Packets`], or on
+/// an interface of no class.
 pub(super) fn point(
     fields: &Fields,
-    interface: usize,
+    context: &Context<Option<&str>>,
+    interfaces: &Interfaces,
     packets: Packets,
-    options: &OptionGroups,
 ) -> Option<Point> {
-    if fields.family != packets.family() {
+    if fields.family != packets.family() || context.direction != packets.direction {
         return None;
     }
+    let interface = interfaces.attached.class(context.interface?)?;
+    let origin = match context.in_interface {
+        Some(name) => interfaces.origins.class(name?)? as u128,
+        None => ABSENT,
+    };
+    let mark = match context.direction {
+        Direction::In => ABSENT,
+        Direction::Out => context.mark.into(),
+    };
     let address = |address: Option<IpAddr>| match address {
         Some(IpAddr::V4(address)) => u32::from(address).into(),
         Some(IpAddr::V6(address)) => u128::from(address),
@@ -215,7 +242,9 @@ pub(super) fn point(
     Some(Axis::ALL.map(|axis| {
         match axis.form() {
             Form::Interface => interface as u128,
-            Form::Family => 0,
+            Form::InInterface => origin,
+            Form::Mark => mark,
+            Form::Family | Form::Forwarded => 0,
             Form::Ethertype => fields.ethertype.into(),
             Form::Vlan => fields.vlan.map_or(ABSENT, u128::from),
             Form::SrcMac => fields.src_mac.into(),
@@ -224,7 +253,7 @@ pub(super) fn point(
                 .length
                 .map_or(ABSENT, |length| length.min(number.max.into()).into()),
             Form::Number(_) => fields.number(axis.field()).map_or(ABSENT, u128::from),
-            Form::Options(_) => options.bits_of(&fields.ip_options).into(),
+            Form::Options(_) => interfaces.options.bits_of(&fields.ip_options).into(),
             Form::Src => address(fields.src),
             Form::Dst => address(fields.dst),
             Form::Proto => fields.protocol.map_or(ABSENT, u128::from),

@@ -12,6 +12,7 @@ use super::{
     witness::{Witness, WitnessFragment, WitnessIp},
 };
 use crate::{
+    context::Context,
     evaluator::{Fields, decode},
     field::{FieldName, Form, flags_in_words, icmp_type_name, ip_option_name, protocol_name},
     notation,
@@ -37,29 +38,33 @@ impl fmt::Display for Witness {
         if read(&text) != Some(self.fields()) {
             text = format!("hex {}", hexadecimal::digits(&frame(self)));
         }
-        write!(f, "{text} interface {}", self.interface)
+        f.write_str(&notation::with_context(&text, &self.named()))
     }
 }
 
-/// A frame of `length` bytes that begins with `start` and arrived on `interface`, in the notation
-/// for packets; frames that the notation cannot describe or the parser cannot read are shown as
+/// A frame of `length` bytes that begins with `start`, in the notation for packets; frames that the notation cannot describe or the parser cannot read are shown as
 /// bytes.
 ///
 /// Missing bytes are taken to be 0.
 #[must_use]
-pub fn in_words(start: &[u8], length: usize, interface: &str) -> String {
+pub fn in_words(start: &[u8], length: usize, context: &Context<&str>) -> String {
     let mut frame = start.to_vec();
     frame.resize(length.max(start.len()), 0);
-    let words = Witness::of_frame(&frame, interface).map(|witness| {
+    let words = Witness::of_frame(&frame, context.map(str::to_owned)).map(|witness| {
         let words = witness.to_string();
-        match (arp_ends(&frame), words.strip_prefix(USUAL_ARP)) {
-            (Some((sender, target)), Some(rest)) if witness.ethertype == ethertype::ARP => {
-                format!("arp {sender} > {target}{rest}")
+        match (arp_ends(&frame), words.split_once(USUAL_ARP)) {
+            (Some((sender, target)), Some((before, rest)))
+                if witness.ethertype == ethertype::ARP =>
+            {
+                format!("{before}arp {sender} > {target}{rest}")
             }
             _ => words,
         }
     });
-    words.unwrap_or_else(|| format!("hex {} interface {interface}", hexadecimal::digits(start)))
+    words.unwrap_or_else(|| {
+        let bytes = format!("hex {}", hexadecimal::digits(start));
+        notation::with_context(&bytes, &context.map(Some))
+    })
 }
 
 /// The protocol addresses of sender and target in an ARP packet after VLAN tags (RFC 826).

@@ -76,7 +76,9 @@ fn check_options(
     if groups.len() <= OptionGroups::MAX {
         return Ok(());
     }
-    let of_direction = ruleset.iter().filter(|(_, rule)| rule.direction == direction);
+    let of_direction = ruleset
+        .iter()
+        .filter(|(_, rule)| rule.direction == direction);
     let (ids, its_rules): (Vec<_>, Vec<_>) = of_direction.unzip();
     let rules = Rules::new(ruleset, slots, ids);
     let of_rule = |rule: usize| {

@@ -128,6 +128,15 @@ fn view<'a, A: Value>(
                     .as_ref()
                     .map(|names| indexes(names, interfaces)),
             );
+            set(Field::InInterface, arrived_on(matches, interfaces));
+            set(
+                Field::Mark,
+                matches
+                    .mark
+                    .as_ref()
+                    .filter(|set| !set.is_full())
+                    .map(widen),
+            );
             set(Field::Vlan, matches.vlan.as_ref().and_then(vlans));
             set(Field::Ethertype, ethertypes(matches, kind.packets));
             for name in FieldName::ALL {
@@ -291,6 +300,22 @@ fn indexes(names: &InterfaceMatch, interfaces: &[(InterfaceIndex, String)]) -> R
         .filter(|(_, name)| names.matches(name))
         .map(|(index, _)| (index.0.into(), index.0.into()));
     RangeSet::from_ranges(matching.collect())
+}
+
+/// The indexes of the interfaces on which packets out arrived that match; 0 stands for those that the
+/// machine sends.
+fn arrived_on(matches: &Matches, interfaces: &[(InterfaceIndex, String)]) -> Option<RangeSet<u64>> {
+    let named = matches
+        .in_interface
+        .as_ref()
+        .map(|names| indexes(names, interfaces));
+    let origin = matches
+        .forwarded
+        .map(|is| RangeSet::from_ranges(vec![if is { (1, u32::MAX.into()) } else { (0, 0) }]));
+    match (named, origin) {
+        (Some(named), Some(origin)) => Some(named.intersection(&origin)),
+        (named, origin) => named.or(origin),
+    }
 }
 
 /// The name of a narrow field in the rule language.

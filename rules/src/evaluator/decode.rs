@@ -60,6 +60,9 @@ impl Fields {
             FieldName::Ttl => self.hop_limit.map(u32::from),
             FieldName::Dscp => self.dscp.map(u32::from),
             FieldName::Interface
+            | FieldName::InInterface
+            | FieldName::Forwarded
+            | FieldName::Mark
             | FieldName::Family
             | FieldName::Ethertype
             | FieldName::Vlan

@@ -6,7 +6,7 @@ use super::decode::Fields;
 use crate::{
     context::Context,
     field::{AddressSet, Family, FieldName, IcmpSet, RangeSet, VlanSet},
-    model::Matches,
+    model::{Direction, Matches},
 };
 
 /// Whether a packet with these fields matches: the packet must have every field that is given, with
@@ -25,6 +25,9 @@ pub fn mismatch(
 ) -> Option<FieldName> {
     let Matches {
         interface: wanted_interface,
+        in_interface,
+        forwarded,
+        mark,
         family,
         src,
         dst,
@@ -43,10 +46,26 @@ pub fn mismatch(
         ip_option,
         fragment,
     } = wanted;
+    // Packets in have none of the fields of packets out.
+    let is_out = context.direction == Direction::Out;
     let field = if !fits(wanted_interface, context.interface, |wanted, name| {
         wanted.matches(name)
     }) {
         FieldName::Interface
+    } else if !fits(
+        in_interface,
+        context.in_interface.flatten(),
+        |wanted, name| is_out && wanted.matches(name),
+    ) {
+        FieldName::InInterface
+    } else if !fits(
+        forwarded,
+        is_out.then_some(context.in_interface.is_some()),
+        |wanted, is| *wanted == is,
+    ) {
+        FieldName::Forwarded
+    } else if !fits(mark, is_out.then_some(context.mark), RangeSet::contains) {
+        FieldName::Mark
     } else if !fits(family, fields.family, |wanted, family| *wanted == family) {
         FieldName::Family
     } else if !fits(src, fields.src, |set, address| holds(set, address)) {

@@ -13,8 +13,14 @@ use super::{dscp::DSCP, ip_option::IP_OPTION, length::LENGTH, number::Number, tt
 macro_rules! each_field {
     ($then:ident) => {
         $then! {
-            /// The receiving interface.
+            /// The receiving interface; of packets out, the outgoing one.
             Interface = "interface", interface: InterfaceMatch, Form::Interface;
+            /// The interface on which a packet out was received that is forwarded.
+            InInterface = "in_interface", in_interface: InterfaceMatch, Form::InInterface;
+            /// Whether a packet out is forwarded, and not sent by the machine itself.
+            Forwarded = "forwarded", forwarded: bool, Form::Forwarded;
+            /// The mark of a packet out.
+            Mark = "mark", mark: RangeSet<u32>, Form::Mark;
             /// The address family.
             Family = "family", family: Family, Form::Family;
             /// The EtherType after all VLAN tags.
@@ -99,6 +105,12 @@ each_field!(names);
 pub enum Form {
     /// Names of interfaces.
     Interface,
+    /// Names of the interfaces on which forwarded packets arrived.
+    InInterface,
+    /// Whether it is forwarded.
+    Forwarded,
+    /// Marks.
+    Mark,
     /// One of the two families.
     Family,
     /// EtherTypes.
@@ -134,11 +146,43 @@ pub enum Form {
 }
 
 impl Form {
+    /// Whether only packets out have the field.
+    #[must_use]
+    pub const fn is_of_out(self) -> bool {
+        match self {
+            Self::InInterface | Self::Forwarded | Self::Mark => true,
+            Self::Interface
+            | Self::Ethertype
+            | Self::Vlan
+            | Self::SrcMac
+            | Self::DstMac
+            | Self::Family
+            | Self::Src
+            | Self::Dst
+            | Self::Proto
+            | Self::Sport
+            | Self::Dport
+            | Self::TcpFlags
+            | Self::Icmp
+            | Self::Length(_)
+            | Self::Number(_)
+            | Self::Options(_)
+            | Self::Fragment => false,
+        }
+    }
+
     /// Whether only IP packets have the field.
     #[must_use]
     pub const fn is_of_ip(self) -> bool {
         match self {
-            Self::Interface | Self::Ethertype | Self::Vlan | Self::SrcMac | Self::DstMac => false,
+            Self::Interface
+            | Self::InInterface
+            | Self::Forwarded
+            | Self::Mark
+            | Self::Ethertype
+            | Self::Vlan
+            | Self::SrcMac
+            | Self::DstMac => false,
             Self::Family
             | Self::Src
             | Self::Dst
@@ -160,6 +204,8 @@ impl Form {
         match self {
             Self::Family | Self::Src | Self::Dst => None,
             Self::Interface => Some(Field::Interface),
+            Self::InInterface | Self::Forwarded => Some(Field::InInterface),
+            Self::Mark => Some(Field::Mark),
             Self::Ethertype => Some(Field::Ethertype),
             Self::Vlan => Some(Field::Vlan),
             Self::SrcMac => Some(Field::SrcMac),

@@ -20,6 +20,7 @@ use crate::{
         VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
     },
     model::{Matches, Parser, Rule, Ruleset},
+    notation,
     text::{hexadecimal, is_hidden, prefix, span},
 };
 
@@ -32,6 +33,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     list(&mut text, "interfaces", interfaces.map(str::to_owned));
     one(&mut text, "mode", settings.mode.as_str());
     one(&mut text, "policy", settings.policy.as_str());
+    one(&mut text, "policy_out", settings.policy_out.as_str());
     text.push_str("\n[parser]\n");
     let Parser {
         malformed,
@@ -64,6 +66,7 @@ fn write_rule(text: &mut String, rule: &Rule) {
     text.push_str("[[rule]]\n");
     one(text, "name", &rule.name);
     one(text, "action", rule.action.as_str());
+    one(text, "direction", rule.direction.as_str());
     if let Some(limit) = rule.log {
         let burst = limit.burst;
         // Writing to a string cannot fail.
@@ -85,6 +88,15 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
                 list(text, key, patterns(interface));
             }
         }
+        Form::InInterface => {
+            if let Some(interface) = &matches.in_interface {
+                list(text, key, patterns(interface));
+            }
+        }
+        Form::Forwarded => flag(text, key, matches.forwarded),
+        Form::Mark => numbers(text, key, matches.mark.as_ref(), |mark| {
+            format!("0x{mark:x}")
+        }),
         Form::Family => match matches.family {
             Some(Family::Ipv4) => one(text, key, "ipv4"),
             Some(Family::Ipv6) => one(text, key, "ipv6"),
@@ -129,12 +141,7 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
             let decimal = |number: u64| number.to_string();
             numbers(text, key, matches.numbers(field).as_ref(), decimal);
         }
-        Form::Fragment => {
-            if let Some(fragment) = matches.fragment {
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{key} = {fragment}");
-            }
-        }
+        Form::Fragment => flag(text, key, matches.fragment),
     }
 }
 
@@ -142,12 +149,9 @@ fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
     text.push_str("[[test]]\n");
     one(text, "name", &test.name);
     let packets = test.packets.iter().map(|packet| {
-        let digits = hexadecimal::digits(&packet.frame);
-        match &packet.interface {
-            Some(interface) => format!("hex {digits} interface {interface}"),
-            // Without the word, it again arrives on no named interface.
-            None => format!("hex {digits}"),
-        }
+        let bytes = format!("hex {}", hexadecimal::digits(&packet.frame));
+        // Without a word, it is again on no named interface.
+        notation::with_context(&bytes, &packet.context.as_ref().map(Option::as_deref))
     });
     list(text, "packet", packets);
     one(text, "expect", test.expected.verdict.as_str());
@@ -158,6 +162,13 @@ fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
             let rule = ruleset.rules.get(id.0 as usize);
             one(text, "rule", rule.map_or("", |rule| &rule.name));
         }
+    }
+}
+
+fn flag(text: &mut String, key: &str, value: Option<bool>) {
+    if let Some(value) = value {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{key} = {value}");
     }
 }
 

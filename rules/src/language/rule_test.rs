@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
+    context::Context,
     diagnostics::{Code, Diagnostic, Source, Span},
     evaluator::{Evaluation, Outcome},
     model::{Place, RuleId, Ruleset, Verdict},
@@ -30,8 +31,9 @@ pub struct RuleTest {
 pub struct TestPacket {
     /// The frame, from the Ethernet header on.
     pub frame: Vec<u8>,
-    /// The interface on which it arrives. Without a name, it is one that no rule names.
-    pub interface: Option<String>,
+    /// Its direction, its interfaces and its mark. An interface without a name is one that no rule
+    /// names.
+    pub context: Context<Option<String>>,
     /// The origin of the packet for messages: its text, or its number in a capture.
     pub origin: String,
     /// Its place.
@@ -65,7 +67,7 @@ impl RuleTest {
             let demand = |test: &Self| {
                 let packets = test.packets.iter();
                 let packets: Vec<_> = packets
-                    .map(|packet| (packet.frame.clone(), packet.interface.clone()))
+                    .map(|packet| (packet.frame.clone(), packet.context.clone()))
                     .collect();
                 (
                     test.name.clone(),

@@ -320,6 +320,9 @@ fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Re
         Form::Src | Form::Dst | Form::Sport | Form::Dport | Form::Proto | Form::Vlan => true,
         Form::Length(number) | Form::Number(number) => number.names.is_empty(),
         Form::Interface
+        | Form::InInterface
+        | Form::Forwarded
+        | Form::Mark
         | Form::Family
         | Form::Ethertype
         | Form::SrcMac

@@ -2,10 +2,10 @@
 //! bytes of a frame.
 //!
 //! This module owns the notation and the defaults of what a line leaves out: lengths and checksums
-//! are correct, and bodies are what a host would send. It must not know rules.
+//! are correct, and bodies are what a host would send. It knows directions, and must not know rules.
 //!
 //! ```text
-//! packet    = subject { option }
+//! packet    = [ "in" | "out" ] subject { option }
 //! subject   = protocol endpoint ">" endpoint
 //!           | "arp" address ">" address
 //!           | "ethertype" number
@@ -24,6 +24,6 @@ mod subject;
 mod words;
 
 pub use self::{
-    read::{Described, read},
+    read::{Described, read, with_context},
     words::Fault,
 };

@@ -12,6 +12,7 @@
 //!           | "payload" bytes
 //!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
 //!           | "truncate" bytes | "interface" name
+//!           | "in_interface" name | "mark" number                         of packets out
 //! ```
 
 use pnet_base::MacAddr;
@@ -25,6 +26,7 @@ use crate::{
         self, Family, FieldName, Form, IP_OPTION, InterfacePattern, MAX_VLAN, Number,
         icmp_type_number, icmp_types, ip_option_bytes, mac,
     },
+    model::Direction,
     packet::{Extension, Fragment, Packet, Tag, protocol},
     text::quoted,
 };
@@ -50,6 +52,9 @@ const IPV6: &[&str] = &["hop-by-hop", "routing", "destination", "ah"];
 
 /// The words that are valid for a frame given as bytes.
 const BYTES: &[&str] = &["truncate", "interface"];
+
+/// The words that are valid for packets out.
+const OUT: &[&str] = &["in_interface", "mark"];
 
 /// The word for a TCP packet without flags.
 const NULL: &str = "null";
@@ -84,6 +89,8 @@ pub(super) struct Options<'t> {
     pub(super) size: Option<Size<'t>>,
     pub(super) truncate: Option<usize>,
     pub(super) interface: Option<Word<'t>>,
+    pub(super) in_interface: Option<Word<'t>>,
+    pub(super) mark: Option<u32>,
 }
 
 /// The requested size of a packet.
@@ -96,11 +103,20 @@ pub(super) enum Size<'t> {
 }
 
 impl<'t> Options<'t> {
-    pub(super) fn read(words: &mut Words<'t>, subject: &Subject<'t>) -> Result<Self, Fault> {
+    pub(super) fn read(
+        words: &mut Words<'t>,
+        subject: &Subject<'t>,
+        direction: Direction,
+    ) -> Result<Self, Fault> {
         let mut options = Self::default();
         let mut given = Vec::new();
         while let Some(word) = words.next() {
-            if !known(subject).contains(&word.text) {
+            let is_of_out = OUT.contains(&word.text);
+            if is_of_out && direction == Direction::In {
+                let message = format!("only packets out have {}", quoted(word.text));
+                return Err(word.fault(message).help("begin the packet with `out`"));
+            }
+            if !is_of_out && !known(subject).contains(&word.text) {
                 options.upper(word, subject)?;
                 continue;
             }
@@ -135,6 +151,8 @@ impl<'t> Options<'t> {
                 self.truncate = Some(bytes as usize);
             }
             "interface" => self.interface = Some(interface(value("a name")?)?),
+            "in_interface" => self.in_interface = Some(interface(value("a name")?)?),
+            "mark" => self.mark = Some(value("a number")?.mark()?),
             "fragment" => self.fragment(value("an offset in bytes")?, subject)?,
             "hop-by-hop" => self.extensions.push(Extension::HopByHop(PAD.to_vec())),
             "destination" => self.extensions.push(Extension::Destination(PAD.to_vec())),
@@ -281,6 +299,9 @@ fn numbers() -> impl Iterator<Item = (FieldName, &'static Number)> {
     fields.filter_map(|field| match field.form() {
         Form::Number(number) => Some((*field, number)),
         Form::Interface
+        | Form::InInterface
+        | Form::Forwarded
+        | Form::Mark
         | Form::Family
         | Form::Ethertype
         | Form::Vlan
@@ -391,7 +412,7 @@ fn interface(word: Word<'_>) -> Result<Word<'_>, Fault> {
         Some(pattern) if !pattern.is_glob() => Ok(word),
         Some(_) | None => Err(word
             .is_no("name of an interface")
-            .help("a packet arrives on one interface, named as `ip link` names it")),
+            .help("a packet has one interface, named as `ip link` names it")),
     }
 }
 

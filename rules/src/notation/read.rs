@@ -4,16 +4,17 @@ use super::{
     build,
     options::Options,
     subject::Subject,
-    words::{Fault, Words},
+    words::{Fault, Word, Words},
 };
+use crate::{context::Context, model::Direction};
 
 /// A packet that was read from the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// The frame, from the Ethernet header on, without the frame check sequence.
     pub frame: Vec<u8>,
-    /// The interface on which it arrives, if the notation names one.
-    pub interface: Option<String>,
+    /// Which way it goes, its interfaces as far as the notation names them, and its mark.
+    pub context: Context<Option<String>>,
 }
 
 /// Reads a packet in the notation.
@@ -34,11 +35,48 @@ pub struct Described {
 /// ```
 pub fn read(text: &str) -> Result<Described, Fault> {
     let mut words = Words::of(text);
+    let direction = direction(&mut words);
     let subject = Subject::read(&mut words)?;
-    let options = Options::read(&mut words, &subject)?;
+    let options = Options::read(&mut words, &subject, direction)?;
     let frame = build::frame(&subject, &options)?;
+    let named = |word: Word<'_>| word.text.to_owned();
     Ok(Described {
         frame,
-        interface: options.interface.map(|word| word.text.to_owned()),
+        context: Context {
+            direction,
+            interface: options.interface.map(named),
+            in_interface: options.in_interface.map(|word| Some(named(word))),
+            mark: options.mark.unwrap_or(0),
+        },
     })
+}
+
+/// Takes the direction from the beginning of a packet.
+fn direction(words: &mut Words<'_>) -> Direction {
+    let first = words.peek();
+    let mut directions = Direction::ALL.into_iter();
+    let said = directions.find(|of| first.is_some_and(|word| word.text == of.as_str()));
+    if said.is_some() {
+        words.next();
+    }
+    said.unwrap_or(Direction::In)
+}
+
+/// A packet in the notation with the words for its context. An interface without a name is left out.
+#[must_use]
+pub fn with_context(packet: &str, context: &Context<Option<&str>>) -> String {
+    let mut text = match context.direction {
+        Direction::In => packet.to_owned(),
+        Direction::Out => format!("{} {packet}", context.direction.as_str()),
+    };
+    for (word, name) in [
+        ("interface", context.interface),
+        ("in_interface", context.in_interface.flatten()),
+    ] {
+        text.extend(name.map(|name| format!(" {word} {name}")));
+    }
+    if context.mark != 0 {
+        text += &format!(" mark {:#x}", context.mark);
+    }
+    text
 }

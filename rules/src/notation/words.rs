@@ -1,6 +1,6 @@
 //! Splits a packet in the notation into words, and reports faults in them.
 
-use std::ops::Range;
+use std::{num::ParseIntError, ops::Range, str::FromStr};
 
 use crate::text::{NumberError, nearest, number, quoted};
 
@@ -85,12 +85,26 @@ impl<'t> Word<'t> {
 
     /// The word as a number of 16 bits, decimal or after `0x` hexadecimal.
     pub(super) fn half(self, what: &str) -> Result<u16, Fault> {
-        match number::hex_range(self.text) {
-            Ok((first, last)) if first == last && !self.text.contains('-') => Ok(first),
-            Ok(_) | Err(_) => Err(self
-                .is_no(what)
-                .help("write a number from 0 to 65535, or from 0x0000 to 0xffff")),
-        }
+        self.single_hexadecimal().ok_or_else(|| {
+            self.is_no(what)
+                .help("write a number from 0 to 65535, or from 0x0000 to 0xffff")
+        })
+    }
+
+    /// The word as a mark, decimal or after `0x` hexadecimal.
+    pub(super) fn mark(self) -> Result<u32, Fault> {
+        self.single_hexadecimal().ok_or_else(|| {
+            self.is_no("mark")
+                .help("write a number from 0 to 4294967295, or from 0x0 to 0xffffffff")
+        })
+    }
+
+    fn single_hexadecimal<T>(self) -> Option<T>
+    where
+        T: Copy + Ord + TryFrom<u64> + FromStr<Err = ParseIntError>,
+    {
+        let (first, last) = number::hex_range(self.text).ok()?;
+        (first == last && !self.text.contains('-')).then_some(first)
     }
 
     /// The parts before and after the first `separator`; without one, the whole word is the second

@@ -24,11 +24,15 @@ where
 }
 
 /// Reads a number or a range like [`range`], whose numbers may be hexadecimal after `0x`.
-pub(crate) fn hex_range(text: &str) -> Result<(u16, u16), NumberError> {
+pub(crate) fn hex_range<T>(text: &str) -> Result<(T, T), NumberError>
+where
+    T: Copy + Ord + TryFrom<u64> + FromStr<Err = ParseIntError>,
+{
     range_of(text, |text| match text.strip_prefix("0x") {
         Some(digits) if is_hexadecimal(digits) => {
             // Only the size can still be wrong.
-            u16::from_str_radix(digits, 16).map_err(|_| NumberError::TooLarge)
+            let number = u64::from_str_radix(digits, 16).map_err(|_| NumberError::TooLarge)?;
+            T::try_from(number).map_err(|_| NumberError::TooLarge)
         }
         Some(_) | None => single(text),
     })

@@ -195,7 +195,7 @@ fn tests_in_one_form_are_the_same_and_their_own_form() {
         let packets = |test: &RuleTest| -> Vec<_> {
             let packets = test.packets.iter();
             packets
-                .map(|packet| (packet.frame.clone(), packet.interface.clone()))
+                .map(|packet| (packet.frame.clone(), packet.context.clone()))
                 .collect()
         };
         assert_eq!(packets(one), packets(other), "{text}");

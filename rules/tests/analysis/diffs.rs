@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 
 use rules::{
-    Context,
     analysis::{Budget, Compare, Decider, Diff, diff},
     evaluator::{Evaluation, Outcome, classify, decode, evaluate},
     model::{RuleAction, Ruleset},
@@ -93,9 +92,12 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
     for turn in 0..packets {
         let probe = probe(random, &aims[turn % aims.len()]);
         let named = probe.named();
-        let (Ok(fields), Some(interface)) = (decode(&probe.frame), named.interface) else {
+        let (Ok(fields), Some(_)) = (decode(&probe.frame), named.interface) else {
             continue;
         };
+        if named.in_interface == Some(None) {
+            continue;
+        }
         let (before, after) = (
             classify(old, &fields, &named),
             classify(new, &fields, &named),
@@ -103,14 +105,14 @@ fn compare(random: &mut Random, old: &Ruleset, new: &Ruleset, packets: usize, ta
         let differs = before.verdict != after.verdict;
         let context = || format!("{fields:?}, {named:?}: {before:?}, {after:?}");
         assert_eq!(
-            verdicts.holds(old, new, &fields, interface),
+            verdicts.holds(old, new, &fields, &named),
             differs,
             "{}",
             context()
         );
         let moves = differs || name(old, before.outcome) != name(new, after.outcome);
         assert_eq!(
-            deciders.holds(old, new, &fields, interface),
+            deciders.holds(old, new, &fields, &named),
             moves,
             "{}",
             context()
@@ -196,7 +198,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
             let Some(witness) = witness else { continue };
             let frame = frame(witness);
             let is_counted = |set: &Ruleset| {
-                let judged = evaluate(set, &frame, &Context::arriving(Some(&witness.interface)));
+                let judged = evaluate(set, &frame, &witness.named());
                 counted(set, &judged).contains(of.name.as_str())
             };
             assert!(is_counted(with) && !is_counted(without), "{of:?}");
@@ -208,11 +210,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
             let frame = frame(witness);
             assert_eq!(decode(&frame), Ok(witness.fields()), "{witness}");
             for (ruleset, (decider, action)) in [(old, change.old), (new, change.new)] {
-                let judged = evaluate(
-                    ruleset,
-                    &frame,
-                    &Context::arriving(Some(&witness.interface)),
-                );
+                let judged = evaluate(ruleset, &frame, &witness.named());
                 assert_eq!(judged.verdict, action, "{witness}");
                 match (decider, judged.outcome) {
                     (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),
@@ -222,7 +220,7 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
                 }
             }
             assert!(
-                diff.holds(old, new, &witness.fields(), &witness.interface),
+                diff.holds(old, new, &witness.fields(), &witness.named()),
                 "{witness}"
             );
         }

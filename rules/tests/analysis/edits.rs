@@ -22,7 +22,12 @@ fn edit(random: &mut Random, set: &mut Ruleset, shape: Shape) {
     let other = random.below(set.rules.len());
     match random.below(9) {
         0 => {
-            set.settings.policy = match set.settings.policy {
+            let settings = &mut set.settings;
+            let policy = match random.percent(50) {
+                true => &mut settings.policy,
+                false => &mut settings.policy_out,
+            };
+            *policy = match *policy {
                 Verdict::Pass => Verdict::Drop,
                 Verdict::Drop => Verdict::Pass,
             };

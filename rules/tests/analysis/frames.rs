@@ -8,11 +8,8 @@ pub(crate) fn frame(witness: &Witness) -> Vec<u8> {
     let text = witness.to_string();
     match notation::read(&text) {
         Ok(packet) => {
-            assert_eq!(
-                packet.interface,
-                Some(witness.interface.to_string()),
-                "{text}"
-            );
+            let named = packet.context.as_ref().map(Option::as_deref);
+            assert_eq!(named, witness.named(), "{text}");
             packet.frame
         }
         Err(fault) => panic!("{text}: {fault:?}"),

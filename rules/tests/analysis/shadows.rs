@@ -20,7 +20,7 @@ fn reached(random: &mut Random, rules: &Ruleset, packets: usize) -> BTreeMap<Rul
         let Ok(fields) = decode(&probe.frame) else {
             continue;
         };
-        if named.interface.is_none() {
+        if named.interface.is_none() || named.in_interface == Some(None) {
             continue;
         }
         let judged = classify(rules, &fields, &named);

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, env, fs};
 
-use rules::{Context, evaluator::evaluate, walker::walk};
+use rules::{Context, evaluator::evaluate, model::Direction, walker::walk};
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::parts::{Part, parts};
@@ -63,7 +63,7 @@ fn walks_to_interpret_go_through_every_structure() {
             let probe = probe(random, &ruleset);
             let wanted = evaluate(&ruleset, &probe.frame, &engine.context(&probe));
             assert_eq!(engine.judge(&probe), Ok(wanted), "{}", probe.hex());
-            put(&mut file, &probe.context.interface.to_le_bytes());
+            put_context(&mut file, &probe.context);
             put(&mut file, &probe.frame);
             put(&mut file, walked(engine.image().bytes(), &probe).as_bytes());
         }
@@ -94,7 +94,7 @@ fn walk_again(file: &[u8]) -> usize {
         let image = take(&mut rest);
         for _ in 0..number(take(&mut rest)) {
             let probe = Probe {
-                context: Context::arriving(number(take(&mut rest))),
+                context: context(&mut rest),
                 frame: take(&mut rest).to_vec(),
             };
             assert_eq!(
@@ -112,6 +112,39 @@ fn walk_again(file: &[u8]) -> usize {
 
 fn walked(image: &[u8], probe: &Probe) -> String {
     format!("{:?}", walk(image, &probe.frame, &probe.context))
+}
+
+/// The direction, the interfaces (0 where there is none) and the mark.
+fn put_context(file: &mut Vec<u8>, context: &Context<u32>) {
+    let Context {
+        direction,
+        interface,
+        in_interface,
+        mark,
+    } = *context;
+    for word in [
+        direction.index(),
+        interface,
+        in_interface.unwrap_or(0),
+        mark,
+    ] {
+        put(file, &word.to_le_bytes());
+    }
+}
+
+fn context(rest: &mut &[u8]) -> Context<u32> {
+    let mut word = || number(take(rest));
+    let direction = match word() {
+        0 => Direction::In,
+        _ => Direction::Out,
+    };
+    let (interface, in_interface, mark) = (word(), word(), word());
+    Context {
+        direction,
+        interface,
+        in_interface: (in_interface != 0).then_some(in_interface),
+        mark,
+    }
 }
 
 fn put(file: &mut Vec<u8>, bytes: &[u8]) {

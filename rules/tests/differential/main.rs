@@ -159,8 +159,13 @@ fn report(target: u64, ruleset: &Ruleset, smallest: &Ruleset, probe: &Probe) -> 
 
 /// The rules, one per line, without the fields that they leave open.
 fn list(ruleset: &Ruleset) -> String {
-    let Settings { policy, parser, .. } = &ruleset.settings;
-    let mut text = format!("policy {policy:?}, {parser:?}\n");
+    let Settings {
+        policy,
+        policy_out,
+        parser,
+        ..
+    } = &ruleset.settings;
+    let mut text = format!("policy {policy:?}, out {policy_out:?}, {parser:?}\n");
     for rule in &ruleset.rules {
         let Matches {
             interface,
@@ -181,6 +186,9 @@ fn list(ruleset: &Ruleset) -> String {
             dscp,
             ip_option,
             fragment,
+            in_interface,
+            forwarded,
+            mark,
         } = &rule.matches;
         let field = |name: &str, value: Option<String>| {
             value.map_or_else(String::new, |value| format!(" {name}={value}"))
@@ -191,10 +199,30 @@ fn list(ruleset: &Ruleset) -> String {
             };
         }
         let fields = fields!(
-            interface, family, src, dst, proto, sport, dport, tcp_flags, icmp, ethertype, vlan,
-            src_mac, dst_mac, length, ttl, dscp, ip_option, fragment
+            interface,
+            family,
+            src,
+            dst,
+            proto,
+            sport,
+            dport,
+            tcp_flags,
+            icmp,
+            ethertype,
+            vlan,
+            src_mac,
+            dst_mac,
+            length,
+            ttl,
+            dscp,
+            ip_option,
+            fragment,
+            in_interface,
+            forwarded,
+            mark
         );
-        let _ = writeln!(text, "{} {:?}{}", rule.name, rule.action, fields.concat());
+        let (name, direction, action) = (&rule.name, rule.direction, rule.action);
+        let _ = writeln!(text, "{name} {direction:?} {action:?}{}", fields.concat());
     }
     text
 }

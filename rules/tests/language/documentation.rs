@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use rules::Context;
 use rules::evaluator::evaluate;
 
 use crate::support::{load_for_use, load_with};
@@ -46,12 +45,8 @@ fn check(file: &str) -> Vec<String> {
         }
         for test in &loaded.tests {
             for packet in &test.packets {
-                let interface = packet.interface.as_deref();
-                let found = evaluate(
-                    &loaded.ruleset,
-                    &packet.frame,
-                    &Context::arriving(interface),
-                );
+                let context = packet.context.as_ref().map(Option::as_deref);
+                let found = evaluate(&loaded.ruleset, &packet.frame, &context);
                 assert!(test.expected.is_met(&found), "{file}: {}", test.name);
             }
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rules::{
-    Context,
     diagnostics::{Source, render},
     evaluator::evaluate,
     language::RuleTest,
@@ -58,7 +57,7 @@ reason = "truncated"
     let interfaces: Vec<_> = tests
         .iter()
         .flat_map(|test| &test.packets)
-        .map(|packet| packet.interface.as_deref())
+        .map(|packet| packet.context.interface.as_deref())
         .collect();
     assert_eq!(interfaces, [Some("eth0"), Some("wan7"), Some("eth1")]);
     assert_eq!(tests[1].packets[0].frame, [0]);
@@ -94,12 +93,8 @@ expect = "pass"
     let mut failures = Vec::new();
     for test in &loaded.tests {
         for packet in &test.packets {
-            let interface = packet.interface.as_deref();
-            let found = evaluate(
-                &loaded.ruleset,
-                &packet.frame,
-                &Context::arriving(interface),
-            );
+            let context = packet.context.as_ref().map(Option::as_deref);
+            let found = evaluate(&loaded.ruleset, &packet.frame, &context);
             if !test.expected.is_met(&found) {
                 failures.push(render(&test.failure(packet, &found, &loaded.ruleset)));
             }

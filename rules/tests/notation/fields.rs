@@ -101,7 +101,7 @@ fn every_word_is_read_back_as_a_field() {
         .map(|line| match read(line) {
             Ok(packet) => {
                 let length = packet.frame.len();
-                let fields = shown(&packet.frame, packet.interface.as_deref());
+                let fields = shown(&packet.frame, packet.context.interface.as_deref());
                 format!("{line}\n    {length} bytes: {fields}")
             }
             Err(fault) => format!("{line}\n    fault: {}", fault.message),

@@ -11,7 +11,7 @@ use super::{
 const UNKNOWN: u128 = 4;
 
 fn put(draft: &mut Draft, index: u128) {
-    draft.interface = index as u32;
+    draft.context.interface = index as u32;
 }
 
 pub(super) fn matchers() -> Vec<Matcher> {

@@ -4,7 +4,7 @@ use firewall_ebpf::abi::Reason;
 use rules::{
     evaluator::{Evaluation, Outcome},
     field::FieldName,
-    model::{RuleId, Verdict},
+    model::{Direction, RuleId, Verdict},
 };
 
 use crate::probes::Probe;
@@ -105,8 +105,12 @@ choices! {
 pub(super) const fn can_be(field: FieldName, kind: Kind, aspect: Aspect) -> bool {
     let is_ip = matches!(kind, Kind::Ipv4 | Kind::Ipv6);
     let (can_have, can_lack) = match field {
-        FieldName::Interface | FieldName::Vlan => (true, true),
-        FieldName::Ethertype | FieldName::SrcMac | FieldName::DstMac => (true, false),
+        FieldName::Interface | FieldName::InInterface | FieldName::Vlan => (true, true),
+        FieldName::Forwarded
+        | FieldName::Mark
+        | FieldName::Ethertype
+        | FieldName::SrcMac
+        | FieldName::DstMac => (true, false),
         FieldName::Family
         | FieldName::Src
         | FieldName::Dst
@@ -134,6 +138,16 @@ impl Matcher {
         self.field.as_str()
     }
 
+    /// The direction of the rule and of the packets.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        if self.field.form().is_of_out() {
+            Direction::Out
+        } else {
+            Direction::In
+        }
+    }
+
     /// The rule file.
     #[must_use]
     pub fn text(&self, form: Form) -> String {
@@ -143,8 +157,12 @@ impl Matcher {
             Form::Counts => ("count", "drop"),
         };
         let rule = self.rule;
+        let key = match self.direction() {
+            Direction::In => "policy",
+            Direction::Out => "policy_out",
+        };
         format!(
-            "[firewall]\ninterfaces = [\"*\"]\npolicy = \"{policy}\"\n\n[[rule]]\n\
+            "[firewall]\ninterfaces = [\"*\"]\n{key} = \"{policy}\"\n\n[[rule]]\n\
              name = \"rule\"\naction = \"{action}\"\n{rule}\n"
         )
     }
@@ -160,12 +178,13 @@ impl Packet {
             Kind::Ipv4 | Kind::Ipv6 => Reason::Policy,
             Kind::Other => Reason::UnknownEthertype,
         };
+        let policy = match form {
+            Form::Drops => Verdict::Pass,
+            Form::Passes | Form::Counts => Verdict::Drop,
+        };
         let by_policy = |counted| Evaluation {
             outcome: Outcome::Reason(reason),
-            verdict: match form {
-                Form::Drops => Verdict::Pass,
-                Form::Passes | Form::Counts => Verdict::Drop,
-            },
+            verdict: policy,
             counted,
         };
         let by_rule = |verdict| Evaluation {
@@ -180,7 +199,10 @@ impl Packet {
             (Aspect::Miss | Aspect::Absent, _) => by_policy(Vec::new()),
             (Aspect::Truncated, _) => Evaluation {
                 outcome: Outcome::Reason(Reason::Truncated),
-                verdict: Verdict::Drop,
+                verdict: match self.probe.context.direction {
+                    Direction::In => Verdict::Drop,
+                    Direction::Out => policy,
+                },
                 counted: Vec::new(),
             },
         }

@@ -15,6 +15,7 @@ mod ip_option;
 mod length;
 mod mac;
 mod matcher;
+mod outgoing;
 mod ports;
 mod proto;
 mod subject;

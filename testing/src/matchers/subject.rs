@@ -9,13 +9,13 @@ use crate::{
 };
 
 /// The interface on which packets arrive.
-const ETH0: u32 = 2;
+pub(super) const ETH0: u32 = 2;
 
 /// A packet without the value of the field so far.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) recipe: Recipe,
-    pub(super) interface: u32,
+    pub(super) context: Context<u32>,
 }
 
 /// A field and the functions that make packets for it.
@@ -115,7 +115,7 @@ impl Draft {
     fn probe(&self) -> Probe {
         Probe {
             frame: self.recipe.bytes(),
-            context: Context::arriving(self.interface),
+            context: self.context,
         }
     }
 
@@ -187,7 +187,7 @@ pub(super) fn plain(kind: Kind, protocol: u8) -> Draft {
             overstated: 0,
             padding: Vec::new(),
         },
-        interface: ETH0,
+        context: Context::arriving(ETH0),
     }
 }
 

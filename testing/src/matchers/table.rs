@@ -5,7 +5,7 @@ use rules::field::FieldName;
 use super::{
     address, dscp, ethertype, family, fragment, icmp_type, interface, ip_option, length, mac,
     matcher::{Aspect, Kind, Matcher, Operator, can_be},
-    ports, proto, tcp_flags, ttl, vlan,
+    outgoing, ports, proto, tcp_flags, ttl, vlan,
 };
 
 /// The rules of all fields.
@@ -46,6 +46,9 @@ pub fn missing(table: &[Matcher]) -> Vec<String> {
 fn of(field: FieldName) -> Vec<Matcher> {
     match field {
         FieldName::Interface => interface::matchers(),
+        FieldName::InInterface => outgoing::of_in_interface(),
+        FieldName::Forwarded => outgoing::of_forwarded(),
+        FieldName::Mark => outgoing::of_mark(),
         FieldName::Family => family::matchers(),
         FieldName::Ethertype => ethertype::matchers(),
         FieldName::Vlan => vlan::matchers(),
@@ -70,9 +73,11 @@ fn of(field: FieldName) -> Vec<Matcher> {
 const fn operators(field: FieldName) -> &'static [Operator] {
     use Operator::{List, Negation, Range, Set, Single};
     match field {
-        FieldName::Family | FieldName::Fragment => &[Single],
+        FieldName::Family | FieldName::Fragment | FieldName::Forwarded => &[Single],
         FieldName::TcpFlags => &[Single, List, Negation],
         FieldName::Interface
+        | FieldName::InInterface
+        | FieldName::Mark
         | FieldName::Ethertype
         | FieldName::Vlan
         | FieldName::SrcMac

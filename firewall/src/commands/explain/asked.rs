@@ -33,7 +33,8 @@ impl Asked {
     pub(super) fn on_usual_interface(mut self, usual: Option<&str>) -> Self {
         let usual = self.interface.take().or(usual.map(str::to_owned));
         if let Asking::Written(packet) = &mut self.source {
-            packet.interface = packet.interface.take().or_else(|| usual.clone());
+            let own = &mut packet.context.interface;
+            *own = own.take().or_else(|| usual.clone());
         }
         Self {
             interface: usual,
@@ -43,11 +44,15 @@ impl Asked {
 
     /// The interfaces on which packets arrive, as far as they are known before.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
-        let of_packet = match &self.source {
-            Asking::Written(packet) => packet.interface.as_deref(),
-            Asking::Captured(_) => None,
+        let (own, origin) = match &self.source {
+            Asking::Written(packet) => {
+                let named = packet.named();
+                (named.interface, named.in_interface.flatten())
+            }
+            Asking::Captured(_) => (None, None),
         };
-        of_packet.into_iter().chain(self.interface.as_deref())
+        let named = [own, origin, self.interface.as_deref()];
+        named.into_iter().flatten()
     }
 
     /// Prints what becomes of the packets; again from where it stopped at an unknown interface.

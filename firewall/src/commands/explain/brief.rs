@@ -35,13 +35,13 @@ impl Brief {
         disagrees: Option<Decision>,
     ) -> Self {
         let length = packet.length.min(MAX_FILLED);
-        let interface = packet.interface.as_deref().unwrap_or_default();
+        let context = packet.named().map(Option::unwrap_or_default);
         Self {
             number,
-            packet: in_words(&packet.frame, length, interface),
+            packet: in_words(&packet.frame, length, &context),
             bytes: packet.length,
             whole: packet.is_whole(),
-            interface: packet.interface.clone(),
+            interface: packet.context.interface.clone(),
             verdict,
             disagrees,
         }

@@ -8,6 +8,7 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use rules::{
+    Context,
     captures::{self, CaptureError, Frame, Frames},
     field::InterfacePattern,
     text::escaped_lines,
@@ -217,7 +218,7 @@ fn packet(frame: Frame, path: &Path, interface: Option<String>) -> Packet {
         origin: format!("packet {} of {}{part}", frame.number, path.display()),
         length: frame.length,
         frame: frame.bytes,
-        interface,
+        context: Context::arriving(interface),
     }
 }
 

@@ -1,10 +1,9 @@
 //! The rules that decide about packets, from wherever they come.
 
 use rules::{
-    Context,
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome, decode, evaluate},
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
 };
 
 use firewall_ebpf::abi::Reason;
@@ -59,7 +58,9 @@ impl Explainer<'_> {
     /// What becomes of a packet.
     pub(super) fn classify(&self, packet: &Packet) -> Result<Classified, Error> {
         let source = || decode(&packet.frame).ok()?.src;
-        if let Some(pins) = self.bans
+        // Bans are of packets in.
+        if packet.context.direction == Direction::In
+            && let Some(pins) = self.bans
             && let Some(source) = source()
             && let Some(ban) = bans::ban_of(pins, source)?
         {
@@ -72,12 +73,12 @@ impl Explainer<'_> {
                 ban: Some(ban),
             });
         }
-        let index = packet.interface.as_deref().and_then(&self.index_of);
-        let index = index.unwrap_or(NOWHERE);
+        let context = packet.named().map(|name| {
+            let index = name.and_then(&self.index_of);
+            index.unwrap_or(NOWHERE)
+        });
         Ok(Classified {
-            evaluation: self
-                .classifier
-                .classify(&packet.frame, Context::arriving(index)),
+            evaluation: self.classifier.classify(&packet.frame, context),
             ban: None,
         })
     }
@@ -99,14 +100,7 @@ impl Explainer<'_> {
     /// What is said of a packet in a line.
     pub(super) fn brief(&self, number: usize, packet: &Packet, classified: &Classified) -> Brief {
         let reference = match (&classified.ban, self.ruleset) {
-            (None, Some(ruleset)) => {
-                let interface = packet.interface.as_deref();
-                Some(evaluate(
-                    ruleset,
-                    &packet.frame,
-                    &Context::arriving(interface),
-                ))
-            }
+            (None, Some(ruleset)) => Some(evaluate(ruleset, &packet.frame, &packet.named())),
             (_, None) | (Some(_), _) => None,
         };
         let other = reference.filter(|reference| *reference != classified.evaluation);

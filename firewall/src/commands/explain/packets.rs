@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rules::{
+    Context,
     compiler::InterfaceIndex,
     diagnostics::{Code, Diagnostic, Source},
     field::InterfacePattern,
@@ -28,10 +29,15 @@ pub(super) struct Packet {
     pub(super) length: usize,
     /// As written, or by its number.
     pub(super) origin: String,
-    pub(super) interface: Option<String>,
+    pub(super) context: Context<Option<String>>,
 }
 
 impl Packet {
+    /// Its context with the names of its interfaces.
+    pub(super) fn named(&self) -> Context<Option<&str>> {
+        self.context.as_ref().map(Option::as_deref)
+    }
+
     /// Whether all of it is there.
     pub(super) const fn is_whole(&self) -> bool {
         self.frame.len() >= self.length
@@ -48,7 +54,7 @@ pub(super) fn check_interface(name: Option<&str>) -> Result<(), ExplainError> {
     }
 }
 
-/// Reads a packet in the notation, which arrives on `interface` unless it names another one.
+/// Reads a packet in the notation, which is on `interface` unless it names another one.
 pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, ExplainError> {
     let packet = notation::read(text).map_err(|fault| {
         let source = Arc::new(Source::new("<packet>", text));
@@ -61,7 +67,10 @@ pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, Exp
         length: packet.frame.len(),
         frame: packet.frame,
         origin: text.to_owned(),
-        interface: packet.interface.or(interface.map(str::to_owned)),
+        context: Context {
+            interface: packet.context.interface.or(interface.map(str::to_owned)),
+            ..packet.context
+        },
     })
 }
 

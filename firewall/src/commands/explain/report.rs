@@ -31,6 +31,7 @@ pub(crate) struct Report {
 pub(crate) struct Shown {
     packet: String,
     bytes: usize,
+    direction: &'static str,
     interface: Option<String>,
     /// What is read in it; nothing when it cannot be read to its end.
     #[serde(serialize_with = "as_map")]
@@ -110,11 +111,10 @@ impl Shown {
         verdict: &Evaluation,
         is_certain: bool,
     ) -> Self {
-        let interface = packet.interface.as_deref();
-        let explanation =
-            explanation::explain(ruleset, &packet.frame, &Context::arriving(interface));
+        let context = packet.named();
+        let explanation = explanation::explain(ruleset, &packet.frame, &context);
         let tell = |evaluation: &Evaluation| Decision::by_rules(ruleset, file, evaluation);
-        let rules = met(ruleset, file, &explanation, interface);
+        let rules = met(ruleset, file, &explanation, &context);
         let hidden = explanation.hidden.iter();
         Self {
             rules: Some(rules),
@@ -140,14 +140,15 @@ impl Shown {
     }
 
     fn seen(packet: Packet, verdict: Decision) -> Self {
-        let interface = packet.interface.as_deref();
+        let context = packet.named();
         let fields = decode(&packet.frame)
-            .map(|fields| values(&fields, interface))
+            .map(|fields| values(&fields, &context))
             .unwrap_or_default();
         Self {
             packet: packet.origin,
             bytes: packet.frame.len(),
-            interface: packet.interface,
+            direction: packet.context.direction.as_str(),
+            interface: packet.context.interface,
             fields,
             rules: None,
             hidden: Vec::new(),
@@ -168,9 +169,9 @@ fn as_map<S: Serializer>(fields: &[Value], serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_map(fields.iter().map(|field| (field.name, &field.value)))
 }
 
-fn values(fields: &Fields, interface: Option<&str>) -> Vec<Value> {
+fn values(fields: &Fields, context: &Context<Option<&str>>) -> Vec<Value> {
     let value = |field: &FieldName| {
-        let value = explanation::value(*field, fields, &Context::arriving(interface))?;
+        let value = explanation::value(*field, fields, context)?;
         let name = field.as_str();
         Some(Value { name, value })
     };
@@ -181,7 +182,7 @@ fn met(
     ruleset: &Ruleset,
     file: &str,
     explanation: &Explanation,
-    interface: Option<&str>,
+    context: &Context<Option<&str>>,
 ) -> Vec<Met> {
     let Ok(fields) = &explanation.fields else {
         return Vec::new();
@@ -193,7 +194,7 @@ fn met(
             action: rule.action.as_str(),
             mismatch: meeting.mismatch.map(|field| Mismatch {
                 field: field.as_str(),
-                value: explanation::value(field, fields, &Context::arriving(interface)),
+                value: explanation::value(field, fields, context),
             }),
         })
     });

@@ -121,6 +121,9 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
         dscp,
         ip_option,
         fragment,
+        in_interface: _,
+        forwarded: _,
+        mark: _,
     } = matches;
     // nft knows four of the options, and each of them alone.
     if interface.is_some() || vlan.is_some() || ip_option.is_some() {

@@ -12,7 +12,7 @@ use crate::{
         AddressSet, Family, FieldName, Form, InterfaceMatch, OptionGroups, RangeSet, family_name,
     },
     language::syntax::{Field, Operand, Term, WrittenRule},
-    model::{Matches, Settings},
+    model::{Direction, Matches, Settings},
     text::quoted,
 };
 
@@ -20,9 +20,14 @@ use crate::{
 pub(super) fn check(
     rule: &WrittenRule<'_>,
     matches: &Matches,
+    direction: Option<Direction>,
     settings: &Settings,
     report: &mut Report,
 ) {
+    if direction == Some(Direction::In) {
+        check_fields_of_out(rule, report);
+    }
+    check_origin(rule, matches, report);
     check_protocols(rule, matches, report);
     check_layers(rule, report);
     check_ethertypes(rule, matches, report);
@@ -31,6 +36,45 @@ pub(super) fn check(
         warn_of_families(rule, matches, report);
         warn_of_lengths(rule, matches, report);
         warn_of_extension_headers(rule, matches, report);
+    }
+}
+
+/// Reports fields that only packets out have.
+fn check_fields_of_out(rule: &WrittenRule<'_>, report: &mut Report) {
+    let of_out = |field: &&Field<'_>| field.name.form().is_of_out();
+    for field in rule.fields.iter().filter(of_out) {
+        let message = format!("only packets out have `{}`", field.name.as_str());
+        let diagnostic = report.add(Code::Contradiction, field.span, message);
+        match rule.direction {
+            Some(direction) => {
+                diagnostic
+                    .note_at(direction.span, "the rule is for packets in")
+                    .help("write `direction = \"out\"`, or leave the field out");
+            }
+            None => {
+                diagnostic
+                    .label("the rule is for packets in, since it says no direction")
+                    .help("add `direction = \"out\"`");
+            }
+        }
+    }
+}
+
+/// Reports the receiving interface of packets that the machine itself sends.
+fn check_origin(rule: &WrittenRule<'_>, matches: &Matches, report: &mut Report) {
+    if let (Some(field), Some(forwarded)) = (
+        rule.field(FieldName::InInterface),
+        rule.field(FieldName::Forwarded),
+    ) && matches.forwarded == Some(false)
+    {
+        report
+            .add(
+                Code::Contradiction,
+                field.span,
+                "packets that the machine itself sends arrived on no interface",
+            )
+            .note_at(forwarded.span, "the rule is for such packets")
+            .help("leave out `in_interface`, or `forwarded`");
     }
 }
 

@@ -114,6 +114,7 @@ fn meaning(
     for written in &file.rules {
         let name = name::rule_name(written.name, &mut names, report);
         let action = action(written.action, report);
+        let direction = direction(written.direction, report);
         let log = written
             .log
             .as_ref()
@@ -123,13 +124,13 @@ fn meaning(
             .and_then(|comment| name::comment(comment, report));
         let matches = fields.resolve(written, report);
         if let Some(matches) = &matches {
-            consistency::check(written, matches, &settings, report);
+            consistency::check(written, matches, direction, &settings, report);
         }
         if !written.is_enabled {
-            if let (Some(name), Some(action)) = (name, action) {
+            if let (Some(name), Some(action), Some(direction)) = (name, action, direction) {
                 disabled.push(DisabledRule {
                     name: name.value.to_owned(),
-                    direction: Direction::In,
+                    direction,
                     action,
                     comment,
                     place: source.place(name.span.start),
@@ -137,17 +138,21 @@ fn meaning(
             }
             continue;
         }
-        if let (Some(RuleAction::Drop), Some(matches)) = (action, &matches) {
+        if let (Some(RuleAction::Drop), Some(Direction::In), Some(matches)) =
+            (action, direction, &matches)
+        {
             broad::warn(written, matches, fields.sets(), &mut warned, report);
         }
-        if let (Some(name), Some(action), Some(matches)) = (name, action, matches) {
+        if let (Some(name), Some(action), Some(direction), Some(matches)) =
+            (name, action, direction, matches)
+        {
             if log.is_some() {
                 logging.push(name.span);
             }
             options.extend(matches.ip_option.clone().map(|set| (written, set)));
             rules.push(Rule {
                 name: name.value.to_owned(),
-                direction: Direction::In,
+                direction,
                 action,
                 matches,
                 log,
@@ -169,6 +174,15 @@ fn meaning(
     };
     let tests = rule_tests::resolve(file, &ruleset, source, list, report);
     (ruleset, tests, lists)
+}
+
+/// The direction, which is in unless the rule says another.
+fn direction(word: Option<At<&str>>, report: &mut Report) -> Option<Direction> {
+    let directions = Direction::ALL.map(|direction| (direction.as_str(), direction));
+    match word {
+        Some(word) => choice("direction", word, &directions, report),
+        None => Some(Direction::In),
+    }
 }
 
 fn action(word: Option<At<&str>>, report: &mut Report) -> Option<RuleAction> {

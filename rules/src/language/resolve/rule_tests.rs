@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     captures::{self, Frame},
+    context::Context,
     diagnostics::{Code, Report, Source, Span},
     evaluator::Outcome,
     field::InterfacePattern,
@@ -37,6 +38,7 @@ const REASONS: &[Reason] = &[
     Reason::TooManyHeaders,
     Reason::TooManyTags,
     Reason::UnknownEthertype,
+    Reason::Unpulled,
 ];
 
 /// Reads the tests of a rule file; `ruleset` has its rules, unless some could not be read.
@@ -83,7 +85,6 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         let expected = test
             .expect
             .and_then(|word| verdict("expect", word, self.report));
-        let by = self.by(test, expected);
         let interface = self.interface_of(test);
         let on = interface.as_ref().and_then(Option::as_deref);
         let packets = match &test.packets {
@@ -93,6 +94,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             }
             None => None,
         };
+        let by = self.by(test, packets.as_deref().unwrap_or_default(), expected);
         let (name, expected, _) = (name?, expected?, interface?);
         Some(RuleTest {
             name: name.value.to_owned(),
@@ -120,11 +122,16 @@ impl<'a> Tests<'_, 'a, '_, '_> {
     }
 
     /// The decider that the test expects, if any; `None` if it is wrong.
-    fn by(&mut self, test: &Test<'_>, expected: Option<Verdict>) -> Option<Option<Outcome>> {
+    fn by(
+        &mut self,
+        test: &Test<'_>,
+        packets: &[TestPacket],
+        expected: Option<Verdict>,
+    ) -> Option<Option<Outcome>> {
         match (test.rule, test.reason) {
             (None, None) => Some(None),
-            (Some(rule), None) => self.rule(rule, expected).map(Some),
-            (None, Some(reason)) => self.reason(reason, expected).map(Some),
+            (Some(rule), None) => self.rule(rule, packets, expected).map(Some),
+            (None, Some(reason)) => self.reason(reason, packets, expected).map(Some),
             (Some(_), Some(reason)) => {
                 let message = "a packet is judged by a rule or for a reason, not both";
                 self.report.add(Code::Contradiction, reason.span, message);
@@ -133,7 +140,12 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         }
     }
 
-    fn rule(&mut self, name: At<&str>, expected: Option<Verdict>) -> Option<Outcome> {
+    fn rule(
+        &mut self,
+        name: At<&str>,
+        packets: &[TestPacket],
+        expected: Option<Verdict>,
+    ) -> Option<Outcome> {
         let Some(&id) = self.rules.get(name.value) else {
             let disabled = &self.ruleset.disabled;
             if disabled.iter().any(|rule| rule.name == name.value) {
@@ -156,19 +168,46 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             return None;
         };
         let rule = self.ruleset.iter().find(|(known, _)| *known == id);
-        let decides = rule?.1.action.verdict();
+        let rule = rule?.1;
+        let mut others = packets.iter();
+        if let Some(other) = others.find(|packet| packet.context.direction != rule.direction) {
+            let (of_rule, of_packet) = (rule.direction, other.context.direction);
+            let message = format!(
+                "the rule {} is for packets {}, and the packet goes {}",
+                quoted(name.value),
+                of_rule.as_str(),
+                of_packet.as_str()
+            );
+            let (span, place) = (other.span, name.span);
+            self.report
+                .add(Code::Contradiction, place, message)
+                .note_at(span, "the packet is here")
+                .help(format!("begin the packet with `{}`", of_rule.as_str()));
+            return None;
+        }
+        let decides = rule.action.verdict();
         self.check_verdict(name, decides, expected, "the rule")?;
         Some(Outcome::Rule(id))
     }
 
-    fn reason(&mut self, name: At<&str>, expected: Option<Verdict>) -> Option<Outcome> {
+    fn reason(
+        &mut self,
+        name: At<&str>,
+        packets: &[TestPacket],
+        expected: Option<Verdict>,
+    ) -> Option<Outcome> {
         let reasons: Vec<_> = REASONS
             .iter()
             .map(|reason| (reason.name(), *reason))
             .collect();
         let reason = choice("reason", name, &reasons, self.report)?;
-        let decides = self.ruleset.settings.verdict_for(Direction::In, reason);
-        self.check_verdict(name, Some(decides), expected, "the reason")?;
+        for direction in Direction::ALL {
+            let mut packets = packets.iter();
+            if packets.any(|packet| packet.context.direction == direction) {
+                let decides = self.ruleset.settings.verdict_for(direction, reason);
+                self.check_verdict(name, Some(decides), expected, "the reason")?;
+            }
+        }
         Some(Outcome::Reason(reason))
     }
 
@@ -234,13 +273,16 @@ impl<'a> Tests<'_, 'a, '_, '_> {
     fn notation(&mut self, term: &Term<'_>, interface: Option<&str>) -> Option<TestPacket> {
         match notation::read(&term.text) {
             Ok(packet) => {
-                let interface = match &packet.interface {
+                let interface = match &packet.context.interface {
                     Some(own) => Some(self.interface(own, term.span)?),
                     None => interface.map(str::to_owned),
                 };
                 Some(TestPacket {
                     frame: packet.frame,
-                    interface,
+                    context: Context {
+                        interface,
+                        ..packet.context
+                    },
                     origin: quoted(&term.text),
                     span: term.span,
                 })
@@ -300,7 +342,7 @@ impl<'a> Tests<'_, 'a, '_, '_> {
         }
         let packets = chosen.into_iter().map(|frame| TestPacket {
             frame: frame.bytes.clone(),
-            interface: interface.map(str::to_owned),
+            context: Context::arriving(interface.map(str::to_owned)),
             origin: format!("packet {} of {}", frame.number, quoted(file.value)),
             span: file.span,
         });

@@ -35,7 +35,10 @@ pub(super) fn settings(
             })
             .unwrap_or(Mode::Native),
         policy,
-        policy_out: Verdict::Pass,
+        policy_out: written
+            .policy_out
+            .and_then(|word| verdict("policy_out", word, report))
+            .unwrap_or(Verdict::Pass),
         parser: parser(written_parser, policy, report),
     }
 }

@@ -18,7 +18,9 @@ pub(super) fn help(key: &str) -> Option<String> {
         "src_port" | "source_port" | "sports" => "sport",
         "protocol" | "l4proto" | "ip_protocol" | "nexthdr" => "proto",
         "verdict" | "target" | "jump" | "decision" => "action",
-        "iif" | "iifname" | "in" | "in_interface" | "dev" | "device" | "nic" => "interface",
+        "dev" | "device" | "nic" => "interface",
+        "fwmark" | "nfmark" | "meta_mark" => "mark",
+        "chain" | "hook" => "direction",
         "flags" | "tcpflags" => "tcp_flags",
         "icmp" | "icmpv6" | "icmpv6_type" | "type" => "icmp_type",
         "mac" | "mac_source" | "ether_src" => "src_mac",
@@ -38,13 +40,19 @@ pub(super) fn help(key: &str) -> Option<String> {
                     .to_owned(),
             );
         }
-        "oif" | "oifname" | "out" | "out_interface" => {
+        "iif" | "iifname" | "in" => {
             return Some(
-                "rules filter incoming packets only; `interface` is where they arrive".to_owned(),
+                "here it is called `interface`; of packets with `direction = \"out\"`, \
+                 `in_interface`"
+                    .to_owned(),
             );
         }
-        "chain" | "hook" | "table" | "priority" | "nat" | "dnat" | "snat" | "masquerade"
-        | "redirect" | "mark" => {
+        "oif" | "oifname" | "out" | "out_interface" => {
+            return Some(
+                "here it is called `interface`, in a rule with `direction = \"out\"`".to_owned(),
+            );
+        }
+        "table" | "priority" | "nat" | "dnat" | "snat" | "masquerade" | "redirect" => {
             return Some(
                 "there is nothing of the kind here: a rule passes, drops or counts".to_owned(),
             );

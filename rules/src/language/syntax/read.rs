@@ -15,19 +15,20 @@ use super::{
 };
 use crate::{
     diagnostics::{Code, Report},
-    field::FieldName,
+    field::{FieldName, Form},
 };
 
 /// The keys of a rule.
-const RULE_KEYS: [&str; 5 + FieldName::ALL.len()] = {
-    let mut keys = ["name"; 5 + FieldName::ALL.len()];
+const RULE_KEYS: [&str; 6 + FieldName::ALL.len()] = {
+    let mut keys = ["name"; 6 + FieldName::ALL.len()];
     keys[1] = "action";
     keys[2] = "log";
     keys[3] = "enabled";
     keys[4] = "comment";
+    keys[5] = "direction";
     let mut field = 0;
     while field < FieldName::ALL.len() {
-        keys[5 + field] = FieldName::ALL[field].as_str();
+        keys[6 + field] = FieldName::ALL[field].as_str();
         field += 1;
     }
     keys
@@ -100,13 +101,16 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
 }
 
 fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> WrittenSettings<'a> {
-    table.check_keys(&["interfaces", "mode", "policy"], report);
+    table.check_keys(&["interfaces", "mode", "policy", "policy_out"], report);
     WrittenSettings {
         interfaces: table
             .required("interfaces", report)
             .and_then(|entry| entry.array(report)),
         mode: table.entry("mode").and_then(|entry| entry.text(report)),
         policy: table.entry("policy").and_then(|entry| entry.text(report)),
+        policy_out: table
+            .entry("policy_out")
+            .and_then(|entry| entry.text(report)),
     }
 }
 
@@ -214,7 +218,7 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> WrittenRule<'a> {
         let Some(entry) = table.entry(name.as_str()) else {
             continue;
         };
-        let terms = if name == FieldName::Fragment {
+        let terms = if matches!(name.form(), Form::Fragment | Form::Forwarded) {
             entry.flag(report)
         } else {
             entry.terms(report)
@@ -234,6 +238,9 @@ fn read_rule<'a>(table: Table<'a>, report: &mut Report) -> WrittenRule<'a> {
             .and_then(|entry| entry.text(report)),
         action: table
             .required("action", report)
+            .and_then(|entry| entry.text(report)),
+        direction: table
+            .entry("direction")
             .and_then(|entry| entry.text(report)),
         log: table.entry("log").and_then(|entry| read_log(entry, report)),
         is_enabled: table

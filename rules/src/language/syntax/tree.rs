@@ -39,6 +39,7 @@ pub(crate) struct WrittenSettings<'a> {
     pub(crate) interfaces: Option<Vec<Term<'a>>>,
     pub(crate) mode: Option<At<&'a str>>,
     pub(crate) policy: Option<At<&'a str>>,
+    pub(crate) policy_out: Option<At<&'a str>>,
 }
 
 /// The table `[parser]`, like [`WrittenSettings`].
@@ -90,6 +91,8 @@ pub(crate) struct WrittenRule<'a> {
     pub(crate) name: Option<At<&'a str>>,
     /// Like [`Self::name`].
     pub(crate) action: Option<At<&'a str>>,
+    /// `None` when it is not given, or no string, which is reported.
+    pub(crate) direction: Option<At<&'a str>>,
     /// `None` when it is not given, or not readable, which is reported.
     pub(crate) log: Option<Log<'a>>,
     /// Whether it is to be in force.

@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     evaluator::{Fields, Outcome, classify, matches},
     field::{AddressSet, Family, InterfaceMatch, InterfacePattern, LOOPBACK, RangeSet, Value},
-    model::{Matches, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
+    model::{Direction, Matches, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
 };
 
 /// The members of a set of addresses that are tried.
@@ -161,7 +161,7 @@ impl<'a> Passage<'a> {
     /// The rules that pass packets.
     fn passing(&self) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
         let rules = self.ruleset.iter();
-        rules.filter(|(_, rule)| rule.action == RuleAction::Pass)
+        rules.filter(|(_, rule)| rule.direction == Direction::In && rule.action == RuleAction::Pass)
     }
 }
 
@@ -215,6 +215,9 @@ fn fitted(rule: &Rule, packet: &Fields, ruleset: &Ruleset, interfaces: &[String]
     }
     let fixed = Matches {
         interface: None,
+        in_interface: None,
+        forwarded: None,
+        mark: None,
         vlan: None,
         src_mac: None,
         dst_mac: None,

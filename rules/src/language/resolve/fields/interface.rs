@@ -1,4 +1,4 @@
-//! The field `interface`.
+//! The fields `interface` and `in_interface`.
 
 use super::terms::literal;
 use crate::{

@@ -7,6 +7,7 @@ mod family;
 mod icmp;
 mod interface;
 mod link;
+mod mark;
 mod named;
 mod network;
 mod protocol;

@@ -1,4 +1,4 @@
-//! The fields that are numbers of the IP header, and `fragment`.
+//! The fields that are numbers of the IP header, and those that are true or false.
 
 use super::{named::Named, terms::values};
 use crate::{
@@ -22,8 +22,8 @@ pub(super) fn numbers(
     })
 }
 
-/// Whether fragments are meant, or all other packets.
-pub(super) fn fragment(field: &Field<'_>) -> Option<bool> {
+/// Whether the packets that have the property are meant, or all others.
+pub(super) fn flag(field: &Field<'_>) -> Option<bool> {
     let [term] = field.terms.as_slice() else {
         return None;
     };

@@ -7,6 +7,7 @@ use super::{
     icmp,
     interface::interface,
     link,
+    mark::marks,
     network::{self, numbers},
     protocol::protocols,
     tcp_flags::tcp_flags,
@@ -60,6 +61,9 @@ impl<'a> RuleFields<'a> {
         for field in &rule.fields {
             is_whole &= match field.name.form() {
                 Form::Interface => store(&mut matches.interface, interface(field, report)),
+                Form::InInterface => store(&mut matches.in_interface, interface(field, report)),
+                Form::Forwarded => store(&mut matches.forwarded, network::flag(field)),
+                Form::Mark => store(&mut matches.mark, marks(field, report)),
                 Form::Family => store(&mut matches.family, family(field, report)),
                 Form::Src => store(&mut matches.src, self.addresses(field, report)),
                 Form::Dst => store(&mut matches.dst, self.addresses(field, report)),
@@ -75,7 +79,7 @@ impl<'a> RuleFields<'a> {
                     numbers(number, field, report)
                         .is_some_and(|numbers| matches.set_numbers(field.name, &numbers))
                 }
-                Form::Fragment => store(&mut matches.fragment, network::fragment(field)),
+                Form::Fragment => store(&mut matches.fragment, network::flag(field)),
                 Form::Icmp => {
                     // A wrong field might have determined the family.
                     let families = if is_whole {
