@@ -26,7 +26,7 @@ use crate::{
     error::{Error, ExitStatus},
     filter::transaction::Filter,
     generation::confirmation::{AwaitingConfirmation, Condition},
-    interfaces::{selection::Accepted, unattached::Retry},
+    interfaces::{list, selection::Accepted, unattached::Retry},
     kernel::generation::Generation,
     logging::{
         diagnostics,
@@ -316,7 +316,12 @@ impl Daemon {
     }
 
     async fn compile(&self, file: RuleFile, targets: &Targets) -> Result<Candidate, Error> {
-        let interfaces = targets.selection.interfaces.clone();
+        let mut interfaces = targets.selection.interfaces.clone();
+        if file.ruleset.names_origins() {
+            let known: Vec<_> = interfaces.iter().map(|one| one.index).collect();
+            let all = list::list().await?.into_iter();
+            interfaces.extend(all.filter(|one| !known.contains(&one.index)));
+        }
         let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
         let generation = self.current.next_generation();
         let predecessor = self.predecessor();

@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use rules::{compiler::InterfaceIndex, diagnostics::Code, notation, text::hexadecimal};
+use rules::{
+    Context, compiler::InterfaceIndex, diagnostics::Code, model::Direction, notation,
+    text::hexadecimal,
+};
 
 use crate::{
     interfaces::list::Interface,
@@ -36,8 +39,8 @@ pub(crate) struct Lifeline {
     pub(crate) packet: String,
     /// Its frame.
     pub(crate) frame: Vec<u8>,
-    /// The interface on which it arrives.
-    pub(crate) interface: InterfaceIndex,
+    /// Its direction, and the interface on which it arrives or by which it leaves.
+    pub(crate) context: Context<InterfaceIndex>,
 }
 
 /// What becomes of rules that drop a packet.
@@ -67,6 +70,8 @@ const PASS_DNS: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, 
                         `dport = \"32768-60999\"`, the ports that Linux gives to its own connections";
 const PASS_NTP: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, `sport = 123` and \
                         `dport = [123, \"32768-60999\"]`";
+const PASS_OUT: &str = "add a rule with `action = \"pass\"`, `direction = \"out\"`, \
+                        `forwarded = false`, `proto = \"udp\"` and `dport = [53, 123]`";
 const PASS_DHCP: &str = "add a rule with `action = \"pass\"`, `proto = \"udp\"`, `sport = 67` and \
                          `dport = 68`";
 const PASS_IGMP: &str = "add a rule with `action = \"pass\"`, `proto = \"igmp\"` and `ttl = 1` before \
@@ -121,6 +126,8 @@ impl<'a> Lifelines<'a> {
                     self.add(&what, interface, server, &send(own));
                     let to_all = send(Ipv4Addr::BROADCAST) + " dst_mac " + BROADCAST_MAC;
                     self.add(&what, interface, server, &to_all);
+                    let renewal = format!("out udp {own}:68 > {server}:67 payload 300");
+                    self.add(&what, interface, server, &renewal);
                 }
                 // What a router advertises has the length of the link's prefix, a lease none.
                 IpAddr::V6(own) if prefix == 128 && !own.is_unicast_link_local() => {
@@ -129,6 +136,8 @@ impl<'a> Lifelines<'a> {
                     if let (Some(server), Some(to)) = (gateway, link_local) {
                         let packet = format!("udp [{server}]:547 > [{to}]:546 payload 100");
                         self.add(&what, interface, server, &packet);
+                        let renewal = format!("out udp [{to}]:546 > [ff02::1:2]:547 payload 100");
+                        self.add(&what, interface, server, &renewal);
                     }
                 }
                 IpAddr::V6(_) => {}
@@ -156,6 +165,10 @@ impl<'a> Lifelines<'a> {
                     &format!("tcp {peer} > {local} {rest}"),
                 );
             }
+            for rest in ["ack", "ack,psh payload 36", "ack payload 1400"] {
+                let packet = format!("out tcp {local} > {peer} {rest}");
+                self.add(&what, interface, from, &packet);
+            }
             if gateway.is_none() {
                 self.add_neighbor(&what, interface, peer.ip());
             }
@@ -174,6 +187,8 @@ impl<'a> Lifelines<'a> {
         let weight = Weight::RefusedLike(present.to_owned());
         self.with_weight(weight, |lifelines| {
             lifelines.add(&what, interface, from, &format!("tcp {next} > {local} syn"));
+            let answer = format!("out tcp {local} > {next} syn,ack");
+            lifelines.add(&what, interface, from, &answer);
         });
     }
 
@@ -217,6 +232,11 @@ impl<'a> Lifelines<'a> {
         self.with_weight(Weight::Warned(Code::DropsReplies, help), |lifelines| {
             let packet = format!("udp {from} > {to} payload 100");
             let what = format!("{what} `{server}`");
+            lifelines.add(&what, interface, gateway.unwrap_or(server), &packet);
+        });
+        self.with_weight(Weight::Warned(Code::DropsRequests, PASS_OUT), |lifelines| {
+            let packet = format!("out udp {to} > {from} payload 100");
+            let what = format!("questions to {what} `{server}`");
             lifelines.add(&what, interface, gateway.unwrap_or(server), &packet);
         });
     }
@@ -278,6 +298,7 @@ impl<'a> Lifelines<'a> {
             IpAddr::V4(from) => {
                 if let Some(to) = self.own(interface, |ip| ip.is_ipv4()) {
                     self.add(what, interface, neighbor, &format!("arp {from} > {to}"));
+                    self.add(what, interface, neighbor, &format!("out arp {to} > {from}"));
                 }
             }
             IpAddr::V6(from) => {
@@ -289,6 +310,11 @@ impl<'a> Lifelines<'a> {
                     let group = solicited(to);
                     let packet = format!("icmpv6 {from} > {group} neighbor-solicitation");
                     self.add(what, interface, neighbor, &packet);
+                    let answer = format!("out icmpv6 {to} > {from} neighbor-advertisement");
+                    self.add(what, interface, neighbor, &answer);
+                    let group = solicited(from);
+                    let question = format!("out icmpv6 {to} > {group} neighbor-solicitation");
+                    self.add(what, interface, neighbor, &question);
                 }
                 if from.is_unicast_link_local() && what.starts_with("the gateway") {
                     let packet = format!("icmpv6 {from} > ff02::1 router-advertisement");
@@ -298,28 +324,37 @@ impl<'a> Lifelines<'a> {
         }
     }
 
-    /// Adds a packet that reaches an interface from a neighbor, on each interface that is filtered
-    /// on the way there.
-    fn add(&mut self, what: &str, interface: u32, from: IpAddr, packet: &str) {
+    /// Adds a packet that an interface gets from a neighbor, or with `out` sends to it, on each
+    /// interface that is filtered on the way.
+    fn add(&mut self, what: &str, interface: u32, neighbor: IpAddr, packet: &str) {
         let surroundings = self.surroundings;
+        let (its_word, own_word) = if packet.starts_with("out ") {
+            ("dst_mac", "src_mac")
+        } else {
+            ("src_mac", "dst_mac")
+        };
+        let is_free = |packet: &str, word| {
+            !packet.contains(word) && !(word == "dst_mac" && is_for_a_group(packet))
+        };
         for (index, tags) in self.ways(interface, String::new(), DEPTH) {
             let mut packet = packet.to_owned();
-            if let Some(mac) = surroundings.neighbor(interface, from).and_then(mac) {
-                add_words(&mut packet, "src_mac", &mac);
+            if let Some(mac) = surroundings.neighbor(interface, neighbor).and_then(mac)
+                && is_free(&packet, its_word)
+            {
+                add_words(&mut packet, its_word, &mac);
             }
             let own = surroundings.links.get(&interface);
             if let Some(mac) = own.and_then(|link| mac(&link.mac))
-                && !packet.contains("dst_mac")
-                && !is_for_a_group(&packet)
+                && is_free(&packet, own_word)
             {
-                add_words(&mut packet, "dst_mac", &mac);
+                add_words(&mut packet, own_word, &mac);
             }
             packet.push_str(&tags);
             self.add_here(what, index, &packet);
         }
     }
 
-    /// Adds a packet as it arrives on an interface.
+    /// Adds a packet as it is on an interface.
     fn add_here(&mut self, what: &str, index: u32, packet: &str) {
         let mut packet = packet.to_owned();
         if let Some(link) = self.surroundings.links.get(&index) {
@@ -331,7 +366,10 @@ impl<'a> Lifelines<'a> {
                 what: what.to_owned(),
                 packet,
                 frame: read.frame,
-                interface: InterfaceIndex(index),
+                context: match read.context.direction {
+                    Direction::In => Context::arriving(InterfaceIndex(index)),
+                    Direction::Out => Context::sent(InterfaceIndex(index)),
+                },
             }),
             Err(fault) => {
                 tracing::warn!(
@@ -408,7 +446,8 @@ fn add_words(packet: &mut String, word: &str, value: &str) {
 
 /// Whether the notation gives the packet the hardware address of a group.
 fn is_for_a_group(packet: &str) -> bool {
-    packet.contains("> ff02::") || packet.contains("> 224.0.0.")
+    let groups = ["> ff02::", "> [ff02::", "> 224.0.0."];
+    groups.iter().any(|group| packet.contains(group))
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

@@ -17,11 +17,10 @@ use std::{fmt, net::IpAddr, path::PathBuf};
 
 use firewall_ebpf::abi::Reason;
 use rules::{
-    Context,
     compiler::InterfaceIndex,
     diagnostics::Code,
     evaluator::Outcome,
-    model::{RuleId, Verdict},
+    model::{Direction, RuleId, Verdict},
 };
 
 use crate::{
@@ -39,7 +38,7 @@ use crate::{
 /// The maximum number of packets in a message.
 const SHOWN: usize = 3;
 
-/// The packets that keep this machine reachable, as far as they arrive on `filtered` interfaces.
+/// The packets that keep this machine reachable, as far as they pass `filtered` interfaces.
 /// Failed queries are logged.
 pub(crate) async fn lifelines(caller: Option<Caller>, filtered: &[Interface]) -> Vec<Lifeline> {
     let surroundings = match Surroundings::read().await {
@@ -146,17 +145,17 @@ pub(crate) fn check(
         };
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, Context::arriving(lifeline.interface));
+            .classify(&lifeline.frame, lifeline.context);
         let was_dropped = in_force.is_some_and(|in_force| {
-            in_force.interfaces.contains(&lifeline.interface)
+            in_force.interfaces.contains(&lifeline.context.interface)
                 && in_force
                     .classifier
-                    .walk(&lifeline.frame, Context::arriving(lifeline.interface))
+                    .walk(&lifeline.frame, lifeline.context)
                     .verdict
                     == Verdict::Drop
         });
         if after.verdict == Verdict::Drop && !was_dropped {
-            let by = candidate.decider(after.outcome);
+            let by = candidate.decider(after.outcome, lifeline.context.direction);
             // One packet of each kind is enough.
             let mut known = cuts.iter();
             let is_known = |cut: &Cut| cut.what == lifeline.what || cut.what == *like;
@@ -193,13 +192,13 @@ pub(crate) fn warnings(
         }
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, Context::arriving(lifeline.interface));
+            .classify(&lifeline.frame, lifeline.context);
         let mut known = warnings.iter();
         if after.verdict == Verdict::Drop && !known.any(|known| known.cut.what == lifeline.what) {
             let cut = Cut {
                 what: lifeline.what.clone(),
                 packet: lifeline.packet.clone(),
-                by: candidate.decider(after.outcome),
+                by: candidate.decider(after.outcome, lifeline.context.direction),
             };
             warnings.push(DroppedNeed { code, cut, help });
         }
@@ -224,7 +223,7 @@ impl fmt::Display for DroppedNeed {
 }
 
 impl Proposed<'_> {
-    fn decider(&self, outcome: Outcome) -> String {
+    fn decider(&self, outcome: Outcome, direction: Direction) -> String {
         match outcome {
             Outcome::Rule(RuleId(id)) => match self.rules.get(id as usize) {
                 Some((name, Some(line))) => {
@@ -233,6 +232,7 @@ impl Proposed<'_> {
                 Some((name, None)) => format!("the rule `{name}`"),
                 None => format!("an unknown rule, number {id}"),
             },
+            Outcome::Reason(_) if direction == Direction::Out => "`policy_out`".to_owned(),
             Outcome::Reason(Reason::Policy) => "the policy".to_owned(),
             Outcome::Reason(reason) => format!("`{}` of `[parser]`", reason.name()),
         }

@@ -61,7 +61,7 @@ impl RuleFile {
     /// Whether the image depends on the indexes of interfaces.
     pub(crate) fn names_interfaces(&self) -> bool {
         let mut rules = self.ruleset.rules.iter();
-        rules.any(|rule| rule.matches.interface.is_some())
+        rules.any(|rule| rule.matches.interface.is_some()) || self.ruleset.names_origins()
     }
 }
 

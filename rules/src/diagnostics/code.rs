@@ -129,6 +129,8 @@ codes! {
     DropsFragments = "drops-fragments", Warning;
     /// Local services do not reach each other.
     DropsLoopback = "drops-loopback", Warning;
+    /// What the machine asks others is dropped.
+    DropsRequests = "drops-requests", Warning;
     /// Answers of DHCP are dropped on an interface that is configured by it.
     DropsDhcp = "drops-dhcp", Warning;
 }

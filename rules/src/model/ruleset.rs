@@ -44,6 +44,14 @@ impl Ruleset {
                 .any(|rule| rule.direction == Direction::Out)
     }
 
+    /// Whether a rule names the interface on which forwarded packets arrived, which may be any of
+    /// the machine.
+    #[must_use]
+    pub fn names_origins(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.matches.in_interface.is_some())
+    }
+
     /// The rules with their identities, in order of precedence.
     pub fn iter(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
         (0..).map(RuleId).zip(&self.rules)

@@ -2,6 +2,8 @@
 //! ones.
 
 #[cfg(test)]
+mod direction;
+#[cfg(test)]
 mod documentation;
 #[cfg(test)]
 mod enabled;

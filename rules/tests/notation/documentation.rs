@@ -20,7 +20,7 @@ fn the_examples_of_the_documentation_are_packets() {
     for line in packets {
         let (packet, fields) = line.split_once('#').unwrap_or((line, ""));
         let described = read(packet).unwrap_or_else(|fault| panic!("{packet}: {fault:?}"));
-        let shown = shown(&described.frame, described.context.interface.as_deref());
+        let shown = shown(&described.frame, &described.context);
         let shown: Vec<&str> = shown.split(' ').collect();
         for field in fields.split_whitespace() {
             assert!(shown.contains(&field), "{packet}: {field} not in {shown:?}");

@@ -10,7 +10,8 @@ use rules::{
 };
 
 /// The fields of a packet as rules write them, in one line.
-pub(crate) fn shown(frame: &[u8], interface: Option<&str>) -> String {
+pub(crate) fn shown(frame: &[u8], context: &Context<Option<String>>) -> String {
+    let context = context.as_ref().map(Option::as_deref);
     let fields = match decode(frame) {
         Ok(fields) => fields,
         Err(reason) => return reason.name().to_owned(),
@@ -18,12 +19,7 @@ pub(crate) fn shown(frame: &[u8], interface: Option<&str>) -> String {
     agree(frame, &fields);
     let shown: Vec<_> = FieldName::ALL
         .iter()
-        .filter_map(|field| {
-            Some((
-                field.as_str(),
-                value(*field, &fields, &Context::arriving(interface))?,
-            ))
-        })
+        .filter_map(|field| Some((field.as_str(), value(*field, &fields, &context)?)))
         .filter(|(name, _)| !name.ends_with("_mac") && *name != "family")
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
@@ -101,7 +97,7 @@ fn every_word_is_read_back_as_a_field() {
         .map(|line| match read(line) {
             Ok(packet) => {
                 let length = packet.frame.len();
-                let fields = shown(&packet.frame, packet.context.interface.as_deref());
+                let fields = shown(&packet.frame, &packet.context);
                 format!("{line}\n    {length} bytes: {fields}")
             }
             Err(fault) => format!("{line}\n    fault: {}", fault.message),

@@ -148,7 +148,9 @@ async fn check(
     // The file may be for another machine: patterns that fit no interface here are no error.
     let patterns = &file.ruleset.settings.interfaces;
     let mut interfaces = list::list().await?;
-    interfaces.retain(|interface| patterns.iter().any(|p| p.selects(&interface.name)));
+    if !file.ruleset.names_origins() {
+        interfaces.retain(|interface| patterns.iter().any(|p| p.selects(&interface.name)));
+    }
     let interfaces = rule_tests::with_absent(interfaces, rule_tests::named(&file.tests));
     let compile = move || {
         let before = Predecessor::default();

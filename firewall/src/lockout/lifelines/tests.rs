@@ -63,12 +63,10 @@ fn packets_have_the_tags_of_all_interfaces_on_their_way() {
         local: "192.0.2.7:22".parse().unwrap(),
     };
     lifelines.add_session(&session, surroundings.gateways.first());
-    let on_eth1 = lifelines
-        .found
-        .iter()
-        .filter(|one| one.interface.0 == 1)
-        .map(|one| one.packet.as_str());
-    let packets: Vec<&str> = on_eth1.collect();
+    let packets: Vec<String> = on_eth1(&lifelines, Direction::In)
+        .into_iter()
+        .map(|(packet, _)| packet)
+        .collect();
     let own = " dst_mac 02:00:00:00:00:01";
     let tags = " vlan 0x88a8/10 vlan 20 interface eth1";
     let expected = [
@@ -86,13 +84,34 @@ fn packets_have_the_tags_of_all_interfaces_on_their_way() {
     ];
     assert_eq!(packets, expected);
     // The same on the other port, and on no other interface.
-    assert_eq!(lifelines.found.len(), 2 * expected.len());
+    let all = lifelines.found.iter();
+    let of_in = all.filter(|one| one.context.direction == Direction::In);
+    assert_eq!(of_in.count(), 2 * expected.len());
+    let packets: Vec<String> = on_eth1(&lifelines, Direction::Out)
+        .into_iter()
+        .map(|(packet, _)| packet)
+        .collect();
+    let own = " src_mac 02:00:00:00:00:01";
+    let expected = [
+        format!("out arp 192.0.2.7 > 192.0.2.1{own}{tags}"),
+        format!("out icmpv6 fe80::7 > fe80::1 neighbor-advertisement{own}{tags}"),
+        format!("out icmpv6 fe80::7 > ff02::1:ff00:1 neighbor-solicitation{own}{tags}"),
+        format!("out udp 192.0.2.7:68 > 192.0.2.1:67 payload 300{own}{tags}"),
+        format!("out udp [fe80::7]:546 > [ff02::1:2]:547 payload 100{own}{tags}"),
+        format!("out tcp 192.0.2.7:22 > 203.0.113.9:50112 ack{own}{tags}"),
+        format!("out tcp 192.0.2.7:22 > 203.0.113.9:50112 ack,psh payload 36{own}{tags}"),
+        format!("out tcp 192.0.2.7:22 > 203.0.113.9:50112 ack payload 1400{own}{tags}"),
+        format!("out tcp 192.0.2.7:22 > 203.0.113.9:47211 syn,ack{own}{tags}"),
+    ];
+    assert_eq!(packets, expected);
 }
 
-/// What was found on `eth1`, as packets and weights.
-fn on_eth1(lifelines: &Lifelines<'_>) -> Vec<(String, Weight)> {
-    let found = lifelines.found.iter().filter(|one| one.interface.0 == 1);
+/// What was found on `eth1` in a direction, as packets and weights.
+fn on_eth1(lifelines: &Lifelines<'_>, direction: Direction) -> Vec<(String, Weight)> {
+    let found = lifelines.found.iter();
+    let found = found.filter(|one| one.context.interface.0 == 1);
     found
+        .filter(|one| one.context.direction == direction)
         .map(|one| (one.packet.clone(), one.weight.clone()))
         .collect()
 }
@@ -107,7 +126,7 @@ fn ports_of_a_bond_need_lacp_where_the_bond_speaks_it() {
         lifelines.add_bonds();
         let packet = "ethertype lacp payload 110 dst_mac 01:80:c2:00:00:02 interface eth1";
         let expected = speaks_lacp.then(|| (packet.to_owned(), Weight::Refused));
-        assert_eq!(on_eth1(&lifelines), Vec::from_iter(expected));
+        assert_eq!(on_eth1(&lifelines, Direction::In), Vec::from_iter(expected));
     }
 }
 
@@ -123,7 +142,7 @@ fn what_a_machine_is_configured_for_is_warned_of() {
     lifelines.add_answer(ServerKind::Time(Some(123)), server, &route);
     let replies = |help| Weight::Warned(Code::DropsReplies, help);
     assert_eq!(
-        on_eth1(&lifelines),
+        on_eth1(&lifelines, Direction::In),
         [
             (
                 format!("udp 192.0.2.53:53 > 192.0.2.7:47211 payload 100{tags}"),
@@ -140,7 +159,7 @@ fn what_a_machine_is_configured_for_is_warned_of() {
     lifelines.add_queries(&BTreeSet::from(["inner".to_owned()]));
     let tags = tags.replace(" dst_mac 02:00:00:00:00:01", "");
     let query = format!("igmp 192.0.2.254 > 224.0.0.1 membership-query{tags}");
-    let packets = on_eth1(&lifelines);
+    let packets = on_eth1(&lifelines, Direction::In);
     assert_eq!(
         packets,
         [(query, Weight::Warned(Code::DropsNeighbors, PASS_IGMP))]
@@ -150,7 +169,7 @@ fn what_a_machine_is_configured_for_is_warned_of() {
     let unleased = |surroundings: &Surroundings| {
         let mut lifelines = Lifelines::new(surroundings, &filtered);
         lifelines.add_unleased(|name| name == "inner");
-        on_eth1(&lifelines)
+        on_eth1(&lifelines, Direction::In)
     };
     assert_eq!(unleased(&surroundings), []);
     surroundings.addresses.clear();

@@ -5,6 +5,7 @@
 //! not matter. A rule that drops just these packets is taken to mean it. What depends on the machine is
 //! not for this module: it knows the rule file only.
 
+mod outgoing;
 mod packets;
 mod passage;
 mod remedies;
@@ -22,7 +23,7 @@ use crate::{
     evaluator::{Fields, Outcome},
     field::{Family, LOOPBACK},
     language::File,
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
     text::quoted,
 };
 
@@ -32,11 +33,14 @@ pub(super) fn warn(file: &File<'_>, ruleset: &Ruleset, comparisons: u64, report:
     let mut needs = Needs {
         file,
         ruleset,
-        passage: Passage::new(ruleset, comparisons),
+        passage: Passage::new(ruleset, Direction::In, comparisons),
         report,
     };
     // What was found out before the work was done stands.
     let _: Result<(), GaveUp> = needs.all();
+    if ruleset.has_egress() {
+        let _: Result<(), GaveUp> = needs.outgoing();
+    }
 }
 
 struct Needs<'a, 'r> {
@@ -340,8 +344,20 @@ impl Needs<'_, '_> {
         Ok(())
     }
 
-    /// Adds a warning where the packets are decided over.
+    /// Adds a warning where packets in are decided over.
     fn add(&mut self, code: Code, decider: Outcome, message: String) -> &mut Diagnostic {
+        let policy = self.policy();
+        self.add_at(code, decider, policy, message)
+    }
+
+    /// Adds a warning where packets are decided over, for which the policy is at `policy`.
+    fn add_at(
+        &mut self,
+        code: Code,
+        decider: Outcome,
+        policy: Span,
+        message: String,
+    ) -> &mut Diagnostic {
         match decider {
             Outcome::Rule(id) => {
                 let rule = self.ruleset.rules.get(id.0 as usize);
@@ -351,10 +367,10 @@ impl Needs<'_, '_> {
                     .add(code, span, message)
                     .label(format!("by {name}, which drops all that comes to it"))
             }
-            Outcome::Reason(_) => {
-                let span = self.policy();
-                self.report.add(code, span, message).label("by the policy")
-            }
+            Outcome::Reason(_) => self
+                .report
+                .add(code, policy, message)
+                .label("by the policy"),
         }
     }
 

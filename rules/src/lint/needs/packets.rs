@@ -173,6 +173,31 @@ pub(super) fn anything(packet: &Fields) -> Fields {
     }
 }
 
+/// A packet of the machine to where this one comes from.
+pub(super) fn back(packet: Fields) -> Fields {
+    Fields {
+        src: packet.dst,
+        dst: packet.src,
+        src_mac: packet.dst_mac,
+        dst_mac: packet.src_mac,
+        sport: packet.dport,
+        dport: packet.sport,
+        hop_limit: packet.hop_limit.map(|_| 64),
+        ..packet
+    }
+}
+
+/// A question of a machine without an address to any server of DHCP (RFC 2131, section 4.1).
+pub(super) fn dhcp_question() -> Fields {
+    Fields {
+        src: Some(Ipv4Addr::UNSPECIFIED.into()),
+        dst: Some(Ipv4Addr::BROADCAST.into()),
+        dst_mac: 0xffff_ffff_ffff,
+        hop_limit: Some(64),
+        ..udp(Family::Ipv4, 68, 67)
+    }
+}
+
 /// An ICMP message about a packet, from where the packet comes.
 pub(super) fn error_about(packet: &Fields, message: &Fields) -> Fields {
     between(packet, message.clone())

@@ -40,23 +40,31 @@ pub(super) enum Fate {
 /// A rule set that is asked for packets that pass.
 pub(super) struct Passage<'a> {
     ruleset: &'a Ruleset,
+    /// The direction of the packets.
+    direction: Direction,
     /// Names of interfaces to which the rules are attached, the loopback interface left out.
     interfaces: Vec<String>,
     left: u64,
 }
 
 impl<'a> Passage<'a> {
-    /// Asks with at most this many comparisons of a packet with a rule.
-    pub(super) fn new(ruleset: &'a Ruleset, comparisons: u64) -> Self {
+    /// Asks about packets of a direction with at most this many comparisons of a packet with a rule.
+    pub(super) fn new(ruleset: &'a Ruleset, direction: Direction, comparisons: u64) -> Self {
         let attached = &ruleset.settings.interfaces;
         let mut interfaces: Vec<String> = attached.iter().map(name_of).collect();
         interfaces.retain(|name| name != LOOPBACK && is_selected(&ruleset.settings, name));
         interfaces.dedup();
         Self {
             ruleset,
+            direction,
             interfaces,
             left: comparisons,
         }
+    }
+
+    /// What is left of the comparisons.
+    pub(super) const fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether the rules are attached to more than the loopback interface.
@@ -70,7 +78,11 @@ impl<'a> Passage<'a> {
         fields: &Fields,
         interface: &str,
     ) -> Result<(Outcome, Verdict), GaveUp> {
-        let evaluation = classify(self.ruleset, fields, &Context::arriving(Some(interface)));
+        let context = match self.direction {
+            Direction::In => Context::arriving(Some(interface)),
+            Direction::Out => Context::sent(Some(interface)),
+        };
+        let evaluation = classify(self.ruleset, fields, &context);
         let asked = match evaluation.outcome {
             Outcome::Rule(RuleId(id)) => u64::from(id) + 1,
             Outcome::Reason(_) => self.ruleset.rules.len() as u64 + 1,
@@ -161,13 +173,21 @@ impl<'a> Passage<'a> {
     /// The rules that pass packets.
     fn passing(&self) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
         let rules = self.ruleset.iter();
-        rules.filter(|(_, rule)| rule.direction == Direction::In && rule.action == RuleAction::Pass)
+        let direction = self.direction;
+        rules
+            .filter(move |(_, rule)| rule.direction == direction && rule.action == RuleAction::Pass)
     }
 }
 
-/// The packet from each host that it may come from.
+/// The packet from each host that it may come from, or to each that it may go to.
 fn sources(packet: &Fields) -> Vec<Fields> {
     match packet.family.map(packets::far) {
+        Some(far) if packet.dst == far.first().copied() => far
+            .map(|dst| Fields {
+                dst: Some(dst),
+                ..packet.clone()
+            })
+            .into(),
         Some(far) if packet.src == far.first().copied() => far
             .map(|src| Fields {
                 src: Some(src),

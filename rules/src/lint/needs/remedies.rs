@@ -40,6 +40,48 @@ pub(super) const LOOPBACK: &str = "take `lo` out of `interfaces`, or add as the 
   action    = \"pass\"
   interface = \"lo\"";
 
+/// Passes what the machine asks others.
+pub(super) const REQUESTS: &str = "add
+  [[rule]]
+  name      = \"requests\"
+  action    = \"pass\"
+  direction = \"out\"
+  proto     = [\"tcp\", \"udp\"]
+  dport     = [53, 80, 123, 443]
+
+  [[rule]]
+  name      = \"dhcp\"
+  action    = \"pass\"
+  direction = \"out\"
+  proto     = \"udp\"
+  sport     = 68
+  dport     = 67";
+
+/// Passes the answers of services.
+pub(super) const ANSWERS: &str = "add
+  [[rule]]
+  name      = \"answers of services\"
+  action    = \"pass\"
+  direction = \"out\"
+  tcp_flags = \"ack\"";
+
+/// Passes what finds the other hosts of a link.
+pub(super) const DISCOVERY_OUT: &str =
+    "leave the rule out, and `policy_out = \"drop\"` drops the rest \
+and lets these pass; or add before it
+  [[rule]]
+  name      = \"arp out\"
+  action    = \"pass\"
+  direction = \"out\"
+  ethertype = \"arp\"
+
+  [[rule]]
+  name      = \"neighbor discovery out\"
+  action    = \"pass\"
+  direction = \"out\"
+  icmp_type = [\"router-solicitation\", \"neighbor-solicitation\", \"neighbor-advertisement\"]
+  ttl       = 255";
+
 const REPLIES_TCP: &str = "
   [[rule]]
   name      = \"replies over tcp\"
