@@ -121,6 +121,7 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
         dscp,
         ip_option,
         fragment,
+        // Fields of packets out, which are not compared.
         in_interface: _,
         forwarded: _,
         mark: _,
