@@ -80,7 +80,7 @@ impl Shape {
                 services: 30,
                 family: 2,
                 interface: 2,
-                count: 3,
+                count: 6,
                 widest: 30,
                 ..Profile::COMMON
             },
@@ -107,7 +107,7 @@ impl Shape {
                 ..Profile::COMMON
             },
             Self::Interfaces => Profile {
-                rules: (2, 30),
+                rules: (4, 60),
                 interface: 75,
                 out: 50,
                 ..Profile::COMMON

@@ -430,8 +430,11 @@ fn decider_json(ruleset: &Ruleset, (decider, verdict): (Decider, Verdict)) -> Va
     let (kind, name) = match decider {
         Decider::Rule(id) => ("rule", Some(name(ruleset, id))),
         Decider::Neighbor => ("neighbor", None),
-        Decider::Policy => ("policy", None),
-        Decider::UnknownEthertype => ("unknown_ethertype", None),
+        Decider::Policy(Direction::In) => ("policy", None),
+        Decider::UnknownEthertype(Direction::In) => ("unknown_ethertype", None),
+        Decider::Policy(Direction::Out) | Decider::UnknownEthertype(Direction::Out) => {
+            ("policy_out", None)
+        }
     };
     json!({ "by": kind, "rule": name, "verdict": verdict.as_str() })
 }
@@ -440,8 +443,11 @@ fn by(ruleset: &Ruleset, decider: Decider) -> String {
     match decider {
         Decider::Rule(id) => format!("`{}`", name(ruleset, id)),
         Decider::Neighbor => "the exception for neighbors".to_owned(),
-        Decider::Policy => "the policy".to_owned(),
-        Decider::UnknownEthertype => "`unknown_ethertype`".to_owned(),
+        Decider::Policy(Direction::In) => "the policy".to_owned(),
+        Decider::UnknownEthertype(Direction::In) => "`unknown_ethertype`".to_owned(),
+        Decider::Policy(Direction::Out) | Decider::UnknownEthertype(Direction::Out) => {
+            "`policy_out`".to_owned()
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl<'a> Comparison<'a> {
                 let rule = self.inputs.rulesets[side].rules.get(id.0 as usize);
                 rule.map(|rule| rule.name.as_str())
             }
-            Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype => None,
+            Decider::Neighbor | Decider::Policy(_) | Decider::UnknownEthertype(_) => None,
         };
         let other = 1 - side;
         let alone = |side: usize| {
@@ -338,7 +338,7 @@ impl<'a> Comparison<'a> {
             let rules = except[side].iter().map(|at| self.decider(side, *at).0);
             let ids = rules.filter_map(|decider| match decider {
                 Decider::Rule(id) => Some(id),
-                Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype => None,
+                Decider::Neighbor | Decider::Policy(_) | Decider::UnknownEthertype(_) => None,
             });
             ids.collect()
         });
@@ -392,8 +392,8 @@ impl Inputs<'_> {
                 Name::Rule(rule.map_or("", |rule| rule.name.as_str()))
             }
             Decider::Neighbor => Name::Neighbor,
-            Decider::Policy => Name::Policy,
-            Decider::UnknownEthertype => Name::UnknownEthertype,
+            Decider::Policy(_) => Name::Policy,
+            Decider::UnknownEthertype(_) => Name::UnknownEthertype,
         }
     }
 

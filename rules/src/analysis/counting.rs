@@ -250,7 +250,7 @@ impl<'a> Questions<'a> {
         deciders.partition_point(|(decider, _)| match (decider, of.rules[side]) {
             (Decider::Rule(id), Some(rule)) => *id < rule,
             (Decider::Rule(_), None)
-            | (Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype, _) => false,
+            | (Decider::Neighbor | Decider::Policy(_) | Decider::UnknownEthertype(_), _) => false,
         })
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     evaluator::Outcome,
-    model::{RuleId, Ruleset, Verdict},
+    model::{Direction, RuleId, Ruleset, Verdict},
 };
 
 /// What can decide a packet.
@@ -21,10 +21,10 @@ pub enum Decider {
     Rule(RuleId),
     /// The exception for packets without which a link does not work.
     Neighbor,
-    /// The policy.
-    Policy,
-    /// The verdict for unknown EtherTypes.
-    UnknownEthertype,
+    /// The policy of a direction.
+    Policy(Direction),
+    /// The verdict for unknown EtherTypes; of packets out, that of the policy.
+    UnknownEthertype(Direction),
 }
 
 impl Decider {
@@ -33,8 +33,8 @@ impl Decider {
         match self {
             Self::Rule(id) => Outcome::Rule(id),
             Self::Neighbor => Outcome::Reason(Reason::Neighbor),
-            Self::Policy => Outcome::Reason(Reason::Policy),
-            Self::UnknownEthertype => Outcome::Reason(Reason::UnknownEthertype),
+            Self::Policy(_) => Outcome::Reason(Reason::Policy),
+            Self::UnknownEthertype(_) => Outcome::Reason(Reason::UnknownEthertype),
         }
     }
 }
@@ -74,8 +74,13 @@ impl Section {
             add(cube, Decider::Neighbor, Verdict::Pass);
         }
         let (last, reason) = match packets.network {
-            NetworkProtocol::Ipv4 | NetworkProtocol::Ipv6 => (Decider::Policy, Reason::Policy),
-            NetworkProtocol::Other => (Decider::UnknownEthertype, Reason::UnknownEthertype),
+            NetworkProtocol::Ipv4 | NetworkProtocol::Ipv6 => {
+                (Decider::Policy(packets.direction), Reason::Policy)
+            }
+            NetworkProtocol::Other => (
+                Decider::UnknownEthertype(packets.direction),
+                Reason::UnknownEthertype,
+            ),
         };
         let everything = [CubeSet::ALL; AXES];
         add(

@@ -78,8 +78,8 @@ mod tests {
         assert_eq!(range::<u8>("0"), Ok((0, 0)));
         assert_eq!(range::<u16>("8000-8099"), Ok((8000, 8099)));
         assert_eq!(range::<u8>("255-255"), Ok((255, 255)));
-        assert_eq!(hex_range("0x88cc"), Ok((0x88cc, 0x88cc)));
-        assert_eq!(hex_range("1536-0xFFFF"), Ok((1536, 65535)));
+        assert_eq!(hex_range::<u16>("0x88cc"), Ok((0x88cc, 0x88cc)));
+        assert_eq!(hex_range::<u16>("1536-0xFFFF"), Ok((1536, 65535)));
     }
 
     #[test]
@@ -93,9 +93,13 @@ mod tests {
         assert_eq!(range::<u16>("1-65536"), Err(NumberError::TooLarge));
         assert_eq!(range::<u16>("2-1"), Err(NumberError::Backwards));
         for text in ["0x", "0x+1", "88cc", "x88", "0x1-"] {
-            assert_eq!(hex_range(text), Err(NumberError::NotANumber), "{text}");
+            assert_eq!(
+                hex_range::<u16>(text),
+                Err(NumberError::NotANumber),
+                "{text}"
+            );
         }
-        assert_eq!(hex_range("0x10000"), Err(NumberError::TooLarge));
-        assert_eq!(hex_range("0x2-0x1"), Err(NumberError::Backwards));
+        assert_eq!(hex_range::<u16>("0x10000"), Err(NumberError::TooLarge));
+        assert_eq!(hex_range::<u16>("0x2-0x1"), Err(NumberError::Backwards));
     }
 }

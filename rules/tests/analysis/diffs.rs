@@ -214,7 +214,10 @@ fn check_witnesses(diff: &Diff, old: &Ruleset, new: &Ruleset) {
                 assert_eq!(judged.verdict, action, "{witness}");
                 match (decider, judged.outcome) {
                     (Decider::Rule(id), outcome) => assert_eq!(outcome, Outcome::Rule(id)),
-                    (Decider::Neighbor | Decider::Policy | Decider::UnknownEthertype, outcome) => {
+                    (
+                        Decider::Neighbor | Decider::Policy(_) | Decider::UnknownEthertype(_),
+                        outcome,
+                    ) => {
                         assert!(matches!(outcome, Outcome::Reason(_)), "{witness}");
                     }
                 }

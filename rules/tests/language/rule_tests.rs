@@ -245,7 +245,10 @@ interface = "wan0"
         .collect();
     let (first, second) = ("packet 1 of `two.pcap`", "packet 2 of `two.pcap`");
     assert_eq!(origins, [vec![first, second], vec![second]]);
-    assert_eq!(tests[1].packets[0].interface.as_deref(), Some("wan0"));
+    assert_eq!(
+        tests[1].packets[0].context.interface.as_deref(),
+        Some("wan0")
+    );
     assert_eq!(tests[0].packets[0].frame.len(), 54);
 }
 

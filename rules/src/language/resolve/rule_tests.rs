@@ -38,7 +38,6 @@ const REASONS: &[Reason] = &[
     Reason::TooManyHeaders,
     Reason::TooManyTags,
     Reason::UnknownEthertype,
-    Reason::Unpulled,
 ];
 
 /// Reads the tests of a rule file; `ruleset` has its rules, unless some could not be read.
