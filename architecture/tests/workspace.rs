@@ -142,7 +142,10 @@ const RULES: &[Rule] = &[
             "rules/src/walker",
         ],
         // Only the names by which both sides are compared.
-        except: &["firewall_ebpf::abi::Reason"],
+        except: &[
+            "firewall_ebpf::abi::Direction",
+            "firewall_ebpf::abi::Reason",
+        ],
         why: "the evaluator is the oracle of every test of verdicts, and shares nothing with what it judges",
     },
     Rule {

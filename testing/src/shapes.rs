@@ -80,7 +80,7 @@ impl Shape {
                 services: 30,
                 family: 2,
                 interface: 2,
-                count: 6,
+                count: 9,
                 widest: 30,
                 ..Profile::COMMON
             },

@@ -334,7 +334,7 @@ impl<'a> Lifelines<'a> {
             ("src_mac", "dst_mac")
         };
         let is_free = |packet: &str, word| {
-            !packet.contains(word) && !(word == "dst_mac" && is_for_a_group(packet))
+            !(packet.contains(word) || word == "dst_mac" && is_for_a_group(packet))
         };
         for (index, tags) in self.ways(interface, String::new(), DEPTH) {
             let mut packet = packet.to_owned();
