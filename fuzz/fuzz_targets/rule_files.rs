@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
     let mut random = Random::new(data.len() as u64);
     for _ in 0..PACKETS {
         let probe = probe(&mut random, &ruleset);
-        let wanted = evaluate(&ruleset, &probe.frame, engine.interface(&probe));
+        let wanted = evaluate(&ruleset, &probe.frame, &engine.context(&probe));
         assert_eq!(engine.judge(&probe), Ok(wanted), "{}", probe.hex());
     }
 });
