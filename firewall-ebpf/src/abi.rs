@@ -14,6 +14,15 @@ pub const PROGRAM: &str = "firewall";
 /// The name of the one that takes frames in one buffer only.
 pub const LINEAR_PROGRAM: &str = "firewall_linear";
 
+/// The name of the program for packets that are sent.
+pub const EGRESS_PROGRAM: &str = "firewall_egress";
+
+/// The name of the one for interfaces without Ethernet header.
+pub const BARE_EGRESS_PROGRAM: &str = "firewall_bare_egress";
+
+/// The name of the program for packets that such interfaces receive.
+pub const BARE_INGRESS_PROGRAM: &str = "firewall_bare_ingress";
+
 /// The array of maps whose element 0 is the image in force.
 pub const IMAGES: &str = "IMAGES";
 

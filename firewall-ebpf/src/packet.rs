@@ -7,7 +7,8 @@ pub const PLAIN: [usize; 5] = [12, 20, 26, 34, 40];
 /// options.
 pub const PLAIN_LEN: u32 = 48;
 
-/// The bytes of a packet, from the Ethernet header on.
+/// The bytes of a packet, from the Ethernet header on, or from the IP header on where
+/// [`Packet::bare_ethertype`] is known.
 pub trait Packet {
     /// Reads `N` bytes, a power of two up to 8, at byte `offset`; `None` when the packet ends
     /// before them.
@@ -37,6 +38,26 @@ pub trait Packet {
     #[inline(always)]
     fn holds(&self, len: u32) -> bool {
         len <= self.first_len() || len <= self.len()
+    }
+
+    /// The EtherType of a packet without Ethernet header.
+    #[inline(always)]
+    fn bare_ethertype(&self) -> Option<u16> {
+        None
+    }
+
+    /// The outermost VLAN tag, of which the packet consists in addition to its bytes.
+    #[inline(always)]
+    fn outer_tag(&self) -> Option<u16> {
+        None
+    }
+
+    /// The length of the IP packets that this one, whose IP header is at `network`, is still to be cut
+    /// into; `None` unless there are several.
+    #[inline(always)]
+    fn segment_len(&self, network: u32) -> Option<u32> {
+        let _ = network;
+        None
     }
 
     /// Returns `value`, whose origin a verifier cannot follow: paths on which it was a different

@@ -1,4 +1,4 @@
-//! Events: what the XDP program tells of packets that rules with `log` match, and how it limits
+//! Events: what the programs tell of packets that rules with `log` match, and how it limits
 //! them. Shared by the program, which writes, and user space, which reads.
 
 /// The most bytes of a frame that an event carries, a power of two: all headers that the parser
@@ -15,6 +15,9 @@ pub const MAX_LIMITERS: u32 = 3 * MAX_LOGGING;
 /// The bytes of the ring buffer, a power of two and a multiple of the page's.
 pub const RING_BYTES: u32 = 1 << 19;
 
+/// [`Event::what`]: the bit of packets that leave.
+pub const OUT: u32 = 1 << 8;
+
 /// A packet that a rule matched.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +28,11 @@ pub struct Event {
     /// The counter slot of the rule.
     pub slot: u32,
     /// What the rule does: [`crate::image::PASS`], [`crate::image::DROP`] or
-    /// [`crate::image::COUNT`].
+    /// [`crate::image::COUNT`], and [`OUT`] if the packet leaves.
     pub what: u32,
-    /// The index of the receiving interface.
+    /// The index of the interface that receives the packet, or through which it leaves.
     pub interface: u32,
-    /// The number of the receiving queue.
+    /// The number of the receiving queue; 0 of packets that leave.
     pub queue: u32,
     /// The length of the frame in bytes, all of its buffers, without the frame check sequence.
     pub length: u32,

@@ -14,21 +14,33 @@ use crate::{
     packet::Packet,
 };
 
-/// The source MAC address in the upper 48 bits.
+/// The source MAC address in the upper 48 bits; 0 without Ethernet header.
 #[inline(always)]
 pub fn src_mac<P: Packet + ?Sized>(packet: &P) -> u64 {
+    if packet.bare_ethertype().is_some() {
+        return 0;
+    }
     word(packet, 4) << 16
 }
 
-/// The destination MAC address in the upper 48 bits.
+/// The destination MAC address, likewise.
 #[inline(always)]
 pub fn dst_mac<P: Packet + ?Sized>(packet: &P) -> u64 {
+    if packet.bare_ethertype().is_some() {
+        return 0;
+    }
     word(packet, 0) & !0xffff
 }
 
 /// The identifier in the outermost VLAN tag, or [`UNTAGGED`].
 #[inline(always)]
 pub fn vlan<P: Packet + ?Sized>(packet: &P) -> u16 {
+    if let Some(tag) = packet.outer_tag() {
+        return tag & (UNTAGGED - 1);
+    }
+    if packet.bare_ethertype().is_some() {
+        return UNTAGGED;
+    }
     if ethertype::is_tag(half(packet, 12)) {
         half(packet, 14) & (UNTAGGED - 1)
     } else {
@@ -45,6 +57,9 @@ pub fn ethertype<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
     if headers.has(present::IPV6) {
         return ethertype::IPV6;
     }
+    if let Some(kind) = packet.bare_ethertype() {
+        return kind;
+    }
     half(packet, headers.network.wrapping_sub(2))
 }
 
@@ -57,11 +72,19 @@ pub fn ttl<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u8 {
 }
 
 /// The length of the IP packet, 65,535 if it is longer: of IPv4 what its header says, of IPv6 40
-/// more than that. [`present::OVERLONG`] packets, whose headers say 0, are always longer.
+/// more than that. [`present::OVERLONG`] packets, whose headers say 0, are always longer. Of a packet
+/// that is still to be cut into several, it is the length of one of these.
 #[inline(always)]
 pub fn length<P: Packet + ?Sized>(packet: &P, headers: &Headers) -> u16 {
     const HEADER: u32 = 40;
     let at = headers.network;
+    if let Some(length) = packet.segment_len(at) {
+        return if length > 0xffff {
+            0xffff
+        } else {
+            length as u16
+        };
+    }
     if headers.has(present::OVERLONG) {
         return 0xffff;
     }

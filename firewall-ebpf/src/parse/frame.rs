@@ -15,7 +15,7 @@ use crate::{abi::Reason, field::NO_PROTOCOL, packet::Packet};
 /// The maximum number of VLAN tags that a frame may carry.
 pub const MAX_TAGS: u32 = 4;
 
-/// Reads the headers of a frame.
+/// Reads the headers of a packet.
 ///
 /// # Errors
 ///
@@ -36,27 +36,36 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
 #[inline(always)]
 fn parse_any<P: Packet + ?Sized>(packet: &P) -> Result<Headers, Reason> {
     let mut headers = Headers::default();
-    let mut offset = 12;
-    let mut tags = 0;
-    loop {
-        let kind = u16::from_be_bytes(load(packet, offset)?);
-        offset += 2;
-        match kind {
-            tag if ethertype::is_tag(tag) => {
-                if tags == MAX_TAGS {
-                    return Err(Reason::TooManyTags);
+    let mut offset = 0;
+    if let Some(kind) = packet.bare_ethertype() {
+        headers.ethertype = kind;
+    } else {
+        offset = 12;
+        let mut tags = 0;
+        loop {
+            let kind = u16::from_be_bytes(load(packet, offset)?);
+            offset += 2;
+            match kind {
+                tag if ethertype::is_tag(tag) => {
+                    if tags == MAX_TAGS {
+                        return Err(Reason::TooManyTags);
+                    }
+                    tags += 1;
+                    offset += 2;
                 }
-                tags += 1;
-                offset += 2;
+                _ => {
+                    headers.ethertype = kind;
+                    break;
+                }
             }
-            _ => {
-                headers.ethertype = kind;
-                break;
-            }
+        }
+        // Asked last: before the loop it would double the verifier's paths through it.
+        if tags == MAX_TAGS && packet.outer_tag().is_some() {
+            return Err(Reason::TooManyTags);
         }
     }
     let mut limit = NO_LIMIT;
-    if headers.ethertype == ethertype::PPPOE {
+    if headers.ethertype == ethertype::PPPOE && packet.bare_ethertype().is_none() {
         (offset, limit) = parse_pppoe(packet, offset, &mut headers)?;
     }
     let place = packet.opaque(u64::from(limit) << 32 | u64::from(offset));

@@ -63,6 +63,9 @@ impl Plain {
 pub(super) fn parse_plain<P: Packet + ?Sized>(packet: &P) -> Option<Headers> {
     const NETWORK: u32 = 14;
     const HEADER_LEN: i32 = 20;
+    if packet.bare_ethertype().is_some() {
+        return None;
+    }
     let [start, middle, addresses, first, end] = packet.plain()?;
     if start >> 40 != u64::from(ethertype::IPV4) << 8 | 0x45 {
         return None;

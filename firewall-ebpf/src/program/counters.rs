@@ -50,33 +50,41 @@ impl<'a, const FRAGS: bool> Counters<'a, FRAGS> {
     /// at least as long as the image's highest slot.
     #[inline(always)]
     pub(super) fn add(&self, slot: u32) {
-        add_to_slot(slot, self.bytes);
+        add_to_slot(slot, 1, self.bytes);
     }
 
     /// Adds the packet to those dropped for a ban with this reason.
     #[inline(always)]
     pub(super) fn add_banned(&self, reason: u32) {
-        add_to(BAN_COUNTERS.get_ptr_mut(reason), self.bytes);
+        add_banned(reason, 1, self.bytes);
     }
 }
 
+/// Adds packets to those dropped for a ban with this reason.
 #[inline(always)]
-pub(super) fn add_to_slot(slot: u32, bytes: u64) {
+pub(super) fn add_banned(reason: u32, packets: u64, bytes: u64) {
+    add_to(BAN_COUNTERS.get_ptr_mut(reason), packets, bytes);
+}
+
+/// Adds packets to a slot, unless it lies beyond the map.
+#[inline(always)]
+pub(super) fn add_to_slot(slot: u32, packets: u64, bytes: u64) {
     let block = COUNTERS.get_ptr_mut(slot / BLOCK);
     let at = (slot % BLOCK) as usize;
     // SAFETY: the counter lies in the block.
     add_to(
         block.map(|block| unsafe { block.cast::<Counter>().add(at) }),
+        packets,
         bytes,
     );
 }
 
 #[inline(always)]
-fn add_to(counter: Option<*mut Counter>, bytes: u64) {
+fn add_to(counter: Option<*mut Counter>, packets: u64, bytes: u64) {
     if let Some(counter) = counter {
         // SAFETY: the value of this CPU, which nothing else writes while the program runs.
         unsafe {
-            (*counter).packets = (*counter).packets.wrapping_add(1);
+            (*counter).packets = (*counter).packets.wrapping_add(packets);
             (*counter).bytes = (*counter).bytes.wrapping_add(bytes);
         }
     }

@@ -14,7 +14,7 @@ use super::image::{Image, opaque};
 /// (`MAX_PACKET_OFF`, `kernel/bpf/verifier.c`). The parser stays far below: tags, the IPv6 header
 /// and [`MAX_EXTENSIONS`](firewall_ebpf::parse::MAX_EXTENSIONS) extension headers of at
 /// most 2,048 bytes each.
-const OFFSET_MASK: u32 = 0x7fff;
+pub(super) const OFFSET_MASK: u32 = 0x7fff;
 
 const _: () = assert!(14 + 4 * MAX_TAGS + 40 + MAX_EXTENSIONS * 2048 + 64 < OFFSET_MASK);
 
@@ -29,6 +29,8 @@ macro_rules! load_word {
         )
     };
 }
+
+pub(super) use load_word;
 
 /// The length of a frame in bytes: of all its buffers, if the program was loaded for several.
 #[inline(always)]

@@ -15,6 +15,8 @@ mod frame;
 mod image;
 mod map_flags;
 mod packet_log;
+mod skb;
+mod tc;
 mod xdp;
 
 /// The kernel lends helpers marked GPL-only to programs whose licence it knows as compatible.

@@ -82,7 +82,7 @@ extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
 #[inline(never)]
 extern "C" fn count(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
     let slot = RuleSlot::from_bits(slot);
-    add_to_slot(slot.number(), bytes);
+    add_to_slot(slot.number(), 1, bytes);
     if !slot.logs() {
         return 0;
     }
@@ -93,17 +93,37 @@ extern "C" fn count(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
 #[inline(never)]
 extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
     let slot = RuleSlot::from_bits(slot);
-    add_to_slot(slot.number(), bytes);
+    add_to_slot(slot.number(), 1, bytes);
     if !slot.logs() {
         return 0;
     }
     emit_linear(ctx, slot.number(), COUNT)
 }
 
-/// Tells of a packet, unless it comes too early. Returns 0: the kernel has no functions without a
-/// result.
+/// Tells of a packet that was received, unless it comes too early.
 #[inline(always)]
 fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
+    tell(slot, |event| {
+        // SAFETY: what was reserved, which nobody reads before it is submitted.
+        unsafe {
+            (*event).what = what;
+            (*event).interface = ctx.ingress_ifindex() as u32;
+            (*event).queue = ctx.rx_queue_index();
+            (*event).length = frame_len::<FRAGS>(ctx) as u32;
+            let bytes = (&raw mut (*event).bytes).cast();
+            (*event).captured = if FRAGS {
+                load(ctx, bytes)
+            } else {
+                copy(ctx, bytes)
+            };
+        }
+    })
+}
+
+/// Tells of a packet for the rule with this slot, unless it comes too early; `fill` writes what is
+/// of the packet. Returns 0: the kernel has no functions without a result.
+#[inline(always)]
+pub(super) fn tell(slot: u32, fill: impl FnOnce(*mut Event)) -> u32 {
     let Some(limiter) = LOG_LIMITERS.get_ptr_mut(&slot) else {
         return 0;
     };
@@ -135,18 +155,10 @@ fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
     unsafe {
         (*event).time = now;
         (*event).slot = slot;
-        (*event).what = what;
-        (*event).interface = ctx.ingress_ifindex() as u32;
-        (*event).queue = ctx.rx_queue_index();
-        (*event).length = frame_len::<FRAGS>(ctx) as u32;
-        let bytes = (&raw mut (*event).bytes).cast();
-        (*event).captured = if FRAGS {
-            load(ctx, bytes)
-        } else {
-            copy(ctx, bytes)
-        };
-        increment(&raw mut (*limiter).emitted);
     }
+    fill(event);
+    // SAFETY: as above.
+    unsafe { increment(&raw mut (*limiter).emitted) };
     entry.submit(0);
     0
 }

@@ -1,0 +1,159 @@
+//! The programs at the traffic-control hooks: where a classification becomes an action of theirs.
+
+#![forbid(unsafe_code)]
+
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    macros::classifier,
+    programs::TcContext,
+};
+use aya_log_ebpf::{debug, warn};
+use firewall_ebpf::{
+    abi::{Direction, Reason},
+    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
+    parse::parse,
+    walk::{Classification, Hook, classify},
+};
+
+use super::{
+    bans::ban_of,
+    image::Image,
+    skb::{self, Sent, Skb},
+};
+
+/// The target of messages, whichever module they come from.
+const TARGET: &str = "firewall_tc";
+
+/// Lets the programs that follow on the interface see the packet: another value ends the chain.
+const NEXT: i32 = TC_ACT_UNSPEC;
+
+const SHOT: i32 = TC_ACT_SHOT as i32;
+
+/// Classifies a packet that leaves.
+#[classifier]
+#[inline(always)]
+fn firewall_egress(ctx: TcContext) -> i32 {
+    filter::<false, true>(&ctx)
+}
+
+/// Classifies a packet that leaves through an interface without Ethernet header.
+#[classifier]
+#[inline(always)]
+fn firewall_bare_egress(ctx: TcContext) -> i32 {
+    filter::<true, true>(&ctx)
+}
+
+/// Classifies a packet that an interface without Ethernet header has received.
+#[classifier]
+#[inline(always)]
+fn firewall_bare_ingress(ctx: TcContext) -> i32 {
+    filter::<true, false>(&ctx)
+}
+
+/// What the kernel knows of a packet at these hooks; `LEAVES` says at which.
+struct TcHook<'a, const LEAVES: bool>(&'a TcContext);
+
+impl<const LEAVES: bool> TcHook<'_, LEAVES> {
+    const DIRECTION: Direction = if LEAVES {
+        Direction::Out
+    } else {
+        Direction::In
+    };
+}
+
+impl<const LEAVES: bool> Hook for TcHook<'_, LEAVES> {
+    #[inline(always)]
+    fn direction(&self) -> Direction {
+        Self::DIRECTION
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        skb::interface(self.0)
+    }
+
+    #[inline(always)]
+    fn in_interface(&self) -> u32 {
+        skb::in_interface(self.0)
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        skb::mark(self.0)
+    }
+}
+
+/// Classifies a packet; `BARE` if the interface has no Ethernet header, `LEAVES` if the packet does.
+#[inline(always)]
+fn filter<const BARE: bool, const LEAVES: bool>(ctx: &TcContext) -> i32 {
+    let direction = TcHook::<LEAVES>::DIRECTION;
+    let mut counters = Sent::<BARE, LEAVES> { ctx };
+    let Some(image) = Image::in_force() else {
+        counters.add(Reason::NoImage.slot(direction, false));
+        note(ctx, Reason::NoImage);
+        return NEXT;
+    };
+    let skb = Skb::<BARE>::new(ctx, &image);
+    let parsed = parse(&skb);
+    if !LEAVES && let Some(reason) = parsed.as_ref().ok().and_then(ban_of) {
+        counters.add_banned(reason);
+        counters.add(Reason::Banned.slot(direction, true));
+        return SHOT;
+    }
+    let classification = match parsed {
+        Ok(headers) => {
+            let hook = TcHook::<LEAVES>(ctx);
+            classify(&image, &skb, &headers, &hook, &mut counters)
+        }
+        Err(reason) => Classification::NoRule(reason),
+    };
+    let (slot, action) = match classification {
+        Classification::Pass(slot) => (slot, NEXT),
+        Classification::Drop(slot) => (slot, SHOT),
+        Classification::NoRule(reason) => {
+            note(ctx, reason);
+            let drops = Drops::from_bits(image.u32(Header::drops_at(direction)));
+            let dropped = drops.has(reason);
+            let action = if dropped { SHOT } else { NEXT };
+            (
+                RuleSlot::new(reason.slot(direction, dropped), false),
+                action,
+            )
+        }
+    };
+    counters.add(slot.number());
+    if slot.logs() {
+        let what = if action == SHOT { DROP } else { PASS };
+        counters.decided(slot, what);
+    }
+    action
+}
+
+/// Reports a packet that no rule could match to user space, at the log level that the program was
+/// loaded with: defects as warnings, broken frames for debugging.
+#[inline(always)]
+fn note(ctx: &TcContext, reason: Reason) {
+    match reason {
+        Reason::Policy
+        | Reason::Neighbor
+        | Reason::UnknownEthertype
+        | Reason::Banned
+        | Reason::Unpulled => {}
+        Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
+            debug!(
+                ctx,
+                target: TARGET,
+                "a packet of {} bytes counts as reason {}",
+                ctx.len(),
+                reason.number()
+            )
+        }
+        Reason::NoImage | Reason::BadImage => warn!(
+            ctx,
+            target: TARGET,
+            "a packet of {} bytes met no usable image, reason {}",
+            ctx.len(),
+            reason.number()
+        ),
+    }
+}
