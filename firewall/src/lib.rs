@@ -50,8 +50,8 @@ pub use crate::{
         bans::{BanEntry, BanListing, ReasonRow},
         counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
         status::{
-            BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramStatus, RulesStatus,
-            Status, WaitingStatus,
+            BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
+            ProgramStatus, RulesStatus, Status, TrafficControlStatus, WaitingStatus,
         },
     },
 };

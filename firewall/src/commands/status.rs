@@ -18,7 +18,9 @@ use crate::{
     generation::confirmation,
     interfaces::{namespace::NetworkNamespace, unattached::Unattached},
     kernel::generation::Generation,
-    observe::status::{InterfaceState, InterfaceStatus, ProgramStatus, Status, WaitingStatus},
+    observe::status::{
+        InterfaceState, InterfaceStatus, ProgramAtHook, ProgramStatus, Status, WaitingStatus,
+    },
     rule_file::fallback::LastGood,
     text::format::{Alignment, Table, bytes, counted, grouped},
 };
@@ -202,8 +204,9 @@ impl StatusReport {
             let attached = match interface.state {
                 InterfaceState::Attached => {
                     let mode = interface.mode.map(|mode| mode.to_string());
+                    let mode = mode.unwrap_or_else(|| "by traffic control".to_owned());
                     let error = interface.error.as_ref().map(|error| format!("; {error}"));
-                    mode.unwrap_or_default() + &error.unwrap_or_default()
+                    mode + &error.unwrap_or_default()
                 }
                 InterfaceState::Elsewhere => "yes, in another network namespace".to_owned(),
                 InterfaceState::Gone => "no: removed or detached by another program".to_owned(),
@@ -218,6 +221,9 @@ impl StatusReport {
             table.row([interface.name.clone(), attached]);
         }
         lines.push(table.to_string());
+        if !self.status.traffic_control.is_empty() {
+            lines.push(self.traffic_control_table().to_string());
+        }
         lines.push(self.map_table().to_string());
         lines.join("\n")
     }
@@ -268,6 +274,26 @@ impl StatusReport {
         }
     }
 
+    fn traffic_control_table(&self) -> Table {
+        let mut table = Table::new(&[
+            ("INTERFACE", Alignment::Left),
+            ("HOOK", Alignment::Left),
+            ("PROGRAMS IN ORDER", Alignment::Left),
+        ]);
+        for at in &self.status.traffic_control {
+            let programs = match at.state {
+                InterfaceState::Attached => order_in_words(&at.order),
+                InterfaceState::Elsewhere => "in another network namespace".to_owned(),
+                InterfaceState::Gone => "none: removed or detached by another program".to_owned(),
+                InterfaceState::Unknown | InterfaceState::Waiting | InterfaceState::Refused => {
+                    "?".to_owned()
+                }
+            };
+            table.row([at.interface.clone(), at.hook.clone(), programs]);
+        }
+        table
+    }
+
     fn map_table(&self) -> Table {
         let mut table = Table::new(&[
             ("MAP", Alignment::Left),
@@ -287,6 +313,15 @@ impl StatusReport {
         }
         table
     }
+}
+
+fn order_in_words(order: &[ProgramAtHook]) -> String {
+    let words = order.iter().map(|program| {
+        let name = program.name.as_deref().unwrap_or("?");
+        let own = if program.own { ", this one" } else { "" };
+        format!("{name} (id {}{own})", program.id)
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn waiting_in_words(waiting: &WaitingStatus, is_served: bool) -> String {

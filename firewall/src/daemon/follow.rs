@@ -107,9 +107,10 @@ impl Daemon {
 
     /// Publishes the selected interfaces that are not filtered because of a failure.
     async fn report_unfollowed(&self, error: &str) {
-        let Some(patterns) = self.filter().map(|filter| filter.metadata().patterns()) else {
+        let Some(metadata) = self.filter().map(Filter::metadata) else {
             return;
         };
+        let (patterns, egress) = (metadata.patterns(), metadata.egress);
         let Ok(selection) = self.select(&patterns, &Accepted::anything()).await else {
             return;
         };
@@ -119,10 +120,13 @@ impl Daemon {
         let in_force = self.in_force.borrow().clone();
         let mut unattached = in_force.map_or_else(Vec::new, |in_force| in_force.unattached);
         for interface in selection.interfaces {
-            let is_filtered = present
-                .links
-                .iter()
-                .any(|link| link.interface == Some(interface.index));
+            let is_filtered = |wanted: bool| {
+                let mut links = present.links.iter();
+                links.any(|link| {
+                    link.interface == Some(interface.index) && link.hook.is_egress() == wanted
+                })
+            };
+            let is_filtered = is_filtered(false) && (is_filtered(true) || !egress);
             let is_known = unattached.iter().any(|one| one.name == interface.name);
             if !is_filtered && !is_known {
                 unattached.push(Unattached::failed(&interface.name, error));
@@ -194,7 +198,7 @@ impl Daemon {
         let present = filter.present()?;
         let has_link = |index| {
             let mut links = present.links.iter();
-            links.any(|link| link.interface == Some(index))
+            links.any(|link| !link.hook.is_egress() && link.interface == Some(index))
         };
         let resting: BTreeSet<InterfaceIndex> = self
             .refusals
@@ -221,6 +225,7 @@ impl Daemon {
             seeks_best_mode: false,
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
+            egress: filter.metadata().egress,
         };
         let plan = plan::plan(&present, &wanted).map_err(occupied_by(&self.config.bpffs))?;
         debug_assert_eq!(plan.program, ProgramStep::Keep);

@@ -128,5 +128,6 @@ fn bytes(image: &Image) -> Result<Vec<u8>, ImageError> {
 
 fn filtered(present: &Present) -> Vec<InterfaceIndex> {
     let links = present.links.iter();
+    let links = links.filter(|link| !link.hook.is_egress());
     links.filter_map(|link| link.interface).collect()
 }

@@ -185,6 +185,7 @@ impl Daemon {
             seeks_best_mode: matches!(next, Next::Pinned { .. }) && in_force == Some(Mode::Generic),
             interfaces: &interfaces,
             optional: &targets.optional,
+            egress: loadable.metadata.egress,
         };
         plan::plan(present, &wanted).map_err(occupied_by(&self.config.bpffs))
     }

@@ -1,7 +1,9 @@
 //! The links of this instance, and the steps of a plan that concern them.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -9,9 +11,10 @@ use rules::compiler::InterfaceIndex;
 
 use crate::{
     error::UserError,
-    filter::plan::{AttachTarget, LinkStep, PresentLink},
+    filter::plan::{AttachTarget, LinkStep, Plan, PresentLink},
     kernel::{
-        link::{AttachError, AttachMode, Link},
+        hook::Hook,
+        link::{self, AttachError, AttachMode, Link},
         pins::{self, PinError, PinState, Pins},
         undo::Undo,
     },
@@ -26,6 +29,20 @@ pub(crate) struct Attachment {
     pub(crate) link: Arc<Link>,
 }
 
+impl Attachment {
+    fn of(link: Link) -> Self {
+        Self {
+            name: link.interface().to_owned(),
+            link: Arc::new(link),
+        }
+    }
+
+    /// The path of its pin, which a filter of traffic control does not have.
+    pub(crate) fn pin(&self, pins: &Pins) -> PathBuf {
+        pins.link(self.link.hook(), &self.name)
+    }
+}
+
 /// Why the links could not be brought into the planned state.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AttachmentError {
@@ -35,6 +52,9 @@ pub(crate) enum AttachmentError {
     /// A pin could not be made or removed.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// The plan refers to a program that was not loaded.
+    #[error("no program was loaded for the {0} hook")]
+    NoProgram(Hook),
     /// The plan refers to a link that does not exist.
     #[error("there is no link called `{0}`")]
     NoLink(String),
@@ -52,51 +72,78 @@ pub(crate) struct Established {
     pub(crate) refused: Vec<(AttachTarget, AttachError)>,
 }
 
-/// The programs between which links switch.
+/// The programs between which links switch, by their hooks.
 pub(crate) struct Programs<'a> {
-    /// The program that runs now, if it could be opened.
-    pub(crate) old: Option<&'a Arc<OwnedFd>>,
-    /// The program that is to run.
-    pub(crate) new: &'a Arc<OwnedFd>,
+    /// The programs that run now, as far as they could be opened.
+    pub(crate) old: &'a BTreeMap<Hook, Arc<OwnedFd>>,
+    /// The programs that are to run: of each hook that the plan has steps for.
+    pub(crate) new: &'a BTreeMap<Hook, Arc<OwnedFd>>,
     /// Whether the two differ.
     pub(crate) differ: bool,
 }
 
-/// Opens the pinned links; one whose pin is removed meanwhile is skipped.
+impl Programs<'_> {
+    fn new_at(&self, hook: Hook) -> Result<&Arc<OwnedFd>, AttachmentError> {
+        let program = self.new.get(&hook);
+        program.ok_or(AttachmentError::NoProgram(hook))
+    }
+}
+
+/// Opens the links; one whose pin is removed meanwhile is skipped.
 pub(crate) fn open(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
-    let mut attachments = Vec::new();
-    for name in pins.linked()? {
-        if let Some(link) = Link::open(&pins.link(&name), &name)? {
-            let link = Arc::new(link);
-            attachments.push(Attachment { name, link });
+    let mut attachments = filters(pins)?;
+    for hook in Hook::ALL {
+        for name in pins.linked(hook)? {
+            let link = Link::open(&pins.link(hook, &name), hook, &name)?;
+            attachments.extend(link.map(Attachment::of));
         }
     }
     Ok(attachments)
 }
 
-/// The pinned links, and why others cannot be opened, by the names of their interfaces.
+/// The links, and why others cannot be opened, by the names of their interfaces.
 #[derive(Default)]
 pub(crate) struct Opened {
     /// The links.
     pub(crate) attachments: Vec<Attachment>,
     /// The failures.
-    pub(crate) failed: Vec<(String, AttachError)>,
+    pub(crate) failed: Vec<(Hook, String, AttachError)>,
 }
 
-/// Opens the pinned links as far as possible.
+/// Opens the links as far as possible.
 pub(crate) fn open_each(pins: &Pins) -> Result<Opened, AttachmentError> {
-    let mut opened = Opened::default();
-    for name in pins.linked()? {
-        match Link::open(&pins.link(&name), &name) {
-            Ok(Some(link)) => {
-                let link = Arc::new(link);
-                opened.attachments.push(Attachment { name, link });
+    let mut opened = Opened {
+        attachments: filters(pins)?,
+        failed: Vec::new(),
+    };
+    for hook in Hook::ALL {
+        for name in pins.linked(hook)? {
+            match Link::open(&pins.link(hook, &name), hook, &name) {
+                Ok(link) => opened.attachments.extend(link.map(Attachment::of)),
+                Err(error) => opened.failed.push((hook, name, error)),
             }
-            Ok(None) => {}
-            Err(error) => opened.failed.push((name, error)),
         }
     }
     Ok(opened)
+}
+
+/// The filters of traffic control with the pinned programs, also those of interrupted changes.
+fn filters(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
+    let interrupted = pins.interrupted()?;
+    let mut attachments = Vec::new();
+    for hook in Hook::TRAFFIC_CONTROL {
+        let next = interrupted
+            .iter()
+            .filter(|(_, object)| *object == hook.program())
+            .map(|&(generation, object)| pins.next(generation, object));
+        let mut programs = BTreeSet::new();
+        for path in next.chain([pins.object(hook.program())]) {
+            programs.extend(pins::program_at(&path)?);
+        }
+        let filters = Link::filters(hook, &programs)?;
+        attachments.extend(filters.into_iter().map(Attachment::of));
+    }
+    Ok(attachments)
 }
 
 /// The state of the links in the kernel, for a plan.
@@ -104,11 +151,13 @@ pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, At
     attachments
         .iter()
         .map(|attachment| {
-            let info = attachment.link.info()?;
+            let state = attachment.link.state()?;
             Ok(PresentLink {
+                hook: attachment.link.hook(),
                 name: attachment.name.clone(),
-                interface: (info.interface != 0).then_some(InterfaceIndex(info.interface)),
-                program: info.program,
+                interface: (state.interface != 0).then_some(InterfaceIndex(state.interface)),
+                is_elsewhere: state.is_elsewhere,
+                program: state.program,
             })
         })
         .collect()
@@ -117,7 +166,7 @@ pub(crate) fn inspect(attachments: &[Attachment]) -> Result<Vec<PresentLink>, At
 /// Executes the steps up to the point of no return, at which every link to keep runs the new
 /// program. [`release`] executes the rest.
 pub(crate) fn establish(
-    steps: &[LinkStep],
+    plan: &Plan,
     present: &[Attachment],
     pins: &Pins,
     programs: &Programs<'_>,
@@ -125,11 +174,29 @@ pub(crate) fn establish(
 ) -> Result<Established, AttachmentError> {
     let mut present = present.to_vec();
     let mut established = Established {
-        attachments: Vec::with_capacity(steps.len()),
+        attachments: Vec::with_capacity(present.len()),
         leaving: Vec::new(),
         refused: Vec::new(),
     };
-    for step in steps {
+    for (hook, steps) in plan.steps() {
+        for step in steps {
+            established.take(hook, step, &mut present, pins, programs, undo)?;
+        }
+    }
+    Ok(established)
+}
+
+impl Established {
+    /// Executes a step.
+    fn take(
+        &mut self,
+        hook: Hook,
+        step: &LinkStep,
+        present: &mut [Attachment],
+        pins: &Pins,
+        programs: &Programs<'_>,
+        undo: &mut Undo,
+    ) -> Result<(), AttachmentError> {
         match step {
             LinkStep::Forget { name } => {
                 tracing::warn!(
@@ -137,21 +204,26 @@ pub(crate) fn establish(
                     interface = name.as_str(),
                     "interface `{name}` was removed or detached by another process"
                 );
-                forget(find(&present, name)?, pins)?;
+                forget(find(present, hook, name)?, pins)?;
             }
-            LinkStep::Rename { name, to } => rename(&mut present, name, to, pins, undo)?,
+            LinkStep::Rename { name, to } => rename(present, hook, name, to, pins, undo)?,
             LinkStep::Keep { name } => {
-                let attachment = find(&present, name)?;
+                let attachment = find(present, hook, name)?;
                 if programs.differ {
                     replace(attachment, programs, undo)?;
                 }
-                established.attachments.push(attachment.clone());
+                self.attachments.push(attachment.clone());
             }
             LinkStep::Attach(target) => {
-                established.note(target, attach(target, pins, programs, undo))?;
+                // An interface is filtered in both directions or in none.
+                let mut refused = self.refused.iter();
+                if refused.any(|(refused, _)| refused.index == target.index) {
+                    return Ok(());
+                }
+                self.note(target, attach(hook, target, pins, programs, undo))?;
             }
             LinkStep::Reattach { name, from, target } => {
-                let attachment = find(&present, name)?;
+                let attachment = find(present, hook, name)?;
                 tracing::warn!(
                     event = "mode_changing",
                     interface = name.as_str(),
@@ -159,15 +231,13 @@ pub(crate) fn establish(
                 );
                 remove(attachment, pins)?;
                 restore(attachment, *from, target.index, pins, programs, undo);
-                established.note(target, attach(target, pins, programs, undo))?;
+                self.note(target, attach(hook, target, pins, programs, undo))?;
             }
-            LinkStep::Detach { name } => established.leaving.push(find(&present, name)?.clone()),
+            LinkStep::Detach { name } => self.leaving.push(find(present, hook, name)?.clone()),
         }
+        Ok(())
     }
-    Ok(established)
-}
 
-impl Established {
     /// Records a link, or a refusal that is no error.
     fn note(
         &mut self,
@@ -191,36 +261,56 @@ impl Established {
 pub(crate) fn release(leaving: &[Attachment], pins: &Pins) {
     for attachment in leaving {
         let name = attachment.link.interface();
+        let hook = attachment.link.hook();
         match remove(attachment, pins) {
             Ok(()) => {
                 tracing::info!(
                     event = "detached",
                     interface = name,
-                    "detached from `{name}`"
+                    %hook,
+                    "detached from `{name}`{}",
+                    at(hook)
                 );
             }
             Err(error) => tracing::error!(
                 event = "detach_failed",
                 interface = name,
+                %hook,
                 error = &error as &dyn std::error::Error,
-                "`{name}` could not be detached"
+                "`{name}` could not be detached{}",
+                at(hook)
             ),
         }
     }
 }
 
-/// Removes the pin of a link that is gone, unless another process has pinned its own there.
-fn forget(attachment: &Attachment, pins: &Pins) -> Result<(), PinError> {
-    let path = pins.link(&attachment.name);
-    match pins::state(&path, attachment.link.fd())? {
-        PinState::Same => pins::unpin(&path),
-        PinState::Missing | PinState::Foreign => Ok(()),
+/// The end of a message about a link, which says at which hook it is unless that is the usual one.
+fn at(hook: Hook) -> String {
+    match hook {
+        Hook::Xdp => String::new(),
+        Hook::BareIngress | Hook::Egress | Hook::BareEgress => {
+            format!(" at the {hook} hook of traffic control")
+        }
     }
+}
+
+/// Removes the pin of a link that is gone, unless another process has pinned its own there.
+fn forget(attachment: &Attachment, pins: &Pins) -> Result<(), AttachmentError> {
+    let Some(fd) = attachment.link.fd() else {
+        return clear_room_of(attachment, pins);
+    };
+    let path = attachment.pin(pins);
+    match pins::state(&path, fd)? {
+        PinState::Same => pins::unpin(&path)?,
+        PinState::Missing | PinState::Foreign => {}
+    }
+    Ok(())
 }
 
 /// Renames a pin.
 fn rename(
     present: &mut [Attachment],
+    hook: Hook,
     name: &str,
     to: &str,
     pins: &Pins,
@@ -228,28 +318,55 @@ fn rename(
 ) -> Result<(), AttachmentError> {
     let attachment = present
         .iter_mut()
-        .find(|attachment| attachment.name == name)
+        .find(|attachment| attachment.link.hook() == hook && attachment.name == name)
         .ok_or_else(|| AttachmentError::NoLink(name.to_owned()))?;
-    let (before, after) = (pins.link(name), pins.link(to));
-    pins::rename(&before, &after)?;
+    let (before, after) = (pins.link(hook, name), pins.link(hook, to));
+    if attachment.link.fd().is_some() {
+        pins::rename(&before, &after)?;
+        undo.push("give a link its name back", move || {
+            pins::rename(&after, &before)
+        });
+    }
     to.clone_into(&mut attachment.name);
-    undo.push("give a link its name back", move || {
-        pins::rename(&after, &before)
-    });
     Ok(())
 }
 
 /// Detaches a link and removes its pin.
 pub(crate) fn remove(attachment: &Attachment, pins: &Pins) -> Result<(), AttachmentError> {
     attachment.link.detach()?;
-    pins::unpin(&pins.link(&attachment.name))?;
+    if attachment.link.fd().is_some() {
+        pins::unpin(&attachment.pin(pins))?;
+    }
+    clear_room_of(attachment, pins)
+}
+
+fn clear_room_of(attachment: &Attachment, pins: &Pins) -> Result<(), AttachmentError> {
+    match attachment.link.filtered() {
+        Some(index) => clear_room(&attachment.name, index, pins),
+        None => Ok(()),
+    }
+}
+
+/// Removes what an interface got so that a filter could be attached, unless others use it by now.
+pub(crate) fn clear_room(interface: &str, index: u32, pins: &Pins) -> Result<(), AttachmentError> {
+    let mark = pins.clsact(index);
+    if pins::open(&mark)?.is_some() {
+        link::clear_room(interface, index)?;
+        if !link::has_filters(interface, index)? {
+            pins::unpin(&mark)?;
+        }
+    }
     Ok(())
 }
 
-fn find<'a>(present: &'a [Attachment], name: &str) -> Result<&'a Attachment, AttachmentError> {
+fn find<'a>(
+    present: &'a [Attachment],
+    hook: Hook,
+    name: &str,
+) -> Result<&'a Attachment, AttachmentError> {
     present
         .iter()
-        .find(|attachment| attachment.name == name)
+        .find(|attachment| attachment.link.hook() == hook && attachment.name == name)
         .ok_or_else(|| AttachmentError::NoLink(name.to_owned()))
 }
 
@@ -258,8 +375,9 @@ fn replace(
     programs: &Programs<'_>,
     undo: &mut Undo,
 ) -> Result<(), AttachmentError> {
-    attachment.link.replace(programs.new.as_fd())?;
-    if let Some(old) = programs.old.cloned() {
+    let hook = attachment.link.hook();
+    attachment.link.replace(programs.new_at(hook)?.as_fd())?;
+    if let Some(old) = programs.old.get(&hook).cloned() {
         let link = Arc::clone(&attachment.link);
         undo.push(
             format!("give `{}` its program back", attachment.name),
@@ -270,21 +388,30 @@ fn replace(
 }
 
 fn attach(
+    hook: Hook,
     target: &AttachTarget,
     pins: &Pins,
     programs: &Programs<'_>,
     undo: &mut Undo,
 ) -> Result<Attachment, AttachmentError> {
-    let (link, mode) = attach_in_some_mode(target, programs)?;
-    let attachment = Attachment {
-        name: target.name.clone(),
-        link: Arc::new(link),
+    let (link, mode) = match hook {
+        Hook::Xdp => {
+            let (link, mode) = attach_in_some_mode(target, programs)?;
+            (link, Some(mode))
+        }
+        Hook::BareIngress | Hook::Egress | Hook::BareEgress => (
+            attach_to_traffic_control(hook, target, pins, programs, undo)?,
+            None,
+        ),
     };
-    let link = Arc::clone(&attachment.link);
+    let attachment = Attachment::of(link);
+    let detached = (attachment.clone(), pins.clone());
     undo.push(format!("detach from `{}`", target.name), move || {
-        link.detach()
+        let (attachment, pins) = detached;
+        attachment.link.detach()?;
+        clear_room_of(&attachment, &pins)
     });
-    let path = pins.link(&target.name);
+    let path = attachment.pin(pins);
     let name = target.name.as_str();
     match attachment.link.pin(&path) {
         Ok(()) => undo.push(format!("unpin the link to `{name}`"), move || {
@@ -294,33 +421,80 @@ fn attach(
         Err(error) if pins::is_taken(&path) => tracing::error!(
             event = "link_not_pinned",
             interface = name,
+            %hook,
             error = &error as &dyn std::error::Error,
             "the link to `{name}` is not pinned, and ends with this daemon: something else is at its place"
         ),
         Err(error) => return Err(error.into()),
     }
-    tracing::info!(
-        event = "attached",
-        interface = name,
-        %mode,
-        "attached to `{name}` in {mode} mode"
-    );
+    match mode {
+        Some(mode) => tracing::info!(
+            event = "attached",
+            interface = name,
+            %hook,
+            %mode,
+            "attached to `{name}` in {mode} mode"
+        ),
+        None => tracing::info!(
+            event = "attached",
+            interface = name,
+            %hook,
+            "attached to `{name}`{}",
+            at(hook)
+        ),
+    }
     Ok(attachment)
+}
+
+/// Attaches by a link, or where the kernel has none by a filter, for which the interface gets a queueing
+/// discipline, if it has none. The mark that it had none is there before it has one: a process that dies in
+/// between leaves nothing that the next one does not remove.
+fn attach_to_traffic_control(
+    hook: Hook,
+    target: &AttachTarget,
+    pins: &Pins,
+    programs: &Programs<'_>,
+    undo: &mut Undo,
+) -> Result<Link, AttachmentError> {
+    let program = programs.new_at(hook)?.as_fd();
+    let (name, index) = (target.name.as_str(), target.index.0);
+    if link::takes_links(name, index)? {
+        return Ok(Link::attach_tcx(program, hook, name, index)?);
+    }
+    let mark = pins.clsact(index);
+    let is_marked = pins::open(&mark)?.is_some();
+    if !is_marked {
+        pins::pin(program, &mark)?;
+    }
+    let is_new = link::make_room(name, index);
+    if !is_marked && !matches!(is_new, Ok(true)) {
+        pins::unpin(&mark)?;
+    }
+    if is_new? {
+        let made = (target.name.clone(), pins.clone());
+        undo.push(format!("remove `clsact` from `{name}`"), move || {
+            let (name, pins) = made;
+            clear_room(&name, index, &pins)
+        });
+    }
+    Ok(Link::attach_filter(program, hook, name, index)?)
 }
 
 fn attach_in_some_mode(
     target: &AttachTarget,
     programs: &Programs<'_>,
-) -> Result<(Link, AttachMode), AttachError> {
+) -> Result<(Link, AttachMode), AttachmentError> {
+    let program = programs.new_at(Hook::Xdp)?.as_fd();
     let mut modes = target.modes.iter().copied().peekable();
     loop {
         // A target has a mode, and a mode is dropped only when another follows it.
         let Some(mode) = modes.next() else {
             return Err(AttachError::Gone {
                 interface: target.name.clone(),
-            });
+            }
+            .into());
         };
-        let attached = Link::attach(programs.new.as_fd(), &target.name, target.index.0, mode);
+        let attached = Link::attach(program, &target.name, target.index.0, mode);
         match (attached, modes.peek()) {
             (Ok(link), _) => return Ok((link, mode)),
             (
@@ -333,7 +507,7 @@ fn attach_in_some_mode(
                 %error,
                 "{error}: attaching in {next} mode, which is slower"
             ),
-            (Err(error), _) => return Err(error),
+            (Err(error), _) => return Err(error.into()),
         }
     }
 }
@@ -347,11 +521,11 @@ fn restore(
     programs: &Programs<'_>,
     undo: &mut Undo,
 ) {
-    let Some(old) = programs.old.cloned() else {
+    let Some(old) = programs.old.get(&Hook::Xdp).cloned() else {
         return;
     };
     let name = attachment.name.clone();
-    let path = pins.link(&name);
+    let path = pins.link(Hook::Xdp, &name);
     undo.push(format!("attach to `{name}` as before"), move || {
         let link = Link::attach(old.as_fd(), &name, index.0, mode)?;
         link.pin(&path)?;

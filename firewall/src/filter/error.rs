@@ -50,7 +50,11 @@ impl FilterError {
     pub(crate) fn unsuitable(&self) -> Option<&str> {
         match self {
             Self::Attachment(AttachmentError::Attach(error)) => error.unsuitable(),
-            Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
+            Self::Attachment(
+                AttachmentError::Pin(_)
+                | AttachmentError::NoLink(_)
+                | AttachmentError::NoProgram(_),
+            )
             | Self::Image(_)
             | Self::Counters(_)
             | Self::Load(_)
@@ -67,7 +71,11 @@ impl UserError for FilterError {
             Self::Load(error) => error.help(),
             Self::Attachment(AttachmentError::Attach(error)) => error.help(),
             Self::Image(error) => error.help(),
-            Self::Attachment(AttachmentError::Pin(_) | AttachmentError::NoLink(_))
+            Self::Attachment(
+                AttachmentError::Pin(_)
+                | AttachmentError::NoLink(_)
+                | AttachmentError::NoProgram(_),
+            )
             | Self::Counters(_)
             | Self::Pin(_)
             | Self::Events(_) => None,

@@ -6,7 +6,7 @@ use rules::{compiler::InterfaceIndex, model::Mode};
 
 use crate::{
     interfaces::list::Interface,
-    kernel::{image_size::ImageSize, link::AttachMode, slot::Capacity},
+    kernel::{hook::Hook, image_size::ImageSize, link::AttachMode, slot::Capacity},
 };
 
 /// The present state of the kernel.
@@ -21,13 +21,18 @@ pub(crate) struct Present {
     pub(crate) links: Vec<PresentLink>,
 }
 
-/// A link that is pinned.
+/// A link of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PresentLink {
+    /// Where its program runs.
+    pub(crate) hook: Hook,
     /// The interface's name when the link was pinned.
     pub(crate) name: String,
     /// The interface, unless it is gone or the link was detached.
     pub(crate) interface: Option<InterfaceIndex>,
+    /// Whether that is known to be in another network namespace. Of an XDP link, the programs that run on the
+    /// interfaces say so.
+    pub(crate) is_elsewhere: bool,
     /// The program that the link runs.
     pub(crate) program: u32,
 }
@@ -49,6 +54,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) interfaces: &'a [&'a Interface],
     /// Those of them that may refuse without an error.
     pub(crate) optional: &'a BTreeSet<InterfaceIndex>,
+    /// Whether packets that are sent are filtered, too.
+    pub(crate) egress: bool,
 }
 
 /// The steps.
@@ -58,8 +65,10 @@ pub(crate) struct Plan {
     pub(crate) size: ImageSize,
     /// The step for the program.
     pub(crate) program: ProgramStep,
-    /// The steps for the links, in order.
+    /// The steps for the links at the XDP hook, in order.
     pub(crate) links: Vec<LinkStep>,
+    /// Those for the links at the hooks of traffic control.
+    pub(crate) traffic_control: Vec<(Hook, Vec<LinkStep>)>,
     /// The optional interfaces that have another program.
     pub(crate) occupied: Vec<Occupied>,
 }
@@ -88,10 +97,27 @@ impl Plan {
         })
     }
 
+    /// The steps for the links at each hook, in order.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (Hook, &[LinkStep])> {
+        let others = self.traffic_control.iter();
+        let others = others.map(|(hook, steps)| (*hook, steps.as_slice()));
+        std::iter::once((Hook::Xdp, self.links.as_slice())).chain(others)
+    }
+
+    /// The hooks of traffic control that links are to be at.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = Hook> {
+        let hooks = self.traffic_control.iter().filter(|(_, steps)| {
+            steps
+                .iter()
+                .any(|step| matches!(step, LinkStep::Keep { .. } | LinkStep::Attach(_)))
+        });
+        hooks.map(|(hook, _)| *hook)
+    }
+
     /// Whether nothing happens to links.
     pub(crate) fn keeps_links(&self) -> bool {
-        let mut links = self.links.iter();
-        links.all(|step| matches!(step, LinkStep::Keep { .. }))
+        let mut steps = self.steps().flat_map(|(_, steps)| steps);
+        steps.all(|step| matches!(step, LinkStep::Keep { .. }))
     }
 }
 
@@ -188,11 +214,67 @@ pub(crate) struct Occupied {
 ///
 /// When an interface has another program.
 pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occupied> {
+    let (links, occupied) = xdp_links(present, wanted)?;
+    // An interface is filtered in both directions or in none.
+    let is_occupied = |interface: &Interface| {
+        let mut occupied = occupied.iter();
+        occupied.any(|occupied| occupied.index == interface.index)
+            && link_to(interface, present, Hook::Xdp).is_none()
+    };
+    let traffic_control = Hook::TRAFFIC_CONTROL.map(|hook| {
+        let interfaces =
+            wanted.interfaces.iter().copied().filter(|interface| {
+                needs(interface, hook, wanted.egress) && !is_occupied(interface)
+            });
+        (
+            hook,
+            traffic_control_links(present, wanted, hook, interfaces),
+        )
+    });
+    let capacity = present
+        .capacity
+        .filter(|&capacity| capacity >= wanted.capacity);
+    let size = present.size.map_or(wanted.size, |present| {
+        wanted.size.given(present, wanted.most)
+    });
+    Ok(Plan {
+        size,
+        program: match capacity {
+            None => ProgramStep::LoadWithCounters(wanted.capacity),
+            Some(_) if present.size == Some(size) => ProgramStep::Keep,
+            Some(_) => ProgramStep::Load,
+        },
+        links,
+        traffic_control: traffic_control
+            .into_iter()
+            .filter(|(_, steps)| !steps.is_empty())
+            .collect(),
+        occupied,
+    })
+}
+
+/// Whether an interface is filtered at a hook; `egress` if packets that are sent are filtered.
+fn needs(interface: &Interface, hook: Hook, egress: bool) -> bool {
+    match hook {
+        Hook::Xdp => interface.has_ethernet,
+        Hook::BareIngress => !interface.has_ethernet,
+        Hook::Egress => egress && interface.has_ethernet,
+        Hook::BareEgress => egress && !interface.has_ethernet,
+    }
+}
+
+/// The steps for the links at the XDP hook, and the optional interfaces that have another program.
+fn xdp_links(
+    present: &Present,
+    wanted: &Wanted<'_>,
+) -> Result<(Vec<LinkStep>, Vec<Occupied>), Occupied> {
     let modes = modes(wanted.mode);
     let mut links = Vec::new();
     let mut occupied = Vec::new();
     let mut kept: Vec<(&PresentLink, &Interface)> = Vec::new();
-    for interface in wanted.interfaces {
+    let of_xdp = |interface: &&Interface| needs(interface, Hook::Xdp, wanted.egress);
+    let interfaces: Vec<&Interface> = wanted.interfaces.iter().copied().filter(of_xdp).collect();
+    for interface in interfaces.iter().copied() {
         let required = !wanted.optional.contains(&interface.index);
         let target = AttachTarget {
             name: interface.name.clone(),
@@ -200,7 +282,7 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
             modes,
             required,
         };
-        let link = link_to(interface, present);
+        let link = link_to(interface, present, Hook::Xdp);
         let foreign = interface
             .programs
             .iter()
@@ -248,8 +330,50 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
             Some(_) | None => LinkStep::Keep { name },
         });
     }
-    let mut renames = Renames::of(present, wanted.interfaces);
-    for link in &present.links {
+    leave(present, Hook::Xdp, &interfaces, &kept, &mut links);
+    Ok((links, occupied))
+}
+
+/// The steps for the links at a hook of traffic control, where other programs do not matter.
+fn traffic_control_links<'a>(
+    present: &Present,
+    wanted: &Wanted<'_>,
+    hook: Hook,
+    interfaces: impl Iterator<Item = &'a Interface>,
+) -> Vec<LinkStep> {
+    let interfaces: Vec<&Interface> = interfaces.collect();
+    let mut kept: Vec<(&PresentLink, &Interface)> = Vec::new();
+    let mut links = Vec::new();
+    for interface in interfaces.iter().copied() {
+        links.push(match link_to(interface, present, hook) {
+            Some(link) => {
+                kept.push((link, interface));
+                LinkStep::Keep {
+                    name: interface.name.clone(),
+                }
+            }
+            None => LinkStep::Attach(AttachTarget {
+                name: interface.name.clone(),
+                index: interface.index,
+                modes: &[],
+                required: !wanted.optional.contains(&interface.index),
+            }),
+        });
+    }
+    leave(present, hook, &interfaces, &kept, &mut links);
+    links
+}
+
+/// Adds the steps for links that are not kept and for pins that get another name, and sorts all.
+fn leave(
+    present: &Present,
+    hook: Hook,
+    interfaces: &[&Interface],
+    kept: &[(&PresentLink, &Interface)],
+    links: &mut Vec<LinkStep>,
+) {
+    let mut renames = Renames::of(present, hook, interfaces);
+    for link in present.links.iter().filter(|link| link.hook == hook) {
         let name = link.name.clone();
         let interface = kept.iter().find(|(kept, _)| std::ptr::eq(*kept, link));
         match (link.interface, interface) {
@@ -263,31 +387,19 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
     }
     links.extend(renames.steps());
     links.sort_by_key(LinkStep::order);
-    let capacity = present
-        .capacity
-        .filter(|&capacity| capacity >= wanted.capacity);
-    let size = present.size.map_or(wanted.size, |present| {
-        wanted.size.given(present, wanted.most)
-    });
-    Ok(Plan {
-        size,
-        program: match capacity {
-            None => ProgramStep::LoadWithCounters(wanted.capacity),
-            Some(_) if present.size == Some(size) => ProgramStep::Keep,
-            Some(_) => ProgramStep::Load,
-        },
-        links,
-        occupied,
-    })
 }
 
-/// The link to an interface. Its program must run there: the index of a link whose interface was
+/// The link at a hook of an interface. Its program must run there: the index of a link whose interface was
 /// moved to another network namespace is one of that namespace.
-fn link_to<'a>(interface: &Interface, present: &'a Present) -> Option<&'a PresentLink> {
+fn link_to<'a>(interface: &Interface, present: &'a Present, hook: Hook) -> Option<&'a PresentLink> {
     let runs = |link: &&PresentLink| {
         let mut programs = interface.programs.iter();
-        link.interface == Some(interface.index)
-            && programs.any(|attached| attached.program == link.program)
+        link.hook == hook
+            && link.interface == Some(interface.index)
+            && match hook {
+                Hook::Xdp => programs.any(|attached| attached.program == link.program),
+                Hook::BareIngress | Hook::Egress | Hook::BareEgress => !link.is_elsewhere,
+            }
     };
     let mut links: Vec<_> = present.links.iter().filter(runs).collect();
     links.sort_by_key(|link| link.name != interface.name);
@@ -305,8 +417,9 @@ struct Renames<'a> {
 }
 
 impl<'a> Renames<'a> {
-    fn of(present: &'a Present, interfaces: &[&'a Interface]) -> Self {
-        let links = present.links.iter().filter(|link| link.interface.is_some());
+    fn of(present: &'a Present, hook: Hook, interfaces: &[&'a Interface]) -> Self {
+        let links = present.links.iter();
+        let links = links.filter(|link| link.hook == hook && link.interface.is_some());
         Self {
             taken: links.map(|link| &*link.name).collect(),
             wanted: interfaces
@@ -394,8 +507,10 @@ mod tests {
             links: links
                 .iter()
                 .map(|&index| PresentLink {
+                    hook: Hook::Xdp,
                     name: format!("eth{index}"),
                     interface: Some(InterfaceIndex(index)),
+                    is_elsewhere: false,
                     program: OURS,
                 })
                 .collect(),
@@ -419,6 +534,7 @@ mod tests {
             seeks_best_mode: false,
             interfaces: &interfaces,
             optional: &optional,
+            egress: false,
         };
         plan(present, &wanted)
     }
@@ -485,6 +601,7 @@ mod tests {
                 seeks_best_mode,
                 interfaces: &[&eth1],
                 optional: &BTreeSet::new(),
+                egress: false,
             };
             let plan = plan(&present(&[1]), &wanted).unwrap();
             let expected = if seeks_best_mode {
@@ -630,9 +747,83 @@ mod tests {
             seeks_best_mode: false,
             interfaces: &interfaces.each_ref(),
             optional: &BTreeSet::from([InterfaceIndex(1)]),
+            egress: true,
         };
         let plan = plan(&present(&[2]), &wanted).unwrap();
         assert_eq!(plan.links, [keep(2)]);
         assert_eq!(plan.occupied[0].program, 99);
+        let egress = vec![LinkStep::Attach(AttachTarget {
+            required: true,
+            ..target(2, &[])
+        })];
+        assert_eq!(plan.traffic_control, [(Hook::Egress, egress)]);
+    }
+
+    fn planned_both_ways(present: &Present, interfaces: &[Interface], egress: bool) -> Plan {
+        let wanted = Wanted {
+            size: ImageSize::for_length(100).unwrap(),
+            most: ImageSize::within(u32::MAX),
+            capacity: Capacity::of_slots(64),
+            mode: Mode::Native,
+            seeks_best_mode: false,
+            interfaces: &interfaces.iter().collect::<Vec<_>>(),
+            optional: &BTreeSet::new(),
+            egress,
+        };
+        plan(present, &wanted).unwrap()
+    }
+
+    #[test]
+    fn what_is_sent_is_filtered_only_where_rules_ask_for_it() {
+        let mut interfaces = [interface(1, &[]), interface(2, &[])];
+        interfaces[1].has_ethernet = false;
+        let attach = |index, hook: Hook| {
+            let modes: &[AttachMode] = if hook == Hook::Xdp {
+                &[AttachMode::Native]
+            } else {
+                &[]
+            };
+            vec![LinkStep::Attach(target(index, modes))]
+        };
+        let plan = planned_both_ways(&Present::default(), &interfaces, false);
+        assert_eq!(plan.links, attach(1, Hook::Xdp));
+        let ingress = (Hook::BareIngress, attach(2, Hook::BareIngress));
+        assert_eq!(plan.traffic_control, [ingress.clone()]);
+        let plan = planned_both_ways(&Present::default(), &interfaces, true);
+        let egress = [
+            ingress,
+            (Hook::Egress, attach(1, Hook::Egress)),
+            (Hook::BareEgress, attach(2, Hook::BareEgress)),
+        ];
+        assert_eq!(plan.traffic_control, egress);
+    }
+
+    #[test]
+    fn links_for_what_is_sent_go_when_no_rule_asks_for_them() {
+        let mut before = present(&[1]);
+        before.links.push(PresentLink {
+            hook: Hook::Egress,
+            ..before.links[0].clone()
+        });
+        let eth1 = [interface(1, &[(AttachMode::Native, OURS)])];
+        let kept = planned_both_ways(&before, &eth1, true);
+        assert!(kept.keeps_links());
+        assert_eq!(kept.hooks().collect::<Vec<_>>(), [Hook::Egress]);
+        let plan = planned_both_ways(&before, &eth1, false);
+        assert_eq!(plan.links, [keep(1)]);
+        let detach = LinkStep::Detach {
+            name: "eth1".into(),
+        };
+        assert_eq!(plan.traffic_control, [(Hook::Egress, vec![detach])]);
+        assert_eq!(plan.hooks().count(), 0);
+        // Moved to another network namespace, under the index of this one.
+        before.links[1].is_elsewhere = true;
+        let plan = planned_both_ways(&before, &eth1, true);
+        let rename = rename("eth1", "eth1:1");
+        let attach = LinkStep::Attach(target(1, &[]));
+        let detach = LinkStep::Detach {
+            name: "eth1:1".into(),
+        };
+        assert_eq!(plan.traffic_control[0].1, [rename, attach, detach]);
     }
 }

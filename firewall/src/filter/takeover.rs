@@ -117,7 +117,10 @@ impl Takeover {
                     found.add_images(&path)?;
                 }
                 PinnedObject::Counters => found.interrupted.extend(counters(&path)?),
-                PinnedObject::Program => {}
+                PinnedObject::Program
+                | PinnedObject::BareIngress
+                | PinnedObject::Egress
+                | PinnedObject::BareEgress => {}
             }
             found.generation = found.generation.max(Some(generation));
         }

@@ -7,7 +7,7 @@
 //! counts where the next process finds them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     sync::Arc,
@@ -35,11 +35,12 @@ use crate::{
         self,
         counters::{Count, Counters, CountersError},
         held_pins::{Audit, HeldPins},
+        hook::Hook,
         image_size::ImageSize,
         images::{Image, Images},
         link::AttachError,
         max_bans::MaxBans,
-        pins::{self, PinError, PinnedObject, Pins},
+        pins::{self, PinError, PinState, PinnedObject, Pins},
         program::{self, Program, Setting},
         slot::Slot,
         undo::Undo,
@@ -95,6 +96,7 @@ impl Filter {
         let previous = found.previous.map(|previous| previous.metadata);
         let in_force = found.in_force.map(|in_force| in_force.metadata);
         let mut held = HeldPins::open(&pins);
+        held.hold(replaced.parts.program.verified());
         held.keep(ready.metadata.generation);
         let filter = Self {
             held,
@@ -137,20 +139,7 @@ impl Filter {
     /// Executes the steps of a plan for links, with the rules in force.
     pub(crate) fn relink(&mut self, plan: &Plan) -> Result<(), FilterError> {
         let mut undo = Undo::default();
-        let program = self.program.fd();
-        let programs = Programs {
-            old: Some(program),
-            new: program,
-            differ: false,
-        };
-        let established = attachments::establish(
-            &plan.links,
-            &self.attachments,
-            &self.pins,
-            &programs,
-            &mut undo,
-        );
-        match established {
+        match self.establish(plan, &mut undo) {
             Ok(established) => {
                 undo.commit();
                 self.take(established);
@@ -159,9 +148,36 @@ impl Filter {
             Err(error) => {
                 drop(undo);
                 self.open_links_again();
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    /// Executes the steps of a plan for links up to the point of no return, with the programs that run, and
+    /// those of other hooks that the plan needs.
+    fn establish(&mut self, plan: &Plan, undo: &mut Undo) -> Result<Established, FilterError> {
+        for hook in plan.hooks() {
+            let program = self.program.at(hook)?;
+            let path = self.pins.object(hook.program());
+            match pins::state(&path, program.as_fd())? {
+                PinState::Same => continue,
+                PinState::Missing => {}
+                // Left by a process that died before it was done.
+                PinState::Foreign => pins::unpin(&path)?,
+            }
+            pins::pin(program.as_fd(), &path)?;
+            undo.push("remove the pin of a program", move || pins::unpin(&path));
+        }
+        let programs = self.program.verified();
+        let programs = Programs {
+            old: programs,
+            new: programs,
+            differ: false,
+        };
+        let (present, pins) = (&self.attachments, &self.pins);
+        Ok(attachments::establish(
+            plan, present, pins, &programs, undo,
+        )?)
     }
 
     /// The interfaces that refused when links were last created.
@@ -172,10 +188,10 @@ impl Filter {
     /// Compares the pins with the objects of this process, and recreates missing pins.
     pub(crate) fn audit(&self) -> Audit {
         let links = self.attachments.iter();
-        self.held.audit(links.map(|attachment| {
-            let path = self.pins.link(&attachment.name);
-            (path, attachment.link.fd())
-        }))
+        self.held.audit(
+            links
+                .filter_map(|attachment| Some((attachment.pin(&self.pins), attachment.link.fd()?))),
+        )
     }
 
     /// Confirms the generation in force, as [`confirmation::confirm`] does.
@@ -198,7 +214,8 @@ impl Filter {
     pub(crate) fn detached(&self) -> Result<Vec<String>, FilterError> {
         let links = attachments::inspect(&self.attachments)?;
         let detached = links.into_iter().filter(|link| link.interface.is_none());
-        Ok(detached.map(|link| link.name).collect())
+        let names: BTreeSet<String> = detached.map(|link| link.name).collect();
+        Ok(names.into_iter().collect())
     }
 
     /// Detaches the links that this process holds, wherever their pins are.
@@ -214,10 +231,19 @@ impl Filter {
         }
     }
 
+    /// Takes the links over, and frees the programs of hooks that have none.
     fn take(&mut self, established: Established) {
         attachments::release(&established.leaving, &self.pins);
         self.attachments = established.attachments;
         self.refused = established.refused;
+        for hook in Hook::TRAFFIC_CONTROL {
+            let mut links = self.attachments.iter().map(|attachment| &attachment.link);
+            if !links.any(|link| link.hook() == hook) {
+                self.program.forget(hook);
+            }
+        }
+        remove_unused(&self.pins, &self.program);
+        self.held.hold(self.program.verified());
     }
 
     /// Opens the links again: undoing steps recreated some of them.
@@ -290,19 +316,7 @@ impl Filter {
         let load = begin.elapsed();
 
         let begin = Instant::now();
-        let program = self.program.fd();
-        let programs = Programs {
-            old: Some(program),
-            new: program,
-            differ: false,
-        };
-        let established = attachments::establish(
-            &plan.links,
-            &self.attachments,
-            &self.pins,
-            &programs,
-            &mut undo,
-        )?;
+        let established = self.establish(plan, &mut undo)?;
         let keeper = Keeper {
             pins: &self.pins,
             terms,
@@ -356,6 +370,7 @@ impl Filter {
         self.attachments = attachments;
         self.refused = refused;
         self.held = HeldPins::open(&self.pins);
+        self.held.hold(self.program.verified());
         self.follow(ready, terms.succession);
         Ok(replaced.timing)
     }
@@ -433,7 +448,7 @@ fn replace(
         terms,
         before: before.image,
     };
-    let program = Program::load(
+    let mut program = Program::load(
         object,
         &Setting {
             images: &next(PinnedObject::Images),
@@ -443,7 +458,12 @@ fn replace(
             shared: Some(pins),
         },
     )?;
-    program.pin(&next(PinnedObject::Program))?;
+    for hook in plan.hooks() {
+        program.at(hook)?;
+    }
+    for (hook, fd) in program.verified() {
+        pins::pin(fd.as_fd(), &next(hook.program()))?;
+    }
     let counters_are_new = kept.is_none();
     let mut counters = match kept {
         Some(counters) => counters,
@@ -454,19 +474,28 @@ fn replace(
     let begin = Instant::now();
     let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
     let programs = Programs {
-        old: old.program.as_ref(),
-        new: program.fd(),
+        old: &old.programs,
+        new: program.verified(),
         differ: true,
     };
-    let established =
-        attachments::establish(&plan.links, before.attachments, pins, &programs, &mut undo)?;
+    let established = attachments::establish(plan, before.attachments, pins, &programs, &mut undo)?;
     if counters_are_new {
         // Setting the image again waits until the old program runs nowhere: its counts are final.
         images.put_in_force(&image)?;
         carry(&before.counted, ready, &mut counters)?;
     }
+    let loaded = program.verified().keys().map(|hook| hook.program());
+    let loaded: Vec<PinnedObject> = loaded.collect();
     for object in PinnedObject::ALL {
-        if object != PinnedObject::Counters || counters_are_new {
+        let is_new = match object {
+            PinnedObject::Counters => counters_are_new,
+            PinnedObject::Images => true,
+            PinnedObject::Program
+            | PinnedObject::BareIngress
+            | PinnedObject::Egress
+            | PinnedObject::BareEgress => loaded.contains(&object),
+        };
+        if is_new {
             take_place(&next(object), object, pins, &old, &mut undo)?;
         }
     }
@@ -475,6 +504,7 @@ fn replace(
     }
     undo.commit();
     attachments::release(&established.leaving, pins);
+    remove_unused(pins, &program);
     keeper.clear(ready.metadata.generation);
     let switch = begin.elapsed();
     Ok(Replaced {
@@ -494,9 +524,22 @@ fn replace(
     })
 }
 
+/// Removes the pins of programs that are not loaded. A failure is logged: they are removed next time.
+fn remove_unused(pins: &Pins, program: &Program) {
+    for hook in Hook::TRAFFIC_CONTROL {
+        if program.verified().contains_key(&hook) {
+            continue;
+        }
+        if let Err(error) = pins::unpin(&pins.object(hook.program())) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(event = "program_stays", error, "a program stays loaded");
+        }
+    }
+}
+
 /// The objects that are replaced.
 struct Old {
-    program: Option<Arc<OwnedFd>>,
+    programs: BTreeMap<Hook, Arc<OwnedFd>>,
     images: Option<Arc<OwnedFd>>,
     counters: Option<Arc<OwnedFd>>,
 }
@@ -504,19 +547,27 @@ struct Old {
 impl Old {
     fn open(pins: &Pins) -> Result<Self, PinError> {
         let open = |object| Ok(pins::open(&pins.object(object))?.map(Arc::new));
+        let mut programs = BTreeMap::new();
+        for hook in Hook::ALL {
+            programs.extend(open(hook.program())?.map(|program| (hook, program)));
+        }
         Ok(Self {
-            program: open(PinnedObject::Program)?,
+            programs,
             images: open(PinnedObject::Images)?,
             counters: open(PinnedObject::Counters)?,
         })
     }
 
     fn object(&self, object: PinnedObject) -> Option<&Arc<OwnedFd>> {
-        match object {
-            PinnedObject::Program => self.program.as_ref(),
-            PinnedObject::Images => self.images.as_ref(),
-            PinnedObject::Counters => self.counters.as_ref(),
-        }
+        let hook = match object {
+            PinnedObject::Images => return self.images.as_ref(),
+            PinnedObject::Counters => return self.counters.as_ref(),
+            PinnedObject::Program => Hook::Xdp,
+            PinnedObject::BareIngress => Hook::BareIngress,
+            PinnedObject::Egress => Hook::Egress,
+            PinnedObject::BareEgress => Hook::BareEgress,
+        };
+        self.programs.get(&hook)
     }
 }
 

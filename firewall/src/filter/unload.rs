@@ -1,10 +1,13 @@
 //! Removes all objects of an instance from the kernel, also those of other processes.
 
+use std::collections::BTreeSet;
+
 use crate::{
     error::UserError,
+    filter::attachments::{self, AttachmentError},
     kernel::{
         images::Images,
-        link::{AttachError, Link},
+        link::AttachError,
         pins::{self, PinError, PinnedObject, Pins, Shared},
     },
 };
@@ -15,6 +18,9 @@ pub(crate) enum UnloadError {
     /// A link.
     #[error("not everything could be unloaded")]
     Link(#[from] AttachError),
+    /// A link or its pin.
+    #[error("not everything could be unloaded")]
+    Attachment(#[from] AttachmentError),
     /// A pin.
     #[error("not everything could be unloaded")]
     Pin(#[from] PinError),
@@ -32,21 +38,31 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
         pins.remove_folder()?;
         return Ok(None);
     }
-    let names = pins.linked()?;
+    let opened = attachments::open_each(pins)?;
+    let links = opened.attachments.iter().map(|attachment| &attachment.name);
+    let failed = opened.failed.iter().map(|(_, name, _)| name);
+    let names: BTreeSet<String> = links.chain(failed).cloned().collect();
     let mut first_error: Result<(), UnloadError> = Ok(());
     let mut note = |outcome: Result<(), UnloadError>| {
         if first_error.is_ok() {
             first_error = outcome;
         }
     };
-    for name in &names {
-        let path = pins.link(name);
-        note(
-            Link::open(&path, name)
-                .and_then(|link| link.map_or(Ok(()), |link| link.detach()))
-                .map_err(Into::into),
-        );
-        note(pins::unpin(&path).map_err(Into::into));
+    for attachment in &opened.attachments {
+        let detached = attachment.link.detach();
+        note(detached.map_err(Into::into));
+        if attachment.link.fd().is_some() {
+            note(pins::unpin(&attachment.pin(pins)).map_err(Into::into));
+        }
+    }
+    for (hook, name, error) in opened.failed {
+        note(Err(error.into()));
+        note(pins::unpin(&pins.link(hook, &name)).map_err(Into::into));
+    }
+    for index in pins.clsacts()? {
+        let cleared = attachments::clear_room(&format!("interface {index}"), index, pins);
+        note(cleared.map_err(Into::into));
+        note(pins::unpin(&pins.clsact(index)).map_err(Into::into));
     }
     let in_force = PinnedObject::ALL.map(|object| (object, pins.object(object)));
     let interrupted = pins
@@ -67,7 +83,7 @@ pub(crate) fn unload(pins: &Pins) -> Result<Option<Vec<String>>, UnloadError> {
     }
     note(pins.remove_folder().map_err(Into::into));
     first_error?;
-    Ok(Some(names))
+    Ok(Some(names.into_iter().collect()))
 }
 
 /// Frees the image, even while another process holds the array.

@@ -49,6 +49,9 @@ pub(crate) struct Metadata {
     /// The requested interfaces, as in the rule file.
     #[serde(default)]
     pub(crate) interfaces: Vec<String>,
+    /// Whether packets that are sent are filtered, too.
+    #[serde(default)]
+    pub(crate) egress: bool,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
     /// The rules that are disabled, in order.
@@ -168,6 +171,7 @@ impl Metadata {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            egress: ruleset.has_egress(),
             rules: rules.collect(),
             disabled: disabled.collect(),
         }
@@ -195,6 +199,7 @@ impl Metadata {
     /// order, as far as metadata say.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
+            && self.egress == other.egress
             && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
     }
 

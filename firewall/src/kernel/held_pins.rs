@@ -4,13 +4,16 @@
 //! system hides, can be recreated: without it the next process could not take over.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::kernel::{
     generation::Generation,
+    hook::Hook,
     pins::{self, Kept, PinError, PinState, PinnedObject, Pins, Shared},
 };
 
@@ -18,6 +21,8 @@ use crate::kernel::{
 pub(crate) struct HeldPins {
     pins: Pins,
     held: Vec<(PathBuf, OwnedFd)>,
+    /// The programs of the hooks of traffic control.
+    programs: Vec<(PathBuf, Arc<OwnedFd>)>,
     /// What is kept for the generation in force.
     kept: Vec<(PathBuf, OwnedFd)>,
 }
@@ -45,8 +50,17 @@ impl HeldPins {
         Self {
             pins: pins.clone(),
             held,
+            programs: Vec::new(),
             kept: Vec::new(),
         }
+    }
+
+    /// Holds these programs of the hooks of traffic control, which come and go with links.
+    pub(crate) fn hold(&mut self, programs: &BTreeMap<Hook, Arc<OwnedFd>>) {
+        let programs = programs.iter().filter(|(hook, _)| **hook != Hook::Xdp);
+        self.programs = programs
+            .map(|(hook, program)| (self.pins.object(hook.program()), Arc::clone(program)))
+            .collect();
     }
 
     /// Opens what is kept for `generation`, which has come into force. A failure is logged.
@@ -75,8 +89,10 @@ impl HeldPins {
             .iter()
             .chain(&self.kept)
             .map(|(path, object)| (path.clone(), object.as_fd()));
+        let programs = self.programs.iter();
+        let programs = programs.map(|(path, program)| (path.clone(), program.as_fd()));
         let mut audit = Audit::default();
-        for (path, object) in own.chain(links) {
+        for (path, object) in own.chain(programs).chain(links) {
             match self.repaired(&path, object) {
                 Ok(PinState::Same) => {}
                 Ok(PinState::Missing) => audit.restored.push(path),
@@ -99,7 +115,12 @@ impl HeldPins {
 }
 
 fn held(pins: &Pins) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {
-    let objects = PinnedObject::ALL.map(|object| pins.object(object));
+    let objects = [
+        PinnedObject::Counters,
+        PinnedObject::Images,
+        PinnedObject::Program,
+    ];
+    let objects = objects.map(|object| pins.object(object));
     let shared = Shared::ALL.map(|object| pins.shared(object));
     opened(objects.into_iter().chain(shared))
 }

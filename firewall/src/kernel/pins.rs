@@ -5,10 +5,15 @@
 //!   images               the array whose element 0 is the image in force
 //!   counters             the counters
 //!   program              the XDP program
+//!   program-egress, program-bare-egress, program-bare-ingress
+//!                        the programs at the hooks of traffic control, where they are attached
 //!   bans, ban-prefilter, ban-counters
 //!                        the bans, which every program of the instance shares
 //!   log-limiters, events likewise the limits of logged packets, and the buffer they come by
 //!   link-<interface>     the attachment to each interface
+//!   egress-<interface>, bare-egress-<interface>, bare-ingress-<interface>
+//!                        those at the hooks of traffic control, where the kernel has links for them
+//!   clsact-<index>       where it has none: the interface had no `clsact` before
 //!   next-7-images ...    while a new program takes over: what is to take the places above,
 //!                        with the number of the generation
 //!   previous-7           the image that was in force before generation 7
@@ -33,7 +38,7 @@ use std::{
 
 use firewall_ebpf::abi;
 
-use crate::kernel::{generation::Generation, syscall};
+use crate::kernel::{generation::Generation, hook::Hook, syscall};
 
 /// The folder of all instances.
 const HOUSE: &str = "firewall";
@@ -41,7 +46,7 @@ const HOUSE: &str = "firewall";
 /// The mode of both folders.
 const FOR_OWNER: u32 = 0o700;
 
-const LINK_PREFIX: &str = "link-";
+const CLSACT_PREFIX: &str = "clsact-";
 
 const NEXT_PREFIX: &str = "next-";
 
@@ -83,18 +88,34 @@ pub(crate) enum PinnedObject {
     Counters,
     /// The XDP program.
     Program,
+    /// The program of [`Hook::BareIngress`].
+    BareIngress,
+    /// The program of [`Hook::Egress`].
+    Egress,
+    /// The program of [`Hook::BareEgress`].
+    BareEgress,
 }
 
 impl PinnedObject {
     /// Every object, in the order in which new ones take their places: readers find the slots of
     /// the old image in the new counters, but not the other way round.
-    pub(crate) const ALL: [Self; 3] = [Self::Counters, Self::Images, Self::Program];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Counters,
+        Self::Images,
+        Self::Program,
+        Self::BareIngress,
+        Self::Egress,
+        Self::BareEgress,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Images => "images",
             Self::Counters => "counters",
             Self::Program => "program",
+            Self::BareIngress => "program-bare-ingress",
+            Self::Egress => "program-egress",
+            Self::BareEgress => "program-bare-egress",
         }
     }
 }
@@ -210,18 +231,34 @@ impl Pins {
         self.folder.join(object.name())
     }
 
-    /// The pin of the link to the interface called `name`.
-    pub(crate) fn link(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{LINK_PREFIX}{}", escape(name)))
+    /// The pin of the link at a hook of the interface called `name`.
+    pub(crate) fn link(&self, hook: Hook, name: &str) -> PathBuf {
+        self.folder
+            .join(format!("{}{}", link_prefix(hook), escape(name)))
     }
 
-    /// The names of the interfaces whose links are pinned, sorted; none when nothing is pinned.
-    pub(crate) fn linked(&self) -> Result<Vec<String>, PinError> {
+    /// The names of the interfaces whose links at a hook are pinned, sorted; none when nothing is
+    /// pinned.
+    pub(crate) fn linked(&self, hook: Hook) -> Result<Vec<String>, PinError> {
         let names = self.names()?;
         let links = names
             .iter()
-            .filter_map(|name| name.strip_prefix(LINK_PREFIX));
+            .filter_map(|name| name.strip_prefix(link_prefix(hook)));
         Ok(links.map(unescape).collect())
+    }
+
+    /// The pin that says that the interface of this index had no `clsact` before.
+    pub(crate) fn clsact(&self, interface: u32) -> PathBuf {
+        self.folder.join(format!("{CLSACT_PREFIX}{interface}"))
+    }
+
+    /// The indexes of the interfaces that had no `clsact` before.
+    pub(crate) fn clsacts(&self) -> Result<Vec<u32>, PinError> {
+        let names = self.names()?;
+        let indexes = names
+            .iter()
+            .filter_map(|name| name.strip_prefix(CLSACT_PREFIX));
+        Ok(indexes.filter_map(|index| index.parse().ok()).collect())
     }
 
     /// The remains of interrupted changes, by generation.
@@ -405,6 +442,24 @@ pub(crate) fn state(path: &Path, held: BorrowedFd<'_>) -> Result<PinState, PinEr
     }
 }
 
+/// The kernel's number of the program pinned to `path`; `None` when nothing is.
+pub(crate) fn program_at(path: &Path) -> Result<Option<u32>, PinError> {
+    let Some(program) = open_to_read(path)? else {
+        return Ok(None);
+    };
+    let number = program_number(program.as_fd()).map_err(PinError::new("query", path))?;
+    Ok(Some(number))
+}
+
+/// The kernel's number of a program.
+pub(super) fn program_number(program: BorrowedFd<'_>) -> io::Result<u32> {
+    let line = object_number(program)?;
+    let number = line.strip_prefix("prog_id:").map(str::trim);
+    number
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// The kernel's number of a BPF object, with its kind: the line `map_id`, `prog_id` or `link_id` of
 /// `/proc/self/fdinfo` (`bpf_map_show_fdinfo` and its siblings in `kernel/bpf/syscall.c`, all in Linux 5.10).
 fn object_number(object: BorrowedFd<'_>) -> io::Result<String> {
@@ -474,6 +529,16 @@ pub(crate) fn unpin(path: &Path) -> Result<(), PinError> {
 /// Gives a pin a new name in the same folder; the pin that had it is replaced in the same step.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), PinError> {
     fs::rename(from, to).map_err(PinError::new("rename", from))
+}
+
+/// What the names of the pins of links begin with; none is the beginning of another.
+fn link_prefix(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Xdp => "link-",
+        Hook::BareIngress => "bare-ingress-",
+        Hook::Egress => "egress-",
+        Hook::BareEgress => "bare-egress-",
+    }
 }
 
 fn interrupted(name: &str) -> Option<(Generation, PinnedObject)> {

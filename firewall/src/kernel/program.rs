@@ -1,6 +1,7 @@
-//! The XDP program: from the object file to verified, translated code in the kernel.
+//! The programs: from the object file to verified, translated code in the kernel.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    programs::{ProgramError, ProgramType, Xdp},
+    programs::{ProgramError, ProgramType, SchedClassifier, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
 use firewall_ebpf::abi;
@@ -17,9 +18,10 @@ use nix::errno::Errno;
 
 use crate::kernel::{
     counters::Counters,
+    hook::Hook,
     image_size::ImageSize,
     logs::{self, Logs},
-    pins::{self, PinError, Pins, Shared},
+    pins::{Pins, Shared},
     slot::Capacity,
     verifier::Tail,
 };
@@ -41,8 +43,8 @@ pub(crate) enum LoadError {
     /// The object file or its maps do not load.
     #[error("the object file does not load")]
     Object(#[source] Box<EbpfError>),
-    /// The object file has no such XDP program.
-    #[error("the object file has no XDP program `{0}`")]
+    /// The object file has no such program.
+    #[error("the object file has no program `{0}`")]
     NoProgram(&'static str),
     /// The object file has no such map.
     #[error("the object file has no map `{0}`")]
@@ -150,11 +152,12 @@ pub(crate) struct Setting<'a> {
     pub(crate) shared: Option<&'a Pins>,
 }
 
-/// The program, verified.
+/// The programs of one object file, with the same maps: the XDP program, verified, and those of the hooks
+/// of traffic control, which are verified when they are needed first.
 pub(crate) struct Program {
-    fd: Arc<OwnedFd>,
+    verified: BTreeMap<Hook, Arc<OwnedFd>>,
     /// Keeps the maps that are not pinned, as those of read-only data.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
     _logs: Option<Logs>,
 }
 
@@ -162,28 +165,73 @@ impl Program {
     /// Creates the maps that do not exist, and has the kernel verify and translate the program.
     pub(crate) fn load(object: &ObjectFile, setting: &Setting<'_>) -> Result<Self, LoadError> {
         let mut ebpf = verified(object, setting)?;
-        let name = suitable();
-        let failed = |source| LoadError::Program { name, source };
-        let fd = xdp(&mut ebpf)?.fd().map_err(failed)?;
-        let fd = fd.as_fd().try_clone_to_owned();
-        let fd = fd.map_err(|error| failed(error.into()))?;
+        let fd = owned(suitable(), xdp(&mut ebpf)?.fd())?;
         let logs = Logs::forward(&mut ebpf);
         Ok(Self {
-            fd: Arc::new(fd),
-            _ebpf: ebpf,
+            verified: BTreeMap::from([(Hook::Xdp, fd)]),
+            ebpf,
             _logs: logs,
         })
     }
 
-    /// The program's descriptor.
-    pub(crate) fn fd(&self) -> &Arc<OwnedFd> {
-        &self.fd
+    /// The verified programs.
+    pub(crate) fn verified(&self) -> &BTreeMap<Hook, Arc<OwnedFd>> {
+        &self.verified
     }
 
-    /// Pins the program.
-    pub(crate) fn pin(&self, path: &Path) -> Result<(), PinError> {
-        pins::pin(self.fd.as_fd(), path)
+    /// The program of a hook, which the kernel verifies and translates if it has not yet.
+    pub(crate) fn at(&mut self, hook: Hook) -> Result<Arc<OwnedFd>, LoadError> {
+        if let Some(fd) = self.verified.get(&hook) {
+            return Ok(Arc::clone(fd));
+        }
+        let name = name(hook);
+        let program = classifier(&mut self.ebpf, name)?;
+        program.load().map_err(|error| refusal(name, error))?;
+        let fd = owned(name, program.fd())?;
+        self.verified.insert(hook, Arc::clone(&fd));
+        Ok(fd)
     }
+
+    /// Forgets the program of a hook of traffic control, which the kernel frees when it is neither pinned nor
+    /// attached.
+    pub(crate) fn forget(&mut self, hook: Hook) {
+        if hook == Hook::Xdp || self.verified.remove(&hook).is_none() {
+            return;
+        }
+        let unloaded = classifier(&mut self.ebpf, name(hook)).map(SchedClassifier::unload);
+        if let Ok(Err(error)) = unloaded {
+            tracing::debug!(event = "program_stays", %error, "a program stays loaded");
+        }
+    }
+}
+
+fn owned(
+    name: &'static str,
+    fd: Result<&aya::programs::ProgramFd, ProgramError>,
+) -> Result<Arc<OwnedFd>, LoadError> {
+    let failed = |source| LoadError::Program { name, source };
+    let fd = fd.map_err(failed)?.as_fd().try_clone_to_owned();
+    Ok(Arc::new(fd.map_err(|error| failed(error.into()))?))
+}
+
+/// The name of the program of a hook.
+fn name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Xdp => suitable(),
+        Hook::BareIngress => abi::BARE_INGRESS_PROGRAM,
+        Hook::Egress => abi::EGRESS_PROGRAM,
+        Hook::BareEgress => abi::BARE_EGRESS_PROGRAM,
+    }
+}
+
+/// A program for traffic control of a loaded object file.
+fn classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, LoadError> {
+    let missing = || LoadError::NoProgram(name);
+    let program = ebpf.program_mut(name).ok_or_else(missing)?;
+    program.try_into().map_err(|_other| missing())
 }
 
 /// Creates the maps that do not exist, and has the kernel verify and translate the program.
@@ -207,7 +255,9 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
     let mut ebpf = loader
         .load(object.bytes())
         .map_err(|error| LoadError::Object(Box::new(error)))?;
-    xdp(&mut ebpf)?.load().map_err(refusal)?;
+    xdp(&mut ebpf)?
+        .load()
+        .map_err(|error| refusal(suitable(), error))?;
     Ok(ebpf)
 }
 
@@ -242,8 +292,7 @@ pub(crate) fn takes_frags() -> bool {
     })
 }
 
-fn refusal(error: ProgramError) -> LoadError {
-    let name = suitable();
+fn refusal(name: &'static str, error: ProgramError) -> LoadError {
     let ProgramError::LoadError {
         io_error,
         verifier_log,

@@ -178,6 +178,55 @@ pub(super) fn create_xdp_link(
     new_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
+/// Attaches a program to a traffic-control hook of an interface by a link, before all others
+/// (Linux 6.6).
+pub(super) fn create_tcx_link(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    hook: bpf_attach_type,
+) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate {
+        prog_fd: program.as_raw_fd(),
+        target_ifindex: interface,
+        attach_type: hook as u32,
+        flags: BPF_F_BEFORE,
+    };
+    new_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+}
+
+/// A program at a traffic-control hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TcxProgram {
+    /// The kernel's number for it.
+    pub(super) program: u32,
+    /// The number of the link that attaches it, or 0.
+    pub(super) link: u32,
+}
+
+/// The programs at a traffic-control hook of an interface, in the order in which they run (Linux
+/// 6.6; earlier kernels answer `EINVAL`).
+pub(super) fn tcx_programs(interface: u32, hook: bpf_attach_type) -> io::Result<Vec<TcxProgram>> {
+    let mut programs = [0_u32; MAX_TCX];
+    let mut links = [0_u32; MAX_TCX];
+    let mut attr = Query {
+        target_ifindex: interface,
+        attach_type: hook as u32,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: programs.as_mut_ptr().expose_provenance() as u64,
+        count: MAX_TCX as u32,
+        padding: 0,
+        prog_attach_flags: 0,
+        link_ids: links.as_mut_ptr().expose_provenance() as u64,
+        link_attach_flags: 0,
+        revision: 0,
+    };
+    bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr)?;
+    let both = programs.into_iter().zip(links);
+    let both = both.map(|(program, link)| TcxProgram { program, link });
+    Ok(both.take(attr.count as usize).collect())
+}
+
 /// Replaces the program of a link in one step.
 pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = LinkUpdate {
@@ -208,6 +257,35 @@ pub(crate) struct XdpLinkInfo {
 
 /// Queries a link; `InvalidData` when it is not an XDP link.
 pub(super) fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
+    let info = link_info(link, bpf_link_type::BPF_LINK_TYPE_XDP)?;
+    Ok(XdpLinkInfo {
+        program: info.prog_id,
+        interface: info.ifindex,
+    })
+}
+
+/// The state of a link at a traffic-control hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TcxLinkInfo {
+    /// The kernel's number for the link.
+    pub(super) link: u32,
+    /// The program that runs.
+    pub(super) program: u32,
+    /// The interface, or 0 once the link is detached or the interface is gone.
+    pub(crate) interface: u32,
+}
+
+/// Queries a link; `InvalidData` when it is none of a traffic-control hook.
+pub(super) fn tcx_link_info(link: BorrowedFd<'_>) -> io::Result<TcxLinkInfo> {
+    let info = link_info(link, bpf_link_type::BPF_LINK_TYPE_TCX)?;
+    Ok(TcxLinkInfo {
+        link: info.id,
+        program: info.prog_id,
+        interface: info.ifindex,
+    })
+}
+
+fn link_info(link: BorrowedFd<'_>, kind: bpf_link_type) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let mut attr = Info {
         bpf_fd: link.as_raw_fd(),
@@ -215,13 +293,10 @@ pub(super) fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
         info: (&raw mut info).expose_provenance() as u64,
     };
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    if info.kind != bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+    if info.kind != kind as u32 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(XdpLinkInfo {
-        program: info.prog_id,
-        interface: info.ifindex,
-    })
+    Ok(info)
 }
 
 /// The number of the link that follows `after` (Linux 5.8); `None` after the last. Needs
@@ -251,6 +326,12 @@ pub(super) fn open_link(id: u32) -> io::Result<OwnedFd> {
 
 /// `BPF_OBJ_NAME_LEN`.
 const NAME_LEN: usize = 16;
+
+/// Before the program given, or without one before all (`include/uapi/linux/bpf.h`).
+const BPF_F_BEFORE: u32 = 1 << 3;
+
+/// The most programs that a hook takes (`BPF_MPROG_MAX`, `include/linux/bpf_mprog.h`).
+const MAX_TCX: usize = 64;
 
 #[repr(C)]
 struct MapCreate {
@@ -301,6 +382,21 @@ struct LinkCreate {
 }
 
 #[repr(C)]
+struct Query {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    count: u32,
+    padding: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
+}
+
+#[repr(C)]
 struct LinkUpdate {
     link_fd: RawFd,
     new_prog_fd: RawFd,
@@ -327,7 +423,8 @@ struct One {
     fd: RawFd,
 }
 
-/// `struct bpf_link_info` with the member `xdp` of its union, which is aligned to 8 bytes.
+/// `struct bpf_link_info` with the members `xdp` and `tcx` of its union, which is aligned to 8 bytes and
+/// begins with the interface in both.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct LinkInfo {
@@ -363,6 +460,7 @@ attributes! {
     BatchAttribute: 56,
     ObjectKind: 16,
     LinkCreate: 16,
+    Query: 64,
     LinkUpdate: 16,
     Info: 16,
     Id: 12,

@@ -19,8 +19,9 @@ use crate::{
     },
     kernel::{
         generation::Generation,
+        hook::Hook,
         info::{self, MapFacts, ProgramFacts},
-        link::AttachMode,
+        link::{self, AttachMode},
         pins::{PinnedObject, Pins},
     },
     observe::bans,
@@ -50,6 +51,9 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// The XDP program; `None` when its pin cannot be read.
     pub program: Option<ProgramStatus>,
+    /// The programs at the hooks of traffic control; none where no rule needs one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub traffic_control: Vec<TrafficControlStatus>,
     /// How full the table of bans is; `None` when their pins cannot be read.
     pub bans: Option<BanStatus>,
     /// The BPF maps of the program, and the image.
@@ -119,7 +123,8 @@ pub struct InterfaceStatus {
     pub name: String,
     /// `None` when the interface is gone or the program was detached by somebody else.
     pub index: Option<u32>,
-    /// `None` also when the interface is in another network namespace than this process.
+    /// The mode of the XDP program. `None` also when the interface is in another network namespace than this
+    /// process, or has no Ethernet header.
     pub mode: Option<AttachMode>,
     /// Whether it is filtered.
     pub state: InterfaceState,
@@ -145,6 +150,74 @@ pub enum InterfaceState {
     Waiting,
     /// It is not filtered, since it cannot be.
     Refused,
+}
+
+/// The program at a hook of traffic control of an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrafficControlStatus {
+    /// The name of the interface.
+    pub interface: String,
+    /// `egress` or `ingress`.
+    pub hook: String,
+    /// Whether the program runs there.
+    pub state: InterfaceState,
+    /// The program.
+    pub program: ProgramStatus,
+    /// All programs there, in the order in which they run.
+    pub order: Vec<ProgramAtHook>,
+}
+
+/// A program at a hook of traffic control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProgramAtHook {
+    /// The kernel's number.
+    pub id: u32,
+    /// Its name, if this process has the privilege to query it.
+    pub name: Option<String>,
+    /// Whether it is that of this instance.
+    pub own: bool,
+}
+
+impl TrafficControlStatus {
+    /// `None` for a link of another hook.
+    fn new(link: &PresentLink, interfaces: &[Interface], config: &Config) -> Option<Self> {
+        let object = match link.hook {
+            Hook::Xdp => return None,
+            Hook::BareIngress | Hook::Egress | Hook::BareEgress => link.hook.program(),
+        };
+        // Another generation may just have come into force.
+        let program = info::program(&config.pins.object(object)).ok()?;
+        let mut order = Vec::new();
+        if let (Some(index), false) = (link.interface, link.is_elsewhere) {
+            let programs = link::programs_at(link.hook, index.0).unwrap_or_default();
+            order.extend(programs.into_iter().map(|id| ProgramAtHook {
+                id,
+                name: info::program_name(id),
+                own: id == link.program,
+            }));
+        }
+        Some(Self {
+            interface: current_name(link, interfaces),
+            hook: link.hook.to_string(),
+            state: match (link.interface, link.is_elsewhere) {
+                (Some(_), false) => InterfaceState::Attached,
+                (Some(_), true) => InterfaceState::Elsewhere,
+                (None, _) => InterfaceState::Gone,
+            },
+            program: ProgramStatus::new(program),
+            order,
+        })
+    }
+}
+
+/// The name that the interface of a link of traffic control has now.
+fn current_name(link: &PresentLink, interfaces: &[Interface]) -> String {
+    let mut interfaces = interfaces.iter();
+    let found =
+        interfaces.find(|interface| !link.is_elsewhere && Some(interface.index) == link.interface);
+    found
+        .map_or(&link.name, |interface| &interface.name)
+        .clone()
 }
 
 /// The XDP program.
@@ -215,6 +288,7 @@ impl Status {
         let bans = failures.note(bans::count(&config.pins));
         let id = program.as_ref().map(|program| program.id);
         let metadata = loaded.as_ref().map(|loaded| &loaded.metadata);
+        let (interfaces, traffic_control) = link_states(config, &interfaces, id)?;
         Ok(Some(Self {
             bans: bans.map(|(count, max)| BanStatus { count, max }),
             instance: config.instance.clone(),
@@ -225,7 +299,8 @@ impl Status {
             waiting,
             previous,
             rules: loaded.as_ref().map(RulesStatus::new),
-            interfaces: interface_states(&config.pins, &interfaces, id)?,
+            interfaces,
+            traffic_control,
             maps,
             program: program.map(ProgramStatus::new),
             unreadable: failures.messages,
@@ -247,30 +322,37 @@ impl Failures {
     }
 }
 
-/// The interfaces whose links are pinned; `program` is the one in force.
-fn interface_states(
-    pins: &Pins,
+/// The interfaces whose links are pinned, and what runs at the hooks of traffic control; `program` is the XDP program
+/// in force.
+fn link_states(
+    config: &Config,
     interfaces: &[Interface],
     program: Option<u32>,
-) -> Result<Vec<InterfaceStatus>, Error> {
-    let opened = attachments::open_each(pins)?;
-    let mut states = Vec::new();
+) -> Result<(Vec<InterfaceStatus>, Vec<TrafficControlStatus>), Error> {
+    let opened = attachments::open_each(&config.pins)?;
+    let (mut states, mut traffic_control) = (Vec::new(), Vec::new());
     for attachment in &opened.attachments {
         match attachments::inspect(slice::from_ref(attachment)) {
             Ok(links) => {
-                let links = links.iter();
-                states.extend(links.map(|link| InterfaceStatus::new(link, interfaces)));
+                for link in &links {
+                    if !link.hook.is_egress() {
+                        states.push(InterfaceStatus::new(link, interfaces));
+                    }
+                    traffic_control.extend(TrafficControlStatus::new(link, interfaces, config));
+                }
             }
             Err(error) => {
-                let name = attachment.name.clone();
-                states.push(InterfaceStatus::unpinned(name, &error, interfaces, program));
+                let (hook, name) = (attachment.link.hook(), attachment.name.clone());
+                let unpinned = InterfaceStatus::unpinned(hook, name, &error, interfaces, program);
+                states.push(unpinned);
             }
         }
     }
-    for (name, error) in opened.failed {
-        states.push(InterfaceStatus::unpinned(name, &error, interfaces, program));
+    for (hook, name, error) in opened.failed {
+        let unpinned = InterfaceStatus::unpinned(hook, name, &error, interfaces, program);
+        states.push(unpinned);
     }
-    Ok(states)
+    Ok((states, traffic_control))
 }
 
 impl PreviousStatus {
@@ -324,16 +406,19 @@ impl InterfaceStatus {
             .iter()
             .filter(|interface| Some(interface.index) == link.interface)
             .find_map(|interface| {
+                if link.hook != Hook::Xdp {
+                    return (!link.is_elsewhere).then_some((interface, None));
+                }
                 let mut programs = interface.programs.iter();
                 let attached = programs.find(|attached| attached.program == link.program)?;
-                Some((interface, attached.mode))
+                Some((interface, Some(attached.mode)))
             });
         Self {
             name: found
                 .map_or(&link.name, |(interface, _)| &interface.name)
                 .clone(),
             index: link.interface.map(|index| index.0),
-            mode: found.map(|(_, mode)| mode),
+            mode: found.and_then(|(_, mode)| mode),
             state: match (found, link.interface) {
                 (Some(_), _) => InterfaceState::Attached,
                 (None, Some(_)) => InterfaceState::Elsewhere,
@@ -348,13 +433,14 @@ impl InterfaceStatus {
 impl InterfaceStatus {
     /// The state of an interface whose link cannot be read at its pin: the interface may say that it runs the program.
     fn unpinned(
+        hook: Hook,
         name: String,
         error: &dyn StdError,
         interfaces: &[Interface],
         program: Option<u32>,
     ) -> Self {
         let mut interfaces = interfaces.iter();
-        let found = interfaces.find(|interface| interface.name == name);
+        let found = interfaces.find(|interface| hook == Hook::Xdp && interface.name == name);
         let attached = found.and_then(|interface| {
             let mut programs = interface.programs.iter();
             let attached = programs.find(|attached| Some(attached.program) == program)?;

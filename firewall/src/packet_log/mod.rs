@@ -14,7 +14,7 @@ use std::{
 
 use firewall_ebpf::{
     image::{COUNT, DROP},
-    packet_log::Event,
+    packet_log::{Event, OUT},
 };
 use nix::net::if_::if_indextoname;
 use rules::{Context, analysis, model::RuleAction};
@@ -129,20 +129,21 @@ impl LoggedPacket {
             // The error of the library for an index that no interface has.
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| format!("#{}", event.interface));
-        let action = match event.what {
+        let action = match event.what & !OUT {
             COUNT => RuleAction::Count,
             DROP => RuleAction::Drop,
             _ => RuleAction::Pass,
+        };
+        let context = if event.what & OUT == 0 {
+            Context::arriving(interface.as_str())
+        } else {
+            Context::sent(interface.as_str())
         };
         Self {
             time_ns: since_1970(event.time),
             rule: names.name(Slot::new(event.slot)),
             action: action.as_str().to_owned(),
-            packet: analysis::in_words(
-                frame,
-                event.length as usize,
-                &Context::arriving(&interface),
-            ),
+            packet: analysis::in_words(frame, event.length as usize, &context),
             interface,
             queue: event.queue,
             length: event.length,

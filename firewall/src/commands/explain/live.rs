@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     generation::{classifier::Classifier, in_force, metadata::Metadata},
     interfaces::list,
+    kernel::hook::Hook,
     logging::{lines::tell_progress, progress::Progress},
     rule_file::{
         input::RuleInput,
@@ -22,7 +23,8 @@ use crate::{
 pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error> {
     let (loaded, image) = in_force::read_whole(config)?;
     let metadata = loaded.metadata;
-    let linked = config.pins.linked().map_err(in_force::LoadedError::Pin)?;
+    let linked = config.pins.linked(Hook::Xdp);
+    let linked = linked.map_err(in_force::LoadedError::Pin)?;
     let mut asked = asked.on_usual_interface(linked.first().map(String::as_str));
     let interfaces = list::list().await?;
     let file = unchanged(&metadata).await?;
