@@ -21,6 +21,8 @@ pub enum Feature {
     DriverFrags,
     /// TCP packets that are longer than an IP header can state, of both families.
     BigTcp,
+    /// Links for programs at the hooks of traffic control.
+    TcxLinks,
 }
 
 impl Feature {
@@ -33,6 +35,7 @@ impl Feature {
             Self::Frags => (5, 18),
             Self::LargeImages => (6, 1),
             Self::DriverFrags | Self::BigTcp => (6, 3),
+            Self::TcxLinks => (6, 6),
         }
     }
 
@@ -48,6 +51,7 @@ impl Feature {
             Self::Frags => "the driver takes only an MTU for which a frame fits in one buffer",
             Self::LargeImages => "images above 4 MiB are refused",
             Self::DriverFrags => "a virtio card with a large MTU takes generic mode",
+            Self::TcxLinks => "filters of traffic control take the place of links",
             Self::BigTcp => "no host makes IPv4 packets of more than 65,535 bytes",
         }
     }

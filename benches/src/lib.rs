@@ -6,6 +6,7 @@
 //! - [`network`]: namespaces joined by veth pairs, gone when the value is dropped;
 //! - [`rulesets`]: rule sets and address lists to compare filters with, and packets for them;
 //! - [`traffic`]: sending at a steady rate, and counting what arrives;
+//! - [`classifier`]: a program of another owner at the egress hook;
 //! - [`bpffs`], [`objects`]: a private BPF file system, and which BPF objects the kernel holds;
 //! - [`cost`]: the cost of a packet, for the firewall and others;
 //! - [`suite`]: all measurements of a run, and the reports on them;
@@ -17,6 +18,7 @@
 
 mod bpf;
 pub mod bpffs;
+pub mod classifier;
 pub mod cost;
 pub mod features;
 pub mod interrupt;

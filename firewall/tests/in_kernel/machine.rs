@@ -268,6 +268,16 @@ impl Machine {
         }
     }
 
+    /// Waits until a rule has counted as many packets.
+    pub(crate) fn await_packets(&self, rule: &str, packets: u64) {
+        let mut counted = 0;
+        wait_until(&format!("`{rule}` has counted {packets} packets"), || {
+            counted = self.counters().get(rule).map_or(0, |count| count.0);
+            counted >= packets
+        });
+        assert_eq!(counted, packets, "{rule}");
+    }
+
     /// Sends a packet from the peer, again and again; how long its frame is.
     pub(crate) fn send(&self, packet: &Packet, count: u64) -> u64 {
         let frame = self.network.link().to_host(packet.clone()).build();
@@ -295,8 +305,11 @@ impl Machine {
             id: u32::try_from(value["id"].as_u64().unwrap()).unwrap(),
         };
         let maps = status["maps"].as_array().unwrap().iter();
+        let at_hooks = status["traffic_control"].as_array().into_iter().flatten();
+        let at_hooks = at_hooks.map(|at| object(ObjectKind::Program, &at["program"]));
         maps.map(|map| object(ObjectKind::Map, map))
             .chain([object(ObjectKind::Program, &status["program"])])
+            .chain(at_hooks)
             .collect()
     }
 

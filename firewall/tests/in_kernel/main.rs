@@ -22,6 +22,7 @@ mod deaths;
 mod details;
 mod differential;
 mod documents;
+mod egress;
 mod examining;
 mod exit_status;
 mod explaining;

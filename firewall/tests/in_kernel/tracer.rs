@@ -48,8 +48,8 @@ const CALLS: [(i64, &str); 7] = [
 const UPDATE: u64 = 2;
 const LINK_CREATE: u64 = 28;
 
-/// `BPF_XDP` of `enum bpf_attach_type`.
-const XDP: u64 = 37;
+/// `BPF_XDP`, `BPF_TCX_INGRESS` and `BPF_TCX_EGRESS` of `enum bpf_attach_type`.
+const HOOKS: [u64; 3] = [37, 46, 47];
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -253,7 +253,7 @@ fn step(thread: Pid) -> Option<Step> {
             .find(|(number, _)| *number == registers.rdi)?;
         // Of a link, what it is attached to: others are made to find out what the kernel can do.
         if registers.rdi == LINK_CREATE
-            && word(thread, registers.rsi + 8).ok()? & 0xffff_ffff != XDP
+            && !HOOKS.contains(&(word(thread, registers.rsi + 8).ok()? & 0xffff_ffff))
         {
             return None;
         }
