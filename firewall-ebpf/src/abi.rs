@@ -136,13 +136,11 @@ pub enum Reason {
     UnknownEthertype = 8,
     /// The source is banned.
     Banned = 9,
-    /// The kernel could not bring the headers of a packet into one buffer; at out only.
-    Unpulled = 10,
 }
 
 impl Reason {
     /// Every reason, in slot order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Policy,
         Self::Neighbor,
         Self::Malformed,
@@ -153,7 +151,6 @@ impl Reason {
         Self::BadImage,
         Self::UnknownEthertype,
         Self::Banned,
-        Self::Unpulled,
     ];
 
     /// The number: the bit of the reason in [`Drops`](crate::image::Drops).
@@ -184,7 +181,6 @@ impl Reason {
             Self::Neighbor | Self::NoImage => !dropped,
             Self::BadImage => dropped,
             Self::Banned => dropped && matches!(direction, Direction::In),
-            Self::Unpulled => matches!(direction, Direction::Out),
         }
     }
 
@@ -202,7 +198,6 @@ impl Reason {
             Self::BadImage => "bad_image",
             Self::UnknownEthertype => "unknown_ethertype",
             Self::Banned => "banned",
-            Self::Unpulled => "nonlinear",
         }
     }
 }

@@ -134,11 +134,7 @@ fn filter<const BARE: bool, const LEAVES: bool>(ctx: &TcContext) -> i32 {
 #[inline(always)]
 fn note(ctx: &TcContext, reason: Reason) {
     match reason {
-        Reason::Policy
-        | Reason::Neighbor
-        | Reason::UnknownEthertype
-        | Reason::Banned
-        | Reason::Unpulled => {}
+        Reason::Policy | Reason::Neighbor | Reason::UnknownEthertype | Reason::Banned => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

@@ -117,11 +117,7 @@ fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
     // Asking the kernel costs as much as an address search.
     let length = || frame_len::<FRAGS>(ctx);
     match reason {
-        Reason::Policy
-        | Reason::Neighbor
-        | Reason::UnknownEthertype
-        | Reason::Banned
-        | Reason::Unpulled => {}
+        Reason::Policy | Reason::Neighbor | Reason::UnknownEthertype | Reason::Banned => {}
         Reason::Malformed | Reason::Truncated | Reason::TooManyHeaders | Reason::TooManyTags => {
             debug!(
                 ctx,

@@ -64,8 +64,8 @@ fn filters(pins: &Pins) -> bool {
     attachments::open_each(pins).is_ok_and(|opened| {
         let mut links = opened.attachments.iter();
         links.any(|attachment| {
-            let info = attachment.link.info();
-            info.is_ok_and(|info| info.interface != 0)
+            let state = attachment.link.state();
+            state.is_ok_and(|state| state.interface != 0)
         })
     })
 }

@@ -281,6 +281,7 @@ mod tests {
             policy: "drop".into(),
             policy_out: "pass".into(),
             interfaces: vec!["eth*".into()],
+            egress: false,
             rules: vec![RuleEntry {
                 name: "ssh".into(),
                 direction: "in".into(),

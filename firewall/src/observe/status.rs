@@ -22,7 +22,7 @@ use crate::{
         hook::Hook,
         info::{self, MapFacts, ProgramFacts},
         link::{self, AttachMode},
-        pins::{PinnedObject, Pins},
+        pins::PinnedObject,
     },
     observe::bans,
     text::{causes::Causes, format::utc},

@@ -107,10 +107,8 @@ impl Tally {
         assert!(self.told > self.packets / 50, "{self:?}");
         for reason in Reason::ALL {
             // Nobody is banned here.
-            let is_of_packets = !matches!(
-                reason,
-                Reason::NoImage | Reason::BadImage | Reason::Banned | Reason::Unpulled
-            );
+            let is_of_packets =
+                !matches!(reason, Reason::NoImage | Reason::BadImage | Reason::Banned);
             let is_there = self.by_reason.contains_key(&reason);
             assert_eq!(is_there, is_of_packets, "{reason:?}: {self:?}");
         }

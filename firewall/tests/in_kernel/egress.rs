@@ -11,6 +11,7 @@ use std::{
 
 use benches::{classifier::Classifier, features::Feature};
 use nix::sys::signal::Signal;
+use rules::packet::Packet;
 use serde_json::Value;
 
 use crate::{
@@ -311,7 +312,8 @@ fn forwarded_packets_are_known_by_the_interface_that_they_came_in_by() {
     let file = machine.write_file(&rules);
     let _daemon = machine.apply(&file);
     // From inside, for an address behind the outer link.
-    let packet = inner.ipv4().ipv4_dst(outer.peer.ipv4).udp(40_000, 8);
+    let packet = Packet::ipv4(inner.peer.ipv4, outer.peer.ipv4);
+    let packet = inner.to_host(packet).udp(40_000, 8);
     machine.send(&packet, 3);
     machine.await_packets("forwarded", 3);
     machine.await_packets("from inside", 3);

@@ -47,8 +47,7 @@ fn of_unreadable(parser: &Parser, reason: Reason) -> Verdict {
         | Reason::NoImage
         | Reason::BadImage
         | Reason::UnknownEthertype
-        | Reason::Banned
-        | Reason::Unpulled => Verdict::Drop,
+        | Reason::Banned => Verdict::Drop,
     }
 }
 

@@ -70,12 +70,9 @@ impl Settings {
                 | Reason::Truncated
                 | Reason::TooManyHeaders
                 | Reason::TooManyTags
-                | Reason::UnknownEthertype
-                | Reason::Unpulled,
+                | Reason::UnknownEthertype,
                 Direction::Out,
             ) => self.policy_out,
-            // Not a fault of packets in.
-            (Reason::Unpulled, Direction::In) => Verdict::Pass,
         }
     }
 
