@@ -1,5 +1,4 @@
-//! A program of another owner at the egress hook of traffic control, which lets every packet go on to the
-//! next program (Linux 6.6).
+//! Programs of another owner at the hooks of traffic control (Linux 6.6).
 
 #![expect(
     unsafe_code,
@@ -16,16 +15,29 @@ use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_prog_type};
 
 use crate::bpf::bpf;
 
-/// `r0 = -1; exit`: `TC_ACT_UNSPEC`.
-const INSTRUCTIONS: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+/// The end of every program.
+const EXIT: u64 = 0x95;
 
-/// The program, attached until the value is dropped.
+/// A register is set to a number.
+const fn set(register: u8, number: u32) -> u64 {
+    0xb7 | (register as u64) << 8 | (number as u64) << 32
+}
+
+/// A helper of the kernel is called (`enum bpf_func_id`, `include/uapi/linux/bpf.h`).
+const fn call(helper: u32) -> u64 {
+    0x85 | (helper as u64) << 32
+}
+
+const SKB_VLAN_PUSH: u32 = 18;
+const REDIRECT: u32 = 23;
+
+/// A program, attached until the value is dropped.
 #[derive(Debug)]
 pub struct Classifier {
     /// The kernel's number for it.
     pub id: u32,
     _program: OwnedFd,
-    _link: OwnedFd,
+    link: OwnedFd,
 }
 
 #[repr(C)]
@@ -51,16 +63,52 @@ struct Link {
 }
 
 impl Classifier {
-    /// Loads the program and attaches it to the interface of this index, after all others.
+    /// A program after all others at the egress hook of the interface of this index, which lets every packet go on
+    /// to the next program (`TC_ACT_UNSPEC`).
     ///
     /// # Errors
     ///
     /// If the kernel refuses.
     pub fn attach(interface: u32) -> Result<Self> {
+        let instructions = [set(0, u32::MAX), EXIT];
+        Self::attach_to(interface, bpf_attach_type::BPF_TCX_EGRESS, &instructions)
+    }
+
+    /// A program at the ingress hook of an interface, which gives every packet a VLAN tag, beside the frame, and
+    /// sends it by another interface.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn tagging(interface: u32, vlan: u16, to: u32) -> Result<Self> {
+        let instructions = [
+            // 802.1Q, in network order; the first register has the packet.
+            set(2, u16::to_be(0x8100).into()),
+            set(3, vlan.into()),
+            call(SKB_VLAN_PUSH),
+            set(1, to),
+            set(2, 0),
+            call(REDIRECT),
+            EXIT,
+        ];
+        Self::attach_to(interface, bpf_attach_type::BPF_TCX_INGRESS, &instructions)
+    }
+
+    /// Whether it is attached still.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not say.
+    pub fn is_attached(&self) -> Result<bool> {
+        let interface: u32 = fact(&self.link, "ifindex:")?;
+        Ok(interface != 0)
+    }
+
+    fn attach_to(interface: u32, hook: bpf_attach_type, instructions: &[u64]) -> Result<Self> {
         let mut load = Load {
             kind: bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32,
-            count: INSTRUCTIONS.len() as u32,
-            instructions: INSTRUCTIONS.as_ptr().expose_provenance() as u64,
+            count: instructions.len() as u32,
+            instructions: instructions.as_ptr().expose_provenance() as u64,
             license: c"GPL".as_ptr().expose_provenance() as u64,
             log_level: 0,
             log_size: 0,
@@ -73,26 +121,30 @@ impl Classifier {
         let mut link = Link {
             program: program.as_raw_fd(),
             interface,
-            hook: bpf_attach_type::BPF_TCX_EGRESS as u32,
+            hook: hook as u32,
             flags: 0,
         };
         let link =
             fd(bpf_cmd::BPF_LINK_CREATE, &mut link).context("the program is not attached")?;
-        let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
-        let info = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
-        let mut lines = info.lines();
-        let id = lines.find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
         Ok(Self {
-            id: id.context("the program has no number")?,
+            id: fact(&program, "prog_id:")?,
             _program: program,
-            _link: link,
+            link,
         })
     }
 }
 
+/// A number that the kernel tells of an open descriptor.
+fn fact(of: &OwnedFd, name: &str) -> Result<u32> {
+    let path = format!("/proc/self/fdinfo/{}", of.as_raw_fd());
+    let info = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+    let mut lines = info.lines();
+    let number = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    number.with_context(|| format!("`{path}` has no `{name}`"))
+}
+
 fn fd<T>(command: bpf_cmd, attributes: &mut T) -> Result<OwnedFd> {
-    // SAFETY: both blocks begin as `union bpf_attr` does for their command, and their buffers are
-    // constants.
+    // SAFETY: both blocks begin as `union bpf_attr` does for their command, and their buffers live until it returns.
     let answer = unsafe { bpf(command, attributes) }?;
     let fd = RawFd::try_from(answer)?;
     // SAFETY: these commands answer with a file descriptor made for the caller.

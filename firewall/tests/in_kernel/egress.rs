@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     interfaces::ip,
-    machine::{Machine, Said, json, wait_until},
+    machine::{Machine, Said, wait_until},
     reload::drop_port,
     tracer::{End, kill_at},
 };
@@ -337,30 +337,42 @@ fn forwarded_packets_are_known_by_the_interface_that_they_came_in_by() {
 #[test]
 #[ignore = "needs root"]
 fn tags_that_the_kernel_keeps_beside_the_frame_are_read() {
-    let machine = Machine::new();
-    let interface = machine.interface();
-    let rules = "[[rule]]\nname = \"tagged\"\naction = \"drop\"\ndirection = \"out\"\nvlan = 5\n\
-                 proto = \"udp\"\ndport = 8\n\
-                 [[rule]]\nname = \"untagged\"\naction = \"count\"\ndirection = \"out\"\n\
-                 vlan = \"none\"\nproto = \"udp\"\ndport = 8\n";
-    let rules = machine.write_rules("pass", rules);
-    let _daemon = machine.apply(&rules);
-    ip(
-        &machine,
-        &format!("link add link {interface} name fwv5 type vlan id 5"),
+    let machine = Machine::with_links(2);
+    if let Some(lacking) = Feature::TcxLinks.lacking().unwrap() {
+        println!("left out {lacking}");
+        return;
+    }
+    let [from, by] = machine.network.links() else {
+        panic!("two links");
+    };
+    let rules = format!(
+        "[firewall]\ninterfaces = [\"{}\"]\n\
+         [[rule]]\nname = \"tagged\"\naction = \"drop\"\ndirection = \"out\"\nvlan = 5\n\
+         proto = \"udp\"\ndport = 8\n\
+         [[rule]]\nname = \"in both places\"\naction = \"drop\"\ndirection = \"out\"\nvlan = 6\n\
+         proto = \"udp\"\ndport = 8\n\
+         [[rule]]\nname = \"untagged\"\naction = \"count\"\ndirection = \"out\"\n\
+         vlan = \"none\"\nproto = \"udp\"\ndport = 8\n",
+        by.host.interface
     );
-    ip(&machine, "addr add 198.51.100.1/24 dev fwv5");
-    ip(&machine, "link set fwv5 up");
-    ip(
-        &machine,
-        "neigh add 198.51.100.2 lladdr 02:00:00:00:00:09 dev fwv5",
-    );
-    assert_eq!(
-        arriving_at(&machine, Ipv4Addr::new(198, 51, 100, 2), 8, 2),
-        0
-    );
+    let _daemon = machine.apply(&machine.write_file(&rules));
+    let (index, to) = (from.host.index, by.host.index);
+    let attached = |vlan| {
+        machine
+            .network
+            .host
+            .run(|| Classifier::tagging(index, vlan, to))
+    };
+    let tagging = attached(5).unwrap().unwrap();
+    machine.send(&from.ipv4().udp(40_000, 8), 2);
     machine.await_packets("tagged", 2);
-    assert_eq!(arriving(&machine, 8, 1), 1);
+    drop(tagging);
+    // The tag beside the frame is the outer one.
+    let _tagging = attached(6).unwrap().unwrap();
+    machine.send(&from.ipv4().vlan(5).udp(40_000, 8), 2);
+    machine.await_packets("in both places", 2);
+    machine.await_packets("tagged", 2);
+    assert_eq!(arriving_at(&machine, by.peer.ipv4, 8, 1), 1);
     machine.await_packets("untagged", 1);
 }
 
@@ -368,7 +380,6 @@ fn tags_that_the_kernel_keeps_beside_the_frame_are_read() {
 #[ignore = "needs root"]
 fn another_program_at_the_hook_is_left_alone_and_comes_after() {
     let machine = Machine::new();
-    let interface = machine.interface();
     if let Some(lacking) = Feature::TcxLinks.lacking().unwrap() {
         println!("left out {lacking}");
         return;
@@ -392,12 +403,7 @@ fn another_program_at_the_hook_is_left_alone_and_comes_after() {
     assert_eq!(arriving(&machine, 9, 3), 3);
     daemon.kill();
     assert!(machine.run(["unload"]).status.success());
-    let shown = tool(&machine, "bpftool", &format!("-j net show dev {interface}"));
-    let shown = json(&shown.stdout).to_string();
-    assert!(
-        shown.contains(&format!("\"prog_id\":{}", theirs.id)),
-        "{shown}"
-    );
+    assert!(theirs.is_attached().unwrap());
 }
 
 #[test]
