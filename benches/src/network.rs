@@ -7,11 +7,12 @@
 mod end;
 mod link;
 mod namespace;
+mod tun;
 mod veth;
 
 use anyhow::{Context as _, Result, ensure};
 
-pub use self::{end::End, link::Link, namespace::Namespace};
+pub use self::{end::End, link::Link, namespace::Namespace, tun::Tun};
 
 /// The maximum number of links of one network: each takes 16 of the 256 addresses of its IPv4
 /// prefix.

@@ -8,7 +8,7 @@ use rules::compiler::InterfaceIndex;
 
 use crate::{
     doctor::generic_netlink::{self, XdpFeatures},
-    interfaces::list::{self, Attached, InterfaceError, ListError},
+    interfaces::list::{self, Attached, InterfaceError, LinkLayer, ListError},
     kernel::{
         ethtool::{Channels, Ethtool},
         info,
@@ -153,7 +153,9 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
 
         driver: ethtool.as_ref().and_then(|e| e.driver().ok()),
         is_loopback: link.header.flags.contains(LinkFlags::Loopback),
-        has_ethernet: interface.as_ref().is_some_and(|i| i.has_ethernet),
+        has_ethernet: interface
+            .as_ref()
+            .is_some_and(|i| i.link_layer == LinkLayer::Ethernet),
         is_up: link.header.flags.contains(LinkFlags::Up),
         has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
         mtu: mtu(link),

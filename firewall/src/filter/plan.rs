@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rules::{compiler::InterfaceIndex, model::Mode};
 
 use crate::{
-    interfaces::list::Interface,
+    interfaces::list::{Interface, LinkLayer},
     kernel::{hook::Hook, image_size::ImageSize, link::AttachMode, slot::Capacity},
 };
 
@@ -256,10 +256,10 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
 /// Whether an interface is filtered at a hook; `egress` if packets that are sent are filtered.
 fn needs(interface: &Interface, hook: Hook, egress: bool) -> bool {
     match hook {
-        Hook::Xdp => interface.has_ethernet,
-        Hook::BareIngress => !interface.has_ethernet,
-        Hook::Egress => egress && interface.has_ethernet,
-        Hook::BareEgress => egress && !interface.has_ethernet,
+        Hook::Xdp => interface.link_layer == LinkLayer::Ethernet,
+        Hook::BareIngress => interface.link_layer == LinkLayer::Bare,
+        Hook::Egress => egress && interface.link_layer == LinkLayer::Ethernet,
+        Hook::BareEgress => egress && interface.link_layer == LinkLayer::Bare,
     }
 }
 
@@ -492,7 +492,7 @@ mod tests {
         Interface {
             index: InterfaceIndex(index),
             name: format!("eth{index}"),
-            has_ethernet: true,
+            link_layer: LinkLayer::Ethernet,
             programs: programs
                 .iter()
                 .map(|&(mode, program)| Attached { mode, program })
@@ -776,7 +776,7 @@ mod tests {
     #[test]
     fn what_is_sent_is_filtered_only_where_rules_ask_for_it() {
         let mut interfaces = [interface(1, &[]), interface(2, &[])];
-        interfaces[1].has_ethernet = false;
+        interfaces[1].link_layer = LinkLayer::Bare;
         let attach = |index, hook: Hook| {
             let modes: &[AttachMode] = if hook == Hook::Xdp {
                 &[AttachMode::Native]
@@ -788,7 +788,7 @@ mod tests {
         let plan = planned_both_ways(&Present::default(), &interfaces, false);
         assert_eq!(plan.links, attach(1, Hook::Xdp));
         let ingress = (Hook::BareIngress, attach(2, Hook::BareIngress));
-        assert_eq!(plan.traffic_control, [ingress.clone()]);
+        assert_eq!(plan.traffic_control, std::slice::from_ref(&ingress));
         let plan = planned_both_ways(&Present::default(), &interfaces, true);
         let egress = [
             ingress,

@@ -13,8 +13,8 @@ pub(crate) struct Interface {
     pub(crate) index: InterfaceIndex,
     /// Its name.
     pub(crate) name: String,
-    /// Whether its frames begin with an Ethernet header.
-    pub(crate) has_ethernet: bool,
+    /// What its packets begin with.
+    pub(crate) link_layer: LinkLayer,
     /// The XDP programs on it, at most one for each mode.
     pub(crate) programs: Vec<Attached>,
 }
@@ -25,10 +25,21 @@ impl Interface {
         Self {
             index,
             name: name.to_owned(),
-            has_ethernet: true,
+            link_layer: LinkLayer::Ethernet,
             programs: Vec::new(),
         }
     }
+}
+
+/// What the packets on an interface begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkLayer {
+    /// An Ethernet header.
+    Ethernet,
+    /// The IP header, as on tunnels and modems.
+    Bare,
+    /// Another header, or one that depends on the packet.
+    Other,
 }
 
 /// An XDP program on an interface.
@@ -62,10 +73,10 @@ pub(crate) enum InterfaceError {
         /// The existing names.
         there_are: Vec<String>,
     },
-    /// Packets on the interface have no Ethernet header, as on tunnels and modems. What the program
-    /// takes for the EtherType would be bytes of the source address, which the sender chooses.
-    #[error("the packets on interface `{name}` have no Ethernet header")]
-    NotEthernet {
+    /// Packets on the interface begin neither with an Ethernet nor with an IP header. What a program
+    /// takes for either would be bytes that the sender chooses.
+    #[error("the packets on interface `{name}` begin with neither an Ethernet nor an IP header")]
+    LinkLayer {
         /// The name.
         name: String,
     },
@@ -86,9 +97,8 @@ impl UserError for InterfaceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::List(_) => None,
-            Self::NotEthernet { .. } => Some(
-                "name only interfaces of the kind Ethernet; what comes through a tunnel can be \
-                 filtered where it leaves the tunnel, as by nftables"
+            Self::LinkLayer { .. } => Some(
+                "take it out of `interfaces`; a GRE tunnel can be filtered if it has a remote address"
                     .into(),
             ),
             Self::Absent { there_are, .. } if !there_are.is_empty() => {
@@ -124,22 +134,51 @@ async fn request() -> Result<Vec<Interface>, ListError> {
 pub(crate) fn interface(message: LinkMessage) -> Option<Interface> {
     let mut name = None;
     let mut programs = Vec::new();
+    let mut remote = Vec::new();
     for attribute in message.attributes {
         if let LinkAttribute::IfName(text) = attribute {
             name = Some(text);
         } else if let LinkAttribute::Xdp(xdp) = attribute {
             programs = attached(&xdp);
+        } else if let LinkAttribute::Broadcast(address) = attribute {
+            remote = address;
         }
     }
     Some(Interface {
         index: InterfaceIndex(message.header.index),
         name: name?,
-        has_ethernet: matches!(
-            message.header.link_layer_type,
-            LinkLayerType::Ether | LinkLayerType::Loopback
-        ),
+        link_layer: link_layer(message.header.link_layer_type, &remote),
         programs,
     })
+}
+
+/// The link layer of the interfaces of a type. `remote` is the other end of a tunnel, which the kernel
+/// has in the place of a broadcast address (`ipgre_tunnel_init`, `net/ipv4/ip_gre.c`).
+fn link_layer(kind: LinkLayerType, remote: &[u8]) -> LinkLayer {
+    if matches!(kind, LinkLayerType::Ether | LinkLayerType::Loopback) {
+        return LinkLayer::Ethernet;
+    }
+    // Without one remote end, packets get the outer header before they reach the egress hook.
+    let has_remote = match remote {
+        [first, _, _, _] if first >> 4 == 0b1110 => false,
+        [0xff, ..] if remote.len() == 16 => false,
+        remote => remote.iter().any(|byte| *byte != 0),
+    };
+    let is_gre = matches!(kind, LinkLayerType::Ipgre | LinkLayerType::Ip6gre);
+    let is_bare = matches!(
+        kind,
+        LinkLayerType::None
+            | LinkLayerType::Ppp
+            | LinkLayerType::Rawip
+            | LinkLayerType::Tunnel
+            | LinkLayerType::Tunnel6
+            | LinkLayerType::Sit
+    );
+    if is_bare || is_gre && has_remote {
+        LinkLayer::Bare
+    } else {
+        LinkLayer::Other
+    }
 }
 
 /// The programs that `IFLA_XDP` tells of: one number for each mode since Linux 4.19.
@@ -168,6 +207,26 @@ mod tests {
     use netlink_packet_route::link::XdpAttached;
 
     use super::*;
+
+    #[test]
+    fn a_tunnel_is_bare_unless_each_packet_may_have_another_end() {
+        for kind in [LinkLayerType::None, LinkLayerType::Ppp, LinkLayerType::Sit] {
+            assert_eq!(link_layer(kind, &[]), LinkLayer::Bare, "{kind}");
+        }
+        let remote: [&[u8]; 6] = [
+            &[192, 0, 2, 1],
+            &[0; 4],
+            &[224, 0, 0, 5],
+            &[239, 1, 1, 1],
+            &[0; 16],
+            &[255, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
+        ];
+        let found = remote.map(|remote| link_layer(LinkLayerType::Ipgre, remote));
+        let mut expected = [LinkLayer::Other; 6];
+        expected[0] = LinkLayer::Bare;
+        assert_eq!(found, expected);
+        assert_eq!(link_layer(LinkLayerType::Can, &[]), LinkLayer::Other);
+    }
 
     #[test]
     fn programs_are_read_for_each_mode() {

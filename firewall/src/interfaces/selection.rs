@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rules::{compiler::InterfaceIndex, field::InterfacePattern};
 
-use crate::interfaces::list::{Interface, InterfaceError};
+use crate::interfaces::list::{Interface, InterfaceError, LinkLayer};
 
 /// The interfaces that a rule file selects.
 #[derive(Debug, Default)]
@@ -83,8 +83,8 @@ impl Accepted {
 ///
 /// # Errors
 ///
-/// When a name matches none, or an interface whose packets have no Ethernet header, unless that is
-/// tolerated.
+/// When a name matches none, or an interface with a link layer that is not understood, unless that
+/// is tolerated.
 pub(crate) fn select(
     patterns: &[InterfacePattern],
     interfaces: Vec<Interface>,
@@ -113,11 +113,14 @@ pub(crate) fn select(
         if !patterns.iter().any(|p| p.selects(&interface.name)) {
             continue;
         }
-        if interface.has_ethernet {
-            selection.interfaces.push(interface);
-            continue;
+        match interface.link_layer {
+            LinkLayer::Ethernet | LinkLayer::Bare => {
+                selection.interfaces.push(interface);
+                continue;
+            }
+            LinkLayer::Other => {}
         }
-        let error = InterfaceError::NotEthernet {
+        let error = InterfaceError::LinkLayer {
             name: interface.name.clone(),
         };
         if !accepted.refusal(interface.index) {
@@ -139,7 +142,11 @@ mod tests {
             .map(|(index, name)| Interface {
                 index: InterfaceIndex(index),
                 name: (*name).to_owned(),
-                has_ethernet: !name.starts_with("tun"),
+                link_layer: match *name {
+                    "tun0" => LinkLayer::Bare,
+                    "can0" => LinkLayer::Other,
+                    _ => LinkLayer::Ethernet,
+                },
                 programs: Vec::new(),
             })
             .collect()
@@ -204,18 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_without_ethernet_are_refused_however_they_are_named() {
-        let there = ["eth0", "tun0"];
-        for pattern in ["tun0", "*"] {
+    fn interfaces_whose_packets_are_not_understood_are_refused_however_they_are_named() {
+        let there = ["eth0", "can0"];
+        for pattern in ["can0", "*"] {
             let refused = selected(&[pattern], &there, &Accepted::default()).unwrap_err();
-            let message = "the packets on interface `tun0` have no Ethernet header";
+            let message =
+                "the packets on interface `can0` begin with neither an Ethernet nor an IP header";
             assert_eq!(refused.to_string(), message);
         }
         let selection = selected(&["eth*"], &there, &Accepted::default()).unwrap();
         assert_eq!(names(&selection), ["eth0"]);
+        let there_is = selected(&["*"], &["eth0", "tun0"], &Accepted::default()).unwrap();
+        assert_eq!(names(&there_is), ["eth0", "tun0"]);
         let accepted = Accepted::before(&[], BTreeSet::from([InterfaceIndex(2)]));
         let selection = selected(&["*"], &there, &accepted).unwrap();
         assert_eq!(names(&selection), ["eth0"]);
-        assert_eq!(selection.refused[0].0.name, "tun0");
+        assert_eq!(selection.refused[0].0.name, "can0");
     }
 }

@@ -448,10 +448,7 @@ fn rules_for_what_is_sent_come_and_go_whole_when_a_process_is_killed_at_any_step
     }
     println!("{steps:?}");
     for step in ["pin", "create a link", "detach a link", "remove"] {
-        assert!(
-            steps.iter().any(|killed| *killed == step),
-            "{step}: {steps:?}"
-        );
+        assert!(steps.contains(&step), "{step}: {steps:?}");
     }
     let objects = machine.objects();
     drop(daemon);

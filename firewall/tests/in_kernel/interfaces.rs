@@ -9,7 +9,7 @@ use std::{
 };
 
 use benches::{
-    network::{End, Namespace},
+    network::{End, Namespace, Tun},
     packet::Packet,
     traffic::Sender,
 };
@@ -308,8 +308,11 @@ fn one_that_refuses_is_told_and_tried_again_and_hinders_nothing() {
     let machine = Machine::new();
     add(&machine, 0);
     let _daemon = machine.apply(&write(&machine, "\"fwx*\"", &drop_port("one", 1)));
-    // Not of Ethernet; occupied; with settings that native mode does not take.
-    ip(&machine, "tuntap add dev fwx7 mode tun");
+    // With a link layer that is not understood; occupied; with settings that native mode does not take.
+    let tun = machine.network.host.run(|| Tun::new("fwz7"));
+    let tun = tun.unwrap().unwrap();
+    tun.set_link_layer(libc::ARPHRD_IEEE80211).unwrap();
+    ip(&machine, "link set fwz7 name fwx7");
     ip_batch(
         &machine,
         "link add fwz1 type veth peer name fwy1\nlink set fwz1 up\nlink set fwy1 up\n",
@@ -327,7 +330,7 @@ fn one_that_refuses_is_told_and_tried_again_and_hinders_nothing() {
     let refused = [
         (
             "fwx7",
-            "the packets on interface `fwx7` have no Ethernet header",
+            "the packets on interface `fwx7` begin with neither an Ethernet nor an IP header",
         ),
         // The daemon may not ask for the name of a program that came later.
         ("fwx1", "interface `fwx1` already has an XDP program: id "),

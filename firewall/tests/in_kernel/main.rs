@@ -12,6 +12,7 @@
 
 mod background;
 mod bans;
+mod bare;
 mod blocklist;
 mod capture;
 mod captures;

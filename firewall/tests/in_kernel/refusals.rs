@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
-use benches::features::Feature;
+use benches::{features::Feature, network::Tun};
 
 use crate::{
     machine::{BINARY, Machine, Said},
@@ -115,15 +115,18 @@ fn somebody_elses_program_is_named_and_untouched() {
 
 #[test]
 #[ignore = "needs root"]
-fn an_interface_without_ethernet_headers_is_refused() {
+fn an_interface_whose_packets_are_not_understood_is_refused() {
     let machine = Machine::new();
-    let mut tunnel = machine.command("ip");
-    tunnel.args(["tuntap", "add", "dev", "fw-tun", "mode", "tun"]);
-    let made = machine.finish(tunnel);
-    assert!(made.status.success(), "{made:?}");
+    let tun = machine.network.host.run(|| Tun::new("fw-tun"));
+    tun.as_ref()
+        .unwrap()
+        .as_ref()
+        .unwrap()
+        .set_link_layer(libc::ARPHRD_IEEE80211)
+        .unwrap();
     for mode in ["native", "generic", "auto"] {
         let said = apply(&machine, "\"fw-tun\"", mode);
-        let message = "error: the packets on interface `fw-tun` have no Ethernet header\nhelp: ";
+        let message = "error: the packets on interface `fw-tun` begin with neither an Ethernet nor an IP header\nhelp: ";
         assert!(said.stderr.starts_with(message), "{}", said.stderr);
     }
 }

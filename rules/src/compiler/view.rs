@@ -320,10 +320,11 @@ fn arrived_on(matches: &Matches, interfaces: &[(InterfaceIndex, String)]) -> Opt
 
 /// The name of a narrow field in the rule language.
 pub(super) fn name(field: Field) -> &'static str {
-    match field {
-        Field::Traffic => return "dscp or fragment",
-        Field::InInterface => return "in_interface or forwarded",
-        _ => {}
+    if field == Field::Traffic {
+        return "dscp or fragment";
+    }
+    if field == Field::InInterface {
+        return "in_interface or forwarded";
     }
     let mut names = FieldName::ALL.iter();
     let first = names.find(|name| name.form().key() == Some(field));
