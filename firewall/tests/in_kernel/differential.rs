@@ -95,7 +95,9 @@ struct Tally {
     left_out: u64,
     packets: u64,
     by_rule: u64,
-    by_reason: BTreeMap<Reason, u64>,
+    /// Packets out.
+    out: u64,
+    by_reason: BTreeMap<(Direction, Reason), u64>,
     told: u64,
 }
 
@@ -105,12 +107,18 @@ impl Tally {
         assert!(self.left_out < self.rulesets / 4, "{self:?}");
         assert!(self.by_rule > self.packets / 4, "{self:?}");
         assert!(self.told > self.packets / 50, "{self:?}");
-        for reason in Reason::ALL {
-            // Nobody is banned here.
-            let is_of_packets =
-                !matches!(reason, Reason::NoImage | Reason::BadImage | Reason::Banned);
-            let is_there = self.by_reason.contains_key(&reason);
-            assert_eq!(is_there, is_of_packets, "{reason:?}: {self:?}");
+        assert!(self.out > self.packets / 4, "{self:?}");
+        for direction in Direction::ALL {
+            for reason in Reason::ALL {
+                // Nobody is banned here.
+                let is_of_packets =
+                    !matches!(reason, Reason::NoImage | Reason::BadImage | Reason::Banned);
+                let is_there = self.by_reason.contains_key(&(direction, reason));
+                assert_eq!(
+                    is_there, is_of_packets,
+                    "{direction:?} {reason:?}: {self:?}"
+                );
+            }
         }
     }
 }
@@ -120,7 +128,13 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     let shape = Shape::ALL[(seed % Shape::ALL.len() as u64) as usize];
     let _at_panic = Case { shape, seed };
     let mut random = Random::new(seed);
-    let ruleset = ruleset(&mut random, shape);
+    let mut ruleset = ruleset(&mut random, shape);
+    // Most rules are for packets in: every third rule set makes up for that.
+    if seed % 3 == 2 {
+        for rule in &mut ruleset.rules {
+            rule.direction = Direction::Out;
+        }
+    }
     let engine = match Engine::new(&ruleset, random.bits()) {
         Ok(engine) => engine,
         Err(CompileError::TooManyCombinations { .. } | CompileError::TooMuchWork { .. }) => {
@@ -135,9 +149,10 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     }
     tally.rulesets += 1;
     let slots: BTreeMap<RuleId, u32> = engine.slots().map(|(slot, rule)| (rule, slot)).collect();
-    let reasons = Reason::ALL
-        .iter()
-        .flat_map(|reason| [false, true].map(|dropped| reason.slot(Direction::In, dropped)));
+    let reasons = Reason::ALL.iter().flat_map(|reason| {
+        let slots = |direction| [false, true].map(|dropped| reason.slot(direction, dropped));
+        Direction::ALL.into_iter().flat_map(slots)
+    });
     let all: Vec<u32> = slots.values().copied().chain(reasons).collect();
     for slot in &all {
         kernel.counted(*slot);
@@ -146,9 +161,6 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
     let mut expected: BTreeMap<u32, Count> = BTreeMap::new();
     for _ in 0..effort(shape).min(most) {
         let mut probe = probe(&mut random, &ruleset);
-        if probe.context.direction == Direction::Out {
-            continue;
-        }
         if probe.named().interface.is_none() {
             probe.context.interface = UNKNOWN;
         }
@@ -181,6 +193,8 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
         assert_eq!(kernel.events(), told, "{}", what());
         tally.told += told.len() as u64;
         tally.packets += 1;
+        let direction = probe.context.direction;
+        tally.out += u64::from(direction == Direction::Out);
         let Evaluation {
             outcome,
             counted,
@@ -198,8 +212,8 @@ fn case(kernel: &mut Kernel, seed: u64, most: u64, tally: &mut Tally) {
                 count(slots[&rule]);
             }
             Outcome::Reason(reason) => {
-                *tally.by_reason.entry(reason).or_default() += 1;
-                count(reason.slot(Direction::In, verdict == Verdict::Drop));
+                *tally.by_reason.entry((direction, reason)).or_default() += 1;
+                count(reason.slot(direction, verdict == Verdict::Drop));
             }
         }
     }

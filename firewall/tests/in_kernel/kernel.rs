@@ -16,14 +16,14 @@ use aya::{
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
 use benches::{features::Feature, network::Namespace, tools};
 use firewall_ebpf::{
-    abi::BLOCK,
-    packet_log::{Event, LogLimiter, MAX_LOGGING, SNAP_LEN},
+    abi::{BLOCK, Direction},
+    packet_log::{Event, LogLimiter, MAX_LOGGING, OUT, SNAP_LEN},
 };
 use rules_testing::{INTERFACES, Probe};
 
 use crate::{
     machine::{Count, Machine, said},
-    test_run::{Action, Program, action},
+    test_run::{Action, EgressProgram, Program, action},
 };
 
 /// The byte length of the images.
@@ -41,6 +41,7 @@ const FRAMES: std::ops::RangeInclusive<usize> = 14..=3000;
 /// The program, and what it reads and writes.
 pub(crate) struct Kernel {
     program: Program,
+    egress: EgressProgram,
     image: Array<MapData, [u8; IMAGE]>,
     counters: PerCpuArray<MapData, [[u64; 2]; BLOCK as usize]>,
     limiters: HashMap<MapData, u32, [u64; size_of::<LogLimiter>() / 8]>,
@@ -71,7 +72,8 @@ impl Kernel {
         fs::write(machine.folder.path().join("list.txt"), list).unwrap();
         let mut rules = String::from(
             "[sets]\nlist = { file = \"list.txt\" }\n\
-             [[rule]]\nname = \"list\"\naction = \"drop\"\nsrc = \"@list\"\n",
+             [[rule]]\nname = \"list\"\naction = \"drop\"\nsrc = \"@list\"\n\
+             [[rule]]\nname = \"out\"\naction = \"count\"\ndirection = \"out\"\n",
         );
         for number in 0..RULES {
             let address = Ipv4Addr::from(0x0a00_0000 + number);
@@ -97,6 +99,7 @@ impl Kernel {
         images.set(0, &image, 0).unwrap();
         Self {
             program: Program::of(&machine),
+            egress: EgressProgram::of(&machine),
             image: Array::try_from(Map::Array(image)).unwrap(),
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
             limiters: HashMap::try_from(Map::HashMap(pinned("log-limiters"))).unwrap(),
@@ -153,7 +156,7 @@ impl Kernel {
 
     /// Has a packet arrive where this kernel lets it, for rules to which all interfaces are alike.
     pub(crate) fn place(&self, probe: &mut Probe) {
-        if !self.takes_interfaces {
+        if !self.takes_interfaces && probe.context.direction == Direction::In {
             probe.context.interface = LOOPBACK;
         }
     }
@@ -165,8 +168,16 @@ impl Kernel {
             .iter()
             .any(|(index, _)| *index == probe.context.interface)
             || probe.context.interface == UNKNOWN;
-        let is_possible = self.takes_interfaces || probe.context.interface == LOOPBACK;
-        if !FRAMES.contains(&probe.frame.len()) || !is_there || !is_possible {
+        if !FRAMES.contains(&probe.frame.len()) || !is_there {
+            return None;
+        }
+        if probe.context.direction == Direction::Out {
+            if probe.frame.len() < shortest_out(&probe.frame) {
+                return None;
+            }
+            return self.egress.run(&probe.frame, &probe.context).unwrap();
+        }
+        if !self.takes_interfaces && probe.context.interface != LOOPBACK {
             return None;
         }
         // `struct xdp_md`, `include/uapi/linux/bpf.h`: the end of the data and the interface.
@@ -212,6 +223,10 @@ pub(crate) struct Told {
 impl Told {
     /// What is to be emitted of a packet that a rule with this slot passes, drops or counts.
     pub(crate) fn of(probe: &Probe, slot: u32, what: u32) -> Self {
+        let what = match probe.context.direction {
+            Direction::In => what,
+            Direction::Out => what | OUT,
+        };
         Self {
             slot,
             what,
@@ -219,6 +234,16 @@ impl Told {
             length: probe.frame.len() as u32,
             bytes: probe.frame[..probe.frame.len().min(SNAP_LEN as usize)].to_vec(),
         }
+    }
+}
+
+/// The shortest packet out that a test run takes: one with an IP header after that of Ethernet
+/// (`bpf_prog_test_run_skb`, `net/bpf/test_run.c`).
+fn shortest_out(frame: &[u8]) -> usize {
+    match frame[12..14] {
+        [0x08, 0x00] => 14 + 20,
+        [0x86, 0xdd] => 14 + 40,
+        _ => 14 + 1,
     }
 }
 
