@@ -7,6 +7,7 @@
 //! A failure names the seed of its rule set, which `FIREWALL_SEED=<seed>` runs again alone.
 
 mod script;
+mod sent;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,11 @@ use std::{
     process::Stdio,
 };
 
-use benches::{network::Network, tools, traffic::Sender};
+use benches::{
+    network::{Namespace, Network},
+    tools,
+    traffic::Sender,
+};
 use firewall_ebpf::abi::{Direction, Reason};
 use rules::{
     Context,
@@ -227,13 +232,17 @@ impl Nftables {
         let network = Network::new().unwrap();
         let nftables = Self { network };
         let device = &nftables.network.link().host.interface;
-        nftables.run(&["-f", "-"], &script(ruleset, device));
+        nft(
+            &nftables.network.host,
+            &["-f", "-"],
+            &script(ruleset, device),
+        );
         nftables
     }
 
     /// What is counted when these frames are sent.
     fn counts(&self, frames: &[Vec<u8>]) -> Counts {
-        self.take();
+        take(&self.network.host);
         let link = self.network.link();
         let mut sender = Sender::open(&self.network.peer, &link.peer).unwrap();
         for frame in frames {
@@ -241,7 +250,7 @@ impl Nftables {
         }
         let mut counts = Counts::new();
         wait_until("every frame has reached nftables", || {
-            for (name, count) in self.take() {
+            for (name, count) in take(&self.network.host) {
                 *counts.entry(name).or_default() += count;
             }
             counts.get(TOTAL) == Some(&(frames.len() as u64))
@@ -249,42 +258,43 @@ impl Nftables {
         counts.remove(TOTAL);
         counts
     }
+}
 
-    /// What was counted since this was last asked for.
-    ///
-    /// `nft list counters` reads the rules too, of which nft 1.0.6 cannot decode all.
-    fn take(&self) -> Counts {
-        let listing = json(&self.run(&["-j", "reset", "counters"], ""));
-        let objects = listing["nftables"].as_array().unwrap().iter();
-        let counters = objects.filter_map(|object| object.get("counter"));
-        counters
-            .map(|counter| {
-                let name = counter["name"].as_str().unwrap().to_owned();
-                (name, counter["packets"].as_u64().unwrap())
-            })
-            .filter(|(_, packets)| *packets > 0)
-            .collect()
-    }
+/// What nftables counted in a namespace since this was last asked for.
+///
+/// `nft list counters` reads the rules too, of which nft 1.0.6 cannot decode all.
+fn take(namespace: &Namespace) -> Counts {
+    let listing = json(&nft(namespace, &["-j", "reset", "counters"], ""));
+    let objects = listing["nftables"].as_array().unwrap().iter();
+    let counters = objects.filter_map(|object| object.get("counter"));
+    counters
+        .map(|counter| {
+            let name = counter["name"].as_str().unwrap().to_owned();
+            (name, counter["packets"].as_u64().unwrap())
+        })
+        .filter(|(_, packets)| *packets > 0)
+        .collect()
+}
 
-    fn run(&self, arguments: &[&str], input: &str) -> String {
-        let mut command = tools::command("nft");
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = self.network.host.spawn(&mut command).unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        match stdin.write_all(input.as_bytes()) {
-            // What nft says of it comes below.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written.unwrap(),
-        }
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let status = output.status;
-        assert!(status.success(), "nft {arguments:?}: {status}: {complaint}");
-        String::from_utf8(output.stdout).unwrap()
+/// Runs nft in a namespace.
+fn nft(namespace: &Namespace, arguments: &[&str], input: &str) -> String {
+    let mut command = tools::command("nft");
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = namespace.spawn(&mut command).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    match stdin.write_all(input.as_bytes()) {
+        // What nft says of it comes below.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
     }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let status = output.status;
+    assert!(status.success(), "nft {arguments:?}: {status}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
 }
