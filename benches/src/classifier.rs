@@ -41,7 +41,7 @@ pub struct Classifier {
 }
 
 #[repr(C)]
-struct Load {
+struct LoadAttributes {
     kind: u32,
     count: u32,
     instructions: u64,
@@ -55,7 +55,7 @@ struct Load {
 }
 
 #[repr(C)]
-struct Link {
+struct LinkAttributes {
     program: RawFd,
     interface: u32,
     hook: u32,
@@ -105,7 +105,7 @@ impl Classifier {
     }
 
     fn attach_to(interface: u32, hook: bpf_attach_type, instructions: &[u64]) -> Result<Self> {
-        let mut load = Load {
+        let mut load = LoadAttributes {
             kind: bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32,
             count: instructions.len() as u32,
             instructions: instructions.as_ptr().expose_provenance() as u64,
@@ -118,7 +118,7 @@ impl Classifier {
             name: *b"another_one\0\0\0\0\0",
         };
         let program = fd(bpf_cmd::BPF_PROG_LOAD, &mut load).context("the program does not load")?;
-        let mut link = Link {
+        let mut link = LinkAttributes {
             program: program.as_raw_fd(),
             interface,
             hook: hook as u32,

@@ -15,7 +15,7 @@ use crate::{
     kernel::{
         hook::Hook,
         link::{self, AttachError, AttachMode, Link},
-        pins::{self, PinError, PinState, Pins},
+        pins::{self, PinError, PinState, PinnedObject, Pins},
         undo::Undo,
     },
 };
@@ -134,10 +134,10 @@ fn filters(pins: &Pins) -> Result<Vec<Attachment>, AttachmentError> {
     for hook in Hook::TRAFFIC_CONTROL {
         let next = interrupted
             .iter()
-            .filter(|(_, object)| *object == hook.program())
+            .filter(|(_, object)| *object == PinnedObject::program_of(hook))
             .map(|&(generation, object)| pins.next(generation, object));
         let mut programs = BTreeSet::new();
-        for path in next.chain([pins.object(hook.program())]) {
+        for path in next.chain([pins.object(PinnedObject::program_of(hook))]) {
             programs.extend(pins::program_at(&path)?);
         }
         let filters = Link::filters(hook, &programs)?;

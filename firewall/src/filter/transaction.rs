@@ -158,7 +158,7 @@ impl Filter {
     fn establish(&mut self, plan: &Plan, undo: &mut Undo) -> Result<Established, FilterError> {
         for hook in plan.hooks() {
             let program = self.program.at(hook)?;
-            let path = self.pins.object(hook.program());
+            let path = self.pins.object(PinnedObject::program_of(hook));
             match pins::state(&path, program.as_fd())? {
                 PinState::Same => continue,
                 PinState::Missing => {}
@@ -462,7 +462,7 @@ fn replace(
         program.at(hook)?;
     }
     for (hook, fd) in program.verified() {
-        pins::pin(fd.as_fd(), &next(hook.program()))?;
+        pins::pin(fd.as_fd(), &next(PinnedObject::program_of(*hook)))?;
     }
     let counters_are_new = kept.is_none();
     let mut counters = match kept {
@@ -484,7 +484,10 @@ fn replace(
         images.put_in_force(&image)?;
         carry(&before.counted, ready, &mut counters)?;
     }
-    let loaded = program.verified().keys().map(|hook| hook.program());
+    let loaded = program
+        .verified()
+        .keys()
+        .map(|hook| PinnedObject::program_of(*hook));
     let loaded: Vec<PinnedObject> = loaded.collect();
     for object in PinnedObject::ALL {
         let is_new = match object {
@@ -530,7 +533,7 @@ fn remove_unused(pins: &Pins, program: &Program) {
         if program.verified().contains_key(&hook) {
             continue;
         }
-        if let Err(error) = pins::unpin(&pins.object(hook.program())) {
+        if let Err(error) = pins::unpin(&pins.object(PinnedObject::program_of(hook))) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(event = "program_stays", error, "a program stays loaded");
         }
@@ -549,7 +552,7 @@ impl Old {
         let open = |object| Ok(pins::open(&pins.object(object))?.map(Arc::new));
         let mut programs = BTreeMap::new();
         for hook in Hook::ALL {
-            programs.extend(open(hook.program())?.map(|program| (hook, program)));
+            programs.extend(open(PinnedObject::program_of(hook))?.map(|program| (hook, program)));
         }
         Ok(Self {
             programs,

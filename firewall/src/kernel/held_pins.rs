@@ -59,7 +59,12 @@ impl HeldPins {
     pub(crate) fn hold(&mut self, programs: &BTreeMap<Hook, Arc<OwnedFd>>) {
         let programs = programs.iter().filter(|(hook, _)| **hook != Hook::Xdp);
         self.programs = programs
-            .map(|(hook, program)| (self.pins.object(hook.program()), Arc::clone(program)))
+            .map(|(hook, program)| {
+                (
+                    self.pins.object(PinnedObject::program_of(*hook)),
+                    Arc::clone(program),
+                )
+            })
             .collect();
     }
 

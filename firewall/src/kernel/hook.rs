@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::kernel::pins::PinnedObject;
-
 /// A place in the path of packets at which a program of an instance runs, one program for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Hook {
@@ -31,16 +29,6 @@ impl Hook {
         match self {
             Self::Xdp | Self::BareIngress => false,
             Self::Egress | Self::BareEgress => true,
-        }
-    }
-
-    /// Its program.
-    pub(crate) const fn program(self) -> PinnedObject {
-        match self {
-            Self::Xdp => PinnedObject::Program,
-            Self::BareIngress => PinnedObject::BareIngress,
-            Self::Egress => PinnedObject::Egress,
-            Self::BareEgress => PinnedObject::BareEgress,
         }
     }
 }

@@ -108,6 +108,16 @@ impl PinnedObject {
         Self::BareEgress,
     ];
 
+    /// The program of a hook.
+    pub(crate) const fn program_of(hook: Hook) -> Self {
+        match hook {
+            Hook::Xdp => Self::Program,
+            Hook::BareIngress => Self::BareIngress,
+            Hook::Egress => Self::Egress,
+            Hook::BareEgress => Self::BareEgress,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Images => "images",

@@ -63,7 +63,7 @@ impl Place {
 
 /// A filter that runs a BPF program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(super) struct ProgramFilter {
     pub(super) place: Place,
     /// The kernel's number for the program.
     pub(super) program: u32,
@@ -74,9 +74,9 @@ fn parent(hook: Hook) -> u32 {
 }
 
 /// The filters with programs on an interface, in the order in which they run; none when it is gone.
-pub(super) fn filters(interface: u32, hook: Hook) -> io::Result<Vec<Filter>> {
+pub(super) fn filters(interface: u32, hook: Hook) -> io::Result<Vec<ProgramFilter>> {
     let messages = all(interface, parent(hook))?;
-    let mut filters: Vec<Filter> = messages.iter().filter_map(program_of).collect();
+    let mut filters: Vec<ProgramFilter> = messages.iter().filter_map(program_of).collect();
     filters.sort_by_key(|filter| filter.place.info >> 16);
     Ok(filters)
 }
@@ -188,7 +188,7 @@ fn free_priority(filters: &[TcMessage]) -> u32 {
         .unwrap_or(MOST)
 }
 
-fn program_of(message: &TcMessage) -> Option<Filter> {
+fn program_of(message: &TcMessage) -> Option<ProgramFilter> {
     let options = message.attributes.iter().filter_map(|attribute| {
         if let TcAttribute::Options(options) = attribute {
             Some(options)
@@ -203,7 +203,7 @@ fn program_of(message: &TcMessage) -> Option<Filter> {
             None
         }
     })?;
-    Some(Filter {
+    Some(ProgramFilter {
         place: Place {
             interface: u32::try_from(message.header.index).ok()?,
             parent: message.header.parent.into(),

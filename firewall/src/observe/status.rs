@@ -183,7 +183,9 @@ impl TrafficControlStatus {
     fn new(link: &PresentLink, interfaces: &[Interface], config: &Config) -> Option<Self> {
         let object = match link.hook {
             Hook::Xdp => return None,
-            Hook::BareIngress | Hook::Egress | Hook::BareEgress => link.hook.program(),
+            Hook::BareIngress | Hook::Egress | Hook::BareEgress => {
+                PinnedObject::program_of(link.hook)
+            }
         };
         // Another generation may just have come into force.
         let program = info::program(&config.pins.object(object)).ok()?;
