@@ -3,7 +3,10 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    EbpfContext as _, bindings::__sk_buff, helpers::bpf_skb_load_bytes, programs::TcContext,
+    EbpfContext as _,
+    bindings::{__sk_buff, bpf_hdr_start_off::BPF_HDR_START_NET},
+    helpers::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
+    programs::TcContext,
 };
 use firewall_ebpf::{
     image::{COUNT, RuleSlot},
@@ -41,15 +44,22 @@ macro_rules! field {
 pub(super) struct Skb<'a, const BARE: bool> {
     pub(super) ctx: &'a TcContext,
     image: &'a Image,
+    /// Where the packet begins: always at 0 with an Ethernet header.
+    start: u32,
 }
 
 impl<'a, const BARE: bool> Skb<'a, BARE> {
     #[inline(always)]
     pub(super) fn new(ctx: &'a TcContext, image: &'a Image) -> Self {
-        Self { ctx, image }
+        let start = if BARE {
+            network_offset(ctx.as_ptr().cast())
+        } else {
+            0
+        };
+        Self { ctx, image, start }
     }
 
-    /// Has the kernel read bytes beyond the linear part.
+    /// Has the kernel read bytes beyond the linear part, at an offset into the buffer.
     #[inline(always)]
     fn far<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         if offset + N as u32 > self.ctx.len() {
@@ -80,7 +90,7 @@ impl<'a, const BARE: bool> Skb<'a, BARE> {
 impl<const BARE: bool> Packet for Skb<'_, BARE> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let offset = offset & OFFSET_MASK;
+        let offset = self.start + offset & OFFSET_MASK;
         let at = field!(self.ctx, data) as usize + offset as usize;
         if at + N > field!(self.ctx, data_end) as usize {
             return self.far(offset);
@@ -121,7 +131,7 @@ impl<const BARE: bool> Packet for Skb<'_, BARE> {
     /// Opaque, or else the verifier would keep what the parser has compared with it.
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.opaque(u64::from(self.ctx.len())) as u32
+        self.opaque(u64::from(self.ctx.len().wrapping_sub(self.start))) as u32
     }
 
     #[inline(always)]
@@ -131,7 +141,9 @@ impl<const BARE: bool> Packet for Skb<'_, BARE> {
 
     #[inline(always)]
     fn bare_ethertype(&self) -> Option<u16> {
-        BARE.then(|| u16::from_be(field!(self.ctx, protocol) as u16))
+        // By a mask: a branch would be one path more for the verifier.
+        let is_known = (self.start.wrapping_sub(UNKNOWN) as i32 >> 31) as u16;
+        BARE.then(|| u16::from_be(field!(self.ctx, protocol) as u16) & is_known)
     }
 
     #[inline(always)]
@@ -169,6 +181,46 @@ extern "C" fn far_word(ctx: *mut __sk_buff, offset: u32, width: u32) -> u64 {
     // SAFETY: there is room for `width` bytes; what the kernel cannot read, it leaves 0.
     unsafe { bpf_skb_load_bytes(ctx.cast(), offset, to, width) };
     word
+}
+
+/// What [`network_offset`] is less than, and answers if it cannot tell: the packet then counts as one of an
+/// unknown EtherType.
+const UNKNOWN: u32 = 255;
+
+/// The offset of the IP header in a buffer of an interface without Ethernet header.
+///
+/// It is 0 but where the kernel has the program see what precedes it, as if it were a link-layer header: the
+/// outer headers of a tunnel (GRE and IP in IP before Linux 5.14, GRE without a fixed peer ever since), which
+/// say nothing of the packet. No field of the context has the offset. The kernel reads at an offset from the
+/// IP header, but nothing beyond the linear part: from what it refuses follows where that part ends, seen from
+/// the IP header. One read shows that it is 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn network_offset(ctx: *mut __sk_buff) -> u32 {
+    let context = TcContext::new(ctx);
+    let linear = (field!(context, data_end) as usize - field!(context, data) as usize) as u32;
+    if linear == 0 || is_beyond(ctx, linear - 1) == 0 {
+        return 0;
+    }
+    let mut offset = 0;
+    // Without branches, each of which would be two paths for the verifier.
+    for step in [128, 64, 32, 16, 8, 4, 2, 1] {
+        let last = linear as i32 - (offset + step) as i32;
+        let last = last & !(last >> 31);
+        offset += step * is_beyond(ctx, last as u32);
+    }
+    offset
+}
+
+/// 1 if the byte at an offset from the IP header is beyond the linear part, else 0.
+#[inline(always)]
+fn is_beyond(ctx: *mut __sk_buff, offset: u32) -> u32 {
+    let mut byte = 0_u8;
+    let to = (&raw mut byte).cast();
+    // SAFETY: there is room for a byte.
+    let answer =
+        unsafe { bpf_skb_load_bytes_relative(ctx.cast(), offset, to, 1, BPF_HDR_START_NET) };
+    (answer as u64 >> 63) as u32
 }
 
 /// The index of the interface.
@@ -288,26 +340,28 @@ fn report(ctx: &TcContext, slot: u32, kind: u32) -> u32 {
                 start.cast::<u64>().write_volatile(0);
                 start.add(8).cast::<u32>().write_volatile(0);
                 start.add(12).cast::<u16>().write_volatile(ethertype);
+                let network = network_offset(ctx.as_ptr().cast());
+                let len = len.wrapping_sub(network);
                 (*event).length = len + ETHERNET;
                 const ROOM: u32 = SNAP_LEN / 2;
                 let to = start.add(ETHERNET as usize);
-                (*event).captured = ETHERNET + copy::<ROOM>(ctx, to, len);
+                (*event).captured = ETHERNET + copy::<ROOM>(ctx, network, to, len);
             } else {
                 (*event).length = len;
-                (*event).captured = copy::<SNAP_LEN>(ctx, start, len);
+                (*event).captured = copy::<SNAP_LEN>(ctx, 0, start, len);
             }
         }
     })
 }
 
-/// Copies the beginning of a packet of `len` bytes, at most `ROOM`, a power of two. Returns how many
-/// bytes that are.
+/// Copies the beginning of a packet of `len` bytes, which is at an offset, at most `ROOM`, a power of two.
+/// Returns how many bytes that are.
 #[inline(always)]
-unsafe fn copy<const ROOM: u32>(ctx: &TcContext, to: *mut u8, len: u32) -> u32 {
+unsafe fn copy<const ROOM: u32>(ctx: &TcContext, offset: u32, to: *mut u8, len: u32) -> u32 {
     let len = if len > ROOM { ROOM } else { len };
     // What the verifier demands: neither 0 nor more than there is room for.
     let len = (len.wrapping_sub(1) & (ROOM - 1)) + 1;
     // SAFETY: there is room for `len` bytes.
-    let answer = unsafe { bpf_skb_load_bytes(ctx.as_ptr(), 0, to.cast(), len) };
+    let answer = unsafe { bpf_skb_load_bytes(ctx.as_ptr(), offset, to.cast(), len) };
     if answer < 0 { 0 } else { len }
 }
