@@ -34,8 +34,8 @@ use crate::{
     error::Error,
     filter::{takeover::Takeover, unload},
     generation::{confirmation::ConfirmationError, deadline::Deadline},
-    interfaces::link_events::LinkEvents,
-    kernel::{generation::Generation, max_bans::MaxBans, program::ObjectFile},
+    interfaces::link_events::{LinkEvents, Scope},
+    kernel::{generation::Generation, link, max_bans::MaxBans, program::ObjectFile},
     logging::{lines::Fields, output},
     packet_log::relay::Relay,
     rule_file::input::RuleInput,
@@ -232,7 +232,12 @@ impl Events {
             // The channel stays open so that `wait_for` can distinguish the end from a defect.
             end.closed().await;
         });
-        let links = LinkEvents::receive()
+        let scope = if link::uses_filters() {
+            Scope::WithFilters
+        } else {
+            Scope::Interfaces
+        };
+        let links = LinkEvents::receive(scope)
             .map_err(Error::system("cannot follow changes of network interfaces"))?;
         let listener = match server::listen(&config.run) {
             Ok(listener) => Some(listener),

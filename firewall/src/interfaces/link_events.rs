@@ -1,5 +1,6 @@
 //! Notifications of the kernel about new, changed and removed network interfaces: the group
-//! `RTNLGRP_LINK` of rtnetlink (`rtnetlink(7)`).
+//! `RTNLGRP_LINK` of rtnetlink (`rtnetlink(7)`). Where filters of traffic control take the place of links, also
+//! about these: `RTNLGRP_TC`. Another process that removes their queueing discipline takes them away silently.
 //!
 //! This module only reports which interfaces changed. [`crate::interfaces::list`] reads their
 //! current state: an event may be out of date when it is read.
@@ -18,6 +19,25 @@ use tokio::time::{Instant, sleep_until};
 /// How long events are collected after some were handled: a single new interface is handled at
 /// once; of a hundred that appear together, the first is handled at once and the others together.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// The events to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those of interfaces.
+    Interfaces,
+    /// Also those of filters of traffic control, and of the queueing disciplines that hold them.
+    WithFilters,
+}
+
+impl Scope {
+    fn groups(self) -> u32 {
+        let bit = |group: MulticastGroup| 1 << (group as u32 - 1);
+        match self {
+            Self::Interfaces => bit(MulticastGroup::Link),
+            Self::WithFilters => bit(MulticastGroup::Link) | bit(MulticastGroup::Tc),
+        }
+    }
+}
 
 /// The receiver of events.
 pub(crate) struct LinkEvents {
@@ -52,11 +72,8 @@ impl Touched {
                 self.any = true;
                 return;
             };
-            if let NetlinkPayload::InnerMessage(
-                RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link),
-            ) = &message.payload
-            {
-                self.some.insert(InterfaceIndex(link.header.index));
+            if let NetlinkPayload::InnerMessage(message) = &message.payload {
+                self.some.extend(interface_of(message));
             }
             // Messages are aligned to 4 bytes (`NLMSG_ALIGN`).
             let length = (message.header.length as usize).next_multiple_of(4);
@@ -68,12 +85,28 @@ impl Touched {
     }
 }
 
+/// The interface that may have changed, or may have lost a filter. A new queueing discipline takes none away: the
+/// one that it replaces is removed with an event of its own.
+fn interface_of(message: &RouteNetlinkMessage) -> Option<InterfaceIndex> {
+    if let RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) = message {
+        return Some(InterfaceIndex(link.header.index));
+    }
+    if let RouteNetlinkMessage::NewTrafficFilter(changed)
+    | RouteNetlinkMessage::DelTrafficFilter(changed)
+    | RouteNetlinkMessage::DelQueueDiscipline(changed) = message
+    {
+        return Some(InterfaceIndex(changed.header.index.cast_unsigned()));
+    }
+    None
+}
+
 impl LinkEvents {
     /// Starts to receive the events from now on.
-    pub(crate) fn receive() -> io::Result<Self> {
+    pub(crate) fn receive(scope: Scope) -> io::Result<Self> {
         let mut socket = TokioSocket::new(protocols::NETLINK_ROUTE)?;
-        let group = 1 << (MulticastGroup::Link as u32 - 1);
-        socket.socket_mut().bind(&SocketAddr::new(0, group))?;
+        socket
+            .socket_mut()
+            .bind(&SocketAddr::new(0, scope.groups()))?;
         Ok(Self {
             socket,
             touched: Touched::default(),
@@ -129,14 +162,21 @@ async fn wait_until(wake: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_route::link::LinkMessage;
+    use rtnetlink::packet_route::{
+        link::LinkMessage,
+        tc::{TcHeader, TcMessage},
+    };
 
     use super::*;
 
     fn event(index: u32) -> Vec<u8> {
         let mut link = LinkMessage::default();
         link.header.index = index;
-        let mut message = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
+        bytes_of(RouteNetlinkMessage::NewLink(link))
+    }
+
+    fn bytes_of(message: RouteNetlinkMessage) -> Vec<u8> {
+        let mut message = NetlinkMessage::from(message);
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
@@ -152,6 +192,29 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_that_may_be_gone_touches_its_interface() {
+        let changed = |index| {
+            let header = TcHeader {
+                index,
+                ..TcHeader::default()
+            };
+            TcMessage::from_parts(header, Vec::new())
+        };
+        let mut touched = Touched::default();
+        touched.add(&bytes_of(RouteNetlinkMessage::DelQueueDiscipline(changed(
+            3,
+        ))));
+        touched.add(&bytes_of(RouteNetlinkMessage::DelTrafficFilter(changed(4))));
+        touched.add(&bytes_of(RouteNetlinkMessage::NewTrafficFilter(changed(5))));
+        touched.add(&bytes_of(RouteNetlinkMessage::NewQueueDiscipline(changed(
+            6,
+        ))));
+        let some = [3, 4, 5].map(InterfaceIndex);
+        assert_eq!(touched.some, BTreeSet::from(some));
+        assert!(!touched.any);
+    }
+
+    #[test]
     fn what_is_not_understood_may_be_about_any_interface() {
         let mut touched = Touched::default();
         touched.add(&[1, 2, 3]);
@@ -160,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_ends_the_wait() {
-        let mut events = LinkEvents::receive().unwrap();
+        let mut events = LinkEvents::receive(Scope::WithFilters).unwrap();
         let soon = Instant::now() + Duration::from_millis(1);
         events.wait(Some(soon)).await;
         assert!(Instant::now() >= soon);

@@ -522,6 +522,11 @@ pub(crate) fn takes_links(interface: &str, index: u32) -> Result<bool, AttachErr
         .map_err(|source| AttachError::of_traffic_control(interface, Hook::Egress, source))
 }
 
+/// Whether filters of traffic control take the place of links in this kernel. They do, too, where it does not say.
+pub(crate) fn uses_filters() -> bool {
+    !has_links(LOOPBACK).is_ok_and(|has_links| has_links)
+}
+
 /// Whether it does: since Linux 6.6, which also introduced the query that is made here.
 fn has_links(interface: u32) -> io::Result<bool> {
     match syscall::tcx_programs(interface, attach_type(Hook::Egress)) {
