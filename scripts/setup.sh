@@ -231,6 +231,9 @@ virtual_machines() {
         fail "the command \`ip\` is missing" "run \`apt-get install iproute2\` as root"
     [ -x /sbin/mke2fs ] || install_packages mke2fs e2fsprogs ||
         fail "the command \`mke2fs\` is missing" "run \`apt-get install e2fsprogs\` as root"
+    tool tc iproute2
+    tool wg wireguard-tools
+    tool bpftool bpftool
     tool setpriv util-linux
     tool strip binutils
 }

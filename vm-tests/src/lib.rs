@@ -14,6 +14,12 @@ pub mod wire;
 /// The argument of a process 1 that sends packets for another machine instead of running scenarios.
 pub const PEER: &str = "peer";
 
+/// The lists of kernel modules in a guest, each in load order: those that it loads when it starts, and
+/// those of devices that carry packets inside others.
+pub const MODULES: &str = "/modules/at-start";
+/// See [`MODULES`].
+pub const TUNNEL_MODULES: &str = "/modules/tunnels";
+
 /// A deliberate failure of a guest, to test that it is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -240,7 +240,7 @@ fn running(events: &[Event]) -> Option<Scenario> {
         match event {
             Event::Began { scenario } => running = Some(*scenario),
             Event::Ended { .. } => running = None,
-            Event::Booted { .. } | Event::Verified(_) => {}
+            Event::Booted { .. } | Event::Verified { .. } => {}
         }
     }
     running

@@ -15,8 +15,8 @@ use serde::Deserialize;
 const OBJECT: &str = "firewall-xdp";
 
 /// The commands that the scenarios call, and those that only tests call.
-const COMMANDS: [&str; 1] = ["ip"];
-const TEST_COMMANDS: [&str; 1] = ["setpriv"];
+const COMMANDS: [&str; 3] = ["ip", "tc", "wg"];
+const TEST_COMMANDS: [&str; 2] = ["bpftool", "setpriv"];
 
 /// A file of a guest.
 pub(crate) struct GuestFile {

@@ -49,8 +49,14 @@ pub enum Event {
         /// The release of its kernel.
         release: String,
     },
-    /// The statistics of the verifier and the JIT for the program.
-    Verified(Verified),
+    /// The statistics of the verifier and the JIT for a program.
+    Verified {
+        /// The name of the program in the ledger.
+        program: String,
+        /// Its statistics.
+        #[serde(flatten)]
+        verified: Verified,
+    },
     /// A scenario begins.
     Began {
         /// The scenario.
@@ -67,7 +73,7 @@ pub enum Event {
     },
 }
 
-/// The statistics of the verifier and the JIT for the program.
+/// The statistics of the verifier and the JIT for a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// The number of instructions that the verifier processed, on all paths; it gives up after a
@@ -128,7 +134,10 @@ mod tests {
             Event::Booted {
                 release: "6.1.0".into(),
             },
-            Event::Verified(verified),
+            Event::Verified {
+                program: "egress".into(),
+                verified,
+            },
             Event::Began {
                 scenario: Scenario::Load,
             },

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, sync::Mutex, thread, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use vm_tests::{
-    report::{Event, Outcome, Verified},
+    report::{Event, Outcome},
     scenarios::{Hardware, Scenario},
 };
 
@@ -14,7 +14,7 @@ use crate::{
     guest,
     hardware::{self, Terms},
     kernels::{self, Wanted},
-    ledger::Ledger,
+    ledger::{Ledger, Programs},
     machine::{self, Ended, System},
     namespace,
     products::Products,
@@ -78,10 +78,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     }
     all_well &= tell_skipped(&trials, &mut notes);
     print!("{table}");
+    print!("{}", verified(&trials));
     for note in notes {
         println!("{note}");
     }
     Ok(all_well)
+}
+
+/// The table of the statistics of the verifier and the JIT; empty if no program was loaded.
+fn verified(trials: &[Trial]) -> String {
+    let heads = ["KERNEL", "PROGRAM", "VERIFIED", "STATES", "JITED"];
+    let mut table = Table::new(heads.map(str::to_owned));
+    let mut is_empty = true;
+    for trial in trials {
+        for (program, verified) in trial.verified() {
+            is_empty = false;
+            table.row([
+                trial.wanted.name.clone(),
+                program,
+                grouped(verified.instructions),
+                grouped(verified.peak_states),
+                grouped(verified.jited_bytes),
+            ]);
+        }
+    }
+    if is_empty {
+        return String::new();
+    }
+    format!("\n{table}")
 }
 
 /// Adds notes about skipped kernels; returns whether any kernel was not skipped.
@@ -106,7 +130,8 @@ fn tell_skipped(trials: &[Trial], notes: &mut Vec<String>) -> bool {
 /// Writes the measured numbers to the ledger.
 fn renew(ledger: &mut Ledger, trials: &[Trial]) -> Result<()> {
     for trial in trials {
-        if let Some(verified) = trial.verified() {
+        let verified = trial.verified();
+        if !verified.is_empty() {
             ledger.renew(&trial.wanted.name, verified);
         }
     }
@@ -189,7 +214,7 @@ fn boot_all(setup: &Setup<'_>, jobs: usize, trials: &mut [Trial]) -> Result<()> 
 }
 
 fn heads(scenarios: &[Scenario]) -> Vec<String> {
-    ["KERNEL", "RELEASE", "VERIFIED", "STATES", "JITED"]
+    ["KERNEL", "RELEASE"]
         .map(str::to_owned)
         .into_iter()
         .chain(scenarios.iter().map(|scenario| scenario.name()))
@@ -267,11 +292,13 @@ impl Trial {
         self.ended.iter().flat_map(|ended| &ended.events)
     }
 
-    fn verified(&self) -> Option<Verified> {
-        self.events().find_map(|event| match event {
-            Event::Verified(verified) => Some(*verified),
+    /// The statistics of each program.
+    fn verified(&self) -> Programs {
+        let programs = self.events().filter_map(|event| match event {
+            Event::Verified { program, verified } => Some((program.clone(), *verified)),
             Event::Booted { .. } | Event::Began { .. } | Event::Ended { .. } => None,
-        })
+        });
+        programs.collect()
     }
 
     /// The outcome of a scenario, and its duration in seconds.
@@ -282,7 +309,7 @@ impl Trial {
                 outcome,
                 seconds,
             } if *scenario == of => Some((outcome, *seconds)),
-            Event::Verified(_)
+            Event::Verified { .. }
             | Event::Booted { .. }
             | Event::Began { .. }
             | Event::Ended { .. } => None,
@@ -297,17 +324,7 @@ impl Trial {
             Err(_) if self.wanted.is_optional => "SKIPPED".to_owned(),
             Err(_) => none(),
         };
-        let number = |of: fn(&Verified) -> u64| {
-            self.verified()
-                .map_or_else(none, |verified| grouped(of(&verified)))
-        };
-        let mut cells = vec![
-            self.wanted.name.clone(),
-            release,
-            number(|verified| verified.instructions),
-            number(|verified| verified.peak_states),
-            number(|verified| verified.jited_bytes),
-        ];
+        let mut cells = vec![self.wanted.name.clone(), release];
         cells.extend(
             scenarios
                 .iter()
@@ -362,8 +379,9 @@ impl Trial {
                 None => faults.push(format!("{scenario}: has no result")),
             }
         }
-        if let Some(verified) = self.verified() {
-            faults.extend(ledger.faults(name, verified));
+        let verified = self.verified();
+        if !verified.is_empty() {
+            faults.extend(ledger.faults(name, &verified));
         }
         let all_well = faults.is_empty();
         notes.extend(

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
-    /// The program is verified, translated and attached in the driver; the verifier's statistics
+    /// The programs of all hooks are verified, translated and attached; the verifier's statistics
     /// are recorded.
     Load,
     /// Every match field decides packets, and the counters and arrivals are exact.
@@ -21,6 +21,10 @@ pub enum Scenario {
     /// The daemon is killed; filtering continues until another daemon takes over, or until
     /// `unload`.
     Killed,
+    /// Packets that are sent are filtered; another process removes the filter, which comes back.
+    Egress,
+    /// WireGuard, GRE, IP in IP, VLAN and bonding devices are filtered in both directions.
+    Tunnels,
     /// Bans drop before any rule, expire on time, and survive reloads and the daemon.
     Bans,
     /// A blocklist of a million addresses.
@@ -93,6 +97,8 @@ impl Scenario {
             | Self::Verdicts
             | Self::Reload
             | Self::Killed
+            | Self::Egress
+            | Self::Tunnels
             | Self::Bans
             | Self::Large
             | Self::Refusals

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod cards;
+mod datagrams;
 mod exit;
 mod fields;
 mod firewall;
@@ -14,13 +15,14 @@ mod scenarios;
 mod scene;
 mod system;
 mod talk;
+mod tool;
 mod tracer;
 
 use std::{convert::Infallible, env, process, thread, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use vm_tests::{
-    Failure, PEER,
+    Failure, MODULES, PEER,
     report::{End, Event, Outcome},
     scenarios::Scenario,
 };
@@ -43,7 +45,7 @@ fn main() {
 
 fn run(names: &[String]) -> Result<Infallible> {
     system::mount()?;
-    system::load_modules()?;
+    system::load_modules(MODULES)?;
     if names.first().is_some_and(|name| name == PEER) {
         return peer::serve();
     }

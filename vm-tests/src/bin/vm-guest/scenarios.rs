@@ -3,6 +3,7 @@
 mod bans;
 mod cpus;
 mod driver;
+mod egress;
 mod killed;
 mod large;
 mod load;
@@ -12,6 +13,7 @@ mod refusals;
 mod reload;
 mod removed;
 mod tests;
+mod tunnels;
 mod verdicts;
 mod wire;
 
@@ -24,7 +26,7 @@ use crate::{reporter::Reporter, scene::Scene};
 pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
     let links = if scenario == Scenario::Cpus {
         CPUS as usize
-    } else if scenario == Scenario::Removed {
+    } else if matches!(scenario, Scenario::Removed | Scenario::Tunnels) {
         2
     } else {
         1
@@ -35,6 +37,8 @@ pub(crate) fn run(scenario: Scenario, reporter: &Reporter) -> Result<Outcome> {
         Scenario::Verdicts => verdicts::run(&scene),
         Scenario::Reload => reload::run(&scene),
         Scenario::Killed => killed::run(&scene),
+        Scenario::Egress => egress::run(&scene),
+        Scenario::Tunnels => tunnels::run(&scene),
         Scenario::Bans => bans::run(&scene),
         Scenario::Large => large::run(&scene),
         Scenario::Refusals => refusals::run(&scene),

@@ -14,7 +14,10 @@ use benches::{
     traffic::Sender,
 };
 
-use crate::firewall::{Firewall, wait_until};
+use crate::{
+    firewall::{Firewall, wait_until},
+    tool,
+};
 
 /// The default places of the command's pins and run folder.
 const PINS: &str = "/sys/fs/bpf/firewall";
@@ -83,12 +86,23 @@ impl Scene {
         self.network.xdp_program(&self.network.link().host)
     }
 
-    /// Checks that the command has left nothing: no program on the interface, no pin, no socket,
-    /// and no object in the kernel.
+    /// The queueing disciplines for filters of traffic control, in the namespace of the interface.
+    pub(crate) fn disciplines(&self) -> Result<Vec<String>> {
+        let shown = tool::run(&self.network.host, "tc", "qdisc show")?;
+        let disciplines = shown.lines().filter(|line| line.contains("clsact"));
+        Ok(disciplines.map(str::to_owned).collect())
+    }
+
+    /// Checks that the command has left nothing: no program on the interface, no queueing discipline,
+    /// no pin, no socket, and no object in the kernel.
     pub(crate) fn check_nothing_left(&self) -> Result<()> {
         ensure!(
             self.attached()?.is_none(),
             "a program is left on the interface"
+        );
+        ensure!(
+            self.disciplines()?.is_empty(),
+            "a discipline of traffic control is left"
         );
         for path in [PINS, RUN] {
             ensure!(!Path::new(path).exists(), "`{path}` is left");

@@ -11,9 +11,8 @@ use nix::{
     mount::{MsFlags, mount as mount_at},
 };
 
-/// The folder of the modules, and the list of them in load order.
-const MODULES: &str = "/modules";
-const ORDER: &str = "/modules/order";
+/// The folder of the modules.
+const FOLDER: &str = "/modules";
 
 /// Mounts the file systems of the kernel; the packed files are in memory and writable.
 pub(crate) fn mount() -> Result<()> {
@@ -29,11 +28,11 @@ pub(crate) fn mount() -> Result<()> {
     Ok(())
 }
 
-/// Loads the kernel modules that were packed.
-pub(crate) fn load_modules() -> Result<()> {
-    let order = fs::read_to_string(ORDER).with_context(|| format!("cannot read `{ORDER}`"))?;
+/// Loads the kernel modules of a list that was packed, in its order.
+pub(crate) fn load_modules(list: &str) -> Result<()> {
+    let order = fs::read_to_string(list).with_context(|| format!("cannot read `{list}`"))?;
     for name in order.lines() {
-        let path = Path::new(MODULES).join(name);
+        let path = Path::new(FOLDER).join(name);
         let module =
             File::open(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
         finit_module(&module, c"", ModuleInitFlags::empty())

@@ -31,11 +31,15 @@ const BPF_PROG_LOAD: u64 = 5;
 /// map.
 const VALUE_SIZE: u64 = 8;
 
-/// Offsets of 64-bit words in the member of `union bpf_attr` for a program: type and number of
-/// instructions, level and size of the log, address of the log.
-const TYPE_AND_LENGTH: u64 = 0;
+/// Offsets of 64-bit words in the member of `union bpf_attr` for a program: level and size of the
+/// log, address of the log.
 const LOG_LEVEL_AND_SIZE: u64 = 24;
 const LOG_ADDRESS: u64 = 32;
+
+/// The offset of the name of a program in the member of `union bpf_attr` for it, and its length in
+/// bytes with the zero at its end (`BPF_OBJ_NAME_LEN`).
+const NAME: u64 = 48;
+const NAME_LENGTH: u64 = 16;
 
 /// `BPF_LOG_STATS` (`include/linux/bpf_verifier.h`), since Linux 5.2: the statistics alone.
 const LOG_STATISTICS: u64 = 4;
@@ -50,8 +54,8 @@ const RED_ZONE: u64 = 128;
 /// A loaded program.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    /// The number of its instructions.
-    pub(crate) length: u64,
+    /// Its name, which the kernel cuts to 15 bytes.
+    pub(crate) name: String,
     /// The verifier's log.
     pub(crate) log: String,
 }
@@ -190,18 +194,25 @@ impl Calls {
 impl Load {
     /// Reads the log, and removes the buffer again.
     fn leave(self, thread: Pid) -> Result<Loaded> {
-        let mut log = Vec::new();
-        for offset in (0..LOG_SIZE).step_by(8) {
-            log.extend(read(thread, self.log + offset)?.to_le_bytes());
-        }
-        log.truncate(log.iter().position(|&byte| byte == 0).unwrap_or(log.len()));
+        let log = text(thread, self.log, LOG_SIZE)?;
         write(thread, self.attributes + LOG_LEVEL_AND_SIZE, 0)?;
         write(thread, self.attributes + LOG_ADDRESS, 0)?;
         Ok(Loaded {
-            length: read(thread, self.attributes + TYPE_AND_LENGTH)? >> 32,
-            log: String::from_utf8_lossy(&log).into_owned(),
+            name: text(thread, self.attributes + NAME, NAME_LENGTH)?,
+            log,
         })
     }
+}
+
+/// The text at an address, up to a zero byte; `length` bytes are read, a multiple of the word size.
+fn text(thread: Pid, address: u64, length: u64) -> Result<String> {
+    let mut bytes = Vec::new();
+    for offset in (0..length).step_by(8) {
+        bytes.extend(read(thread, address + offset)?.to_le_bytes());
+    }
+    let end = bytes.iter().position(|&byte| byte == 0);
+    bytes.truncate(end.unwrap_or(bytes.len()));
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read(thread: Pid, address: u64) -> Result<u64> {

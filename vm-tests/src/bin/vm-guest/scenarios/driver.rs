@@ -1,8 +1,6 @@
 //! If the settings of a driver prevent native mode, `native` is refused with a message that says
 //! why, and `auto` falls back with a message.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, ensure};
 use benches::network::Namespace;
 use nix::sys::signal::Signal;
@@ -16,6 +14,7 @@ use crate::{
     cards::{JUMBO_MTU, MTU, Side, Wired},
     firewall::{self, Firewall},
     scene::Scene,
+    tool,
 };
 
 /// The expected findings of `firewall doctor` about a card with too few queues, or with enough.
@@ -93,10 +92,7 @@ fn queues(scene: &Scene) -> Result<()> {
         "link set fw-short up",
         "link set fw-many up",
     ] {
-        let mut ip = Command::new("ip");
-        ip.args(words.split(' '));
-        let status = firewall.namespace.spawn(&mut ip)?.wait()?;
-        ensure!(status.success(), "`ip {words}` failed");
+        tool::ip(firewall.namespace, words)?;
     }
     let rules = scene.write_rules_for(SHORT, "native", "pass", "")?;
     let refusal =

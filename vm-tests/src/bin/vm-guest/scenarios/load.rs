@@ -1,15 +1,17 @@
-//! The program is verified, translated and attached in the driver.
+//! The programs of all hooks are verified, translated and attached.
 
 use std::{process::Command, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use benches::features::Feature;
+use serde_json::Value;
 use vm_tests::report::{Event, Outcome, Verified};
 
 use crate::{
     firewall::{BINARY, wait_until},
     reporter::Reporter,
     scene::Scene,
+    tool,
     tracer::{self, Loaded, Observer},
 };
 
@@ -19,10 +21,35 @@ name = "telnet"
 action = "drop"
 proto = "tcp"
 dport = 23
+
+[[rule]]
+name = "telnet out"
+action = "drop"
+direction = "out"
+proto = "tcp"
+dport = 23
 "#;
 
+/// An interface without Ethernet header, which needs programs of its own.
+const TUNNEL: &str = "fw-tun";
+
+/// The interfaces that are filtered: both ends with packets of either kind.
+const INTERFACES: &str = "fw-*";
+
+/// The programs: the beginning of the name that the kernel keeps, and the name in the ledger.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("firewall", "xdp"),
+    ("firewall_linear", "xdp_linear"),
+    ("firewall_egress", "egress"),
+    ("firewall_bare_e", "bare_egress"),
+    ("firewall_bare_i", "bare_ingress"),
+];
+
 pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
-    let rules = scene.write_rules("pass", RULES)?;
+    let host = &scene.network.host;
+    tool::ip(host, &format!("tuntap add dev {TUNNEL} mode tun"))?;
+    tool::ip(host, &format!("link set {TUNNEL} up"))?;
+    let rules = scene.write_rules_for(INTERFACES, "native", "pass", RULES)?;
     let firewall = scene.firewall();
     thread::scope(|scope| {
         // The tracer must be the thread that started the command.
@@ -31,7 +58,7 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
                 let mut command = Command::new("/init");
                 command.args([tracer::HOLD, BINARY, "apply"]).arg(&rules);
                 command.env("FIREWALL_STATE_DIR", "");
-                // The program with the most code: the parts that write messages are verified and
+                // The programs with the most code: the parts that write messages are verified and
                 // compiled too.
                 command.env("FIREWALL_LOG", "debug");
                 let mut programs = Programs(Vec::new());
@@ -39,7 +66,7 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
                 Ok::<_, anyhow::Error>((succeeded, programs))
             })?
         });
-        wait_until("the program is attached", || {
+        wait_until("the programs are attached", || {
             Ok(traced.is_finished() || firewall.output(["status"])?.status.success())
         })?;
         let status = firewall.status();
@@ -52,12 +79,19 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
         );
         unloaded?;
         let status = status?;
-        let mode = &status["interfaces"][0]["mode"];
-        ensure!(mode == "native", "attached in the mode {mode}");
-        let jited_bytes = status["program"]["jited_bytes"].as_u64();
-        let jited_bytes = jited_bytes.with_context(|| format!("no machine code in {status}"))?;
-        ensure!(jited_bytes > 0, "the kernel interprets the program");
-        reporter.report(&Event::Verified(verified(&programs.0, jited_bytes)?))?;
+        let interface = &scene.network.link().host.interface;
+        let mode = status["interfaces"].as_array().and_then(|interfaces| {
+            let found = interfaces.iter().find(|one| one["name"] == **interface);
+            found?["mode"].as_str()
+        });
+        ensure!(
+            mode == Some("native"),
+            "attached in the mode {mode:?}: {status}"
+        );
+        for (program, verified) in programs.verified(&status, interface)? {
+            let program = program.to_owned();
+            reporter.report(&Event::Verified { program, verified })?;
+        }
         let lacking = Feature::VerifiedInstructions.lacking()?;
         let count = &status["program"]["verified_instructions"];
         ensure!(
@@ -86,10 +120,52 @@ impl Observer for Programs {
     }
 }
 
-/// The statistics of the longest program: the others probe features of the kernel.
-fn verified(programs: &[Loaded], jited_bytes: u64) -> Result<Verified> {
-    let longest = programs.iter().max_by_key(|loaded| loaded.length);
-    let log = &longest.context("the command loaded no program")?.log;
+impl Programs {
+    /// The statistics of the program of each hook, by its name in the ledger.
+    fn verified(&self, status: &Value, interface: &str) -> Result<Vec<(&'static str, Verified)>> {
+        let at_hooks = status["traffic_control"].as_array();
+        let at_hook = |interface: &str, hook: &str| {
+            let mut at_hooks = at_hooks.into_iter().flatten();
+            let found = at_hooks.find(|at| at["interface"] == interface && at["hook"] == hook)?;
+            Some(&found["program"])
+        };
+        let xdp = Some(&status["program"]);
+        let xdp = if Feature::Frags.is_expected()? {
+            ("xdp", xdp)
+        } else {
+            ("xdp_linear", xdp)
+        };
+        let programs = [
+            xdp,
+            ("egress", at_hook(interface, "egress")),
+            ("bare_egress", at_hook(TUNNEL, "egress")),
+            ("bare_ingress", at_hook(TUNNEL, "ingress")),
+        ];
+        let verified = programs.map(|(name, program)| {
+            let program = program.with_context(|| format!("no program `{name}` in {status}"))?;
+            let jited_bytes = program["jited_bytes"].as_u64();
+            let jited_bytes =
+                jited_bytes.with_context(|| format!("no machine code in {program}"))?;
+            ensure!(jited_bytes > 0, "the kernel interprets `{name}`");
+            Ok((name, statistics(self.log_of(name)?, jited_bytes)?))
+        });
+        verified.into_iter().collect()
+    }
+
+    /// The verifier's log about a program; the others that were loaded probe features of the kernel.
+    fn log_of(&self, name: &str) -> Result<&str> {
+        let mut names = PROGRAMS.iter();
+        let kept = names.find_map(|(kept, of)| (*of == name).then_some(*kept));
+        let mut loaded = self.0.iter();
+        let found = loaded.find(|loaded| Some(loaded.name.as_str()) == kept);
+        found
+            .map(|loaded| loaded.log.as_str())
+            .with_context(|| format!("the command loaded no `{name}`"))
+    }
+}
+
+/// The statistics in a log of the verifier, with the size of the machine code.
+fn statistics(log: &str, jited_bytes: u64) -> Result<Verified> {
     // `print_verification_stats`, `kernel/bpf/verifier.c`.
     let mut words = log.split_whitespace();
     let mut after = |word: &str| {
