@@ -12,6 +12,7 @@ use firewall_ebpf::{
     image::{COUNT, RuleSlot},
     packet::{PLAIN, PLAIN_LEN, Packet},
     packet_log::{Event, OUT, SNAP_LEN},
+    parse::protocol,
     walk::Counts,
 };
 
@@ -67,6 +68,26 @@ impl<'a, const BARE: bool> Skb<'a, BARE> {
         }
         let word = far_word(self.ctx.as_ptr().cast(), offset, N as u32);
         word.to_le_bytes().first_chunk().copied()
+    }
+
+    /// The length of the IP header and the one after it, of a packet that the kernel has put together: it takes
+    /// those of TCP and UDP, of IPv6 without extension headers.
+    #[inline(always)]
+    fn header_len(&self, network: u32) -> u32 {
+        // Two bytes at a time: the verifier does not follow how the compiler asks whether there is one.
+        let pair = |offset| self.load::<2>(offset).unwrap_or_default();
+        let [first, _] = pair(network);
+        let (ip, protocol) = if first >> 4 == 6 {
+            (40, pair(network + 6)[0])
+        } else {
+            (u32::from(first & 0xf) * 4, pair(network + 8)[1])
+        };
+        let upper = if protocol == protocol::TCP {
+            u32::from(pair(network + ip + 12)[0] >> 4) * 4
+        } else {
+            8
+        };
+        ip + upper
     }
 
     /// The eight bytes at an offset, in network order. The caller has made sure of them.
@@ -152,15 +173,19 @@ impl<const BARE: bool> Packet for Skb<'_, BARE> {
     }
 
     /// The kernel adds the headers of all segments but the first to the length
-    /// (`qdisc_pkt_len_init`, `net/core/dev.c`).
+    /// (`qdisc_pkt_len_init`, `net/core/dev.c`). It does not where packets are received, which it has put
+    /// together: their headers are read.
     #[inline(always)]
     fn segment_len(&self, network: u32) -> Option<u32> {
         let size = field!(self.ctx, gso_size);
         let others = field!(self.ctx, gso_segs).saturating_sub(1);
-        if size == 0 {
+        if size == 0 || others == 0 {
             return None;
         }
         let added = field!(self.ctx, wire_len).wrapping_sub(self.ctx.len());
+        if BARE && added as i32 <= 0 {
+            return Some(self.header_len(network).wrapping_add(size));
+        }
         let headers = added.checked_div(others)?;
         Some(headers.wrapping_sub(network).wrapping_add(size))
     }
