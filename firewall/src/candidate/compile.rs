@@ -160,10 +160,8 @@ pub(crate) fn compile(
         &ruleset,
         &assignment.slots,
     );
-    let names: Vec<(InterfaceIndex, String)> = interfaces
-        .iter()
-        .map(|interface| (interface.index, interface.name.clone()))
-        .collect();
+    let names: Vec<(InterfaceIndex, String)> =
+        interfaces.iter().flat_map(Interface::names).collect();
     let slots = assignment.slots.iter().take(ruleset.rules.len());
     let numbers: Vec<u32> = slots.map(|slot| slot.number()).collect();
     let max_bytes = budget.largest_map().bytes() as usize;

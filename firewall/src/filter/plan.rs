@@ -497,6 +497,7 @@ mod tests {
                 .iter()
                 .map(|&(mode, program)| Attached { mode, program })
                 .collect(),
+            bonded: Vec::new(),
         }
     }
 

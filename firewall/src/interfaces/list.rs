@@ -1,7 +1,9 @@
 //! Lists the network interfaces of this network namespace, by rtnetlink.
 
 use futures::TryStreamExt as _;
-use netlink_packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{
+    InfoPortKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
+};
 use rules::compiler::InterfaceIndex;
 
 use crate::{error::UserError, kernel::link::AttachMode};
@@ -17,9 +19,19 @@ pub(crate) struct Interface {
     pub(crate) link_layer: LinkLayer,
     /// The XDP programs on it, at most one for each mode.
     pub(crate) programs: Vec<Attached>,
+    /// The interfaces that it bonds. The native XDP program of a bond runs in their drivers, and sees its packets
+    /// arrive on them (Linux 5.15).
+    pub(crate) bonded: Vec<InterfaceIndex>,
 }
 
 impl Interface {
+    /// The indexes of the interfaces on which its packets arrive, each with its name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (InterfaceIndex, String)> {
+        let bonded = self.bonded.iter().copied();
+        let indexes = std::iter::once(self.index).chain(bonded);
+        indexes.map(|index| (index, self.name.clone()))
+    }
+
     /// An interface that does not exist.
     pub(crate) fn absent(index: InterfaceIndex, name: &str) -> Self {
         Self {
@@ -27,6 +39,7 @@ impl Interface {
             name: name.to_owned(),
             link_layer: LinkLayer::Ethernet,
             programs: Vec::new(),
+            bonded: Vec::new(),
         }
     }
 }
@@ -97,10 +110,7 @@ impl UserError for InterfaceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::List(_) => None,
-            Self::LinkLayer { .. } => Some(
-                "take it out of `interfaces`; a GRE tunnel can be filtered if it has a remote address"
-                    .into(),
-            ),
+            Self::LinkLayer { .. } => Some("take it out of `interfaces`".into()),
             Self::Absent { there_are, .. } if !there_are.is_empty() => {
                 Some(format!("there are `{}`", there_are.join("`, `")))
             }
@@ -125,7 +135,15 @@ async fn request() -> Result<Vec<Interface>, ListError> {
     let connection = tokio::spawn(connection);
     let messages: Result<Vec<_>, _> = handle.link().get().execute().try_collect().await;
     connection.abort();
-    let mut interfaces: Vec<Interface> = messages?.into_iter().filter_map(interface).collect();
+    let messages = messages?;
+    let bonded: Vec<(InterfaceIndex, InterfaceIndex)> =
+        messages.iter().filter_map(bonded).collect();
+    let mut interfaces: Vec<Interface> = messages.into_iter().filter_map(interface).collect();
+    for interface in &mut interfaces {
+        let its = bonded.iter().filter(|(bond, _)| *bond == interface.index);
+        interface.bonded = its.map(|(_, index)| *index).collect();
+        interface.bonded.sort_unstable();
+    }
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
 }
@@ -134,37 +152,43 @@ async fn request() -> Result<Vec<Interface>, ListError> {
 pub(crate) fn interface(message: LinkMessage) -> Option<Interface> {
     let mut name = None;
     let mut programs = Vec::new();
-    let mut remote = Vec::new();
     for attribute in message.attributes {
         if let LinkAttribute::IfName(text) = attribute {
             name = Some(text);
         } else if let LinkAttribute::Xdp(xdp) = attribute {
             programs = attached(&xdp);
-        } else if let LinkAttribute::Broadcast(address) = attribute {
-            remote = address;
         }
     }
     Some(Interface {
         index: InterfaceIndex(message.header.index),
         name: name?,
-        link_layer: link_layer(message.header.link_layer_type, &remote),
+        link_layer: link_layer(message.header.link_layer_type),
         programs,
+        bonded: Vec::new(),
     })
 }
 
-/// The link layer of the interfaces of a type. `remote` is the other end of a tunnel, which the kernel
-/// has in the place of a broadcast address (`ipgre_tunnel_init`, `net/ipv4/ip_gre.c`).
-fn link_layer(kind: LinkLayerType, remote: &[u8]) -> LinkLayer {
+/// The bond that an interface belongs to, and the interface; `None` if it belongs to none.
+fn bonded(message: &LinkMessage) -> Option<(InterfaceIndex, InterfaceIndex)> {
+    let mut bond = None;
+    let mut is_bonded = false;
+    for attribute in &message.attributes {
+        if let LinkAttribute::Controller(index) = attribute {
+            bond = Some(InterfaceIndex(*index));
+        } else if let LinkAttribute::LinkInfo(infos) = attribute {
+            is_bonded = infos.contains(&LinkInfo::PortKind(InfoPortKind::Bond));
+        }
+    }
+    bond.filter(|_| is_bonded)
+        .map(|bond| (bond, InterfaceIndex(message.header.index)))
+}
+
+/// The link layer of the interfaces of a type. Where a tunnel has the outer headers in the place of a link
+/// layer, the programs find the IP header.
+fn link_layer(kind: LinkLayerType) -> LinkLayer {
     if matches!(kind, LinkLayerType::Ether | LinkLayerType::Loopback) {
         return LinkLayer::Ethernet;
     }
-    // Without one remote end, packets get the outer header before they reach the egress hook.
-    let has_remote = match remote {
-        [first, _, _, _] if first >> 4 == 0b1110 => false,
-        [0xff, ..] if remote.len() == 16 => false,
-        remote => remote.iter().any(|byte| *byte != 0),
-    };
-    let is_gre = matches!(kind, LinkLayerType::Ipgre | LinkLayerType::Ip6gre);
     let is_bare = matches!(
         kind,
         LinkLayerType::None
@@ -173,8 +197,10 @@ fn link_layer(kind: LinkLayerType, remote: &[u8]) -> LinkLayer {
             | LinkLayerType::Tunnel
             | LinkLayerType::Tunnel6
             | LinkLayerType::Sit
+            | LinkLayerType::Ipgre
+            | LinkLayerType::Ip6gre
     );
-    if is_bare || is_gre && has_remote {
+    if is_bare {
         LinkLayer::Bare
     } else {
         LinkLayer::Other
@@ -209,23 +235,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tunnel_is_bare_unless_each_packet_may_have_another_end() {
-        for kind in [LinkLayerType::None, LinkLayerType::Ppp, LinkLayerType::Sit] {
-            assert_eq!(link_layer(kind, &[]), LinkLayer::Bare, "{kind}");
+    fn tunnels_are_bare() {
+        for kind in [
+            LinkLayerType::None,
+            LinkLayerType::Ppp,
+            LinkLayerType::Sit,
+            LinkLayerType::Ipgre,
+        ] {
+            assert_eq!(link_layer(kind), LinkLayer::Bare, "{kind}");
         }
-        let remote: [&[u8]; 6] = [
-            &[192, 0, 2, 1],
-            &[0; 4],
-            &[224, 0, 0, 5],
-            &[239, 1, 1, 1],
-            &[0; 16],
-            &[255, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
-        ];
-        let found = remote.map(|remote| link_layer(LinkLayerType::Ipgre, remote));
-        let mut expected = [LinkLayer::Other; 6];
-        expected[0] = LinkLayer::Bare;
-        assert_eq!(found, expected);
-        assert_eq!(link_layer(LinkLayerType::Can, &[]), LinkLayer::Other);
+        assert_eq!(link_layer(LinkLayerType::Ether), LinkLayer::Ethernet);
+        assert_eq!(link_layer(LinkLayerType::Can), LinkLayer::Other);
+    }
+
+    #[test]
+    fn the_ports_of_a_bond_are_known_and_those_of_a_bridge_are_not_its() {
+        let port = |kind| {
+            let mut message = LinkMessage::default();
+            message.header.index = 3;
+            let info = LinkAttribute::LinkInfo(vec![LinkInfo::PortKind(kind)]);
+            message.attributes = vec![LinkAttribute::Controller(7), info];
+            message
+        };
+        let found = bonded(&port(InfoPortKind::Bond));
+        assert_eq!(found, Some((InterfaceIndex(7), InterfaceIndex(3))));
+        assert_eq!(bonded(&port(InfoPortKind::Bridge)), None);
+        assert_eq!(bonded(&LinkMessage::default()), None);
+        let mut bond = Interface::absent(InterfaceIndex(7), "bond0");
+        bond.bonded = vec![InterfaceIndex(3)];
+        let names: Vec<_> = bond.names().collect();
+        let name = |index| (InterfaceIndex(index), "bond0".to_owned());
+        assert_eq!(names, [name(7), name(3)]);
     }
 
     #[test]

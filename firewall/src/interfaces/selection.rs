@@ -25,12 +25,10 @@ impl Selection {
         indexes.filter(|&index| accepted.refusal(index)).collect()
     }
 
-    /// The indexes and names of the interfaces.
+    /// The indexes and names of the interfaces, as of [`Interface::names`].
     pub(crate) fn names(&self) -> Vec<(InterfaceIndex, String)> {
         let interfaces = self.interfaces.iter();
-        interfaces
-            .map(|interface| (interface.index, interface.name.clone()))
-            .collect()
+        interfaces.flat_map(Interface::names).collect()
     }
 }
 
@@ -148,6 +146,7 @@ mod tests {
                     _ => LinkLayer::Ethernet,
                 },
                 programs: Vec::new(),
+                bonded: Vec::new(),
             })
             .collect()
     }
