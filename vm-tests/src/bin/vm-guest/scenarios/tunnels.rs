@@ -3,18 +3,21 @@
 //! hooks of traffic control.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream},
+    thread,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use benches::network::{End, Namespace};
 use nix::sys::signal::Signal;
 use vm_tests::{TUNNEL_MODULES, report::Outcome};
 
 use crate::{
     datagrams::{self, COUNT, DROPPED, IPV4_LENGTH, IPV6_LENGTH},
-    firewall::{Count, Firewall, wait_until},
+    firewall::{Count, Firewall, PATIENCE, wait_until},
     scene::Scene,
     system, tool,
 };
@@ -137,7 +140,11 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
             sent.with_context(|| format!("into `{}`", device.name))?;
         }
     }
+    let [wireguard, ..] = &DEVICES;
+    upload(&network.host, &network.peer, wireguard.ipv4(PEER))?;
+    upload(&network.peer, &network.host, wireguard.ipv4(HOST))?;
     let counters = firewall.counters()?;
+    check_upload(&counters)?;
     for device in &DEVICES {
         for (direction, header) in [("in", device.header), ("out", device.outer)] {
             let expected = device.dropped(header);
@@ -162,7 +169,47 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Rules that drop datagrams in each direction of each device.
+/// The bytes of an upload, its port, and the most that a packet on a WireGuard device carries of it.
+const UPLOAD: usize = 1 << 18;
+const UPLOAD_PORT: u16 = 7;
+const SEGMENT: u64 = 1_380;
+
+/// Uploads to an address of another namespace.
+fn upload(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> Result<()> {
+    let place = (address, UPLOAD_PORT);
+    let listener = to.run(|| TcpListener::bind(place))??;
+    let mut sender = from.run(|| TcpStream::connect(place))??;
+    let (mut receiver, _) = listener.accept()?;
+    receiver.set_read_timeout(Some(PATIENCE))?;
+    let sending = thread::spawn(move || sender.write_all(&vec![1; UPLOAD]));
+    let received = receiver.read_to_end(&mut Vec::new())?;
+    sending
+        .join()
+        .map_err(|_| anyhow!("the sender panicked"))??;
+    ensure!(received == UPLOAD, "{received} bytes were received");
+    Ok(())
+}
+
+/// Checks that the packets of uploads are counted, and their lengths matched, as they are on the wire: the
+/// kernel cuts those out after the hook, and has put those in together before it.
+fn check_upload(counters: &BTreeMap<String, Count>) -> Result<()> {
+    let least = UPLOAD as u64 / SEGMENT;
+    for direction in ["in", "out"] {
+        let packets = |what: &str| {
+            let counted = counters.get(&format!("{what} {direction}"));
+            counted.map_or(0, |(packets, _)| *packets)
+        };
+        let (upload, full, long) = (packets("upload"), packets("full"), packets("long"));
+        ensure!(
+            upload >= least && full >= least / 2 && long == 0,
+            "of an upload of at least {least} packets {direction} {upload} were counted, {full} as long as \
+             the MTU, {long} longer"
+        );
+    }
+    Ok(())
+}
+
+/// Rules that drop datagrams in each direction of each device, and count uploads.
 fn rules() -> String {
     let names = DEVICES.map(|device| format!("\"{}\"", device.name));
     let mut rules = format!(
@@ -177,6 +224,20 @@ fn rules() -> String {
                 "[[rule]]\nname = \"{direction} {name}\"\naction = \"drop\"\n\
                  direction = \"{direction}\"\ninterface = \"{name}\"\nproto = \"udp\"\n\
                  dport = {DROPPED}\n"
+            );
+        }
+    }
+    for direction in ["in", "out"] {
+        for (what, matches) in [
+            ("upload", ""),
+            ("full", "length = 1420\n"),
+            ("long", "length = \"1421-65535\"\n"),
+        ] {
+            let _ = write!(
+                rules,
+                "[[rule]]\nname = \"{what} {direction}\"\naction = \"count\"\n\
+                 direction = \"{direction}\"\ninterface = \"{WIREGUARD}\"\nproto = \"tcp\"\n\
+                 dport = {UPLOAD_PORT}\n{matches}"
             );
         }
     }
