@@ -3,7 +3,7 @@
 mod bans;
 mod cpus;
 mod driver;
-mod egress;
+pub(crate) mod egress;
 mod killed;
 mod large;
 mod load;

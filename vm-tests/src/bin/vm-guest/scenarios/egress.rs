@@ -1,20 +1,37 @@
 //! Packets that are sent are filtered, at a link or before Linux 6.6 by a filter of traffic control,
 //! which survives the daemon. If another process removes it, it comes back.
 
+use std::{fs, net::Ipv4Addr, sync::atomic::AtomicBool};
+
 use anyhow::{Context as _, Result, ensure};
-use benches::features::Feature;
+use benches::{
+    features::Feature,
+    mix::{Flow, Mix},
+    packet::Packet,
+    traffic::Limit,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use vm_tests::report::Outcome;
 
 use crate::{
-    datagrams::{self, COUNT, IPV4_LENGTH},
+    datagrams::{self, COUNT, DROPPED, IPV4_LENGTH},
     firewall::{Count, Firewall, log, wait_until},
     scene::Scene,
     tool,
 };
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
+[[rule]]
+name = "forwarded"
+action = "drop"
+direction = "out"
+in_interface = "fw-host0"
+forwarded = true
+mark = 0
+proto = "udp"
+dport = 8
+
 [[rule]]
 name = "no eight"
 action = "drop"
@@ -25,6 +42,10 @@ dport = 8
 
 /// The length of an Ethernet header.
 const ETHERNET: u64 = 14;
+
+/// The number of forwarded packets, and their rate per second.
+const FORWARDED: u64 = 100;
+const RATE: u32 = 1_000;
 
 pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let lacking = Feature::TcxLinks.lacking()?;
@@ -47,6 +68,9 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
         remove_filter(scene, "filter del dev {} egress")?;
         burst(scene, &mut dropped)?;
     }
+
+    forward(scene)?;
+    burst(scene, &mut dropped)?;
 
     daemon.kill()?;
     burst(scene, &mut dropped)?;
@@ -111,6 +135,29 @@ fn burst(scene: &Scene, dropped: &mut Count) -> Result<()> {
         "the rule has counted {counted:?}, not {dropped:?}"
     );
     Ok(())
+}
+
+/// Has the machine forward packets out of the interface that they came in by.
+fn forward(scene: &Scene) -> Result<()> {
+    let (network, link) = (&scene.network, scene.network.link());
+    network
+        .host
+        .run(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
+    let beyond = Ipv4Addr::new(198, 51, 100, 7);
+    tool::ip(
+        &network.host,
+        &format!("route add {beyond} via {}", link.peer.ipv4),
+    )?;
+    let packet = link.to_host(Packet::ipv4(link.peer.ipv4, beyond));
+    let packet = packet.udp(40_000, DROPPED);
+    let mut mix = Mix::new(1, [Flow::new("forwarded").packet(packet)]);
+    let stop = AtomicBool::new(false);
+    let limit = Limit::Packets(FORWARDED);
+    scene.sender()?.run(&mut mix, RATE, limit, &stop)?;
+    wait_until("forwarded packets are dropped", || {
+        let counted = scene.firewall().counters()?.get("forwarded").copied();
+        Ok(counted.is_some_and(|(packets, _)| packets == FORWARDED))
+    })
 }
 
 /// The program at the hook, which must be the only one there.
