@@ -14,6 +14,7 @@ mod daemon;
 pub mod data;
 pub mod drawing;
 pub mod driver;
+pub mod egress;
 mod expectation;
 pub mod loading;
 pub mod machine;

@@ -3,6 +3,7 @@
 mod all;
 mod bans;
 mod cost;
+mod egress;
 mod place;
 mod profile;
 
@@ -31,6 +32,8 @@ enum Command {
     Compare(cost::CompareArgs),
     /// Measure bans: time, memory, and the cost of a packet with them
     Bans(bans::BansArgs),
+    /// Measure packets that the machine sends, with programs at the egress hook
+    Egress(egress::EgressArgs),
     /// Show how much of its time the firewall's program spends in each of its parts, using `perf`
     Profile(profile::ProfileArgs),
     /// Measure everything, and write a report
@@ -56,6 +59,7 @@ fn run(command: Command) -> Result<()> {
         Command::Cost(cost) => cost.run(interrupt),
         Command::Compare(compare) => compare.run(interrupt),
         Command::Bans(bans) => bans.run(interrupt),
+        Command::Egress(egress) => egress.run(interrupt),
         Command::Profile(profile) => profile.run(interrupt),
         Command::All(all) => all.run(interrupt),
     }
