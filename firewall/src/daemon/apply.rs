@@ -89,8 +89,8 @@ impl Daemon {
             let is_for = known.interfaces.clone();
             let accepted = self.accepted(&file).with_absent(request.wait);
             let patterns = &file.ruleset.settings.interfaces;
-            let selection = self.select(patterns, &accepted).await?;
-            if !file.names_interfaces() || is_for == selection.names() {
+            let selection = self.select(patterns, Some(&file), &accepted).await?;
+            if !file.names_interfaces() || is_for == selection.dependencies() {
                 self.require_own()?;
                 self.relink(selection, Retry::All).await?;
                 return Ok(Applied::Unchanged(Unchanged {
@@ -280,7 +280,7 @@ impl Daemon {
         progress: Progress,
     ) -> Result<Outcome, Error> {
         let patterns = &file.ruleset.settings.interfaces;
-        let selection = self.select(patterns, accepted).await?;
+        let selection = self.select(patterns, Some(&file), accepted).await?;
         let targets = Targets {
             optional: selection.optional(accepted),
             selection,

@@ -3,9 +3,12 @@
 //!
 //! The rules stay those that were read before: a change of interfaces reads nothing from the disk.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
-use rules::{compiler::InterfaceIndex, field::InterfacePattern};
+use rules::{compiler::InterfaceIndex, field::InterfacePattern, model::Ruleset};
 use tokio::{task, time::Instant};
 
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
     generation::confirmation::Condition,
     interfaces::{
         link_events::Touched,
-        list,
+        list::{self, Interface},
         selection::{self, Accepted, Selection},
         unattached::{Reason, Refusal, Retry, Unattached},
     },
@@ -67,14 +70,20 @@ impl Daemon {
         Accepted::before(&names, refused)
     }
 
-    /// The interfaces that the rules select now.
+    /// The interfaces that patterns select now, and those that `rules` name as origins of packets.
     pub(super) async fn select(
         &self,
         patterns: &[InterfacePattern],
+        rules: Option<&RuleFile>,
         accepted: &Accepted,
     ) -> Result<Selection, Error> {
         let interfaces = list::list().await?;
-        Ok(selection::select(patterns, interfaces, accepted)?)
+        let origins = rules.map(|rules| origins(&rules.ruleset, &interfaces));
+        let selection = selection::select(patterns, interfaces, accepted)?;
+        Ok(Selection {
+            origins: origins.unwrap_or_default(),
+            ..selection
+        })
     }
 
     /// Updates the links, and if needed the rules, to the current interfaces.
@@ -111,7 +120,7 @@ impl Daemon {
             return;
         };
         let (patterns, egress) = (metadata.patterns(), metadata.egress);
-        let Ok(selection) = self.select(&patterns, &Accepted::anything()).await else {
+        let Ok(selection) = self.select(&patterns, None, &Accepted::anything()).await else {
             return;
         };
         let Some(Ok(present)) = self.filter().map(Filter::present) else {
@@ -144,12 +153,12 @@ impl Daemon {
         };
         let accepted = Accepted::anything();
         let patterns = filter.metadata().patterns();
-        let selection = self.select(&patterns, &accepted).await?;
         let file = self.rules.as_ref().map(|rules| &rules.source);
+        let selection = self.select(&patterns, file, &accepted).await?;
         let Some(file) = file.filter(|file| file.names_interfaces()) else {
             return self.relink(selection, Retry::Due).await;
         };
-        if self.known == selection.names() {
+        if self.known == selection.dependencies() {
             return self.relink(selection, Retry::Due).await;
         }
         let mut again = file.clone();
@@ -244,7 +253,8 @@ impl Daemon {
         occupied: Vec<Occupied>,
         resting: &BTreeSet<InterfaceIndex>,
     ) {
-        self.known = selection.names();
+        let names = selection.names();
+        self.known = selection.dependencies();
         let refused = match &mut self.current {
             Current::Running(filter) => filter.refused(),
             Current::Left(_) => Vec::new(),
@@ -276,7 +286,7 @@ impl Daemon {
         let before = std::mem::take(&mut self.refusals);
         let (resting, before): (Vec<_>, Vec<_>) = before.into_iter().partition(|refusal| {
             resting.contains(&refusal.index)
-                && self.known.iter().any(|(index, _)| *index == refusal.index)
+                && names.iter().any(|(index, _)| *index == refusal.index)
         });
         self.refusals = resting;
         for (index, name, reason) in reasons {
@@ -313,4 +323,17 @@ impl Daemon {
             is_new
         });
     }
+}
+
+/// Those of the interfaces that rules name by `in_interface`, also to leave them out.
+fn origins(rules: &Ruleset, interfaces: &[Interface]) -> Vec<(InterfaceIndex, String)> {
+    let named = rules.rules.iter();
+    let named = named.filter_map(|rule| rule.matches.in_interface.as_ref());
+    let named = named.flat_map(|named| named.positives.iter().chain(&named.negatives));
+    let patterns: HashSet<&InterfacePattern> = named.collect();
+    let is_named = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+    let origins = interfaces
+        .iter()
+        .filter(|interface| is_named(&interface.name));
+    origins.flat_map(Interface::names).collect()
 }

@@ -228,7 +228,9 @@ impl Daemon {
         requester: Option<Requester>,
     ) -> Result<Outcome, Error> {
         let accepted = Accepted::anything();
-        let selection = self.select(&again.metadata.patterns(), &accepted).await?;
+        let rules = self.previous.as_ref().map(|rules| &rules.source);
+        let patterns = again.metadata.patterns();
+        let selection = self.select(&patterns, rules, &accepted).await?;
         let targets = Targets {
             optional: selection.optional(&accepted),
             selection,

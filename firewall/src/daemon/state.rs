@@ -57,7 +57,7 @@ pub(super) struct Daemon {
     pub(super) previous: Option<KnownRules>,
     /// The deadline of the confirmation of the rules in force, if they need one.
     pub(super) confirm_by: Option<Deadline>,
-    /// The interfaces that the rules in force are for.
+    /// The interfaces that the rules in force are for, and those that they name as origins of packets.
     pub(super) known: Vec<(InterfaceIndex, String)>,
     /// The selected interfaces that cannot be filtered.
     pub(super) refusals: Vec<Refusal>,
@@ -80,7 +80,7 @@ pub(super) struct Daemon {
 pub(super) struct KnownRules {
     /// The result of the compilation.
     pub(super) compiled: Arc<Compiled>,
-    /// The interfaces that it was compiled for.
+    /// The interfaces that it was compiled for, and those that its rules name as origins of packets.
     pub(super) interfaces: Vec<(InterfaceIndex, String)>,
     /// The file, as it was when it was read.
     pub(super) source: RuleFile,

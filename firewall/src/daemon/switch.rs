@@ -270,7 +270,7 @@ impl Daemon {
                 candidate, source, ..
             } => Some(KnownRules {
                 compiled: candidate.compiled,
-                interfaces: selection.names(),
+                interfaces: selection.dependencies(),
                 source: *source,
             }),
             Next::Pinned { .. } => self.previous.clone(),

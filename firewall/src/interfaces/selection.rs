@@ -16,6 +16,8 @@ pub(crate) struct Selection {
     pub(crate) waiting: Vec<String>,
     /// The interfaces that cannot be filtered.
     pub(crate) refused: Vec<(Interface, InterfaceError)>,
+    /// The interfaces that rules name as those on which packets arrived, selected or not.
+    pub(crate) origins: Vec<(InterfaceIndex, String)>,
 }
 
 impl Selection {
@@ -23,6 +25,15 @@ impl Selection {
     pub(crate) fn optional(&self, accepted: &Accepted) -> BTreeSet<InterfaceIndex> {
         let indexes = self.interfaces.iter().map(|interface| interface.index);
         indexes.filter(|&index| accepted.refusal(index)).collect()
+    }
+
+    /// The indexes and names of the interfaces that an image depends on.
+    pub(crate) fn dependencies(&self) -> Vec<(InterfaceIndex, String)> {
+        let mut all = self.names();
+        all.extend(self.origins.iter().cloned());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// The indexes and names of the interfaces, as of [`Interface::names`].
