@@ -20,13 +20,13 @@ use rules::{
 use crate::{
     candidate::compile::Candidate,
     error::{ExitStatus, UserError},
-    generation::classifier::{Classifier, NOWHERE},
+    generation::classifier::{self, Classifier, NOWHERE},
     interfaces::list::Interface,
     kernel::{
         pins::{self, PinnedObject as Pinned, Pins},
         program::ObjectFile,
         slot::Slot,
-        trial::{LOOPBACK, Run, Trial, TrialError},
+        trial::{LOOPBACK, Run, Sent, Trial, TrialError},
         undo::Undo,
     },
     text::format::counted,
@@ -171,10 +171,10 @@ pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
     })
 }
 
-/// Runs the packets of a candidate's tests through the program in the kernel, which must say of
+/// Runs the packets of a candidate's tests through the programs in the kernel, which must say of
 /// each what user space says. What is in force is not touched, nor are its counters.
 ///
-/// Packets that no kernel takes, or whose interface is not there, are left out.
+/// Packets that the kernel does not take, or whose interface is not there, are left out.
 pub(crate) fn run_in_kernel(
     candidate: &Candidate,
     object: &ObjectFile,
@@ -206,6 +206,7 @@ pub(crate) fn run_in_kernel(
         trial: trial?,
         counts: BTreeMap::new(),
         packets: 0,
+        left_out: 0,
     };
     let knows_loopback = candidate
         .interfaces
@@ -214,25 +215,40 @@ pub(crate) fn run_in_kernel(
     for test in &*candidate.tests {
         for packet in &test.packets {
             let context = context(candidate, packet);
-            if context.direction == Direction::Out {
-                // The program for packets out is not tried here.
-                continue;
-            }
-            let arrives = match context.interface {
+            let interface = match context.interface {
                 // The loopback interface stands for no interface in an image that does not name it.
-                NOWHERE if !knows_loopback => InterfaceIndex(LOOPBACK),
-                InterfaceIndex(number) if number >= FIRST_ABSENT => continue,
-                NOWHERE => continue,
-                index => index,
+                NOWHERE if !knows_loopback => Some(InterfaceIndex(LOOPBACK)),
+                NOWHERE => None,
+                InterfaceIndex(number) if number >= FIRST_ABSENT => None,
+                index => Some(index),
             };
-            comparison.check(test, packet, arrives)?;
+            // Where no rule needs it, there is no program for packets out.
+            let has_program = context.direction == Direction::In || candidate.metadata.egress;
+            match interface.filter(|_| has_program) {
+                Some(interface) => {
+                    let context = Context {
+                        interface,
+                        ..context
+                    };
+                    comparison.check(test, packet, context)?;
+                }
+                None => comparison.left_out += 1,
+            }
         }
     }
+    let TestRun {
+        packets, left_out, ..
+    } = comparison;
+    let others = match left_out {
+        0 => String::new(),
+        count => format!("; {} were run in user space only", counted(count, "packet")),
+    };
     tracing::debug!(
         event = "tests_agree",
-        packets = comparison.packets,
-        "{} of the tests have the same result in the kernel and in user space",
-        counted(comparison.packets, "packet")
+        packets,
+        left_out,
+        "{} of the tests have the same result in the kernel and in user space{others}",
+        counted(packets, "packet")
     );
     Ok(())
 }
@@ -251,6 +267,8 @@ struct TestRun<'a> {
     counts: BTreeMap<Slot, u64>,
     /// The number of packets compared.
     packets: usize,
+    /// The number of packets that were run in user space only.
+    left_out: usize,
 }
 
 impl TestRun<'_> {
@@ -258,19 +276,19 @@ impl TestRun<'_> {
         &mut self,
         test: &RuleTest,
         packet: &TestPacket,
-        interface: InterfaceIndex,
+        context: Context<InterfaceIndex>,
     ) -> Result<(), TestsError> {
-        let Some(Run { passes, interface }) = self.trial.run(&packet.frame, interface.0)? else {
+        let Some((passes, context)) = self.run(&packet.frame, context)? else {
+            self.left_out += 1;
             return Ok(());
         };
-        let interface = InterfaceIndex(interface);
         let verdict = if passes { Verdict::Pass } else { Verdict::Drop };
-        let walk = self
-            .classifier
-            .walk(&packet.frame, Context::arriving(interface));
+        let walk = self.classifier.walk(&packet.frame, context);
         let decided = match walk.decided {
             Decided::Rule(slot) => slot,
-            Decided::Reason(reason) => reason.slot(Direction::In, walk.verdict == Verdict::Drop),
+            Decided::Reason(reason) => {
+                reason.slot(context.direction, walk.verdict == Verdict::Drop)
+            }
         };
         let mut agrees = verdict == walk.verdict;
         let slots = walk.counted.iter().copied().chain([decided]);
@@ -289,5 +307,32 @@ impl TestRun<'_> {
             kernel: verdict.as_str().to_owned(),
             walk: Box::new(walk),
         })
+    }
+
+    /// Runs the program of the direction on a frame, and returns whether it passes, and the context that it had; `None`
+    /// when this kernel does not take such a frame.
+    fn run(
+        &mut self,
+        frame: &[u8],
+        context: Context<InterfaceIndex>,
+    ) -> Result<Option<(bool, Context<InterfaceIndex>)>, TrialError> {
+        match context.direction {
+            Direction::In => {
+                let run = self.trial.run(frame, context.interface.0)?;
+                Ok(run.map(|Run { passes, interface }| {
+                    (passes, Context::arriving(InterfaceIndex(interface)))
+                }))
+            }
+            Direction::Out => {
+                let numbers = classifier::numbers(context);
+                let sent = Sent {
+                    interface: numbers.interface,
+                    in_interface: numbers.in_interface.unwrap_or(0),
+                    mark: numbers.mark,
+                };
+                let passes = self.trial.run_out(frame, sent)?;
+                Ok(passes.map(|passes| (passes, context)))
+            }
+        }
     }
 }

@@ -19,6 +19,19 @@ pub(crate) const NOWHERE: InterfaceIndex = InterfaceIndex(0);
 /// forwarded: there 0 stands for none.
 const UNKNOWN: InterfaceIndex = InterfaceIndex(u32::MAX);
 
+/// The numbers of the interfaces, as an image has them.
+pub(crate) fn numbers(context: Context<InterfaceIndex>) -> Context<u32> {
+    let in_interface = context.in_interface.map(|arrived| match arrived {
+        NOWHERE => UNKNOWN,
+        arrived => arrived,
+    });
+    let context = Context {
+        in_interface,
+        ..context
+    };
+    context.map(|interface| interface.0)
+}
+
 /// A compiled image with the counter slots of its rules.
 pub(crate) struct Classifier<'a> {
     image: &'a [u8],
@@ -37,15 +50,7 @@ impl<'a> Classifier<'a> {
 
     /// Classifies a frame; rules are given by counter slots.
     pub(crate) fn walk(&self, frame: &[u8], context: Context<InterfaceIndex>) -> Walk {
-        let in_interface = context.in_interface.map(|arrived| match arrived {
-            NOWHERE => UNKNOWN,
-            arrived => arrived,
-        });
-        let context = Context {
-            in_interface,
-            ..context
-        };
-        walk(self.image, frame, &context.map(|interface| interface.0))
+        walk(self.image, frame, &numbers(context))
     }
 
     /// Classifies a frame; rules are given by index.

@@ -184,10 +184,8 @@ impl Program {
         if let Some(fd) = self.verified.get(&hook) {
             return Ok(Arc::clone(fd));
         }
-        let name = name(hook);
-        let program = classifier(&mut self.ebpf, name)?;
-        program.load().map_err(|error| refusal(name, error))?;
-        let fd = owned(name, program.fd())?;
+        let program = verified_at(hook, &mut self.ebpf)?;
+        let fd = owned(name(hook), program.fd())?;
         self.verified.insert(hook, Arc::clone(&fd));
         Ok(fd)
     }
@@ -222,6 +220,16 @@ fn name(hook: Hook) -> &'static str {
         Hook::Egress => abi::EGRESS_PROGRAM,
         Hook::BareEgress => abi::BARE_EGRESS_PROGRAM,
     }
+}
+
+/// The program for a hook of traffic control, which the kernel verifies and translates if it has not yet.
+pub(super) fn verified_at(hook: Hook, ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, LoadError> {
+    let name = name(hook);
+    let program = classifier(ebpf, name)?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| refusal(name, error))?;
+    }
+    Ok(program)
 }
 
 /// A program for traffic control of a loaded object file.

@@ -1,5 +1,5 @@
-//! A program loaded for tests: it has its own maps, is not attached, and runs on the frames given
-//! to it (`BPF_PROG_TEST_RUN`).
+//! Programs loaded for tests: they have their own maps, are not attached, and run on the frames given
+//! to them (`BPF_PROG_TEST_RUN`).
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use firewall_ebpf::abi;
 
 use crate::kernel::{
     counters::{Counters, CountersError},
+    hook::Hook,
     image_size::ImageSize,
     images::{Image, ImageError, Images},
     pins::{self, PinError},
@@ -62,7 +63,18 @@ impl TrialError {
     }
 }
 
-/// A program under test.
+/// What the kernel knows of a packet out, besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// The index of the interface by which it leaves.
+    pub(crate) interface: u32,
+    /// The index of the interface on which it arrived; 0 of the machine's own.
+    pub(crate) in_interface: u32,
+    /// Its mark.
+    pub(crate) mark: u32,
+}
+
+/// The programs under test.
 pub(crate) struct Trial {
     ebpf: Ebpf,
     counters: Counters,
@@ -137,7 +149,35 @@ impl Trial {
         Ok(Some(Run { passes, interface }))
     }
 
-    /// How many packets the program has counted in a slot.
+    /// Runs the program for packets out on a frame that leaves by an interface, which must exist, and returns whether
+    /// it passes. `None` when this kernel does not take such a frame, or, before Linux 5.11, the interface on which it
+    /// arrived.
+    pub(crate) fn run_out(&mut self, frame: &[u8], sent: Sent) -> Result<Option<bool>, TrialError> {
+        // `include/uapi/linux/pkt_cls.h`.
+        const NEXT: u32 = -1_i32 as u32;
+        const SHOT: u32 = 2;
+        if !FRAMES.contains(&frame.len()) {
+            return Ok(None);
+        }
+        let context = sent_context(sent);
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let run = program::verified_at(Hook::Egress, &mut self.ebpf)?.test_run(options);
+        match run {
+            Ok(run) => match run.return_value {
+                NEXT => Ok(Some(true)),
+                SHOT => Ok(Some(false)),
+                other => Err(TrialError::Action(other)),
+            },
+            Err(error) if is_invalid(&error) => Ok(None),
+            Err(error) => Err(TrialError::Run(Box::new(error))),
+        }
+    }
+
+    /// How many packets the programs have counted in a slot.
     pub(crate) fn packets(&self, slot: Slot) -> Result<u64, TrialError> {
         Ok(self.counters.read_own(slot)?.packets)
     }
@@ -168,6 +208,18 @@ impl Trial {
 fn context(frame: &[u8], interface: u32) -> Vec<u8> {
     let end = u32::try_from(frame.len()).unwrap_or(u32::MAX);
     let words = [0, end, 0, interface, 0, 0];
+    words.into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+/// The beginning of `struct __sk_buff`, `include/uapi/linux/bpf.h`: the mark is its third word, the interface on which the
+/// packet arrived (Linux 5.11) and that by which it leaves (Linux 5.10) are the last two; the others must be 0.
+fn sent_context(sent: Sent) -> Vec<u8> {
+    let Sent {
+        interface,
+        in_interface,
+        mark,
+    } = sent;
+    let words = [0, 0, mark, 0, 0, 0, 0, 0, 0, in_interface, interface];
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 

@@ -111,6 +111,60 @@ fn tests_are_run_in_the_kernel_and_count_nowhere() {
 
 #[test]
 #[ignore = "needs root"]
+fn tests_of_packets_out_are_run_in_the_kernel() {
+    let machine = Machine::new();
+    let interface = machine.interface();
+    let out = |name: &str, action: &str, fields: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\naction = \"{action}\"\ndirection = \"out\"\n{fields}\n"
+        )
+    };
+    let rules = out("all", "count", "proto = \"udp\"")
+        + &out(
+            "one",
+            "drop",
+            "proto = \"udp\"\ndport = 1\nforwarded = false",
+        )
+        + &out(
+            "guests",
+            "drop",
+            "in_interface = \"none-such*\"\ninterface = \"!none-such*\"",
+        )
+        + &out("marked", "drop", "mark = 7")
+        + &drop_port("in", 1);
+    let by = |rule: &str| format!("rule = \"{rule}\"\n");
+    let tests = test("own", &format!("out {TO_ONE}"), "drop")
+        + &by("one")
+        + &test("other", &format!("out {TO_TWO} interface {interface}"), "pass")
+        + &test("guest", &format!("out {TO_ONE} in_interface none-such1"), "drop")
+        + &by("guests")
+        + &test("not a guest", &format!("out {TO_ONE} in_interface none-like1"), "pass")
+        + &test("marked", &format!("out {TO_TWO} mark 7"), "drop")
+        + &by("marked")
+        + &test("cut", &format!("out {TO_ONE} truncate 37"), "pass")
+        + &test("in", TO_ONE, "drop")
+        // These are none that the kernel tries.
+        + &test("absent", &format!("out {TO_ONE} interface none-such1"), "drop")
+        + &test("long", &format!("out {TO_ONE} length 9000"), "drop");
+    let settings = format!("[firewall]\ninterfaces = [\"{interface}\", \"none-such*\"]\n");
+    let file = machine.write_file(&(settings + &rules + &tests));
+    let daemon = machine.start_logging(&file, "debug");
+    machine.await_daemon(&daemon);
+    let said = "7 packets of the tests have the same result in the kernel and in user space; \
+                2 packets were run in user space only";
+    assert!(machine.log().contains(said), "{}", machine.log());
+    let counters = machine.counters();
+    assert!(
+        !counters.contains_key("one") && !counters.contains_key("guests"),
+        "{counters:?}"
+    );
+    let pins = machine.bpffs.pins().unwrap();
+    let next = |pin: &std::path::PathBuf| pin.to_string_lossy().contains("/next-");
+    assert!(!pins.iter().any(next), "{pins:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_is_in_force_explains_packets_with_and_without_its_daemon() {
     let machine = Machine::new();
     let rules = drop_port("one", 1) + &drop_port("two", 2);
