@@ -13,9 +13,11 @@ use crate::{
     doctor::{
         facts,
         findings::{self, Finding, Fix, Severity},
-        needs,
+        needs, uplinks,
     },
     error::{Error, ExitStatus},
+    generation::in_force,
+    interfaces::namespace,
 };
 
 /// Diagnose an interface: why it cannot be filtered, or not at full speed, and how to fix it
@@ -51,6 +53,12 @@ pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus,
     };
     let mut findings = findings::examine(&facts);
     findings.extend(rules(config).await);
+    // Without the privilege to read the pins it is not known what the rules in force select.
+    if let Ok(loaded) = in_force::read(config)
+        && loaded.metadata.netns == namespace::own_inode().ok()
+    {
+        findings.extend(uplinks::uplinks(&loaded.metadata.patterns()).await);
+    }
     if !facts.is_loopback {
         findings.extend(needs::needs(&args.interface).await);
     }

@@ -11,7 +11,8 @@ use crate::{
     interfaces::list::{self, Attached, InterfaceError, LinkLayer, ListError},
     kernel::{
         ethtool::{Channels, Ethtool},
-        info,
+        hook::Hook,
+        info, link,
         program::takes_frags,
     },
 };
@@ -26,7 +27,7 @@ pub(crate) struct Facts {
     /// The name of the driver.
     pub(crate) driver: Option<String>,
     pub(crate) is_loopback: bool,
-    pub(crate) has_ethernet: bool,
+    pub(crate) link_layer: LinkLayer,
     pub(crate) is_up: bool,
     pub(crate) has_carrier: bool,
     pub(crate) mtu: u32,
@@ -36,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) splits_headers: Option<bool>,
     pub(crate) xdp: Option<XdpFeatures>,
     pub(crate) programs: Vec<AttachedProgram>,
+    /// Its hooks of traffic control, if this process has the privilege to query them.
+    pub(crate) traffic_control: Option<TrafficControl>,
     /// The name and kind of the bridge, bond or other interface that it is a port of.
     pub(crate) upper: Option<(String, Option<String>)>,
     /// Its ports, or the interface below it.
@@ -60,6 +63,26 @@ pub(crate) struct AttachedProgram {
     pub(crate) instance: Option<String>,
     /// Its link, if it has one and this process has the privilege to query it.
     pub(crate) link: Option<u32>,
+}
+
+/// The hooks of traffic control at which a firewall filters an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TrafficControl {
+    /// Whether programs are attached there by links (Linux 6.6).
+    pub(crate) takes_links: bool,
+    /// The programs, of each hook in the order in which they run.
+    pub(crate) programs: Vec<ProgramAtHook>,
+}
+
+/// A program at a hook of traffic control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProgramAtHook {
+    pub(crate) hook: Hook,
+    pub(crate) id: u32,
+    /// Its name, if this process has the privilege to query it.
+    pub(crate) name: Option<String>,
+    /// The instance of the firewall that has pinned it, if it can be seen.
+    pub(crate) instance: Option<String>,
 }
 
 /// The other end of a veth pair.
@@ -90,6 +113,10 @@ pub(crate) async fn gather(name: &str, bpffs: &Path) -> Result<Facts, InterfaceE
             for program in &mut facts.programs {
                 program.instance = info::instance_of(program.attached.program, bpffs);
             }
+            let at_hooks = facts.traffic_control.iter_mut();
+            for program in at_hooks.flat_map(|hooks| &mut hooks.programs) {
+                program.instance = info::instance_of(program.id, bpffs);
+            }
             Ok(facts)
         }
         None => Err(InterfaceError::Absent {
@@ -119,6 +146,9 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
     let ethtool = Ethtool::new(name).ok();
     let index = InterfaceIndex(link.header.index);
     let interface = list::interface(link.clone());
+    let link_layer = interface
+        .as_ref()
+        .map_or(LinkLayer::Other, |interface| interface.link_layer);
     let by_index = |index: u32| links.iter().find(|link| link.header.index == index);
     let upper = upper_of(link);
     let kind = kind(link);
@@ -150,12 +180,9 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
     };
     Facts {
         name: name.to_owned(),
-
         driver: ethtool.as_ref().and_then(|e| e.driver().ok()),
         is_loopback: link.header.flags.contains(LinkFlags::Loopback),
-        has_ethernet: interface
-            .as_ref()
-            .is_some_and(|i| i.link_layer == LinkLayer::Ethernet),
+        link_layer,
         is_up: link.header.flags.contains(LinkFlags::Up),
         has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
         mtu: mtu(link),
@@ -177,6 +204,7 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
                 link: info::link_of(attached.program, index.0),
             })
             .collect(),
+        traffic_control: traffic_control(name, index, link_layer),
         upper: upper.and_then(by_index).and_then(|upper| {
             let name = name_of(upper)?.to_owned();
             Some((name, self::kind(upper)))
@@ -189,6 +217,34 @@ async fn facts(name: &str, link: &LinkMessage, links: &[LinkMessage]) -> Facts {
         takes_mpls: fs::read_to_string(format!("/proc/sys/net/mpls/conf/{name}/input"))
             .is_ok_and(|value| value.trim() == "1"),
     }
+}
+
+/// The hooks of traffic control that a firewall uses on an interface.
+fn traffic_control(
+    name: &str,
+    index: InterfaceIndex,
+    link_layer: LinkLayer,
+) -> Option<TrafficControl> {
+    let takes_links = link::takes_links(name, index.0).ok()?;
+    let hooks: &[Hook] = match link_layer {
+        LinkLayer::Ethernet => &[Hook::Egress],
+        LinkLayer::Bare => &[Hook::BareIngress, Hook::BareEgress],
+        LinkLayer::Other => return None,
+    };
+    let mut programs = Vec::new();
+    for &hook in hooks {
+        let found = link::programs_at(hook, index.0).ok()?;
+        programs.extend(found.into_iter().map(|id| ProgramAtHook {
+            hook,
+            id,
+            name: info::program_name(id),
+            instance: None,
+        }));
+    }
+    Some(TrafficControl {
+        takes_links,
+        programs,
+    })
 }
 
 /// The other end of a veth pair: the interface `index` in the namespace `elsewhere`, or in this

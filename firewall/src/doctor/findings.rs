@@ -1,11 +1,14 @@
 //! Derives findings, with their severity and fix, from the facts about an interface, without I/O.
 
+mod hooks;
+
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::{
     doctor::facts::{AttachedProgram, Facts, Peer},
+    interfaces::list::LinkLayer,
     kernel::link::AttachMode,
     text::format::counted,
 };
@@ -74,6 +77,9 @@ impl fmt::Display for Severity {
 /// header: a page without the headroom and the room that the kernel reserves after the frame.
 const ONE_BUFFER: u32 = 4096 - 256 - 320 - 14;
 
+/// The finding about what packets begin with.
+const LINK_LAYER: &str = "ethernet";
+
 /// The finding about driver support for native XDP.
 pub(super) const NATIVE: &str = "native";
 
@@ -94,8 +100,11 @@ const DISPATCHER: &str = "xdp_dispatcher";
 
 /// All findings, in the order in which a packet passes the parts they are about.
 pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
+    match facts.link_layer {
+        LinkLayer::Ethernet => {}
+        LinkLayer::Bare | LinkLayer::Other => return without_ethernet(facts),
+    }
     let findings = [
-        ethernet(facts),
         driver(facts),
         native(facts),
         layers(facts),
@@ -109,7 +118,15 @@ pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
         pair(facts),
     ];
     let findings = findings.into_iter().flatten();
-    findings.chain(programs(facts)).collect()
+    let findings = findings.chain(programs(facts));
+    findings.chain(hooks::examine(facts)).collect()
+}
+
+/// The findings about an interface without an Ethernet header, on which no XDP program is attached.
+fn without_ethernet(facts: &Facts) -> Vec<Finding> {
+    let findings = [link_layer(facts), driver(facts), state(facts), mpls(facts)];
+    let findings = findings.into_iter().flatten();
+    findings.chain(hooks::examine(facts)).collect()
 }
 
 fn finding(
@@ -134,16 +151,24 @@ fn advice(advice: &str) -> Option<Fix> {
     Some(Fix::Advice(advice.to_owned()))
 }
 
-fn ethernet(facts: &Facts) -> Option<Finding> {
-    if facts.has_ethernet {
-        return None;
+/// What packets begin with, unless it is an Ethernet header.
+fn link_layer(facts: &Facts) -> Option<Finding> {
+    match facts.link_layer {
+        LinkLayer::Ethernet => None,
+        LinkLayer::Bare => finding(
+            LINK_LAYER,
+            Severity::Note,
+            "its packets begin with their IP header, as those of tunnels: they are filtered at the ingress and egress \
+             hooks of traffic control; `mode` does not matter, and their MAC addresses are 0 to rules",
+            None,
+        ),
+        LinkLayer::Other => finding(
+            LINK_LAYER,
+            Severity::Error,
+            "its packets begin with neither an Ethernet nor an IP header: it cannot be filtered",
+            advice("take it out of `interfaces`"),
+        ),
     }
-    finding(
-        "ethernet",
-        Severity::Error,
-        "its packets have no Ethernet header, as those of tunnels: it cannot be filtered",
-        advice("take it out of `interfaces`; nftables can filter the packets that leave a tunnel"),
-    )
 }
 
 fn driver(facts: &Facts) -> Option<Finding> {
@@ -550,7 +575,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        doctor::generic_netlink::XdpFeatures, interfaces::list::Attached, kernel::ethtool::Channels,
+        doctor::{
+            facts::{ProgramAtHook, TrafficControl},
+            generic_netlink::XdpFeatures,
+        },
+        interfaces::list::Attached,
+        kernel::{ethtool::Channels, hook::Hook},
     };
 
     /// A card without problems.
@@ -560,7 +590,7 @@ mod tests {
             kind: None,
             driver: Some("ice".into()),
             is_loopback: false,
-            has_ethernet: true,
+            link_layer: LinkLayer::Ethernet,
             is_up: true,
             has_carrier: true,
             mtu: 1500,
@@ -573,6 +603,10 @@ mod tests {
             splits_headers: Some(false),
             xdp: Some(XdpFeatures(1 | 32)),
             programs: Vec::new(),
+            traffic_control: Some(TrafficControl {
+                takes_links: true,
+                programs: Vec::new(),
+            }),
             upper: None,
             lowers: Vec::new(),
             peer: None,
@@ -700,6 +734,80 @@ mod tests {
             ..card()
         };
         insta::assert_snapshot!("programs", complaints(&facts));
+    }
+
+    #[test]
+    fn programs_at_the_egress_hook_may_rewrite_packets() {
+        let program = |name: Option<&str>, instance: Option<&str>| ProgramAtHook {
+            hook: Hook::Egress,
+            id: 7,
+            name: name.map(str::to_owned),
+            instance: instance.map(str::to_owned),
+        };
+        let with = |takes_links, programs| Facts {
+            traffic_control: Some(TrafficControl {
+                takes_links,
+                programs,
+            }),
+            ..card()
+        };
+        let own = || program(Some("firewall_egress"), Some("wan"));
+        let all = [
+            with(false, Vec::new()),
+            with(true, vec![program(Some("cil_to_netdev"), None)]),
+            with(
+                true,
+                vec![
+                    program(Some("first"), None),
+                    own(),
+                    program(Some("last"), None),
+                ],
+            ),
+            with(
+                true,
+                vec![program(None, None), program(Some("firewall_egress"), None)],
+            ),
+            Facts {
+                traffic_control: None,
+                ..card()
+            },
+        ];
+        let found: Vec<String> = all.iter().map(complaints).collect();
+        insta::assert_snapshot!("egress", found.join("\n\n"));
+    }
+
+    #[test]
+    fn interfaces_without_ethernet_header_are_filtered_by_traffic_control() {
+        let tunnel = Facts {
+            name: "wg0".into(),
+            kind: Some("wireguard".into()),
+            driver: None,
+            link_layer: LinkLayer::Bare,
+            // None of this matters without XDP.
+            xdp: Some(XdpFeatures(0)),
+            splits_headers: Some(true),
+            mtu: 9000,
+            program_takes_frags: false,
+            traffic_control: Some(TrafficControl {
+                takes_links: true,
+                programs: [Hook::BareIngress, Hook::BareEgress]
+                    .map(|hook| ProgramAtHook {
+                        hook,
+                        id: 8,
+                        name: Some("shaper".into()),
+                        instance: None,
+                    })
+                    .into(),
+            }),
+            ..card()
+        };
+        insta::assert_snapshot!("tunnel", complaints(&tunnel));
+        let radio = Facts {
+            link_layer: LinkLayer::Other,
+            traffic_control: None,
+            ..tunnel
+        };
+        insta::assert_snapshot!("radio", complaints(&radio));
     }
 
     #[test]

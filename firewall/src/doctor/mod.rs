@@ -6,5 +6,6 @@ pub(crate) mod facts;
 pub(crate) mod findings;
 pub(crate) mod generic_netlink;
 pub(crate) mod needs;
+pub(crate) mod uplinks;
 
 pub(crate) use crate::doctor::examined::Examined;

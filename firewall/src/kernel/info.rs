@@ -15,6 +15,7 @@ use aya::{
 };
 
 use crate::kernel::{
+    hook::Hook,
     pins::{self, PinnedObject, Pins},
     syscall,
 };
@@ -140,10 +141,15 @@ pub(crate) fn program_words(id: u32, bpffs: &Path) -> String {
 pub(crate) fn instance_of(id: u32, bpffs: &Path) -> Option<String> {
     let mut instances = pins::instances(bpffs).into_iter();
     instances.find(|instance| {
-        let pin = Pins::new(bpffs, instance).object(PinnedObject::Program);
-        // The daemon has not the privilege to query more than the number.
-        let program = syscall::open_pin_to_read(&pin);
-        program.is_ok_and(|program| pins::program_id(program.as_fd()) == Some(id))
+        let pins = Pins::new(bpffs, instance);
+        let mut pinned = Hook::ALL
+            .into_iter()
+            .map(|hook| pins.object(PinnedObject::program_of(hook)));
+        pinned.any(|pin| {
+            // The daemon has not the privilege to query more than the number.
+            let program = syscall::open_pin_to_read(&pin);
+            program.is_ok_and(|program| pins::program_id(program.as_fd()) == Some(id))
+        })
     })
 }
 

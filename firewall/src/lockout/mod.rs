@@ -87,6 +87,15 @@ pub(crate) async fn gateways() -> Result<Vec<IpAddr>, ListError> {
     Ok(gateways.filter_map(|hop| hop.gateway).collect())
 }
 
+/// The indexes of the interfaces by which default routes of this machine lead.
+///
+/// # Errors
+///
+/// When the kernel does not list the routes.
+pub(crate) async fn default_routes() -> Result<Vec<u32>, ListError> {
+    Ok(Surroundings::read().await?.default_routes)
+}
+
 /// The candidate, as a classifier of packets.
 pub(crate) struct Proposed<'a> {
     /// The classifier.

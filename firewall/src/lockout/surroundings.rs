@@ -13,7 +13,7 @@ use netlink_packet_route::{
         VlanProtocol,
     },
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
@@ -27,6 +27,8 @@ pub(super) struct Surroundings {
     pub(super) addresses: Vec<Address>,
     /// The gateways, each once.
     pub(super) gateways: Vec<Hop>,
+    /// The indexes of the interfaces by which default routes lead, each once.
+    pub(super) default_routes: Vec<u32>,
     neighbors: BTreeMap<(u32, IpAddr), Vec<u8>>,
 }
 
@@ -90,10 +92,16 @@ impl Surroundings {
                     gateways.push(hop);
                 }
             }
+            let defaults = routes.iter().filter(|route| is_default(route));
+            let mut default_routes: Vec<u32> =
+                defaults.flat_map(hops).map(|hop| hop.interface).collect();
+            default_routes.sort_unstable();
+            default_routes.dedup();
             Ok(Self {
                 links: links.into_iter().map(link).collect(),
                 addresses: addresses.iter().filter_map(address).collect(),
                 gateways,
+                default_routes,
                 neighbors: neighbors.into_iter().filter_map(neighbor).collect(),
             })
         })
@@ -111,6 +119,7 @@ impl Surroundings {
             links,
             addresses,
             gateways,
+            default_routes: Vec::new(),
             neighbors: BTreeMap::new(),
         }
     }
@@ -232,6 +241,11 @@ fn neighbor(message: NeighbourMessage) -> Option<((u32, IpAddr), Vec<u8>)> {
         }
     }
     Some(((message.header.ifindex, address?), mac?))
+}
+
+/// Whether a route leads to every address.
+fn is_default(route: &RouteMessage) -> bool {
+    route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
 }
 
 /// The next hops of a route.

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use benches::{classifier::Classifier, features::Feature};
+
 use crate::machine::{BINARY, Machine, Said, json};
 
 /// A machine with interfaces made by the commands of `ip` given.
@@ -72,11 +74,71 @@ fn a_macvlan_is_filtered_below() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_tunnel_cannot_be_filtered() {
+fn a_tunnel_is_filtered_by_traffic_control() {
     let machine = machine(&["tuntap add dev fw-tun mode tun"]);
     let said = doctor(&machine, "fw-tun");
-    assert!(said.starts_with("error    ethernet "), "{said}");
-    assert!(said.ends_with("exit status 6"), "{said}");
+    assert!(said.starts_with("note     ethernet "), "{said}");
+    assert!(!said.contains("native"), "{said}");
+    assert!(said.ends_with("exit status 0"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn programs_at_the_egress_hook_are_named_with_their_order() {
+    let machine = Machine::new();
+    if let Some(lacking) = Feature::TcxLinks.lacking().unwrap() {
+        println!("left out {lacking}");
+        return;
+    }
+    let interface = machine.interface();
+    let index = machine.network.link().host.index;
+    let theirs = machine.network.host.run(|| Classifier::attach(index));
+    let theirs = theirs.unwrap().unwrap();
+    let about = |words: &str| {
+        let said = doctor(&machine, interface);
+        let lines = said.lines().filter(|line| line.contains("`another_one`"));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(lines[0].contains(words), "{said}");
+        said
+    };
+    let id = theirs.id;
+    about(&format!(
+        "another program is at the egress hook: `another_one`, id {id}; a firewall comes before"
+    ));
+    let rule = "[[rule]]\nname = \"one\"\naction = \"drop\"\ndirection = \"out\"\nproto = \"udp\"\n\
+                dport = 1\n";
+    let _daemon = machine.apply(&machine.write_rules("pass", rule));
+    let said = about("at the egress hook after this firewall");
+    assert!(
+        said.contains(
+            "the firewall of the instance `test` is at the egress hook: `firewall_egress`, id "
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_default_route_by_an_interface_that_is_not_filtered_is_noted() {
+    let machine = machine(&[
+        "link add fw-a type veth peer name fw-b",
+        "link set fw-a up",
+        "link set fw-b up",
+    ]);
+    let interface = machine.interface();
+    let noted = |named: &str| {
+        let said = doctor(&machine, interface);
+        let words = format!("note     uplink        a default route leads by `{named}`, ");
+        said.contains(&words)
+    };
+    ip(&machine, "route add default dev fw-a");
+    assert!(!noted("fw-a"));
+    let daemon = machine.apply(&machine.write_rules("pass", ""));
+    assert!(noted("fw-a"));
+    ip(&machine, &format!("route replace default dev {interface}"));
+    assert!(!noted("fw-a") && !noted(interface));
+    daemon.kill();
 }
 
 #[test]
