@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     error::Error,
     kernel::counters::Count,
-    observe::counters::{CounterRate, CounterSnapshot, LogCount},
+    observe::counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
     text::format::{Alignment, Table, grouped},
 };
 
@@ -94,15 +94,22 @@ fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Erro
         .map_err(Error::Output)
 }
 
-/// The rules in their order, then the reasons that decided anything; the policy in force always.
+/// The rules in their order, then the reasons that decided anything; the policy in force always. The direction is a column if
+/// some row is of packets out.
 fn table(snapshot: &CounterSnapshot) -> Table {
     let rated = snapshot.reasons.iter().any(|row| row.rate.is_some());
-    let mut columns = vec![
-        ("RULE", Alignment::Left),
+    let leaves = |row: &CounterRow| row.direction == Direction::Out.as_str();
+    let all_rows = [&snapshot.rules, &snapshot.disabled, &snapshot.reasons];
+    let directed = all_rows.into_iter().flatten().any(leaves);
+    let mut columns = vec![("RULE", Alignment::Left)];
+    if directed {
+        columns.push(("DIRECTION", Alignment::Left));
+    }
+    columns.extend([
         ("ACTION", Alignment::Left),
         ("PACKETS", Alignment::Right),
         ("BYTES", Alignment::Right),
-    ];
+    ]);
     if rated {
         columns.push(("PACKETS/S", Alignment::Right));
         columns.push(("BYTES/S", Alignment::Right));
@@ -119,14 +126,7 @@ fn table(snapshot: &CounterSnapshot) -> Table {
     let rules = snapshot.rules.iter().map(|row| (row.name.clone(), row));
     let disabled = snapshot.disabled.iter();
     let disabled = disabled.map(|row| (format!("{} (disabled)", row.name), row));
-    let reasons = reasons.map(|row| {
-        let name = if row.direction == Direction::Out.as_str() {
-            format!("({}, out)", row.name)
-        } else {
-            format!("({})", row.name)
-        };
-        (name, row)
-    });
+    let reasons = reasons.map(|row| (format!("({})", row.name), row));
     let bans = snapshot.bans.iter().map(|row| {
         let reason = if row.name.is_empty() {
             "no reason given"
@@ -136,12 +136,15 @@ fn table(snapshot: &CounterSnapshot) -> Table {
         (format!("(banned: {reason})"), row)
     });
     for (name, row) in rules.chain(disabled).chain(reasons).chain(bans) {
-        let mut cells = vec![
-            name,
+        let mut cells = vec![name];
+        if directed {
+            cells.push(row.direction.clone());
+        }
+        cells.extend([
             row.action.clone(),
             grouped(row.count.packets),
             grouped(row.count.bytes),
-        ];
+        ]);
         if rated {
             let rate = |value: fn(&CounterRate) -> f64| {
                 row.rate
@@ -162,10 +165,7 @@ fn table(snapshot: &CounterSnapshot) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        kernel::{generation::Generation, slot::Slot},
-        observe::counters::CounterRow,
-    };
+    use crate::kernel::{generation::Generation, slot::Slot};
 
     fn row(name: &str, slot: u32, packets: u64) -> CounterRow {
         CounterRow {
@@ -198,10 +198,6 @@ mod tests {
                 row("policy", 16, 0),
                 row("malformed", 2, 0),
                 row("truncated", 3, 1),
-                CounterRow {
-                    direction: "out".into(),
-                    ..row("policy", 48, 4)
-                },
             ],
             bans: vec![CounterRow {
                 slot: None,
@@ -220,9 +216,36 @@ mod tests {
              (policy)           pass          3      300\n\
              (policy)           drop          0        0\n\
              (truncated)        drop          1      100\n\
-             (policy, out)      drop          4      400\n\
              (banned: sshd)     drop          2      200\n"
         );
+    }
+
+    #[test]
+    fn the_direction_is_a_column_when_packets_out_are_filtered() {
+        let mut snapshot = snapshot(1234);
+        snapshot.rules.push(CounterRow {
+            direction: "out".into(),
+            ..row("smtp", 66, 7)
+        });
+        snapshot.reasons.push(CounterRow {
+            direction: "out".into(),
+            ..row("policy", 48, 4)
+        });
+        assert_eq!(
+            table(&snapshot).to_string(),
+            "RULE               DIRECTION  ACTION  PACKETS    BYTES\n\
+             blocklist          in         drop      1,234  123,400\n\
+             smtp               out        drop          7      700\n\
+             telnet (disabled)  in         drop          5      500\n\
+             (policy)           in         pass          3      300\n\
+             (policy)           in         drop          0        0\n\
+             (truncated)        in         drop          1      100\n\
+             (policy)           out        drop          4      400\n\
+             (banned: sshd)     in         drop          2      200\n"
+        );
+        let json = serde_json::to_value(&snapshot).unwrap();
+        let out = [&json["rules"][1], &json["reasons"][4]].map(|row| &row["direction"]);
+        assert_eq!(out, ["out", "out"]);
     }
 
     #[test]
@@ -255,7 +278,7 @@ mod tests {
         now.compare(&snapshot(1000), Duration::from_secs(2));
         let rates = now.reasons.iter().filter_map(|row| row.rate);
         let rates: Vec<f64> = rates.map(|rate| rate.packets_per_second).collect();
-        assert_eq!(rates, [4.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(rates, [4.0, 0.0, 0.0, 0.0]);
         let text = table(&now).to_string();
         let line = text.lines().nth(1).unwrap();
         assert!(

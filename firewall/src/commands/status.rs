@@ -19,7 +19,8 @@ use crate::{
     interfaces::{namespace::NetworkNamespace, unattached::Unattached},
     kernel::generation::Generation,
     observe::status::{
-        InterfaceState, InterfaceStatus, ProgramAtHook, ProgramStatus, Status, WaitingStatus,
+        InterfaceState, InterfaceStatus, ProgramAtHook, ProgramStatus, RulesStatus, Status,
+        WaitingStatus,
     },
     rule_file::fallback::LastGood,
     text::format::{Alignment, Table, bytes, counted, grouped},
@@ -257,7 +258,7 @@ impl StatusReport {
         if let Some(rules) = &status.rules {
             lines.push(format!(
                 "policy      {}, mode {}, image {}",
-                rules.policy,
+                policy_in_words(rules),
                 rules.mode,
                 bytes(rules.image_bytes.into())
             ));
@@ -322,6 +323,15 @@ fn order_in_words(order: &[ProgramAtHook]) -> String {
         format!("{name} (id {}{own})", program.id)
     });
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// The policy, and that for packets out if these are filtered.
+fn policy_in_words(rules: &RulesStatus) -> String {
+    let out = rules.egress.then_some(&rules.policy_out);
+    out.map_or_else(
+        || rules.policy.clone(),
+        |out| format!("{} (in), {out} (out)", rules.policy),
+    )
 }
 
 fn waiting_in_words(waiting: &WaitingStatus, is_served: bool) -> String {

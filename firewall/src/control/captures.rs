@@ -171,6 +171,7 @@ mod tests {
         Arc::new(LoggedPacket {
             time_ns: number,
             rule: rule.into(),
+            direction: "in".into(),
             action: "drop".into(),
             interface: "eth0".into(),
             queue: 0,

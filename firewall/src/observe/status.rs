@@ -108,8 +108,12 @@ pub struct RulesStatus {
     pub sha256: String,
     /// The number of rules.
     pub count: usize,
-    /// `pass` or `drop`.
+    /// The verdict on packets in that no rule matches: `pass` or `drop`.
     pub policy: String,
+    /// The verdict on packets out that no rule matches: `pass` or `drop`.
+    pub policy_out: String,
+    /// Whether packets out are filtered: a rule or `policy_out` asks for it.
+    pub egress: bool,
     /// `native`, `generic` or `auto`.
     pub mode: String,
     /// The size of the image.
@@ -126,6 +130,10 @@ pub struct InterfaceStatus {
     /// The mode of the XDP program. `None` also when the interface is in another network namespace than this
     /// process, or has no Ethernet header.
     pub mode: Option<AttachMode>,
+    /// The hook at which packets in are filtered: `xdp`, or `ingress` of traffic control on an interface without Ethernet
+    /// header; `None` where nothing is attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
     /// Whether it is filtered.
     pub state: InterfaceState,
     /// Why it is not attached, if the daemon could not, or why its link cannot be read.
@@ -386,6 +394,8 @@ impl RulesStatus {
             sha256,
             mode,
             policy,
+            policy_out,
+            egress,
             rules,
             ..
         } = &loaded.metadata;
@@ -394,6 +404,8 @@ impl RulesStatus {
             sha256: sha256.clone(),
             count: rules.len(),
             policy: policy.clone(),
+            policy_out: policy_out.clone(),
+            egress: *egress,
             mode: mode.clone(),
             image_bytes: loaded.description.length,
         }
@@ -421,6 +433,7 @@ impl InterfaceStatus {
                 .clone(),
             index: link.interface.map(|index| index.0),
             mode: found.and_then(|(_, mode)| mode),
+            hook: link.interface.map(|_| link.hook.to_string()),
             state: match (found, link.interface) {
                 (Some(_), _) => InterfaceState::Attached,
                 (None, Some(_)) => InterfaceState::Elsewhere,
@@ -452,6 +465,7 @@ impl InterfaceStatus {
             name,
             index: attached.map(|(index, _)| index.0),
             mode: attached.map(|(_, mode)| mode),
+            hook: attached.map(|_| hook.to_string()),
             state: match attached {
                 Some(_) => InterfaceState::Attached,
                 None => InterfaceState::Unknown,
@@ -469,6 +483,7 @@ impl From<Unattached> for InterfaceStatus {
             name,
             index: None,
             mode: None,
+            hook: None,
             state: if error.is_some() {
                 InterfaceState::Refused
             } else {

@@ -17,7 +17,10 @@ use firewall_ebpf::{
     packet_log::{Event, OUT},
 };
 use nix::net::if_::if_indextoname;
-use rules::{Context, analysis, model::RuleAction};
+use rules::{
+    Context, analysis,
+    model::{Direction, RuleAction},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,15 +31,17 @@ use crate::{
 /// A packet that a rule logged, in the form of the log and of captures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoggedPacket {
-    /// The time of arrival, in nanoseconds since 1970.
+    /// When it was classified, in nanoseconds since 1970.
     pub(crate) time_ns: u64,
     /// The name of the rule.
     pub(crate) rule: String,
+    /// `in` or `out`.
+    pub(crate) direction: String,
     /// The action of the rule: `pass`, `drop` or `count`.
     pub(crate) action: String,
-    /// The name of the receiving interface, or `#` and its index once it is gone.
+    /// The name of the interface that receives it, or by which it leaves, or `#` and its index once that is gone.
     pub(crate) interface: String,
-    /// The number of the receiving queue.
+    /// The number of the receiving queue; 0 of packets out.
     pub(crate) queue: u32,
     /// The length of the frame in bytes.
     pub(crate) length: u32,
@@ -121,6 +126,11 @@ impl LoggedPacket {
             .find(|action| action.as_str() == self.action)
     }
 
+    /// Whether it leaves.
+    pub(crate) fn leaves(&self) -> bool {
+        self.direction == Direction::Out.as_str()
+    }
+
     fn new(event: &Event, names: &Names) -> Self {
         let frame = &event.bytes[..event.captured.min(event.length) as usize];
         let interface = if_indextoname(event.interface).ok();
@@ -142,6 +152,7 @@ impl LoggedPacket {
         Self {
             time_ns: since_1970(event.time),
             rule: names.name(Slot::new(event.slot)),
+            direction: context.direction.as_str().to_owned(),
             action: action.as_str().to_owned(),
             packet: analysis::in_words(frame, event.length as usize, &context),
             interface,
@@ -212,7 +223,12 @@ mod tests {
         assert!(logged.packet.starts_with(words), "{}", logged.packet);
         let line = serde_json::to_string(&logged).unwrap();
         assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), logged);
+        assert_eq!((logged.direction.as_str(), logged.leaves()), ("in", false));
         let other = LoggedPacket::new(&Event { slot: 41, ..event }, &names);
         assert_eq!(other.rule, "#41");
+        let what = DROP | OUT;
+        let sent = LoggedPacket::new(&Event { what, ..event }, &names);
+        assert_eq!((sent.action.as_str(), sent.leaves()), ("drop", true));
+        assert_eq!(sent.packet, format!("out {}", logged.packet));
     }
 }

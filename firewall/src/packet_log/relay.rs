@@ -116,6 +116,7 @@ impl Relay {
         tracing::info!(
             event = "packet",
             rule = packet.rule,
+            direction = packet.direction,
             action = packet.action,
             interface = packet.interface,
             queue = packet.queue,

@@ -19,10 +19,11 @@ use nix::{
 };
 use pcap_parser::{Block, PcapBlockOwned, PcapNGReader, traits::PcapReaderIterator as _};
 use rules::{captures::frames, text::hexadecimal};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    machine::{BINARY, Machine, json, patience, wait_until},
+    egress::arriving,
+    machine::{BINARY, Machine, json as parsed, patience, wait_until},
     reload::{drop_port, udp, under_traffic},
 };
 
@@ -215,7 +216,7 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
     assert_eq!(text.text().lines().count(), sent.len());
     for (line, (rule, verdict, frame)) in text.text().lines().zip(&sent) {
         let length = frame.len();
-        let middle = format!("  {rule}  {verdict}  {interface}  {length}  udp ");
+        let middle = format!("  {rule}  {verdict}  in  {interface}  {length}  udp ");
         let (time, packet) = line.split_once(&middle).unwrap_or_else(|| panic!("{line}"));
         // As in `2026-01-31 12:00:00.123`.
         let (date, fraction) = time.rsplit_once('.').unwrap();
@@ -226,11 +227,14 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
     lines.await_lines(sent.len());
     let lines = lines.interrupt();
     lines.assert_ended("\n6 packets captured, 0 lost\n");
-    let told: Vec<Value> = lines.text().lines().map(json).collect();
+    let told: Vec<Value> = lines.text().lines().map(parsed).collect();
     assert_eq!(told.len(), sent.len());
     for (told, (rule, verdict, frame)) in told.iter().zip(&sent) {
         assert_eq!(told["rule"], *rule);
-        assert_eq!(told["action"], *verdict);
+        assert_eq!(
+            (&told["action"], &told["direction"]),
+            (&json!(*verdict), &json!("in"))
+        );
         assert_eq!(told["interface"], interface);
         assert_eq!(told["length"], frame.len());
         assert_eq!(told["frame"], hexadecimal::digits(kept(frame)));
@@ -240,7 +244,7 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
         let words = told["packet"].as_str().unwrap();
         let explained = machine.run(["explain", "--live", "--json", words]);
         assert!(explained.status.success(), "{explained:?}");
-        let packet = &json(&explained.stdout)["packets"][0];
+        let packet = &parsed(&explained.stdout)["packets"][0];
         if *verdict == "count" {
             assert_eq!(packet["verdict"]["reason"], "policy", "{packet}");
         } else {
@@ -252,7 +256,7 @@ fn packets_are_shown_in_words_and_in_json_by_rule_and_verdict() {
     let some = some.interrupt();
     some.assert_ended("\n4 packets captured, 0 lost\n");
     let ours: Vec<&Value> = told.iter().filter(|told| told["rule"] != "drops").collect();
-    let some: Vec<Value> = some.text().lines().map(json).collect();
+    let some: Vec<Value> = some.text().lines().map(parsed).collect();
     assert_eq!(some.iter().collect::<Vec<_>>(), ours);
 }
 
@@ -310,6 +314,61 @@ fn tcpdump(bytes: &[u8]) -> Vec<(u64, usize, String)> {
         }
     }
     packets
+}
+
+#[test]
+#[ignore = "needs root"]
+fn packets_out_are_shown_with_their_direction_in_every_form() {
+    let machine = Machine::new();
+    let rule = |name, action, port| logging(name, action, port) + "direction = \"out\"\n";
+    let rules = rule("no one", "drop", 1) + &rule("two", "pass", 2);
+    let _daemon = machine.apply(&machine.write_rules("pass", &rules));
+    let text = Capture::begin(&machine, 1, &["--count", "2"]);
+    let lines = Capture::begin(&machine, 2, &["--json", "--count", "2"]);
+    let file = Capture::begin(&machine, 3, &["--write", "-", "--count", "2"]);
+    for port in [1, 2] {
+        arriving(&machine, port, 1);
+    }
+    let (text, lines, file) = (text.finish(), lines.finish(), file.finish());
+    let interface = machine.interface();
+    let (host, peer) = (
+        machine.network.link().host.ipv4,
+        machine.network.link().peer.ipv4,
+    );
+    // The Ethernet, IP and UDP headers, and 32 bytes.
+    let length = 14 + 20 + 8 + 32;
+    for (number, line) in text.text().lines().enumerate() {
+        let rule = ["no one  drop", "two  pass"][number];
+        let middle = format!("  {rule}  out  {interface}  {length}  out udp {host}:");
+        assert!(line.contains(&middle), "{line}");
+        let end = format!(" interface {interface}");
+        assert!(line.ends_with(&end), "{line}");
+    }
+    let told: Vec<Value> = lines.text().lines().map(parsed).collect();
+    assert_eq!(told.len(), 2);
+    for (told, port) in told.iter().zip([1, 2]) {
+        assert_eq!(told["direction"], "out");
+        assert_eq!(told["interface"], interface);
+        let words = told["packet"].as_str().unwrap();
+        assert!(words.contains(&format!(" > {peer}:{port} ")), "{told}");
+        // Its words are those of a packet that the same rule decides.
+        let explained = machine.run(["explain", "--live", "--json", words]);
+        assert!(explained.status.success(), "{explained:?}");
+        let packet = &parsed(&explained.stdout)["packets"][0];
+        assert_eq!(packet["direction"], "out");
+        assert_eq!(packet["verdict"]["rule"]["name"], told["rule"], "{packet}");
+        assert_eq!(packet["verdict"]["action"], told["action"], "{packet}");
+    }
+    let read: Vec<_> = frames(&*file.stdout).unwrap().map(Result::unwrap).collect();
+    let shown = |told: &Value| told["frame"].as_str().unwrap().to_owned();
+    let written: Vec<String> = read
+        .iter()
+        .map(|frame| hexadecimal::digits(&frame.bytes))
+        .collect();
+    assert_eq!(written, told.iter().map(shown).collect::<Vec<_>>());
+    // So does the daemon's log.
+    let logged = format!("rule `no one` drop: out udp {host}:");
+    assert!(machine.log().contains(&logged), "{}", machine.log());
 }
 
 #[test]
@@ -495,7 +554,7 @@ fn a_capture_goes_on_through_reloads_and_ends_with_the_daemon() {
     let rules = |left: &Left| -> Vec<String> {
         left.text()
             .lines()
-            .map(|line| json(line)["rule"].as_str().unwrap().to_owned())
+            .map(|line| parsed(line)["rule"].as_str().unwrap().to_owned())
             .collect()
     };
     let all = all.finish();
@@ -555,7 +614,7 @@ fn came_and_missed(lines: &[Value]) -> (u64, u64) {
 
 /// What became of the packets of a rule that logs: emitted, suppressed, lost.
 fn log_of(machine: &Machine, rule: &str) -> (u64, u64, u64) {
-    let counters = json(&machine.run(["counters", "--json"]).stdout);
+    let counters = parsed(&machine.run(["counters", "--json"]).stdout);
     let rows = counters["rules"].as_array().unwrap().clone();
     let row = rows.into_iter().find(|row| row["name"] == rule).unwrap();
     let number = |key: &str| row["log"][key].as_u64().unwrap();
@@ -593,7 +652,7 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
         while begin.elapsed() < LONG {
             let begin = Instant::now();
             let alive = machine.order("{\"command\":\"ping\"}\n");
-            assert_eq!(json(&alive)["answer"], "alive");
+            assert_eq!(parsed(&alive)["answer"], "alive");
             assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
             thread::sleep(Duration::from_millis(20));
         }
@@ -611,7 +670,7 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
     } {
         let mut line = String::new();
         slow.read_line(&mut line).unwrap();
-        lines.push(json(&line));
+        lines.push(parsed(&line));
     }
     let (came, missed) = came_and_missed(&lines);
     println!("{came} came, {missed} were missed");
@@ -621,7 +680,7 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
     machine.send(&udp(&machine, 1), 1);
     let mut line = String::new();
     slow.read_line(&mut line).unwrap();
-    assert_eq!(json(&line)["rule"], "all");
+    assert_eq!(parsed(&line)["rule"], "all");
 
     // Whoever still reads nothing does not hold up the end.
     let begin = Instant::now();
@@ -635,7 +694,7 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
     drop(stuck);
     let quick = quick.finish();
     assert!(quick.status.success(), "{}", quick.stderr);
-    let lines: Vec<Value> = quick.text().lines().map(json).collect();
+    let lines: Vec<Value> = quick.text().lines().map(parsed).collect();
     let (came, missed) = came_and_missed(&lines);
     assert_eq!(came + missed, told + 1);
     println!("{came} came to the command, {missed} were missed");
@@ -678,7 +737,7 @@ fn counters_tell_what_became_of_logged_packets() {
     assert!(lines[0].ends_with("  LOG"), "{text}");
     assert!(lines[1].ends_with("  3 emitted, 7 suppressed"), "{text}");
     assert!(lines[2].ends_with(" 0"), "{text}");
-    let counters = json(&machine.run(["counters", "--json"]).stdout);
+    let counters = parsed(&machine.run(["counters", "--json"]).stdout);
     assert!(counters["rules"][1].get("log").is_none(), "{counters}");
 
     // Without a rule that logs there is no such column.

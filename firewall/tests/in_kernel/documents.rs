@@ -426,8 +426,9 @@ fn reports_have_the_keys_that_are_documented_and_no_others() {
     let rules = format!(
         "{}log = true\ncomment = \"c\"\n[[rule]]\nname = \"again\"\naction = \"drop\"\nproto = \"udp\"\n\
          dport = 1\n[[rule]]\nname = \"off\"\naction = \"drop\"\nenabled = false\n[[rule]]\nname = \"counted\"\n\
-         action = \"count\"\nproto = \"tcp\"\n",
-        drop_port("one", 1)
+         action = \"count\"\nproto = \"tcp\"\n{}direction = \"out\"\n",
+        drop_port("one", 1),
+        drop_port("sent", 9)
     );
     let file = machine.write_rules("pass", &rules);
     let path = file.to_str().unwrap();

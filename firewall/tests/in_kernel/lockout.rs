@@ -179,6 +179,50 @@ fn rules_that_pass_a_session_and_not_the_next_one_are_refused() {
 
 #[test]
 #[ignore = "needs root"]
+fn rules_that_drop_the_answers_of_a_session_are_refused() {
+    let machine = Machine::new();
+    let mut session = Session::new(&machine, host_address(&machine, 22));
+    let far = session.far.local_addr().unwrap();
+    let answers = "[[rule]]\nname = \"no answers\"\naction = \"drop\"\ndirection = \"out\"\n\
+                   proto = \"tcp\"\nsport = 22\n";
+    let packet = format!("the SSH session of `192.0.2.2`: `out tcp 192.0.2.1:22 > {far} ack ");
+    let rules = machine.write_rules("pass", answers);
+    let by = format!(" is dropped by the rule `no answers` ({}:", rules.display());
+    refused(&apply(&machine, &rules), &[&packet, &by]);
+    assert_eq!(machine.attached(), None);
+    session.use_it();
+
+    // The same where `policy_out` does it, of a reload, too.
+    let daemon = machine.apply(&machine.write_rules("pass", &drop_port("idle", 9)));
+    let drops = |more: &str| machine.write_rules("pass", &format!("policy_out = \"drop\"\n{more}"));
+    drops("");
+    let said = machine.run(["reload"]);
+    refused(&said, &[&packet, " is dropped by `policy_out`"]);
+    session.use_it();
+    // What explains it takes the packet that is named.
+    let named = said.stderr.split('`').find(|part| part.starts_with("out "));
+    let file = machine.folder.path().join("rules.toml");
+    let said = machine.run(["explain", file.to_str().unwrap(), named.unwrap()]);
+    assert!(said.stdout.contains("drop"), "{said:?}");
+
+    // Answers of the present session alone are not enough.
+    let established = "[[rule]]\nname = \"answers\"\naction = \"pass\"\ndirection = \"out\"\n\
+                       proto = \"tcp\"\nsport = 22\n";
+    drops(&format!("{established}tcp_flags = \"!syn\"\n"));
+    let next =
+        "the next SSH session of `192.0.2.2`: `out tcp 192.0.2.1:22 > 192.0.2.2:47211 syn,ack ";
+    refused(&machine.run(["reload"]), &[next, "`policy_out`"]);
+    drops(established);
+    let said = machine.run(["reload"]);
+    assert!(said.status.success(), "{said:?}");
+    session.use_it();
+    drops("");
+    assert!(machine.run(["reload", "--force"]).status.success());
+    daemon.kill();
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_session_of_whoever_asks_counts_on_whatever_port_and_behind_sudo() {
     let machine = Machine::new();
     let session = Session::new(&machine, host_address(&machine, 2222));

@@ -240,6 +240,7 @@ fn a_packet_of_a_rule_that_logs_is_an_event() {
                 "event": "packet",
                 "level": "info",
                 "rule": "noisy",
+                "direction": "in",
                 "action": "drop",
                 "interface": "fw-host0",
                 "length": length,

@@ -46,6 +46,7 @@ mod matchers;
 mod memory;
 mod neighbors;
 mod nftables;
+mod outgoing;
 mod ownership;
 mod pppoe;
 mod pressure;

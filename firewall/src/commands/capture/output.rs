@@ -130,12 +130,13 @@ fn write(out: &mut io::Stdout, line: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// A packet in a line: when, which rule, what it does, where, how long, and what.
+/// A packet in a line: when, which rule, what it does, which way, where, how long, and what.
 fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
     let time = Timestamp::from_nanosecond(packet.time_ns.into()).unwrap_or_default();
     let time = time.to_zoned(zone.clone());
     let LoggedPacket {
         rule,
+        direction,
         action,
         interface,
         length,
@@ -143,7 +144,7 @@ fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
         ..
     } = packet;
     let time = time.strftime("%Y-%m-%d %H:%M:%S%.3f");
-    format!("{time}  {rule}  {action}  {interface}  {length}  {packet}\n")
+    format!("{time}  {rule}  {action}  {direction}  {interface}  {length}  {packet}\n")
 }
 
 #[cfg(test)]
@@ -157,6 +158,7 @@ mod tests {
         let packet = LoggedPacket {
             time_ns: 1_709_251_199_999_900_000,
             rule: "ssh from elsewhere".into(),
+            direction: "in".into(),
             action: "drop".into(),
             interface: "eth0".into(),
             queue: 0,
@@ -166,7 +168,7 @@ mod tests {
         };
         assert_eq!(
             in_words(&packet, &TimeZone::fixed(tz::offset(2))),
-            "2024-03-01 01:59:59.999  ssh from elsewhere  drop  eth0  1040  \
+            "2024-03-01 01:59:59.999  ssh from elsewhere  drop  in  eth0  1040  \
              tcp 203.0.113.9:4444 > 192.0.2.1:22 syn\n"
         );
     }

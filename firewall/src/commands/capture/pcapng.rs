@@ -30,15 +30,21 @@ const EPB_FLAGS: OptionCode = OptionCode(2);
 const EPB_QUEUE: OptionCode = OptionCode(6);
 const EPB_VERDICT: OptionCode = OptionCode(7);
 
-/// The flags of a packet that was received.
+/// The flags of a packet that was received, and of one that is sent.
 const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
 
-/// The kind of a verdict that an XDP program returned, which follows in 64 bits.
+/// The kind of a verdict that a program of traffic control returned, and of one of an XDP program; it follows in 64 bits.
+const TC_VERDICT: u8 = 1;
 const XDP_VERDICT: u8 = 2;
 
 /// `enum xdp_action` (`include/uapi/linux/bpf.h`).
 const XDP_DROP: u64 = 1;
 const XDP_PASS: u64 = 2;
+
+/// `include/uapi/linux/pkt_cls.h`; -1 has packets go on to the next program.
+const TC_ACT_UNSPEC: u64 = -1_i64 as u64;
+const TC_ACT_SHOT: u64 = 2;
 
 /// A file that is being written.
 pub(super) struct Writer<W> {
@@ -83,23 +89,31 @@ impl<W: Write> Writer<W> {
     /// Writes a packet, behind its interface when that is a new one, and has it there to be read.
     pub(super) fn packet(&mut self, packet: &LoggedPacket) -> io::Result<()> {
         let interface = self.interface(&packet.interface)?;
-        let comment = format!(
-            "rule `{}`, {}, queue {}",
-            packet.rule, packet.action, packet.queue
-        );
+        let leaves = packet.leaves();
+        let place = if leaves {
+            packet.direction.clone()
+        } else {
+            format!("queue {}", packet.queue)
+        };
+        let comment = format!("rule `{}`, {}, {place}", packet.rule, packet.action);
+        let flags = if leaves { OUTBOUND } else { INBOUND };
         let mut options = vec![
             option(OptionCode::Comment, comment.as_bytes())?,
-            option(EPB_FLAGS, &INBOUND.to_le_bytes())?,
-            option(EPB_QUEUE, &packet.queue.to_le_bytes())?,
+            option(EPB_FLAGS, &flags.to_le_bytes())?,
         ];
-        let action = match packet.action() {
-            Some(RuleAction::Drop) => Some(XDP_DROP),
-            Some(RuleAction::Pass) => Some(XDP_PASS),
+        if !leaves {
+            options.push(option(EPB_QUEUE, &packet.queue.to_le_bytes())?);
+        }
+        let verdict = match packet.action() {
+            Some(RuleAction::Drop) if leaves => Some((TC_VERDICT, TC_ACT_SHOT)),
+            Some(RuleAction::Pass) if leaves => Some((TC_VERDICT, TC_ACT_UNSPEC)),
+            Some(RuleAction::Drop) => Some((XDP_VERDICT, XDP_DROP)),
+            Some(RuleAction::Pass) => Some((XDP_VERDICT, XDP_PASS)),
             // What becomes of it is for another rule to say.
             Some(RuleAction::Count) | None => None,
         };
-        if let Some(action) = action {
-            let verdict = [&[XDP_VERDICT], &action.to_le_bytes()[..]].concat();
+        if let Some((kind, action)) = verdict {
+            let verdict = [&[kind], &action.to_le_bytes()[..]].concat();
             options.push(option(EPB_VERDICT, &verdict)?);
         }
         self.block(&mut EnhancedPacketBlock {
@@ -170,6 +184,7 @@ mod tests {
         LoggedPacket {
             time_ns: 1_800_000_000_123_456_789,
             rule: "größer".into(),
+            direction: "in".into(),
             action: action.into(),
             interface: interface.into(),
             queue: 3,
@@ -270,6 +285,25 @@ mod tests {
         assert_eq!(dropped.option(6), Some(&[3, 0, 0, 0][..]));
         assert_eq!(dropped.option(7), Some(&[2, 1, 0, 0, 0, 0, 0, 0, 0][..]));
         assert_eq!(passed.option(7), Some(&[2, 2, 0, 0, 0, 0, 0, 0, 0][..]));
+        assert_eq!(counted.option(7), None);
+    }
+
+    #[test]
+    fn packets_out_have_the_verdicts_of_traffic_control_and_no_queue() {
+        let sent = |action| LoggedPacket {
+            direction: "out".into(),
+            ..packet(action, "eth0", b"fourteen bytes", 14)
+        };
+        let blocks = blocks(&written(&[sent("drop"), sent("pass"), sent("count")]));
+        let [dropped, passed, counted] = [2, 3, 4].map(|number| &blocks[number]);
+        assert_eq!(dropped.text(1), "rule `größer`, drop, out");
+        for packet in [dropped, passed, counted] {
+            assert_eq!(packet.option(2), Some(&[2, 0, 0, 0][..]));
+            assert_eq!(packet.option(6), None);
+        }
+        assert_eq!(dropped.option(7), Some(&[1, 2, 0, 0, 0, 0, 0, 0, 0][..]));
+        let next = [&[1][..], &[0xff; 8]].concat();
+        assert_eq!(passed.option(7), Some(&next[..]));
         assert_eq!(counted.option(7), None);
     }
 
