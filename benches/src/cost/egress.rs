@@ -86,20 +86,24 @@ impl fmt::Display for Egress {
 /// judged, or the process is asked to end.
 pub fn measure(rounds: usize, cpu: usize, site: &Site) -> Result<Egress> {
     let clock = Clock::new(cpu)?;
-    let none = Subject::new("no program", Arc::new(Testbed::with_sink()?), None)?;
-    let empty = Subject::new("an empty program", Arc::new(Testbed::with_sink()?), None)?;
+    let none = SendingHost::new("no program", Arc::new(Testbed::with_sink()?), None)?;
+    let empty = SendingHost::new("an empty program", Arc::new(Testbed::with_sink()?), None)?;
     let host = &empty.testbed.network().host;
     let index = empty.testbed.host().index;
     let _empty_program = host.run(|| Classifier::attach(index))??;
     let mut subjects = vec![none, empty];
     let no_rules = "policy_out = \"drop\"\n[[rule]]\nname = \"all\"\naction = \"pass\"\n\
                     direction = \"out\"\n";
-    subjects.push(Subject::start("firewall, a rule for all", no_rules, site)?);
+    subjects.push(SendingHost::start(
+        "firewall, a rule for all",
+        no_rules,
+        site,
+    )?);
     let most = rounds * AT_ONCE;
     for count in RULES {
         let rules = rules(count);
         let name = format!("firewall, {count} rules");
-        subjects.push(Subject::start(&name, &rules, site)?);
+        subjects.push(SendingHost::start(&name, &rules, site)?);
     }
     let mut times = vec![Vec::new(); subjects.len()];
     let before = judged(&subjects)?;
@@ -140,7 +144,7 @@ pub fn measure(rounds: usize, cpu: usize, site: &Site) -> Result<Egress> {
 }
 
 /// A network whose host sends, and what runs at its egress hook.
-struct Subject {
+struct SendingHost {
     name: String,
     testbed: Arc<Testbed>,
     daemon: Option<Daemon>,
@@ -150,7 +154,7 @@ struct Subject {
     _drop: ObjectFile,
 }
 
-impl Subject {
+impl SendingHost {
     fn new(name: &str, testbed: Arc<Testbed>, daemon: Option<Daemon>) -> Result<Self> {
         let network = testbed.network();
         let mut drop = ObjectFile::load(1, &[program::DISCARD])?;
@@ -203,7 +207,7 @@ impl Subject {
 }
 
 /// How many packets out each subject has judged.
-fn judged(subjects: &[Subject]) -> Result<Vec<u64>> {
+fn judged(subjects: &[SendingHost]) -> Result<Vec<u64>> {
     // What is still on its way is counted.
     std::thread::sleep(Duration::from_millis(100));
     let judged = subjects.iter().map(|subject| match &subject.daemon {
