@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use firewall_ebpf::abi;
 use serde::{Deserialize, Serialize};
 
 /// An entry of the counters map that the program counts in.
@@ -32,8 +33,9 @@ impl fmt::Display for Slot {
 pub(crate) struct Capacity(u32);
 
 impl Capacity {
-    /// The minimum number of slots of a new map.
-    pub(crate) const MIN: Self = Self(64);
+    /// The minimum number of slots of a new map: with room for the first rules of a rule set that has none yet,
+    /// since another map needs another program.
+    pub(crate) const MIN: Self = Self(2 * abi::FIRST_RULE_SLOT);
 
     /// The maximum number of slots of a map: the entries of both halves have 32-bit numbers.
     pub(crate) const MAX: u32 = 1 << 30;
