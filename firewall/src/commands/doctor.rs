@@ -12,8 +12,8 @@ use crate::{
     },
     doctor::{
         facts,
-        findings::{self, Finding, Fix, Severity},
-        needs, uplinks,
+        finding::{Finding, Fix, Severity},
+        findings, needs, uplinks,
     },
     error::{Error, ExitStatus},
     generation::in_force,

@@ -3,7 +3,8 @@
 use crate::{
     doctor::{
         facts,
-        findings::{self, Finding, Fix, Severity},
+        finding::{Finding, Fix, Severity},
+        findings,
     },
     kernel::link::AttachMode,
 };

@@ -71,12 +71,12 @@ pub(crate) struct TrafficControl {
     /// Whether programs are attached there by links (Linux 6.6).
     pub(crate) takes_links: bool,
     /// The programs, of each hook in the order in which they run.
-    pub(crate) programs: Vec<ProgramAtHook>,
+    pub(crate) programs: Vec<HookProgram>,
 }
 
 /// A program at a hook of traffic control.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ProgramAtHook {
+pub(crate) struct HookProgram {
     pub(crate) hook: Hook,
     pub(crate) id: u32,
     /// Its name, if this process has the privilege to query it.
@@ -234,7 +234,7 @@ fn traffic_control(
     let mut programs = Vec::new();
     for &hook in hooks {
         let found = link::programs_at(hook, index.0).ok()?;
-        programs.extend(found.into_iter().map(|id| ProgramAtHook {
+        programs.extend(found.into_iter().map(|id| HookProgram {
             hook,
             id,
             name: info::program_name(id),

@@ -2,76 +2,15 @@
 
 mod hooks;
 
-use std::fmt;
-
-use serde::Serialize;
-
 use crate::{
-    doctor::facts::{AttachedProgram, Facts, Peer},
+    doctor::{
+        facts::{AttachedProgram, Facts, Peer},
+        finding::{Finding, Fix, Severity, advice, command, finding},
+    },
     interfaces::list::LinkLayer,
     kernel::link::AttachMode,
     text::format::counted,
 };
-
-/// A property of an interface that affects a firewall on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
-    /// A stable identifier.
-    pub(crate) id: &'static str,
-    /// The severity.
-    pub(crate) severity: Severity,
-    /// The description, in one line.
-    pub(crate) message: String,
-    /// The fix, if there is one; in JSON the key `command` or `advice`.
-    #[serde(flatten)]
-    pub(crate) fix: Option<Fix>,
-}
-
-/// How to fix a finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Fix {
-    /// A command to run.
-    Command(String),
-    /// An instruction that is not a command.
-    Advice(String),
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message, fix, .. } = self;
-        match fix {
-            Some(Fix::Command(command)) => write!(f, "{message}: `{command}`"),
-            Some(Fix::Advice(advice)) => write!(f, "{message}: {advice}"),
-            None => f.write_str(message),
-        }
-    }
-}
-
-/// The severity of a finding, in ascending order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Severity {
-    /// No problem.
-    Ok,
-    /// Information.
-    Note,
-    /// Slower filtering, or packet fields hidden from the rules.
-    Warning,
-    /// A program cannot be attached in native mode, or not at all.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
 
 /// The largest frame that most drivers take in one buffer of a page of 4 KiB, without its Ethernet
 /// header: a page without the headroom and the room that the kernel reserves after the frame.
@@ -127,28 +66,6 @@ fn without_ethernet(facts: &Facts) -> Vec<Finding> {
     let findings = [link_layer(facts), driver(facts), state(facts), mpls(facts)];
     let findings = findings.into_iter().flatten();
     findings.chain(hooks::examine(facts)).collect()
-}
-
-fn finding(
-    id: &'static str,
-    severity: Severity,
-    message: impl Into<String>,
-    fix: Option<Fix>,
-) -> Option<Finding> {
-    Some(Finding {
-        id,
-        severity,
-        message: message.into(),
-        fix,
-    })
-}
-
-fn command(command: String) -> Option<Fix> {
-    Some(Fix::Command(command))
-}
-
-fn advice(advice: &str) -> Option<Fix> {
-    Some(Fix::Advice(advice.to_owned()))
 }
 
 /// What packets begin with, unless it is an Ethernet header.
@@ -576,7 +493,7 @@ mod tests {
     use super::*;
     use crate::{
         doctor::{
-            facts::{ProgramAtHook, TrafficControl},
+            facts::{HookProgram, TrafficControl},
             generic_netlink::XdpFeatures,
         },
         interfaces::list::Attached,
@@ -738,7 +655,7 @@ mod tests {
 
     #[test]
     fn programs_at_the_egress_hook_may_rewrite_packets() {
-        let program = |name: Option<&str>, instance: Option<&str>| ProgramAtHook {
+        let program = |name: Option<&str>, instance: Option<&str>| HookProgram {
             hook: Hook::Egress,
             id: 7,
             name: name.map(str::to_owned),
@@ -791,7 +708,7 @@ mod tests {
             traffic_control: Some(TrafficControl {
                 takes_links: true,
                 programs: [Hook::BareIngress, Hook::BareEgress]
-                    .map(|hook| ProgramAtHook {
+                    .map(|hook| HookProgram {
                         hook,
                         id: 8,
                         name: Some("shaper".into()),

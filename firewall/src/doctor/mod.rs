@@ -3,6 +3,7 @@
 
 mod examined;
 pub(crate) mod facts;
+pub(crate) mod finding;
 pub(crate) mod findings;
 pub(crate) mod generic_netlink;
 pub(crate) mod needs;

@@ -1,7 +1,7 @@
 //! The packets that this machine needs on an interface, as findings.
 
 use crate::{
-    doctor::findings::{Finding, Fix, Severity},
+    doctor::finding::{Finding, Fix, Severity},
     interfaces::list,
     lockout::{self, lifelines::Weight},
 };

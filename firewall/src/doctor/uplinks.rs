@@ -3,7 +3,7 @@
 use rules::field::InterfacePattern;
 
 use crate::{
-    doctor::findings::{Finding, Fix, Severity},
+    doctor::finding::{Finding, Fix, Severity},
     interfaces::list,
     lockout,
 };

@@ -2,9 +2,11 @@
 
 use firewall_ebpf::abi;
 
-use super::{Finding, Severity, advice, command, finding};
 use crate::{
-    doctor::facts::{Facts, ProgramAtHook},
+    doctor::{
+        facts::{Facts, HookProgram},
+        finding::{Finding, Severity, advice, command, finding},
+    },
     kernel::hook::Hook,
 };
 
@@ -35,7 +37,7 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     };
     let mut findings: Vec<Finding> = attachment.into_iter().collect();
     for (place, program) in hooks.programs.iter().enumerate() {
-        let same_hook = |other: &&ProgramAtHook| other.hook == program.hook;
+        let same_hook = |other: &&HookProgram| other.hook == program.hook;
         let mut later = hooks.programs.iter().skip(place + 1).filter(same_hook);
         let mut earlier = hooks.programs.iter().take(place).filter(same_hook);
         let relation = if later.any(is_firewall) {
@@ -60,7 +62,7 @@ enum Relation {
     Alone,
 }
 
-fn is_firewall(program: &ProgramAtHook) -> bool {
+fn is_firewall(program: &HookProgram) -> bool {
     let name = match program.hook {
         Hook::Xdp => abi::PROGRAM,
         Hook::BareIngress => abi::BARE_INGRESS_PROGRAM,
@@ -72,8 +74,8 @@ fn is_firewall(program: &ProgramAtHook) -> bool {
     program.instance.is_some() || program.name.as_deref() == Some(known)
 }
 
-fn of_program(facts: &Facts, program: &ProgramAtHook, relation: Relation) -> Option<Finding> {
-    let ProgramAtHook {
+fn of_program(facts: &Facts, program: &HookProgram, relation: Relation) -> Option<Finding> {
+    let HookProgram {
         hook,
         id,
         name,
