@@ -21,7 +21,7 @@ use crate::{
 fn examine(firewall: &Firewall<'_>, card: &Card, interface: &str) -> Result<()> {
     let output = firewall.output(["doctor", "--json", interface])?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let tells = said.contains("native XDP wants one more for each");
+    let tells = said.contains("one for each CPU");
     let is_short = card.queues < 2 * CPUS;
     ensure!(
         tells == is_short && said.contains("virtio_net"),

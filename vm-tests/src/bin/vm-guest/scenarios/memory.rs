@@ -62,7 +62,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     })
 }
 
-/// A reload for which there is no memory.
+/// A reload for which there is no memory: exit status 7 says that it may succeed later.
 fn refuse(scene: &Scene) -> Result<()> {
     let firewall = scene.firewall();
     let addresses = if Feature::LargeImages.is_expected()? {
@@ -76,7 +76,7 @@ fn refuse(scene: &Scene) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     let tells = ["bytes for the image", "is out of memory"];
     ensure!(
-        output.status.code() == Some(1) && tells.iter().all(|told| said.contains(told)),
+        output.status.code() == Some(7) && tells.iter().all(|told| said.contains(told)),
         "without memory `firewall reload` ended with {} and said: {said}",
         output.status
     );
