@@ -35,7 +35,7 @@ impl Part {
     pub(super) fn of(file: &str) -> Option<Self> {
         let (_, file) = file.rsplit_once(SOURCE)?;
         Some(match file {
-            "packet.rs" | "program/frame.rs" => Self::Headers,
+            "packet.rs" | "program/frame.rs" | "program/skb.rs" => Self::Headers,
             "bans.rs" | "program/bans.rs" => Self::Bans,
             "walk/search.rs"
             | "walk/search_tree.rs"
@@ -57,7 +57,9 @@ impl Part {
             | "walk/rows.rs" => Self::Decision,
             "abi.rs" | "program/counters.rs" => Self::Counting,
             "packet_log.rs" | "program/packet_log.rs" => Self::Telling,
-            "field.rs" | "hash.rs" | "walk/branchless.rs" | "program/image.rs" => return None,
+            "field.rs" | "hash.rs" | "walk/branchless.rs" | "walk/hook.rs" | "program/image.rs" => {
+                return None;
+            }
             _ if file.starts_with("parse/") => Self::Headers,
             _ if file.starts_with("image/") => return None,
             _ => Self::Rest,
@@ -93,7 +95,7 @@ mod tests {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_str().unwrap();
-                let is_rest = ["main.rs", "xdp.rs", "map_flags.rs"].contains(&name);
+                let is_rest = ["main.rs", "xdp.rs", "tc.rs", "map_flags.rs"].contains(&name);
                 if is_rest || name == "lib.rs" || name == "mod.rs" || path.is_dir() {
                     continue;
                 }
