@@ -89,10 +89,15 @@ impl Firewall<'_> {
 
     /// Runs the command to its end, which must fail with this text in its message.
     pub(crate) fn refuse(&self, arguments: &[&str], message: &str) -> Result<()> {
+        self.refuse_with(1, arguments, message)
+    }
+
+    /// The same with another exit status.
+    pub(crate) fn refuse_with(&self, status: i32, arguments: &[&str], message: &str) -> Result<()> {
         let output = self.output(arguments)?;
         let said = text(&output.stderr);
         ensure!(
-            output.status.code() == Some(1) && said.contains(message),
+            output.status.code() == Some(status) && said.contains(message),
             "`firewall {}` was to fail with `{message}`, but ended with {} and said: {said}",
             arguments.join(" "),
             output.status

@@ -23,7 +23,7 @@ pub(crate) fn run(scene: &Scene) -> Result<Outcome> {
     let daemon = firewall.apply(&rules)?;
     let program = scene.attached()?;
     scene.write_rules("pass", "[[rule]]\nname = \"a\"\naction = \"refuse\"\n")?;
-    firewall.refuse(&["reload"], "rules.toml:")?;
+    firewall.refuse_with(3, &["reload"], "rules.toml:")?;
     firewall.refuse(
         &["apply", &no_driver],
         "the driver of `lo` has no native XDP",
