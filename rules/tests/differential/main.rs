@@ -167,36 +167,15 @@ fn list(ruleset: &Ruleset) -> String {
     } = &ruleset.settings;
     let mut text = format!("policy {policy:?}, out {policy_out:?}, {parser:?}\n");
     for rule in &ruleset.rules {
-        let Matches {
-            interface,
-            family,
-            src,
-            dst,
-            proto,
-            sport,
-            dport,
-            tcp_flags,
-            icmp,
-            ethertype,
-            vlan,
-            src_mac,
-            dst_mac,
-            length,
-            ttl,
-            dscp,
-            ip_option,
-            fragment,
-            in_interface,
-            forwarded,
-            mark,
-        } = &rule.matches;
         let field = |name: &str, value: Option<String>| {
             value.map_or_else(String::new, |value| format!(" {name}={value}"))
         };
         macro_rules! fields {
-            ($($name:ident),*) => {
+            ($($name:ident),*) => {{
+                // Without a rest: a new field has to be named here.
+                let Matches { $($name),* } = &rule.matches;
                 [$(field(stringify!($name), $name.as_ref().map(|value| format!("{value:x?}")))),*]
-            };
+            }};
         }
         let fields = fields!(
             interface,
