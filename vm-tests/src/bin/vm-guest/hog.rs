@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fs,
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command},
     thread,
     time::Duration,
@@ -50,12 +51,16 @@ impl Hog {
             let path = format!("/proc/sys/vm/{file}");
             fs::write(&path, text).with_context(|| format!("cannot write `{path}`"))?;
         }
-        let child = Command::new("/init").args([HOG, &left.to_string()]).spawn();
-        let mut hog = Self(child.context("cannot start a process that takes memory")?);
+        let mut hog = Self::start(left)?;
         let mut looks = 0;
         wait_until("the memory is taken", || {
             if let Some(status) = hog.0.try_wait()? {
-                bail!("what takes memory ended with {status}");
+                // The kernel kills it when another process asks for memory just then.
+                if status.signal() != Some(Signal::SIGKILL as i32) {
+                    bail!("what takes memory ended with {status}");
+                }
+                hog = Self::start(left)?;
+                looks = 0;
             }
             fs::write(DROP_CACHES, "3").context("cannot drop caches")?;
             looks = if free()? <= left { looks + 1 } else { 0 };
@@ -65,6 +70,13 @@ impl Hog {
         let process = Pid::from_raw(i32::try_from(hog.0.id())?);
         kill(process, Signal::SIGSTOP).context("cannot stop what takes memory")?;
         Ok(hog)
+    }
+
+    fn start(left: u64) -> Result<Self> {
+        let child = Command::new("/init").args([HOG, &left.to_string()]).spawn();
+        Ok(Self(
+            child.context("cannot start a process that takes memory")?,
+        ))
     }
 }
 
