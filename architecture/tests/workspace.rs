@@ -145,6 +145,7 @@ const RULES: &[Rule] = &[
         except: &[
             "firewall_ebpf::abi::Direction",
             "firewall_ebpf::abi::Reason",
+            "firewall_ebpf::state::State",
         ],
         why: "the evaluator is the oracle of every test of verdicts, and shares nothing with what it judges",
     },

@@ -18,7 +18,9 @@ use rules::{
     field::{AddressSet, RangeSet},
     language::lists,
     load,
-    model::{self, Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings},
+    model::{
+        self, Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings,
+    },
 };
 
 const INTERFACE: &str = "fw-test0";
@@ -160,6 +162,7 @@ fn with_list(set: AddressSet) -> Ruleset {
             policy: model::Verdict::Pass,
             policy_out: model::Verdict::Pass,
             parser: Parser::with_policy(model::Verdict::Pass),
+            flows: Flows::default(),
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),

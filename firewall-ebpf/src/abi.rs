@@ -5,7 +5,7 @@
 //! [`MAGIC`](crate::image::MAGIC), too.
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -22,6 +22,55 @@ pub const BARE_EGRESS_PROGRAM: &str = "firewall_bare_egress";
 
 /// The name of the program for packets that such interfaces receive.
 pub const BARE_INGRESS_PROGRAM: &str = "firewall_bare_ingress";
+
+/// The name of each of these programs where rules ask for the states of packets.
+#[must_use]
+pub const fn flows_program(name: &str) -> Option<&'static str> {
+    match name.as_bytes() {
+        b"firewall" => Some("firewall_flows"),
+        b"firewall_linear" => Some("flows_linear"),
+        b"firewall_egress" => Some("flows_egress"),
+        b"firewall_bare_egress" => Some("flows_bare_egress"),
+        b"firewall_bare_ingress" => Some("flows_bare_ingress"),
+        _ => None,
+    }
+}
+
+/// Whether the kernel calls a program of this name by `name`, or its variant for rules that ask for states: it keeps
+/// the first 15 bytes (`BPF_OBJ_NAME_LEN`, `include/uapi/linux/bpf.h`).
+#[must_use]
+pub fn is_called(program: &'static str, name: &str) -> bool {
+    let kept = |program: &'static str| program.get(..15).unwrap_or(program);
+    kept(program) == name || flows_program(program).map(kept) == Some(name)
+}
+
+/// The names of the programs that track the flows of packets out, by their index in [`FLOW_TRACKERS`]: with
+/// and without Ethernet header.
+pub const TRACKERS: [&str; 2] = ["firewall_track", "firewall_bare_track"];
+
+/// The name of the program that returns the lower 32 bits of the kernel's jiffies.
+pub const CLOCK_PROGRAM: &str = "firewall_clock";
+
+/// The array of programs that those at the egress hook go on with.
+pub const FLOW_TRACKERS: &str = "FLOW_TRACKERS";
+
+/// The array of lines of the table of flows, of [`crate::flows::LINE_BYTES`] each.
+pub const FLOW_LINES: &str = "FLOW_LINES";
+
+/// The array of their tags, of [`crate::flows::TAG_LINES`] lines each.
+pub const FLOW_TAGS: &str = "FLOW_TAGS";
+
+/// The array of [`crate::flows::Addresses`], one for each slot.
+pub const FLOW_ADDRESSES: &str = "FLOW_ADDRESSES";
+
+/// The array whose only element is [`crate::flows::Settings`].
+pub const FLOW_SETTINGS: &str = "FLOW_SETTINGS";
+
+/// The per-CPU array of the numbers of each [`crate::flows::Event`].
+pub const FLOW_EVENTS: &str = "FLOW_EVENTS";
+
+/// The read-only global that holds the number of lines of the table less one.
+pub const FLOW_LAST_LINE: &str = "FLOW_LAST_LINE";
 
 /// The array of maps whose element 0 is the image in force.
 pub const IMAGES: &str = "IMAGES";

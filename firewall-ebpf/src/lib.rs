@@ -10,9 +10,11 @@
 pub mod abi;
 pub mod bans;
 pub mod field;
+pub mod flows;
 pub mod hash;
 pub mod image;
 pub mod packet;
 pub mod packet_log;
 pub mod parse;
+pub mod state;
 pub mod walk;

@@ -26,6 +26,7 @@ use crate::{
         diff::{self, DiffArgs},
         doctor::{self, DoctorArgs},
         explain::{self, ExplainArgs},
+        flows::{self, FlowsArgs},
         reload::{self, ReloadArgs},
         rollback::{self, RollbackArgs},
         status::{self, StatusArgs},
@@ -155,6 +156,7 @@ enum Command {
     Ban(BanArgs),
     Unban(UnbanArgs),
     Bans(BansArgs),
+    Flows(FlowsArgs),
     Capture(CaptureArgs),
     Unload(UnloadArgs),
 }
@@ -196,6 +198,7 @@ fn run(config: &Config, command: Command) -> Result<ExitStatus, Error> {
         Command::Ban(args) => return on_threads(ban::run(config, args)),
         Command::Unban(args) => return on_threads(unban::run(config, args)),
         Command::Bans(args) => bans::run(config, args)?,
+        Command::Flows(args) => flows::run(config, args)?,
         Command::Capture(args) => on_threads(capture::run(config, args))?,
         Command::Unload(args) => on_threads(unload::run(config, args))?,
     }

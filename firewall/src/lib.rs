@@ -49,8 +49,9 @@ pub use crate::{
     observe::{
         bans::{BanEntry, BanListing, ReasonRow},
         counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
+        flows::{FlowEnd, FlowEntry, FlowEvents, FlowListing},
         status::{
-            BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
+            BanStatus, FlowStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
             ProgramStatus, RulesStatus, Status, TrafficControlStatus, WaitingStatus,
         },
     },

@@ -1,6 +1,6 @@
 //! What a packet is judged by, besides its bytes.
 
-use crate::model::Direction;
+use crate::{field::State, model::Direction};
 
 /// What the kernel knows about a packet, besides its bytes. Interfaces are given by names or by
 /// numbers.
@@ -15,6 +15,9 @@ pub struct Context<I> {
     pub in_interface: Option<I>,
     /// The mark of a packet out; 0 for packets in.
     pub mark: u32,
+    /// What an IP packet is to the flows that are known; [`State::New`] for other packets, and where
+    /// no rule asks.
+    pub state: State,
 }
 
 impl<I> Context<I> {
@@ -25,6 +28,7 @@ impl<I> Context<I> {
             interface,
             in_interface: None,
             mark: 0,
+            state: State::New,
         }
     }
 
@@ -35,7 +39,14 @@ impl<I> Context<I> {
             interface,
             in_interface: None,
             mark: 0,
+            state: State::New,
         }
+    }
+
+    /// The same with another state.
+    #[must_use]
+    pub fn in_state(self, state: State) -> Self {
+        Self { state, ..self }
     }
 
     /// The same with references to the identities of the interfaces.
@@ -45,6 +56,7 @@ impl<I> Context<I> {
             interface: &self.interface,
             in_interface: self.in_interface.as_ref(),
             mark: self.mark,
+            state: self.state,
         }
     }
 
@@ -55,6 +67,7 @@ impl<I> Context<I> {
             interface: of(self.interface),
             in_interface: self.in_interface.map(of),
             mark: self.mark,
+            state: self.state,
         }
     }
 }

@@ -112,6 +112,8 @@ pub fn value(field: FieldName, fields: &Fields, context: &Context<Option<&str>>)
             (!names.is_empty()).then(|| names.join(","))
         }
         Form::Fragment => fields.is_fragment.map(|is| is.to_string()),
+        Form::State if is_out => None,
+        Form::State => fields.family.map(|_| context.state.as_str().to_owned()),
     }
 }
 
@@ -157,6 +159,7 @@ mod tests {
             ("ttl", "3"),
             ("dscp", "46"),
             ("fragment", "false"),
+            ("state", "new"),
         ];
         assert_eq!(tcp, expected.map(|(name, value)| (name, value.to_owned())));
         let icmp = values("icmp 192.0.2.1 > 192.0.2.2 3/1");

@@ -39,7 +39,8 @@ pub enum Decided {
 }
 
 /// Judges a frame, from the Ethernet header on, by the bytes of an image; interfaces are given by
-/// their numbers, of which none is 0.
+/// their numbers, of which none is 0. If no rule of the image asks for states, the state must be
+/// [`State::New`](crate::field::State::New).
 #[must_use]
 pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
     let mut marked = Slots(Vec::new());
@@ -89,6 +90,10 @@ impl Hook for Context<u32> {
 
     fn mark(&self) -> u32 {
         self.mark
+    }
+
+    fn state(&self) -> u32 {
+        self.state.number()
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod damage;
 mod engine;
+pub mod flows;
 mod frames;
 pub mod matchers;
 mod probes;
@@ -21,7 +22,7 @@ pub use self::{
     frames::{Extension, Layer3, Recipe, Session, Upper, recipe},
     probes::{Probe, probe},
     random::Random,
-    rulesets::{INTERFACES, ruleset},
+    rulesets::{INTERFACES, ask_for_states, ruleset},
     shapes::Shape,
     shrink::shrink,
 };

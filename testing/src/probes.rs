@@ -3,7 +3,9 @@
 
 use rules::{
     Context,
-    field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet},
+    analysis::possible_states,
+    evaluator::decode,
+    field::{AddressSet, Family, InterfaceMatch, MAX_MAC, MAX_VLAN, RangeSet, State, StateSet},
     model::{Direction, Matches, Ruleset},
     text::hexadecimal,
 };
@@ -60,6 +62,7 @@ pub fn probe(random: &mut Random, ruleset: &Ruleset) -> Probe {
     };
     let context = aim.context(direction);
     let frame = aim.frame();
+    let context = context.in_state(aim.state(&frame));
     Probe { frame, context }
 }
 
@@ -80,6 +83,19 @@ impl Aim<'_> {
                 ..Context::sent(interface)
             },
         }
+    }
+
+    /// A state that the packet can have, if a rule asks for one.
+    fn state(&mut self, frame: &[u8]) -> State {
+        if !self.ruleset.asks_for_states() {
+            return State::New;
+        }
+        let possible = decode(frame).map_or(StateSet::ALL, |fields| possible_states(&fields));
+        let wanted = self.aimed.state.filter(|_| self.random.percent(70));
+        let wanted = wanted.unwrap_or(StateSet::ALL).intersection(possible);
+        let from = if wanted.is_empty() { possible } else { wanted };
+        let states: Vec<State> = from.iter().collect();
+        self.random.element(&states).copied().unwrap_or_default()
     }
 
     /// The interface on which a packet out arrived, if it is forwarded.

@@ -5,11 +5,11 @@ use std::{num::NonZeroU32, sync::Arc};
 use rules::{
     field::{
         AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, MAX_DSCP, MAX_MAC, MAX_VLAN,
-        RangeSet, Value, VlanSet,
+        RangeSet, State, StateSet, Value, VlanSet,
     },
     model::{
-        Direction, LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings,
-        Verdict,
+        Direction, Flows, LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset,
+        Settings, Verdict,
     },
 };
 
@@ -55,9 +55,36 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
                 too_many_tags: verdict(random),
                 unknown_ethertype: verdict(random),
             },
+            flows: Flows::default(),
         },
         rules,
         disabled: Vec::new(),
+    }
+}
+
+/// Makes some rules for packets in ask for states.
+pub fn ask_for_states(random: &mut Random, ruleset: &mut Ruleset) {
+    let percent = random.pick([5, 30, 70, 100]);
+    let rules = ruleset.rules.iter_mut();
+    for rule in rules.filter(|rule| rule.direction == Direction::In) {
+        if random.percent(percent) {
+            rule.matches.state = Some(states(random));
+        }
+    }
+}
+
+fn states(random: &mut Random) -> StateSet {
+    let one = random.pick(State::ALL);
+    let set = StateSet::default().with(one);
+    match random.below(8) {
+        0..3 => set,
+        3..5 => set.complement(),
+        // What is common in rule sets.
+        5 => StateSet::default()
+            .with(State::Established)
+            .with(State::Related),
+        6 => StateSet::ALL,
+        _ => set.with(random.pick(State::ALL)),
     }
 }
 

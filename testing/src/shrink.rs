@@ -93,7 +93,8 @@ fn simpler(matches: &Matches) -> Vec<Matches> {
         fragment,
         in_interface,
         forwarded,
-        mark
+        mark,
+        state
     );
     macro_rules! smaller {
         ($($field:ident),*) => {$(

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use crate::abi::{Direction, Reason};
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 9]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 10]);
 
 /// The head of an image.
 #[repr(C)]

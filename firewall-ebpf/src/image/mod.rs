@@ -5,6 +5,8 @@
 //! Header            at offset 0
 //! Section x 6       follow it: for packets in and packets out IPv4, IPv6, all other EtherTypes; each
 //!                   with its own tables
+//! Section x 24      if rules ask for states, the same for each further state of a packet, and for what
+//!                   packets out answer; sections of the same rules share their tables
 //!   tries             an address, an interface or a mark to its class
 //!   lookups           a narrow field to its class
 //!   reduction tables  the classes of the narrow fields to one L4 class
@@ -62,8 +64,8 @@ pub use reference::{
 pub use rows::MAX_WALK;
 pub use search_tree::{BLOCK, BLOCK_BYTES, MAX_LEVELS, level_bytes, stored_bound, tree_level};
 pub use section::{
-    HEAD_MASK, MODE_DIRECT_TABLE, MODE_GRID, MODE_PAIRS, SECTION_IPV4, SECTION_IPV6, SECTION_OTHER,
-    SECTIONS_END, Section, section_offset,
+    HEAD_MASK, MODE_DIRECT_TABLE, MODE_GRID, MODE_PAIRS, REVERSE, SECTION_IPV4, SECTION_IPV6,
+    SECTION_OTHER, SECTIONS_END, STATE_SECTIONS_END, Section, section_offset, state_offset,
 };
 pub use trie::{AFTER_HEAD, AFTER_PAIR, NodeHead, PAGE_NUMBERS, paged_reference_at, reference_at};
 pub use uniform::{

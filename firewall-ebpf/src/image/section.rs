@@ -6,6 +6,7 @@ use super::{header::Header, records::Records, reduction::Step, reference::Refere
 use crate::{
     abi::{Direction, MIN_IMAGE_SIZE},
     field::{FIELDS, FieldSet},
+    state::State,
 };
 
 /// The tables for one kind of packet.
@@ -164,28 +165,58 @@ pub const SECTION_OTHER: u32 = SECTION_IPV6 + size_of::<Section>() as u32;
 /// The bytes of the sections of one direction.
 const DIRECTION_BYTES: u32 = SECTION_OTHER + size_of::<Section>() as u32 - SECTION_IPV4;
 
-/// The offset of what follows all sections.
-pub const SECTIONS_END: u32 = SECTION_IPV4 + 2 * DIRECTION_BYTES;
+/// The bytes of the sections of both directions for one state.
+const STATE_BYTES: u32 = 2 * DIRECTION_BYTES;
+
+/// The offset of what follows the sections of an image whose rules do not ask for states.
+pub const SECTIONS_END: u32 = SECTION_IPV4 + STATE_BYTES;
+
+/// Stands for the number of a state: the sections for packets in that a packet out may be an answer to.
+///
+/// Of the rules they have those for [`State::New`], as far as these depend on what such a packet must
+/// have been like: its addresses, ports, protocol and interface. A rule that passes is asked for no more
+/// than that, and one that drops and asks for more is left out.
+pub const REVERSE: u32 = State::ALL.len() as u32;
+
+/// The offset of what follows the sections of an image with sections for each state.
+pub const STATE_SECTIONS_END: u32 = SECTION_IPV4 + (REVERSE + 1) * STATE_BYTES;
 
 /// The offset of the section of a direction for the packets that [`SECTION_IPV4`], [`SECTION_IPV6`]
 /// or [`SECTION_OTHER`] stands for.
+///
+/// It is that of [`State::New`], and of all states in an image whose rules do not ask for them.
 #[must_use]
 #[inline(always)]
 pub const fn section_offset(direction: Direction, section: u32) -> u32 {
     section + direction.index() * DIRECTION_BYTES
 }
 
+/// The bytes from a section of [`State::New`] to that of a state, given by its number. Packets that
+/// are not IP have no state, and the section of [`State::New`].
+#[must_use]
+#[inline(always)]
+pub const fn state_offset(state: u32) -> u32 {
+    state * STATE_BYTES
+}
+
 /// The bits of the offset of a section.
-pub const HEAD_MASK: u32 = 0x7f8;
+pub const HEAD_MASK: u32 = 0x3ff8;
 
 const _: () = {
     let sections = [SECTION_IPV4, SECTION_IPV6, SECTION_OTHER];
     let mut index = 0;
     while index < sections.len() {
         let of_in = section_offset(Direction::In, sections[index]);
-        let of_out = section_offset(Direction::Out, sections[index]);
-        assert!(of_in == sections[index] && of_in & HEAD_MASK == of_in);
-        assert!(of_out & HEAD_MASK == of_out && of_out.is_multiple_of(8));
+        assert!(of_in == sections[index]);
+        let mut state = 0;
+        while state <= REVERSE {
+            let of_out = section_offset(Direction::Out, sections[index]) + state_offset(state);
+            let of_in = of_in + state_offset(state);
+            assert!(of_in & HEAD_MASK == of_in && of_in.is_multiple_of(8));
+            assert!(of_out & HEAD_MASK == of_out && of_out.is_multiple_of(8));
+            assert!(of_out < STATE_SECTIONS_END);
+            state += 1;
+        }
         index += 1;
     }
     assert!(HEAD_MASK as usize + size_of::<Section>() <= MIN_IMAGE_SIZE as usize);

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use aya_ebpf::{helpers::bpf_xdp_get_buff_len, programs::XdpContext};
+use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_get_buff_len, programs::XdpContext};
 use firewall_ebpf::{
     packet::{PLAIN, PLAIN_LEN, Packet},
     parse::{MAX_EXTENSIONS, MAX_TAGS},
@@ -161,6 +161,12 @@ impl<'a, const FRAGS: bool> LateFrame<'a, FRAGS> {
     #[inline(always)]
     pub(super) fn new(ctx: &'a XdpContext, image: &'a Image) -> Self {
         Self { ctx, image }
+    }
+
+    /// The context, for a function of its own.
+    #[inline(always)]
+    pub(super) fn context(&self) -> *mut xdp_md {
+        self.ctx.ctx
     }
 }
 

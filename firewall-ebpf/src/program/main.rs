@@ -11,12 +11,14 @@
 
 mod bans;
 mod counters;
+mod flows;
 mod frame;
 mod image;
 mod map_flags;
 mod packet_log;
 mod skb;
 mod tc;
+mod track;
 mod xdp;
 
 /// The kernel lends helpers marked GPL-only to programs whose licence it knows as compatible.

@@ -17,6 +17,7 @@ use firewall_ebpf::{
 
 use super::{
     bans::ban_of,
+    flows::{go_on_to_track, state_in},
     image::Image,
     skb::{self, Sent, Skb},
 };
@@ -25,7 +26,7 @@ use super::{
 const TARGET: &str = "firewall_tc";
 
 /// Lets the programs that follow on the interface see the packet: another value ends the chain.
-const NEXT: i32 = TC_ACT_UNSPEC;
+pub(super) const NEXT: i32 = TC_ACT_UNSPEC;
 
 const SHOT: i32 = TC_ACT_SHOT as i32;
 
@@ -33,27 +34,51 @@ const SHOT: i32 = TC_ACT_SHOT as i32;
 #[classifier]
 #[inline(always)]
 fn firewall_egress(ctx: TcContext) -> i32 {
-    filter::<false, true>(&ctx)
+    filter::<false, true, false>(&ctx)
 }
 
 /// Classifies a packet that leaves through an interface without Ethernet header.
 #[classifier]
 #[inline(always)]
 fn firewall_bare_egress(ctx: TcContext) -> i32 {
-    filter::<true, true>(&ctx)
+    filter::<true, true, false>(&ctx)
 }
 
 /// Classifies a packet that an interface without Ethernet header has received.
 #[classifier]
 #[inline(always)]
 fn firewall_bare_ingress(ctx: TcContext) -> i32 {
-    filter::<true, false>(&ctx)
+    filter::<true, false, false>(&ctx)
 }
 
-/// What the kernel knows of a packet at these hooks; `LEAVES` says at which.
-struct TcHook<'a, const LEAVES: bool>(&'a TcContext);
+/// Classifies a packet that leaves, and has its flow tracked.
+#[classifier]
+#[inline(always)]
+fn flows_egress(ctx: TcContext) -> i32 {
+    filter::<false, true, true>(&ctx)
+}
 
-impl<const LEAVES: bool> TcHook<'_, LEAVES> {
+/// Likewise through an interface without Ethernet header.
+#[classifier]
+#[inline(always)]
+fn flows_bare_egress(ctx: TcContext) -> i32 {
+    filter::<true, true, true>(&ctx)
+}
+
+/// Classifies a packet that an interface without Ethernet header has received by its state, too.
+#[classifier]
+#[inline(always)]
+fn flows_bare_ingress(ctx: TcContext) -> i32 {
+    filter::<true, false, true>(&ctx)
+}
+
+/// What is known of a packet at these hooks; `LEAVES` says at which. `FLOWS` makes it another type as in `xdp.rs`.
+struct TcHook<'a, const LEAVES: bool, const FLOWS: bool> {
+    ctx: &'a TcContext,
+    state: u32,
+}
+
+impl<const LEAVES: bool, const FLOWS: bool> TcHook<'_, LEAVES, FLOWS> {
     const DIRECTION: Direction = if LEAVES {
         Direction::Out
     } else {
@@ -61,7 +86,7 @@ impl<const LEAVES: bool> TcHook<'_, LEAVES> {
     };
 }
 
-impl<const LEAVES: bool> Hook for TcHook<'_, LEAVES> {
+impl<const LEAVES: bool, const FLOWS: bool> Hook for TcHook<'_, LEAVES, FLOWS> {
     #[inline(always)]
     fn direction(&self) -> Direction {
         Self::DIRECTION
@@ -69,24 +94,31 @@ impl<const LEAVES: bool> Hook for TcHook<'_, LEAVES> {
 
     #[inline(always)]
     fn interface(&self) -> u32 {
-        skb::interface(self.0)
+        skb::interface(self.ctx)
     }
 
     #[inline(always)]
     fn in_interface(&self) -> u32 {
-        skb::in_interface(self.0)
+        skb::in_interface(self.ctx)
     }
 
     #[inline(always)]
     fn mark(&self) -> u32 {
-        skb::mark(self.0)
+        skb::mark(self.ctx)
+    }
+
+    #[inline(always)]
+    fn state(&self) -> u32 {
+        self.state
     }
 }
 
 /// Classifies a packet; `BARE` if the interface has no Ethernet header, `LEAVES` if the packet does.
+/// If rules ask for states (`FLOWS`), a packet that is received is classified by its state, too, and the flow of one
+/// that leaves is tracked.
 #[inline(always)]
-fn filter<const BARE: bool, const LEAVES: bool>(ctx: &TcContext) -> i32 {
-    let direction = TcHook::<LEAVES>::DIRECTION;
+fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcContext) -> i32 {
+    let direction = TcHook::<LEAVES, FLOWS>::DIRECTION;
     let mut counters = Sent::<BARE, LEAVES> { ctx };
     let Some(image) = Image::in_force() else {
         counters.add(Reason::NoImage.slot(direction, false));
@@ -102,7 +134,17 @@ fn filter<const BARE: bool, const LEAVES: bool>(ctx: &TcContext) -> i32 {
     }
     let classification = match parsed {
         Ok(headers) => {
-            let hook = TcHook::<LEAVES>(ctx);
+            let headers = if FLOWS && !LEAVES {
+                headers.with_state(state_in(&skb, &headers), &skb)
+            } else {
+                headers
+            };
+            let state = if FLOWS && !LEAVES {
+                image.opaque_u32(headers.state())
+            } else {
+                0
+            };
+            let hook = TcHook::<LEAVES, FLOWS> { ctx, state };
             classify(&image, &skb, &headers, &hook, &mut counters)
         }
         Err(reason) => Classification::NoRule(reason),
@@ -125,6 +167,9 @@ fn filter<const BARE: bool, const LEAVES: bool>(ctx: &TcContext) -> i32 {
     if slot.logs() {
         let what = if action == SHOT { DROP } else { PASS };
         counters.decided(slot, what);
+    }
+    if FLOWS && LEAVES && action == NEXT {
+        go_on_to_track(ctx, BARE);
     }
     action
 }

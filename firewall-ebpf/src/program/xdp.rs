@@ -14,6 +14,7 @@ use firewall_ebpf::{
 use super::{
     bans::ban_of,
     counters::Counters,
+    flows::state_in,
     frame::{Frame, LateFrame, frame_len},
     image::Image,
     packet_log::decided,
@@ -26,20 +27,39 @@ const TARGET: &str = "firewall_xdp";
 #[xdp(frags)]
 #[inline(always)]
 fn firewall(ctx: XdpContext) -> u32 {
-    filter::<true>(&ctx)
+    filter::<true, false>(&ctx)
 }
 
 /// Classifies one packet in one buffer, for kernels older than 5.18.
 #[xdp]
 #[inline(always)]
 fn firewall_linear(ctx: XdpContext) -> u32 {
-    filter::<false>(&ctx)
+    filter::<false, false>(&ctx)
 }
 
-/// What the kernel knows of a frame at this hook.
-struct XdpHook<'a>(&'a XdpContext);
+/// Classifies one packet by its state, too.
+#[xdp(frags)]
+#[inline(always)]
+fn firewall_flows(ctx: XdpContext) -> u32 {
+    filter::<true, true>(&ctx)
+}
 
-impl Hook for XdpHook<'_> {
+/// Likewise in one buffer.
+#[xdp]
+#[inline(always)]
+fn flows_linear(ctx: XdpContext) -> u32 {
+    filter::<false, true>(&ctx)
+}
+
+/// What is known of a frame at this hook.
+///
+/// `FLOWS` makes it another type in programs that have a state: code that two programs share is not inlined into either.
+struct XdpHook<'a, const FLOWS: bool> {
+    ctx: &'a XdpContext,
+    state: u32,
+}
+
+impl<const FLOWS: bool> Hook for XdpHook<'_, FLOWS> {
     #[inline(always)]
     fn direction(&self) -> Direction {
         Direction::In
@@ -47,23 +67,36 @@ impl Hook for XdpHook<'_> {
 
     #[inline(always)]
     fn interface(&self) -> u32 {
-        self.0.ingress_ifindex() as u32
+        self.ctx.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn state(&self) -> u32 {
+        self.state
     }
 }
 
+/// Classifies a packet; by its state, too, if rules ask for states (`FLOWS`).
 #[inline(always)]
-fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
+fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
     let mut counters = Counters::<FRAGS>::new(ctx);
     let Some(image) = Image::in_force() else {
         counters.measure(Err(Reason::NoImage));
         counters.add(Reason::NoImage.slot(Direction::In, false));
-        note::<FRAGS>(ctx, Reason::NoImage);
+        note::<FRAGS, FLOWS>(ctx, Reason::NoImage);
         return xdp_action::XDP_PASS;
     };
     let parsed = parse(&Frame::<FRAGS>::new(ctx, &image));
     // Before the length is measured: a number that is kept across the call doubles the
     // verifier's work on Linux 7.3.
     let ban = parsed.as_ref().ok().and_then(ban_of);
+    let frame = LateFrame::<FRAGS>::new(ctx, &image);
+    let parsed = match parsed {
+        Ok(headers) if FLOWS && ban.is_none() => {
+            Ok(headers.with_state(state_in(&frame, &headers), &frame))
+        }
+        parsed => parsed,
+    };
     counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
@@ -71,20 +104,23 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
-        Ok(headers) => classify(
-            &image,
-            &LateFrame::<FRAGS>::new(ctx, &image),
-            &headers,
-            &XdpHook(ctx),
-            &mut counters,
-        ),
+        Ok(headers) => {
+            let state = if FLOWS {
+                // Opaque, or else the compiler takes the mask away that bounds what follows from it.
+                image.opaque_u32(headers.state())
+            } else {
+                0
+            };
+            let hook = XdpHook::<FLOWS> { ctx, state };
+            classify(&image, &frame, &headers, &hook, &mut counters)
+        }
         Err(reason) => Classification::NoRule(reason),
     };
     let (slot, action) = match classification {
         Classification::Pass(slot) => (slot, xdp_action::XDP_PASS),
         Classification::Drop(slot) => (slot, xdp_action::XDP_DROP),
         Classification::NoRule(reason) => {
-            note::<FRAGS>(ctx, reason);
+            note::<FRAGS, FLOWS>(ctx, reason);
             let drops = Drops::from_bits(image.u32(Header::drops_at(Direction::In)));
             let dropped = drops.has(reason);
             let action = if dropped {
@@ -113,7 +149,7 @@ fn filter<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
 /// Reports a packet that no rule could match to user space, at the log level that the program was
 /// loaded with: defects as warnings, broken frames for debugging.
 #[inline(always)]
-fn note<const FRAGS: bool>(ctx: &XdpContext, reason: Reason) {
+fn note<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext, reason: Reason) {
     // Asking the kernel costs as much as an address search.
     let length = || frame_len::<FRAGS>(ctx);
     match reason {

@@ -19,7 +19,7 @@ use crate::{
     field::FieldSet,
     image::{
         Entry, Item, MODE_DIRECT_TABLE, MODE_GRID, Memory, NO_MATCH, PASS, Reference, RuleSlot,
-        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, section_offset,
+        SECTION_IPV4, SECTION_IPV6, SECTION_OTHER, Section, section_offset, state_offset,
     },
     packet::Packet,
     parse::{Headers, present},
@@ -48,7 +48,7 @@ pub fn classify<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
 ) -> Classification {
     let of_hook = |section: u32| section_offset(hook.direction(), section);
     let (section, src, dst) = if headers.has(present::IPV4) {
-        let section = of_hook(SECTION_IPV4);
+        let section = of_hook(SECTION_IPV4) + state_offset(hook.state());
         let head = image.head(section);
         let (src, dst) = fields!(image, head, Section, src, dst);
         (
@@ -57,7 +57,7 @@ pub fn classify<M: Memory + ?Sized, P: Packet + ?Sized, C: Counts>(
             find_ipv4(image, Reference::from_bits(dst), headers.dst_high),
         )
     } else if headers.has(present::IPV6) {
-        let section = of_hook(SECTION_IPV6);
+        let section = of_hook(SECTION_IPV6) + state_offset(hook.state());
         let head = image.head(section);
         let (src, dst) = fields!(image, head, Section, src, dst);
         (

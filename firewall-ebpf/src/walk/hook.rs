@@ -23,4 +23,11 @@ pub trait Hook {
     fn mark(&self) -> u32 {
         0
     }
+
+    /// The number of the packet's [`State`](crate::state::State); 0 where no rule asks for states, and
+    /// of packets that are not IP.
+    #[inline(always)]
+    fn state(&self) -> u32 {
+        0
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rules::text::escaped;
+use rules::text::{duration, escaped};
 
 /// How long a ban lasts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,28 +75,6 @@ impl Term {
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    if is_number(text) {
-        // More than the type holds is longer than any term.
-        return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
-    }
-    // `M` is minutes in most formats of durations, not months; other white space than that of ASCII cannot be seen.
-    if text.contains('M') || !text.is_ascii() {
-        return None;
-    }
-    let (whole, fraction) = match text.split_once('.') {
-        // As Go writes seconds.
-        Some((whole, fraction)) => (format!("{whole}s"), fraction.strip_suffix('s')?),
-        None => (text.to_owned(), "0"),
-    };
-    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-    let whole = humantime::parse_duration(&whole).ok()?;
-    whole.checked_add(Duration::from_secs_f64(fraction))
 }
 
 /// Checks the text of a length of time.

@@ -367,7 +367,7 @@ mod tests {
 
     use rules::{
         field::Family,
-        model::{Direction, Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
+        model::{Direction, Flows, Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
     };
     use serde_json::json;
 
@@ -396,6 +396,7 @@ mod tests {
                 policy: Verdict::Pass,
                 policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
+                flows: Flows::default(),
             },
             rules: rules.collect(),
             disabled: Vec::new(),

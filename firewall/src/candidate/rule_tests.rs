@@ -10,6 +10,7 @@ use std::{
 
 use rules::{
     Context,
+    analysis::state_without_flows,
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
     language::{RuleTest, TestPacket},
@@ -199,6 +200,7 @@ pub(crate) fn run_in_kernel(
         candidate.size,
         candidate.assignment.capacity,
         &pin,
+        candidate.metadata.flows.is_some(),
     );
     drop(undo);
     let mut comparison = TestRun {
@@ -256,7 +258,12 @@ pub(crate) fn run_in_kernel(
 /// The context of a packet, as the candidate knows it.
 fn context(candidate: &Candidate, packet: &TestPacket) -> Context<InterfaceIndex> {
     let named = packet.context.as_ref().map(Option::as_deref);
-    named.map(|name| candidate.interface(name))
+    let context = named.map(|name| candidate.interface(name));
+    if context.direction == Direction::In && candidate.metadata.flows.is_some() {
+        // The tests have no flows.
+        return context.in_state(state_without_flows(&packet.frame));
+    }
+    context
 }
 
 /// The program in the kernel beside the walker.
@@ -320,7 +327,8 @@ impl TestRun<'_> {
             Direction::In => {
                 let run = self.trial.run(frame, context.interface.0)?;
                 Ok(run.map(|Run { passes, interface }| {
-                    (passes, Context::arriving(InterfaceIndex(interface)))
+                    let arrived = Context::arriving(InterfaceIndex(interface));
+                    (passes, arrived.in_state(context.state))
                 }))
             }
             Direction::Out => {

@@ -9,7 +9,7 @@ use rules::{
         self, Area, Budget, Change, Compare, CountChange, Decider, Diff, FieldValues, Undecided,
         Witness,
     },
-    field::{FieldName, Form},
+    field::{FieldName, Form, State},
     model::{Direction, RuleId, Ruleset, Verdict},
 };
 use serde_json::{Value, json};
@@ -210,7 +210,7 @@ impl Comparison<'_> {
             );
         }
         for change in elsewhere {
-            let such = change.areas.first().map(|area| area.witness.to_string());
+            let such = change.areas.first().map(|area| shown(&area.witness));
             let (old, new) = (
                 self.decider(self.old, change.old),
                 self.decider(self.new, change.new),
@@ -225,7 +225,10 @@ impl Comparison<'_> {
             line(&mut text, format_args!("`{name}` counts other packets"));
             for (witness, words) in [(lost, "no longer,"), (gained, "now also,")] {
                 if let Some(witness) = witness {
-                    line(&mut text, format_args!("  {words} such as: {witness}"));
+                    line(
+                        &mut text,
+                        format_args!("  {words} such as: {}", shown(witness)),
+                    );
                 }
             }
         }
@@ -263,8 +266,7 @@ impl Comparison<'_> {
                     format_args!("    except those decided earlier by {except}"),
                 );
             }
-            let witness = &area.witness;
-            line(text, format_args!("    such as: {witness}"));
+            line(text, format_args!("    such as: {}", shown(&area.witness)));
         }
         if let more @ 1.. = change.areas.len().saturating_sub(MOST_AREAS) {
             line(
@@ -395,6 +397,14 @@ impl Comparison<'_> {
     }
 }
 
+/// A packet in the notation, and its state unless it is new.
+fn shown(witness: &Witness) -> String {
+    match witness.state() {
+        Some(state) if state != State::New => format!("{witness} ({})", state.as_str()),
+        Some(_) | None => witness.to_string(),
+    }
+}
+
 fn witness_json(witness: &Witness) -> Value {
     let fields = witness.fields();
     let mut described = json!({
@@ -403,6 +413,7 @@ fn witness_json(witness: &Witness) -> Value {
         "interface": witness.context.interface,
         "in_interface": witness.context.in_interface,
         "mark": witness.context.mark,
+        "state": witness.state().map(State::as_str),
         "src_mac": witness.src_mac.to_string(),
         "dst_mac": witness.dst_mac.to_string(),
         "vlan": fields.vlan,

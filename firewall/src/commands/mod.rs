@@ -17,6 +17,7 @@ pub(crate) mod detach;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod flows;
 pub(crate) mod reload;
 pub(crate) mod rollback;
 pub(crate) mod status;

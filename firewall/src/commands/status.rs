@@ -255,6 +255,17 @@ impl StatusReport {
                 grouped(bans.max.into())
             ));
         }
+        if let Some(flows) = &status.flows {
+            let evicted = match flows.events.evicted_answered {
+                0 => String::new(),
+                number => format!(", {} evicted while answered", grouped(number)),
+            };
+            lines.push(format!(
+                "flows       {} of at most {}{evicted}",
+                grouped(flows.count.into()),
+                grouped(flows.max.into())
+            ));
+        }
         if let Some(rules) = &status.rules {
             lines.push(format!(
                 "policy      {}, mode {}, image {}",

@@ -235,6 +235,7 @@ impl Daemon {
             interfaces: &interfaces,
             optional: &interfaces.iter().map(|interface| interface.index).collect(),
             egress: filter.metadata().egress,
+            flows: present.flows,
         };
         let plan = plan::plan(&present, &wanted).map_err(occupied_by(&self.config.bpffs))?;
         debug_assert_eq!(plan.program, ProgramStep::Keep);

@@ -19,5 +19,6 @@ mod rollback;
 pub(crate) mod run;
 mod sd_notify;
 mod state;
+mod sweeping;
 pub(crate) mod switch;
 mod trigger;

@@ -29,6 +29,7 @@ use crate::{
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
+        sweeping::Sweeping,
         trigger::{Cause, Trigger},
     },
     error::Error,
@@ -121,6 +122,7 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         known: Vec::new(),
         refusals: Vec::new(),
         findings: Findings::none(),
+        sweeping: Sweeping::new(),
         returning: BackOff::default(),
         back_off: BackOff::default(),
         resting_until: None,
@@ -280,6 +282,13 @@ impl Daemon {
                     }
                 }
                 () = sleep_until(self.findings.audit_at) => self.audit().await,
+                () = sleep_until(self.sweeping.at) => {
+                    let flows = match &self.current {
+                        Current::Running(filter) => filter.flows(),
+                        Current::Left(_) => None,
+                    };
+                    self.sweeping.sweep(flows);
+                }
                 touched = events.links.wait(self.retry()) => {
                     let begin = Instant::now();
                     self.follow(&touched).await;

@@ -18,7 +18,10 @@ use crate::{
     candidate::budget::Budget,
     config::Config,
     control::{in_force::InForce, lock::Lock},
-    daemon::{current::Current, decisions::BackOff, findings::Findings, keeping::Keeping},
+    daemon::{
+        current::Current, decisions::BackOff, findings::Findings, keeping::Keeping,
+        sweeping::Sweeping,
+    },
     error::Error,
     filter::transaction::Filter,
     generation::deadline::Deadline,
@@ -63,6 +66,8 @@ pub(super) struct Daemon {
     pub(super) refusals: Vec<Refusal>,
     /// What is wrong with pins, links and the run folder.
     pub(super) findings: Findings,
+    /// When the table of flows is swept.
+    pub(super) sweeping: Sweeping,
     /// The delay of rollbacks after failures.
     pub(super) returning: BackOff,
     /// The delay of following interfaces after failures.

@@ -186,6 +186,7 @@ impl Daemon {
             interfaces: &interfaces,
             optional: &targets.optional,
             egress: loadable.metadata.egress,
+            flows: loadable.metadata.flows.as_ref().map(|flows| flows.max),
         };
         plan::plan(present, &wanted).map_err(occupied_by(&self.config.bpffs))
     }

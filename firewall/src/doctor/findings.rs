@@ -2,6 +2,8 @@
 
 mod hooks;
 
+use firewall_ebpf::abi;
+
 use crate::{
     doctor::{
         facts::{AttachedProgram, Facts, Peer},
@@ -440,7 +442,10 @@ fn program_on(facts: &Facts, program: &AttachedProgram) -> Option<Finding> {
         let fix = format!("firewall --instance {instance} status");
         return finding(PROGRAM, Severity::Note, message, command(fix));
     }
-    if name == firewall_ebpf::abi::PROGRAM {
+    if [abi::PROGRAM, abi::LINEAR_PROGRAM]
+        .iter()
+        .any(|program| abi::is_called(program, name))
+    {
         let message = format!(
             "a firewall is attached in {mode} mode, of an instance that is not pinned in this BPF file system: \
              {described}"

@@ -4,8 +4,8 @@
 use crate::{
     error::UserError,
     kernel::{
-        counters::CountersError, events::EventsError, host::HostError, info::InfoError,
-        program::LoadError,
+        counters::CountersError, events::EventsError, flows::FlowsError, host::HostError,
+        info::InfoError, program::LoadError,
     },
 };
 
@@ -22,6 +22,8 @@ impl UserError for LoadError {
 }
 
 impl UserError for CountersError {}
+
+impl UserError for FlowsError {}
 
 impl UserError for EventsError {}
 

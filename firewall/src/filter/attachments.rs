@@ -178,9 +178,15 @@ pub(crate) fn establish(
         leaving: Vec::new(),
         refused: Vec::new(),
     };
-    for (hook, steps) in plan.steps() {
-        for step in steps {
-            established.take(hook, step, &mut present, pins, programs, undo)?;
+    // The XDP program that asks for states takes its place when the programs that record flows have theirs.
+    let is_late = |hook, step: &LinkStep| {
+        plan.begins_to_track && hook == Hook::Xdp && matches!(step, LinkStep::Keep { .. })
+    };
+    for late in [false, true] {
+        for (hook, steps) in plan.steps() {
+            for step in steps.iter().filter(|step| is_late(hook, step) == late) {
+                established.take(hook, step, &mut present, pins, programs, undo)?;
+            }
         }
     }
     Ok(established)

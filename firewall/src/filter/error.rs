@@ -5,8 +5,8 @@ use crate::{
     filter::{attachments::AttachmentError, plan::Occupied},
     generation::succession::SuccessionError,
     kernel::{
-        bans::BanMapsError, counters::CountersError, events::EventsError, images::ImageError, link,
-        pins::PinError, program::LoadError,
+        bans::BanMapsError, counters::CountersError, events::EventsError, flows::FlowsError,
+        images::ImageError, link, pins::PinError, program::LoadError,
     },
 };
 
@@ -34,6 +34,9 @@ pub(crate) enum FilterError {
     /// The maps of logged packets.
     #[error(transparent)]
     Events(#[from] EventsError),
+    /// The table of flows.
+    #[error(transparent)]
+    Flows(#[from] FlowsError),
 }
 
 impl From<SuccessionError> for FilterError {
@@ -60,7 +63,8 @@ impl FilterError {
             | Self::Load(_)
             | Self::Pin(_)
             | Self::Bans(_)
-            | Self::Events(_) => None,
+            | Self::Events(_)
+            | Self::Flows(_) => None,
         }
     }
 }
@@ -78,7 +82,8 @@ impl UserError for FilterError {
             )
             | Self::Counters(_)
             | Self::Pin(_)
-            | Self::Events(_) => None,
+            | Self::Events(_)
+            | Self::Flows(_) => None,
             Self::Bans(error) => error.help(),
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Present {
     pub(crate) size: Option<ImageSize>,
     /// The capacity of the counters; `None` when there are none to reuse.
     pub(crate) capacity: Option<Capacity>,
+    /// The slots of the table of flows of the running program, if it has one.
+    pub(crate) flows: Option<u32>,
     /// Our links.
     pub(crate) links: Vec<PresentLink>,
 }
@@ -54,8 +56,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) interfaces: &'a [&'a Interface],
     /// Those of them that may refuse without an error.
     pub(crate) optional: &'a BTreeSet<InterfaceIndex>,
-    /// Whether packets that are sent are filtered, too.
+    /// Whether programs see packets that are sent.
     pub(crate) egress: bool,
+    /// The slots of the table of flows, if rules ask for states.
+    pub(crate) flows: Option<u32>,
 }
 
 /// The steps.
@@ -65,6 +69,10 @@ pub(crate) struct Plan {
     pub(crate) size: ImageSize,
     /// The step for the program.
     pub(crate) program: ProgramStep,
+    /// The slots of its table of flows, if it has one.
+    pub(crate) flows: Option<u32>,
+    /// Whether flows are tracked that were not: what records them is attached before rules ask for them.
+    pub(crate) begins_to_track: bool,
     /// The steps for the links at the XDP hook, in order.
     pub(crate) links: Vec<LinkStep>,
     /// Those for the links at the hooks of traffic control.
@@ -241,9 +249,13 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
         size,
         program: match capacity {
             None => ProgramStep::LoadWithCounters(wanted.capacity),
-            Some(_) if present.size == Some(size) => ProgramStep::Keep,
+            Some(_) if present.size == Some(size) && present.flows == wanted.flows => {
+                ProgramStep::Keep
+            }
             Some(_) => ProgramStep::Load,
         },
+        flows: wanted.flows,
+        begins_to_track: wanted.flows.is_some() && present.flows.is_none(),
         links,
         traffic_control: traffic_control
             .into_iter()
@@ -505,6 +517,7 @@ mod tests {
         Present {
             size: ImageSize::for_length(1 << 16),
             capacity: Some(Capacity::of_slots(64)),
+            flows: None,
             links: links
                 .iter()
                 .map(|&index| PresentLink {
@@ -536,6 +549,7 @@ mod tests {
             interfaces: &interfaces,
             optional: &optional,
             egress: false,
+            flows: None,
         };
         plan(present, &wanted)
     }
@@ -603,6 +617,7 @@ mod tests {
                 interfaces: &[&eth1],
                 optional: &BTreeSet::new(),
                 egress: false,
+                flows: None,
             };
             let plan = plan(&present(&[1]), &wanted).unwrap();
             let expected = if seeks_best_mode {
@@ -749,6 +764,7 @@ mod tests {
             interfaces: &interfaces.each_ref(),
             optional: &BTreeSet::from([InterfaceIndex(1)]),
             egress: true,
+            flows: None,
         };
         let plan = plan(&present(&[2]), &wanted).unwrap();
         assert_eq!(plan.links, [keep(2)]);
@@ -770,6 +786,7 @@ mod tests {
             interfaces: &interfaces.iter().collect::<Vec<_>>(),
             optional: &BTreeSet::new(),
             egress,
+            flows: None,
         };
         plan(present, &wanted).unwrap()
     }

@@ -120,7 +120,8 @@ impl Takeover {
                 PinnedObject::Program
                 | PinnedObject::BareIngress
                 | PinnedObject::Egress
-                | PinnedObject::BareEgress => {}
+                | PinnedObject::BareEgress
+                | PinnedObject::Flows(_) => {}
             }
             found.generation = found.generation.max(Some(generation));
         }
@@ -184,6 +185,7 @@ impl Takeover {
     /// The present state of the kernel, for a plan.
     pub(crate) fn present(&self) -> Result<Present, AttachmentError> {
         Ok(Present {
+            flows: None,
             size: None,
             capacity: match &self.counters {
                 Some(counters) if self.interrupted.is_empty() => Some(counters.capacity()),

@@ -20,12 +20,14 @@ use crate::{
     filter::{
         attachments::{self, Attachment, Established, Programs},
         error::FilterError,
+        flows::{self, FlowTables},
         plan::{AttachTarget, Plan, Present, ProgramStep},
         takeover::{Counted, Takeover},
     },
     generation::{
         confirmation::{self, ConfirmationError},
         deadline::Deadline,
+        flows::FlowsEntry,
         loadable::Loadable,
         metadata::Metadata,
         pinned::Pinned,
@@ -34,13 +36,14 @@ use crate::{
     kernel::{
         self,
         counters::{Count, Counters, CountersError},
+        flows::FlowTable,
         held_pins::{Audit, HeldPins},
         hook::Hook,
         image_size::ImageSize,
         images::{Image, Images},
         link::AttachError,
         max_bans::MaxBans,
-        pins::{self, PinError, PinState, PinnedObject, Pins},
+        pins::{self, FlowObject, PinError, PinState, PinnedObject, Pins},
         program::{self, Program, Setting},
         slot::Slot,
         undo::Undo,
@@ -66,6 +69,7 @@ pub(crate) struct Filter {
     images: Images,
     size: ImageSize,
     counters: Counters,
+    flows: Option<FlowTable>,
     attachments: Vec<Attachment>,
     refused: Vec<(AttachTarget, AttachError)>,
     image: Image,
@@ -108,6 +112,7 @@ impl Filter {
             image: replaced.parts.image,
             size: plan.size,
             counters: replaced.parts.counters,
+            flows: replaced.parts.flows,
             attachments: replaced.parts.attachments,
             refused: replaced.parts.refused,
             max_bans,
@@ -263,6 +268,7 @@ impl Filter {
         Ok(Present {
             size: Some(self.size),
             capacity: Some(self.counters.capacity()),
+            flows: self.flows.as_ref().map(FlowTable::slots),
             links: attachments::inspect(&self.attachments)?,
         })
     }
@@ -296,6 +302,18 @@ impl Filter {
         self.settle();
     }
 
+    /// Has the table of flows keep flows as long as these rules say.
+    fn set_timeouts(&self, metadata: &Metadata) {
+        if let (Some(flows), Some(entry)) = (&self.flows, &metadata.flows) {
+            flows.set_timeouts(&entry.timeouts());
+        }
+    }
+
+    /// The table of flows, if rules ask for states.
+    pub(crate) fn flows(&self) -> Option<&FlowTable> {
+        self.flows.as_ref()
+    }
+
     /// Updates the log limits to the rules in force.
     fn settle(&self) {
         limits::settle(&self.pins, &self.metadata, self.previous.as_ref());
@@ -325,6 +343,7 @@ impl Filter {
         let confirm_by = keeper.keep(ready.metadata.generation, &mut undo)?;
         self.images.put_in_force(&image)?;
         undo.commit();
+        self.set_timeouts(ready.metadata);
         keeper.clear(ready.metadata.generation);
         self.take(established);
         self.image = image;
@@ -359,6 +378,7 @@ impl Filter {
             images,
             image,
             counters,
+            flows,
             attachments,
             refused,
         } = replaced.parts;
@@ -367,6 +387,7 @@ impl Filter {
         self.image = image;
         self.size = plan.size;
         self.counters = counters;
+        self.flows = flows;
         self.attachments = attachments;
         self.refused = refused;
         self.held = HeldPins::open(&self.pins);
@@ -388,6 +409,7 @@ struct Parts {
     images: Images,
     image: Image,
     counters: Counters,
+    flows: Option<FlowTable>,
     attachments: Vec<Attachment>,
     refused: Vec<(AttachTarget, AttachError)>,
 }
@@ -448,6 +470,7 @@ fn replace(
         terms,
         before: before.image,
     };
+    let tables = FlowTables::plan(pins, plan.flows, next)?;
     let mut program = Program::load(
         object,
         &Setting {
@@ -456,11 +479,14 @@ fn replace(
             counters: Some(&counters_pin),
             capacity,
             shared: Some(pins),
+            flows: tables.setting.clone(),
         },
     )?;
     for hook in plan.hooks() {
         program.at(hook)?;
     }
+    let timeouts = ready.metadata.flows.as_ref().map(FlowsEntry::timeouts);
+    let flows = tables.open(&mut program, timeouts.as_ref())?;
     for (hook, fd) in program.verified() {
         pins::pin(fd.as_fd(), &next(PinnedObject::program_of(*hook)))?;
     }
@@ -497,6 +523,7 @@ fn replace(
             | PinnedObject::BareIngress
             | PinnedObject::Egress
             | PinnedObject::BareEgress => loaded.contains(&object),
+            PinnedObject::Flows(object) => tables.is_new(object),
         };
         if is_new {
             take_place(&next(object), object, pins, &old, &mut undo)?;
@@ -506,8 +533,21 @@ fn replace(
         pins::unpin(&pins.next(generation, object))?;
     }
     undo.commit();
+    if let Some(flows) = &flows {
+        // What was added to the table before until its programs ran nowhere.
+        tables.fill(flows);
+        if let Some(timeouts) = &timeouts {
+            flows.set_timeouts(timeouts);
+        }
+    }
     attachments::release(&established.leaving, pins);
     remove_unused(pins, &program);
+    if flows.is_none()
+        && let Err(error) = flows::remove(pins)
+    {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(event = "flows_stay", error, "the table of flows stays");
+    }
     keeper.clear(ready.metadata.generation);
     let switch = begin.elapsed();
     Ok(Replaced {
@@ -516,6 +556,7 @@ fn replace(
             images,
             image,
             counters,
+            flows,
             attachments: established.attachments,
             refused: established.refused,
         },
@@ -545,6 +586,7 @@ struct Old {
     programs: BTreeMap<Hook, Arc<OwnedFd>>,
     images: Option<Arc<OwnedFd>>,
     counters: Option<Arc<OwnedFd>>,
+    flows: BTreeMap<FlowObject, Arc<OwnedFd>>,
 }
 
 impl Old {
@@ -554,8 +596,14 @@ impl Old {
         for hook in Hook::ALL {
             programs.extend(open(PinnedObject::program_of(hook))?.map(|program| (hook, program)));
         }
+        let mut flows = BTreeMap::new();
+        for object in FlowObject::TABLE.into_iter().chain([FlowObject::Trackers]) {
+            let map = open(PinnedObject::Flows(object))?;
+            flows.extend(map.map(|map| (object, map)));
+        }
         Ok(Self {
             programs,
+            flows,
             images: open(PinnedObject::Images)?,
             counters: open(PinnedObject::Counters)?,
         })
@@ -569,6 +617,7 @@ impl Old {
             PinnedObject::BareIngress => Hook::BareIngress,
             PinnedObject::Egress => Hook::Egress,
             PinnedObject::BareEgress => Hook::BareEgress,
+            PinnedObject::Flows(object) => return self.flows.get(&object),
         };
         self.programs.get(&hook)
     }

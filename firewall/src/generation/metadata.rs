@@ -18,6 +18,7 @@ use rules::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    generation::flows::FlowsEntry,
     interfaces::namespace,
     kernel::{generation::Generation, slot::Slot},
 };
@@ -49,9 +50,12 @@ pub(crate) struct Metadata {
     /// The requested interfaces, as in the rule file.
     #[serde(default)]
     pub(crate) interfaces: Vec<String>,
-    /// Whether packets that are sent are filtered, too.
+    /// Whether programs see packets that are sent: they are filtered, or their flows tracked.
     #[serde(default)]
     pub(crate) egress: bool,
+    /// The settings of the table of flows; `None` where rules do not ask for states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flows: Option<FlowsEntry>,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
     /// The rules that are disabled, in order.
@@ -171,7 +175,8 @@ impl Metadata {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            egress: ruleset.has_egress(),
+            egress: ruleset.has_egress() || ruleset.asks_for_states(),
+            flows: FlowsEntry::of(ruleset),
             rules: rules.collect(),
             disabled: disabled.collect(),
         }
@@ -199,7 +204,7 @@ impl Metadata {
     /// order, as far as metadata say.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
-            && self.egress == other.egress
+            && (self.egress, &self.flows) == (other.egress, &other.flows)
             && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
     }
 
@@ -282,6 +287,7 @@ mod tests {
             policy_out: "pass".into(),
             interfaces: vec!["eth*".into()],
             egress: false,
+            flows: None,
             rules: vec![RuleEntry {
                 name: "ssh".into(),
                 direction: "in".into(),

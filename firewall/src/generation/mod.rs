@@ -3,6 +3,7 @@
 pub(crate) mod classifier;
 pub(crate) mod confirmation;
 pub(crate) mod deadline;
+pub(crate) mod flows;
 pub(crate) mod in_force;
 pub(crate) mod loadable;
 pub(crate) mod metadata;

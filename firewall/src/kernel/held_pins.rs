@@ -14,7 +14,7 @@ use std::{
 use crate::kernel::{
     generation::Generation,
     hook::Hook,
-    pins::{self, Kept, PinError, PinState, PinnedObject, Pins, Shared},
+    pins::{self, FlowObject, Kept, PinError, PinState, PinnedObject, Pins, Shared},
 };
 
 /// Pins and the objects that they hold.
@@ -125,9 +125,11 @@ fn held(pins: &Pins) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {
         PinnedObject::Images,
         PinnedObject::Program,
     ];
+    let flows = FlowObject::TABLE.into_iter().chain([FlowObject::Trackers]);
+    let objects = objects.into_iter().chain(flows.map(PinnedObject::Flows));
     let objects = objects.map(|object| pins.object(object));
     let shared = Shared::ALL.map(|object| pins.shared(object));
-    opened(objects.into_iter().chain(shared))
+    opened(objects.chain(shared))
 }
 
 fn opened(paths: impl IntoIterator<Item = PathBuf>) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {

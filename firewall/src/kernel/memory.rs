@@ -8,7 +8,7 @@ use std::{
     os::fd::BorrowedFd,
     ptr::{self, NonNull},
     slice,
-    sync::atomic::AtomicU64,
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use nix::{
@@ -83,6 +83,17 @@ impl Words {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let mapping = Mapping::new(map, 0, length, protection)?;
         Ok(Self { mapping, count })
+    }
+
+    /// Stores a byte of the words, and nothing beside it.
+    pub(super) fn set_byte(&self, index: usize, byte: u8) {
+        if index >= self.count * size_of::<u64>() {
+            return;
+        }
+        // SAFETY: the byte lies in the mapping, which is writable and lives as long as `self`. It is reached as an
+        // atomic byte, and as a part of an atomic word elsewhere, which the machines do not mind.
+        let byte_of_map = unsafe { AtomicU8::from_ptr(self.mapping.start.as_ptr().add(index)) };
+        byte_of_map.store(byte, Ordering::Release);
     }
 
     /// The words.

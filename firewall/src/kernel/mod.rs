@@ -10,6 +10,7 @@ pub(crate) mod counters;
 pub(crate) mod descriptors;
 pub(crate) mod ethtool;
 pub(crate) mod events;
+pub(crate) mod flows;
 pub(crate) mod generation;
 pub(crate) mod held_pins;
 pub(crate) mod hook;

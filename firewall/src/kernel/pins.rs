@@ -7,6 +7,8 @@
 //!   program              the XDP program
 //!   program-egress, program-bare-egress, program-bare-ingress
 //!                        the programs at the hooks of traffic control, where they are attached
+//!   flows, flow-tags, flow-addresses, flow-settings, flow-events, flow-trackers
+//!                        the table of flows, where rules ask for states
 //!   bans, ban-prefilter, ban-counters
 //!                        the bans, which every program of the instance shares
 //!   log-limiters, events likewise the limits of logged packets, and the buffer they come by
@@ -94,13 +96,72 @@ pub(crate) enum PinnedObject {
     Egress,
     /// The program of [`Hook::BareEgress`].
     BareEgress,
+    /// A map of the table of flows, or of the programs that track them.
+    Flows(FlowObject),
+}
+
+/// A map of the table of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FlowObject {
+    /// The lines.
+    Lines,
+    /// Their tags.
+    Tags,
+    /// The addresses of IPv6 flows.
+    Addresses,
+    /// Keys and timeouts.
+    Settings,
+    /// The numbers of events.
+    Events,
+    /// The programs that track flows.
+    Trackers,
+}
+
+impl FlowObject {
+    /// Those of the table.
+    pub(crate) const TABLE: [Self; 5] = [
+        Self::Lines,
+        Self::Tags,
+        Self::Addresses,
+        Self::Settings,
+        Self::Events,
+    ];
+
+    /// Its name in the object file.
+    pub(crate) fn map(self) -> &'static str {
+        match self {
+            Self::Lines => abi::FLOW_LINES,
+            Self::Tags => abi::FLOW_TAGS,
+            Self::Addresses => abi::FLOW_ADDRESSES,
+            Self::Settings => abi::FLOW_SETTINGS,
+            Self::Events => abi::FLOW_EVENTS,
+            Self::Trackers => abi::FLOW_TRACKERS,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "flows",
+            Self::Tags => "flow-tags",
+            Self::Addresses => "flow-addresses",
+            Self::Settings => "flow-settings",
+            Self::Events => "flow-events",
+            Self::Trackers => "flow-trackers",
+        }
+    }
 }
 
 impl PinnedObject {
     /// Every object, in the order in which new ones take their places: readers find the slots of
     /// the old image in the new counters, but not the other way round.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Counters,
+        Self::Flows(FlowObject::Settings),
+        Self::Flows(FlowObject::Addresses),
+        Self::Flows(FlowObject::Tags),
+        Self::Flows(FlowObject::Lines),
+        Self::Flows(FlowObject::Events),
+        Self::Flows(FlowObject::Trackers),
         Self::Images,
         Self::Program,
         Self::BareIngress,
@@ -126,6 +187,7 @@ impl PinnedObject {
             Self::BareIngress => "program-bare-ingress",
             Self::Egress => "program-egress",
             Self::BareEgress => "program-bare-egress",
+            Self::Flows(object) => object.name(),
         }
     }
 }
@@ -223,6 +285,17 @@ impl Pins {
         let object = object.name();
         self.folder
             .join(format!("{NEXT_PREFIX}{generation}-{object}"))
+    }
+
+    /// Where a map of the table of flows may be pinned: in its place, or still where one was that is to take it.
+    pub(crate) fn flows(&self, object: FlowObject) -> Result<Vec<PathBuf>, PinError> {
+        let object = PinnedObject::Flows(object);
+        let interrupted = self.interrupted()?;
+        let next = interrupted
+            .iter()
+            .filter(|(_, left)| *left == object)
+            .map(|(generation, _)| self.next(*generation, object));
+        Ok([self.object(object)].into_iter().chain(next).collect())
     }
 
     /// The pin of what is kept for a generation.

@@ -6,22 +6,29 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
-    programs::{ProgramError, ProgramType, SchedClassifier, Xdp},
+    Ebpf, EbpfError, EbpfLoader, TestRun as _,
+    maps::{MapError, ProgramArray},
+    programs::{ProgramError, ProgramType, SchedClassifier, TestRunOptions, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
-use firewall_ebpf::abi;
+use firewall_ebpf::{
+    abi,
+    flows::{LINE_SLOTS, TAG_LINES},
+};
 use nix::errno::Errno;
 
 use crate::kernel::{
+    clock,
     counters::Counters,
+    flows::Ticks,
     hook::Hook,
     image_size::ImageSize,
     logs::{self, Logs},
-    pins::{Pins, Shared},
+    pins::{FlowObject, Pins, Shared},
     slot::Capacity,
     verifier::Tail,
 };
@@ -59,6 +66,14 @@ pub(crate) enum LoadError {
         source: VerifierAnswer,
         /// The end of the verifier's log.
         tail: Tail,
+    },
+    /// A program that tracks flows could not be given to those that go on with it.
+    #[error("the program `{name}` could not be entered into the array of programs")]
+    Tracker {
+        /// The name of the program.
+        name: &'static str,
+        /// Why.
+        source: MapError,
     },
     /// The program did not load for a reason before or after the verifier.
     #[error("the program `{name}` does not load")]
@@ -104,7 +119,7 @@ impl LoadError {
             Self::Object(_) | Self::NoProgram(_) | Self::NoMap(_) => {
                 Some("the object file must be the one of this version".into())
             }
-            Self::Read { .. } | Self::Program { .. } => None,
+            Self::Read { .. } | Self::Program { .. } | Self::Tracker { .. } => None,
         }
     }
 }
@@ -150,12 +165,25 @@ pub(crate) struct Setting<'a> {
     /// The instance whose maps of bans and events the program uses, which must be pinned; without
     /// one it has neither bans nor events.
     pub(crate) shared: Option<&'a Pins>,
+    /// The table of flows; `None` where rules do not ask for states.
+    pub(crate) flows: Option<FlowSetting>,
+}
+
+/// The table of flows of a program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FlowSetting {
+    /// The number of slots; 0 for the smallest table, which ends with the program.
+    pub(crate) slots: u32,
+    /// The pins of its maps, which are made if they do not exist.
+    pub(crate) pins: Vec<(FlowObject, PathBuf)>,
 }
 
 /// The programs of one object file, with the same maps: the XDP program, verified, and those of the hooks
 /// of traffic control, which are verified when they are needed first.
 pub(crate) struct Program {
     verified: BTreeMap<Hook, Arc<OwnedFd>>,
+    /// Whether they are those for rules that ask for states.
+    by_state: bool,
     /// Keeps the maps that are not pinned, as those of read-only data.
     ebpf: Ebpf,
     _logs: Option<Logs>,
@@ -165,10 +193,12 @@ impl Program {
     /// Creates the maps that do not exist, and has the kernel verify and translate the program.
     pub(crate) fn load(object: &ObjectFile, setting: &Setting<'_>) -> Result<Self, LoadError> {
         let mut ebpf = verified(object, setting)?;
-        let fd = owned(suitable(), xdp(&mut ebpf)?.fd())?;
+        let by_state = setting.flows.is_some();
+        let fd = owned(suitable(by_state), xdp(&mut ebpf, by_state)?.fd())?;
         let logs = Logs::forward(&mut ebpf);
         Ok(Self {
             verified: BTreeMap::from([(Hook::Xdp, fd)]),
+            by_state,
             ebpf,
             _logs: logs,
         })
@@ -184,10 +214,27 @@ impl Program {
         if let Some(fd) = self.verified.get(&hook) {
             return Ok(Arc::clone(fd));
         }
-        let program = verified_at(hook, &mut self.ebpf)?;
-        let fd = owned(name(hook), program.fd())?;
+        if self.by_state && hook.is_egress() {
+            track(hook, &mut self.ebpf)?;
+        }
+        let program = verified_at(hook, &mut self.ebpf, self.by_state)?;
+        let fd = owned(name(hook, self.by_state), program.fd())?;
         self.verified.insert(hook, Arc::clone(&fd));
         Ok(fd)
+    }
+
+    /// How the kernel's jiffies, which programs have for a clock, and the time relate.
+    pub(crate) fn ticks(&mut self) -> Result<Ticks, LoadError> {
+        // A tick may be late, but not early: of several readings the one with the most jiffies is right.
+        const READINGS: u32 = 5;
+        const PAUSE: Duration = Duration::from_millis(5);
+        let mut ticks = jiffies(&mut self.ebpf)?;
+        for _ in 1..READINGS {
+            std::thread::sleep(PAUSE);
+            let again = jiffies(&mut self.ebpf)?;
+            ticks.at_start = ticks.at_start.max(again.at_start);
+        }
+        Ok(ticks)
     }
 
     /// Forgets the program of a hook of traffic control, which the kernel frees when it is neither pinned nor
@@ -196,7 +243,8 @@ impl Program {
         if hook == Hook::Xdp || self.verified.remove(&hook).is_none() {
             return;
         }
-        let unloaded = classifier(&mut self.ebpf, name(hook)).map(SchedClassifier::unload);
+        let name = name(hook, self.by_state);
+        let unloaded = classifier(&mut self.ebpf, name).map(SchedClassifier::unload);
         if let Ok(Err(error)) = unloaded {
             tracing::debug!(event = "program_stays", %error, "a program stays loaded");
         }
@@ -212,19 +260,56 @@ fn owned(
     Ok(Arc::new(fd.map_err(|error| failed(error.into()))?))
 }
 
-/// The name of the program of a hook.
-fn name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Xdp => suitable(),
+/// The name of the program of a hook; `by_state` where rules ask for states.
+fn name(hook: Hook, by_state: bool) -> &'static str {
+    let name = match hook {
+        Hook::Xdp => return suitable(by_state),
         Hook::BareIngress => abi::BARE_INGRESS_PROGRAM,
         Hook::Egress => abi::EGRESS_PROGRAM,
         Hook::BareEgress => abi::BARE_EGRESS_PROGRAM,
+    };
+    variant(name, by_state)
+}
+
+fn variant(name: &'static str, by_state: bool) -> &'static str {
+    let flows = abi::flows_program(name);
+    if by_state {
+        flows.unwrap_or(name)
+    } else {
+        name
     }
 }
 
+/// Loads the program that tracks the flows of packets at an egress hook, which the program of the hook goes on with.
+fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    let index = usize::from(hook == Hook::BareEgress);
+    let name = abi::TRACKERS[index];
+    let program = classifier(ebpf, name)?;
+    if program.fd().is_ok() {
+        return Ok(());
+    }
+    program.load().map_err(|error| refusal(name, error))?;
+    let failed = |source| LoadError::Program { name, source };
+    let fd = program
+        .fd()
+        .and_then(|fd| Ok(fd.try_clone()?))
+        .map_err(failed)?;
+    let missing = || LoadError::NoMap(abi::FLOW_TRACKERS);
+    let map = ebpf.map_mut(abi::FLOW_TRACKERS).ok_or_else(missing)?;
+    let mut trackers = ProgramArray::try_from(map).map_err(|_other| missing())?;
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    trackers
+        .set(index, &fd, 0)
+        .map_err(|source| LoadError::Tracker { name, source })
+}
+
 /// The program for a hook of traffic control, which the kernel verifies and translates if it has not yet.
-pub(super) fn verified_at(hook: Hook, ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, LoadError> {
-    let name = name(hook);
+pub(super) fn verified_at(
+    hook: Hook,
+    ebpf: &mut Ebpf,
+    by_state: bool,
+) -> Result<&mut SchedClassifier, LoadError> {
+    let name = name(hook, by_state);
     let program = classifier(ebpf, name)?;
     if program.fd().is_err() {
         program.load().map_err(|error| refusal(name, error))?;
@@ -240,6 +325,32 @@ fn classifier<'a>(
     let missing = || LoadError::NoProgram(name);
     let program = ebpf.program_mut(name).ok_or_else(missing)?;
     program.try_into().map_err(|_other| missing())
+}
+
+/// How jiffies and the time relate, as one reading of both has it.
+fn jiffies(ebpf: &mut Ebpf) -> Result<Ticks, LoadError> {
+    let name = abi::CLOCK_PROGRAM;
+    let missing = || LoadError::NoProgram(name);
+    let failed = |source| LoadError::Program { name, source };
+    let no_clock = |error| failed(io::Error::from(error).into());
+    let program: &mut Xdp = ebpf
+        .program_mut(name)
+        .ok_or_else(missing)?
+        .try_into()
+        .map_err(|_other| missing())?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| refusal(name, error))?;
+    }
+    // The kernel takes no shorter frame (`ETH_HLEN`).
+    let frame = [0; 64];
+    let options = TestRunOptions {
+        data_in: Some(&frame),
+        ..TestRunOptions::new()
+    };
+    let hz = clock::ticks_a_second().map_err(no_clock)?;
+    let run = program.test_run(options).map_err(failed)?;
+    let time = clock::since_start_awake().map_err(no_clock)?;
+    Ok(Ticks::new(hz, time, run.return_value))
 }
 
 /// Creates the maps that do not exist, and has the kernel verify and translate the program.
@@ -260,30 +371,45 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
             loader.map_pin_path(object.map(), pins.shared(object));
         }
     }
+    let by_state = setting.flows.is_some();
+    let flows = setting.flows.clone().unwrap_or_default();
+    let lines = (flows.slots / LINE_SLOTS).max(1);
+    let last_line = lines - 1;
+    if by_state {
+        loader
+            .override_global(abi::FLOW_LAST_LINE, &last_line, true)
+            .map_max_entries(abi::FLOW_LINES, lines)
+            .map_max_entries(abi::FLOW_TAGS, lines.div_ceil(TAG_LINES))
+            .map_max_entries(abi::FLOW_ADDRESSES, lines * LINE_SLOTS);
+    }
+    for (object, path) in &flows.pins {
+        loader.map_pin_path(object.map(), path);
+    }
     let mut ebpf = loader
         .load(object.bytes())
         .map_err(|error| LoadError::Object(Box::new(error)))?;
-    xdp(&mut ebpf)?
+    xdp(&mut ebpf, by_state)?
         .load()
-        .map_err(|error| refusal(suitable(), error))?;
+        .map_err(|error| refusal(suitable(by_state), error))?;
     Ok(ebpf)
 }
 
 /// The XDP program of a loaded object file.
-pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let name = suitable();
+pub(super) fn xdp(ebpf: &mut Ebpf, by_state: bool) -> Result<&mut Xdp, LoadError> {
+    let name = suitable(by_state);
     let missing = || LoadError::NoProgram(name);
     let program = ebpf.program_mut(name).ok_or_else(missing)?;
     program.try_into().map_err(|_other| missing())
 }
 
 /// The name of the program for this kernel.
-fn suitable() -> &'static str {
-    if takes_frags() {
+fn suitable(by_state: bool) -> &'static str {
+    let name = if takes_frags() {
         abi::PROGRAM
     } else {
         abi::LINEAR_PROGRAM
-    }
+    };
+    variant(name, by_state)
 }
 
 /// Whether the kernel supports frames in several buffers: since 5.18, which also introduced the

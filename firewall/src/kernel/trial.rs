@@ -15,7 +15,7 @@ use crate::kernel::{
     image_size::ImageSize,
     images::{Image, ImageError, Images},
     pins::{self, PinError},
-    program::{self, LoadError, ObjectFile, Setting},
+    program::{self, FlowSetting, LoadError, ObjectFile, Setting},
     slot::{Capacity, Slot},
 };
 
@@ -78,6 +78,8 @@ pub(crate) struct Sent {
 pub(crate) struct Trial {
     ebpf: Ebpf,
     counters: Counters,
+    /// Whether rules ask for states; its table of flows is its own.
+    by_state: bool,
     /// Whether the kernel lets a frame arrive on an interface of choice (Linux 5.15).
     takes_interfaces: bool,
 }
@@ -99,6 +101,7 @@ impl Trial {
         size: ImageSize,
         capacity: Capacity,
         pin: &Path,
+        by_state: bool,
     ) -> Result<Self, TrialError> {
         let image = Image::create(size, bytes)?;
         let images = Images::create(c"IMAGES", &image)?;
@@ -111,6 +114,7 @@ impl Trial {
                 counters: None,
                 capacity,
                 shared: None,
+                flows: by_state.then(FlowSetting::default),
             },
         );
         pins::unpin(pin)?;
@@ -121,6 +125,7 @@ impl Trial {
         Ok(Self {
             ebpf,
             counters: Counters::of(counters)?,
+            by_state,
             takes_interfaces: true,
         })
     }
@@ -165,7 +170,8 @@ impl Trial {
             ctx_in: Some(&context),
             ..TestRunOptions::new()
         };
-        let run = program::verified_at(Hook::Egress, &mut self.ebpf)?.test_run(options);
+        let run =
+            program::verified_at(Hook::Egress, &mut self.ebpf, self.by_state)?.test_run(options);
         match run {
             Ok(run) => match run.return_value {
                 NEXT => Ok(Some(true)),
@@ -192,7 +198,7 @@ impl Trial {
             ctx_in: context,
             ..TestRunOptions::new()
         };
-        let run = program::xdp(&mut self.ebpf)?
+        let run = program::xdp(&mut self.ebpf, self.by_state)?
             .test_run(options)
             .map_err(|error| TrialError::Run(Box::new(error)))?;
         match run.return_value {

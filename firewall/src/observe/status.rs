@@ -18,13 +18,17 @@ use crate::{
         unattached::Unattached,
     },
     kernel::{
+        flows::FlowsError,
         generation::Generation,
         hook::Hook,
         info::{self, MapFacts, ProgramFacts},
         link::{self, AttachMode},
         pins::PinnedObject,
     },
-    observe::bans,
+    observe::{
+        bans,
+        flows::{self, FlowEvents},
+    },
     text::{causes::Causes, format::utc},
 };
 
@@ -56,6 +60,9 @@ pub struct Status {
     pub traffic_control: Vec<TrafficControlStatus>,
     /// How full the table of bans is; `None` when their pins cannot be read.
     pub bans: Option<BanStatus>,
+    /// How full the table of flows is; `None` where no rule asks for states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<FlowStatus>,
     /// The BPF maps of the program, and the image.
     pub maps: Vec<MapFacts>,
     /// Why parts of this cannot be read.
@@ -69,6 +76,31 @@ pub struct BanStatus {
     pub count: u64,
     /// The maximum.
     pub max: u32,
+}
+
+/// How full the table of flows is.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowStatus {
+    /// Flows that have not expired.
+    pub count: u32,
+    /// The number of slots.
+    pub max: u32,
+    /// What has happened to flows.
+    #[serde(flatten)]
+    pub events: FlowEvents,
+}
+
+impl FlowStatus {
+    fn read(config: &Config) -> Result<Option<Self>, FlowsError> {
+        let Some(table) = flows::table(config)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            count: table.count()?,
+            max: table.slots(),
+            events: FlowEvents::read(&table)?,
+        }))
+    }
 }
 
 /// A generation that waits for its confirmation.
@@ -296,11 +328,13 @@ impl Status {
             });
         }
         let bans = failures.note(bans::count(&config.pins));
+        let flows = failures.note(FlowStatus::read(config)).flatten();
         let id = program.as_ref().map(|program| program.id);
         let metadata = loaded.as_ref().map(|loaded| &loaded.metadata);
         let (interfaces, traffic_control) = link_states(config, &interfaces, id)?;
         Ok(Some(Self {
             bans: bans.map(|(count, max)| BanStatus { count, max }),
+            flows,
             instance: config.instance.clone(),
             generation: metadata.map(|metadata| metadata.generation),
             loaded_at: metadata.map(|metadata| utc(metadata.loaded_at())),

@@ -69,5 +69,5 @@ fn summary(text: &str) -> (&str, f64) {
 
 /// Whether a size is that of another version or path: the image has both.
 fn is_about(shown: f64, size: f64) -> bool {
-    (shown - size).abs() < size / 20.0
+    (shown - size).abs() < size / 10.0
 }

@@ -12,4 +12,5 @@ mod checking;
 mod diffing;
 mod documentation;
 mod hidden;
+mod states;
 mod support;

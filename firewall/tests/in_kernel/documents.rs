@@ -426,7 +426,8 @@ fn reports_have_the_keys_that_are_documented_and_no_others() {
     let rules = format!(
         "{}log = true\ncomment = \"c\"\n[[rule]]\nname = \"again\"\naction = \"drop\"\nproto = \"udp\"\n\
          dport = 1\n[[rule]]\nname = \"off\"\naction = \"drop\"\nenabled = false\n[[rule]]\nname = \"counted\"\n\
-         action = \"count\"\nproto = \"tcp\"\n{}direction = \"out\"\n",
+         action = \"count\"\nproto = \"tcp\"\n{}direction = \"out\"\n[[rule]]\nname = \"replies\"\n\
+         action = \"pass\"\nstate = \"established\"\n",
         drop_port("one", 1),
         drop_port("sent", 9)
     );
@@ -452,12 +453,19 @@ fn reports_have_the_keys_that_are_documented_and_no_others() {
         let said = machine.run(words);
         assert!(said.status.success(), "{said:?}");
     }
+    let peer = machine.network.link().peer.ipv4;
+    let refused = machine
+        .network
+        .host
+        .run(|| std::net::TcpStream::connect((peer, 9)));
+    assert!(refused.unwrap().is_err());
     let packet = "udp 192.0.2.1:1 > 192.0.2.2:1";
     let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (part, words) in [
         ("status", &["status"] as &[_]),
         ("counters", &["counters"]),
         ("bans", &["bans"]),
+        ("flows", &["flows"]),
         ("doctor", &["doctor", machine.interface()]),
         ("diff", &["diff", path, other, "--counting"]),
         ("explain", &["explain", path, packet]),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use firewall_ebpf::abi::{Direction, FIRST_RULE_SLOT, Reason};
-use rules::{compiler::compile, diagnostics::Source, load};
+use rules::{compiler::compile, diagnostics::Source, field::State, load};
 use rules_testing::{
     Setting,
     matchers::{Aspect, Form, Kind, Matcher, Packet, table},
@@ -46,6 +46,8 @@ fn check(kernel: &mut Kernel, matcher: &Matcher, form: Form) -> usize {
         ),
     ];
     let mut all = matcher.packets.clone();
+    // None of them is of a known flow.
+    all.retain(|packet| packet.probe.context.state == State::New);
     if !matcher.rule.contains("interface") {
         all.iter_mut()
             .for_each(|packet| kernel.place(&mut packet.probe));

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use firewall_ebpf::parse::{ethertype, protocol};
 
-use super::{interfaces::Interfaces, values::Values};
+use super::{
+    interfaces::Interfaces,
+    states::{self, OF_FLOWS, OF_LATER_FRAGMENTS},
+    values::Values,
+};
 use crate::{
     field::{
-        Family, FieldName, Form, MAX_MAC, MAX_VLAN, OptionGroups, each_field, ip_option_bytes,
+        Family, FieldName, Form, MAX_MAC, MAX_VLAN, OptionGroups, State, StateSet, each_field,
+        ip_option_bytes,
     },
     model::{Direction, Ruleset},
 };
@@ -19,8 +24,8 @@ macro_rules! axes {
         /// Interfaces are given by their classes; the receiving interface of packets that the machine
         /// sends is [`ABSENT`], and says what `forwarded` does. An ICMP message is
         /// `type << 8 | code`, the length 65,535 stands for itself and all greater lengths, IPv4
-        /// options are the bits of their groups, and fragments are one of [`WHOLE`], [`FIRST`] and
-        /// [`LATER`]. Only packets of the same family are compared.
+        /// options are the bits of their groups, fragments are one of [`WHOLE`], [`FIRST`] and
+        /// [`LATER`], and a state is its number. Only packets of the same family are compared.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Axis {
             $(
@@ -152,7 +157,8 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
             | Form::Icmp
             | Form::Length(_)
             | Form::Number(_)
-            | Form::Fragment => only(ABSENT),
+            | Form::Fragment
+            | Form::State => only(ABSENT),
             Form::Interface
             | Form::InInterface
             | Form::Forwarded
@@ -169,44 +175,56 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
         Family::Ipv6 => vec![(0, only(0))],
     };
     let headers = &headers;
+    let asks = interfaces.asks_for_states && packets.direction == Direction::In;
     forms
         .flat_map(|(upper, part)| headers.iter().map(move |header| (upper, part, header)))
-        .map(|(upper, fragment, (options_length, options))| {
-            kind(|axis| match axis.form() {
-                Form::Family => only(0),
-                Form::Ethertype => only(match family {
-                    Family::Ipv4 => ethertype::IPV4.into(),
-                    Family::Ipv6 => ethertype::IPV6.into(),
-                }),
-                Form::Dst if upper == UpperKind::GroupQuery => {
-                    Values::from_ranges(vec![(0xe000_0000, 0xefff_ffff)])
-                }
-                Form::Src | Form::Dst => match family {
-                    Family::Ipv4 => through(u32::MAX.into()),
-                    Family::Ipv6 => through(u128::MAX),
-                },
-                Form::Proto => upper.protocols(family),
-                Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
-                Form::TcpFlags => having(upper == UpperKind::Tcp, 0xff),
-                Form::Icmp if upper == UpperKind::GroupQuery => only(GROUP_QUERY),
-                Form::Icmp => having(upper == UpperKind::Icmp, 0xffff),
-                Form::Length(number) => {
-                    let least = upper.least_length(family, fragment) + options_length;
-                    Values::from_ranges(vec![(least, number.max.into())])
-                }
-                Form::Number(_) if upper == UpperKind::GroupQuery && axis == Axis::Ttl => only(1),
-                Form::Number(number) => through(number.max.into()),
-                Form::Options(_) => options.clone(),
-                Form::Fragment => Values::from_ranges(vec![fragment]),
-                Form::Interface
-                | Form::InInterface
-                | Form::Forwarded
-                | Form::Mark
-                | Form::Vlan
-                | Form::SrcMac
-                | Form::DstMac => link(axis, packets.direction, interfaces),
-            })
+        .flat_map(|(upper, part, header)| {
+            let parts = upper.by_states(family, asks).into_iter();
+            parts.map(move |with_states| (upper, part, header, with_states))
         })
+        .map(
+            |(upper, fragment, (options_length, options), (messages, states))| {
+                kind(|axis| match axis.form() {
+                    Form::Family => only(0),
+                    Form::Ethertype => only(match family {
+                        Family::Ipv4 => ethertype::IPV4.into(),
+                        Family::Ipv6 => ethertype::IPV6.into(),
+                    }),
+                    Form::Dst if upper == UpperKind::GroupQuery => {
+                        Values::from_ranges(vec![(0xe000_0000, 0xefff_ffff)])
+                    }
+                    Form::Src | Form::Dst => match family {
+                        Family::Ipv4 => through(u32::MAX.into()),
+                        Family::Ipv6 => through(u128::MAX),
+                    },
+                    Form::Proto => upper.protocols(family),
+                    Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
+                    Form::TcpFlags if upper == UpperKind::Tcp => messages.clone(),
+                    Form::TcpFlags => only(ABSENT),
+                    Form::Icmp if upper == UpperKind::GroupQuery => only(GROUP_QUERY),
+                    Form::Icmp if upper == UpperKind::Icmp => messages.clone(),
+                    Form::Icmp => only(ABSENT),
+                    Form::Length(number) => {
+                        let least = upper.least_length(family, fragment) + options_length;
+                        Values::from_ranges(vec![(least, number.max.into())])
+                    }
+                    Form::Number(_) if upper == UpperKind::GroupQuery && axis == Axis::Ttl => {
+                        only(1)
+                    }
+                    Form::Number(number) => through(number.max.into()),
+                    Form::Options(_) => options.clone(),
+                    Form::Fragment => Values::from_ranges(vec![fragment]),
+                    Form::State => states.clone(),
+                    Form::Interface
+                    | Form::InInterface
+                    | Form::Forwarded
+                    | Form::Mark
+                    | Form::Vlan
+                    | Form::SrcMac
+                    | Form::DstMac => link(axis, packets.direction, interfaces),
+                })
+            },
+        )
         .collect()
 }
 
@@ -317,28 +335,61 @@ impl UpperKind {
             }
     }
 
+    /// The values of TCP flags or ICMP messages, divided by the states that packets with them can
+    /// have; if no rule asks for states, they are all in one.
+    fn by_states(self, family: Family, asks: bool) -> Vec<(Values, Values)> {
+        if !asks {
+            let all = if self == Self::Tcp { 0xff } else { 0xffff };
+            return vec![(
+                through(all),
+                states::numbers(StateSet::default().with(State::New)),
+            )];
+        }
+        let parts = match self {
+            Self::Tcp => states::divided(0xff, |flags| states::of_tcp(flags as u8)),
+            Self::Icmp => states::divided(0xffff, |message| {
+                states::of_icmp(family, message.to_be_bytes()[0])
+            }),
+            Self::Later => vec![(only(ABSENT), OF_LATER_FRAGMENTS)],
+            Self::Datagram | Self::Stream | Self::Bare | Self::GroupQuery => {
+                vec![(only(ABSENT), OF_FLOWS)]
+            }
+        };
+        let parts = parts.into_iter();
+        parts
+            .map(|(messages, states)| (messages, states::numbers(states)))
+            .collect()
+    }
+
     /// The protocol numbers that can announce it.
     fn protocols(self, family: Family) -> Values {
-        let icmp = match family {
-            Family::Ipv4 => protocol::ICMP,
-            Family::Ipv6 => protocol::ICMPV6,
-        };
         let fits = |number: u8| match self {
             Self::Tcp => number == protocol::TCP,
             Self::Datagram => matches!(number, protocol::UDP | protocol::UDPLITE),
             Self::Stream => matches!(number, protocol::SCTP | protocol::DCCP),
-            Self::Icmp => number == icmp,
-            Self::Bare => {
-                number != icmp
-                    && !protocol::has_ports(number)
-                    // The last extension header names the protocol that follows.
-                    && !(family == Family::Ipv6 && is_extension(number))
-            }
+            Self::Icmp => number == icmp(family),
+            Self::Bare => is_bare(family, number),
             Self::Later => true,
             Self::GroupQuery => number == protocol::IGMP,
         };
         let numbers = (0..=u8::MAX).filter(|number| fits(*number));
         Values::from_ranges(numbers.map(|n| (n.into(), n.into())).collect())
+    }
+}
+
+/// Whether the header of a protocol is not parsed.
+pub(super) const fn is_bare(family: Family, number: u8) -> bool {
+    number != icmp(family)
+        && !protocol::has_ports(number)
+        // The last extension header names the protocol that follows.
+        && !(matches!(family, Family::Ipv6) && is_extension(number))
+}
+
+/// The number of the ICMP protocol of a family.
+const fn icmp(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => protocol::ICMP,
+        Family::Ipv6 => protocol::ICMPV6,
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     axis::{ABSENT, AXES, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE, below},
     interfaces::{InterfaceClasses, Interfaces},
+    states,
     values::{Values, common},
 };
 use crate::{
@@ -73,6 +74,7 @@ impl Pool {
             vlan,
             ip_option,
             fragment,
+            state,
             ..
         } = matches;
         let mut fields = FieldName::ALL.iter();
@@ -112,6 +114,7 @@ impl Pool {
             (Axis::IcmpType, messages),
             (Axis::Vlan, vlan.as_ref().map(tags)),
             (Axis::Fragment, fragment.map(fragments)),
+            (Axis::State, state.map(states::numbers)),
         ];
         let numbers = Axis::ALL.map(|axis| {
             let numbers = if axis == Axis::IpOption {

@@ -6,6 +6,7 @@ use super::{
     axis::{ABSENT, Axis, GROUP_QUERY, NetworkProtocol, Packets, WHOLE},
     interfaces::{InterfaceClasses, Interfaces},
     region::Region,
+    states::of_number,
     values::{Values, common, without},
 };
 use crate::{
@@ -123,6 +124,7 @@ fn words(axis: Axis, packets: Packets, values: &Values, interfaces: &Interfaces)
             | Form::Options(_) => Vec::new(),
             Form::Mark => vec![span((first, last), |mark| format!("0x{mark:x}"))],
             Form::Src | Form::Dst => vec![address(packets, first, last)],
+            Form::State => states(first, last),
             Form::Proto => vec![range(first, last, |number| {
                 let name = u8::try_from(number).ok().and_then(protocol_name);
                 name.map_or_else(|| number.to_string(), str::to_owned)
@@ -145,6 +147,12 @@ fn names(of: &InterfaceClasses, first: u128, last: u128) -> Vec<String> {
     let classes = first as usize..=last as usize;
     let names = classes.filter_map(|class| of.name(class));
     names.map(str::to_owned).collect()
+}
+
+/// The names of the states from the first to the last.
+fn states(first: u128, last: u128) -> Vec<String> {
+    let states = (first..=last).filter_map(of_number);
+    states.map(|state| state.as_str().to_owned()).collect()
 }
 
 /// TCP flags as conditions, like `syn,!ack`, which stand for many values of the flags byte.

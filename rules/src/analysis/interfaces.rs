@@ -12,7 +12,8 @@ use crate::{
     model::Ruleset,
 };
 
-/// The classes of interfaces in each place where packets have one, and groups of IPv4 options.
+/// The classes of interfaces in each place where packets have one, groups of IPv4 options, and
+/// whether states matter.
 #[derive(Clone, Debug)]
 pub(super) struct Interfaces {
     /// Those at which packets are filtered.
@@ -21,6 +22,8 @@ pub(super) struct Interfaces {
     pub(super) origins: InterfaceClasses,
     /// The groups of options.
     pub(super) options: OptionGroups,
+    /// Whether rules tell the states of packets apart.
+    pub(super) asks_for_states: bool,
 }
 
 impl Interfaces {
@@ -32,6 +35,7 @@ impl Interfaces {
             attached: InterfaceClasses::attached(rulesets, budget)?,
             origins: InterfaceClasses::origins(rulesets, budget)?,
             options: OptionGroups::new(options),
+            asks_for_states: rulesets.iter().any(|ruleset| ruleset.asks_for_states()),
         })
     }
 
@@ -295,7 +299,7 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::{
-        Direction, Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict,
+        Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict,
     };
 
     fn classes(attached: &[&str], named: &[&str]) -> InterfaceClasses {
@@ -326,6 +330,7 @@ mod tests {
                 policy: Verdict::Pass,
                 policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
+                flows: Flows::default(),
             },
             rules: rules.collect(),
             disabled: Vec::new(),

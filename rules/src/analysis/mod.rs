@@ -24,6 +24,7 @@ mod report;
 mod search;
 mod section;
 mod shadow;
+mod states;
 mod twins;
 mod values;
 mod witness;
@@ -37,6 +38,6 @@ pub use self::{
     report::{Area, Change, Compare, Contradiction, CountChange, Diff, Undecided},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Witness, WitnessFragment, WitnessIp},
+    witness::{Witness, WitnessFragment, WitnessIp, possible_states, state_without_flows},
     written::in_words,
 };

@@ -14,7 +14,7 @@ use super::{
     values::{Values, common},
     witness::{USUAL_DST_MAC, USUAL_SRC_MAC},
 };
-use crate::field::Form;
+use crate::field::{Form, State};
 
 /// The number of packets tried in each region before it is divided.
 const TRIES: u64 = 8;
@@ -276,6 +276,7 @@ fn usual(region: &Region, axis: Axis) -> Option<u128> {
         // Echo requests.
         Form::Icmp => [Some(0x0800), Some(0x8000)],
         Form::Fragment => [Some(super::axis::WHOLE), None],
+        Form::State => [Some(State::New.number().into()), None],
     };
     // IPv6 addresses are out of range for IPv4, and IPv4 addresses are too small for IPv6.
     let fits = |value: &u128| {

@@ -3,21 +3,22 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE},
+    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE, is_bare},
     interfaces::{InterfaceClasses, Interfaces},
     region::Point,
+    states::{self, OF_FLOWS, OF_LATER_FRAGMENTS, of_number},
 };
 use crate::{
     context::Context,
     evaluator::{Fields, decode},
-    field::{Family, Form, Mac},
+    field::{Family, Form, Mac, State, StateSet},
     model::Direction,
 };
 
 /// A possible packet, reduced to the fields that rules can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// Its direction, its interfaces and its mark.
+    /// Its direction, its interfaces, its mark and its state.
     pub context: Context<String>,
     /// The source MAC address.
     pub src_mac: Mac,
@@ -131,6 +132,7 @@ impl Witness {
             } else {
                 0
             },
+            state: of_number(at(Axis::State)).unwrap_or_default(),
         };
         Self {
             context,
@@ -172,6 +174,13 @@ impl Witness {
             ethertype: fields.ethertype,
             ip,
         })
+    }
+
+    /// The state of an IP packet in.
+    #[must_use]
+    pub fn state(&self) -> Option<State> {
+        let has_state = self.ip.is_some() && self.context.direction == Direction::In;
+        has_state.then_some(self.context.state)
     }
 
     /// The context in the form that the evaluator takes.
@@ -233,6 +242,11 @@ pub(super) fn point(
         Direction::In => ABSENT,
         Direction::Out => context.mark.into(),
     };
+    let state = match context.direction {
+        Direction::In if interfaces.asks_for_states => context.state,
+        Direction::In | Direction::Out => State::New,
+    };
+    let state = u128::from(state.number());
     let address = |address: Option<IpAddr>| match address {
         Some(IpAddr::V4(address)) => u32::from(address).into(),
         Some(IpAddr::V6(address)) => u128::from(address),
@@ -269,6 +283,46 @@ pub(super) fn point(
                 (Some(true), true) => FIRST,
                 (Some(true), false) => LATER,
             },
+            Form::State if fields.family.is_none() => ABSENT,
+            Form::State => state,
         }
     }))
+}
+
+/// The state of a frame that comes in when no flow is known.
+#[must_use]
+pub fn state_without_flows(frame: &[u8]) -> State {
+    let states = decode(frame).map(|fields| possible_states(&fields));
+    match states {
+        Ok(states) if states.has(State::Invalid) => State::Invalid,
+        Ok(_) | Err(_) => State::New,
+    }
+}
+
+/// The states that a packet with these fields can have, whatever flows are known; none if it is not
+/// IP.
+#[must_use]
+pub fn possible_states(fields: &Fields) -> StateSet {
+    let Some(family) = fields.family else {
+        return StateSet::default();
+    };
+    if let Some(flags) = fields.tcp_flags {
+        return states::of_tcp(flags);
+    }
+    if let Some(message) = fields.icmp {
+        return states::of_icmp(family, message.to_be_bytes()[0]);
+    }
+    if fields.sport.is_some() || fields.is_fragment != Some(true) {
+        return OF_FLOWS;
+    }
+    // First fragments of protocols without a header that is parsed look like later ones.
+    let later = OF_LATER_FRAGMENTS.iter();
+    let first = OF_FLOWS.iter();
+    match fields
+        .protocol
+        .is_some_and(|number| is_bare(family, number))
+    {
+        true => first.chain(later).collect(),
+        false => later.collect(),
+    }
 }

@@ -4,6 +4,7 @@
 use super::{
     address::{Depths, Side},
     classes::{Identities, SetId},
+    kind::SectionKind,
     rules::Rules,
     target::{InterfaceIndex, Target},
 };
@@ -14,8 +15,8 @@ use crate::model::RuleId;
 pub(super) struct Basis {
     interfaces: Vec<(InterfaceIndex, String)>,
     slots: Vec<u32>,
-    /// By direction, the sections of packets with addresses: IPv4 and IPv6.
-    pub(super) sections: [[SectionBasis; 2]; 2],
+    /// The sections of packets with addresses.
+    pub(super) sections: Vec<SectionBasis>,
     /// The bytes of the image before the metadata.
     pub(super) bytes: usize,
 }
@@ -23,6 +24,8 @@ pub(super) struct Basis {
 /// The basis of one section.
 #[derive(Debug)]
 pub(super) struct SectionBasis {
+    /// The packets.
+    pub(super) kind: SectionKind,
     /// The rules of the section.
     pub(super) rules: Vec<RuleId>,
     /// Source and destination.
@@ -42,7 +45,7 @@ pub(super) struct SideBasis {
 
 impl Basis {
     /// The basis of a build for `target`.
-    pub(super) fn new(target: &Target<'_>, sections: [[SectionBasis; 2]; 2], bytes: usize) -> Self {
+    pub(super) fn new(target: &Target<'_>, sections: Vec<SectionBasis>, bytes: usize) -> Self {
         Self {
             interfaces: target.interfaces.to_vec(),
             slots: target.slots.to_vec(),
@@ -60,11 +63,13 @@ impl Basis {
 impl SectionBasis {
     /// The basis of a section of these rules.
     pub(super) fn new<A: crate::field::Value>(
+        kind: SectionKind,
         rules: &Rules<'_>,
         src: Side<'_, A>,
         dst: Side<'_, A>,
     ) -> Self {
         Self {
+            kind,
             rules: rules.ids().to_vec(),
             sides: [SideBasis::new(src), SideBasis::new(dst)],
         }

@@ -2,7 +2,7 @@
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Drops, Header, MAGIC, SECTIONS_END},
+    image::{Drops, Header, MAGIC, SECTIONS_END, STATE_SECTIONS_END},
 };
 
 use super::{
@@ -16,11 +16,11 @@ use super::{
     section::compile_section,
     stage::Stage,
     target::Target,
-    view,
+    view::{self, View},
     writer::Writer,
 };
 use crate::{
-    field::{FieldName, OptionGroups},
+    field::{FieldName, OptionGroups, State},
     model::{Direction, Ruleset, Settings, Verdict},
 };
 
@@ -49,18 +49,22 @@ pub(crate) fn build(
         "a slot for each rule"
     );
     let mut writer = Writer::new(target.max_bytes).telling(tell);
-    writer.reserve(SECTIONS_END as usize)?;
+    let sections_end = if ruleset.asks_for_states() {
+        STATE_SECTIONS_END
+    } else {
+        SECTIONS_END
+    };
+    writer.reserve(sections_end as usize)?;
     let mut plan = Plan::default();
-    let [in_basis, out_basis] = Direction::ALL.map(|direction| {
-        let (sections, basis) = compile_direction(ruleset, target, direction, &mut writer)?;
+    let mut bases = Vec::new();
+    for direction in Direction::ALL {
+        let sections = compile_direction(ruleset, target, direction, &mut writer, &mut bases)?;
         // An egress program that is about to be detached may still meet the image: it has sections
         // for out in any case.
         if direction == Direction::In || ruleset.has_egress() {
             plan.sections.extend(sections);
         }
-        Ok(basis)
-    });
-    let bases = [in_basis?, out_basis?];
+    }
     writer.begin_frame();
     let basis = Basis::new(target, bases, writer.len());
     Ok((finish(ruleset, target, plan, writer)?, basis))
@@ -86,10 +90,7 @@ fn check_options(
         options.map_or(0, |set| groups.bits(set).count_ones() as usize)
     };
     Err(CompileError::TooManyCombinations {
-        packets: SectionKind {
-            direction,
-            packets: PacketKind::Ipv4,
-        },
+        packets: SectionKind::of_all_states(direction, PacketKind::Ipv4),
         fields: FieldName::IpOption.as_str().to_owned(),
         needed: groups.len(),
         allowed: OptionGroups::MAX,
@@ -97,25 +98,79 @@ fn check_options(
     })
 }
 
-/// Writes the sections of one direction; returns their plans, and the data that updates need of
-/// those for packets with addresses.
+/// Writes the sections of one direction; returns their plans, and adds the data that updates need
+/// of those for packets with addresses.
 fn compile_direction(
     ruleset: &Ruleset,
     target: &Target<'_>,
     direction: Direction,
     writer: &mut Writer,
-) -> Result<([SectionPlan; 3], [SectionBasis; 2]), CompileError> {
+    bases: &mut Vec<SectionBasis>,
+) -> Result<Vec<SectionPlan>, CompileError> {
     let &Target {
         interfaces, slots, ..
     } = target;
     check_options(ruleset, direction, slots)?;
-    let ipv4 = view::ipv4(ruleset, direction, interfaces);
-    let (ipv4, ipv4_basis) = compile_section(ruleset, slots, &ipv4, writer)?;
-    let ipv6 = view::ipv6(ruleset, direction, interfaces);
-    let (ipv6, ipv6_basis) = compile_section(ruleset, slots, &ipv6, writer)?;
+    let mut plans = Vec::new();
+    let mut keep = |(plan, basis): (SectionPlan, SectionBasis)| {
+        plans.push(plan);
+        bases.push(basis);
+    };
+    let ipv4 = |state| view::ipv4(ruleset, direction, interfaces, state);
+    for view in with_reverse(ruleset, direction, by_state(ruleset, ipv4), ipv4) {
+        keep(compile_section(ruleset, slots, &view, writer)?);
+    }
+    let ipv6 = |state| view::ipv6(ruleset, direction, interfaces, state);
+    for view in with_reverse(ruleset, direction, by_state(ruleset, ipv6), ipv6) {
+        keep(compile_section(ruleset, slots, &view, writer)?);
+    }
     let other = view::other(ruleset, direction, interfaces);
     let (other, _) = compile_section(ruleset, slots, &other, writer)?;
-    Ok(([ipv4, ipv6, other], [ipv4_basis, ipv6_basis]))
+    plans.push(other);
+    Ok(plans)
+}
+
+/// The views of the states: one for all states to which the same rules apply.
+fn by_state<'a, A>(
+    ruleset: &Ruleset,
+    of: impl Fn(Option<State>) -> View<'a, A>,
+) -> Vec<View<'a, A>> {
+    if !ruleset.asks_for_states() {
+        return vec![of(None)];
+    }
+    let mut views: Vec<View<'a, A>> = Vec::new();
+    for state in State::ALL {
+        let view = of(Some(state));
+        if !views.iter_mut().any(|known| known.join(&view)) {
+            views.push(view);
+        }
+    }
+    views
+}
+
+/// The views with that of packets in that packets out may answer, if it is not that of new packets.
+fn with_reverse<'a, A>(
+    ruleset: &Ruleset,
+    direction: Direction,
+    mut views: Vec<View<'a, A>>,
+    of: impl Fn(Option<State>) -> View<'a, A>,
+) -> Vec<View<'a, A>> {
+    if direction == Direction::Out || !ruleset.asks_for_states() {
+        return views;
+    }
+    match of(Some(State::New)).into_reverse(ruleset) {
+        Some(reverse) => views.push(reverse),
+        None => {
+            let is_of_new = |view: &&mut View<'_, A>| {
+                let states = view.kind.states;
+                states.is_some_and(|states| states.has(State::New))
+            };
+            if let Some(view) = views.iter_mut().find(is_of_new) {
+                view.kind.is_reverse = true;
+            }
+        }
+    }
+    views
 }
 
 /// Writes the metadata after the tables, and the header.

@@ -6,25 +6,27 @@ use super::{
     cost,
     kind::{PacketKind, SectionKind},
 };
-use crate::model::Direction;
+use crate::{field::StateSet, model::Direction};
 
 /// The tables of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The sections, in the order IPv4, IPv6, other; those for packets out after those for packets
-    /// in, and only if the rule set filters packets out.
+    /// in, and only if the rule set filters packets out. States with the same rules share a section.
     pub sections: Vec<SectionPlan>,
     /// The size of the image in bytes.
     pub bytes: usize,
 }
 
-/// The tables for packets of one kind and direction.
+/// The tables for packets of one kind and direction, and of some states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionPlan {
     /// The direction of the packets.
     pub direction: Direction,
     /// The kind of packets.
     pub packets: PacketKind,
+    /// Their states; `None` in an image with one section for all states.
+    pub states: Option<StateSet>,
     /// The number of rules that can match them.
     pub rules: usize,
     /// The tables, in the order in which a packet uses them.
@@ -278,8 +280,10 @@ impl SectionPlan {
     #[must_use]
     pub const fn kind(&self) -> SectionKind {
         SectionKind {
+            is_reverse: false,
             direction: self.direction,
             packets: self.packets,
+            states: self.states,
         }
     }
 

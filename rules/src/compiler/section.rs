@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{field::Value, model::Ruleset};
 
-/// Writes a section; returns its plan and the data that updates need.
+/// Writes a section, for each of its states; returns its plan and the data that updates need.
 ///
 /// # Errors
 ///
@@ -89,14 +89,17 @@ fn write<A: Address>(
         (src, dst) = (input.src, input.dst);
     }
     parts.insert_upper(upper_part);
-    writer.write_section(view.kind.offset(), &section);
+    for offset in view.kind.offsets() {
+        writer.write_section(offset, &section);
+    }
     let plan = SectionPlan {
         direction: view.kind.direction,
         packets: view.kind.packets,
+        states: view.kind.states,
         rules: rules.len(),
         parts: parts.finish(),
     };
-    Ok((plan, SectionBasis::new(rules, src, dst)))
+    Ok((plan, SectionBasis::new(view.kind, rules, src, dst)))
 }
 
 /// The grid, if the section is small enough for one.

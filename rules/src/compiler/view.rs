@@ -13,9 +13,9 @@ use super::{
 use crate::{
     field::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, MAX_DSCP, OptionGroups,
-        RangeSet, Value, VlanSet,
+        RangeSet, State, StateSet, Value, VlanSet,
     },
-    model::{Direction, Matches, RuleId, Ruleset},
+    model::{Direction, Matches, RuleAction, RuleId, Ruleset},
 };
 
 /// The rules that apply to packets of one kind and direction, whose addresses are of type `A`.
@@ -38,37 +38,35 @@ pub(super) struct RuleView<'a, A> {
     pub(super) fields: [Option<RangeSet<u64>>; FIELDS],
 }
 
-/// The IPv4 view.
+/// The IPv4 view for packets of a state; `None` stands for all states.
 pub(super) fn ipv4<'a>(
     ruleset: &'a Ruleset,
     direction: Direction,
     interfaces: &[(InterfaceIndex, String)],
+    state: Option<State>,
 ) -> View<'a, u32> {
     view(
         ruleset,
         interfaces,
-        SectionKind {
-            direction,
-            packets: PacketKind::Ipv4,
-        },
+        SectionKind::of_all_states(direction, PacketKind::Ipv4),
+        state,
         |set| &set.v4,
         |set| &set.v4,
     )
 }
 
-/// The IPv6 view.
+/// The IPv6 view, like [`ipv4`].
 pub(super) fn ipv6<'a>(
     ruleset: &'a Ruleset,
     direction: Direction,
     interfaces: &[(InterfaceIndex, String)],
+    state: Option<State>,
 ) -> View<'a, u128> {
     view(
         ruleset,
         interfaces,
-        SectionKind {
-            direction,
-            packets: PacketKind::Ipv6,
-        },
+        SectionKind::of_all_states(direction, PacketKind::Ipv6),
+        state,
         |set| &set.v6,
         |set| &set.v6,
     )
@@ -83,10 +81,8 @@ pub(super) fn other<'a>(
     view(
         ruleset,
         interfaces,
-        SectionKind {
-            direction,
-            packets: PacketKind::Other,
-        },
+        SectionKind::of_all_states(direction, PacketKind::Other),
+        None,
         |set| &set.v4,
         |set| &set.v4,
     )
@@ -96,6 +92,7 @@ fn view<'a, A: Value>(
     ruleset: &'a Ruleset,
     interfaces: &[(InterfaceIndex, String)],
     kind: SectionKind,
+    state: Option<State>,
     addresses: impl Fn(&'a AddressSet) -> &'a RangeSet<A>,
     messages: impl Fn(&'a IcmpSet) -> &'a RangeSet<u16>,
 ) -> View<'a, A> {
@@ -104,7 +101,10 @@ fn view<'a, A: Value>(
         .iter()
         .filter_map(|(id, rule)| {
             let matches = &rule.matches;
-            if rule.direction != kind.direction || !is_possible(matches, kind.packets) {
+            if rule.direction != kind.direction
+                || !is_possible(matches, kind.packets)
+                || !is_of_state(matches, state)
+            {
                 return None;
             }
             let address = |side: &'a Option<std::sync::Arc<AddressSet>>| {
@@ -167,9 +167,70 @@ fn view<'a, A: Value>(
         })
         .collect();
     View {
-        kind,
+        kind: SectionKind {
+            states: state.map(|state| StateSet::default().with(state)),
+            ..kind
+        },
         rules,
         options,
+    }
+}
+
+/// Whether the rule can match packets of a state; `None` if no rule asks for states.
+fn is_of_state(matches: &Matches, state: Option<State>) -> bool {
+    let wanted = matches.state.zip(state);
+    wanted.is_none_or(|(states, state)| states.has(state))
+}
+
+impl<A> View<'_, A> {
+    /// The view of packets that packets out may answer, from that of new packets in: it is known what
+    /// addresses, ports and protocol such a packet has, and by which interface it has come in.
+    ///
+    /// All else is granted to rules that pass, and denied to those that drop: an answer to what any packet could
+    /// have asked for makes no flow.
+    ///
+    /// `None` if it is the view of new packets.
+    pub(super) fn into_reverse(mut self, ruleset: &Ruleset) -> Option<Self> {
+        const KNOWN: [Field; 5] = [
+            Field::Protocol,
+            Field::Sport,
+            Field::Dport,
+            Field::Icmp,
+            Field::Interface,
+        ];
+        let unknown = || {
+            let mut fields = Field::ALL.into_iter();
+            std::iter::from_fn(move || fields.find(|field| !KNOWN.contains(field)))
+        };
+        let action = |rule: &RuleView<'_, A>| ruleset.rules[rule.id.0 as usize].action;
+        let is_known =
+            |rule: &RuleView<'_, A>| unknown().all(|field| rule.fields[field as usize].is_none());
+        let is_kept = |rule: &RuleView<'_, A>| is_known(rule) && action(rule) != RuleAction::Count;
+        if self.rules.iter().all(is_kept) {
+            return None;
+        }
+        self.rules.retain_mut(|rule| match action(rule) {
+            RuleAction::Pass => {
+                unknown().for_each(|field| rule.fields[field as usize] = None);
+                true
+            }
+            RuleAction::Drop => is_known(rule),
+            RuleAction::Count => false,
+        });
+        self.kind.states = Some(StateSet::default());
+        self.kind.is_reverse = true;
+        Some(self)
+    }
+
+    /// Adds the states of another view, if both have the same rules; returns whether they have.
+    pub(super) fn join(&mut self, other: &Self) -> bool {
+        let ids = |rules: &[RuleView<'_, A>]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>();
+        let is_same = ids(&self.rules) == ids(&other.rules);
+        if is_same {
+            let both = self.kind.states.zip(other.kind.states);
+            self.kind.states = both.map(|(states, more)| more.iter().fold(states, StateSet::with));
+        }
+        is_same
     }
 }
 

@@ -20,10 +20,7 @@ pub(super) struct Writer {
 }
 
 /// The section before any is begun.
-const START: SectionKind = SectionKind {
-    direction: Direction::In,
-    packets: PacketKind::Other,
-};
+const START: SectionKind = SectionKind::of_all_states(Direction::In, PacketKind::Other);
 
 impl Writer {
     /// An empty image of at most `limit` bytes. Offsets have 32 bits, of which the top one marks

@@ -102,6 +102,8 @@ codes! {
     FailedTest = "failed-test", Error;
     /// A set that no rule uses.
     UnusedSet = "unused-set", Warning;
+    /// A table of flows that no rule needs.
+    UnusedFlows = "unused-flows", Warning;
     /// A rule that no packet can match.
     NeverMatches = "never-matches", Warning;
     /// A rule whose packets are all matched by earlier rules.

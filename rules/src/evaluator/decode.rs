@@ -76,7 +76,8 @@ impl Fields {
             | FieldName::TcpFlags
             | FieldName::IcmpType
             | FieldName::IpOption
-            | FieldName::Fragment => None,
+            | FieldName::Fragment
+            | FieldName::State => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::decode::Fields;
 use crate::{
     context::Context,
-    field::{AddressSet, Family, FieldName, IcmpSet, RangeSet, VlanSet},
+    field::{AddressSet, Family, FieldName, IcmpSet, RangeSet, State, VlanSet},
     model::{Direction, Matches},
 };
 
@@ -45,6 +45,7 @@ pub fn mismatch(
         dscp,
         ip_option,
         fragment,
+        state,
     } = wanted;
     // Packets in have none of the fields of packets out.
     let is_out = context.direction == Direction::Out;
@@ -102,10 +103,19 @@ pub fn mismatch(
         FieldName::IpOption
     } else if !fits(fragment, fields.is_fragment, |wanted, is| *wanted == is) {
         FieldName::Fragment
+    } else if !fits(state, state_of(fields, context), |set, state| {
+        set.has(state)
+    }) {
+        FieldName::State
     } else {
         return None;
     };
     Some(field)
+}
+
+/// The state of a packet, which only IP packets have.
+fn state_of(fields: &Fields, context: &Context<Option<&str>>) -> Option<State> {
+    fields.family.map(|_| context.state)
 }
 
 /// The options of a packet that has any.

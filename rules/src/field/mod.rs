@@ -15,6 +15,7 @@ mod name;
 mod number;
 mod protocol;
 mod ranges;
+mod state;
 mod table;
 mod tcp_flags;
 #[cfg(test)]
@@ -24,8 +25,8 @@ mod vlan;
 mod wanted;
 
 pub(crate) use self::{
-    address::Ranges, ip_option::OptionGroups, name::each_field, tcp_flags::flags_in_words,
-    wanted::Wanted,
+    address::Ranges, ip_option::OptionGroups, name::each_field, state::state_named,
+    tcp_flags::flags_in_words, wanted::Wanted,
 };
 pub use self::{
     address::{AddressError, AddressRange, AddressSet, Addresses},
@@ -40,6 +41,7 @@ pub use self::{
     number::Number,
     protocol::{protocol_name, protocol_number, protocols},
     ranges::{RangeSet, Value},
+    state::{State, StateSet},
     tcp_flags::{tcp_flag, tcp_flag_conditions, tcp_flags},
     ttl::TTL,
     vlan::{MAX_VLAN, VlanSet},

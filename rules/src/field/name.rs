@@ -57,6 +57,8 @@ macro_rules! each_field {
             IpOption = "ip_option", ip_option: RangeSet<u8>, Form::Options(&IP_OPTION);
             /// Whether the IP packet is a fragment.
             Fragment = "fragment", fragment: bool, Form::Fragment;
+            /// What an IP packet in is to the flows that are known.
+            State = "state", state: StateSet, Form::State;
         }
     };
 }
@@ -143,6 +145,8 @@ pub enum Form {
     Options(&'static Number),
     /// Whether it is a fragment.
     Fragment,
+    /// States.
+    State,
 }
 
 impl Form {
@@ -167,8 +171,15 @@ impl Form {
             | Self::Length(_)
             | Self::Number(_)
             | Self::Options(_)
-            | Self::Fragment => false,
+            | Self::Fragment
+            | Self::State => false,
         }
+    }
+
+    /// Whether rules for packets out may not name the field.
+    #[must_use]
+    pub const fn is_of_in(self) -> bool {
+        matches!(self, Self::State)
     }
 
     /// Whether only IP packets have the field.
@@ -194,7 +205,8 @@ impl Form {
             | Self::Length(_)
             | Self::Number(_)
             | Self::Options(_)
-            | Self::Fragment => true,
+            | Self::Fragment
+            | Self::State => true,
         }
     }
 
@@ -202,7 +214,7 @@ impl Form {
     /// for what sections are made for.
     pub(crate) const fn key(self) -> Option<Field> {
         match self {
-            Self::Family | Self::Src | Self::Dst => None,
+            Self::Family | Self::Src | Self::Dst | Self::State => None,
             Self::Interface => Some(Field::Interface),
             Self::InInterface | Self::Forwarded => Some(Field::InInterface),
             Self::Mark => Some(Field::Mark),

@@ -8,6 +8,7 @@ use super::{
     icmp::IcmpSet,
     interface::InterfaceMatch,
     ranges::{RangeSet, Value},
+    state::StateSet,
     vlan::VlanSet,
 };
 
@@ -61,6 +62,12 @@ impl Wanted for IcmpSet {
 impl Wanted for VlanSet {
     fn is_empty(&self) -> bool {
         self.is_empty()
+    }
+}
+
+impl Wanted for StateSet {
+    fn is_empty(&self) -> bool {
+        (*self).is_empty()
     }
 }
 

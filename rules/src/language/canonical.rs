@@ -17,9 +17,9 @@ use crate::{
     evaluator::Outcome,
     field::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
-        VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
+        StateSet, VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
     },
-    model::{Matches, Parser, Rule, Ruleset},
+    model::{Flows, Matches, Parser, Rule, Ruleset},
     notation,
     text::{hexadecimal, is_hidden, prefix, span},
 };
@@ -51,6 +51,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     ] {
         one(&mut text, key, verdict.as_str());
     }
+    write_flows(&mut text, ruleset);
     for rule in &ruleset.rules {
         text.push('\n');
         write_rule(&mut text, rule);
@@ -60,6 +61,19 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
         write_test(&mut text, test, ruleset);
     }
     text
+}
+
+/// The table of flows, if it has an effect or is not the usual one.
+fn write_flows(text: &mut String, ruleset: &Ruleset) {
+    let flows = ruleset.settings.flows;
+    if !ruleset.asks_for_states() && flows == Flows::default() {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n[flows]\nmax = {}\n\n[flows.timeouts]", flows.max);
+    for (key, timeout) in flows.timeouts.iter() {
+        one(text, key, &format!("{}s", timeout.as_secs_f64()));
+    }
 }
 
 fn write_rule(text: &mut String, rule: &Rule) {
@@ -142,6 +156,11 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
             numbers(text, key, matches.numbers(field).as_ref(), decimal);
         }
         Form::Fragment => flag(text, key, matches.fragment),
+        Form::State => {
+            if let Some(states) = matches.state {
+                list(text, key, state_words(states));
+            }
+        }
     }
 }
 
@@ -244,6 +263,15 @@ fn vlans(set: &VlanSet) -> Vec<String> {
     let words: Vec<String> = none.into_iter().chain(ids).collect();
     if words.is_empty() {
         vec!["none".to_owned(), "!none".to_owned()]
+    } else {
+        words
+    }
+}
+
+fn state_words(set: StateSet) -> Vec<String> {
+    let words: Vec<String> = set.iter().map(|state| state.as_str().to_owned()).collect();
+    if words.is_empty() {
+        vec!["new".to_owned(), "!new".to_owned()]
     } else {
         words
     }

@@ -330,7 +330,8 @@ fn warn_of_field(field: &Field<'_>, sets: &HashMap<&str, Cover>, report: &mut Re
         | Form::TcpFlags
         | Form::Icmp
         | Form::Options(_)
-        | Form::Fragment => false,
+        | Form::Fragment
+        | Form::State => false,
     };
     if !is_plain {
         warn_of_same(field, report);

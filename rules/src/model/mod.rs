@@ -4,6 +4,7 @@
 //! This module owns the meaning of a rule. It knows neither the TOML from which it came, except for
 //! the place of each rule, nor the image that it becomes.
 
+mod flows;
 mod log_limit;
 mod place;
 mod ruleset;
@@ -13,6 +14,7 @@ mod verdict;
 pub use firewall_ebpf::abi::Direction;
 
 pub use self::{
+    flows::{Flows, Timeouts},
     log_limit::{LogLimit, Per},
     place::Place,
     ruleset::{DisabledRule, Matches, Rule, RuleId, Ruleset},

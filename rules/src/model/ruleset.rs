@@ -11,13 +11,14 @@ use super::{
     verdict::{RuleAction, Verdict},
 };
 use crate::field::{
-    AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, VlanSet, Wanted, each_field,
+    AddressSet, Family, FieldName, IcmpSet, InterfaceMatch, RangeSet, StateSet, VlanSet, Wanted,
+    each_field,
 };
 
 /// A rule set: settings and rules in order of precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// The settings in `[firewall]` and `[parser]`.
+    /// The settings in `[firewall]`, `[parser]` and `[flows]`.
     pub settings: Settings,
     /// The rules; the index of each is its [`RuleId`].
     pub rules: Vec<Rule>,
@@ -50,6 +51,13 @@ impl Ruleset {
     pub fn names_origins(&self) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.matches.in_interface.is_some())
+    }
+
+    /// Whether a rule asks for the states of packets. Only then must flows be known.
+    #[must_use]
+    pub fn asks_for_states(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.matches.state.is_some())
     }
 
     /// The rules with their identities, in order of precedence.

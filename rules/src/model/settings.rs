@@ -1,11 +1,11 @@
-//! The settings of a rule set: `[firewall]` and `[parser]`.
+//! The settings of a rule set: `[firewall]`, `[parser]` and `[flows]`.
 
 use firewall_ebpf::abi::{Direction, Reason};
 
-use super::verdict::Verdict;
+use super::{flows::Flows, verdict::Verdict};
 use crate::field::InterfacePattern;
 
-/// The settings of `[firewall]` and `[parser]`.
+/// The settings of `[firewall]`, `[parser]` and `[flows]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The interfaces to attach to.
@@ -18,6 +18,8 @@ pub struct Settings {
     pub policy_out: Verdict,
     /// The verdicts on frames in to which rules cannot be applied.
     pub parser: Parser,
+    /// The table of flows, which there is only if rules ask for states.
+    pub flows: Flows,
 }
 
 /// The settings in `[parser]`: the verdict on each class of frames to which rules cannot be

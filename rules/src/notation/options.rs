@@ -316,7 +316,8 @@ fn numbers() -> impl Iterator<Item = (FieldName, &'static Number)> {
         | Form::Icmp
         | Form::Length(_)
         | Form::Options(_)
-        | Form::Fragment => None,
+        | Form::Fragment
+        | Form::State => None,
     })
 }
 

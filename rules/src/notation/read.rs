@@ -6,14 +6,15 @@ use super::{
     subject::Subject,
     words::{Fault, Word, Words},
 };
-use crate::{context::Context, model::Direction};
+use crate::{context::Context, field::State, model::Direction};
 
 /// A packet that was read from the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// The frame, from the Ethernet header on, without the frame check sequence.
     pub frame: Vec<u8>,
-    /// Which way it goes, its interfaces as far as the notation names them, and its mark.
+    /// Which way it goes, its interfaces as far as the notation names them, and its mark; its state
+    /// is [`State::New`].
     pub context: Context<Option<String>>,
 }
 
@@ -47,6 +48,7 @@ pub fn read(text: &str) -> Result<Described, Fault> {
             interface: options.interface.map(named),
             in_interface: options.in_interface.map(|word| Some(named(word))),
             mark: options.mark.unwrap_or(0),
+            state: State::New,
         },
     })
 }

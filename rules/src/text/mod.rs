@@ -1,6 +1,7 @@
-//! Text forms that know nothing of rules: numbers, ranges, hexadecimal digits, names that were meant, text that
-//! is safe to print.
+//! Text forms that know nothing of rules: numbers, ranges, lengths of time, hexadecimal digits, names that were meant,
+//! text that is safe to print.
 
+mod duration;
 pub mod hexadecimal;
 mod nearest;
 pub(crate) mod number;
@@ -10,6 +11,7 @@ mod range;
 mod system_error;
 
 pub use self::{
+    duration::duration,
     nearest::nearest,
     quantity::{counted, grouped},
     quoted::{escaped, escaped_json, escaped_lines, is_hidden},

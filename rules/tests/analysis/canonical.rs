@@ -26,10 +26,11 @@ fn load_all(text: &str) -> Loaded {
     })
 }
 
-const SAMPLES: [&str; 3] = [
+const SAMPLES: [&str; 4] = [
     include_str!("../../samples/ddos.toml"),
     include_str!("../../samples/demo.toml"),
     include_str!("../../samples/home.toml"),
+    include_str!("../../samples/laptop.toml"),
 ];
 
 #[test]

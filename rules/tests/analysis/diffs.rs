@@ -7,7 +7,7 @@ use rules::{
     evaluator::{Evaluation, Outcome, classify, decode, evaluate},
     model::{RuleAction, Ruleset},
 };
-use rules_testing::{Random, Shape, probe, ruleset};
+use rules_testing::{Random, Shape, ask_for_states, probe, ruleset};
 
 use crate::{edits::edited, frames::frame};
 
@@ -58,7 +58,10 @@ fn run(shape: Shape, pairs: usize, packets: usize) {
     for pair in 0..pairs {
         let seed = seeds.bits();
         let random = &mut Random::new(seed);
-        let old = ruleset(random, shape);
+        let mut old = ruleset(random, shape);
+        if seed.is_multiple_of(3) {
+            ask_for_states(random, &mut old);
+        }
         // The rule sets of every fourth pair are unrelated.
         let new = match pair % 4 {
             0 if old.rules.len() < 400 => ruleset(random, shape),

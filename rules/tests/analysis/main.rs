@@ -6,3 +6,4 @@ mod edits;
 mod frames;
 mod options;
 mod shadows;
+mod states;

@@ -9,7 +9,7 @@ use rules::{
     field::Family,
     model::{RuleAction, RuleId, Ruleset},
 };
-use rules_testing::{Random, Shape, probe, ruleset};
+use rules_testing::{Random, Shape, ask_for_states, probe, ruleset};
 
 /// How many random packets reach each rule.
 fn reached(random: &mut Random, rules: &Ruleset, packets: usize) -> BTreeMap<RuleId, usize> {
@@ -43,7 +43,10 @@ fn no_packet_reaches_what_is_said_not_to_be_reached() {
         let turns = if shape == Shape::Thousands { 1 } else { 12 };
         for _ in 0..turns {
             let random = &mut Random::new(seeds.bits());
-            let rules = ruleset(random, shape);
+            let mut rules = ruleset(random, shape);
+            if random.percent(40) {
+                ask_for_states(random, &mut rules);
+            }
             let reach = unreached(&rules, &mut Budget::default());
             assert!(reach.undecided.is_empty(), "{shape:?}");
             found += reach.unreached.len();
@@ -79,6 +82,9 @@ fn the_rules_that_are_named_are_needed() {
         let mut seeds = Random::new(0xab ^ shape as u64);
         for _ in 0..40 {
             let mut rules = ruleset(&mut Random::new(seeds.bits()), shape);
+            if seeds.percent(30) {
+                ask_for_states(&mut seeds, &mut rules);
+            }
             // The rules are reported for each family separately.
             for rule in &mut rules.rules {
                 rule.matches.family = Some(Family::Ipv6);

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, env, fs};
 
-use rules::{Context, evaluator::evaluate, model::Direction, walker::walk};
+use rules::{Context, evaluator::evaluate, field::State, model::Direction, walker::walk};
 use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset};
 
 use crate::parts::{Part, parts};
@@ -114,19 +114,21 @@ fn walked(image: &[u8], probe: &Probe) -> String {
     format!("{:?}", walk(image, &probe.frame, &probe.context))
 }
 
-/// The direction, the interfaces (0 where there is none) and the mark.
+/// The direction, the interfaces (0 where there is none), the mark and the state.
 fn put_context(file: &mut Vec<u8>, context: &Context<u32>) {
     let Context {
         direction,
         interface,
         in_interface,
         mark,
+        state,
     } = *context;
     for word in [
         direction.index(),
         interface,
         in_interface.unwrap_or(0),
         mark,
+        state.number(),
     ] {
         put(file, &word.to_le_bytes());
     }
@@ -139,11 +141,17 @@ fn context(rest: &mut &[u8]) -> Context<u32> {
         _ => Direction::Out,
     };
     let (interface, in_interface, mark) = (word(), word(), word());
+    let number = word();
+    let mut states = State::ALL.into_iter();
+    let state = states
+        .find(|state| state.number() == number)
+        .unwrap_or_default();
     Context {
         direction,
         interface,
         in_interface: (in_interface != 0).then_some(in_interface),
         mark,
+        state,
     }
 }
 

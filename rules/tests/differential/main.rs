@@ -7,6 +7,7 @@
 mod interpreted;
 mod limits;
 mod parts;
+mod states;
 mod updates;
 
 use std::{
@@ -22,7 +23,7 @@ use rules::{
     model::{Matches, Ruleset, Settings, Verdict},
     text::hexadecimal,
 };
-use rules_testing::{Engine, Probe, Random, Shape, probe, ruleset, shrink};
+use rules_testing::{Engine, Probe, Random, Shape, ask_for_states, probe, ruleset, shrink};
 
 use self::parts::{Part, parts};
 
@@ -88,7 +89,10 @@ fn run(shape: Shape, effort: &Effort) {
 #[expect(clippy::panic, reason = "how a test fails")]
 fn case(shape: Shape, seed: u64, packets: u64, tally: &mut Tally) {
     let mut random = Random::new(seed);
-    let ruleset = ruleset(&mut random, shape);
+    let mut ruleset = ruleset(&mut random, shape);
+    if seed.is_multiple_of(4) {
+        ask_for_states(&mut random, &mut ruleset);
+    }
     let _at_panic = Case { shape, seed };
     let target = random.bits();
     let engine = match Engine::new(&ruleset, target) {
@@ -198,7 +202,8 @@ fn list(ruleset: &Ruleset) -> String {
             fragment,
             in_interface,
             forwarded,
-            mark
+            mark,
+            state
         );
         let (name, direction, action) = (&rule.name, rule.direction, rule.action);
         let _ = writeln!(text, "{name} {direction:?} {action:?}{}", fields.concat());

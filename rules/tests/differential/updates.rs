@@ -12,7 +12,7 @@ use rules::{
     field::{AddressSet, RangeSet, Value},
     model::{Matches, RuleAction, Ruleset},
 };
-use rules_testing::{Engine, Probe, Random, Setting, Shape, probe, ruleset};
+use rules_testing::{Engine, Probe, Random, Setting, Shape, ask_for_states, probe, ruleset};
 
 use super::{
     Case,
@@ -79,14 +79,19 @@ fn run(shape: Shape, rulesets: usize, packets: usize) -> Tally {
     for _ in 0..rulesets {
         let seed = seeds.bits();
         let _at_panic = Case { shape, seed };
-        chain(&mut Random::new(seed), shape, packets, &mut tally);
+        let random = &mut Random::new(seed);
+        let mut first = ruleset(random, shape);
+        if seed.is_multiple_of(4) {
+            ask_for_states(random, &mut first);
+        }
+        chain(random, first, packets, &mut tally);
     }
     tally
 }
 
 #[expect(clippy::panic, reason = "how a test fails")]
-fn chain(random: &mut Random, shape: Shape, packets: usize, tally: &mut Tally) {
-    let mut before = Arc::new(ruleset(random, shape));
+fn chain(random: &mut Random, first: Ruleset, packets: usize, tally: &mut Tally) {
+    let mut before = Arc::new(first);
     let seed = random.bits();
     let setting =
         |update: usize| Setting::new(&before, seed).with_metadata(vec![update as u8; update * 3]);

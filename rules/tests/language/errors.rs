@@ -757,8 +757,7 @@ fn what_other_firewalls_write_gets_help() {
     ] {
         assert_eq!(help(sets, rule), expected, "{rule}");
     }
-    assert!(help("", "ct = \"established\"").contains("no connections"));
-    assert!(help("", "state = \"new\"").contains("no connections"));
+    assert!(help("", "ctstate = \"established\"").contains("called `state`"));
     assert!(help("", "rate = \"10/s\"").contains("do not limit rates"));
     assert!(help("", "limit = \"10/s\"").contains("do not limit rates"));
     let shown = report("[firewall]\ninterfaces = \"eth0\"\n");

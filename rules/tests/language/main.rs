@@ -24,4 +24,6 @@ mod samples;
 #[cfg(test)]
 mod sets;
 #[cfg(test)]
+mod states;
+#[cfg(test)]
 mod support;

@@ -77,6 +77,33 @@ fn each_remedy_is_enough_for_its_own_warning() {
 }
 
 #[test]
+fn packets_that_rules_need_have_their_states() {
+    let web = "pass proto = \"tcp\"; dport = [80, 443]";
+    let replies = "pass state = [\"established\", \"related\"]";
+    assert_eq!(codes(&dropping(&rules(&[replies]))), [""; 0]);
+    // No flows are known of what a service lets in, and errors about them are related to none.
+    let lost = ["drops-icmp-errors", "drops-icmp-errors"];
+    assert_eq!(codes(&dropping(&rules(&[replies, web]))), lost);
+    let opened = "pass proto = \"tcp\"; dport = [80, 443]; tcp_flags = \"syn,!ack\"";
+    assert_eq!(codes(&dropping(&rules(&[replies, opened]))), [""; 0]);
+    let errors = "pass icmp_type = [\"destination-unreachable\", \"packet-too-big\", \"time-exceeded\", \"parameter-problem\"]";
+    assert_eq!(codes(&dropping(&rules(&[replies, web, errors]))), [""; 0]);
+    // Without what is related, errors about the own connections are lost.
+    let established = "pass state = \"established\"";
+    assert_eq!(codes(&dropping(&rules(&[established]))), lost);
+    // What is new is no answer.
+    let opened = "pass state = \"new\"";
+    assert!(codes(&dropping(&rules(&[opened]))).contains(&"drops-replies"));
+    let invalid = "drop state = \"invalid\"";
+    assert_eq!(codes(&on("\"eth0\"", "pass", &rules(&[invalid]))), [""; 0]);
+    // Neighbor discovery and queries of routers are new.
+    let last = "drop state = \"new\"";
+    assert!(codes(&dropping(&rules(&[replies, last]))).contains(&"drops-neighbors"));
+    let last = "drop state = \"!new\"";
+    assert!(!codes(&dropping(&rules(&[replies, last]))).contains(&"drops-neighbors"));
+}
+
+#[test]
 fn what_passes_from_a_trusted_network_only_is_forgotten_of_the_internet() {
     let text = dropping(&rules(&[
         "pass src = [\"192.0.2.0/24\", \"2001:db8::/32\"]",

@@ -53,6 +53,18 @@ fn the_home_server_sample_opens_what_it_says() {
 }
 
 #[test]
+fn the_laptop_sample_lets_in_replies_and_little_else() {
+    let ruleset = sample("laptop.toml");
+    assert_eq!(ruleset.settings.policy, Verdict::Drop);
+    assert!(ruleset.asks_for_states());
+    assert_eq!(
+        names(&ruleset, RuleAction::Pass),
+        ["replies", "dhcp answers", "multicast listeners", "pings"]
+    );
+    assert_eq!(names(&ruleset, RuleAction::Drop), ["no such segment"]);
+}
+
+#[test]
 fn the_ddos_sample_blocks_the_list_but_for_one_host() {
     let ruleset = sample("ddos.toml");
     assert_eq!(ruleset.settings.mode, Mode::Native);

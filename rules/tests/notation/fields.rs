@@ -20,7 +20,7 @@ pub(crate) fn shown(frame: &[u8], context: &Context<Option<String>>) -> String {
     let shown: Vec<_> = FieldName::ALL
         .iter()
         .filter_map(|field| Some((field.as_str(), value(*field, &fields, &context)?)))
-        .filter(|(name, _)| !name.ends_with("_mac") && *name != "family")
+        .filter(|(name, _)| !name.ends_with("_mac") && !matches!(*name, "family" | "state"))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     shown.join(" ")

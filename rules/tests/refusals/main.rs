@@ -20,10 +20,7 @@ use rules::{
 };
 
 /// IPv4 packets in.
-const IPV4: SectionKind = SectionKind {
-    direction: Direction::In,
-    packets: PacketKind::Ipv4,
-};
+const IPV4: SectionKind = SectionKind::of_all_states(Direction::In, PacketKind::Ipv4);
 
 fn ruleset(rules: &str) -> Ruleset {
     let text = format!("[firewall]\ninterfaces = [\"eth0\"]\n{rules}");

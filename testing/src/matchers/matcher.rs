@@ -118,7 +118,8 @@ pub(super) const fn can_be(field: FieldName, kind: Kind, aspect: Aspect) -> bool
         | FieldName::Length
         | FieldName::Ttl
         | FieldName::Dscp
-        | FieldName::Fragment => (is_ip, !is_ip),
+        | FieldName::Fragment
+        | FieldName::State => (is_ip, !is_ip),
         FieldName::IpOption => (matches!(kind, Kind::Ipv4), true),
         FieldName::Sport | FieldName::Dport | FieldName::TcpFlags | FieldName::IcmpType => {
             (is_ip, true)

@@ -18,6 +18,7 @@ mod matcher;
 mod outgoing;
 mod ports;
 mod proto;
+mod state;
 mod subject;
 mod table;
 mod tcp_flags;

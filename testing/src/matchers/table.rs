@@ -5,7 +5,7 @@ use rules::field::FieldName;
 use super::{
     address, dscp, ethertype, family, fragment, icmp_type, interface, ip_option, length, mac,
     matcher::{Aspect, Kind, Matcher, Operator, can_be},
-    outgoing, ports, proto, tcp_flags, ttl, vlan,
+    outgoing, ports, proto, state, tcp_flags, ttl, vlan,
 };
 
 /// The rules of all fields.
@@ -66,6 +66,7 @@ fn of(field: FieldName) -> Vec<Matcher> {
         FieldName::Dscp => dscp::matchers(),
         FieldName::IpOption => ip_option::matchers(),
         FieldName::Fragment => fragment::matchers(),
+        FieldName::State => state::matchers(),
     }
 }
 
@@ -74,7 +75,7 @@ const fn operators(field: FieldName) -> &'static [Operator] {
     use Operator::{List, Negation, Range, Set, Single};
     match field {
         FieldName::Family | FieldName::Fragment | FieldName::Forwarded => &[Single],
-        FieldName::TcpFlags => &[Single, List, Negation],
+        FieldName::TcpFlags | FieldName::State => &[Single, List, Negation],
         FieldName::Interface
         | FieldName::InInterface
         | FieldName::Mark

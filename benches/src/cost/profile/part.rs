@@ -5,6 +5,7 @@
 pub(super) enum Part {
     Headers,
     Bans,
+    Flows,
     Search,
     NarrowFields,
     Decision,
@@ -22,6 +23,7 @@ impl Part {
         match self {
             Self::Headers => "reading headers",
             Self::Bans => "asking for bans",
+            Self::Flows => "finding and tracking flows",
             Self::Search => "searching both addresses",
             Self::NarrowFields => "narrow fields",
             Self::Decision => "cells, grid, pairs or rows",
@@ -37,6 +39,7 @@ impl Part {
         Some(match file {
             "packet.rs" | "program/frame.rs" | "program/skb.rs" => Self::Headers,
             "bans.rs" | "program/bans.rs" => Self::Bans,
+            "state.rs" | "program/flows.rs" | "program/track.rs" => Self::Flows,
             "walk/search.rs"
             | "walk/search_tree.rs"
             | "walk/trie.rs"
@@ -60,6 +63,7 @@ impl Part {
             "field.rs" | "hash.rs" | "walk/branchless.rs" | "walk/hook.rs" | "program/image.rs" => {
                 return None;
             }
+            _ if file.starts_with("flows/") => Self::Flows,
             _ if file.starts_with("parse/") => Self::Headers,
             _ if file.starts_with("image/") => return None,
             _ => Self::Rest,
@@ -91,7 +95,9 @@ mod tests {
     #[test]
     fn every_file_of_the_source_has_a_part() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firewall-ebpf/src");
-        for folder in ["", "image", "parse", "walk", "program"].map(|folder| source.join(folder)) {
+        for folder in
+            ["", "flows", "image", "parse", "walk", "program"].map(|folder| source.join(folder))
+        {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_str().unwrap();

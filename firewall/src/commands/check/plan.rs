@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use firewall_ebpf::image::{MAX_COUNTS, MAX_LIST, MAX_WALK};
-use rules::compiler::{Part, SectionPlan};
+use rules::{
+    compiler::{Part, SectionPlan},
+    field::State,
+};
 use serde::Serialize;
 
 use crate::{
@@ -43,7 +46,10 @@ struct Bounds {
 struct Section {
     direction: &'static str,
     packets: String,
-    /// Both, for people.
+    /// The states that the section is for; left out if it is for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<Vec<&'static str>>,
+    /// All of these, for people.
     #[serde(skip)]
     shown: String,
     rules: usize,
@@ -133,6 +139,9 @@ impl Section {
         Self {
             direction: plan.direction.as_str(),
             packets: plan.packets.to_string(),
+            states: plan
+                .states
+                .map(|states| states.iter().map(State::as_str).collect()),
             shown: plan.kind().to_string(),
             rules: plan.rules,
             decision: plan.decision(),

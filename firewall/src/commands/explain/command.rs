@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use rules::compiler::InterfaceIndex;
+use clap::{Args, builder::PossibleValuesParser};
+use rules::{compiler::InterfaceIndex, field::State};
 use tokio::task;
 
 use crate::{
@@ -69,6 +69,14 @@ pub(crate) struct ExplainArgs {
     /// [default: the one that the capture names, or else the first that the rules name]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// What the packet is to the flows that are known, which must come in [default: new]
+    #[arg(
+        long,
+        value_name = "STATE",
+        conflicts_with = "pcap",
+        value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str))
+    )]
+    state: Option<String>,
     /// Print JSON; of a capture a line for each packet
     #[arg(long)]
     json: bool,
@@ -90,11 +98,14 @@ pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error>
         json: args.json,
     };
     let interface = args.interface.clone();
+    let states = State::ALL.into_iter();
+    let state = args.state.as_deref();
+    let state = state.and_then(|word| states.clone().find(|state| state.as_str() == word));
     let (rules, source) = args.sources()?;
     packets::check_interface(interface.as_deref())?;
     let source = match source {
         PacketSource::Written(text) => {
-            Asking::Written(packets::written(&text, interface.as_deref())?)
+            Asking::Written(packets::written(&text, interface.as_deref(), state)?)
         }
         PacketSource::Captured(path, index) => {
             Asking::Captured(CaptureReport::new(path, index, interface.is_none()))
@@ -221,6 +232,7 @@ mod tests {
                 operands: words.iter().map(|word| (*word).to_owned()).collect(),
                 pcap: pcap.map(PathBuf::from),
                 index: None,
+                state: None,
                 full: false,
                 live,
                 interface: None,

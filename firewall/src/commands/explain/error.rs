@@ -50,6 +50,9 @@ pub(super) enum ExplainError {
         /// How many packets it has.
         count: usize,
     },
+    /// A packet out is given a state.
+    #[error("`--state` is for packets in")]
+    StateOfOut,
     /// An interface cannot have this name.
     #[error("`{0}` is not the name of an interface")]
     Interface(String),
@@ -74,6 +77,7 @@ impl UserError for ExplainError {
             | Self::Read { .. }
             | Self::Capture { .. }
             | Self::NoPacket { .. }
+            | Self::StateOfOut
             | Self::Interface(_) => None,
         }
     }
@@ -88,6 +92,7 @@ impl UserError for ExplainError {
             | Self::Read { .. }
             | Self::Capture { .. }
             | Self::NoPacket { .. }
+            | Self::StateOfOut
             | Self::Interface(_)
             | Self::Disagreement => &[],
         }
@@ -95,9 +100,11 @@ impl UserError for ExplainError {
 
     fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::NoRules | Self::NoPackets | Self::Surplus(_) | Self::Unquoted(_) => {
-                ExitStatus::Usage
-            }
+            Self::NoRules
+            | Self::NoPackets
+            | Self::Surplus(_)
+            | Self::Unquoted(_)
+            | Self::StateOfOut => ExitStatus::Usage,
             Self::Packet(_)
             | Self::Read { .. }
             | Self::Capture { .. }

@@ -3,6 +3,7 @@
 use rules::{
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome, decode, evaluate},
+    field::State,
     model::{Direction, RuleId, Ruleset, Verdict},
 };
 
@@ -77,6 +78,11 @@ impl Explainer<'_> {
             let index = name.and_then(&self.index_of);
             index.unwrap_or(NOWHERE)
         });
+        // An image without states has sections for new packets only.
+        let context = match self.metadata.flows {
+            Some(_) => context,
+            None => context.in_state(State::New),
+        };
         Ok(Classified {
             evaluation: self.classifier.classify(&packet.frame, context),
             ban: None,

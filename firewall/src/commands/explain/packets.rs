@@ -6,7 +6,8 @@ use rules::{
     Context,
     compiler::InterfaceIndex,
     diagnostics::{Code, Diagnostic, Source},
-    field::InterfacePattern,
+    field::{InterfacePattern, State},
+    model::Direction,
     notation,
 };
 
@@ -54,8 +55,13 @@ pub(super) fn check_interface(name: Option<&str>) -> Result<(), ExplainError> {
     }
 }
 
-/// Reads a packet in the notation, which is on `interface` unless it names another one.
-pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, ExplainError> {
+/// Reads a packet in the notation, which is on `interface` unless it names another one, and in a
+/// state.
+pub(super) fn written(
+    text: &str,
+    interface: Option<&str>,
+    state: Option<State>,
+) -> Result<Packet, ExplainError> {
     let packet = notation::read(text).map_err(|fault| {
         let source = Arc::new(Source::new("<packet>", text));
         let mut diagnostic =
@@ -63,12 +69,16 @@ pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, Exp
         diagnostic.help = fault.help;
         ExplainError::Packet(Box::new(diagnostic))
     })?;
+    if state.is_some() && packet.context.direction == Direction::Out {
+        return Err(ExplainError::StateOfOut);
+    }
     Ok(Packet {
         length: packet.frame.len(),
         frame: packet.frame,
         origin: text.to_owned(),
         context: Context {
             interface: packet.context.interface.or(interface.map(str::to_owned)),
+            state: state.unwrap_or_default(),
             ..packet.context
         },
     })

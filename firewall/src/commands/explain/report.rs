@@ -6,6 +6,7 @@ use rules::{
     Context, FieldName,
     evaluator::{Evaluation, Fields, Outcome, decode},
     explanation::{self, Explanation},
+    field::State,
     model::{Rule, RuleId, Ruleset},
 };
 use serde::{Serialize, Serializer};
@@ -170,12 +171,15 @@ fn as_map<S: Serializer>(fields: &[Value], serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn values(fields: &Fields, context: &Context<Option<&str>>) -> Vec<Value> {
+    // Most rule sets do not ask for states, and a packet is new unless something else is said.
+    let is_shown = |field: &&FieldName| **field != FieldName::State || context.state != State::New;
     let value = |field: &FieldName| {
         let value = explanation::value(*field, fields, context)?;
         let name = field.as_str();
         Some(Value { name, value })
     };
-    FieldName::ALL.iter().filter_map(value).collect()
+    let fields = FieldName::ALL.iter().filter(is_shown);
+    fields.filter_map(value).collect()
 }
 
 fn met(

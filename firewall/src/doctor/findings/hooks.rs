@@ -69,9 +69,8 @@ fn is_firewall(program: &HookProgram) -> bool {
         Hook::Egress => abi::EGRESS_PROGRAM,
         Hook::BareEgress => abi::BARE_EGRESS_PROGRAM,
     };
-    // The kernel keeps the first 15 bytes of a name (`BPF_OBJ_NAME_LEN`).
-    let known = name.get(..15).unwrap_or(name);
-    program.instance.is_some() || program.name.as_deref() == Some(known)
+    let called = program.name.as_deref();
+    program.instance.is_some() || called.is_some_and(|called| abi::is_called(name, called))
 }
 
 fn of_program(facts: &Facts, program: &HookProgram, relation: Relation) -> Option<Finding> {

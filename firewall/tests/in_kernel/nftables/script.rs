@@ -125,6 +125,8 @@ fn conditions(matches: &Matches, kind: Kind) -> Option<String> {
         in_interface: _,
         forwarded: _,
         mark: _,
+        // No packet of the comparison is of a flow.
+        state: _,
     } = matches;
     // nft knows four of the options, and each of them alone.
     if interface.is_some() || vlan.is_some() || ip_option.is_some() {

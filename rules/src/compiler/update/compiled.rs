@@ -12,14 +12,14 @@ use crate::{
         build::{build, finish},
         error::CompileError,
         image::Image,
-        kind::{PacketKind, SectionKind},
+        kind::PacketKind,
         obstacle::Obstacle,
         plan::{Part, Plan},
         stage::Stage,
         target::Target,
         writer::Writer,
     },
-    model::{Direction, Ruleset},
+    model::Ruleset,
 };
 
 /// The number of bytes by which updates may enlarge any image.
@@ -38,8 +38,8 @@ pub struct Compiled {
     image: Image,
     ruleset: Arc<Ruleset>,
     basis: Arc<Basis>,
-    /// By direction, section and side.
-    depths: [[[Depths; 2]; 2]; 2],
+    /// By section and side.
+    depths: Vec<[Depths; 2]>,
     updates: u32,
 }
 
@@ -60,10 +60,7 @@ impl Compiled {
     ) -> Result<Self, CompileError> {
         let (image, basis) = build(&ruleset, target, tell)?;
         let of_section = |section: &SectionBasis| section.sides.each_ref().map(|side| side.depths);
-        let depths = basis
-            .sections
-            .each_ref()
-            .map(|sections| sections.each_ref().map(of_section));
+        let depths = basis.sections.iter().map(of_section).collect();
         Ok(Self {
             image,
             ruleset,
@@ -110,20 +107,19 @@ impl Compiled {
         let limit = target.max_bytes.min(most + ROOT);
         let mut writer = Writer::resume(&old[..metadata], spare, limit);
         let mut plan = self.image.plan().clone();
-        let mut depths = self.depths;
+        let mut depths = self.depths.clone();
         let mut update = Update {
             old,
             differences: &differences,
             writer: &mut writer,
             plan: &mut plan,
         };
-        let bases = self.basis.sections.iter().zip(&mut depths);
-        for (direction, ([ipv4, ipv6], [depths_ipv4, depths_ipv6])) in
-            Direction::ALL.into_iter().zip(bases)
-        {
-            let of = |packets| SectionKind { direction, packets };
-            update.section::<u32>(of(PacketKind::Ipv4), ipv4, depths_ipv4)?;
-            update.section::<u128>(of(PacketKind::Ipv6), ipv6, depths_ipv6)?;
+        for (basis, depths) in self.basis.sections.iter().zip(&mut depths) {
+            match basis.kind.packets {
+                PacketKind::Ipv4 => update.section::<u32>(basis, depths)?,
+                PacketKind::Ipv6 => update.section::<u128>(basis, depths)?,
+                PacketKind::Other => {}
+            }
         }
         if writer.len() > most {
             return Err(Obstacle::Growth);
@@ -149,10 +145,9 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Updates the section of this kind.
+    /// Updates the section with this basis.
     fn section<A: Address>(
         &mut self,
-        kind: SectionKind,
         basis: &SectionBasis,
         depths: &mut [Depths; 2],
     ) -> Result<(), Obstacle> {
@@ -162,8 +157,11 @@ impl Update<'_> {
             if moves.is_empty() {
                 continue;
             }
-            let place = kind.offset() + root as u32;
-            let before = Reference::from_bits(self.old.u32(place));
+            let places = basis.kind.offsets().map(|section| section + root as u32);
+            let places: Vec<u32> = places.collect();
+            // A section is for at least one state, and the words of all its states are equal.
+            let before = places.first().map_or(0, |place| self.old.u32(*place));
+            let before = Reference::from_bits(before);
             let length = self.writer.len();
             let mut patch = Patch {
                 writer: self.writer,
@@ -171,9 +169,11 @@ impl Update<'_> {
                 depths: &mut depths[side],
             };
             let trie = patch.root(before, &moves)?;
-            self.writer.overwrite(place, &[trie.root.bits()]);
+            for place in places {
+                self.writer.overwrite(place, &[trie.root.bits()]);
+            }
             let mut sections = self.plan.sections.iter_mut();
-            let section = sections.find(|section| section.kind() == kind);
+            let section = sections.find(|section| section.kind() == basis.kind);
             if let Some(Part::Address {
                 intervals,
                 bytes,

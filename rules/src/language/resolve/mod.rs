@@ -8,6 +8,7 @@ mod choice;
 mod consistency;
 mod fields;
 mod files;
+mod flows;
 mod interface;
 mod lints;
 mod list_files;

@@ -8,7 +8,7 @@ use super::{
     consistency,
     fields::RuleFields,
     files::ListReader,
-    lints,
+    flows, lints,
     loaded::{ListSize, Loaded},
     log, name, rule_tests,
     sets::Sets,
@@ -101,7 +101,7 @@ fn meaning(
     list: &mut ListReader<'_>,
     report: &mut Report,
 ) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>) {
-    let settings = settings(&file.settings, &file.parser, report);
+    let settings = settings(&file.settings, &file.parser, &file.flows, report);
     let sets = Sets::resolve(&file.sets, list, report);
     let lists = sets.sizes().to_vec();
     let mut fields = RuleFields::new(sets);
@@ -166,6 +166,7 @@ fn meaning(
     // A rule that could not be read might have used a set, or had more fields.
     if !report.has_errors() {
         fields.into_sets().warn_of_unused(report);
+        flows::warn_of_unused(file, report);
     }
     let ruleset = Ruleset {
         settings,

@@ -1,7 +1,8 @@
-//! The meaning of `[firewall]` and `[parser]`.
+//! The meaning of `[firewall]`, `[parser]` and `[flows]`.
 
 use super::{
     choice::{choice, verdict},
+    flows::flows,
     interface::interface_pattern,
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
 pub(super) fn settings(
     written: &syntax::WrittenSettings<'_>,
     written_parser: &syntax::WrittenParser<'_>,
+    written_flows: &syntax::WrittenFlows<'_>,
     report: &mut Report,
 ) -> Settings {
     let policy = written
@@ -40,6 +42,7 @@ pub(super) fn settings(
             .and_then(|word| verdict("policy_out", word, report))
             .unwrap_or(Verdict::Pass),
         parser: parser(written_parser, policy, report),
+        flows: flows(written_flows, report),
     }
 }
 

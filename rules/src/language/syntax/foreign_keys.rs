@@ -33,11 +33,10 @@ pub(super) fn help(key: &str) -> Option<String> {
                     .to_owned(),
             );
         }
-        "ct" | "state" | "ctstate" | "conntrack" | "established" | "related" => {
+        "ct" | "ctstate" | "ct_state" | "conntrack" | "keep_state" => "state",
+        "established" | "related" => {
             return Some(
-                "rules know no connections: replies are matched by their fields, such as `sport`, \
-                 or `tcp_flags = \"ack\"`"
-                    .to_owned(),
+                "replies are matched by `state = [\"established\", \"related\"]`".to_owned(),
             );
         }
         "iif" | "iifname" | "in" => {
@@ -70,7 +69,8 @@ mod tests {
     fn keys_of_others_are_translated_or_refused() {
         assert_eq!(help("saddr").unwrap(), "here it is called `src`");
         assert_eq!(help("Dst-Port").unwrap(), "here it is called `dport`");
-        assert!(help("ct").unwrap().contains("no connections"));
+        assert_eq!(help("ctstate").unwrap(), "here it is called `state`");
+        assert!(help("established").unwrap().contains("state = ["));
         assert!(help("limit").unwrap().contains("do not limit rates"));
         assert_eq!(help("colour"), None);
     }

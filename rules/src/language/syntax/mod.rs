@@ -9,7 +9,9 @@ mod table;
 mod toml;
 mod tree;
 
-pub(super) use self::tree::{At, Log, Set, Test, WrittenPackets, WrittenParser, WrittenSettings};
+pub(super) use self::tree::{
+    At, Log, Set, Test, WrittenFlows, WrittenPackets, WrittenParser, WrittenSettings,
+};
 pub(crate) use self::{
     read::file,
     toml::tree,

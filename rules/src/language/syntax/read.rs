@@ -9,13 +9,14 @@ use toml::{Spanned, de::DeTable};
 use super::{
     table::{Entry, RULE, Table},
     tree::{
-        Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenPackets, WrittenParser,
-        WrittenRule, WrittenSettings,
+        Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenFlows, WrittenPackets,
+        WrittenParser, WrittenRule, WrittenSettings,
     },
 };
 use crate::{
     diagnostics::{Code, Report},
     field::{FieldName, Form},
+    model::Timeouts,
 };
 
 /// The keys of a rule.
@@ -51,7 +52,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         what: "the rule file",
     };
     root.check_keys(
-        &["firewall", "parser", "lints", "sets", "rule", "test"],
+        &[
+            "firewall", "parser", "flows", "lints", "sets", "rule", "test",
+        ],
         report,
     );
     let settings = match root.entry("firewall") {
@@ -87,6 +90,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
             read_settings(table, report)
         }),
         parser: parser.map_or_else(WrittenParser::default, |table| read_parser(table, report)),
+        flows: root
+            .entry("flows")
+            .map_or_else(WrittenFlows::default, |entry| read_flows(entry, report)),
         allowed: lints.map_or_else(Vec::new, |table| read_lints(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
@@ -132,6 +138,33 @@ fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> WrittenParser<'a> {
         too_many_tags: text("too_many_tags"),
         unknown_ethertype: text("unknown_ethertype"),
     }
+}
+
+fn read_flows<'a>(entry: Entry<'a>, report: &mut Report) -> WrittenFlows<'a> {
+    let mut flows = WrittenFlows {
+        span: Some(entry.key.span),
+        ..WrittenFlows::default()
+    };
+    let Some(table) = entry.table("`[flows]`", "`[flows]`", report) else {
+        return flows;
+    };
+    table.check_keys(&["max", "timeouts"], report);
+    flows.max = table.entry("max").and_then(|entry| entry.single(report));
+    let form = "`[flows.timeouts]`";
+    let timeouts = table.entry("timeouts");
+    let Some(timeouts) = timeouts.and_then(|entry| entry.table(form, form, report)) else {
+        return flows;
+    };
+    timeouts.check_keys(Timeouts::KEYS, report);
+    for entry in timeouts.iter() {
+        if Timeouts::KEYS.contains(&entry.key.value) {
+            let term = entry.single(report);
+            flows
+                .timeouts
+                .extend(term.map(|term| (entry.key.value, term)));
+        }
+    }
+    flows
 }
 
 fn read_sets<'a>(table: Table<'a>, report: &mut Report) -> Vec<Set<'a>> {

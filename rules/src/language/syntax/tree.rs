@@ -16,6 +16,7 @@ pub(crate) struct At<T> {
 pub(crate) struct File<'a> {
     pub(crate) settings: WrittenSettings<'a>,
     pub(crate) parser: WrittenParser<'a>,
+    pub(crate) flows: WrittenFlows<'a>,
     /// The codes of warnings that are not given, as far as they are readable.
     pub(crate) allowed: Vec<Term<'a>>,
     /// In the order of the file.
@@ -50,6 +51,16 @@ pub(crate) struct WrittenParser<'a> {
     pub(crate) too_many_headers: Option<At<&'a str>>,
     pub(crate) too_many_tags: Option<At<&'a str>>,
     pub(crate) unknown_ethertype: Option<At<&'a str>>,
+}
+
+/// The table `[flows]`, like [`WrittenSettings`].
+#[derive(Debug, Default)]
+pub(crate) struct WrittenFlows<'a> {
+    /// The place of its name, if there is one.
+    pub(crate) span: Option<Span>,
+    pub(crate) max: Option<Term<'a>>,
+    /// The keys of `[flows.timeouts]` that are known, and their values.
+    pub(crate) timeouts: Vec<(&'a str, Term<'a>)>,
 }
 
 /// An entry of `[sets]`.

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     diagnostics::{Code, Diagnostic, Report, Span},
     evaluator::{Fields, Outcome},
-    field::{Family, LOOPBACK},
+    field::{Family, LOOPBACK, State},
     language::File,
     model::{Direction, RuleId, Ruleset, Verdict},
     text::quoted,
@@ -109,7 +109,7 @@ impl Needs<'_, '_> {
                 continue;
             }
             // What no rule decides passes.
-            let Fate::Forgotten(Outcome::Rule(id)) = self.passage.fate(&packet)? else {
+            let Fate::Forgotten(Outcome::Rule(id)) = self.passage.fate(&packet, State::New)? else {
                 continue;
             };
             match dropped.iter_mut().find(|(by, _)| *by == id) {
@@ -171,18 +171,17 @@ impl Needs<'_, '_> {
             "the answers to what this machine asks are dropped: {}",
             missing.join(", ")
         );
-        let help = remedies::replies(&missing);
         self.add(Code::DropsReplies, decider, message)
             .note("an interface with a leased address needs answers of DHCP too: UDP from port 67 to 68")
-            .help(placed(help, decider));
+            .help(placed(remedies::REPLIES.to_owned(), decider));
         Ok(())
     }
 
-    /// What decides when packets of both families are forgotten.
+    /// What decides when answers of both families are forgotten.
     fn forgotten_in_both(&mut self, needed: &[Vec<Fields>; 2]) -> Result<Option<Outcome>, GaveUp> {
         let mut decider = None;
         for packets in needed {
-            match self.forgotten(packets)? {
+            match self.forgotten(packets, State::Established)? {
                 Some(by) => decider = decider.or(Some(by)),
                 None => return Ok(None),
             }
@@ -190,10 +189,10 @@ impl Needs<'_, '_> {
         Ok(decider)
     }
 
-    /// What decides when one of the packets is forgotten.
-    fn forgotten(&mut self, packets: &[Fields]) -> Result<Option<Outcome>, GaveUp> {
+    /// What decides when one of the packets of a state is forgotten.
+    fn forgotten(&mut self, packets: &[Fields], state: State) -> Result<Option<Outcome>, GaveUp> {
         for packet in packets {
-            if let Fate::Forgotten(by) = self.passage.fate(packet)? {
+            if let Fate::Forgotten(by) = self.passage.fate(packet, state)? {
                 return Ok(Some(by));
             }
         }
@@ -221,8 +220,11 @@ impl Needs<'_, '_> {
             ],
         };
         let (mut missing, mut decider) = (Vec::new(), None);
-        for (what, packets) in &needed {
-            if let Some(by) = self.forgotten(packets)? {
+        // Where rules ask for states, answers to pings pass by theirs, and others need not be answered.
+        let asks = self.ruleset.asks_for_states();
+        let needed = needed.iter();
+        for (what, packets) in needed.filter(|(what, _)| !asks || !what.starts_with("echo")) {
+            if let Some(by) = self.forgotten(packets, State::Invalid)? {
                 missing.push(*what);
                 decider.get_or_insert((by, packets.clone()));
             }
@@ -242,7 +244,17 @@ impl Needs<'_, '_> {
                 return Ok(false);
             };
             let error = packets::error_about(packet, message);
-            Ok(passage.decide(&error, &arrival.interface)?.1 == Verdict::Drop)
+            // Of connections whose packets are all let in as new ones, no flow is kept.
+            let later = Fields {
+                tcp_flags: packet.tcp_flags.map(|_| ACK),
+                ..packet.clone()
+            };
+            let state = match passage.decide(&later, &arrival.interface, State::New)? {
+                (_, Verdict::Pass) => State::Invalid,
+                (_, Verdict::Drop) => State::Related,
+            };
+            let decided = passage.decide(&error, &arrival.interface, state)?;
+            Ok(decided.1 == Verdict::Drop)
         })?;
         let Some(cut) = cut else { return Ok(()) };
         let (of, help) = match family {
@@ -266,16 +278,19 @@ impl Needs<'_, '_> {
     /// Later fragments of what rules pass by ports, which they do not have.
     fn fragments(&mut self) -> Result<(), GaveUp> {
         for family in [Family::Ipv4, Family::Ipv6] {
-            let Fate::Forgotten(decider) = self.passage.fate(&packets::later_fragment(family))?
-            else {
+            let later = packets::later_fragment(family);
+            let Fate::Forgotten(decider) = self.passage.fate(&later, State::New)? else {
                 continue;
             };
             let cut = self.passage.let_in(family, |passage, rule, arrival| {
-                if !passage::may_be_fragments(rule, &arrival.fields) {
+                // Answers seldom come in fragments.
+                let is_of_state = rule.matches.state.is_some();
+                if is_of_state || !passage::may_be_fragments(rule, &arrival.fields) {
                     return Ok(false);
                 }
                 let rest = packets::rest_of(&arrival.fields, family);
-                Ok(passage.decide(&rest, &arrival.interface)?.1 == Verdict::Drop)
+                let decided = passage.decide(&rest, &arrival.interface, State::New)?;
+                Ok(decided.1 == Verdict::Drop)
             })?;
             if let Some(cut) = cut {
                 let span = self.name(cut);
@@ -312,7 +327,7 @@ impl Needs<'_, '_> {
             for services in [tcp, udp] {
                 let mut by = None;
                 for packet in services.map(|packet| packets::on_loopback(packet, family)) {
-                    let (outcome, verdict) = self.passage.decide(&packet, LOOPBACK)?;
+                    let (outcome, verdict) = self.passage.decide(&packet, LOOPBACK, State::New)?;
                     by = (verdict == Verdict::Drop).then_some(outcome);
                     if by.is_none() {
                         break;

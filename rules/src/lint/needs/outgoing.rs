@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnostics::{Code, Span},
     evaluator::{Fields, Outcome},
-    field::Family,
+    field::{Family, State},
     model::{Direction, Verdict},
 };
 
@@ -49,7 +49,7 @@ impl Needs<'_, '_> {
         ];
         let (mut dropped, mut by) = (Vec::new(), None);
         for (what, packet) in needed {
-            if let Fate::Forgotten(Outcome::Rule(id)) = out.fate(&packet)? {
+            if let Fate::Forgotten(Outcome::Rule(id)) = out.fate(&packet, State::New)? {
                 by.get_or_insert(id);
                 if !dropped.contains(&what) {
                     dropped.push(what);
@@ -94,7 +94,7 @@ impl Needs<'_, '_> {
             let mut by = None;
             let mut passes = false;
             for packet in &packets {
-                match out.fate(packet)? {
+                match out.fate(packet, State::New)? {
                     Fate::Forgotten(outcome) => by = by.or(Some(outcome)),
                     Fate::Passes | Fate::DroppedOnPurpose => passes = true,
                 }
@@ -133,7 +133,7 @@ impl Needs<'_, '_> {
                         tcp_flags: Some(flags),
                         ..packets::back(packet.clone())
                     };
-                    let (outcome, verdict) = out.decide(&answer, &arrival.interface)?;
+                    let (outcome, verdict) = out.decide(&answer, &arrival.interface, State::New)?;
                     if verdict == Verdict::Drop {
                         decider.get_or_insert(outcome);
                         return Ok(true);

@@ -8,7 +8,9 @@ use super::packets::{self, ACK, EPHEMERAL, SYN, SYN_ACK};
 use crate::{
     context::Context,
     evaluator::{Fields, Outcome, classify, matches},
-    field::{AddressSet, Family, InterfaceMatch, InterfacePattern, LOOPBACK, RangeSet, Value},
+    field::{
+        AddressSet, Family, InterfaceMatch, InterfacePattern, LOOPBACK, RangeSet, State, Value,
+    },
     model::{Direction, Matches, Rule, RuleAction, RuleId, Ruleset, Settings, Verdict},
 };
 
@@ -77,11 +79,13 @@ impl<'a> Passage<'a> {
         &mut self,
         fields: &Fields,
         interface: &str,
+        state: State,
     ) -> Result<(Outcome, Verdict), GaveUp> {
         let context = match self.direction {
             Direction::In => Context::arriving(Some(interface)),
             Direction::Out => Context::sent(Some(interface)),
         };
+        let context = context.in_state(state);
         let evaluation = classify(self.ruleset, fields, &context);
         let asked = match evaluation.outcome {
             Outcome::Rule(RuleId(id)) => u64::from(id) + 1,
@@ -91,16 +95,16 @@ impl<'a> Passage<'a> {
         Ok((evaluation.outcome, evaluation.verdict))
     }
 
-    /// What becomes of packets like this one, whatever their source, if it is one of the internet,
+    /// What becomes of packets of a state like this one, whatever their source, if it is one of the internet,
     /// and whatever else a rule may want of them beside protocol, ports, flags, message and fragment.
     ///
     /// A packet that passes only because a rule passes everything from somewhere is none that the
     /// machine could count on.
-    pub(super) fn fate(&mut self, packet: &Fields) -> Result<Fate, GaveUp> {
+    pub(super) fn fate(&mut self, packet: &Fields, state: State) -> Result<Fate, GaveUp> {
         let mut decider = None;
         for interface in self.interfaces.clone() {
             for fields in sources(packet) {
-                let (outcome, verdict) = self.decide(&fields, &interface)?;
+                let (outcome, verdict) = self.decide(&fields, &interface, state)?;
                 if verdict == Verdict::Pass {
                     return Ok(Fate::Passes);
                 }
@@ -109,13 +113,13 @@ impl<'a> Passage<'a> {
         }
         for (id, rule) in self.passing() {
             for Arrival { fields, interface } in
-                fitted(rule, packet, self.ruleset, &self.interfaces)
+                fitted(rule, packet, state, self.ruleset, &self.interfaces)
             {
-                let (outcome, verdict) = self.decide(&fields, &interface)?;
+                let (outcome, verdict) = self.decide(&fields, &interface, state)?;
                 if verdict == Verdict::Drop || outcome != Outcome::Rule(id) {
                     continue;
                 }
-                let anything = self.decide(&packets::anything(&fields), &interface)?;
+                let anything = self.decide(&packets::anything(&fields), &interface, state)?;
                 if anything != (outcome, verdict) {
                     return Ok(Fate::Passes);
                 }
@@ -127,7 +131,7 @@ impl<'a> Passage<'a> {
         Ok(match outcome {
             Outcome::Reason(_) => Fate::Forgotten(outcome),
             Outcome::Rule(_) => {
-                let other = self.decide(&packets::unneeded(&fields), &interface)?;
+                let other = self.decide(&packets::unneeded(&fields), &interface, state)?;
                 if other == (outcome, Verdict::Drop) {
                     Fate::Forgotten(outcome)
                 } else {
@@ -144,9 +148,10 @@ impl<'a> Passage<'a> {
         mut is_wanted: impl FnMut(&mut Self, &Rule, &Arrival) -> Result<bool, GaveUp>,
     ) -> Result<Option<RuleId>, GaveUp> {
         for (id, rule) in self.passing() {
+            let state = own_state(&rule.matches);
             for packet in own_packets(&rule.matches, family) {
-                for arrival in fitted(rule, &packet, self.ruleset, &self.interfaces) {
-                    let decided = self.decide(&arrival.fields, &arrival.interface)?;
+                for arrival in fitted(rule, &packet, state, self.ruleset, &self.interfaces) {
+                    let decided = self.decide(&arrival.fields, &arrival.interface, state)?;
                     if decided == (Outcome::Rule(id), Verdict::Pass)
                         && is_wanted(self, rule, &arrival)?
                     {
@@ -162,7 +167,7 @@ impl<'a> Passage<'a> {
     pub(super) fn is_used(&mut self, family: Family) -> Result<bool, GaveUp> {
         let usual = packets::tcp(family, EPHEMERAL, EPHEMERAL, SYN);
         for interface in self.interfaces.clone() {
-            let (outcome, verdict) = self.decide(&usual, &interface)?;
+            let (outcome, verdict) = self.decide(&usual, &interface, State::New)?;
             if (outcome, verdict) == (Outcome::Reason(Reason::Policy), Verdict::Pass) {
                 return Ok(true);
             }
@@ -198,6 +203,12 @@ fn sources(packet: &Fields) -> Vec<Fields> {
     }
 }
 
+/// The first state of those that a rule is made for.
+fn own_state(wanted: &Matches) -> State {
+    let mut states = wanted.state.iter().flat_map(|states| states.iter());
+    states.next().unwrap_or_default()
+}
+
 /// Packets of the family that a rule is made for.
 fn own_packets(wanted: &Matches, family: Family) -> Vec<Fields> {
     let port = |set: &Option<RangeSet<u16>>| match set {
@@ -224,9 +235,15 @@ fn own_packets(wanted: &Matches, family: Family) -> Vec<Fields> {
     found
 }
 
-/// The packet with what a rule wants of it beside protocol, ports, flags, message and fragment;
+/// The packet of a state with what a rule wants of it beside protocol, ports, flags, message and fragment;
 /// none if it cannot match.
-fn fitted(rule: &Rule, packet: &Fields, ruleset: &Ruleset, interfaces: &[String]) -> Vec<Arrival> {
+fn fitted(
+    rule: &Rule,
+    packet: &Fields,
+    state: State,
+    ruleset: &Ruleset,
+    interfaces: &[String],
+) -> Vec<Arrival> {
     let wanted = &rule.matches;
     let is_other = |set: &RangeSet<u8>| packet.protocol.is_none_or(|own| !set.contains(own));
     // What most rules are left out by.
@@ -248,7 +265,7 @@ fn fitted(rule: &Rule, packet: &Fields, ruleset: &Ruleset, interfaces: &[String]
         dscp: None,
         ..wanted.clone()
     };
-    if !matches(&fixed, packet, &Context::arriving(None)) {
+    if !matches(&fixed, packet, &Context::arriving(None).in_state(state)) {
         return Vec::new();
     }
     let Some(usual) = with_numbers(wanted, packet) else {

@@ -1,5 +1,12 @@
 //! The rules to add, as help texts.
 
+/// Passes the answers to what the machine asks others.
+pub(super) const REPLIES: &str = "add
+  [[rule]]
+  name   = \"replies\"
+  action = \"pass\"
+  state  = [\"established\", \"related\"]";
+
 /// Passes what tells a sender over IPv4 why its packets do not arrive.
 pub(super) const ICMP_ERRORS: &str = "add
   [[rule]]
@@ -82,21 +89,6 @@ and lets these pass; or add before it
   icmp_type = [\"router-solicitation\", \"neighbor-solicitation\", \"neighbor-advertisement\"]
   ttl       = 255";
 
-const REPLIES_TCP: &str = "
-  [[rule]]
-  name      = \"replies over tcp\"
-  action    = \"pass\"
-  tcp_flags = \"ack\"
-  dport     = \"32768-60999\"
-";
-
-const REPLIES_PING: &str = "
-  [[rule]]
-  name      = \"replies to pings\"
-  action    = \"pass\"
-  icmp_type = \"echo-reply\"
-";
-
 const ARP: &str = "
   [[rule]]
   name      = \"arp\"
@@ -121,36 +113,6 @@ const GROUPS: &str = "
   proto     = \"igmp\"
   ttl       = 1
 ";
-
-/// Passes the answers that are missing.
-pub(super) fn replies(missing: &[&str]) -> String {
-    let ports: Vec<&str> = [("DNS", "53"), ("NTP", "123")]
-        .into_iter()
-        .filter(|(name, _)| missing.contains(name))
-        .map(|(_, port)| port)
-        .collect();
-    let mut help = "the ports are those that Linux gives to connections of its own; add".to_owned();
-    if !ports.is_empty() {
-        help += &format!(
-            "
-  [[rule]]
-  name   = \"replies over udp\"
-  action = \"pass\"
-  proto  = \"udp\"
-  sport  = [{}]
-  dport  = \"32768-60999\"
-",
-            ports.join(", ")
-        );
-    }
-    if missing.contains(&"HTTPS") {
-        help += REPLIES_TCP;
-    }
-    if missing.contains(&"ping") {
-        help += REPLIES_PING;
-    }
-    help.trim_end().to_owned()
-}
 
 /// Passes what a rule takes from a link.
 pub(super) fn neighbors(what: &[&str]) -> String {

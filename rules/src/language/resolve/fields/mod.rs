@@ -12,6 +12,7 @@ mod named;
 mod network;
 mod protocol;
 mod rule;
+mod state;
 mod tcp_flags;
 mod terms;
 

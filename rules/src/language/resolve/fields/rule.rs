@@ -10,6 +10,7 @@ use super::{
     mark::marks,
     network::{self, numbers},
     protocol::protocols,
+    state::states,
     tcp_flags::tcp_flags,
     terms::{combine, has_positive},
 };
@@ -80,6 +81,7 @@ impl<'a> RuleFields<'a> {
                         .is_some_and(|numbers| matches.set_numbers(field.name, &numbers))
                 }
                 Form::Fragment => store(&mut matches.fragment, network::flag(field)),
+                Form::State => store(&mut matches.state, states(field, report)),
                 Form::Icmp => {
                     // A wrong field might have determined the family.
                     let families = if is_whole {

@@ -1,0 +1,357 @@
+//! Finding, changing and adding flows.
+
+use super::{
+    phase::{Phase, Role, is_kept_by_packets_in, next},
+    settings::LINE_SLOTS,
+    slot::Slot,
+    stamp::{age, fine_age, life, phase_of, timeout_index},
+    transport::{Protocol, Transport},
+    tuple::{Keys, Tuple},
+};
+use crate::state::State;
+
+/// The memory of a table: lines of slots, their tags, settings and a clock.
+pub trait FlowTable: Keys {
+    /// A line.
+    type Line: Copy;
+    /// The tags of a line.
+    type Tags: Copy;
+
+    /// The number of lines, a power of two, less one.
+    fn last_line(&self) -> u32;
+
+    /// A line.
+    fn line(&self, number: u32) -> Option<Self::Line>;
+
+    /// A word of a line, below 8: those of the slots, one slot after the other.
+    fn word(&self, line: Self::Line, index: u32) -> u64;
+
+    /// Stores a word of a line.
+    fn store(&self, line: Self::Line, index: u32, word: u64);
+
+    /// The tags of a line.
+    fn tags(&self, number: u32) -> Option<Self::Tags>;
+
+    /// The four tags, that of the first slot in the lowest byte.
+    fn load_tags(&self, tags: Self::Tags) -> u32;
+
+    /// Stores the tag of a slot; 0 frees it.
+    fn store_tag(&self, tags: Self::Tags, slot: u32, tag: u8);
+
+    /// A timeout, in units of its stamp.
+    fn timeout(&self, index: u32) -> u32;
+
+    /// The time in units of four seconds.
+    fn now(&self) -> u32;
+
+    /// Counts an event.
+    fn count(&self, event: FlowEvent);
+
+    /// Returns `value`, whose origin a verifier cannot follow.
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        value
+    }
+}
+
+/// What happens to flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEvent {
+    /// A flow was added.
+    Added = 0,
+    /// A flow that was not answered, or over, gave way to another.
+    EvictedWeak = 1,
+    /// An answered flow gave way to another.
+    EvictedAnswered = 2,
+    /// A flow was not stored at once, since another CPU stored in the same slot.
+    Lost = 3,
+}
+
+impl FlowEvent {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 4] = [
+        Self::Added,
+        Self::EvictedWeak,
+        Self::EvictedAnswered,
+        Self::Lost,
+    ];
+}
+
+/// What a packet out is to the flows that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Its flow is known, or it is of none that the table should know.
+    Done = 0,
+    /// It begins a flow.
+    Begins = 1,
+    /// It begins a flow, unless it answers one that rules let in, or is a TCP segment that does not say anything.
+    MayBegin = 2,
+}
+
+/// A flow that was found.
+pub struct FoundFlow<T: FlowTable + ?Sized> {
+    line: T::Line,
+    index: u32,
+    /// Its words.
+    pub slot: Slot,
+}
+
+/// Where a flow was stored.
+pub struct Placed {
+    /// The number of its slot in the whole table.
+    pub slot: u32,
+    /// Whether the source is the second end of the tuple.
+    pub from_second: bool,
+}
+
+/// Finds the flow of a tuple that has not expired.
+#[inline(always)]
+pub fn find<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple) -> Option<FoundFlow<T>> {
+    let now = table.now();
+    for line in tuple.lines {
+        let number = line & table.last_line();
+        let tags = table.load_tags(table.tags(number)?);
+        let mut left = matching(tags, tuple.tag);
+        if left == 0 {
+            continue;
+        }
+        let line = table.line(number)?;
+        for _ in 0..LINE_SLOTS {
+            if left == 0 {
+                break;
+            }
+            let index = lowest(left) * 2;
+            left &= left - 1;
+            let slot = Slot {
+                first: table.word(line, index),
+                second: table.word(line, index + 1),
+            };
+            if slot.is_of(tuple.slot) && !has_expired(table, slot, now) {
+                return Some(FoundFlow { line, index, slot });
+            }
+        }
+    }
+    None
+}
+
+/// A bit for each byte of `tags` that is `tag`, at bit 7, 15, 23 and 31; bytes above one that is may have theirs too.
+#[inline(always)]
+const fn matching(tags: u32, tag: u8) -> u32 {
+    // Bytes that are 0 (Mycroft 1987; Hacker's Delight, section 6-1).
+    let differs = tags ^ (tag as u32).wrapping_mul(0x0101_0101);
+    differs.wrapping_sub(0x0101_0101) & !differs & 0x8080_8080
+}
+
+/// The slot of the lowest bit in what [`matching`] returns.
+#[inline(always)]
+const fn lowest(matching: u32) -> u32 {
+    let bit = (matching & matching.wrapping_neg()) >> 7;
+    // 2^8k times the constant has `k` in its top byte.
+    bit.wrapping_mul(0x0001_0203) >> 24 & 3
+}
+
+/// Whether a flow is kept no longer: the table finds it no more, and its slot is as good as free.
+#[inline(always)]
+pub fn has_expired<T: FlowTable + ?Sized>(table: &T, slot: Slot, now: u32) -> bool {
+    let protocol = slot.protocol();
+    let timeout = table.timeout(timeout_index(protocol, phase_of(slot.life())));
+    age(protocol, slot.life(), now) > timeout
+}
+
+/// The state of an ICMP error that is about a packet with these addresses and this rest.
+#[inline(always)]
+pub fn see_error<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+    let tuple = Tuple::new(table, src, dst, upper);
+    if find(table, &tuple).is_some() {
+        State::Related
+    } else {
+        State::Invalid
+    }
+}
+
+/// The state of a packet that has come in, whose flow it changes.
+#[inline(always)]
+pub fn see_in<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+    if !upper.has_flow() {
+        return State::New;
+    }
+    if upper.is_invalid() {
+        return State::Invalid;
+    }
+    let tuple = Tuple::new(table, src, dst, upper);
+    let Some(found) = find(table, &tuple) else {
+        return State::New;
+    };
+    let slot = found.slot;
+    let phase = phase_of(slot.life());
+    let step = Role {
+        is_out: false,
+        from_second: tuple.from_second,
+        from_beginner: tuple.from_second == slot.began_second(),
+    };
+    let is_unanswered = phase == Phase::Unanswered.number();
+    let is_closed = phase == Phase::Closed.number();
+    if is_unanswered & step.from_beginner | is_closed & upper.opens() {
+        return State::New;
+    }
+    let phase_after = next(phase, upper, step);
+    if phase_after != phase || is_kept_by_packets_in(phase) {
+        keep(table, &found, phase_after, table.now());
+    }
+    State::Established
+}
+
+/// Changes the flow of a packet that goes out; says whether it begins one.
+#[inline(always)]
+pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Seen {
+    if !upper.has_flow() {
+        return Seen::Done;
+    }
+    let tuple = Tuple::new(table, src, dst, upper);
+    if let Some(found) = find(table, &tuple) {
+        let slot = found.slot;
+        let phase = phase_of(slot.life());
+        let from_beginner = tuple.from_second == slot.began_second();
+        if upper.opens() && (!from_beginner || phase != Phase::Unanswered.number()) {
+            return Seen::Begins;
+        }
+        let step = Role {
+            is_out: true,
+            from_second: tuple.from_second,
+            from_beginner,
+        };
+        keep(table, &found, next(phase, upper, step), table.now());
+        return Seen::Done;
+    }
+    let is_of_handshake = upper.is_tcp() && upper.has_any(Transport::SYN | Transport::RST);
+    let is_echo = upper.protocol() == Protocol::Echo as u32;
+    if upper.opens() | upper.asks() {
+        Seen::Begins
+    } else if is_of_handshake | is_echo {
+        Seen::Done
+    } else {
+        Seen::MayBegin
+    }
+}
+
+/// Stores the phase and the time of a flow, unless they are what they were.
+#[inline(always)]
+fn keep<T: FlowTable + ?Sized>(table: &T, found: &FoundFlow<T>, phase: u32, now: u32) {
+    let slot = found.slot;
+    let changed = slot.with_life(life(slot.protocol(), phase, now));
+    if changed != slot {
+        table.store(found.line, found.index + 1, changed.second);
+    }
+}
+
+/// Adds the flow that a packet out begins; `None` if another CPU stores in the same slot, and it is worth another try.
+///
+/// The slot is free, or that of a flow that has expired, or else of the oldest flow that is not answered
+/// or over, or else of the oldest. If the tuple has a slot already, it is that one.
+#[inline(always)]
+pub fn record<T: FlowTable>(
+    table: &T,
+    src: [u64; 2],
+    dst: [u64; 2],
+    upper: Transport,
+) -> Option<Placed> {
+    let tuple = Tuple::new(table, src, dst, upper);
+    let now = table.now();
+    let new = tuple.slot.begun_by(tuple.from_second).with_life(life(
+        tuple.slot.protocol(),
+        Phase::Unanswered.number(),
+        now,
+    ));
+    let first = best(table, &tuple, tuple.lines[0], now)?;
+    let second = best(table, &tuple, tuple.lines[1], now)?;
+    let (line, chosen) = if second < first {
+        (tuple.lines[1], second)
+    } else {
+        (tuple.lines[0], first)
+    };
+    let (rank, index) = (chosen >> 2, chosen & 3);
+    let number = line & table.last_line();
+    if !place(table, number, index, new, tuple.tag) {
+        table.count(FlowEvent::Lost);
+        return None;
+    }
+    table.count(FlowEvent::Added);
+    if rank >= RANK_STRONG {
+        table.count(FlowEvent::EvictedAnswered);
+    } else if rank >= RANK_WEAK {
+        table.count(FlowEvent::EvictedWeak);
+    }
+    Some(Placed {
+        slot: number * LINE_SLOTS + index,
+        from_second: tuple.from_second,
+    })
+}
+
+/// The best slot of a line for a flow: its rank, and its index in the two lowest bits.
+#[inline(always)]
+fn best<T: FlowTable>(table: &T, tuple: &Tuple, line: u32, now: u32) -> Option<u32> {
+    let number = line & table.last_line();
+    let tags = table.load_tags(table.tags(number)?);
+    let line = table.line(number)?;
+    let mut best = u32::MAX;
+    for index in 0..LINE_SLOTS {
+        let slot = Slot {
+            first: table.word(line, index * 2),
+            second: table.word(line, index * 2 + 1),
+        };
+        let is_free = tags >> (index * 8) & 0xff == 0;
+        let rank = table.opaque(u64::from(rank(table, slot, tuple, is_free, now))) as u32;
+        // The least number is the best slot.
+        let candidate = rank << 2 | index;
+        best = table.opaque(u64::from(if candidate < best { candidate } else { best })) as u32;
+    }
+    Some(best)
+}
+
+/// Ranks: the tuple's own slot, free slots and flows that have expired, then weak ones by age, then others by
+/// age.
+const RANK_OWN: u32 = 0;
+const RANK_FREE: u32 = 1;
+const RANK_EXPIRED: u32 = 2;
+const RANK_WEAK: u32 = 1 << 18;
+const RANK_STRONG: u32 = 2 << 18;
+
+#[inline(always)]
+fn rank<T: FlowTable>(table: &T, slot: Slot, tuple: &Tuple, is_free: bool, now: u32) -> u32 {
+    let life = slot.life();
+    let age = fine_age(slot.protocol(), life, now);
+    let class = if Phase::is_weak(phase_of(life)) {
+        RANK_WEAK
+    } else {
+        RANK_STRONG
+    };
+    let used = class + (RANK_WEAK - 1).wrapping_sub(age);
+    if is_free {
+        RANK_FREE
+    } else if slot.is_of(tuple.slot) {
+        RANK_OWN
+    } else if has_expired(table, slot, now) {
+        RANK_EXPIRED
+    } else {
+        used
+    }
+}
+
+/// Stores a flow; false if another CPU has stored another one there meanwhile.
+///
+/// The slot is free while its words are stored, so that it is found with both or not at all.
+#[inline(always)]
+fn place<T: FlowTable>(table: &T, number: u32, slot: u32, new: Slot, tag: u8) -> bool {
+    let (Some(tags), Some(line)) = (table.tags(number), table.line(number)) else {
+        return false;
+    };
+    table.store_tag(tags, slot, 0);
+    table.store(line, slot * 2, new.first);
+    table.store(line, slot * 2 + 1, new.second);
+    table.store_tag(tags, slot, tag);
+    let stored = Slot {
+        first: table.word(line, slot * 2),
+        second: table.word(line, slot * 2 + 1),
+    };
+    stored == new
+}

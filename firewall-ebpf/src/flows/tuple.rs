@@ -1,0 +1,143 @@
+//! What a flow is known by.
+
+use super::{
+    hash::{self, multilinear},
+    siphash::siphash,
+    slot::Slot,
+    transport::Transport,
+};
+
+/// The secret keys: two of [`siphash`], then those of two hashes of [`multilinear`].
+pub trait Keys {
+    /// The key of an index below [`HASH_KEYS`](super::HASH_KEYS).
+    fn key(&self, index: usize) -> u64;
+}
+
+/// The addresses, ports and protocol of a packet, in the form that both directions of a flow share:
+/// the end with the smaller address and port comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple {
+    /// The words of its slot, as far as the tuple determines them.
+    pub(super) slot: Slot,
+    /// The two candidate lines, from any number of lines.
+    pub(super) lines: [u32; 2],
+    /// The tag of its slot, never 0.
+    pub(super) tag: u8,
+    /// Whether the source of the packet is the second end.
+    pub(super) from_second: bool,
+}
+
+impl Tuple {
+    /// The tuple of a packet with these addresses, each in two words as in
+    /// [`Headers`](crate::parse::Headers).
+    #[inline(always)]
+    pub fn new(keys: &impl Keys, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Self {
+        if upper.is_ipv6() {
+            Self::ipv6(keys, src, dst, upper)
+        } else {
+            Self::ipv4(keys, src[0], dst[0], upper)
+        }
+    }
+
+    #[inline(always)]
+    fn ipv4(keys: &impl Keys, src: u64, dst: u64, upper: Transport) -> Self {
+        let src = src >> 32 << 16 | upper.sport();
+        let dst = dst >> 32 << 16 | upper.dport();
+        let from_second = src > dst;
+        // By a mask: a branch would be two paths for the verifier.
+        let swap = (src ^ dst) & u64::from(from_second).wrapping_neg();
+        let (first, second) = (src ^ swap, dst ^ swap);
+        let protocol = upper.protocol();
+        let (lines, tag, check) = places_ipv4(keys, first, second, protocol);
+        Self {
+            slot: Slot::ipv4(first, second, check, protocol),
+            lines,
+            tag,
+            from_second,
+        }
+    }
+
+    #[inline(always)]
+    fn ipv6(keys: &impl Keys, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Self {
+        let (sport, dport) = (upper.sport(), upper.dport());
+        let from_second = is_greater([src[0], src[1], sport], [dst[0], dst[1], dport]);
+        let swap = u64::from(from_second).wrapping_neg();
+        let high = (src[0] ^ dst[0]) & swap;
+        let low = (src[1] ^ dst[1]) & swap;
+        let port = (sport ^ dport) & swap;
+        let protocol = upper.protocol();
+        let ports = (sport ^ port) | (dport ^ port) << 16 | u64::from(protocol) << 32;
+        let words = [
+            src[0] ^ high,
+            src[1] ^ low,
+            dst[0] ^ high,
+            dst[1] ^ low,
+            ports,
+        ];
+        let [one, other] = siphash([keys.key(0), keys.key(1)], words);
+        let (lines, tag) = places_ipv6(one, other);
+        Self {
+            slot: Slot::ipv6(one, other, protocol),
+            lines,
+            tag,
+            from_second,
+        }
+    }
+}
+
+/// The two candidate lines of a flow, from any number of lines, and its tag: for who moves it to another table with the
+/// same keys.
+#[must_use]
+pub fn places(keys: &impl Keys, slot: Slot) -> ([u32; 2], u8) {
+    if slot.is_ipv6() {
+        return places_ipv6(slot.first, slot.second);
+    }
+    let [first, second] = [slot.first >> 16, slot.second >> 16];
+    let (lines, tag, _) = places_ipv4(keys, first, second, slot.protocol());
+    (lines, tag)
+}
+
+/// The candidate lines, the tag and the check bits of an IPv4 flow between two ends.
+#[inline(always)]
+fn places_ipv4(
+    keys: &(impl Keys + ?Sized),
+    first: u64,
+    second: u64,
+    protocol: u32,
+) -> ([u32; 2], u8, u32) {
+    const FIRST: usize = 2;
+    const SECOND: usize = FIRST + hash::KEYS;
+    let words = [
+        (first >> 16) as u32,
+        (second >> 16) as u32,
+        (first & 0xffff | second << 16) as u32,
+        protocol,
+    ];
+    let one = multilinear(words, |index| keys.key(FIRST + index));
+    let other = multilinear(words, |index| keys.key(SECOND + index));
+    // The upper bits, of which the lines of a small table have none.
+    ([one, other], tag((other >> 24) as u8), one >> 20)
+}
+
+/// The candidate lines and the tag of an IPv6 flow with this hash, from the bits of it that a slot has.
+#[inline(always)]
+const fn places_ipv6(one: u64, other: u64) -> ([u32; 2], u8) {
+    (
+        [(one >> 4) as u32, (other >> 32) as u32],
+        tag((other >> 24) as u8),
+    )
+}
+
+/// 0 is the tag of a free slot.
+#[inline(always)]
+const fn tag(bits: u8) -> u8 {
+    if bits == 0 { 1 } else { bits }
+}
+
+/// Whether a number of three words is greater than another, without branches.
+#[inline(always)]
+fn is_greater(one: [u64; 3], other: [u64; 3]) -> bool {
+    let greater = |index: usize| one[index] > other[index];
+    let equal = |index: usize| one[index] == other[index];
+    greater(0) | equal(0) & (greater(1) | equal(1) & greater(2))
+}

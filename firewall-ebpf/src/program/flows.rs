@@ -1,0 +1,442 @@
+//! The table of flows, as the programs find and change it.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    EbpfContext as _, Global,
+    bindings::{__sk_buff, xdp_md},
+    btf_maps::{Array, PerCpuArray, ProgramArray},
+    helpers::bpf_jiffies64,
+    macros::{btf_map, xdp},
+    programs::{TcContext, XdpContext},
+};
+use firewall_ebpf::{
+    flows::{
+        self, Addresses, FlowEvent, FlowTable, Keys, LINE_BYTES, LINE_SLOTS, Message, Placed,
+        SETTINGS_WORDS, Seen, Settings, TAG_LINES, TIMEOUTS, Transport, transport_of,
+    },
+    parse::{Headers, present},
+    state::State,
+};
+
+use super::{frame::LateFrame, image::Image, map_flags::MMAPABLE, skb::Skb};
+
+const LINE_WORDS: u32 = LINE_BYTES / 8;
+
+/// The slots of the table. User space makes the maps as long as the table is.
+#[btf_map]
+static FLOW_LINES: Array<[u64; LINE_WORDS as usize], 1, MMAPABLE> = Array::new();
+
+/// Their tags.
+#[btf_map]
+static FLOW_TAGS: Array<[u32; TAG_LINES as usize], 1, MMAPABLE> = Array::new();
+
+/// The addresses of IPv6 flows, which no program reads.
+#[btf_map]
+static FLOW_ADDRESSES: Array<Addresses, 1, MMAPABLE> = Array::new();
+
+#[btf_map]
+static FLOW_SETTINGS: Array<[u64; SETTINGS_WORDS], 1, MMAPABLE> = Array::new();
+
+#[btf_map]
+static FLOW_EVENTS: PerCpuArray<u64, { FlowEvent::ALL.len() }> = PerCpuArray::new();
+
+/// The programs that track flows: with and without Ethernet header.
+#[btf_map]
+static FLOW_TRACKERS: ProgramArray<2> = ProgramArray::new();
+
+/// The number of lines less one.
+#[unsafe(no_mangle)]
+static FLOW_LAST_LINE: Global<u32> = Global::new(0);
+
+/// The lower half of the kernel's jiffies, for user space, which runs this with `BPF_PROG_TEST_RUN`.
+#[xdp]
+#[inline(always)]
+fn firewall_clock(_ctx: XdpContext) -> u32 {
+    // SAFETY: the helper (Linux 5.5) takes nothing.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+/// A packet at a hook, for questions that need more of it than its headers. Each is a function of its own in the kernel.
+pub(super) trait Received {
+    /// The identifier of an echo message.
+    fn echo_id(&self, message: u64) -> u32;
+
+    /// The number of the state of an ICMP error for this destination.
+    fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32;
+}
+
+/// The number of the state of a packet that an interface has received, whose flow it changes.
+#[inline(always)]
+pub(super) fn state_in(packet: &impl Received, headers: &Headers) -> u32 {
+    if headers.has(present::ICMP) {
+        let message = Message::new(headers);
+        if message.is_error() {
+            return packet.error_state(message.bits(), headers.dst_high, headers.dst_low);
+        }
+    }
+    let upper = upper(packet, headers);
+    if !upper.has_flow() {
+        return State::New.number();
+    }
+    flow_in(
+        headers.src_high,
+        headers.src_low,
+        headers.dst_high,
+        headers.dst_low,
+        upper.bits(),
+    )
+}
+
+/// What a flow needs to know of a packet besides its addresses.
+#[inline(always)]
+pub(super) fn upper(packet: &impl Received, headers: &Headers) -> Transport {
+    if headers.has(present::ICMP) {
+        let message = Message::new(headers);
+        message.echo(|| packet.echo_id(message.bits()) as u16)
+    } else {
+        transport_of(headers)
+    }
+}
+
+impl<const FRAGS: bool> Received for LateFrame<'_, FRAGS> {
+    #[inline(always)]
+    fn echo_id(&self, message: u64) -> u32 {
+        if FRAGS {
+            frame_echo_id(self.context(), message)
+        } else {
+            linear_echo_id(self.context(), message)
+        }
+    }
+
+    #[inline(always)]
+    fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32 {
+        if FRAGS {
+            frame_error_state(self.context(), message, dst_high, dst_low)
+        } else {
+            linear_error_state(self.context(), message, dst_high, dst_low)
+        }
+    }
+}
+
+impl<const BARE: bool> Received for Skb<'_, BARE> {
+    #[inline(always)]
+    fn echo_id(&self, message: u64) -> u32 {
+        let ctx = self.ctx.as_ptr().cast();
+        if BARE {
+            bare_echo_id(ctx, message)
+        } else {
+            skb_echo_id(ctx, message)
+        }
+    }
+
+    #[inline(always)]
+    fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32 {
+        let ctx = self.ctx.as_ptr().cast();
+        if BARE {
+            bare_error_state(ctx, message, dst_high, dst_low)
+        } else {
+            skb_error_state(ctx, message, dst_high, dst_low)
+        }
+    }
+}
+
+/// Makes functions of their own in the kernel: global ones that take a context and numbers only, which the
+/// verifier follows once and not for every path that leads to them (Linux 5.6).
+macro_rules! of_icmp {
+    ($echo_id:ident, $error_state:ident, $context:ty, $with:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $echo_id(ctx: *mut $context, message: u64) -> u32 {
+            let Some(image) = Image::in_force() else {
+                return 0;
+            };
+            $with!(ctx, image, |packet| u32::from(
+                Message::from_bits(message).echo_id(&packet)
+            ))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $error_state(
+            ctx: *mut $context,
+            message: u64,
+            dst_high: u64,
+            dst_low: u64,
+        ) -> u32 {
+            let Some(image) = Image::in_force() else {
+                return State::Invalid.number();
+            };
+            let about = $with!(ctx, image, |packet| Message::from_bits(message)
+                .about(&packet, [dst_high, dst_low]));
+            match about {
+                Some((src, dst, upper)) => flow_error(src[0], src[1], dst[0], dst[1], upper.bits()),
+                None => State::Invalid.number(),
+            }
+        }
+    };
+}
+
+macro_rules! with_frame {
+    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
+        let context = XdpContext::new($ctx);
+        let $packet = LateFrame::<true>::new(&context, &$image);
+        $what
+    }};
+}
+
+macro_rules! with_linear {
+    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
+        let context = XdpContext::new($ctx);
+        let $packet = LateFrame::<false>::new(&context, &$image);
+        $what
+    }};
+}
+
+macro_rules! with_bare {
+    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
+        let context = TcContext::new($ctx);
+        let $packet = Skb::<true>::new(&context, &$image);
+        $what
+    }};
+}
+
+macro_rules! with_skb {
+    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
+        let context = TcContext::new($ctx);
+        let $packet = Skb::<false>::new(&context, &$image);
+        $what
+    }};
+}
+
+of_icmp!(frame_echo_id, frame_error_state, xdp_md, with_frame);
+of_icmp!(linear_echo_id, linear_error_state, xdp_md, with_linear);
+of_icmp!(bare_echo_id, bare_error_state, __sk_buff, with_bare);
+of_icmp!(skb_echo_id, skb_error_state, __sk_buff, with_skb);
+
+/// A function of its own in the kernel, too, that takes a packet in five numbers: its addresses, and
+/// [`Transport`].
+macro_rules! of_flow {
+    ($name:ident, $default:expr, |$table:ident, $src:ident, $dst:ident, $upper:ident| $what:expr) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(
+            src_high: u64,
+            src_low: u64,
+            dst_high: u64,
+            dst_low: u64,
+            upper: u64,
+        ) -> u32 {
+            let Some($table) = Flows::open() else {
+                return $default;
+            };
+            let ($src, $dst) = ([src_high, src_low], [dst_high, dst_low]);
+            let $upper = Transport::from_bits(upper);
+            $what
+        }
+    };
+}
+
+of_flow!(flow_in, State::New.number(), |table, src, dst, upper| {
+    flows::see_in(&table, src, dst, upper).number()
+});
+
+of_flow!(
+    flow_error,
+    State::Invalid.number(),
+    |table, src, dst, upper| { flows::see_error(&table, src, dst, upper).number() }
+);
+
+of_flow!(flow_out, Seen::Done as u32, |table, src, dst, upper| {
+    flows::see_out(&table, src, dst, upper) as u32
+});
+
+of_flow!(flow_record, 0, |table, src, dst, upper| {
+    let Some(placed) = flows::record(&table, src, dst, upper) else {
+        return 0;
+    };
+    if upper.is_ipv6() {
+        note_addresses(placed, src, dst, upper);
+    }
+    1
+});
+
+/// Writes the addresses of an IPv6 flow for those who list flows.
+#[inline(always)]
+fn note_addresses(placed: Placed, src: [u64; 2], dst: [u64; 2], upper: Transport) {
+    let Some(addresses) = FLOW_ADDRESSES.get_ptr_mut(placed.slot) else {
+        return;
+    };
+    let (sport, dport) = (upper.sport(), upper.dport());
+    let (first, second, ports) = if placed.from_second {
+        (dst, src, dport | sport << 16)
+    } else {
+        (src, dst, sport | dport << 16)
+    };
+    // SAFETY: an element of the map. Volatile, since others write and user space reads meanwhile.
+    unsafe {
+        (&raw mut (*addresses).first[0]).write_volatile(first[0]);
+        (&raw mut (*addresses).first[1]).write_volatile(first[1]);
+        (&raw mut (*addresses).second[0]).write_volatile(second[0]);
+        (&raw mut (*addresses).second[1]).write_volatile(second[1]);
+        (&raw mut (*addresses).ports).write_volatile(ports);
+    }
+}
+
+/// Goes on with the program that tracks flows; returns only if there is none.
+#[inline(always)]
+pub(super) fn go_on_to_track(ctx: &TcContext, is_bare: bool) {
+    // SAFETY: nothing is left to drop.
+    unsafe { FLOW_TRACKERS.tail_call(ctx, is_bare.into()) }
+}
+
+/// What a packet that has gone out is to the flows, whose flow it changes: the number of a [`Seen`].
+#[inline(always)]
+pub(super) fn seen_out(headers: &Headers, upper: Transport) -> u32 {
+    flow_out(
+        headers.src_high,
+        headers.src_low,
+        headers.dst_high,
+        headers.dst_low,
+        upper.bits(),
+    )
+}
+
+/// Adds the flow that a packet out begins. If another CPU takes its slot, there is a second try, which finds another slot.
+#[inline(always)]
+pub(super) fn add(headers: &Headers, transport: Transport) {
+    let record = || {
+        flow_record(
+            headers.src_high,
+            headers.src_low,
+            headers.dst_high,
+            headers.dst_low,
+            transport.bits(),
+        )
+    };
+    if record() == 0 {
+        record();
+    }
+}
+
+/// The lower bits of an index. In assembly, since the compiler takes a mask away that it can do without, and
+/// verifiers before Linux 6.12 cannot.
+#[inline(always)]
+fn bounded<const MASK: u32>(index: u32) -> usize {
+    let mut index = u64::from(index);
+    // SAFETY: arithmetic.
+    unsafe {
+        asm!(
+            "{index} &= {mask}",
+            index = inout(reg) index,
+            mask = const MASK,
+            options(nostack, preserves_flags, pure, nomem),
+        );
+    }
+    index as usize
+}
+
+/// The table.
+struct Flows {
+    settings: *const u64,
+}
+
+impl Flows {
+    #[inline(always)]
+    fn open() -> Option<Self> {
+        let settings = FLOW_SETTINGS.get_ptr(0)?.cast();
+        Some(Self { settings })
+    }
+}
+
+impl Keys for Flows {
+    #[inline(always)]
+    fn key(&self, index: usize) -> u64 {
+        // SAFETY: a word of the settings.
+        unsafe { *self.settings.add(Settings::KEYS + index) }
+    }
+}
+
+impl FlowTable for Flows {
+    type Line = *mut u64;
+    type Tags = *mut u32;
+
+    #[inline(always)]
+    fn last_line(&self) -> u32 {
+        FLOW_LAST_LINE.load()
+    }
+
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<*mut u64> {
+        FLOW_LINES.get_ptr_mut(number).map(<*mut _>::cast)
+    }
+
+    #[inline(always)]
+    fn word(&self, line: *mut u64, index: u32) -> u64 {
+        let at = bounded::<{ LINE_WORDS - 1 }>(index);
+        // SAFETY: the word lies in the line. Volatile, since other CPUs write meanwhile.
+        unsafe { line.add(at).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn store(&self, line: *mut u64, index: u32, word: u64) {
+        let at = bounded::<{ LINE_WORDS - 1 }>(index);
+        // SAFETY: as above.
+        unsafe { line.add(at).write_volatile(word) }
+    }
+
+    #[inline(always)]
+    fn tags(&self, number: u32) -> Option<*mut u32> {
+        let tags = FLOW_TAGS.get_ptr_mut(number / TAG_LINES)?;
+        let at = bounded::<{ TAG_LINES - 1 }>(number);
+        // SAFETY: the tags of the line lie in the element.
+        Some(unsafe { tags.cast::<u32>().add(at) })
+    }
+
+    #[inline(always)]
+    fn load_tags(&self, tags: *mut u32) -> u32 {
+        // SAFETY: as above. The first slot's tag is the first byte.
+        u32::from_le(unsafe { tags.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn store_tag(&self, tags: *mut u32, slot: u32, tag: u8) {
+        // SAFETY: a byte of the four.
+        unsafe {
+            tags.cast::<u8>()
+                .add(bounded::<{ LINE_SLOTS - 1 }>(slot))
+                .write_volatile(tag)
+        }
+    }
+
+    #[inline(always)]
+    fn timeout(&self, index: u32) -> u32 {
+        let index = bounded::<{ TIMEOUTS as u32 - 1 }>(index);
+        // SAFETY: a timeout of the settings.
+        let timeouts = unsafe { self.settings.byte_add(Settings::TIMEOUTS_AT).cast::<u16>() };
+        u32::from(unsafe { timeouts.add(index).read() })
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: words of the settings; the helper (Linux 5.5) takes nothing.
+        let clock = unsafe { *self.settings.add(Settings::CLOCK) };
+        let later = unsafe { *self.settings.add(Settings::LATER) };
+        let jiffies = unsafe { bpf_jiffies64() };
+        (jiffies.wrapping_mul(clock) >> 32).wrapping_add(later) as u32
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        // SAFETY: a word of the settings. Volatile, so that the compiler does not know it either.
+        value ^ unsafe { self.settings.add(Settings::ZERO).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn count(&self, event: FlowEvent) {
+        if let Some(count) = FLOW_EVENTS.get_ptr_mut(event as u32) {
+            // SAFETY: the value of this CPU, which nothing else writes while the program runs.
+            unsafe { *count = (*count).wrapping_add(1) }
+        }
+    }
+}

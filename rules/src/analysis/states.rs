@@ -1,0 +1,82 @@
+//! The states that packets can have, by what follows their IP header.
+//!
+//! What flows are known is not for this module: it says which states a packet can have whatever they
+//! are. The states of a packet depend on nothing else, so a kind of packets times a set of states is
+//! a set of packets that can exist.
+
+use std::collections::BTreeMap;
+
+use super::values::Values;
+use crate::field::{Family, State, StateSet};
+
+const NONE: StateSet = StateSet::ALL.complement();
+
+const OPEN: StateSet = NONE.with(State::New);
+
+/// The states of packets that can be of a flow: of every protocol but ICMP, and of TCP with flags that
+/// a segment can have.
+pub(super) const OF_FLOWS: StateSet = OPEN.with(State::Established);
+
+/// The states of later fragments, which are of flows where neither ports nor messages tell these apart.
+pub(super) const OF_LATER_FRAGMENTS: StateSet = OF_FLOWS;
+
+/// The states of ICMP errors: `related` if the packet that they are about is of a known flow.
+const OF_ERRORS: StateSet = NONE.with(State::Related).with(State::Invalid);
+
+/// The states of TCP segments with these flags: those that connection tracking refuses, and no
+/// others, are invalid. Its table, which ignores PSH, ECE and CWR, is `tcp_valid_flags` in
+/// `net/netfilter/nf_conntrack_proto_tcp.c` of Linux.
+pub(super) const fn of_tcp(flags: u8) -> StateSet {
+    const FIN: u8 = 0x01;
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+    const PSH: u8 = 0x08;
+    const ACK: u8 = 0x10;
+    const URG: u8 = 0x20;
+    const ECE: u8 = 0x40;
+    const CWR: u8 = 0x80;
+    const SYN_URG: u8 = SYN | URG;
+    const SYN_ACK: u8 = SYN | ACK;
+    const RST_ACK: u8 = RST | ACK;
+    const FIN_ACK: u8 = FIN | ACK;
+    const FIN_ACK_URG: u8 = FIN | ACK | URG;
+    const ACK_URG: u8 = ACK | URG;
+    match flags & !(PSH | ECE | CWR) {
+        SYN | SYN_URG | SYN_ACK | RST | RST_ACK | FIN_ACK | FIN_ACK_URG | ACK | ACK_URG => OF_FLOWS,
+        _ => NONE.with(State::Invalid),
+    }
+}
+
+/// The states of ICMP messages: echoes are flows, errors are about flows, and others are `new`.
+pub(super) const fn of_icmp(family: Family, kind: u8) -> StateSet {
+    match (family, kind) {
+        (Family::Ipv4, 3 | 4 | 5 | 11 | 12) | (Family::Ipv6, 1..=4) => OF_ERRORS,
+        (Family::Ipv4, 0 | 8) | (Family::Ipv6, 128 | 129) => OF_FLOWS,
+        (Family::Ipv4 | Family::Ipv6, _) => OPEN,
+    }
+}
+
+/// The numbers up to `last`, divided by what `of` says of each.
+pub(super) fn divided(last: u16, of: impl Fn(u16) -> StateSet) -> Vec<(Values, StateSet)> {
+    let mut parts: BTreeMap<StateSet, Vec<(u128, u128)>> = BTreeMap::new();
+    for number in 0..=last {
+        let value = u128::from(number);
+        parts.entry(of(number)).or_default().push((value, value));
+    }
+    let parts = parts.into_iter();
+    parts
+        .map(|(states, values)| (Values::from_ranges(values), states))
+        .collect()
+}
+
+/// The states as values on their axis.
+pub(super) fn numbers(states: StateSet) -> Values {
+    let numbers = states.iter().map(|state| u128::from(state.number()));
+    Values::from_ranges(numbers.map(|number| (number, number)).collect())
+}
+
+/// The state of a value on the axis; `None` if it is none.
+pub(super) fn of_number(number: u128) -> Option<State> {
+    let mut states = State::ALL.into_iter();
+    states.find(|state| u128::from(state.number()) == number)
+}

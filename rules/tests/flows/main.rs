@@ -1,0 +1,230 @@
+//! The table of flows against a plain map: the same packets in both, the same states out of both.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use firewall_ebpf::{
+    flows::{
+        FlowEvent, FlowTable, Message, Phase, Seen, Slot, Transport, Tuple, find, places, record,
+        says_something, see_error, see_in, see_out, transport_of,
+    },
+    parse::{Headers, parse, present},
+    state::State,
+};
+use rules_testing::{
+    Random,
+    flows::{Content, Conversation, Datagram, MemoryTable, Model, Periods, Turn, Verdict},
+};
+
+/// Different from one another, and multiples of the coarsest unit.
+const PERIODS: Periods = Periods {
+    tcp: [128, 86_400, 3_584, 160, 608],
+    udp: [32, 192],
+    echo: 64,
+    other: 640,
+};
+
+/// The time between two sweeps, as long as a stamp allows: 9 hours less the longest timeout but that of TCP.
+const SWEEP: u64 = 4 * 3_600;
+
+fn headers_of(frame: &[u8]) -> Headers {
+    // All of them can be read.
+    parse(frame).unwrap_or_default()
+}
+
+fn addresses(headers: &Headers) -> ([u64; 2], [u64; 2]) {
+    (
+        [headers.src_high, headers.src_low],
+        [headers.dst_high, headers.dst_low],
+    )
+}
+
+fn upper(frame: &[u8], headers: &Headers) -> Transport {
+    if headers.has(present::ICMP) {
+        let message = Message::new(headers);
+        return message.echo(|| message.echo_id(frame));
+    }
+    transport_of(headers)
+}
+
+/// What the programs do with a packet in.
+fn received(table: &MemoryTable, frame: &[u8]) -> State {
+    let headers = headers_of(frame);
+    let (src, dst) = addresses(&headers);
+    if headers.has(present::ICMP) && Message::new(&headers).is_error() {
+        return match Message::new(&headers).about(frame, dst) {
+            Some((src, dst, upper)) => see_error(table, src, dst, upper),
+            None => State::Invalid,
+        };
+    }
+    see_in(table, src, dst, upper(frame, &headers))
+}
+
+/// What they do with a packet out.
+fn sent(table: &MemoryTable, frame: &[u8], lets_in: bool) -> bool {
+    let headers = headers_of(frame);
+    let (src, dst) = addresses(&headers);
+    let upper = upper(frame, &headers);
+    let begins = match see_out(table, src, dst, upper) {
+        Seen::Done => false,
+        Seen::Begins => true,
+        Seen::MayBegin => (!upper.is_tcp() || says_something(frame, &headers)) && !lets_in,
+    };
+    begins && record(table, src, dst, upper).is_some()
+}
+
+#[test]
+fn conversations_have_the_states_of_a_plain_map() {
+    const SEEDS: u64 = 200;
+    const TURNS: usize = 5_000;
+    let mut met = [0_usize; 4];
+    let mut begun = 0;
+    for seed in 0..SEEDS {
+        let table = MemoryTable::new(4_096, PERIODS, seed);
+        let mut model = Model::new(PERIODS);
+        let mut conversation = Conversation::new(seed);
+        let mut random = Random::new(!seed);
+        let mut told: Vec<Turn> = Vec::new();
+        for _ in 0..TURNS {
+            let turn = conversation.turn();
+            told.push(turn.clone());
+            match turn {
+                Turn::Wait(seconds) => {
+                    model.now += seconds;
+                    while table.now.get() < model.now {
+                        table.now.set(model.now.min(table.now.get() + SWEEP));
+                        table.sweep();
+                    }
+                }
+                Turn::In(datagram) => {
+                    let expected = model.received(&datagram);
+                    let state = received(&table, &datagram.frame());
+                    assert_eq!(state, expected, "seed {seed}, {:#?}", tail(&told));
+                    met[state as usize] += 1;
+                }
+                Turn::Out(datagram) => {
+                    let lets_in = random.percent(40);
+                    let expected = model.sent(&datagram, lets_in) == Verdict::Begins;
+                    let begins = sent(&table, &datagram.frame(), lets_in);
+                    assert_eq!(begins, expected, "seed {seed}, {:#?}", tail(&told));
+                    begun += usize::from(begins);
+                }
+            }
+        }
+        assert_eq!(table.events(FlowEvent::EvictedAnswered), 0);
+    }
+    println!("{met:?} packets in of each state, {begun} flows");
+    assert!(met.iter().all(|count| *count > 10_000), "{met:?}");
+    assert!(begun > 50_000, "{begun}");
+}
+
+fn tail(told: &[Turn]) -> &[Turn] {
+    &told[told.len().saturating_sub(12)..]
+}
+
+fn tcp(src: u32, sport: u16, dst: u32, dport: u16, flags: u8) -> Datagram {
+    Datagram {
+        src: IpAddr::V4(Ipv4Addr::from(src)),
+        dst: IpAddr::V4(Ipv4Addr::from(dst)),
+        content: Content::Tcp {
+            sport,
+            dport,
+            flags,
+            payload: false,
+        },
+    }
+}
+
+const SERVER: u32 = 0xc000_0201;
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+
+#[test]
+fn flows_without_an_answer_never_evict_answered_ones_that_have_company() {
+    // Half of the slots are answered; the rest is flooded.
+    const LINES: u32 = 1_024;
+    const ANSWERED: u32 = 1_024;
+    let table = MemoryTable::new(LINES, PERIODS, 1);
+    for client in 0..ANSWERED {
+        let there = 0x0a00_0000 + client;
+        assert!(sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false));
+        let answer = tcp(there, 2, SERVER, 1, SYN_ACK).frame();
+        assert_eq!(received(&table, &answer), State::Established);
+    }
+    for other in 0..100_000 {
+        let there = 0x0b00_0000 + other;
+        sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false);
+    }
+    let known = |client: u32| {
+        let there = 0x0a00_0000 + client;
+        let packet = tcp(there, 2, SERVER, 1, 0x10).frame();
+        received(&table, &packet) == State::Established
+    };
+    let lost = (0..ANSWERED).filter(|client| !known(*client)).count();
+    let evicted = table.events(FlowEvent::EvictedAnswered);
+    println!("{lost} answered flows lost, {evicted} evicted");
+    assert_eq!(lost as u64, evicted);
+    // Both lines of a tuple full of answered flows: 8 of 8 slots at a load of a quarter.
+    assert!(lost <= 2, "{lost}");
+    assert!(table.events(FlowEvent::EvictedWeak) > 90_000);
+}
+
+#[test]
+fn a_full_table_gives_up_its_oldest_flows() {
+    let table = MemoryTable::new(16, PERIODS, 2);
+    for client in 0..10_000_u32 {
+        table.now.set(u64::from(client) * 32);
+        let there = 0x0a00_0000 + client;
+        sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false);
+        let answer = tcp(there, 2, SERVER, 1, SYN_ACK).frame();
+        assert_eq!(received(&table, &answer), State::Established, "{client}");
+    }
+    let known = |client: u32| {
+        let there = 0x0a00_0000 + client;
+        received(&table, &tcp(there, 2, SERVER, 1, 0x10).frame()) == State::Established
+    };
+    let left: Vec<u32> = (0..10_000).filter(|client| known(*client)).collect();
+    assert!(left.len() > 48, "{}", left.len());
+    assert!(left.iter().all(|client| *client > 9_700), "{left:?}");
+}
+
+#[test]
+fn words_of_two_flows_are_no_third_one() {
+    let table = MemoryTable::new(1, PERIODS, 3);
+    let mut random = Random::new(4);
+    let mut wrong = 0;
+    for _ in 0..200_000 {
+        let word = |random: &mut Random| random.bits() as u32;
+        let ends = |random: &mut Random| [word(random), word(random)];
+        let ([a, b], [c, d]) = (ends(&mut random), ends(&mut random));
+        let tuple = |src: u32, dst: u32| {
+            let upper = Transport::new(firewall_ebpf::flows::Protocol::Udp, 1, 1, false);
+            let high = |address: u32| [u64::from(address) << 32, 0];
+            (high(src), high(dst), upper)
+        };
+        let slots = [(a, b), (c, d)].map(|(src, dst)| {
+            let (src, dst, upper) = tuple(src.min(dst), src.max(dst));
+            record(&table, src, dst, upper);
+            let found = find(&table, &Tuple::new(&table, src, dst, upper));
+            found.unwrap().slot
+        });
+        let torn = Slot {
+            first: slots[0].first,
+            second: slots[1].second,
+        };
+        let [(first, _), _] = slots[0].ends();
+        let [_, (second, _)] = slots[1].ends();
+        for slot in 0..4 {
+            table.store(0, slot * 2, torn.first);
+            table.store(0, slot * 2 + 1, torn.second);
+            // The best tag that there can be.
+            table.store_tag(0, slot, places(&table, torn).1);
+        }
+        let (src, dst, upper) = tuple(first, second);
+        wrong += usize::from(find(&table, &Tuple::new(&table, src, dst, upper)).is_some());
+        (0..4).for_each(|slot| table.store_tag(0, slot, 0));
+    }
+    println!("{wrong} of 200,000 torn slots are flows");
+    // One in 4,096 by chance.
+    assert!(wrong < 100, "{wrong}");
+    assert_eq!(Phase::ALL.len(), 6);
+}
