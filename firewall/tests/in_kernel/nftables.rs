@@ -56,7 +56,7 @@ const FRAMES: usize = 400;
 const LENGTHS: std::ops::RangeInclusive<usize> = 14..=1514;
 
 /// How many packets each counter has seen, without those that have seen none.
-type Counts = BTreeMap<String, u64>;
+pub(crate) type Counts = BTreeMap<String, u64>;
 
 #[test]
 #[ignore = "needs root"]
@@ -263,7 +263,7 @@ impl Nftables {
 /// What nftables counted in a namespace since this was last asked for.
 ///
 /// `nft list counters` reads the rules too, of which nft 1.0.6 cannot decode all.
-fn take(namespace: &Namespace) -> Counts {
+pub(crate) fn take(namespace: &Namespace) -> Counts {
     let listing = json(&nft(namespace, &["-j", "reset", "counters"], ""));
     let objects = listing["nftables"].as_array().unwrap().iter();
     let counters = objects.filter_map(|object| object.get("counter"));
@@ -277,7 +277,7 @@ fn take(namespace: &Namespace) -> Counts {
 }
 
 /// Runs nft in a namespace.
-fn nft(namespace: &Namespace, arguments: &[&str], input: &str) -> String {
+pub(crate) fn nft(namespace: &Namespace, arguments: &[&str], input: &str) -> String {
     let mut command = tools::command("nft");
     command
         .args(arguments)
