@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn the_rules_name_every_field_of_the_language() {
-        // Those of packets out alone are named in another scenario.
-        let rules = RULES.to_owned() + scenarios::egress::RULES;
+        // Those of packets out alone, and states, are named in other scenarios.
+        let rules = RULES.to_owned() + scenarios::egress::RULES + scenarios::load::WITH_STATES;
         let rules: toml::Table = toml::from_str(&rules).unwrap();
         let named: BTreeSet<&str> = rules["rule"]
             .as_array()

@@ -6,7 +6,7 @@ mod driver;
 pub(crate) mod egress;
 mod killed;
 mod large;
-mod load;
+pub(crate) mod load;
 mod memory;
 mod power;
 mod refusals;

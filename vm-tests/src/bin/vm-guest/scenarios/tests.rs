@@ -22,9 +22,10 @@ const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net"
 const TESTS: &str = "/tests/in_kernel";
 
 /// The tests that run: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 16] = [
+const RUN: [&str; 17] = [
     "bans",
     "bare",
+    "conversations",
     "details",
     "differential",
     "egress",
@@ -42,7 +43,7 @@ const RUN: [&str; 16] = [
 ];
 
 /// Files that do not run, and why.
-const LEFT_OUT: [(&str, &str); 36] = [
+const LEFT_OUT: [(&str, &str); 37] = [
     ("background", "it needs a shell, and compiles for long"),
     ("blocklist", "the scenario `large` has a longer list"),
     ("capture", "it needs tcpdump"),
@@ -63,6 +64,7 @@ const LEFT_OUT: [(&str, &str); 36] = [
     ("explaining", "it asks nothing of the kernel"),
     ("fail2ban", "it needs Python and fail2ban"),
     ("installation", "it needs a shell"),
+    ("flows", "it needs nft and ethtool"),
     (
         "interfaces",
         "it takes minutes; the scenario `removed` has one that goes and returns",
