@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 /// A feature of newer kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// Test runs of programs on packets that arrive on an interface of choice.
+    /// Test runs of programs of traffic control on packets that arrived on an interface of choice.
+    TestRunForwarded,
+    /// Test runs of XDP programs on packets that arrive on an interface of choice.
     TestRunInterfaces,
     /// The count of verified instructions.
     VerifiedInstructions,
@@ -30,6 +32,7 @@ impl Feature {
     #[must_use]
     pub const fn since(self) -> (u32, u32) {
         match self {
+            Self::TestRunForwarded => (5, 11),
             Self::TestRunInterfaces => (5, 15),
             Self::VerifiedInstructions => (5, 16),
             Self::Frags => (5, 18),
@@ -43,6 +46,9 @@ impl Feature {
     #[must_use]
     pub const fn without(self) -> &'static str {
         match self {
+            Self::TestRunForwarded => {
+                "the tests of rule files run forwarded packets in user space only"
+            }
             Self::TestRunInterfaces => {
                 "the tests of rule files run in the kernel as if packets arrived on the loopback \
                  interface"

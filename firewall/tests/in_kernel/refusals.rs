@@ -68,8 +68,15 @@ fn a_program_that_the_verifier_refuses_is_told_with_the_end_of_its_log() {
             rules.to_str().unwrap(),
         ],
     );
-    let first = "error: the kernel's verifier refused the program `firewall`: Permission denied\n";
-    assert!(said.stderr.contains(first), "{}", said.stderr);
+    let program = if Feature::Frags.is_expected().unwrap() {
+        "firewall"
+    } else {
+        "firewall_linear"
+    };
+    let first = format!(
+        "error: the kernel's verifier refused the program `{program}`: Permission denied\n"
+    );
+    assert!(said.stderr.contains(&first), "{}", said.stderr);
     assert!(
         said.stderr
             .contains("  | invalid bpf_context access off=4096 size=8\n")
