@@ -12,7 +12,7 @@ use crate::{
         build::{build, finish},
         error::CompileError,
         image::Image,
-        kind::PacketKind,
+        kind::{PacketKind, SectionKind},
         obstacle::Obstacle,
         plan::{Part, Plan},
         stage::Stage,
@@ -172,8 +172,13 @@ impl Update<'_> {
             for place in places {
                 self.writer.overwrite(place, &[trie.root.bits()]);
             }
+            // A plan does not say which section is also that of what packets out may answer.
+            let planned = SectionKind {
+                is_reverse: false,
+                ..basis.kind
+            };
             let mut sections = self.plan.sections.iter_mut();
-            let section = sections.find(|section| section.kind() == basis.kind);
+            let section = sections.find(|section| section.kind() == planned);
             if let Some(Part::Address {
                 intervals,
                 bytes,
