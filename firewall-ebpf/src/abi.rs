@@ -66,7 +66,7 @@ pub const FLOW_ADDRESSES: &str = "FLOW_ADDRESSES";
 /// The array whose only element is [`crate::flows::Settings`].
 pub const FLOW_SETTINGS: &str = "FLOW_SETTINGS";
 
-/// The per-CPU array of the numbers of each [`crate::flows::Event`].
+/// The per-CPU array of the numbers of each [`crate::flows::FlowEvent`].
 pub const FLOW_EVENTS: &str = "FLOW_EVENTS";
 
 /// The read-only global that holds the number of lines of the table less one.

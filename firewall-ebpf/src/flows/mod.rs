@@ -39,7 +39,7 @@ pub use settings::{
     HASH_KEYS, LINE_BYTES, LINE_SLOTS, SETTINGS_WORDS, Settings, TAG_LINES, TIMEOUTS,
 };
 pub use slot::{Addresses, Slot};
-pub use stamp::{FINE_UNIT, TCP_UNIT, age, timeout_index, unit};
+pub use stamp::{FINE_UNIT, TCP_UNIT, age, phase_of, timeout_index, unit};
 pub use table::{
     FlowEvent, FlowTable, FoundFlow, Placed, Seen, find, has_expired, record, see_error, see_in,
     see_out,

@@ -39,8 +39,9 @@ pub(super) const fn life(protocol: u32, phase: u32, now: u32) -> u16 {
 }
 
 /// The number of the phase of a life.
+#[must_use]
 #[inline(always)]
-pub(super) const fn phase_of(life: u16) -> u32 {
+pub const fn phase_of(life: u16) -> u32 {
     life as u32 >> BITS
 }
 

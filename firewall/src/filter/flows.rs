@@ -36,7 +36,7 @@ impl FlowTables {
                 is_kept: false,
             });
         };
-        let before = pinned(pins)?;
+        let before = FlowTable::open(pins)?;
         if let Some(before) = &before {
             before.pin(pins)?;
         }
@@ -109,15 +109,9 @@ impl FlowTables {
     }
 }
 
-/// The table that is pinned in its place.
-pub(super) fn pinned(pins: &Pins) -> Result<Option<FlowTable>, FlowsError> {
-    FlowTable::open(pins)
-}
-
 /// Removes the pins of a table that no rule asks for any more.
 pub(super) fn remove(pins: &Pins) -> Result<(), PinError> {
-    FlowObject::TABLE
+    FlowObject::ALL
         .into_iter()
-        .chain([FlowObject::Trackers])
         .try_for_each(|object| pins::unpin(&pins.object(PinnedObject::Flows(object))))
 }

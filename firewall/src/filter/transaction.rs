@@ -597,7 +597,7 @@ impl Old {
             programs.extend(open(PinnedObject::program_of(hook))?.map(|program| (hook, program)));
         }
         let mut flows = BTreeMap::new();
-        for object in FlowObject::TABLE.into_iter().chain([FlowObject::Trackers]) {
+        for object in FlowObject::ALL {
             let map = open(PinnedObject::Flows(object))?;
             flows.extend(map.map(|map| (object, map)));
         }

@@ -14,7 +14,7 @@ use std::{
 use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use firewall_ebpf::flows::{
     Addresses, FlowEvent, HASH_KEYS, Keys, LINE_BYTES, LINE_SLOTS, Phase, SETTINGS_WORDS, Settings,
-    Slot, TAG_LINES, TIMEOUTS, age, places, timeout_index, unit,
+    Slot, TAG_LINES, TIMEOUTS, age, phase_of, places, timeout_index, unit,
 };
 
 use crate::kernel::{
@@ -272,39 +272,42 @@ impl FlowTable {
 
     /// The flows that have not expired.
     pub(crate) fn flows(&self) -> Result<Vec<ListedFlow>, FlowsError> {
-        let now = self.now()?;
-        let used = (0..self.slots).filter(|index| self.tag(*index) != 0);
-        Ok(used
-            .filter_map(|index| self.flow(index, now))
-            .filter(|flow| flow.age <= flow.timeout)
-            .collect())
+        Ok(self.alive(self.now()?).collect())
     }
 
+    /// How many flows have not expired.
+    pub(crate) fn count(&self) -> Result<u32, FlowsError> {
+        let count = self.alive(self.now()?).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn alive(&self, now: u32) -> impl Iterator<Item = ListedFlow> {
+        self.used().filter_map(move |index| self.flow(index, now))
+    }
+
+    /// The slots that are not free.
+    fn used(&self) -> impl Iterator<Item = u32> {
+        (0..self.slots).filter(|index| self.tag(*index) != 0)
+    }
+
+    /// The flow of a slot, unless it has expired.
     fn flow(&self, index: u32, now: u32) -> Option<ListedFlow> {
         let slot = self.slot(index);
         let (protocol, life) = (slot.protocol(), slot.life());
-        let number = u32::from(life) >> 13;
+        let number = phase_of(life);
         let phase = Phase::ALL
             .into_iter()
             .find(|phase| phase.number() == number)?;
         let unit = unit(protocol, number);
-        Some(ListedFlow {
+        let flow = ListedFlow {
             index,
             slot,
             addresses: self.addresses(index),
             phase,
             age: age(protocol, life, now) * unit,
             timeout: u32::from(self.timeout(timeout_index(protocol, number))) * unit,
-        })
-    }
-
-    /// How many flows have not expired.
-    pub(crate) fn count(&self) -> Result<u32, FlowsError> {
-        let now = self.now()?;
-        let used = (0..self.slots).filter(|index| self.tag(*index) != 0);
-        let flows = used.filter_map(|index| self.flow(index, now));
-        let alive = flows.filter(|flow| flow.age <= flow.timeout).count();
-        Ok(u32::try_from(alive).unwrap_or(u32::MAX))
+        };
+        (flow.age <= flow.timeout).then_some(flow)
     }
 
     /// Frees the slots of flows that have expired: a stamp becomes ambiguous after hours. Returns how many flows
@@ -312,14 +315,8 @@ impl FlowTable {
     pub(crate) fn sweep(&self) -> Result<(u32, u32), FlowsError> {
         let now = self.now()?;
         let (mut left, mut removed) = (0, 0);
-        for index in 0..self.slots {
-            if self.tag(index) == 0 {
-                continue;
-            }
-            let is_alive = self
-                .flow(index, now)
-                .is_some_and(|flow| flow.age <= flow.timeout);
-            if is_alive {
+        for index in self.used() {
+            if self.flow(index, now).is_some() {
                 left += 1;
             } else {
                 self.free(index);

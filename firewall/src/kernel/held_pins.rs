@@ -125,8 +125,8 @@ fn held(pins: &Pins) -> Result<Vec<(PathBuf, OwnedFd)>, PinError> {
         PinnedObject::Images,
         PinnedObject::Program,
     ];
-    let flows = FlowObject::TABLE.into_iter().chain([FlowObject::Trackers]);
-    let objects = objects.into_iter().chain(flows.map(PinnedObject::Flows));
+    let flows = FlowObject::ALL.map(PinnedObject::Flows);
+    let objects = objects.into_iter().chain(flows);
     let objects = objects.map(|object| pins.object(object));
     let shared = Shared::ALL.map(|object| pins.shared(object));
     opened(objects.chain(shared))

@@ -127,6 +127,16 @@ impl FlowObject {
         Self::Events,
     ];
 
+    /// Every one: those of the table, and the programs.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Lines,
+        Self::Tags,
+        Self::Addresses,
+        Self::Settings,
+        Self::Events,
+        Self::Trackers,
+    ];
+
     /// Its name in the object file.
     pub(crate) fn map(self) -> &'static str {
         match self {

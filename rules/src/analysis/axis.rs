@@ -6,7 +6,7 @@ use firewall_ebpf::parse::{ethertype, protocol};
 
 use super::{
     interfaces::Interfaces,
-    states::{self, OF_FLOWS, OF_LATER_FRAGMENTS},
+    states::{self, OF_FLOWS},
     values::Values,
 };
 use crate::{
@@ -350,8 +350,7 @@ impl UpperKind {
             Self::Icmp => states::divided(0xffff, |message| {
                 states::of_icmp(family, message.to_be_bytes()[0])
             }),
-            Self::Later => vec![(only(ABSENT), OF_LATER_FRAGMENTS)],
-            Self::Datagram | Self::Stream | Self::Bare | Self::GroupQuery => {
+            Self::Later | Self::Datagram | Self::Stream | Self::Bare | Self::GroupQuery => {
                 vec![(only(ABSENT), OF_FLOWS)]
             }
         };
@@ -378,7 +377,7 @@ impl UpperKind {
 }
 
 /// Whether the header of a protocol is not parsed.
-pub(super) const fn is_bare(family: Family, number: u8) -> bool {
+const fn is_bare(family: Family, number: u8) -> bool {
     number != icmp(family)
         && !protocol::has_ports(number)
         // The last extension header names the protocol that follows.

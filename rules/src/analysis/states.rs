@@ -13,12 +13,9 @@ const NONE: StateSet = StateSet::ALL.complement();
 
 const OPEN: StateSet = NONE.with(State::New);
 
-/// The states of packets that can be of a flow: of every protocol but ICMP, and of TCP with flags that
-/// a segment can have.
+/// The states of packets that can be of a flow: of every protocol but ICMP, of TCP with flags that a
+/// segment can have, and of later fragments where neither ports nor messages tell flows apart.
 pub(super) const OF_FLOWS: StateSet = OPEN.with(State::Established);
-
-/// The states of later fragments, which are of flows where neither ports nor messages tell these apart.
-pub(super) const OF_LATER_FRAGMENTS: StateSet = OF_FLOWS;
 
 /// The states of ICMP errors: `related` if the packet that they are about is of a known flow.
 const OF_ERRORS: StateSet = NONE.with(State::Related).with(State::Invalid);

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE, is_bare},
+    axis::{ABSENT, Axis, FIRST, GROUP_QUERY, LATER, NetworkProtocol, Packets, WHOLE},
     interfaces::{InterfaceClasses, Interfaces},
     region::Point,
-    states::{self, OF_FLOWS, OF_LATER_FRAGMENTS, of_number},
+    states::{self, OF_FLOWS, of_number},
 };
 use crate::{
     context::Context,
@@ -312,17 +312,5 @@ pub fn possible_states(fields: &Fields) -> StateSet {
     if let Some(message) = fields.icmp {
         return states::of_icmp(family, message.to_be_bytes()[0]);
     }
-    if fields.sport.is_some() || fields.is_fragment != Some(true) {
-        return OF_FLOWS;
-    }
-    // First fragments of protocols without a header that is parsed look like later ones.
-    let later = OF_LATER_FRAGMENTS.iter();
-    let first = OF_FLOWS.iter();
-    match fields
-        .protocol
-        .is_some_and(|number| is_bare(family, number))
-    {
-        true => first.chain(later).collect(),
-        false => later.collect(),
-    }
+    OF_FLOWS
 }

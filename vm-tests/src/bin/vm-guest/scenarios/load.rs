@@ -30,25 +30,12 @@ proto = "tcp"
 dport = 23
 "#;
 
-/// The same, and one that asks for states.
+/// One that asks for states.
 pub(crate) const WITH_STATES: &str = r#"
 [[rule]]
 name = "replies"
 action = "pass"
 state = ["established", "related"]
-
-[[rule]]
-name = "telnet"
-action = "drop"
-proto = "tcp"
-dport = 23
-
-[[rule]]
-name = "telnet out"
-action = "drop"
-direction = "out"
-proto = "tcp"
-dport = 23
 "#;
 
 /// An interface without Ethernet header, which needs programs of its own.
@@ -78,7 +65,7 @@ pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
     tool::ip(host, &format!("tuntap add dev {TUNNEL} mode tun"))?;
     tool::ip(host, &format!("link set {TUNNEL} up"))?;
     load(scene, reporter, RULES, false)?;
-    load(scene, reporter, WITH_STATES, true)?;
+    load(scene, reporter, &format!("{RULES}{WITH_STATES}"), true)?;
     let lacking = Feature::VerifiedInstructions.lacking()?;
     Ok(lacking.map_or(Outcome::Passed, Outcome::Lacking))
 }
