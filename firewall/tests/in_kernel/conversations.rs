@@ -1,14 +1,20 @@
 //! Conversations in both directions through the programs in the kernel: each packet has the state that a plain map says,
 //! and its verdict.
 
+use std::time::Duration;
+
 use aya::maps::{Array, Map, MapData, PerCpuArray};
 use firewall_ebpf::{
     abi::BLOCK,
     flows::{FINE_UNIT, SETTINGS_WORDS, Settings, TAG_LINES},
     state::State,
 };
-use rules::Context;
-use rules_testing::flows::{Content, Conversation, Datagram, Model, Periods, Turn};
+use rules::{
+    Context,
+    evaluator::flows::{Content, Datagram, FlowMap},
+    model::Timeouts,
+};
+use rules_testing::flows::{Conversation, Turn, frame};
 
 use crate::{
     machine::Machine,
@@ -16,11 +22,16 @@ use crate::{
 };
 
 /// Those of `RULES`, multiples of the coarsest unit of a stamp.
-const PERIODS: Periods = Periods {
-    tcp: [128, 86_400, 3_584, 160, 608],
-    udp: [32, 192],
-    echo: 64,
-    other: 640,
+const TIMEOUTS: Timeouts = Timeouts {
+    tcp_opening: Duration::from_secs(128),
+    tcp: Duration::from_secs(86_400),
+    tcp_half_closed: Duration::from_secs(3_584),
+    tcp_closed: Duration::from_secs(160),
+    tcp_reset: Duration::from_secs(608),
+    udp: Duration::from_secs(32),
+    udp_answered: Duration::from_secs(192),
+    icmp_echo: Duration::from_secs(64),
+    other: Duration::from_secs(640),
 };
 
 const RULES: &str = r#"
@@ -209,7 +220,7 @@ fn conversations_have_the_states_of_a_plain_map() {
     let mut met = [0_u64; 4];
     for seed in 0..SEEDS * rounds {
         let mut conversation = Conversation::new(seed);
-        let mut model = Model::new(PERIODS);
+        let mut map = FlowMap::new(TIMEOUTS);
         programs.empty();
         programs.set_time(0);
         let mut told: Vec<Turn> = Vec::new();
@@ -218,30 +229,30 @@ fn conversations_have_the_states_of_a_plain_map() {
             told.push(turn.clone());
             match turn {
                 Turn::Wait(seconds) => {
-                    if model.now + seconds > SPAN {
-                        model = Model::new(PERIODS);
+                    if map.now().as_secs() + seconds > SPAN {
+                        map = FlowMap::new(TIMEOUTS);
                         programs.empty();
                     } else {
-                        model.now += seconds;
+                        map.wait(Duration::from_secs(seconds));
                     }
-                    programs.set_time(model.now);
+                    programs.set_time(map.now().as_secs());
                 }
                 Turn::In(datagram) => {
-                    let expected = model.received(&datagram);
-                    let (state, has_passed) = programs.receive(&datagram.frame());
+                    let expected = map.received(&datagram);
+                    let (state, has_passed) = programs.receive(&frame(&datagram));
                     let last = &told[told.len().saturating_sub(12)..];
                     assert_eq!(state, expected, "seed {seed}, {last:#?}");
                     assert_eq!(has_passed, passes(&datagram, state), "{last:#?}");
                     met[state as usize] += 1;
                 }
                 Turn::Out(datagram) => {
-                    model.sent(&datagram, lets_in(&datagram));
-                    programs.send(&datagram.frame());
+                    map.sent(&datagram, lets_in(&datagram));
+                    programs.send(&frame(&datagram));
                 }
             }
         }
         let listed = firewall::FlowListing::read(&programs.machine.config()).unwrap();
-        assert_eq!(listed.flows.len(), model.len(), "seed {seed}");
+        assert_eq!(listed.flows.len(), map.len(), "seed {seed}");
     }
     println!("{met:?} packets in of each state");
     assert!(met.iter().all(|count| *count > 5_000), "{met:?}");

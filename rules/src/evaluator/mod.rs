@@ -6,6 +6,7 @@
 
 mod decode;
 mod evaluate;
+pub mod flows;
 mod mismatch;
 mod outcome;
 #[cfg(test)]

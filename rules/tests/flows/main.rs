@@ -1,6 +1,9 @@
 //! The table of flows against a plain map: the same packets in both, the same states out of both.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use firewall_ebpf::{
     flows::{
@@ -10,17 +13,26 @@ use firewall_ebpf::{
     parse::{Headers, parse, present},
     state::State,
 };
+use rules::{
+    evaluator::flows::{Content, Datagram, FlowMap, Tracked},
+    model::Timeouts,
+};
 use rules_testing::{
     Random,
-    flows::{Content, Conversation, Datagram, MemoryTable, Model, Periods, Turn, Verdict},
+    flows::{Conversation, MemoryTable, Turn, frame},
 };
 
 /// Different from one another, and multiples of the coarsest unit.
-const PERIODS: Periods = Periods {
-    tcp: [128, 86_400, 3_584, 160, 608],
-    udp: [32, 192],
-    echo: 64,
-    other: 640,
+const TIMEOUTS: Timeouts = Timeouts {
+    tcp_opening: Duration::from_secs(128),
+    tcp: Duration::from_secs(86_400),
+    tcp_half_closed: Duration::from_secs(3_584),
+    tcp_closed: Duration::from_secs(160),
+    tcp_reset: Duration::from_secs(608),
+    udp: Duration::from_secs(32),
+    udp_answered: Duration::from_secs(192),
+    icmp_echo: Duration::from_secs(64),
+    other: Duration::from_secs(640),
 };
 
 /// The time between two sweeps, as long as a stamp allows: 9 hours less the longest timeout but that of TCP.
@@ -79,8 +91,8 @@ fn conversations_have_the_states_of_a_plain_map() {
     let mut met = [0_usize; 4];
     let mut begun = 0;
     for seed in 0..SEEDS {
-        let table = MemoryTable::new(4_096, PERIODS, seed);
-        let mut model = Model::new(PERIODS);
+        let table = MemoryTable::new(4_096, TIMEOUTS, seed);
+        let mut map = FlowMap::new(TIMEOUTS);
         let mut conversation = Conversation::new(seed);
         let mut random = Random::new(!seed);
         let mut told: Vec<Turn> = Vec::new();
@@ -89,22 +101,23 @@ fn conversations_have_the_states_of_a_plain_map() {
             told.push(turn.clone());
             match turn {
                 Turn::Wait(seconds) => {
-                    model.now += seconds;
-                    while table.now.get() < model.now {
-                        table.now.set(model.now.min(table.now.get() + SWEEP));
+                    map.wait(Duration::from_secs(seconds));
+                    let now = map.now().as_secs();
+                    while table.now.get() < now {
+                        table.now.set(now.min(table.now.get() + SWEEP));
                         table.sweep();
                     }
                 }
                 Turn::In(datagram) => {
-                    let expected = model.received(&datagram);
-                    let state = received(&table, &datagram.frame());
+                    let expected = map.received(&datagram);
+                    let state = received(&table, &frame(&datagram));
                     assert_eq!(state, expected, "seed {seed}, {:#?}", tail(&told));
                     met[state as usize] += 1;
                 }
                 Turn::Out(datagram) => {
                     let lets_in = random.percent(40);
-                    let expected = model.sent(&datagram, lets_in) == Verdict::Begins;
-                    let begins = sent(&table, &datagram.frame(), lets_in);
+                    let expected = map.sent(&datagram, lets_in) == Tracked::Begins;
+                    let begins = sent(&table, &frame(&datagram), lets_in);
                     assert_eq!(begins, expected, "seed {seed}, {:#?}", tail(&told));
                     begun += usize::from(begins);
                 }
@@ -143,20 +156,20 @@ fn flows_without_an_answer_never_evict_answered_ones_that_have_company() {
     // Half of the slots are answered; the rest is flooded.
     const LINES: u32 = 1_024;
     const ANSWERED: u32 = 1_024;
-    let table = MemoryTable::new(LINES, PERIODS, 1);
+    let table = MemoryTable::new(LINES, TIMEOUTS, 1);
     for client in 0..ANSWERED {
         let there = 0x0a00_0000 + client;
-        assert!(sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false));
-        let answer = tcp(there, 2, SERVER, 1, SYN_ACK).frame();
+        assert!(sent(&table, &frame(&tcp(SERVER, 1, there, 2, SYN)), false));
+        let answer = frame(&tcp(there, 2, SERVER, 1, SYN_ACK));
         assert_eq!(received(&table, &answer), State::Established);
     }
     for other in 0..100_000 {
         let there = 0x0b00_0000 + other;
-        sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false);
+        sent(&table, &frame(&tcp(SERVER, 1, there, 2, SYN)), false);
     }
     let known = |client: u32| {
         let there = 0x0a00_0000 + client;
-        let packet = tcp(there, 2, SERVER, 1, 0x10).frame();
+        let packet = frame(&tcp(there, 2, SERVER, 1, 0x10));
         received(&table, &packet) == State::Established
     };
     let lost = (0..ANSWERED).filter(|client| !known(*client)).count();
@@ -170,17 +183,17 @@ fn flows_without_an_answer_never_evict_answered_ones_that_have_company() {
 
 #[test]
 fn a_full_table_gives_up_its_oldest_flows() {
-    let table = MemoryTable::new(16, PERIODS, 2);
+    let table = MemoryTable::new(16, TIMEOUTS, 2);
     for client in 0..10_000_u32 {
         table.now.set(u64::from(client) * 32);
         let there = 0x0a00_0000 + client;
-        sent(&table, &tcp(SERVER, 1, there, 2, SYN).frame(), false);
-        let answer = tcp(there, 2, SERVER, 1, SYN_ACK).frame();
+        sent(&table, &frame(&tcp(SERVER, 1, there, 2, SYN)), false);
+        let answer = frame(&tcp(there, 2, SERVER, 1, SYN_ACK));
         assert_eq!(received(&table, &answer), State::Established, "{client}");
     }
     let known = |client: u32| {
         let there = 0x0a00_0000 + client;
-        received(&table, &tcp(there, 2, SERVER, 1, 0x10).frame()) == State::Established
+        received(&table, &frame(&tcp(there, 2, SERVER, 1, 0x10))) == State::Established
     };
     let left: Vec<u32> = (0..10_000).filter(|client| known(*client)).collect();
     assert!(left.len() > 48, "{}", left.len());
@@ -189,7 +202,7 @@ fn a_full_table_gives_up_its_oldest_flows() {
 
 #[test]
 fn words_of_two_flows_are_no_third_one() {
-    let table = MemoryTable::new(1, PERIODS, 3);
+    let table = MemoryTable::new(1, TIMEOUTS, 3);
     let mut random = Random::new(4);
     let mut wrong = 0;
     for _ in 0..200_000 {

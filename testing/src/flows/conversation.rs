@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::datagram::{Content, Datagram};
+use rules::evaluator::flows::{Content, Datagram};
+
 use crate::Random;
 
 /// What happens next.
@@ -83,7 +84,7 @@ impl Conversation {
                 Datagram {
                     src,
                     dst,
-                    content: Content::Error(Box::new(recent)),
+                    content: Content::Error(Some(Box::new(recent))),
                 }
             }
             1..=6 => self.reversed(recent),

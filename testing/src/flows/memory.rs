@@ -1,13 +1,14 @@
 //! The table of flows in the memory of a test.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use firewall_ebpf::flows::{
-    FINE_UNIT, FlowEvent, FlowTable, Keys, LINE_SLOTS, Phase, Protocol, Slot, TCP_UNIT, TIMEOUTS,
-    has_expired, timeout_index,
+    FINE_UNIT, FlowEvent, FlowTable, Keys, LINE_SLOTS, Phase, Protocol, Slot, TIMEOUTS,
+    has_expired, timeout_index, unit,
 };
 
-use super::model::Periods;
+use rules::model::Timeouts;
+
 use crate::Random;
 
 /// A table of flows.
@@ -24,28 +25,26 @@ pub struct MemoryTable {
 impl MemoryTable {
     /// An empty table of so many lines, a power of two.
     #[must_use]
-    pub fn new(lines: u32, periods: Periods, seed: u64) -> Self {
+    pub fn new(lines: u32, kept: Timeouts, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let slots = (lines * LINE_SLOTS) as usize;
         let mut timeouts = [0; TIMEOUTS];
-        let mut set = |protocol: Protocol, phase: Phase, seconds: u64, unit: u32| {
-            let units = seconds / u64::from(unit);
-            timeouts[timeout_index(protocol as u32, phase.number()) as usize] = units as u32;
+        let mut set = |protocol: Protocol, phase: Phase, timeout: Duration| {
+            let (protocol, phase) = (protocol as u32, phase.number());
+            let units = timeout.as_secs() / u64::from(unit(protocol, phase));
+            timeouts[timeout_index(protocol, phase) as usize] = units as u32;
         };
-        let tcp = [0, 1, 2, 2, 3, 4].map(|index: usize| periods.tcp[index]);
-        for (phase, seconds) in Phase::ALL.into_iter().zip(tcp) {
-            let unit = if phase == Phase::Answered {
-                TCP_UNIT
-            } else {
-                FINE_UNIT
-            };
-            set(Protocol::Tcp, phase, seconds, unit);
-        }
+        set(Protocol::Tcp, Phase::Unanswered, kept.tcp_opening);
+        set(Protocol::Tcp, Phase::Answered, kept.tcp);
+        set(Protocol::Tcp, Phase::FirstClosed, kept.tcp_half_closed);
+        set(Protocol::Tcp, Phase::SecondClosed, kept.tcp_half_closed);
+        set(Protocol::Tcp, Phase::Closed, kept.tcp_closed);
+        set(Protocol::Tcp, Phase::Doubtful, kept.tcp_reset);
+        set(Protocol::Udp, Phase::Unanswered, kept.udp);
+        set(Protocol::Udp, Phase::Answered, kept.udp_answered);
         for phase in [Phase::Unanswered, Phase::Answered] {
-            let udp = periods.udp[phase as usize];
-            set(Protocol::Udp, phase, udp, FINE_UNIT);
-            set(Protocol::Echo, phase, periods.echo, FINE_UNIT);
-            set(Protocol::Other, phase, periods.other, FINE_UNIT);
+            set(Protocol::Echo, phase, kept.icmp_echo);
+            set(Protocol::Other, phase, kept.other);
         }
         Self {
             words: vec![Cell::new(0); slots * 2],

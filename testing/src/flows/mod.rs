@@ -1,16 +1,13 @@
-//! Conversations: random packets of a few hosts in both directions, and the table of flows as a plain map.
+//! Conversations: random packets of a few hosts in both directions, their frames, and a table of flows in memory.
 //!
-//! The map ([`Model`]) says which state each packet has. It knows nothing of the table that it is compared with: it
-//! works on [`Datagram`]s, which say what a packet is, and not on its bytes.
+//! Which state each packet has, the plain map of the evaluator says ([`rules::evaluator::flows`]).
 
 mod conversation;
-mod datagram;
+mod frame;
 mod memory;
-mod model;
 
 pub use self::{
     conversation::{Conversation, Turn},
-    datagram::{Content, Datagram},
+    frame::frame,
     memory::MemoryTable,
-    model::{Model, Periods, Verdict},
 };

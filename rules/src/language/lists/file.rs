@@ -80,9 +80,9 @@ pub fn parse_with(source: &Arc<Source>, options: ListOptions) -> Result<List, Ve
         let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
         rest = rest.get(line.len() + 1..).unwrap_or_default();
         match member(line, options, !reading.has_begun) {
-            Ok(Content::Nothing) => continue,
-            Ok(Content::Ignored) => {}
-            Ok(Content::Member(_, addresses)) => {
+            Ok(LineContent::Nothing) => continue,
+            Ok(LineContent::Ignored) => {}
+            Ok(LineContent::Member(_, addresses)) => {
                 reading.member(source, start, line, addresses);
                 ranges.push(addresses.range);
             }
@@ -213,7 +213,7 @@ impl Reading {
 }
 
 /// The content of a line that can be read.
-enum Content<'a> {
+enum LineContent<'a> {
     /// White space or a comment.
     Nothing,
     /// A line without members, such as titles of columns.
@@ -227,13 +227,13 @@ fn member(
     line: &[u8],
     options: ListOptions,
     is_first: bool,
-) -> Result<Content<'_>, (LineError, &[u8])> {
+) -> Result<LineContent<'_>, (LineError, &[u8])> {
     if let Some(column) = options.column {
         return match line::column(line, column.get()) {
-            Ok(Some(line)) => Ok(Content::Member(line.text, line.addresses)),
-            Ok(None) => Ok(Content::Nothing),
+            Ok(Some(line)) => Ok(LineContent::Member(line.text, line.addresses)),
+            Ok(None) => Ok(LineContent::Nothing),
             Err((LineError::Address(_), text)) if is_first && columns::is_title(text) => {
-                Ok(Content::Ignored)
+                Ok(LineContent::Ignored)
             }
             Err(error) => Err(error),
         };
@@ -247,12 +247,12 @@ fn member(
     match line::line(line) {
         Ok(Some(line)) => match fault_after_addresses(&line) {
             Some(error) => Err((error, shown)),
-            None => Ok(Content::Member(line.text, line.addresses)),
+            None => Ok(LineContent::Member(line.text, line.addresses)),
         },
-        Ok(None) if content.is_empty() => Ok(Content::Nothing),
-        Ok(None) | Err(LineError::Command) => Ok(Content::Ignored),
+        Ok(None) if content.is_empty() => Ok(LineContent::Nothing),
+        Ok(None) | Err(LineError::Command) => Ok(LineContent::Ignored),
         Err(LineError::Address(_)) if is_first && columns::are_titles(content) => {
-            Ok(Content::Ignored)
+            Ok(LineContent::Ignored)
         }
         Err(error) => Err((error, shown)),
     }
@@ -287,8 +287,10 @@ pub(crate) fn members(
         Some((start, line))
     });
     lines.filter_map(move |(start, line)| match member(line, options, false) {
-        Ok(Content::Member(text, addresses)) => Some((span_of(start, line, text), addresses.range)),
-        Ok(Content::Nothing | Content::Ignored) | Err(_) => None,
+        Ok(LineContent::Member(text, addresses)) => {
+            Some((span_of(start, line, text), addresses.range))
+        }
+        Ok(LineContent::Nothing | LineContent::Ignored) | Err(_) => None,
     })
 }
 

@@ -1,10 +1,9 @@
-//! The table of flows as a plain map with a plain clock.
+//! The flows, and the states of packets.
 
-use std::{collections::BTreeMap, net::IpAddr};
-
-use firewall_ebpf::state::State;
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use super::datagram::{Content, Datagram};
+use crate::{field::State, model::Timeouts};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -28,49 +27,36 @@ const SEGMENTS: [u8; 9] = [
 
 type End = (IpAddr, u16);
 
-/// How long flows are kept, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Periods {
-    /// TCP: not answered, answered, closed by one end, closed by both, reset.
-    pub tcp: [u64; 5],
-    /// UDP: not answered, answered.
-    pub udp: [u64; 2],
-    /// Echo.
-    pub echo: u64,
-    /// Other protocols.
-    pub other: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Asked,
-    Open,
-    Half(End),
-    Over,
+enum FlowStage {
+    Unanswered,
+    Answered,
+    HalfClosed(End),
+    Closed,
     Reset,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Flow {
     began: End,
-    stage: Stage,
-    seen: u64,
+    stage: FlowStage,
+    seen: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum FlowKind {
     Tcp,
     Udp,
     Echo,
     Other,
 }
 
-type Key = (Kind, [End; 2]);
+type FlowKey = (FlowKind, [End; 2]);
 
-/// What a packet out makes of the map.
+/// What becomes of the flow of a packet out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing but that its flow was seen.
+pub enum Tracked {
+    /// It was known, and was seen.
     Known,
     /// It begins a flow.
     Begins,
@@ -80,22 +66,32 @@ pub enum Verdict {
 
 /// The flows.
 #[derive(Clone, Debug)]
-pub struct Model {
-    flows: BTreeMap<Key, Flow>,
-    periods: Periods,
-    /// The time in seconds.
-    pub now: u64,
+pub struct FlowMap {
+    flows: BTreeMap<FlowKey, Flow>,
+    timeouts: Timeouts,
+    now: Duration,
 }
 
-impl Model {
+impl FlowMap {
     /// Without any flow.
     #[must_use]
-    pub fn new(periods: Periods) -> Self {
+    pub const fn new(timeouts: Timeouts) -> Self {
         Self {
             flows: BTreeMap::new(),
-            periods,
-            now: 0,
+            timeouts,
+            now: Duration::ZERO,
         }
+    }
+
+    /// The time since the map was made.
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Lets time go by.
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now.saturating_add(time);
     }
 
     /// How many flows have not expired.
@@ -114,10 +110,13 @@ impl Model {
     /// The state of a packet that comes in.
     pub fn received(&mut self, datagram: &Datagram) -> State {
         if let Content::Error(about) = &datagram.content {
-            let is_own = about.src == datagram.dst;
-            let known = key(about).is_some_and(|(key, _)| self.flow(&key).is_some());
-            let answers = !matches!(about.content, Content::Echo { asks: false, .. });
-            return if is_own && known && answers {
+            let is_known = |about: &Datagram| {
+                let is_own = about.src == datagram.dst;
+                let known = key(about).is_some_and(|(key, _)| self.flow(&key).is_some());
+                let is_reply = matches!(about.content, Content::Echo { asks: false, .. });
+                is_own && known && !is_reply
+            };
+            return if about.as_deref().is_some_and(is_known) {
                 State::Related
             } else {
                 State::Invalid
@@ -136,25 +135,32 @@ impl Model {
         let is_first = from == flow.began;
         let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
         match flow.stage {
-            Stage::Asked if is_first => return State::New,
-            Stage::Over if opens => return State::New,
-            Stage::Asked | Stage::Open | Stage::Half(_) | Stage::Over | Stage::Reset => {}
+            FlowStage::Unanswered if is_first => return State::New,
+            FlowStage::Closed if opens => return State::New,
+            FlowStage::Unanswered
+            | FlowStage::Answered
+            | FlowStage::HalfClosed(_)
+            | FlowStage::Closed
+            | FlowStage::Reset => {}
         }
         let mut stage = flow.stage;
-        if stage == Stage::Asked {
-            stage = Stage::Open;
+        if stage == FlowStage::Unanswered {
+            stage = FlowStage::Answered;
         }
         if let Some(flags) = flags {
             if flags & RST != 0 {
                 stage = match stage {
-                    Stage::Over => Stage::Over,
-                    Stage::Asked | Stage::Open | Stage::Half(_) | Stage::Reset => Stage::Reset,
+                    FlowStage::Closed => FlowStage::Closed,
+                    FlowStage::Unanswered
+                    | FlowStage::Answered
+                    | FlowStage::HalfClosed(_)
+                    | FlowStage::Reset => FlowStage::Reset,
                 };
             } else if flags & FIN != 0 {
                 stage = closed(stage, from);
             }
         }
-        let lives_on = matches!(flow.stage, Stage::Open | Stage::Half(_));
+        let lives_on = matches!(flow.stage, FlowStage::Answered | FlowStage::HalfClosed(_));
         if stage != flow.stage || lives_on {
             let seen = self.now;
             self.flows.insert(
@@ -170,16 +176,16 @@ impl Model {
     }
 
     /// Notes a packet that goes out; `lets_in` if rules pass what it may answer.
-    pub fn sent(&mut self, datagram: &Datagram, lets_in: bool) -> Verdict {
+    pub fn sent(&mut self, datagram: &Datagram, lets_in: bool) -> Tracked {
         let Some((key, from)) = key(datagram) else {
-            return Verdict::Nothing;
+            return Tracked::Nothing;
         };
         let seen = self.now;
         let flags = flags(datagram);
         let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
         let asked = Flow {
             began: from,
-            stage: Stage::Asked,
+            stage: FlowStage::Unanswered,
             seen,
         };
         let Some(flow) = self.flow(&key) else {
@@ -194,23 +200,26 @@ impl Model {
             };
             if begins {
                 self.flows.insert(key, asked);
-                return Verdict::Begins;
+                return Tracked::Begins;
             }
-            return Verdict::Nothing;
+            return Tracked::Nothing;
         };
         let is_first = from == flow.began;
-        if opens && !(is_first && flow.stage == Stage::Asked) {
+        if opens && !(is_first && flow.stage == FlowStage::Unanswered) {
             self.flows.insert(key, asked);
-            return Verdict::Begins;
+            return Tracked::Begins;
         }
         let mut stage = match flow.stage {
-            Stage::Asked if !is_first => Stage::Open,
-            Stage::Reset => Stage::Open,
-            stage @ (Stage::Asked | Stage::Open | Stage::Half(_) | Stage::Over) => stage,
+            FlowStage::Unanswered if !is_first => FlowStage::Answered,
+            FlowStage::Reset => FlowStage::Answered,
+            stage @ (FlowStage::Unanswered
+            | FlowStage::Answered
+            | FlowStage::HalfClosed(_)
+            | FlowStage::Closed) => stage,
         };
         if let Some(flags) = flags {
             if flags & RST != 0 {
-                stage = Stage::Over;
+                stage = FlowStage::Closed;
             } else if flags & FIN != 0 {
                 stage = closed(stage, from);
             }
@@ -223,37 +232,39 @@ impl Model {
                 ..flow
             },
         );
-        Verdict::Known
+        Tracked::Known
     }
 
-    fn flow(&self, key: &Key) -> Option<Flow> {
+    fn flow(&self, key: &FlowKey) -> Option<Flow> {
         let flow = self.flows.get(key).copied();
         flow.filter(|flow| self.is_alive(key, flow))
     }
 
-    fn is_alive(&self, key: &Key, flow: &Flow) -> bool {
-        let periods = &self.periods;
-        let is_asked = flow.stage == Stage::Asked;
-        let period = match (key.0, flow.stage) {
-            (Kind::Tcp, Stage::Asked) => periods.tcp[0],
-            (Kind::Tcp, Stage::Open) => periods.tcp[1],
-            (Kind::Tcp, Stage::Half(_)) => periods.tcp[2],
-            (Kind::Tcp, Stage::Over) => periods.tcp[3],
-            (Kind::Tcp, Stage::Reset) => periods.tcp[4],
-            (Kind::Udp, _) => periods.udp[usize::from(!is_asked)],
-            (Kind::Echo, _) => periods.echo,
-            (Kind::Other, _) => periods.other,
+    fn is_alive(&self, key: &FlowKey, flow: &Flow) -> bool {
+        let timeouts = &self.timeouts;
+        let timeout = match (key.0, flow.stage) {
+            (FlowKind::Tcp, FlowStage::Unanswered) => timeouts.tcp_opening,
+            (FlowKind::Tcp, FlowStage::Answered) => timeouts.tcp,
+            (FlowKind::Tcp, FlowStage::HalfClosed(_)) => timeouts.tcp_half_closed,
+            (FlowKind::Tcp, FlowStage::Closed) => timeouts.tcp_closed,
+            (FlowKind::Tcp, FlowStage::Reset) => timeouts.tcp_reset,
+            (FlowKind::Udp, FlowStage::Unanswered) => timeouts.udp,
+            (FlowKind::Udp, _) => timeouts.udp_answered,
+            (FlowKind::Echo, _) => timeouts.icmp_echo,
+            (FlowKind::Other, _) => timeouts.other,
         };
-        self.now - flow.seen <= period
+        self.now.saturating_sub(flow.seen) <= timeout
     }
 }
 
 /// What a FIN from an end makes of a stage.
-fn closed(stage: Stage, from: End) -> Stage {
+fn closed(stage: FlowStage, from: End) -> FlowStage {
     match stage {
-        Stage::Open => Stage::Half(from),
-        Stage::Half(other) if other != from => Stage::Over,
-        Stage::Asked | Stage::Half(_) | Stage::Over | Stage::Reset => stage,
+        FlowStage::Answered => FlowStage::HalfClosed(from),
+        FlowStage::HalfClosed(other) if other != from => FlowStage::Closed,
+        FlowStage::Unanswered | FlowStage::HalfClosed(_) | FlowStage::Closed | FlowStage::Reset => {
+            stage
+        }
     }
 }
 
@@ -269,12 +280,12 @@ fn flags(datagram: &Datagram) -> Option<u8> {
 }
 
 /// What the flow of a packet is known by, and the end that has sent the packet.
-fn key(datagram: &Datagram) -> Option<(Key, End)> {
+fn key(datagram: &Datagram) -> Option<(FlowKey, End)> {
     let (kind, sport, dport) = match datagram.content {
-        Content::Tcp { sport, dport, .. } => (Kind::Tcp, sport, dport),
-        Content::Udp { sport, dport } => (Kind::Udp, sport, dport),
-        Content::Echo { id, .. } => (Kind::Echo, id, id),
-        Content::Protocol(number) => (Kind::Other, number.into(), number.into()),
+        Content::Tcp { sport, dport, .. } => (FlowKind::Tcp, sport, dport),
+        Content::Udp { sport, dport } => (FlowKind::Udp, sport, dport),
+        Content::Echo { id, .. } => (FlowKind::Echo, id, id),
+        Content::Protocol(number) => (FlowKind::Other, number.into(), number.into()),
         Content::Error(_) | Content::Message => return None,
     };
     let from = (datagram.src, sport);
