@@ -6,22 +6,27 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::PathBuf,
+    time::Duration,
 };
 
 use rules::{
     Context,
-    analysis::state_without_flows,
     compiler::InterfaceIndex,
     diagnostics::Diagnostic,
+    evaluator::flows::Tracker,
+    field::State,
     language::{RuleTest, TestPacket},
-    model::{Direction, Verdict},
+    model::{Direction, Flows, Verdict},
     walker::{Decided, Walk},
 };
 
 use crate::{
     candidate::compile::Candidate,
     error::{ExitStatus, UserError},
-    generation::classifier::{self, Classifier, NOWHERE},
+    generation::{
+        classifier::{self, Classifier, NOWHERE},
+        flows::time_of_test,
+    },
     interfaces::list::Interface,
     kernel::{
         pins::{self, PinnedObject as Pinned, Pins},
@@ -49,7 +54,7 @@ pub(crate) enum TestsError {
         failed: usize,
         /// The number of tests.
         tests: usize,
-        /// The packets whose outcome differs from the expected one.
+        /// The packets whose outcome differs from the expected one, and those that had to pass before.
         failures: Vec<Diagnostic>,
     },
     /// The program cannot be tested.
@@ -126,7 +131,7 @@ pub(crate) fn with_absent<'n>(
 
 /// The interfaces named in tests.
 pub(crate) fn named(tests: &[RuleTest]) -> impl Iterator<Item = &str> {
-    let packets = tests.iter().flat_map(|test| &test.packets);
+    let packets = tests.iter().flat_map(RuleTest::sequence);
     packets.flat_map(|packet| {
         let Context {
             interface,
@@ -153,12 +158,7 @@ pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
     let mut failed = 0;
     for test in &*candidate.tests {
         let before = failures.len();
-        for packet in &test.packets {
-            let found = classifier.classify(&packet.frame, context(candidate, packet));
-            if !test.expected.is_met(&found) {
-                failures.push(test.failure(packet, &found, candidate.ruleset()));
-            }
-        }
+        failures.extend(failures_of(test, candidate, &classifier));
         failed += usize::from(failures.len() > before);
     }
     if failures.is_empty() {
@@ -170,6 +170,39 @@ pub(crate) fn run(candidate: &Candidate) -> Result<(), TestsError> {
         tests: candidate.tests.len(),
         failures,
     })
+}
+
+/// The failures of a test: of its packets, or of one that had to pass before them.
+fn failures_of(
+    test: &RuleTest,
+    candidate: &Candidate,
+    classifier: &Classifier<'_>,
+) -> Vec<Diagnostic> {
+    let ruleset = candidate.ruleset();
+    let mut flows = Tracker::new(ruleset);
+    let mut failures = Vec::new();
+    let classify = |packet: &TestPacket, flows: &mut Tracker<'_>| {
+        let (context, state) = context(candidate, packet, flows);
+        let found = classifier.classify(&packet.frame, context);
+        if found.verdict == Verdict::Pass {
+            flows.passed(&packet.frame, &names(packet));
+        }
+        (found, state)
+    };
+    for packet in &test.given {
+        let (found, state) = classify(packet, &mut flows);
+        if found.verdict == Verdict::Drop {
+            return vec![test.given_failure(packet, &found, state, ruleset)];
+        }
+    }
+    flows.wait(test.after);
+    for packet in &test.packets {
+        let (found, state) = classify(packet, &mut flows);
+        if !test.expected.is_met(&found) {
+            failures.push(test.failure(packet, &found, state, ruleset));
+        }
+    }
+    failures
 }
 
 /// Runs the packets of a candidate's tests through the programs in the kernel, which must say of
@@ -188,6 +221,10 @@ pub(crate) fn run_in_kernel(
             pins.remove_folder()
         });
     }
+    let longest = candidate.tests.iter().map(|test| test.sequence().count());
+    let longest = u32::try_from(longest.max().unwrap_or(0)).unwrap_or(u32::MAX);
+    // No flow gives way to another.
+    let slots = longest.saturating_mul(8).clamp(Flows::FEWEST, Flows::MOST);
     // If this process is killed, the pin is taken for one of a change that was interrupted.
     let pin = pins.next(candidate.metadata.generation, Pinned::Images);
     {
@@ -200,7 +237,11 @@ pub(crate) fn run_in_kernel(
         candidate.size,
         candidate.assignment.capacity,
         &pin,
-        candidate.metadata.flows.is_some(),
+        candidate
+            .metadata
+            .flows
+            .is_some()
+            .then(|| slots.next_power_of_two()),
     );
     drop(undo);
     let mut comparison = TestRun {
@@ -215,28 +256,7 @@ pub(crate) fn run_in_kernel(
         .iter()
         .any(|(index, _)| index.0 == LOOPBACK);
     for test in &*candidate.tests {
-        for packet in &test.packets {
-            let context = context(candidate, packet);
-            let interface = match context.interface {
-                // The loopback interface stands for no interface in an image that does not name it.
-                NOWHERE if !knows_loopback => Some(InterfaceIndex(LOOPBACK)),
-                NOWHERE => None,
-                InterfaceIndex(number) if number >= FIRST_ABSENT => None,
-                index => Some(index),
-            };
-            // Where no rule needs it, there is no program for packets out.
-            let has_program = context.direction == Direction::In || candidate.metadata.egress;
-            match interface.filter(|_| has_program) {
-                Some(interface) => {
-                    let context = Context {
-                        interface,
-                        ..context
-                    };
-                    comparison.check(test, packet, context)?;
-                }
-                None => comparison.left_out += 1,
-            }
-        }
+        comparison.run_test(test, candidate, knows_loopback)?;
     }
     let TestRun {
         packets, left_out, ..
@@ -255,15 +275,21 @@ pub(crate) fn run_in_kernel(
     Ok(())
 }
 
-/// The context of a packet, as the candidate knows it.
-fn context(candidate: &Candidate, packet: &TestPacket) -> Context<InterfaceIndex> {
-    let named = packet.context.as_ref().map(Option::as_deref);
-    let context = named.map(|name| candidate.interface(name));
-    if context.direction == Direction::In && candidate.metadata.flows.is_some() {
-        // The tests have no flows.
-        return context.in_state(state_without_flows(&packet.frame));
-    }
-    context
+/// The context of a packet, as the candidate knows it, and its state, if it has any, by the flows that are known.
+fn context(
+    candidate: &Candidate,
+    packet: &TestPacket,
+    flows: &mut Tracker<'_>,
+) -> (Context<InterfaceIndex>, Option<State>) {
+    let context = names(packet).map(|name| candidate.interface(name));
+    let seen = flows.see(&packet.frame, context.direction);
+    let state = seen.map(|seen| seen.state);
+    (context.in_state(state.unwrap_or(State::New)), state)
+}
+
+/// The context of a packet, with the names of interfaces.
+fn names(packet: &TestPacket) -> Context<Option<&str>> {
+    packet.context.as_ref().map(Option::as_deref)
 }
 
 /// The program in the kernel beside the walker.
@@ -279,15 +305,66 @@ struct TestRun<'a> {
 }
 
 impl TestRun<'_> {
+    /// Runs the sequence of packets of a test. What follows a packet that cannot be run is left out, too, if flows of which
+    /// the kernel does not know could make a difference.
+    fn run_test(
+        &mut self,
+        test: &RuleTest,
+        candidate: &Candidate,
+        knows_loopback: bool,
+    ) -> Result<(), TestsError> {
+        let ruleset = candidate.ruleset();
+        let kept = &ruleset.settings.flows.timeouts;
+        let mut flows = Tracker::new(ruleset);
+        self.trial.begin(&time_of_test(kept, Duration::ZERO))?;
+        for (index, packet) in test.sequence().enumerate() {
+            if index == test.given.len() {
+                flows.wait(test.after);
+                self.trial.set_time(&time_of_test(kept, test.after))?;
+            }
+            let (context, _) = context(candidate, packet, &mut flows);
+            let interface = match context.interface {
+                // The loopback interface stands for no interface in an image that does not name it.
+                NOWHERE if !knows_loopback => Some(InterfaceIndex(LOOPBACK)),
+                NOWHERE => None,
+                InterfaceIndex(number) if number >= FIRST_ABSENT => None,
+                index => Some(index),
+            };
+            // Where no rule needs it, there is no program for packets out.
+            let has_program = context.direction == Direction::In || candidate.metadata.egress;
+            let interface = interface.filter(|_| has_program);
+            let ran = interface.map(|interface| {
+                let context = Context {
+                    interface,
+                    ..context
+                };
+                self.check(test, packet, context)
+            });
+            match ran.transpose()?.flatten() {
+                Some(Verdict::Pass) => flows.passed(&packet.frame, &names(packet)),
+                Some(Verdict::Drop) => {}
+                None if ruleset.asks_for_states()
+                    && (context.direction == Direction::Out || !flows.is_empty()) =>
+                {
+                    self.left_out += test.sequence().count() - index;
+                    break;
+                }
+                None => self.left_out += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what the program says of a packet with what the walker says; returns the verdict, or `None` if the kernel
+    /// does not take the packet.
     fn check(
         &mut self,
         test: &RuleTest,
         packet: &TestPacket,
         context: Context<InterfaceIndex>,
-    ) -> Result<(), TestsError> {
+    ) -> Result<Option<Verdict>, TestsError> {
         let Some((passes, context)) = self.run(&packet.frame, context)? else {
-            self.left_out += 1;
-            return Ok(());
+            return Ok(None);
         };
         let verdict = if passes { Verdict::Pass } else { Verdict::Drop };
         let walk = self.classifier.walk(&packet.frame, context);
@@ -306,7 +383,7 @@ impl TestRun<'_> {
         }
         if agrees {
             self.packets += 1;
-            return Ok(());
+            return Ok(Some(verdict));
         }
         Err(TestsError::Disagreement {
             test: test.name.clone(),

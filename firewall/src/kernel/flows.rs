@@ -199,23 +199,10 @@ impl FlowTable {
 
     /// Writes the settings of a new table, with keys that nobody knows, or those of the table whose flows it takes over.
     pub(crate) fn initialize(&self, ticks: Ticks, before: Option<&Self>) -> Result<(), FlowsError> {
-        let mut keys = [0_u64; HASH_KEYS];
-        match before {
-            Some(before) => {
-                for (index, key) in keys.iter_mut().enumerate() {
-                    *key = before.key(index);
-                }
-            }
-            None => {
-                let mut bytes = [0_u8; HASH_KEYS * 8];
-                getrandom::fill(&mut bytes).map_err(|error| FlowsError::Random(error.into()))?;
-                for (key, bytes) in keys.iter_mut().zip(bytes.chunks_exact(8)) {
-                    *key = bytes
-                        .iter()
-                        .fold(0, |key, byte| key << 8 | u64::from(*byte));
-                }
-            }
-        }
+        let keys = match before {
+            Some(before) => std::array::from_fn(|index| before.key(index)),
+            None => random_keys().map_err(FlowsError::Random)?,
+        };
         for (index, key) in keys.into_iter().enumerate() {
             self.set(Settings::KEYS + index, key);
         }
@@ -250,12 +237,8 @@ impl FlowTable {
 
     /// Writes the timeouts, in units of their stamps.
     pub(crate) fn set_timeouts(&self, timeouts: &[u16; TIMEOUTS]) {
-        for (index, four) in timeouts.chunks_exact(4).enumerate() {
-            let bytes: Vec<u8> = four.iter().flat_map(|one| one.to_ne_bytes()).collect();
-            let word = bytes
-                .first_chunk()
-                .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-            self.set(Settings::TIMEOUTS_AT / 8 + index, word);
+        for (index, word) in timeout_words(timeouts) {
+            self.set(index, word);
         }
     }
 
@@ -446,6 +429,28 @@ impl Keys for FlowTable {
     fn key(&self, index: usize) -> u64 {
         self.setting(Settings::KEYS + index)
     }
+}
+
+/// Keys that nobody knows.
+pub(super) fn random_keys() -> io::Result<[u64; HASH_KEYS]> {
+    let mut bytes = [0_u8; HASH_KEYS * 8];
+    getrandom::fill(&mut bytes)?;
+    let (words, _) = bytes.as_chunks();
+    let mut keys = [0; HASH_KEYS];
+    for (key, word) in keys.iter_mut().zip(words) {
+        *key = u64::from_ne_bytes(*word);
+    }
+    Ok(keys)
+}
+
+/// The words of timeouts, in units of their stamps, with their indices in the settings.
+pub(super) fn timeout_words(timeouts: &[u16; TIMEOUTS]) -> impl Iterator<Item = (usize, u64)> {
+    let (fours, _) = timeouts.as_chunks::<4>();
+    fours.iter().enumerate().map(|(index, four)| {
+        let [[a, b], [c, d], [e, f], [g, h]] = four.map(u16::to_ne_bytes);
+        let word = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        (Settings::TIMEOUTS_AT / 8 + index, word)
+    })
 }
 
 /// The maps that the settings name.

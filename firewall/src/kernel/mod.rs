@@ -31,5 +31,6 @@ pub(crate) mod slot;
 pub(crate) mod syscall;
 pub(crate) mod traffic_control;
 pub(crate) mod trial;
+mod trial_flows;
 pub(crate) mod undo;
 pub(crate) mod verifier;

@@ -281,7 +281,7 @@ fn variant(name: &'static str, by_state: bool) -> &'static str {
 }
 
 /// Loads the program that tracks the flows of packets at an egress hook, which the program of the hook goes on with.
-fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
+pub(super) fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let index = usize::from(hook == Hook::BareEgress);
     let name = abi::TRACKERS[index];
     let program = classifier(ebpf, name)?;

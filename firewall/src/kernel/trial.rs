@@ -17,7 +17,10 @@ use crate::kernel::{
     pins::{self, PinError},
     program::{self, FlowSetting, LoadError, ObjectFile, Setting},
     slot::{Capacity, Slot},
+    trial_flows::{TrialFlows, TrialFlowsError},
 };
+
+pub(crate) use crate::kernel::trial_flows::FlowTime;
 
 /// The minimum and maximum length of a frame that every kernel accepts: an Ethernet header, and a
 /// page of 4,096 bytes without the part that the kernel reserves (`bpf_test_init`,
@@ -47,6 +50,9 @@ pub(crate) enum TrialError {
     /// The kernel did not run the program.
     #[error("the kernel does not run the program on a packet")]
     Run(#[source] Box<ProgramError>),
+    /// The table of flows.
+    #[error(transparent)]
+    Flows(#[from] TrialFlowsError),
     /// The program returned an unexpected value.
     #[error("internal error: the program returned the action {0}; please report this")]
     Action(u32),
@@ -58,7 +64,9 @@ impl TrialError {
         match self {
             Self::Image(error) => error.help(),
             Self::Load(error) => error.help(),
-            Self::Counters(_) | Self::Pin(_) | Self::Run(_) | Self::Action(_) => None,
+            Self::Counters(_) | Self::Pin(_) | Self::Run(_) | Self::Flows(_) | Self::Action(_) => {
+                None
+            }
         }
     }
 }
@@ -78,8 +86,8 @@ pub(crate) struct Sent {
 pub(crate) struct Trial {
     ebpf: Ebpf,
     counters: Counters,
-    /// Whether rules ask for states; its table of flows is its own.
-    by_state: bool,
+    /// The table of flows, where rules ask for states.
+    flows: Option<TrialFlows>,
     /// Whether the kernel lets a frame arrive on an interface of choice (Linux 5.15).
     takes_interfaces: bool,
 }
@@ -94,14 +102,15 @@ pub(crate) struct Run {
 }
 
 impl Trial {
-    /// Loads the program with the image `bytes`. It is pinned to `pin` for that time only.
+    /// Loads the program with the image `bytes`, and a table of `flows` slots where rules ask for states. The image is
+    /// pinned to `pin` for that time only.
     pub(crate) fn load(
         object: &ObjectFile,
         bytes: &[u8],
         size: ImageSize,
         capacity: Capacity,
         pin: &Path,
-        by_state: bool,
+        flows: Option<u32>,
     ) -> Result<Self, TrialError> {
         let image = Image::create(size, bytes)?;
         let images = Images::create(c"IMAGES", &image)?;
@@ -114,7 +123,10 @@ impl Trial {
                 counters: None,
                 capacity,
                 shared: None,
-                flows: by_state.then(FlowSetting::default),
+                flows: flows.map(|slots| FlowSetting {
+                    slots,
+                    pins: Vec::new(),
+                }),
             },
         );
         pins::unpin(pin)?;
@@ -122,12 +134,29 @@ impl Trial {
         let counters = ebpf
             .take_map(abi::COUNTERS)
             .ok_or(LoadError::NoMap(abi::COUNTERS))?;
+        let flows = flows.map(|_| TrialFlows::take(&mut ebpf)).transpose()?;
         Ok(Self {
             ebpf,
             counters: Counters::of(counters)?,
-            by_state,
+            flows,
             takes_interfaces: true,
         })
+    }
+
+    /// Begins another sequence of packets: no flow is known, and the time is this.
+    pub(crate) fn begin(&mut self, time: &FlowTime) -> Result<(), TrialError> {
+        if let Some(flows) = &mut self.flows {
+            flows.clear()?;
+        }
+        self.set_time(time)
+    }
+
+    /// Sets the time in a sequence of packets.
+    pub(crate) fn set_time(&mut self, time: &FlowTime) -> Result<(), TrialError> {
+        if let Some(flows) = &mut self.flows {
+            flows.set_time(time)?;
+        }
+        Ok(())
     }
 
     /// Runs the program on a frame that arrives on `interface`, which must exist; on the loopback
@@ -170,8 +199,11 @@ impl Trial {
             ctx_in: Some(&context),
             ..TestRunOptions::new()
         };
-        let run =
-            program::verified_at(Hook::Egress, &mut self.ebpf, self.by_state)?.test_run(options);
+        let by_state = self.flows.is_some();
+        if by_state {
+            program::track(Hook::Egress, &mut self.ebpf)?;
+        }
+        let run = program::verified_at(Hook::Egress, &mut self.ebpf, by_state)?.test_run(options);
         match run {
             Ok(run) => match run.return_value {
                 NEXT => Ok(Some(true)),
@@ -198,7 +230,7 @@ impl Trial {
             ctx_in: context,
             ..TestRunOptions::new()
         };
-        let run = program::xdp(&mut self.ebpf, self.by_state)?
+        let run = program::xdp(&mut self.ebpf, self.flows.is_some())?
             .test_run(options)
             .map_err(|error| TrialError::Run(Box::new(error)))?;
         match run.return_value {

@@ -80,3 +80,84 @@ fn the_plan_has_a_section_for_states_with_the_same_rules() {
     let json = run(&files, &["check", "rules.toml", "--plan", "--json"]);
     assert!(json.contains("\"states\""), "{json}");
 }
+
+const ASKED: &str = "given = \"out udp 192.0.2.2:40000 > 192.0.2.1:53\"\n";
+
+fn test(name: &str, given: &str, packet: &str, expect: &str) -> String {
+    let packet = format!("packet = [{packet}]\nexpect = \"{expect}\"\n");
+    format!("[[test]]\nname = \"{name}\"\n{given}{packet}")
+}
+
+fn checked(tests: &str) -> String {
+    let rules = format!("{RULES}{tests}");
+    run(&[("rules.toml", &rules)], &["check", "rules.toml"])
+}
+
+#[test]
+fn packets_that_came_before_make_the_flows_of_a_test() {
+    let answer = format!("\"{ANSWER}\"");
+    let after = |time: &str| format!("{ASKED}after = \"{time}\"\n");
+    let twice = "given = [\"out udp 192.0.2.2:40000 > 192.0.2.1:53\", \
+                 \"in udp 192.0.2.1:53 > 192.0.2.2:40000\"]\nafter = \"2m\"\n";
+    let tests = test("nothing before", "", &answer, "drop")
+        + &test("an answer", ASKED, &answer, "pass")
+        + "rule = \"replies\"\n"
+        + &test("in time", &after("30s"), &answer, "pass")
+        + &test("late", &after("30.001s"), &answer, "drop")
+        + "reason = \"policy\"\n"
+        + &test("answered, so kept for longer", twice, &answer, "pass")
+        + &test("from elsewhere", ASKED, &answer.replace(":53", ":54"), "drop")
+        // The packets follow one another: the answer keeps the flow, and the error is about it.
+        + &test(
+            "a sequence",
+            ASKED,
+            &format!(
+                "{answer}, \"icmp 192.0.2.9 > 192.0.2.2 3/3 about udp 192.0.2.2:40000 > 192.0.2.1:53\""
+            ),
+            "pass",
+        )
+        + &test(
+            "an error about nothing known",
+            ASKED,
+            "\"icmp 192.0.2.9 > 192.0.2.2 3/3 about udp 192.0.2.2:40001 > 192.0.2.1:53\"",
+            "drop",
+        )
+        + &test(
+            "packets out in the sequence make flows, too",
+            "",
+            &format!("\"out udp 192.0.2.2:40000 > 192.0.2.1:53\", {answer}"),
+            "pass",
+        )
+        // An answer of the own server makes no flow.
+        + &test(
+            "ssh",
+            "given = [\"in tcp 192.0.2.1:1 > 192.0.2.2:22 syn\", \"out tcp 192.0.2.2:22 > 192.0.2.1:1 psh,ack payload 9\"]\n",
+            "\"in tcp 192.0.2.1:1 > 192.0.2.2:22\"",
+            "pass",
+        )
+        + "rule = \"ssh\"\n";
+    let said = checked(&tests);
+    assert!(said.contains("exit status 0"), "{said}");
+    // Of rules without states `given` is judged, and changes nothing.
+    let stateless = RULES.replace("state = ", "# state = ");
+    let rules = stateless + &test("all pass", ASKED, &answer, "pass");
+    let said = run(&[("rules.toml", &rules)], &["check", "rules.toml"]);
+    assert!(said.contains("exit status 0"), "{said}");
+}
+
+#[test]
+fn a_test_says_which_packet_of_its_sequence_is_wrong() {
+    let answer = format!("\"{ANSWER}\"");
+    let dropped = "given = [\"out udp 192.0.2.2:40000 > 192.0.2.1:53\", \"in udp 192.0.2.1:54 > 192.0.2.2:40000\", \
+                   \"in udp 192.0.2.1:55 > 192.0.2.2:40000\"]\n";
+    let tests = test("given is dropped", dropped, &answer, "pass")
+        + &test("another state", ASKED, &answer, "drop")
+        + &test("fine", ASKED, &answer, "pass")
+        + &test(
+            "no state at all",
+            ASKED,
+            "\"arp 192.0.2.1 > 192.0.2.2\"",
+            "drop",
+        );
+    insta::assert_snapshot!(checked(&tests));
+}

@@ -58,6 +58,7 @@ mod reload;
 mod rule_sets;
 mod rule_tests;
 mod run_folder;
+mod sequences;
 mod service;
 mod socket;
 mod status;

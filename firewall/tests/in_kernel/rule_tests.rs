@@ -174,6 +174,32 @@ fn tests_of_packets_out_are_run_in_the_kernel() {
 
 #[test]
 #[ignore = "needs root"]
+fn what_follows_a_packet_that_the_kernel_does_not_take_is_run_in_user_space() {
+    let machine = Machine::new();
+    let rules = "[[rule]]\nname = \"replies\"\naction = \"pass\"\nstate = \"established\"\n";
+    let answer = "udp 192.0.2.2:1 > 192.0.2.1:1";
+    let given = |packet: &str| format!("given = \"out {packet}\"\n");
+    let tests = test("an answer", answer, "pass")
+        + &given(TO_ONE)
+        + "rule = \"replies\"\n"
+        // No kernel takes the long packet, so none knows its flow.
+        + &test("an answer to a long one", answer, "pass")
+        + &given(&format!("{TO_ONE} length 9000"))
+        + "rule = \"replies\"\n"
+        // Without flows, the next packet does not depend on it.
+        + &format!(
+            "[[test]]\nname = \"long\"\npacket = [\"{TO_ONE} length 9000\", \"{TO_ONE}\"]\nexpect = \"drop\"\n"
+        );
+    let file = machine.write_rules("drop", &(rules.to_owned() + &tests));
+    let daemon = machine.start_logging(&file, "debug");
+    machine.await_daemon(&daemon);
+    let said = "3 packets of the tests have the same result in the kernel and in user space; \
+                3 packets were run in user space only";
+    assert!(machine.log().contains(said), "{}", machine.log());
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_is_in_force_explains_packets_with_and_without_its_daemon() {
     let machine = Machine::new();
     let rules = drop_port("one", 1) + &drop_port("two", 2);

@@ -38,6 +38,6 @@ pub use self::{
     report::{Area, Change, Compare, Contradiction, CountChange, Diff, Undecided},
     section::Decider,
     shadow::{Reach, Unreached, unreached},
-    witness::{Witness, WitnessFragment, WitnessIp, possible_states, state_without_flows},
+    witness::{Witness, WitnessFragment, WitnessIp, possible_states},
     written::in_words,
 };

@@ -289,16 +289,6 @@ pub(super) fn point(
     }))
 }
 
-/// The state of a frame that comes in when no flow is known.
-#[must_use]
-pub fn state_without_flows(frame: &[u8]) -> State {
-    let states = decode(frame).map(|fields| possible_states(&fields));
-    match states {
-        Ok(states) if states.has(State::Invalid) => State::Invalid,
-        Ok(_) | Err(_) => State::New,
-    }
-}
-
 /// The states that a packet with these fields can have, whatever flows are known; none if it is not
 /// IP.
 #[must_use]

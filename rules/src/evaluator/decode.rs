@@ -98,6 +98,31 @@ const LONGEST_STATED: usize = 65_535;
 /// several, the one whose evidence comes first on the wire; an IPv4 or TCP header of minimum length
 /// and the first 8 bytes of an IPv6 header count as one piece.
 pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
+    layers(frame).map(|layers| layers.fields)
+}
+
+/// A frame that was decoded, and what follows its IP header.
+pub(super) struct Layers<'f> {
+    /// Its fields.
+    pub(super) fields: Fields,
+    /// What follows the IP header and its extension headers; empty if it is not IP.
+    pub(super) upper: &'f [u8],
+    /// Whether an IPv6 packet has extension headers.
+    pub(super) is_extended: bool,
+}
+
+impl From<Fields> for Layers<'_> {
+    fn from(fields: Fields) -> Self {
+        Self {
+            fields,
+            upper: &[],
+            is_extended: false,
+        }
+    }
+}
+
+/// Decodes a frame, like [`decode`].
+pub(super) fn layers(frame: &[u8]) -> Result<Layers<'_>, Reason> {
     let (addresses, mut rest) = take(frame, 12)?;
     let mut ethertype;
     let mut vlan = None;
@@ -124,7 +149,7 @@ pub fn decode(frame: &[u8]) -> Result<Fields, Reason> {
 }
 
 /// What the EtherType says that follows.
-fn network(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+fn network(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     match fields.ethertype {
         0x0800 => ipv4(bytes, fields),
         0x86dd => ipv6(bytes, fields),
@@ -136,9 +161,9 @@ fn network(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
                     ..fields
                 },
             ),
-            None => Ok(fields),
+            None => Ok(fields.into()),
         },
-        _ => Ok(fields),
+        _ => Ok(fields.into()),
     }
 }
 
@@ -164,7 +189,7 @@ fn in_session(bytes: &[u8]) -> Option<(u16, &[u8])> {
 }
 
 /// RFC 791, section 3.1.
-fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+fn ipv4(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     let (shortest_header, _) = take(bytes, 20)?;
     let version_and_length = u8_at(shortest_header, 0)?;
     let header_length = usize::from(version_and_length & 0x0f) * 4;
@@ -197,11 +222,15 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         ip_options: ip_options(options),
         ..fields
     };
-    if fragment_offset == 0 {
+    let fields = if fragment_offset == 0 {
         upper(payload, fields, Family::Ipv4, protocol)
     } else {
         later_fragment(fields, fragment_offset, protocol)
-    }
+    };
+    Ok(Layers {
+        upper: payload,
+        ..fields?.into()
+    })
 }
 
 /// RFC 791, section 3.1: each option has its number, and all but the first two numbers have their
@@ -230,7 +259,7 @@ fn ip_options(list: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 8200, sections 3 and 4.
-fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
+fn ipv6(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     let (before_addresses, _) = take(bytes, 8)?;
     if u8_at(before_addresses, 0)? >> 4 != 6 {
         return Err(Reason::Malformed);
@@ -279,11 +308,16 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Fields, Reason> {
         is_fragment: Some(is_fragment),
         ..fields
     };
-    if fragment_offset == 0 {
+    let fields = if fragment_offset == 0 {
         upper(payload, fields, Family::Ipv6, protocol)
     } else {
         later_fragment(fields, fragment_offset, protocol)
-    }
+    };
+    Ok(Layers {
+        upper: payload,
+        is_extended: extensions > 0,
+        ..fields?.into()
+    })
 }
 
 /// RFC 2675, sections 2 and 3: a hop-by-hop option of type 194 has the length in 4 bytes, which is

@@ -12,7 +12,7 @@ use std::{
 
 use firewall_ebpf::parse::protocol;
 
-use super::rule_test::RuleTest;
+use super::rule_test::{RuleTest, TestPacket};
 use crate::{
     evaluator::Outcome,
     field::{
@@ -167,12 +167,18 @@ fn write_field(text: &mut String, field: FieldName, matches: &Matches) {
 fn write_test(text: &mut String, test: &RuleTest, ruleset: &Ruleset) {
     text.push_str("[[test]]\n");
     one(text, "name", &test.name);
-    let packets = test.packets.iter().map(|packet| {
+    let packet = |packet: &TestPacket| {
         let bytes = format!("hex {}", hexadecimal::digits(&packet.frame));
         // Without a word, it is again on no named interface.
         notation::with_context(&bytes, &packet.context.as_ref().map(Option::as_deref))
-    });
-    list(text, "packet", packets);
+    };
+    if !test.given.is_empty() {
+        list(text, "given", test.given.iter().map(packet));
+    }
+    if !test.after.is_zero() {
+        one(text, "after", &format!("{}s", test.after.as_secs_f64()));
+    }
+    list(text, "packet", test.packets.iter().map(packet));
     one(text, "expect", test.expected.verdict.as_str());
     match test.expected.by {
         None => {}

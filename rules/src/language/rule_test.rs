@@ -3,12 +3,13 @@
 //! This module owns the definition of a test and the message about its failure. It does not
 //! evaluate packets, and the compiler never sees it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     context::Context,
     diagnostics::{Code, Diagnostic, Source, Span},
     evaluator::{Evaluation, Outcome},
+    field::State,
     model::{Place, RuleId, Ruleset, Verdict},
 };
 
@@ -19,7 +20,11 @@ pub struct RuleTest {
     pub name: String,
     /// Its place in its file.
     pub place: Place,
-    /// Its packets, of which each must have the same outcome; never empty.
+    /// Packets that came before, in this order, of which each must pass.
+    pub given: Vec<TestPacket>,
+    /// The time between the last of these and the packets.
+    pub after: Duration,
+    /// Its packets, of which each must have the same outcome; never empty. They follow one another.
     pub packets: Vec<TestPacket>,
     /// The expected result of each.
     pub expected: Expected,
@@ -65,13 +70,17 @@ impl RuleTest {
     pub fn are_alike(ones: &[Self], others: &[Self]) -> bool {
         let demands = |tests: &[Self]| -> Vec<_> {
             let demand = |test: &Self| {
-                let packets = test.packets.iter();
-                let packets: Vec<_> = packets
-                    .map(|packet| (packet.frame.clone(), packet.context.clone()))
-                    .collect();
+                let packets = |packets: &[TestPacket]| -> Vec<_> {
+                    let packets = packets.iter();
+                    packets
+                        .map(|packet| (packet.frame.clone(), packet.context.clone()))
+                        .collect()
+                };
                 (
                     test.name.clone(),
-                    packets,
+                    packets(&test.given),
+                    test.after,
+                    packets(&test.packets),
                     test.expected.verdict,
                     test.expected.by,
                 )
@@ -81,12 +90,39 @@ impl RuleTest {
         demands(ones) == demands(others)
     }
 
-    /// The failure of a packet of this test: what was expected, and what was found.
+    /// The packets in their order, first those of `given`.
+    pub fn sequence(&self) -> impl Iterator<Item = &TestPacket> {
+        self.given.iter().chain(&self.packets)
+    }
+
+    /// The failure of a packet of `given`, which does not pass.
+    #[must_use]
+    pub fn given_failure(
+        &self,
+        packet: &TestPacket,
+        found: &Evaluation,
+        state: Option<State>,
+        ruleset: &Ruleset,
+    ) -> Diagnostic {
+        let message = format!(
+            "the test `{}` fails: a packet of `given` is dropped by {}",
+            self.name,
+            decider(found.outcome, ruleset),
+        );
+        let mut failure = Diagnostic::new(Code::FailedTest, &self.source, packet.span, message);
+        failure.label(format!("expected to pass{}", and_state(state)));
+        self.explain(&mut failure, found, ruleset);
+        failure
+    }
+
+    /// The failure of a packet of this test: what was expected, and what was found; `state` is that of the packet, if it
+    /// has any.
     #[must_use]
     pub fn failure(
         &self,
         packet: &TestPacket,
         found: &Evaluation,
+        state: Option<State>,
         ruleset: &Ruleset,
     ) -> Diagnostic {
         let by = match self.expected.by {
@@ -103,15 +139,31 @@ impl RuleTest {
         let mut failure =
             Diagnostic::new(Code::FailedTest, &self.source, self.expected.span, message);
         failure.label("expected here");
-        failure.note_at(packet.span, format!("the packet is {}", packet.origin));
+        let state = and_state(state);
+        failure.note_at(
+            packet.span,
+            format!("the packet is {}{state}", packet.origin),
+        );
+        self.explain(&mut failure, found, ruleset);
+        failure
+    }
+
+    /// Adds the rule that has decided, and how to find out more.
+    fn explain(&self, failure: &mut Diagnostic, found: &Evaluation, ruleset: &Ruleset) {
         if let Outcome::Rule(id) = found.outcome
             && let Some(span) = rule(id, ruleset).map(|rule| self.source.span_at(rule.place))
         {
             failure.note_at(span, "it was decided by this rule");
         }
         failure.help("`firewall explain` shows which rules a packet meets, and why not the others");
-        failure
     }
+}
+
+/// The state of a packet, after its description.
+fn and_state(state: Option<State>) -> String {
+    state.map_or_else(String::new, |state| {
+        format!("; its state is `{}`", state.as_str())
+    })
 }
 
 /// The decider, in words.

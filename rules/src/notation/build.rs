@@ -33,7 +33,12 @@ const PPP: usize = 2;
 /// PPPoE session.
 const MAX_LENGTH: usize = 65_535;
 
-pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<u8>, Fault> {
+/// Builds the frame; `about` is the packet that an ICMP error is about, if one is named.
+pub(super) fn frame(
+    subject: &Subject<'_>,
+    options: &Options<'_>,
+    about: Option<Vec<u8>>,
+) -> Result<Vec<u8>, Fault> {
     let (packet, body) = match subject {
         Subject::Bytes(bytes) => {
             let kept = options.truncate.unwrap_or(bytes.len()).min(bytes.len());
@@ -41,7 +46,7 @@ pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<
         }
         Subject::Arp { src, dst } => (Packet::arp(*src, *dst), Vec::new()),
         Subject::EtherType(number) => (Packet::ethertype(*number), vec![0; LEAST_PAYLOAD]),
-        Subject::Ip(ip) => internet(ip, options)?,
+        Subject::Ip(ip) => internet(ip, options, about)?,
     };
     let mut packet = packet;
     for tag in &options.tags {
@@ -65,7 +70,11 @@ pub(super) fn frame(subject: &Subject<'_>, options: &Options<'_>) -> Result<Vec<
 }
 
 /// The packet without its payload, and its default payload.
-fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fault> {
+fn internet(
+    ip: &Ip<'_>,
+    options: &Options<'_>,
+    about: Option<Vec<u8>>,
+) -> Result<(Packet, Vec<u8>), Fault> {
     let packet = match (ip.src.address, ip.dst.address) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => Packet::ipv4(src, dst),
         (IpAddr::V6(src), IpAddr::V6(dst)) => Packet::ipv6(src, dst),
@@ -93,8 +102,10 @@ fn internet(ip: &Ip<'_>, options: &Options<'_>) -> Result<(Packet, Vec<u8>), Fau
     packet = options.numbered(packet, ttl);
     let mut body = match (ip.protocol, message) {
         (_, _) if is_later => vec![0; UNKNOWN_HEADER],
+        (_, Some((kind, _))) => {
+            about.unwrap_or_else(|| bodies::icmp(ip.src.address, ip.dst.address, kind))
+        }
         (_, None) if options.is_group_query => bodies::MEMBERSHIP_QUERY.to_vec(),
-        (_, Some((kind, _))) => bodies::icmp(ip.src.address, ip.dst.address, kind),
         // A DATA chunk has data (RFC 9260, section 3.3.1).
         (protocol::SCTP, None) => vec![0; 4],
         (number, None) if has_ports(number) || number == protocol::NONE => Vec::new(),

@@ -16,6 +16,7 @@
 //!
 //! The code that reads options documents their grammar.
 
+mod about;
 mod bodies;
 mod build;
 mod options;

@@ -13,6 +13,7 @@
 //!           | "vlan" [ tpid "/" ] id | "src_mac" mac | "dst_mac" mac
 //!           | "truncate" bytes | "interface" name
 //!           | "in_interface" name | "mark" number                         of packets out
+//!           | "about" subject { option }                                  of ICMP errors, at the end
 //! ```
 
 use pnet_base::MacAddr;
@@ -56,6 +57,21 @@ const BYTES: &[&str] = &["truncate", "interface"];
 /// The words that are valid for packets out.
 const OUT: &[&str] = &["in_interface", "mark"];
 
+/// The words that are not valid for a packet that an ICMP error quotes: it has no frame of its own.
+const FRAME: &[&str] = &[
+    "vlan",
+    "src_mac",
+    "dst_mac",
+    "truncate",
+    "interface",
+    "pppoe",
+    "in_interface",
+    "mark",
+];
+
+/// The word before the packet that an ICMP error is about.
+const ABOUT: &str = "about";
+
 /// The word for a TCP packet without flags.
 const NULL: &str = "null";
 
@@ -84,6 +100,8 @@ pub(super) struct Options<'t> {
     pub(super) tcp_flags: Option<u8>,
     /// ICMP type and code.
     pub(super) icmp: Option<(u8, u8)>,
+    /// The word before the packet that an ICMP error is about, which follows.
+    pub(super) about: Option<Word<'t>>,
     /// Whether an IGMP message is a membership query.
     pub(super) is_group_query: bool,
     pub(super) size: Option<Size<'t>>,
@@ -103,16 +121,28 @@ pub(super) enum Size<'t> {
 }
 
 impl<'t> Options<'t> {
+    /// Reads the options of a packet that goes this way; `None` of one that an ICMP error quotes.
     pub(super) fn read(
         words: &mut Words<'t>,
         subject: &Subject<'t>,
-        direction: Direction,
+        direction: Option<Direction>,
     ) -> Result<Self, Fault> {
         let mut options = Self::default();
         let mut given = Vec::new();
         while let Some(word) = words.next() {
+            if direction.is_none() && FRAME.contains(&word.text) {
+                let message = format!(
+                    "a packet that an error is about has no {}",
+                    quoted(word.text)
+                );
+                return Err(word.fault(message).help("write it before `about`"));
+            }
+            if word.text == ABOUT && is_icmp(subject) {
+                options.about = Some(word);
+                break;
+            }
             let is_of_out = OUT.contains(&word.text);
-            if is_of_out && direction == Direction::In {
+            if is_of_out && direction == Some(Direction::In) {
                 let message = format!("only packets out have {}", quoted(word.text));
                 return Err(word.fault(message).help("begin the packet with `out`"));
             }
@@ -243,7 +273,7 @@ impl<'t> Options<'t> {
             Subject::Ip(ip) if ip.protocol == protocol::TCP => {
                 self.tcp_flags = Some(self.tcp_flags.unwrap_or(0) | flags(word, subject)?);
             }
-            Subject::Ip(ip) if matches!(ip.protocol, protocol::ICMP | protocol::ICMPV6) => {
+            Subject::Ip(ip) if is_icmp(subject) => {
                 if self.icmp.is_some() {
                     return Err(unknown(word, subject));
                 }
@@ -257,6 +287,13 @@ impl<'t> Options<'t> {
             }
         }
         Ok(())
+    }
+}
+
+fn is_icmp(subject: &Subject<'_>) -> bool {
+    match subject {
+        Subject::Ip(ip) => matches!(ip.protocol, protocol::ICMP | protocol::ICMPV6),
+        Subject::Arp { .. } | Subject::EtherType(_) | Subject::Bytes(_) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads a line in the notation.
 
 use super::{
+    about::quoted_packet,
     build,
     options::Options,
     subject::Subject,
@@ -38,8 +39,9 @@ pub fn read(text: &str) -> Result<Described, Fault> {
     let mut words = Words::of(text);
     let direction = direction(&mut words);
     let subject = Subject::read(&mut words)?;
-    let options = Options::read(&mut words, &subject, direction)?;
-    let frame = build::frame(&subject, &options)?;
+    let options = Options::read(&mut words, &subject, Some(direction))?;
+    let about = quoted_packet(&mut words, &subject, &options)?;
+    let frame = build::frame(&subject, &options, about)?;
     let named = |word: Word<'_>| word.text.to_owned();
     Ok(Described {
         frame,

@@ -7,8 +7,8 @@ use std::{
 
 use firewall_ebpf::{
     flows::{
-        FlowEvent, FlowTable, Message, Phase, Seen, Slot, Transport, Tuple, find, places, record,
-        says_something, see_error, see_in, see_out, transport_of,
+        FlowEvent, FlowTable, Message, Phase, Protocol, Seen, Slot, Transport, Tuple, find, places,
+        record, says_something, see_error, see_in, see_out, transport_of,
     },
     parse::{Headers, parse, present},
     state::State,
@@ -16,10 +16,12 @@ use firewall_ebpf::{
 use rules::{
     evaluator::flows::{Content, Datagram, FlowMap, Tracked},
     model::Timeouts,
+    packet::Packet,
 };
 use rules_testing::{
     Random,
     flows::{Conversation, MemoryTable, Turn, frame},
+    recipe,
 };
 
 /// Different from one another, and multiples of the coarsest unit.
@@ -130,6 +132,105 @@ fn conversations_have_the_states_of_a_plain_map() {
     assert!(begun > 50_000, "{begun}");
 }
 
+/// The same as the programs read it of the packet; `None` of an error about something that cannot be read.
+fn as_programs_read(frame: &[u8]) -> Option<(Transport, [u64; 2], [u64; 2], bool)> {
+    let headers = headers_of(frame);
+    let (src, dst) = addresses(&headers);
+    if headers.has(present::ICMP) && Message::new(&headers).is_error() {
+        let (src, dst, upper) = Message::new(&headers).about(frame, dst)?;
+        return Some((upper, src, dst, false));
+    }
+    let upper = upper(frame, &headers);
+    let says = upper.has_flow() && upper.is_tcp() && says_something(frame, &headers);
+    Some((upper, src, dst, says))
+}
+
+/// A datagram in the same words.
+fn as_programs_say(datagram: &Datagram) -> Option<(Transport, [u64; 2], [u64; 2], bool)> {
+    let words = |address: IpAddr| match address {
+        IpAddr::V4(address) => [u64::from(u32::from(address)) << 32, 0],
+        IpAddr::V6(address) => {
+            let bits = u128::from(address);
+            [(bits >> 64) as u64, bits as u64]
+        }
+    };
+    let is_ipv6 = datagram.src.is_ipv6();
+    let new = |kind, sport, dport| Transport::new(kind, sport, dport, is_ipv6);
+    let (upper, says) = match &datagram.content {
+        &Content::Tcp {
+            sport,
+            dport,
+            flags,
+            payload,
+        } => {
+            let upper = new(Protocol::Tcp, sport, dport).with_flags(flags);
+            (upper, payload || flags & 1 != 0)
+        }
+        &Content::Udp { sport, dport } => (new(Protocol::Udp, sport, dport), false),
+        &Content::Echo { id, asks } => (new(Protocol::Echo, id, id).asking(asks), false),
+        &Content::Protocol(number) => {
+            let number = number.into();
+            (new(Protocol::Other, number, number), false)
+        }
+        Content::Message => (Transport::NONE, false),
+        Content::Error(about) => {
+            let about = about.as_deref().filter(|about| about.src == datagram.dst)?;
+            let (upper, src, dst, _) = as_programs_say(about)?;
+            // Only requests can be in an error, so they say nothing of it.
+            let upper = match about.content {
+                Content::Message => return None,
+                Content::Echo { id, .. } => new(Protocol::Echo, id, id),
+                Content::Tcp { .. }
+                | Content::Udp { .. }
+                | Content::Protocol(_)
+                | Content::Error(_) => upper,
+            };
+            return Some((upper, src, dst, false));
+        }
+    };
+    Some((upper, words(datagram.src), words(datagram.dst), says))
+}
+
+#[test]
+fn packets_are_to_the_evaluator_what_they_are_to_the_programs() {
+    let (mut packets, mut errors) = (0, 0);
+    let mut random = Random::new(5);
+    for _ in 0..300_000 {
+        let recipe = recipe(&mut random);
+        let mut frame = recipe.bytes();
+        let is_plain = recipe.tags.is_empty() && recipe.session.is_none();
+        if random.percent(30)
+            && is_plain
+            && let Some(sent) = Datagram::of_frame(&frame)
+        {
+            // An error about the packet, or about a part of it, for whom it was from or for another.
+            let to = random.pick([sent.src, sent.src, sent.src, sent.dst]);
+            let quoted = &frame[14..][..random.within(0, frame.len() - 14)];
+            let error = Packet::ip(sent.dst, to).unwrap();
+            let error = if sent.src.is_ipv6() {
+                error.icmpv6(random.pick([1, 2, 3, 4]), 0)
+            } else {
+                error.icmp(random.pick([3, 4, 5, 11, 12]), 0)
+            };
+            frame = error.payload(quoted).build();
+            errors += 1;
+        }
+        let Some(datagram) = Datagram::of_frame(&frame) else {
+            let is_ip = parse(&frame[..]).is_ok_and(|headers| headers.has_address());
+            assert!(!is_ip, "{frame:02x?}");
+            continue;
+        };
+        let expected = as_programs_say(&datagram);
+        assert_eq!(
+            as_programs_read(&frame),
+            expected,
+            "{datagram:?} {frame:02x?}"
+        );
+        packets += usize::from(expected.is_some());
+    }
+    assert!(packets > 100_000 && errors > 10_000, "{packets} {errors}");
+}
+
 fn tail(told: &[Turn]) -> &[Turn] {
     &told[told.len().saturating_sub(12)..]
 }
@@ -210,7 +311,7 @@ fn words_of_two_flows_are_no_third_one() {
         let ends = |random: &mut Random| [word(random), word(random)];
         let ([a, b], [c, d]) = (ends(&mut random), ends(&mut random));
         let tuple = |src: u32, dst: u32| {
-            let upper = Transport::new(firewall_ebpf::flows::Protocol::Udp, 1, 1, false);
+            let upper = Transport::new(Protocol::Udp, 1, 1, false);
             let high = |address: u32| [u64::from(address) << 32, 0];
             (high(src), high(dst), upper)
         };

@@ -2,9 +2,7 @@
 
 use std::{fs, path::Path};
 
-use rules::evaluator::evaluate;
-
-use crate::support::{load_for_use, load_with};
+use crate::support::{failures, load_for_use, load_with};
 
 fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
@@ -43,13 +41,8 @@ fn check(file: &str) -> Vec<String> {
         if let Ok(loaded) = load_for_use(example) {
             assert!(loaded.warnings.is_empty(), "{file}: {:#?}", loaded.warnings);
         }
-        for test in &loaded.tests {
-            for packet in &test.packets {
-                let context = packet.context.as_ref().map(Option::as_deref);
-                let found = evaluate(&loaded.ruleset, &packet.frame, &context);
-                assert!(test.expected.is_met(&found), "{file}: {}", test.name);
-            }
-        }
+        let failures = failures(&loaded);
+        assert!(failures.is_empty(), "{file}: {}", failures.join("\n"));
     }
     examples
 }

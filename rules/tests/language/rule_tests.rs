@@ -1,17 +1,16 @@
 //! Tables `[[test]]`: their results, and the messages for faulty ones.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rules::{
     diagnostics::{Source, render},
-    evaluator::evaluate,
-    language::RuleTest,
+    language::{RuleTest, canonical},
     load,
-    model::Verdict,
+    model::{Direction, Verdict},
     notation,
 };
 
-use crate::support::{load_with, report};
+use crate::support::{failures, load_with, report};
 
 const RULES: &str = r#"
 [firewall]
@@ -90,17 +89,7 @@ expect = "pass"
 "#
     );
     let loaded = load_with(&text, &[]).expect("the file is right");
-    let mut failures = Vec::new();
-    for test in &loaded.tests {
-        for packet in &test.packets {
-            let context = packet.context.as_ref().map(Option::as_deref);
-            let found = evaluate(&loaded.ruleset, &packet.frame, &context);
-            if !test.expected.is_met(&found) {
-                failures.push(render(&test.failure(packet, &found, &loaded.ruleset)));
-            }
-        }
-    }
-    insta::assert_snapshot!(failures.join("\n"));
+    insta::assert_snapshot!(failures(&loaded).join("\n"));
 }
 
 #[test]
@@ -166,6 +155,106 @@ expect = "drop"
 name = "k"
 packet = 7
 expect = true
+"#;
+    insta::assert_snapshot!(report(&format!("{RULES}{tests}")));
+}
+
+#[test]
+fn packets_that_came_before_are_read_in_order() {
+    let text = r#"
+[[test]]
+name = "both"
+given = ["out tcp 6.7.8.9:1 > 1.2.3.4:5 syn", "tcp 1.2.3.4:5 > 6.7.8.9:1 syn,ack interface eth1"]
+after = "1m30s"
+packet = "tcp 1.2.3.4:5 > 6.7.8.9:1"
+expect = "drop"
+[[test]]
+name = "one, and no time between"
+given = "udp 1.2.3.4:5 > 6.7.8.9:1"
+packet = ["hex 00", "hex 01"]
+expect = "drop"
+[[test]]
+name = "a number of seconds"
+given = "udp 1.2.3.4:5 > 6.7.8.9:1"
+after = 90
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "parts of a second"
+given = "udp 1.2.3.4:5 > 6.7.8.9:1"
+after = "1.5s"
+packet = "hex 00"
+expect = "drop"
+"#;
+    let read = tests(text);
+    let origins = |test: &RuleTest| {
+        let packets = test.sequence();
+        let origins = packets.map(|packet| packet.origin.clone());
+        origins.collect::<Vec<_>>().join(" ")
+    };
+    let whole = "`out tcp 6.7.8.9:1 > 1.2.3.4:5 syn` \
+                 `tcp 1.2.3.4:5 > 6.7.8.9:1 syn,ack interface eth1` `tcp 1.2.3.4:5 > 6.7.8.9:1`";
+    assert_eq!(origins(&read[0]), whole);
+    let directions = read[0].given.iter().map(|packet| packet.context.direction);
+    assert_eq!(
+        directions.collect::<Vec<_>>(),
+        [Direction::Out, Direction::In]
+    );
+    assert_eq!(
+        read.iter().map(|test| test.after).collect::<Vec<_>>(),
+        [90.0, 0.0, 90.0, 1.5].map(Duration::from_secs_f64)
+    );
+    // The canonical form says the same, and every part of a sequence is one of its demands.
+    let loaded = load_with(&format!("{RULES}{text}"), &[]).expect("the file is right");
+    let canonical = canonical::text(&loaded.ruleset, &loaded.tests);
+    let again = load_with(&canonical, &[]).expect("the form is right").tests;
+    assert!(RuleTest::are_alike(&read, &again), "{canonical}");
+    for (from, to) in [
+        ("90", "91"),
+        ("1.5s", "1s"),
+        ("6.7.8.9:1 > 1", "6.7.8.9:2 > 1"),
+    ] {
+        let other = tests(&text.replace(from, to));
+        assert!(!RuleTest::are_alike(&read, &other), "{from}");
+    }
+}
+
+#[test]
+fn sequences_that_are_wrong_are_told_with_their_places() {
+    let tests = r#"
+[[test]]
+name = "a"
+given = ["out udp 1.2.3.4:5 > 6.7.8.9:53", "out udp 1.2.3.4:5 > 6.7.8.9", "in udp 1.2.3.4:5"]
+after = "soon"
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "b"
+after = "2s"
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "c"
+given = []
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "d"
+given = "out udp 1.2.3.4:5 > 6.7.8.9:53 interface lan0"
+after = ["1s", "2s"]
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "e"
+given = 7
+after = "-2s"
+packet = "hex 00"
+expect = "drop"
+[[test]]
+name = "f"
+given = "out udp 1.2.3.4:5 > 6.7.8.9:53"
+after = "1M"
+expect = "drop"
 "#;
     insta::assert_snapshot!(report(&format!("{RULES}{tests}")));
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rules::{
     Loaded,
     diagnostics::{Diagnostic, Source, render},
+    evaluator::{evaluate, flows::Tracker},
+    field::State,
     lint, load,
-    model::{Matches, Ruleset},
+    model::{Matches, Ruleset, Verdict},
 };
 
 /// Loads a rule file, with list files by name.
@@ -63,4 +65,35 @@ pub(crate) fn report_with(text: &str, lists: &[(&str, &str)]) -> String {
 fn show(diagnostics: &[Diagnostic]) -> String {
     let shown: Vec<_> = diagnostics.iter().map(render).collect();
     shown.join("\n")
+}
+
+/// The failures of the tests of a file, by the evaluator.
+pub(crate) fn failures(loaded: &Loaded) -> Vec<String> {
+    let Loaded { ruleset, tests, .. } = loaded;
+    let mut failures = Vec::new();
+    for test in tests {
+        let mut flows = Tracker::new(ruleset);
+        for (index, packet) in test.sequence().enumerate() {
+            if index == test.given.len() {
+                flows.wait(test.after);
+            }
+            let context = packet.context.as_ref().map(Option::as_deref);
+            let seen = flows.see(&packet.frame, context.direction);
+            let state = seen.map(|seen| seen.state);
+            let context = context.in_state(state.unwrap_or(State::New));
+            let found = evaluate(ruleset, &packet.frame, &context);
+            if found.verdict == Verdict::Pass {
+                flows.passed(&packet.frame, &context);
+            }
+            if index < test.given.len() {
+                if found.verdict == Verdict::Drop {
+                    failures.push(render(&test.given_failure(packet, &found, state, ruleset)));
+                    break;
+                }
+            } else if !test.expected.is_met(&found) {
+                failures.push(render(&test.failure(packet, &found, state, ruleset)));
+            }
+        }
+    }
+    failures
 }

@@ -126,3 +126,31 @@ fn hardware_addresses_are_those_given_or_those_of_a_group() {
         assert_eq!(macs(line), (usual.0, dst), "{line}");
     }
 }
+
+#[test]
+fn an_error_has_the_packet_that_it_is_about() {
+    let packet = |text: &str| read(text).unwrap().frame.split_off(14);
+    let about = "tcp 192.0.2.2:1 > 192.0.2.9:443 syn ttl 3";
+    let error = packet(&format!(
+        "icmp 192.0.2.1 > 192.0.2.2 ttl 9 3/4 about {about}"
+    ));
+    assert_eq!(error[20..22], [3, 4]);
+    assert_eq!(error[28..], packet(about));
+    assert_eq!(error[8], 9);
+    // Without it, and of another length.
+    let usual = packet("icmp 192.0.2.1 > 192.0.2.2 3/4");
+    let written = "udp 192.0.2.2:33434 > 192.0.2.1:33434";
+    assert_eq!(usual[28..], packet(written));
+    let cut = packet(&format!(
+        "icmp 192.0.2.1 > 192.0.2.2 3/4 payload 28 about {about}"
+    ));
+    assert_eq!(cut[28..], packet(about)[..28]);
+    // An error about an error, which no one sends.
+    let inner = format!("icmpv6 2001:db8::1 > 2001:db8::2 time-exceeded about {}", {
+        "udp [2001:db8::2]:1 > [2001:db8::3]:2 hop-by-hop payload 100"
+    });
+    let outer = packet(&format!(
+        "icmpv6 2001:db8::4 > 2001:db8::1 packet-too-big about {inner}"
+    ));
+    assert_eq!(outer[48..], packet(&inner));
+}

@@ -1,6 +1,6 @@
 //! The flows, and the states of packets.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use super::datagram::{Content, Datagram};
 use crate::{field::State, model::Timeouts};
@@ -25,33 +25,87 @@ const SEGMENTS: [u8; 9] = [
     ACK | URG,
 ];
 
-type End = (IpAddr, u16);
+/// An end of a flow: its address, and its port, the identifier of an echo, or 0.
+pub type FlowEnd = (IpAddr, u16);
 
+/// What a flow has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FlowStage {
+pub enum FlowPhase {
+    /// Not answered yet.
     Unanswered,
+    /// Answered.
     Answered,
-    HalfClosed(End),
+    /// TCP: this end has sent its last byte.
+    HalfClosed(FlowEnd),
+    /// TCP: both have, or a reset has gone out.
     Closed,
+    /// TCP: a reset has come in.
     Reset,
+}
+
+impl FlowPhase {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::Answered => "answered",
+            Self::HalfClosed(_) => "half-closed",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// The protocols by which flows are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlowProtocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// Echo of ICMP or ICMPv6.
+    Echo,
+    /// Another protocol, by its number; its flows have no ports.
+    Other(u8),
+}
+
+impl fmt::Display for FlowProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp => f.write_str("tcp"),
+            Self::Udp => f.write_str("udp"),
+            Self::Echo => f.write_str("echo"),
+            Self::Other(number) => number.fmt(f),
+        }
+    }
+}
+
+/// A flow that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownFlow {
+    /// Its protocol.
+    pub protocol: FlowProtocol,
+    /// The end that began it.
+    pub from: FlowEnd,
+    /// The other end.
+    pub to: FlowEnd,
+    /// What it has come to.
+    pub phase: FlowPhase,
+    /// The time since its last packet.
+    pub idle: Duration,
+    /// The time after which it is forgotten.
+    pub left: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Flow {
-    began: End,
-    stage: FlowStage,
+    began: FlowEnd,
+    phase: FlowPhase,
     seen: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum FlowKind {
-    Tcp,
-    Udp,
-    Echo,
-    Other,
-}
-
-type FlowKey = (FlowKind, [End; 2]);
+type FlowKey = (FlowProtocol, [FlowEnd; 2]);
 
 /// What becomes of the flow of a packet out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +161,31 @@ impl FlowMap {
         self.len() == 0
     }
 
+    /// The flow that a packet is of, or, of an ICMP error, about.
+    #[must_use]
+    pub fn find(&self, datagram: &Datagram) -> Option<KnownFlow> {
+        let of = match &datagram.content {
+            Content::Error(about) => about.as_deref()?,
+            Content::Tcp { .. }
+            | Content::Udp { .. }
+            | Content::Echo { .. }
+            | Content::Protocol(_)
+            | Content::Message => datagram,
+        };
+        let (key, _) = key(of)?;
+        let flow = self.flow(&key)?;
+        let (protocol, [first, second]) = key;
+        let idle = self.now.saturating_sub(flow.seen);
+        Some(KnownFlow {
+            protocol,
+            from: flow.began,
+            to: if flow.began == first { second } else { first },
+            phase: flow.phase,
+            idle,
+            left: self.timeout(protocol, flow.phase).saturating_sub(idle),
+        })
+    }
+
     /// The state of a packet that comes in.
     pub fn received(&mut self, datagram: &Datagram) -> State {
         if let Content::Error(about) = &datagram.content {
@@ -134,39 +213,39 @@ impl FlowMap {
         };
         let is_first = from == flow.began;
         let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
-        match flow.stage {
-            FlowStage::Unanswered if is_first => return State::New,
-            FlowStage::Closed if opens => return State::New,
-            FlowStage::Unanswered
-            | FlowStage::Answered
-            | FlowStage::HalfClosed(_)
-            | FlowStage::Closed
-            | FlowStage::Reset => {}
+        match flow.phase {
+            FlowPhase::Unanswered if is_first => return State::New,
+            FlowPhase::Closed if opens => return State::New,
+            FlowPhase::Unanswered
+            | FlowPhase::Answered
+            | FlowPhase::HalfClosed(_)
+            | FlowPhase::Closed
+            | FlowPhase::Reset => {}
         }
-        let mut stage = flow.stage;
-        if stage == FlowStage::Unanswered {
-            stage = FlowStage::Answered;
+        let mut phase = flow.phase;
+        if phase == FlowPhase::Unanswered {
+            phase = FlowPhase::Answered;
         }
         if let Some(flags) = flags {
             if flags & RST != 0 {
-                stage = match stage {
-                    FlowStage::Closed => FlowStage::Closed,
-                    FlowStage::Unanswered
-                    | FlowStage::Answered
-                    | FlowStage::HalfClosed(_)
-                    | FlowStage::Reset => FlowStage::Reset,
+                phase = match phase {
+                    FlowPhase::Closed => FlowPhase::Closed,
+                    FlowPhase::Unanswered
+                    | FlowPhase::Answered
+                    | FlowPhase::HalfClosed(_)
+                    | FlowPhase::Reset => FlowPhase::Reset,
                 };
             } else if flags & FIN != 0 {
-                stage = closed(stage, from);
+                phase = closed(phase, from);
             }
         }
-        let lives_on = matches!(flow.stage, FlowStage::Answered | FlowStage::HalfClosed(_));
-        if stage != flow.stage || lives_on {
+        let lives_on = matches!(flow.phase, FlowPhase::Answered | FlowPhase::HalfClosed(_));
+        if phase != flow.phase || lives_on {
             let seen = self.now;
             self.flows.insert(
                 key,
                 Flow {
-                    stage,
+                    phase,
                     seen,
                     ..flow
                 },
@@ -185,7 +264,7 @@ impl FlowMap {
         let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
         let asked = Flow {
             began: from,
-            stage: FlowStage::Unanswered,
+            phase: FlowPhase::Unanswered,
             seen,
         };
         let Some(flow) = self.flow(&key) else {
@@ -205,29 +284,29 @@ impl FlowMap {
             return Tracked::Nothing;
         };
         let is_first = from == flow.began;
-        if opens && !(is_first && flow.stage == FlowStage::Unanswered) {
+        if opens && !(is_first && flow.phase == FlowPhase::Unanswered) {
             self.flows.insert(key, asked);
             return Tracked::Begins;
         }
-        let mut stage = match flow.stage {
-            FlowStage::Unanswered if !is_first => FlowStage::Answered,
-            FlowStage::Reset => FlowStage::Answered,
-            stage @ (FlowStage::Unanswered
-            | FlowStage::Answered
-            | FlowStage::HalfClosed(_)
-            | FlowStage::Closed) => stage,
+        let mut phase = match flow.phase {
+            FlowPhase::Unanswered if !is_first => FlowPhase::Answered,
+            FlowPhase::Reset => FlowPhase::Answered,
+            phase @ (FlowPhase::Unanswered
+            | FlowPhase::Answered
+            | FlowPhase::HalfClosed(_)
+            | FlowPhase::Closed) => phase,
         };
         if let Some(flags) = flags {
             if flags & RST != 0 {
-                stage = FlowStage::Closed;
+                phase = FlowPhase::Closed;
             } else if flags & FIN != 0 {
-                stage = closed(stage, from);
+                phase = closed(phase, from);
             }
         }
         self.flows.insert(
             key,
             Flow {
-                stage,
+                phase,
                 seen,
                 ..flow
             },
@@ -240,30 +319,34 @@ impl FlowMap {
         flow.filter(|flow| self.is_alive(key, flow))
     }
 
-    fn is_alive(&self, key: &FlowKey, flow: &Flow) -> bool {
+    fn is_alive(&self, (protocol, _): &FlowKey, flow: &Flow) -> bool {
+        let idle = self.now.saturating_sub(flow.seen);
+        idle <= self.timeout(*protocol, flow.phase)
+    }
+
+    const fn timeout(&self, protocol: FlowProtocol, phase: FlowPhase) -> Duration {
         let timeouts = &self.timeouts;
-        let timeout = match (key.0, flow.stage) {
-            (FlowKind::Tcp, FlowStage::Unanswered) => timeouts.tcp_opening,
-            (FlowKind::Tcp, FlowStage::Answered) => timeouts.tcp,
-            (FlowKind::Tcp, FlowStage::HalfClosed(_)) => timeouts.tcp_half_closed,
-            (FlowKind::Tcp, FlowStage::Closed) => timeouts.tcp_closed,
-            (FlowKind::Tcp, FlowStage::Reset) => timeouts.tcp_reset,
-            (FlowKind::Udp, FlowStage::Unanswered) => timeouts.udp,
-            (FlowKind::Udp, _) => timeouts.udp_answered,
-            (FlowKind::Echo, _) => timeouts.icmp_echo,
-            (FlowKind::Other, _) => timeouts.other,
-        };
-        self.now.saturating_sub(flow.seen) <= timeout
+        match (protocol, phase) {
+            (FlowProtocol::Tcp, FlowPhase::Unanswered) => timeouts.tcp_opening,
+            (FlowProtocol::Tcp, FlowPhase::Answered) => timeouts.tcp,
+            (FlowProtocol::Tcp, FlowPhase::HalfClosed(_)) => timeouts.tcp_half_closed,
+            (FlowProtocol::Tcp, FlowPhase::Closed) => timeouts.tcp_closed,
+            (FlowProtocol::Tcp, FlowPhase::Reset) => timeouts.tcp_reset,
+            (FlowProtocol::Udp, FlowPhase::Unanswered) => timeouts.udp,
+            (FlowProtocol::Udp, _) => timeouts.udp_answered,
+            (FlowProtocol::Echo, _) => timeouts.icmp_echo,
+            (FlowProtocol::Other(_), _) => timeouts.other,
+        }
     }
 }
 
-/// What a FIN from an end makes of a stage.
-fn closed(stage: FlowStage, from: End) -> FlowStage {
-    match stage {
-        FlowStage::Answered => FlowStage::HalfClosed(from),
-        FlowStage::HalfClosed(other) if other != from => FlowStage::Closed,
-        FlowStage::Unanswered | FlowStage::HalfClosed(_) | FlowStage::Closed | FlowStage::Reset => {
-            stage
+/// What a FIN from an end makes of a phase.
+fn closed(phase: FlowPhase, from: FlowEnd) -> FlowPhase {
+    match phase {
+        FlowPhase::Answered => FlowPhase::HalfClosed(from),
+        FlowPhase::HalfClosed(other) if other != from => FlowPhase::Closed,
+        FlowPhase::Unanswered | FlowPhase::HalfClosed(_) | FlowPhase::Closed | FlowPhase::Reset => {
+            phase
         }
     }
 }
@@ -280,12 +363,12 @@ fn flags(datagram: &Datagram) -> Option<u8> {
 }
 
 /// What the flow of a packet is known by, and the end that has sent the packet.
-fn key(datagram: &Datagram) -> Option<(FlowKey, End)> {
+fn key(datagram: &Datagram) -> Option<(FlowKey, FlowEnd)> {
     let (kind, sport, dport) = match datagram.content {
-        Content::Tcp { sport, dport, .. } => (FlowKind::Tcp, sport, dport),
-        Content::Udp { sport, dport } => (FlowKind::Udp, sport, dport),
-        Content::Echo { id, .. } => (FlowKind::Echo, id, id),
-        Content::Protocol(number) => (FlowKind::Other, number.into(), number.into()),
+        Content::Tcp { sport, dport, .. } => (FlowProtocol::Tcp, sport, dport),
+        Content::Udp { sport, dport } => (FlowProtocol::Udp, sport, dport),
+        Content::Echo { id, .. } => (FlowProtocol::Echo, id, id),
+        Content::Protocol(number) => (FlowProtocol::Other(number), 0, 0),
         Content::Error(_) | Content::Message => return None,
     };
     let from = (datagram.src, sport);

@@ -5,6 +5,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 
 use firewall_ebpf::abi::Reason;
@@ -26,7 +27,7 @@ use crate::{
     },
     model::{Direction, RuleId, Ruleset, Verdict},
     notation,
-    text::{counted, nearest, number, quoted},
+    text::{counted, duration, nearest, number, quoted},
 };
 
 /// The reasons that a test can expect.
@@ -93,11 +94,21 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             }
             None => None,
         };
+        let given = test
+            .given
+            .as_ref()
+            .and_then(|terms| self.written(terms, on));
+        let after = match &test.after {
+            Some(term) => self.after(term),
+            None => Some(Duration::ZERO),
+        };
         let by = self.by(test, packets.as_deref().unwrap_or_default(), expected);
         let (name, expected, _) = (name?, expected?, interface?);
         Some(RuleTest {
             name: name.value.to_owned(),
             place: self.source.place(name.span.start),
+            given: given?,
+            after: after?,
             packets: packets?,
             expected: Expected {
                 verdict: expected,
@@ -259,6 +270,18 @@ impl<'a> Tests<'_, 'a, '_, '_> {
             return None;
         }
         Some(name.to_owned())
+    }
+
+    /// The time between the packets that came before and those of the test.
+    fn after(&mut self, term: &Term<'_>) -> Option<Duration> {
+        let given = duration(&term.text);
+        if given.is_none() {
+            let message = format!("invalid time {}", quoted(&term.text));
+            self.report
+                .add(Code::InvalidValue, term.span, message)
+                .help("write a time as in `2s`, `1h30m` or `90`, which is seconds");
+        }
+        given
     }
 
     fn written(&mut self, terms: &[Term<'_>], interface: Option<&str>) -> Option<Vec<TestPacket>> {

@@ -312,6 +312,8 @@ fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
         "packet",
         "pcap",
         "index",
+        "given",
+        "after",
         "expect",
         "rule",
         "reason",
@@ -320,8 +322,24 @@ fn read_test<'a>(table: Table<'a>, report: &mut Report) -> Test<'a> {
     table.check_keys(KEYS, report);
     let name = table.required("name", report);
     let expect = table.required("expect", report);
+    let given = match table.entry("given") {
+        Some(entry) => entry.terms(report),
+        None => Some(Vec::new()),
+    };
+    let after = table.entry("after").and_then(|entry| {
+        if table.entry("given").is_none() {
+            let message = "`after` is the time since the packets of `given`, and there are none";
+            report
+                .add(Code::Contradiction, entry.key.span, message)
+                .help("add `given`, or leave `after` out");
+            return None;
+        }
+        entry.single(report)
+    });
     let mut text = |entry: Option<Entry<'a>>| entry.and_then(|entry| entry.text(report));
     Test {
+        given,
+        after,
         name: text(name),
         expect: text(expect),
         rule: text(table.entry("rule")),

@@ -159,6 +159,10 @@ pub(crate) struct Term<'a> {
 pub(crate) struct Test<'a> {
     pub(crate) name: Option<At<&'a str>>,
     pub(crate) packets: Option<WrittenPackets<'a>>,
+    /// The packets that came before; empty if there are none.
+    pub(crate) given: Option<Vec<Term<'a>>>,
+    /// The time between these and the packets.
+    pub(crate) after: Option<Term<'a>>,
     pub(crate) expect: Option<At<&'a str>>,
     pub(crate) rule: Option<At<&'a str>>,
     pub(crate) reason: Option<At<&'a str>>,

@@ -22,7 +22,7 @@ const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net"
 const TESTS: &str = "/tests/in_kernel";
 
 /// The tests that run: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 17] = [
+const RUN: [&str; 18] = [
     "bans",
     "bare",
     "conversations",
@@ -37,6 +37,7 @@ const RUN: [&str; 17] = [
     "privileges",
     "refusals",
     "rule_tests",
+    "sequences",
     "unreadable",
     "verdicts",
     "verifier",

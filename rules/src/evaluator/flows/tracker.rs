@@ -1,0 +1,81 @@
+//! A sequence of frames at the hooks of one machine.
+
+use std::time::Duration;
+
+use super::{
+    datagram::Datagram,
+    map::{FlowMap, KnownFlow},
+    reverse::lets_in,
+};
+use crate::{
+    context::Context,
+    field::State,
+    model::{Direction, Ruleset},
+};
+
+/// The flows that a sequence of frames makes under a rule set.
+///
+/// Each frame is [seen](Self::see) before its verdict is found, and [tracked](Self::passed) after it has passed.
+#[derive(Clone, Debug)]
+pub struct Tracker<'r> {
+    ruleset: &'r Ruleset,
+    /// `None` where no rule asks for states.
+    map: Option<FlowMap>,
+}
+
+/// What a packet is to the flows that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its state.
+    pub state: State,
+    /// The flow that it is of, or, of an ICMP error, about, as it was before.
+    pub flow: Option<KnownFlow>,
+}
+
+impl<'r> Tracker<'r> {
+    /// Begins a sequence; no flow is known.
+    #[must_use]
+    pub fn new(ruleset: &'r Ruleset) -> Self {
+        let timeouts = ruleset.settings.flows.timeouts;
+        Self {
+            ruleset,
+            map: ruleset.asks_for_states().then(|| FlowMap::new(timeouts)),
+        }
+    }
+
+    /// Lets time go by.
+    pub fn wait(&mut self, time: Duration) {
+        if let Some(map) = &mut self.map {
+            map.wait(time);
+        }
+    }
+
+    /// Whether no flow is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.map.as_ref().is_none_or(FlowMap::is_empty)
+    }
+
+    /// What a frame is to the flows that are known, which it changes if it comes in. `None` if it has no state: no rule
+    /// asks for one, or it goes out, or is not IP, or cannot be decoded.
+    pub fn see(&mut self, frame: &[u8], direction: Direction) -> Option<Sighting> {
+        let map = self.map.as_mut()?;
+        let datagram = Datagram::of_frame(frame)?;
+        match direction {
+            Direction::In => {
+                let flow = map.find(&datagram);
+                let state = map.received(&datagram);
+                Some(Sighting { state, flow })
+            }
+            Direction::Out => None,
+        }
+    }
+
+    /// Notes that a frame has passed, which makes or changes a flow if it goes out.
+    pub fn passed(&mut self, frame: &[u8], context: &Context<Option<&str>>) {
+        let Some(map) = &mut self.map else { return };
+        if let (Direction::Out, Some(datagram)) = (context.direction, Datagram::of_frame(frame)) {
+            map.sent(&datagram, lets_in(self.ruleset, frame, context));
+        }
+    }
+}
