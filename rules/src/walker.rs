@@ -6,7 +6,7 @@
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Drops, Header, Memory as _, RuleSlot},
+    image::{Drops, Header, Memory as _, REVERSE, RuleSlot},
     parse::parse,
     walk::{Classification, Counts, Hook, classify},
 };
@@ -71,6 +71,49 @@ pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
         verdict,
         counted: slots[..counts].iter().map(number).collect(),
         logged: slots.iter().filter(logs).map(number).collect(),
+    }
+}
+
+/// Whether an image passes what a frame that an interface sends may be an answer to, as the programs ask that track
+/// packets out: taken as new, with what is not known of it granted. The image must be one whose rules ask for states.
+#[must_use]
+pub fn lets_in_reverse(image: &[u8], frame: &[u8], interface: u32) -> bool {
+    let Ok(headers) = parse(frame) else {
+        return false;
+    };
+    let reverse = Reverse { interface };
+    let mut uncounted = Slots(Vec::new());
+    match classify(
+        image,
+        frame,
+        &headers.reversed(frame),
+        &reverse,
+        &mut uncounted,
+    ) {
+        Classification::Pass(_) => true,
+        Classification::Drop(_) => false,
+        Classification::NoRule(_) => {
+            verdict_for(image, Direction::In, Reason::Policy) == Verdict::Pass
+        }
+    }
+}
+
+/// The context of a packet in that a packet out may be an answer to.
+struct Reverse {
+    interface: u32,
+}
+
+impl Hook for Reverse {
+    fn direction(&self) -> Direction {
+        Direction::In
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    fn state(&self) -> u32 {
+        REVERSE
     }
 }
 

@@ -19,9 +19,11 @@
 //! stamp     when a flow was last seen, and how long it is kept
 //! settings  what user space decides, and the offsets of it
 //! table     finding, changing and adding flows
+//! enter     adding flows that began before the table
 //! fields    how the numbers above are read from a packet
 //! ```
 
+mod enter;
 mod fields;
 mod hash;
 mod phase;
@@ -33,6 +35,7 @@ mod table;
 mod transport;
 mod tuple;
 
+pub use enter::{Entered, FlowProgress, SharedTable, enter};
 pub use fields::{Message, says_something, transport_of};
 pub use phase::Phase;
 pub use settings::{

@@ -289,7 +289,7 @@ pub fn record<T: FlowTable>(
 
 /// The best slot of a line for a flow: its rank, and its index in the two lowest bits.
 #[inline(always)]
-fn best<T: FlowTable>(table: &T, tuple: &Tuple, line: u32, now: u32) -> Option<u32> {
+pub(super) fn best<T: FlowTable>(table: &T, tuple: &Tuple, line: u32, now: u32) -> Option<u32> {
     let number = line & table.last_line();
     let tags = table.load_tags(table.tags(number)?);
     let line = table.line(number)?;
@@ -313,7 +313,7 @@ fn best<T: FlowTable>(table: &T, tuple: &Tuple, line: u32, now: u32) -> Option<u
 const RANK_OWN: u32 = 0;
 const RANK_FREE: u32 = 1;
 const RANK_EXPIRED: u32 = 2;
-const RANK_WEAK: u32 = 1 << 18;
+pub(super) const RANK_WEAK: u32 = 1 << 18;
 const RANK_STRONG: u32 = 2 << 18;
 
 #[inline(always)]

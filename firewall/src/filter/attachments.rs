@@ -171,6 +171,7 @@ pub(crate) fn establish(
     pins: &Pins,
     programs: &Programs<'_>,
     undo: &mut Undo,
+    record: impl FnOnce(),
 ) -> Result<Established, AttachmentError> {
     let mut present = present.to_vec();
     let mut established = Established {
@@ -178,17 +179,26 @@ pub(crate) fn establish(
         leaving: Vec::new(),
         refused: Vec::new(),
     };
-    // The XDP program that asks for states takes its place when the programs that record flows have theirs.
-    let is_late = |hook, step: &LinkStep| {
-        plan.begins_to_track && hook == Hook::Xdp && matches!(step, LinkStep::Keep { .. })
+    // A program that asks for states takes its place when those that record flows have theirs, and what
+    // began before is recorded.
+    let records_more = plan.records_more();
+    let mut take = |hook, steps: &[LinkStep]| {
+        steps
+            .iter()
+            .try_for_each(|step| established.take(hook, step, &mut present, pins, programs, undo))
     };
-    for late in [false, true] {
-        for (hook, steps) in plan.steps() {
-            for step in steps.iter().filter(|step| is_late(hook, step) == late) {
-                established.take(hook, step, &mut present, pins, programs, undo)?;
-            }
+    if records_more {
+        for (hook, steps) in plan.steps().filter(|(hook, _)| hook.is_egress()) {
+            take(hook, steps)?;
+        }
+        record();
+    }
+    for (hook, steps) in plan.steps() {
+        if !records_more || !hook.is_egress() {
+            take(hook, steps)?;
         }
     }
+    established.give_up_egress_of_refused(plan, pins)?;
     Ok(established)
 }
 
@@ -240,6 +250,27 @@ impl Established {
                 self.note(target, attach(hook, target, pins, programs, undo))?;
             }
             LinkStep::Detach { name } => self.leaving.push(find(present, hook, name)?.clone()),
+        }
+        Ok(())
+    }
+
+    /// Detaches what is at an egress hook of interfaces that refused at another one afterwards: an interface is filtered in
+    /// both directions or in none.
+    fn give_up_egress_of_refused(
+        &mut self,
+        plan: &Plan,
+        pins: &Pins,
+    ) -> Result<(), AttachmentError> {
+        let refused = &self.refused;
+        let is_alone = |attachment: &mut Attachment| {
+            let (hook, name) = (attachment.link.hook(), attachment.link.interface());
+            let mut refused = refused.iter();
+            hook.is_egress()
+                && refused.any(|(target, _)| target.name == name)
+                && plan.attaches(hook, name)
+        };
+        for attachment in self.attachments.extract_if(.., is_alone) {
+            remove(&attachment, pins)?;
         }
         Ok(())
     }

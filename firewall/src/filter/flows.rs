@@ -69,6 +69,11 @@ impl FlowTables {
         self.setting.is_some() && (!self.is_kept || object == FlowObject::Trackers)
     }
 
+    /// Whether there is no table before.
+    pub(super) fn is_first(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// Opens the table, which a program was loaded with. A new one gets its settings, and the flows of the one before.
     pub(super) fn open(
         &self,

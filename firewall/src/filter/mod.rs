@@ -3,6 +3,7 @@
 pub(crate) mod attachments;
 pub(crate) mod elsewhere;
 pub(crate) mod error;
+mod first_fill;
 mod flows;
 pub(crate) mod plan;
 pub(crate) mod takeover;

@@ -79,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) traffic_control: Vec<(Hook, Vec<LinkStep>)>,
     /// The optional interfaces that have another program.
     pub(crate) occupied: Vec<Occupied>,
+    /// The interfaces to be attached to.
+    pub(crate) interfaces: Vec<InterfaceIndex>,
 }
 
 impl Plan {
@@ -120,6 +122,26 @@ impl Plan {
                 .any(|step| matches!(step, LinkStep::Keep { .. } | LinkStep::Attach(_)))
         });
         hooks.map(|(hook, _)| *hook)
+    }
+
+    /// Whether an interface is attached to at a hook.
+    pub(crate) fn attaches(&self, hook: Hook, interface: &str) -> bool {
+        let attaches =
+            |step: &LinkStep| matches!(step, LinkStep::Attach(target) if target.name == interface);
+        self.steps()
+            .any(|(at, steps)| at == hook && steps.iter().any(attaches))
+    }
+
+    /// Whether packets out of more interfaces are seen.
+    pub(crate) fn sees_more_out(&self) -> bool {
+        let attaches = |step: &LinkStep| matches!(step, LinkStep::Attach(_));
+        self.steps()
+            .any(|(hook, steps)| hook.is_egress() && steps.iter().any(attaches))
+    }
+
+    /// Whether flows are recorded that were not: those of all interfaces, or of more.
+    pub(crate) fn records_more(&self) -> bool {
+        self.flows.is_some() && (self.begins_to_track || self.sees_more_out())
     }
 
     /// Whether nothing happens to links.
@@ -262,6 +284,11 @@ pub(crate) fn plan(present: &Present, wanted: &Wanted<'_>) -> Result<Plan, Occup
             .filter(|(_, steps)| !steps.is_empty())
             .collect(),
         occupied,
+        interfaces: wanted
+            .interfaces
+            .iter()
+            .map(|interface| interface.index)
+            .collect(),
     })
 }
 

@@ -20,6 +20,7 @@ use crate::{
     filter::{
         attachments::{self, Attachment, Established, Programs},
         error::FilterError,
+        first_fill,
         flows::{self, FlowTables},
         plan::{AttachTarget, Plan, Present, ProgramStep},
         takeover::{Counted, Takeover},
@@ -144,7 +145,7 @@ impl Filter {
     /// Executes the steps of a plan for links, with the rules in force.
     pub(crate) fn relink(&mut self, plan: &Plan) -> Result<(), FilterError> {
         let mut undo = Undo::default();
-        match self.establish(plan, &mut undo) {
+        match self.establish(plan, &mut undo, None) {
             Ok(established) => {
                 undo.commit();
                 self.take(established);
@@ -159,8 +160,14 @@ impl Filter {
     }
 
     /// Executes the steps of a plan for links up to the point of no return, with the programs that run, and
-    /// those of other hooks that the plan needs.
-    fn establish(&mut self, plan: &Plan, undo: &mut Undo) -> Result<Established, FilterError> {
+    /// those of other hooks that the plan needs. If an image is to come into force, the connections become flows that it
+    /// must know.
+    fn establish(
+        &mut self,
+        plan: &Plan,
+        undo: &mut Undo,
+        image: Option<&[u8]>,
+    ) -> Result<Established, FilterError> {
         for hook in plan.hooks() {
             let program = self.program.at(hook)?;
             let path = self.pins.object(PinnedObject::program_of(hook));
@@ -180,8 +187,14 @@ impl Filter {
             differ: false,
         };
         let (present, pins) = (&self.attachments, &self.pins);
+        let flows = self.flows.as_ref();
+        let record = || {
+            if let (Some(flows), Some(image)) = (flows, image) {
+                first_fill::fill(flows, image, &plan.interfaces);
+            }
+        };
         Ok(attachments::establish(
-            plan, present, pins, &programs, undo,
+            plan, present, pins, &programs, undo, record,
         )?)
     }
 
@@ -334,7 +347,7 @@ impl Filter {
         let load = begin.elapsed();
 
         let begin = Instant::now();
-        let established = self.establish(plan, &mut undo)?;
+        let established = self.establish(plan, &mut undo, Some(ready.image))?;
         let keeper = Keeper {
             pins: &self.pins,
             terms,
@@ -504,7 +517,16 @@ fn replace(
         new: program.verified(),
         differ: true,
     };
-    let established = attachments::establish(plan, before.attachments, pins, &programs, &mut undo)?;
+    let record = || {
+        if let Some(flows) = &flows
+            && (tables.is_first() || plan.sees_more_out())
+        {
+            first_fill::fill(flows, ready.image, &plan.interfaces);
+        }
+    };
+    let before_links = before.attachments;
+    let established =
+        attachments::establish(plan, before_links, pins, &programs, &mut undo, record)?;
     if counters_are_new {
         // Setting the image again waits until the old program runs nowhere: its counts are final.
         images.put_in_force(&image)?;

@@ -349,24 +349,27 @@ impl FlowTable {
     }
 
     fn place(&self, index: u32, slot: Slot, addresses: Addresses, tag: u8) {
-        let lines = self.lines.as_slice();
-        let at = index as usize * 2;
-        store(lines, at, slot.first);
-        store(lines, at + 1, slot.second);
+        self.set_word(index * 2, slot.first);
+        self.set_word(index * 2 + 1, slot.second);
         if slot.is_ipv6() {
-            let words = [
-                addresses.first[0],
-                addresses.first[1],
-                addresses.second[0],
-                addresses.second[1],
-                addresses.ports,
-            ];
-            for (offset, word) in words.into_iter().enumerate() {
-                let at = index as usize * ADDRESS_WORDS + offset;
-                store(self.addresses.as_slice(), at, word);
-            }
+            self.set_addresses(index, addresses);
         }
         self.set_tag(index, tag);
+    }
+
+    /// Writes the addresses of an IPv6 flow.
+    pub(super) fn set_addresses(&self, index: u32, addresses: Addresses) {
+        let words = [
+            addresses.first[0],
+            addresses.first[1],
+            addresses.second[0],
+            addresses.second[1],
+            addresses.ports,
+        ];
+        for (offset, word) in words.into_iter().enumerate() {
+            let at = index as usize * ADDRESS_WORDS + offset;
+            store(self.addresses.as_slice(), at, word);
+        }
     }
 
     fn free(&self, index: u32) {
@@ -381,11 +384,29 @@ impl FlowTable {
     }
 
     fn slot(&self, index: u32) -> Slot {
-        let lines = self.lines.as_slice();
         Slot {
-            first: load(lines, index as usize * 2),
-            second: load(lines, index as usize * 2 + 1),
+            first: self.word(index * 2),
+            second: self.word(index * 2 + 1),
         }
+    }
+
+    /// A word of the lines, two for each slot.
+    pub(super) fn word(&self, index: u32) -> u64 {
+        load(self.lines.as_slice(), index as usize)
+    }
+
+    /// Writes one.
+    pub(super) fn set_word(&self, index: u32, word: u64) {
+        store(self.lines.as_slice(), index as usize, word);
+    }
+
+    /// Replaces one if it is still `old`; returns whether it was.
+    pub(super) fn exchange_word(&self, index: u32, old: u64, new: u64) -> bool {
+        let word = self.lines.as_slice().get(index as usize);
+        word.is_some_and(|word| {
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            word.compare_exchange(old, new, success, failure).is_ok()
+        })
     }
 
     fn addresses(&self, index: u32) -> Addresses {
@@ -398,18 +419,18 @@ impl FlowTable {
         }
     }
 
-    /// The tags of a line are four bytes, two lines to a word.
-    fn tag(&self, index: u32) -> u8 {
+    /// The tag of a slot. The tags of a line are four bytes, two lines to a word.
+    pub(super) fn tag(&self, index: u32) -> u8 {
         let word = load(self.tags.as_slice(), index as usize / 8);
         word.to_le_bytes()[index as usize % 8]
     }
 
     /// Programs store a tag as a byte; so it is stored here, and a neighbor that they store meanwhile stays.
-    fn set_tag(&self, index: u32, tag: u8) {
+    pub(super) fn set_tag(&self, index: u32, tag: u8) {
         self.tags.set_byte(index as usize, tag);
     }
 
-    fn timeout(&self, index: u32) -> u16 {
+    pub(super) fn timeout(&self, index: u32) -> u16 {
         let index = index as usize % TIMEOUTS;
         let word = self.setting(Settings::TIMEOUTS_AT / 8 + index / 4);
         let bytes = word.to_ne_bytes();

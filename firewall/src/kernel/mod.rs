@@ -6,10 +6,13 @@
 
 pub(crate) mod bans;
 pub(crate) mod clock;
+pub(crate) mod connection;
+pub(crate) mod conntrack;
 pub(crate) mod counters;
 pub(crate) mod descriptors;
 pub(crate) mod ethtool;
 pub(crate) mod events;
+pub(crate) mod flow_writer;
 pub(crate) mod flows;
 pub(crate) mod generation;
 pub(crate) mod held_pins;
@@ -23,11 +26,13 @@ pub(crate) mod logs;
 mod maps;
 pub(crate) mod max_bans;
 pub(crate) mod memory;
+mod netlink;
 pub(crate) mod note;
 pub(crate) mod pins;
 pub(crate) mod program;
 pub(crate) mod shared;
 pub(crate) mod slot;
+pub(crate) mod sockets;
 pub(crate) mod syscall;
 pub(crate) mod traffic_control;
 pub(crate) mod trial;

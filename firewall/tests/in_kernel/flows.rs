@@ -3,6 +3,7 @@
 
 mod closes;
 mod errors;
+mod existing;
 mod floods;
 mod life;
 mod oracle;

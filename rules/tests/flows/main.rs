@@ -1,5 +1,7 @@
 //! The table of flows against a plain map: the same packets in both, the same states out of both.
 
+mod entered;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,

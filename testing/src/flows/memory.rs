@@ -3,8 +3,8 @@
 use std::{cell::Cell, time::Duration};
 
 use firewall_ebpf::flows::{
-    FINE_UNIT, FlowEvent, FlowTable, Keys, LINE_SLOTS, Phase, Protocol, Slot, TIMEOUTS,
-    has_expired, timeout_index, unit,
+    FINE_UNIT, FlowEvent, FlowTable, Keys, LINE_SLOTS, Phase, Protocol, SharedTable, Slot,
+    TIMEOUTS, has_expired, timeout_index, unit,
 };
 
 use rules::model::Timeouts;
@@ -128,5 +128,15 @@ impl FlowTable for MemoryTable {
     fn count(&self, event: FlowEvent) {
         let count = &self.events[event as usize];
         count.set(count.get() + 1);
+    }
+}
+
+impl SharedTable for MemoryTable {
+    fn exchange(&self, line: u32, index: u32, old: u64, new: u64) -> bool {
+        let is_old = self.word(line, index) == old;
+        if is_old {
+            self.store(line, index, new);
+        }
+        is_old
     }
 }

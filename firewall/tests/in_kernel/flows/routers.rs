@@ -25,15 +25,15 @@ use crate::{
 const ATTEMPT: Duration = Duration::from_millis(300);
 
 /// A machine between a client inside and a server outside.
-struct Router {
-    machine: Machine,
+pub(super) struct Router {
+    pub(super) machine: Machine,
     /// Where the server is: the peers of a [`Machine`] are in one namespace, and would not need it.
-    outside: Namespace,
-    server: End,
+    pub(super) outside: Namespace,
+    pub(super) server: End,
 }
 
 impl Router {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         fn forwarding() -> std::io::Result<()> {
             fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
             fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
@@ -65,15 +65,15 @@ impl Router {
         router
     }
 
-    fn inner(&self) -> &Link {
+    pub(super) fn inner(&self) -> &Link {
         &self.machine.network.links()[0]
     }
 
-    fn outer(&self) -> &Link {
+    pub(super) fn outer(&self) -> &Link {
         &self.machine.network.links()[1]
     }
 
-    fn write(&self) -> std::path::PathBuf {
+    pub(super) fn write(&self) -> std::path::PathBuf {
         let (inner, outer) = (&self.inner().host.interface, &self.outer().host.interface);
         self.machine.write_file(&format!(
             "[firewall]\ninterfaces = [\"{inner}\", \"{outer}\"]\npolicy = \"drop\"\n{STATES}{REPLIES}\
