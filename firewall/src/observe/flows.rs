@@ -10,7 +10,10 @@ use crate::{
     config::Config,
     error::Error,
     generation::in_force,
-    kernel::flows::{FlowTable, FlowsError, ListedFlow},
+    kernel::{
+        flows::{FlowTable, FlowsError, ListedFlow},
+        pins::Pins,
+    },
 };
 
 /// The flows of a firewall.
@@ -111,6 +114,13 @@ impl crate::error::UserError for NoFlows {
     fn help(&self) -> Option<String> {
         Some("docs/state.md says how rules ask for them".into())
     }
+}
+
+/// The flows in the table that is pinned; `None` if there is none.
+pub(crate) fn entries(pins: &Pins) -> Result<Option<Vec<FlowEntry>>, FlowsError> {
+    let table = FlowTable::open(pins)?;
+    let flows = table.map(|table| table.flows()).transpose()?;
+    Ok(flows.map(|flows| flows.iter().map(entry).collect()))
 }
 
 /// The table of the firewall, without a daemon.

@@ -161,3 +161,97 @@ fn a_test_says_which_packet_of_its_sequence_is_wrong() {
         );
     insta::assert_snapshot!(checked(&tests));
 }
+
+#[test]
+fn a_packet_is_explained_with_the_flow_that_gives_it_its_state() {
+    const BEGIN: &str = "out tcp 192.0.2.2:40000 > 192.0.2.1:443 syn";
+    const ANSWER: &str = "tcp 192.0.2.1:443 > 192.0.2.2:40000 syn,ack";
+    const RESET: &str = "tcp 192.0.2.1:443 > 192.0.2.2:40000 rst";
+    const ERROR: &str = "icmp 192.0.2.9 > 192.0.2.2 3/4 about tcp 192.0.2.2:40000 > 192.0.2.1:443";
+    const OTHERS: &str = "icmp 192.0.2.9 > 192.0.2.3 3/4 about tcp 192.0.2.2:40000 > 192.0.2.1:443";
+    const IPV6: &str = "out icmpv6 2001:db8::1 > 2001:db8::2";
+    let cases: [&[&str]; 18] = [
+        &[ANSWER],
+        &["--given", BEGIN, ANSWER],
+        &["--given", BEGIN, "--after", "2m", ANSWER],
+        &["--given", BEGIN, "--after", "2m1s", ANSWER],
+        &["--given", BEGIN, "--given", ANSWER, "--after", "1h", RESET],
+        &["--given", BEGIN, "--given", RESET, "--after", "10s", ANSWER],
+        &[
+            "--given",
+            BEGIN,
+            "in tcp 192.0.2.2:40000 > 192.0.2.1:443 syn",
+        ],
+        &[
+            "--given",
+            "out tcp 192.0.2.2:40000 > 192.0.2.1:443 fin,ack",
+            "--given",
+            "out tcp 192.0.2.2:40000 > 192.0.2.1:443 rst",
+            "tcp 192.0.2.1:443 > 192.0.2.2:40000 syn",
+        ],
+        &["--given", BEGIN, ERROR],
+        &["--given", BEGIN, OTHERS],
+        &["--given", BEGIN, "--after", "1h", ERROR],
+        &[ERROR],
+        &["--given", BEGIN, "tcp 192.0.2.1:443 > 192.0.2.2:40000 null"],
+        &[
+            "--given",
+            IPV6,
+            "icmpv6 2001:db8::2 > 2001:db8::1 echo-reply",
+        ],
+        &[
+            "--given",
+            "out gre 192.0.2.2 > 192.0.2.1",
+            "gre 192.0.2.1 > 192.0.2.2",
+        ],
+        &["icmp 192.0.2.1 > 192.0.2.2 13/0"],
+        &["udp 192.0.2.1 > 192.0.2.2 fragment 1480"],
+        &["--state", "related", ANSWER],
+    ];
+    let mut shown = String::new();
+    for case in cases {
+        let files = [("rules.toml", RULES)];
+        let said = run(&files, &[&["explain", "rules.toml"], case].concat());
+        let mut lines = said.lines();
+        let state = lines
+            .find(|line| line.starts_with("state "))
+            .unwrap_or(&said);
+        shown += &format!("{}\n  {state}\n", case.join(" "));
+    }
+    // What has no state.
+    let stateless = RULES.replace("state = ", "# state = ");
+    for (rules, packet) in [
+        (RULES, BEGIN),
+        (RULES, "arp 192.0.2.1 > 192.0.2.2"),
+        (RULES, "hex 00"),
+        (&stateless, ANSWER),
+    ] {
+        let said = run(&[("rules.toml", rules)], &["explain", "rules.toml", packet]);
+        assert!(!said.contains("\nstate "), "{said}");
+        assert!(said.contains("exit status 0"), "{said}");
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn packets_that_came_before_an_explained_one_must_pass() {
+    let files = [("rules.toml", RULES)];
+    let wrong: [&[&str]; 7] = [
+        &["rules.toml", "--given", ANSWER, ANSWER],
+        &["rules.toml", "--given", "in udp 192.0.2.1", ANSWER],
+        &[
+            "rules.toml",
+            "--given",
+            "out udp 192.0.2.2:40000 > 192.0.2.1:53",
+            "--after",
+            "soon",
+            ANSWER,
+        ],
+        &["rules.toml", "--after", "2s", ANSWER],
+        &["rules.toml", "--given", ANSWER, "--state", "new", ANSWER],
+        &["rules.toml", "--given", ANSWER, "--pcap", "c.pcap"],
+        &["--live", "--given", ANSWER, ANSWER],
+    ];
+    let said = wrong.map(|case| run(&files, &[&["explain"], case].concat()));
+    insta::assert_snapshot!(said.join("\n"));
+}

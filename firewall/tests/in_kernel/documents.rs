@@ -477,6 +477,16 @@ fn reports_have_the_keys_that_are_documented_and_no_others() {
             "explain",
             &["explain", "--live", "udp 203.0.113.7:1 > 192.0.2.2:1"],
         ),
+        (
+            "explain",
+            &[
+                "explain",
+                path,
+                "--given",
+                "out tcp 192.0.2.2:7 > 192.0.2.1:1 syn",
+                "tcp 192.0.2.1:1 > 192.0.2.2:7 syn,ack",
+            ],
+        ),
         ("explain --pcap", &["explain", path, "--pcap", capture]),
     ] {
         let said = machine.run([words, &["--json"]].concat());

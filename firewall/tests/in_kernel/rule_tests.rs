@@ -200,6 +200,50 @@ fn what_follows_a_packet_that_the_kernel_does_not_take_is_run_in_user_space() {
 
 #[test]
 #[ignore = "needs root"]
+fn packets_are_explained_by_the_flows_in_force() {
+    let machine = Machine::new();
+    let rules = "[[rule]]\nname = \"replies\"\naction = \"pass\"\nstate = \"established\"\n";
+    let file = machine.write_rules("drop", rules);
+    let daemon = machine.apply(&file);
+    let link = machine.network.link();
+    let (own, far) = (link.host.ipv4, link.peer.ipv4);
+    let answer = |port: u16| format!("udp {far}:9 > {own}:{port}");
+    let explained = |packet: &str| {
+        let said = machine.run(["explain", "--live", "--json", packet]);
+        assert!(said.status.success(), "{said:?}");
+        json(&said.stdout)["packets"][0].clone()
+    };
+    let send = || {
+        let socket = std::net::UdpSocket::bind((own, 0)).unwrap();
+        socket.send_to(b"ask", (far, 9)).unwrap();
+        socket.local_addr().unwrap().port()
+    };
+    let port = machine.network.host.run(send).unwrap();
+    let check = || {
+        let known = explained(&answer(port));
+        assert_eq!(known["state"]["state"], "established", "{known}");
+        assert_eq!(known["verdict"]["action"], "pass", "{known}");
+        let flow = &known["state"]["flow"];
+        assert_eq!(flow["protocol"], "udp", "{flow}");
+        assert_eq!(flow["from"], format!("{own}:{port}"), "{flow}");
+        assert_eq!(flow["to"], format!("{far}:9"), "{flow}");
+        assert_eq!(flow["phase"], "unanswered", "{flow}");
+        let of = |key: &str| flow[key].as_u64().unwrap();
+        assert!(of("idle_seconds") + of("seconds_left") >= 30, "{flow}");
+        let unknown = explained(&answer(port ^ 1));
+        assert_eq!(unknown["state"]["state"], "new", "{unknown}");
+        assert!(unknown["state"]["flow"].is_null(), "{unknown}");
+        assert_eq!(unknown["verdict"]["reason"], "policy", "{unknown}");
+    };
+    check();
+    // Explaining a packet is not its arrival, and needs neither the file nor the daemon.
+    fs::write(&file, "").unwrap();
+    daemon.kill();
+    check();
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_is_in_force_explains_packets_with_and_without_its_daemon() {
     let machine = Machine::new();
     let rules = drop_port("one", 1) + &drop_port("two", 2);

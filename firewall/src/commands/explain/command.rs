@@ -3,10 +3,13 @@
 //! The verdict is the walker's; the reasons are the reference evaluator's. If they do not agree, both
 //! are shown, as a defect.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, builder::PossibleValuesParser};
-use rules::{compiler::InterfaceIndex, field::State};
+use rules::{compiler::InterfaceIndex, field::State, model::Direction, text::duration};
 use tokio::task;
 
 use crate::{
@@ -24,7 +27,7 @@ use crate::{
             explained::Explained,
             explainer::Explainer,
             live,
-            packets::{self, PacketSource},
+            packets::{self, PacketSource, WrittenSequence},
         },
     },
     config::Config,
@@ -69,7 +72,14 @@ pub(crate) struct ExplainArgs {
     /// [default: the one that the capture names, or else the first that the rules name]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// What the packet is to the flows that are known, which must come in [default: new]
+    /// A packet that came before, in the same notation; may be given several times, in order. Each must pass
+    #[arg(long, value_name = "PACKET", conflicts_with_all = ["pcap", "live", "state"])]
+    given: Vec<String>,
+    /// Time between the last packet of `--given` and the packet [default: 0]
+    #[arg(long, value_name = "TIME", requires = "given", value_parser = time)]
+    after: Option<Duration>,
+    /// What the packet is to the flows that are known, which must come in [default: what the packets of
+    /// `--given`, or with `--live` the flows in the table, make of it]
     #[arg(
         long,
         value_name = "STATE",
@@ -80,6 +90,11 @@ pub(crate) struct ExplainArgs {
     /// Print JSON; of a capture a line for each packet
     #[arg(long)]
     json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok_or_else(|| "expected a time such as `2s`, `1h30m` or `90`, which is seconds".to_owned())
 }
 
 /// The rules that decide about the packets.
@@ -101,11 +116,22 @@ pub(crate) async fn run(config: &Config, args: ExplainArgs) -> Result<(), Error>
     let states = State::ALL.into_iter();
     let state = args.state.as_deref();
     let state = state.and_then(|word| states.clone().find(|state| state.as_str() == word));
+    let (given, after) = (args.given.clone(), args.after.unwrap_or_default());
     let (rules, source) = args.sources()?;
     packets::check_interface(interface.as_deref())?;
     let source = match source {
         PacketSource::Written(text) => {
-            Asking::Written(packets::written(&text, interface.as_deref(), state)?)
+            let read = |text: &String| packets::written(text, interface.as_deref());
+            let packet = read(&text)?;
+            if state.is_some() && packet.context.direction == Direction::Out {
+                return Err(ExplainError::StateOfOut.into());
+            }
+            Asking::Written(WrittenSequence {
+                given: given.iter().map(read).collect::<Result<_, _>>()?,
+                after,
+                packet,
+                state,
+            })
         }
         PacketSource::Captured(path, index) => {
             Asking::Captured(CaptureReport::new(path, index, interface.is_none()))
@@ -178,7 +204,7 @@ async fn by_file(path: &Path, asked: Asked) -> Result<bool, Error> {
             is_certain: true,
             index_of: Box::new(|name| stand_in(&candidate, name)),
             learns_interfaces: true,
-            bans: None,
+            pins: None,
         })?;
         match outcome {
             Explained::Done => return Ok(false),
@@ -233,6 +259,8 @@ mod tests {
                 pcap: pcap.map(PathBuf::from),
                 index: None,
                 state: None,
+                given: Vec::new(),
+                after: None,
                 full: false,
                 live,
                 interface: None,

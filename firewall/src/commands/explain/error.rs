@@ -53,6 +53,14 @@ pub(super) enum ExplainError {
     /// A packet out is given a state.
     #[error("`--state` is for packets in")]
     StateOfOut,
+    /// A packet that came before does not pass.
+    #[error("the packet `{packet}` of `--given` does not pass: {by}")]
+    GivenDropped {
+        /// The packet.
+        packet: String,
+        /// What decides.
+        by: String,
+    },
     /// An interface cannot have this name.
     #[error("`{0}` is not the name of an interface")]
     Interface(String),
@@ -78,6 +86,7 @@ impl UserError for ExplainError {
             | Self::Capture { .. }
             | Self::NoPacket { .. }
             | Self::StateOfOut
+            | Self::GivenDropped { .. }
             | Self::Interface(_) => None,
         }
     }
@@ -93,6 +102,7 @@ impl UserError for ExplainError {
             | Self::Capture { .. }
             | Self::NoPacket { .. }
             | Self::StateOfOut
+            | Self::GivenDropped { .. }
             | Self::Interface(_)
             | Self::Disagreement => &[],
         }
@@ -109,6 +119,7 @@ impl UserError for ExplainError {
             | Self::Read { .. }
             | Self::Capture { .. }
             | Self::NoPacket { .. }
+            | Self::GivenDropped { .. }
             | Self::Interface(_)
             | Self::Disagreement => ExitStatus::Refused,
         }

@@ -2,7 +2,10 @@
 
 use rules::{
     compiler::InterfaceIndex,
-    evaluator::{Evaluation, Outcome, decode, evaluate},
+    evaluator::{
+        Evaluation, Outcome, decode, evaluate,
+        flows::{Datagram, Sighting, Tracker},
+    },
     field::State,
     model::{Direction, RuleId, Ruleset, Verdict},
 };
@@ -12,7 +15,9 @@ use firewall_ebpf::abi::Reason;
 use crate::{
     commands::explain::{
         brief::Brief,
-        packets::Packet,
+        error::ExplainError,
+        flows::{self, StateShown},
+        packets::{Packet, WrittenSequence},
         report::{Decision, Shown},
     },
     error::Error,
@@ -39,8 +44,8 @@ pub(super) struct Explainer<'a> {
     pub(super) index_of: Box<IndexOf<'a>>,
     /// Whether the rules can be compiled for further interfaces.
     pub(super) learns_interfaces: bool,
-    /// Where the bans are, if there are any.
-    pub(super) bans: Option<&'a Pins>,
+    /// Where the bans and the flows in force are, if the rules are.
+    pub(super) pins: Option<&'a Pins>,
 }
 
 /// What the image says of a packet.
@@ -56,12 +61,62 @@ impl Explainer<'_> {
         (self.index_of)(interface).is_some()
     }
 
+    /// The state of a packet, and why it has it; `None` if it has none.
+    pub(super) fn see(
+        &self,
+        sequence: &WrittenSequence,
+    ) -> Result<Option<(State, StateShown)>, Error> {
+        let packet = &sequence.packet;
+        let is_ip = Datagram::of_frame(&packet.frame).is_some();
+        let direction = packet.context.direction;
+        let has_state = self.metadata.flows.is_some() && is_ip && direction == Direction::In;
+        let seen = match (self.pins, self.ruleset) {
+            (Some(pins), _) if has_state && sequence.state.is_none() => {
+                flows::look_up(&packet.frame, pins)?
+            }
+            (Some(_), _) => None,
+            (None, Some(ruleset)) => self.seen_after(sequence, ruleset)?,
+            (None, None) => None,
+        };
+        Ok(match sequence.state {
+            _ if !has_state => None,
+            Some(state) => Some((state, StateShown::given(state))),
+            None => seen.map(|seen| (seen.state, StateShown::seen(&packet.frame, &seen))),
+        })
+    }
+
+    /// What a packet is to the flows that the packets before it have made.
+    fn seen_after(
+        &self,
+        sequence: &WrittenSequence,
+        ruleset: &Ruleset,
+    ) -> Result<Option<Sighting>, Error> {
+        let mut flows = Tracker::new(ruleset);
+        for given in &sequence.given {
+            let mut packet = given.clone();
+            let seen = flows.see(&packet.frame, packet.context.direction);
+            packet.context.state = seen.map_or(State::New, |seen| seen.state);
+            let evaluation = self.classify(&packet)?.evaluation;
+            if evaluation.verdict == Verdict::Drop {
+                return Err(ExplainError::GivenDropped {
+                    packet: given.origin.clone(),
+                    by: self.decision(&evaluation).to_text(),
+                }
+                .into());
+            }
+            flows.passed(&packet.frame, &packet.named());
+        }
+        flows.wait(sequence.after);
+        let packet = &sequence.packet;
+        Ok(flows.see(&packet.frame, packet.context.direction))
+    }
+
     /// What becomes of a packet.
     pub(super) fn classify(&self, packet: &Packet) -> Result<Classified, Error> {
         let source = || decode(&packet.frame).ok()?.src;
         // Bans are of packets in.
         if packet.context.direction == Direction::In
-            && let Some(pins) = self.bans
+            && let Some(pins) = self.pins
             && let Some(source) = source()
             && let Some(ban) = bans::ban_of(pins, source)?
         {

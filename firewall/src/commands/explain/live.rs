@@ -35,7 +35,7 @@ pub(super) async fn explain(config: &Config, asked: Asked) -> Result<bool, Error
         is_certain: false,
         index_of: Box::new(|name| index_of(&interfaces, name)),
         learns_interfaces: false,
-        bans: Some(&config.pins),
+        pins: Some(&config.pins),
     })?;
     Ok(outcome == Explained::Defect)
 }

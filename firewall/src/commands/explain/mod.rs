@@ -7,6 +7,7 @@ mod command;
 mod error;
 mod explained;
 mod explainer;
+mod flows;
 mod live;
 mod packets;
 mod report;

@@ -1,13 +1,12 @@
 //! The packets that are to be explained, from the command line or a capture file.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rules::{
     Context,
     compiler::InterfaceIndex,
     diagnostics::{Code, Diagnostic, Source},
     field::{InterfacePattern, State},
-    model::Direction,
     notation,
 };
 
@@ -45,6 +44,25 @@ impl Packet {
     }
 }
 
+/// A packet, and those that came before it.
+#[derive(Clone)]
+pub(super) struct WrittenSequence {
+    /// They must pass.
+    pub(super) given: Vec<Packet>,
+    /// The time between the last of these and the packet.
+    pub(super) after: Duration,
+    pub(super) packet: Packet,
+    /// The state of the packet, if that was said.
+    pub(super) state: Option<State>,
+}
+
+impl WrittenSequence {
+    /// All in their order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Packet> {
+        self.given.iter().chain([&self.packet])
+    }
+}
+
 /// Checks the name of an interface on which packets are to arrive.
 pub(super) fn check_interface(name: Option<&str>) -> Result<(), ExplainError> {
     match name {
@@ -55,13 +73,8 @@ pub(super) fn check_interface(name: Option<&str>) -> Result<(), ExplainError> {
     }
 }
 
-/// Reads a packet in the notation, which is on `interface` unless it names another one, and in a
-/// state.
-pub(super) fn written(
-    text: &str,
-    interface: Option<&str>,
-    state: Option<State>,
-) -> Result<Packet, ExplainError> {
+/// Reads a packet in the notation, which is on `interface` unless it names another one.
+pub(super) fn written(text: &str, interface: Option<&str>) -> Result<Packet, ExplainError> {
     let packet = notation::read(text).map_err(|fault| {
         let source = Arc::new(Source::new("<packet>", text));
         let mut diagnostic =
@@ -69,16 +82,12 @@ pub(super) fn written(
         diagnostic.help = fault.help;
         ExplainError::Packet(Box::new(diagnostic))
     })?;
-    if state.is_some() && packet.context.direction == Direction::Out {
-        return Err(ExplainError::StateOfOut);
-    }
     Ok(Packet {
         length: packet.frame.len(),
         frame: packet.frame,
         origin: text.to_owned(),
         context: Context {
             interface: packet.context.interface.or(interface.map(str::to_owned)),
-            state: state.unwrap_or_default(),
             ..packet.context
         },
     })

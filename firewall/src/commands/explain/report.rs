@@ -12,7 +12,7 @@ use rules::{
 use serde::{Serialize, Serializer};
 
 use crate::{
-    commands::explain::packets::Packet,
+    commands::explain::{flows::StateShown, packets::Packet},
     generation::metadata::Metadata,
     observe::bans::BanEntry,
     text::format::{Alignment, Table, counted},
@@ -37,6 +37,9 @@ pub(crate) struct Shown {
     /// What is read in it; nothing when it cannot be read to its end.
     #[serde(serialize_with = "as_map")]
     fields: Vec<Value>,
+    /// Its state, if rules ask for any and it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<StateShown>,
     /// The rules down to the one that decides; `None` when their fields are not known.
     rules: Option<Vec<Met>>,
     /// The rules below that one that match, too.
@@ -151,12 +154,21 @@ impl Shown {
             direction: packet.context.direction.as_str(),
             interface: packet.context.interface,
             fields,
+            state: None,
             rules: None,
             hidden: Vec::new(),
             verdict,
             ban: None,
             disagrees: None,
             is_certain: false,
+        }
+    }
+
+    /// The same with the state of the packet, unless no rule is asked.
+    pub(super) fn with_state(self, state: Option<StateShown>) -> Self {
+        Self {
+            state: state.filter(|_| self.ban.is_none()),
+            ..self
         }
     }
 
@@ -316,6 +328,9 @@ impl Shown {
                 .map(|field| format!("{} {}", field.name, field.value))
                 .collect();
             text += &format!("fields   {}\n", fields.join(", "));
+        }
+        if let Some(state) = &self.state {
+            text += &format!("state    {}\n", state.to_text());
         }
         if let Some(rules) = &self.rules {
             text += &rules_as_text(rules);

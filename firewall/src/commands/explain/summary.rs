@@ -98,6 +98,7 @@ impl VerdictTally {
             skipped: skipped
                 .map(|(&link, &packets)| Skipped { link, packets })
                 .collect(),
+            states_unknown: explainer.metadata.flows.is_some(),
         }
     }
 }
@@ -115,6 +116,9 @@ pub(super) struct Summary {
     reasons: Vec<Entry>,
     /// Those that are not among the packets.
     skipped: Vec<Skipped>,
+    /// Whether rules ask for states, of which a capture says nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    states_unknown: bool,
 }
 
 #[derive(Serialize)]
@@ -159,6 +163,10 @@ impl Summary {
         }
         if self.packets == 0 {
             return text;
+        }
+        if self.states_unknown {
+            text += "rules ask for states, and a capture does not say which packets go out: all are taken as packets in, \
+                     and as new\n";
         }
         let mut table = Table::new(&[
             ("RULE", Alignment::Left),

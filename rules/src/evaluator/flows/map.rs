@@ -94,8 +94,8 @@ pub struct KnownFlow {
     pub phase: FlowPhase,
     /// The time since its last packet.
     pub idle: Duration,
-    /// The time after which it is forgotten.
-    pub left: Duration,
+    /// The time after which it is forgotten; `None` if it has expired.
+    pub left: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl FlowMap {
         self.len() == 0
     }
 
-    /// The flow that a packet is of, or, of an ICMP error, about.
+    /// The flow that a packet is of, or, of an ICMP error, about; also one that has expired.
     #[must_use]
     pub fn find(&self, datagram: &Datagram) -> Option<KnownFlow> {
         let of = match &datagram.content {
@@ -173,7 +173,8 @@ impl FlowMap {
             | Content::Message => datagram,
         };
         let (key, _) = key(of)?;
-        let flow = self.flow(&key)?;
+        let flow = self.flows.get(&key)?;
+        let is_alive = self.is_alive(&key, flow);
         let (protocol, [first, second]) = key;
         let idle = self.now.saturating_sub(flow.seen);
         Some(KnownFlow {
@@ -182,8 +183,20 @@ impl FlowMap {
             to: if flow.began == first { second } else { first },
             phase: flow.phase,
             idle,
-            left: self.timeout(protocol, flow.phase).saturating_sub(idle),
+            left: is_alive.then(|| self.timeout(protocol, flow.phase).saturating_sub(idle)),
         })
+    }
+
+    /// Adds a flow that is known from elsewhere.
+    pub fn insert(&mut self, known: &KnownFlow) {
+        let mut ends = [known.from, known.to];
+        ends.sort_unstable();
+        let flow = Flow {
+            began: known.from,
+            phase: known.phase,
+            seen: self.now.saturating_sub(known.idle),
+        };
+        self.flows.insert((known.protocol, ends), flow);
     }
 
     /// The state of a packet that comes in.

@@ -28,7 +28,7 @@ pub struct Tracker<'r> {
 pub struct Sighting {
     /// Its state.
     pub state: State,
-    /// The flow that it is of, or, of an ICMP error, about, as it was before.
+    /// The flow that it is of, or, of an ICMP error, about, as it was before; also one that has expired.
     pub flow: Option<KnownFlow>,
 }
 
