@@ -1,8 +1,9 @@
 //! Tests with packets that came before, random ones: the evaluator, the walker and the programs in the kernel say the same of
 //! each sequence, and what the evaluator says is what the tests expect.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use benches::features::Feature;
 use rules::{
     Context,
     diagnostics::Source,
@@ -208,6 +209,49 @@ fn random_sequences_have_the_same_result_everywhere() {
     // The flows of the tests are none of those in force.
     let flows = machine.run(["flows", "--count"]);
     assert_eq!(flows.stdout, "0\n", "{flows:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn samples_pass_their_tests_in_the_kernel() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/samples");
+    for name in ["home.toml", "laptop.toml", "router.toml", "web.toml"] {
+        let machine = Machine::with_links(4);
+        let mut text = fs::read_to_string(samples.join(name)).unwrap();
+        text = text.replace("[\"en*\", \"eth*\", \"wl*\"]", "[\"eth0\"]");
+        for (link, known) in machine
+            .network
+            .links()
+            .iter()
+            .zip(["eth0", "eth1", "eth2", "wg0"])
+        {
+            text = text.replace(known, &link.host.interface);
+        }
+        let lists = machine.folder.path().join("lists");
+        fs::create_dir(&lists).unwrap();
+        fs::copy(samples.join("lists/drop.txt"), lists.join("drop.txt")).unwrap();
+        let source = Arc::new(Source::new(name, text.as_str()));
+        let loaded = rules::load(&source, |list| {
+            fs::read(samples.join(list)).map(|bytes| Source::new(list, bytes))
+        });
+        let tests = loaded.unwrap().tests;
+        let packets: usize = tests.iter().map(|test| test.sequence().count()).sum();
+        let file = machine.write_file(&text);
+        let daemon = machine.start_logging(&file, "debug");
+        machine.await_daemon(&daemon);
+        let log = machine.log();
+        // Before Linux 5.11 forwarded packets are not tried, nor what follows them.
+        if Feature::TestRunForwarded.is_expected().unwrap() {
+            let agree = format!(
+                "{packets} packets of the tests have the same result in the kernel and in user space"
+            );
+            assert!(log.contains(&agree), "{name}: {agree}\n{log}");
+            assert!(
+                !log.contains("were run in user space only"),
+                "{name}\n{log}"
+            );
+        }
+    }
 }
 
 /// A number as it is shown.

@@ -184,7 +184,8 @@ fn is_of_state(matches: &Matches, state: Option<State>) -> bool {
 
 impl<A> View<'_, A> {
     /// The view of packets that packets out may answer, from that of new packets in: it is known what
-    /// addresses, ports and protocol such a packet has, and by which interface it has come in.
+    /// addresses, ports and protocol such a packet has, and by which interface it has come in. It is taken as whole, or
+    /// else a rule for later fragments, which have no ports, would let in everything.
     ///
     /// All else is granted to rules that pass, and denied to those that drop: an answer to what any packet could
     /// have asked for makes no flow.
@@ -209,13 +210,21 @@ impl<A> View<'_, A> {
         if self.rules.iter().all(is_kept) {
             return None;
         }
-        self.rules.retain_mut(|rule| match action(rule) {
-            RuleAction::Pass => {
-                unknown().for_each(|field| rule.fields[field as usize] = None);
-                true
+        self.rules.retain_mut(|rule| {
+            let traffic = &mut rule.fields[Field::Traffic as usize];
+            let last = u64::from(MAX_DSCP);
+            if traffic.as_ref().is_some_and(|keys| !keys.meets(0, last)) {
+                return false;
             }
-            RuleAction::Drop => is_known(rule),
-            RuleAction::Count => false,
+            traffic.take_if(|keys| keys.covers(0, last));
+            match action(rule) {
+                RuleAction::Pass => {
+                    unknown().for_each(|field| rule.fields[field as usize] = None);
+                    true
+                }
+                RuleAction::Drop => is_known(rule),
+                RuleAction::Count => false,
+            }
         });
         self.kind.states = Some(StateSet::default());
         self.kind.is_reverse = true;

@@ -26,11 +26,13 @@ fn load_all(text: &str) -> Loaded {
     })
 }
 
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 6] = [
     include_str!("../../samples/ddos.toml"),
     include_str!("../../samples/demo.toml"),
     include_str!("../../samples/home.toml"),
     include_str!("../../samples/laptop.toml"),
+    include_str!("../../samples/router.toml"),
+    include_str!("../../samples/web.toml"),
 ];
 
 #[test]

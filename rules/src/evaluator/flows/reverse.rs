@@ -32,7 +32,7 @@ pub fn lets_in(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>)
 }
 
 /// The verdict of the rules on a packet in of which only the interface, addresses, protocol, ports, TCP flags and ICMP
-/// message are known; `None` if no rule decides.
+/// message are known, and that is no fragment; `None` if no rule decides.
 ///
 /// A rule that passes decides over what it may match, a rule that drops over what it must match.
 #[must_use]
@@ -42,6 +42,10 @@ pub fn reverse_verdict(
     context: &Context<Option<&str>>,
 ) -> Option<Verdict> {
     let context = context.in_state(State::New);
+    let fields = &Fields {
+        is_fragment: Some(false),
+        ..fields.clone()
+    };
     let rules = ruleset.iter().map(|(_, rule)| rule);
     rules
         .filter(|rule| rule.direction == Direction::In)
@@ -55,7 +59,6 @@ fn says(rule: &Rule, fields: &Fields, context: &Context<Option<&str>>) -> Option
         ttl: None,
         dscp: None,
         ip_option: None,
-        fragment: None,
         vlan: None,
         src_mac: None,
         dst_mac: None,
@@ -101,5 +104,4 @@ fn must_match(wanted: &Matches) -> bool {
         && must(&wanted.dst_mac, MAX_MAC)
         && tags.is_none_or(|VlanSet { ids, untagged }| *untagged && ids.covers(0, MAX_VLAN))
         && wanted.ip_option.is_none()
-        && wanted.fragment.is_none()
 }
