@@ -49,9 +49,9 @@ pub use crate::{
     observe::{
         bans::{BanEntry, BanListing, ReasonRow},
         counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
-        flows::{FlowEnd, FlowEntry, FlowEvents, FlowListing},
+        flows::{FlowEnd, FlowEntry, FlowEvents, FlowListing, FlowStatus},
         status::{
-            BanStatus, FlowStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
+            BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
             ProgramStatus, RulesStatus, Status, TrafficControlStatus, WaitingStatus,
         },
     },

@@ -87,7 +87,10 @@ fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Erro
         } else {
             ""
         };
-        format!("{clear}{apart}{}", table(snapshot))
+        let flows = snapshot.flows.as_ref().map_or_else(String::new, |flows| {
+            format!("\nflows       {}\n", flows.in_words())
+        });
+        format!("{clear}{apart}{}{flows}", table(snapshot))
     };
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -189,6 +192,7 @@ mod tests {
             generation: Generation::FIRST,
             rules: vec![row("blocklist", 64, packets)],
             disabled: vec![row("telnet", 65, 5)],
+            flows: None,
             reasons: vec![
                 CounterRow {
                     action: "pass".into(),

@@ -18,6 +18,7 @@ use crate::{
     error::{Error, ExitStatus},
     generation::in_force,
     interfaces::namespace,
+    observe::flows::FlowStatus,
 };
 
 /// Diagnose an interface: why it cannot be filtered, or not at full speed, and how to fix it
@@ -59,6 +60,7 @@ pub(crate) async fn run(config: &Config, args: DoctorArgs) -> Result<ExitStatus,
     {
         findings.extend(uplinks::uplinks(&loaded.metadata.patterns()).await);
     }
+    findings.extend(flows(config));
     if !facts.is_loopback {
         findings.extend(needs::needs(&args.interface).await);
     }
@@ -97,6 +99,16 @@ async fn rules(config: &Config) -> Option<Finding> {
         message: last_good.to_string(),
         fix: Some(Fix::Command("firewall reload".to_owned())),
     })
+}
+
+/// How full the table of flows is, if there is one and it can be read.
+fn flows(config: &Config) -> Option<Finding> {
+    let flows = FlowStatus::read(config).ok()??;
+    Some(findings::flows(
+        flows.count,
+        flows.max,
+        flows.events.evicted_answered,
+    ))
 }
 
 fn to_text(findings: &[Finding]) -> String {

@@ -256,15 +256,7 @@ impl StatusReport {
             ));
         }
         if let Some(flows) = &status.flows {
-            let evicted = match flows.events.evicted_answered {
-                0 => String::new(),
-                number => format!(", {} evicted while answered", grouped(number)),
-            };
-            lines.push(format!(
-                "flows       {} of at most {}{evicted}",
-                grouped(flows.count.into()),
-                grouped(flows.max.into())
-            ));
+            lines.push(format!("flows       {}", flows.in_words()));
         }
         if let Some(rules) = &status.rules {
             lines.push(format!(

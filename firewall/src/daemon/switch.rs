@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use rules::{
     compiler::{self, InterfaceIndex},
-    model::{Mode, Ruleset},
+    model::{Flows, Mode, Ruleset},
 };
 use tokio::task;
 
@@ -26,7 +26,7 @@ use crate::{
     doctor::Examined,
     error::{Error, UserError},
     filter::{
-        error::{FilterError, OccupiedError, UnsuitableError},
+        error::{FilterError, FlowsTooLargeError, OccupiedError, UnsuitableError},
         plan::{self, AttachTarget, Occupied, Plan, Present, Wanted},
         transaction::{Filter, Timing},
     },
@@ -155,7 +155,7 @@ impl Daemon {
         let examined = examine(&plan, next.ruleset()).await;
         let terms = self.terms(&next, &targets);
         let timing = task::block_in_place(|| self.commit(&next.loadable(), &plan, terms))
-            .map_err(|error| explained(error, &examined))?;
+            .map_err(|error| explained(error, &examined, next.ruleset()))?;
         let (was, stages) = next.origin();
         let outcome =
             Outcome::new(next.loadable(), was, changes, stages, (terms, timing)).with(needed);
@@ -331,8 +331,17 @@ async fn examine(plan: &Plan, ruleset: Option<&Ruleset>) -> Examined {
     examined
 }
 
-/// Adds the findings about the interface to the error.
-fn explained(error: FilterError, examined: &Examined) -> Error {
+/// Adds the findings about the interface to the error, or where the rule file asks for what is too large.
+fn explained(error: FilterError, examined: &Examined, ruleset: Option<&Ruleset>) -> Error {
+    if let Some(ruleset) = ruleset.filter(|_| error.is_about_flows()) {
+        let Flows { max, max_place, .. } = ruleset.settings.flows;
+        return FlowsTooLargeError {
+            error,
+            place: max_place,
+            max,
+        }
+        .into();
+    }
     let obstacles = error
         .unsuitable()
         .and_then(|interface| examined.obstacles(interface));

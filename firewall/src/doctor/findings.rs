@@ -11,7 +11,7 @@ use crate::{
     },
     interfaces::list::LinkLayer,
     kernel::link::AttachMode,
-    text::format::counted,
+    text::format::{counted, grouped},
 };
 
 /// The largest frame that most drivers take in one buffer of a page of 4 KiB, without its Ethernet
@@ -36,8 +36,43 @@ pub(super) const VLAN: &str = "vlan";
 /// The finding about rules that are not those of the rule file.
 pub(crate) const RULES: &str = "rules";
 
+/// The finding about the table of flows.
+const FLOWS: &str = "flows";
+
 /// The name of the program by which libxdp dispatches to several programs.
 const DISPATCHER: &str = "xdp_dispatcher";
+
+/// How full the table of flows is, and how many answered flows had to give way to others.
+pub(crate) fn flows(count: u32, max: u32, evicted_answered: u64) -> Finding {
+    let is_filling = count > max / 2;
+    let severity = match (is_filling, evicted_answered) {
+        (true, _) => Severity::Warning,
+        (false, 0) => Severity::Ok,
+        (false, _) => Severity::Note,
+    };
+    let evicted = match evicted_answered {
+        0 => "none had to give way while answered".to_owned(),
+        1 => "1 had to give way while answered".to_owned(),
+        number => format!("{} had to give way while answered", grouped(number)),
+    };
+    let message = format!(
+        "the table of flows has {} of at most {}; {evicted}",
+        grouped(count.into()),
+        grouped(max.into())
+    );
+    let fix = (severity != Severity::Ok).then(|| {
+        Fix::Advice(format!(
+            "`max = {}` in `[flows]` makes it twice as large",
+            u64::from(max) * 2
+        ))
+    });
+    Finding {
+        id: FLOWS,
+        severity,
+        message,
+        fix,
+    }
+}
 
 /// All findings, in the order in which a packet passes the parts they are about.
 pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {

@@ -1,13 +1,24 @@
 //! Why a filter cannot be changed.
 
+use std::io;
+
+use rules::model::Place;
+
 use crate::{
     error::UserError,
     filter::{attachments::AttachmentError, plan::Occupied},
     generation::succession::SuccessionError,
     kernel::{
-        bans::BanMapsError, counters::CountersError, events::EventsError, flows::FlowsError,
-        images::ImageError, link, pins::PinError, program::LoadError,
+        bans::BanMapsError,
+        counters::CountersError,
+        events::EventsError,
+        flows::{FlowTable, FlowsError},
+        images::ImageError,
+        link,
+        pins::PinError,
+        program::LoadError,
     },
+    text::format::{bytes, grouped},
 };
 
 /// Why a plan could not be executed; its completed steps are undone.
@@ -49,6 +60,22 @@ impl From<SuccessionError> for FilterError {
 }
 
 impl FilterError {
+    /// Whether the kernel has no memory for the table of flows.
+    pub(crate) fn is_about_flows(&self) -> bool {
+        match self {
+            Self::Load(LoadError::Flows(_)) => true,
+            Self::Flows(FlowsError::Map(error)) => error.kind() == io::ErrorKind::OutOfMemory,
+            Self::Load(_)
+            | Self::Flows(_)
+            | Self::Image(_)
+            | Self::Counters(_)
+            | Self::Attachment(_)
+            | Self::Pin(_)
+            | Self::Bans(_)
+            | Self::Events(_) => false,
+        }
+    }
+
     /// The interface whose settings prevent attaching.
     pub(crate) fn unsuitable(&self) -> Option<&str> {
         match self {
@@ -86,6 +113,36 @@ impl UserError for FilterError {
             | Self::Flows(_) => None,
             Self::Bans(error) => error.help(),
         }
+    }
+}
+
+/// The table of flows does not fit in memory.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`max` in `[flows]`{} is too large: a table of {} flows takes {}",
+    in_line(*place),
+    grouped((*max).into()),
+    bytes(FlowTable::memory(*max))
+)]
+pub(crate) struct FlowsTooLargeError {
+    /// What the kernel said.
+    #[source]
+    pub(crate) error: FilterError,
+    /// Where `max` is written, if it is.
+    pub(crate) place: Option<Place>,
+    /// What it is.
+    pub(crate) max: u32,
+}
+
+fn in_line(place: Option<Place>) -> String {
+    place.map_or_else(String::new, |Place { line, column }| {
+        format!(", line {line}, column {column},")
+    })
+}
+
+impl UserError for FlowsTooLargeError {
+    fn help(&self) -> Option<String> {
+        Some("half as many flows take half of it; `firewall flows --count` says how many there are; nothing was loaded".into())
     }
 }
 

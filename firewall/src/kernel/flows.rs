@@ -192,6 +192,16 @@ impl FlowTable {
         Ok(())
     }
 
+    /// The bytes of a table of so many slots, all of which the kernel reserves when it is made.
+    pub(crate) fn memory(slots: u32) -> u64 {
+        Self::memory_of_look_ups(slots) + u64::from(slots) * size_of::<Addresses>() as u64
+    }
+
+    /// The bytes of it that looking up packets touches when it is full: slots and tags.
+    pub(crate) fn memory_of_look_ups(slots: u32) -> u64 {
+        u64::from(slots) * u64::from(LINE_BYTES / LINE_SLOTS + 1)
+    }
+
     /// The number of slots.
     pub(crate) fn slots(&self) -> u32 {
         self.slots

@@ -50,6 +50,9 @@ pub(crate) enum LoadError {
     /// The object file or its maps do not load.
     #[error("the object file does not load")]
     Object(#[source] Box<EbpfError>),
+    /// The kernel has no memory for the table of flows.
+    #[error("the kernel has no memory for the table of flows")]
+    Flows(#[source] io::Error),
     /// The object file has no such program.
     #[error("the object file has no program `{0}`")]
     NoProgram(&'static str),
@@ -119,7 +122,9 @@ impl LoadError {
             Self::Object(_) | Self::NoProgram(_) | Self::NoMap(_) => {
                 Some("the object file must be the one of this version".into())
             }
-            Self::Read { .. } | Self::Program { .. } | Self::Tracker { .. } => None,
+            Self::Read { .. } | Self::Program { .. } | Self::Tracker { .. } | Self::Flows(_) => {
+                None
+            }
         }
     }
 }
@@ -385,13 +390,27 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
     for (object, path) in &flows.pins {
         loader.map_pin_path(object.map(), path);
     }
-    let mut ebpf = loader
-        .load(object.bytes())
-        .map_err(|error| LoadError::Object(Box::new(error)))?;
+    let mut ebpf = loader.load(object.bytes()).map_err(not_loaded)?;
     xdp(&mut ebpf, by_state)?
         .load()
         .map_err(|error| refusal(suitable(by_state), error))?;
     Ok(ebpf)
+}
+
+/// Why the object file does not load: of its maps, those of flows may be too large for memory.
+fn not_loaded(error: EbpfError) -> LoadError {
+    let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
+        return LoadError::Object(Box::new(error));
+    };
+    let is_of_flows = FlowObject::TABLE.iter().any(|object| object.map() == name);
+    // Before Linux 5.11, memory above the limit of locked memory is EPERM.
+    let too_large = [libc::ENOMEM, libc::E2BIG, libc::EPERM];
+    let number = io_error.raw_os_error();
+    if is_of_flows && number.is_some_and(|number| too_large.contains(&number)) {
+        return LoadError::Flows(io_error);
+    }
+    let error = MapError::CreateError { name, io_error };
+    LoadError::Object(Box::new(EbpfError::MapError(error)))
 }
 
 /// The XDP program of a loaded object file.
@@ -443,5 +462,38 @@ fn refusal(name: &'static str, error: ProgramError) -> LoadError {
         name,
         source: VerifierAnswer(io_error),
         tail: Tail::of(&log),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(map: &str, number: i32) -> LoadError {
+        let error = MapError::CreateError {
+            name: map.to_owned(),
+            io_error: io::Error::from_raw_os_error(number),
+        };
+        not_loaded(EbpfError::MapError(error))
+    }
+
+    #[test]
+    fn a_table_of_flows_that_is_too_large_is_said_to_be() {
+        for object in FlowObject::TABLE {
+            for number in [libc::ENOMEM, libc::E2BIG] {
+                let LoadError::Flows(error) = refused(object.map(), number) else {
+                    panic!("{number} for {object:?}");
+                };
+                assert_eq!(error.raw_os_error(), Some(number));
+            }
+        }
+        assert!(matches!(
+            refused(abi::FLOW_LINES, libc::EINVAL),
+            LoadError::Object(_)
+        ));
+        assert!(matches!(
+            refused(abi::IMAGES, libc::ENOMEM),
+            LoadError::Object(_)
+        ));
     }
 }

@@ -19,7 +19,10 @@ use crate::{
         pins::PinnedObject,
         slot::Slot,
     },
-    observe::bans::{self, ReasonRow},
+    observe::{
+        bans::{self, ReasonRow},
+        flows::FlowStatus,
+    },
 };
 
 /// All counters at one time.
@@ -37,6 +40,9 @@ pub struct CounterSnapshot {
     pub reasons: Vec<CounterRow>,
     /// What was dropped for each reason of a ban.
     pub bans: Vec<CounterRow>,
+    /// How full the table of flows is; `None` where no rule asks for states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<FlowStatus>,
 }
 
 /// One counter.
@@ -180,6 +186,7 @@ impl CounterSnapshot {
             disabled: disabled.collect::<Result<_, Error>>()?,
             reasons: reasons.collect::<Result<_, Error>>()?,
             bans: Self::bans(config)?,
+            flows: FlowStatus::read(config)?,
         })
     }
 

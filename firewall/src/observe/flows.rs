@@ -14,6 +14,7 @@ use crate::{
         flows::{FlowTable, FlowsError, ListedFlow},
         pins::Pins,
     },
+    text::format::grouped,
 };
 
 /// The flows of a firewall.
@@ -38,6 +39,42 @@ pub struct FlowEvents {
     pub evicted_answered: u64,
     /// Flows that were not added, since two CPUs stored in the same slots.
     pub lost: u64,
+}
+
+/// How full the table of flows is.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowStatus {
+    /// Flows that have not expired.
+    pub count: u32,
+    /// The number of slots.
+    pub max: u32,
+    /// What has happened to flows.
+    #[serde(flatten)]
+    pub events: FlowEvents,
+}
+
+impl FlowStatus {
+    /// As people read it.
+    pub(crate) fn in_words(&self) -> String {
+        let evicted = match self.events.evicted_answered {
+            0 => String::new(),
+            number => format!(", {} evicted while answered", grouped(number)),
+        };
+        let (count, max) = (grouped(self.count.into()), grouped(self.max.into()));
+        format!("{count} of at most {max}{evicted}")
+    }
+
+    /// Reads it; `None` where no rule asks for states.
+    pub(crate) fn read(config: &Config) -> Result<Option<Self>, FlowsError> {
+        let Some(table) = table(config)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            count: table.count()?,
+            max: table.slots(),
+            events: FlowEvents::read(&table)?,
+        }))
+    }
 }
 
 /// A flow.

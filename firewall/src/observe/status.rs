@@ -18,17 +18,13 @@ use crate::{
         unattached::Unattached,
     },
     kernel::{
-        flows::FlowsError,
         generation::Generation,
         hook::Hook,
         info::{self, MapFacts, ProgramFacts},
         link::{self, AttachMode},
         pins::PinnedObject,
     },
-    observe::{
-        bans,
-        flows::{self, FlowEvents},
-    },
+    observe::{bans, flows::FlowStatus},
     text::{causes::Causes, format::utc},
 };
 
@@ -76,31 +72,6 @@ pub struct BanStatus {
     pub count: u64,
     /// The maximum.
     pub max: u32,
-}
-
-/// How full the table of flows is.
-#[derive(Clone, Debug, Serialize)]
-pub struct FlowStatus {
-    /// Flows that have not expired.
-    pub count: u32,
-    /// The number of slots.
-    pub max: u32,
-    /// What has happened to flows.
-    #[serde(flatten)]
-    pub events: FlowEvents,
-}
-
-impl FlowStatus {
-    fn read(config: &Config) -> Result<Option<Self>, FlowsError> {
-        let Some(table) = flows::table(config)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            count: table.count()?,
-            max: table.slots(),
-            events: FlowEvents::read(&table)?,
-        }))
-    }
 }
 
 /// A generation that waits for its confirmation.

@@ -9,6 +9,7 @@ mod life;
 mod oracle;
 mod replies;
 mod routers;
+mod sizes;
 mod times;
 
 use std::{

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-/// The settings of the table of flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::place::Place;
+
+/// The settings of the table of flows. Those that say the same are equal, wherever they are written.
+#[derive(Clone, Copy, Debug)]
 pub struct Flows {
     /// The slots of the table, a power of two from [`Self::FEWEST`] to [`Self::MOST`].
     pub max: u32,
+    /// Where [`Self::max`] is written, if it is.
+    pub max_place: Option<Place>,
     /// How long flows without packets are kept.
     pub timeouts: Timeouts,
 }
@@ -19,10 +23,20 @@ impl Flows {
     pub const MOST: u32 = 1 << 24;
 }
 
+impl PartialEq for Flows {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { max, timeouts, .. } = self;
+        (*max, *timeouts) == (other.max, other.timeouts)
+    }
+}
+
+impl Eq for Flows {}
+
 impl Default for Flows {
     fn default() -> Self {
         Self {
             max: 1 << 16,
+            max_place: None,
             timeouts: Timeouts::default(),
         }
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     candidate::{budget::Budget, compile::Candidate},
     error::Error,
-    kernel::counters::Counters,
+    kernel::{counters::Counters, flows::FlowTable},
     text::format::{Alignment, Table, bytes, counted, grouped},
 };
 
@@ -28,6 +28,9 @@ pub(crate) struct Tables {
     allowed_bytes: u32,
     /// The memory of the counters, on all CPUs.
     counters_bytes: u64,
+    /// The table of flows, if rules ask for states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<FlowsCost>,
     /// The most loads from the image that one packet needs.
     loads: u32,
     bounds: Bounds,
@@ -40,6 +43,15 @@ struct Bounds {
     max_walk: u32,
     max_list: u32,
     max_counts: u32,
+}
+
+/// The table of flows.
+#[derive(Serialize)]
+struct FlowsCost {
+    max: u32,
+    bytes: u64,
+    /// Those that looking up packets touches when it is full.
+    bytes_looked_up: u64,
 }
 
 #[derive(Serialize)]
@@ -83,6 +95,7 @@ impl Tables {
             map_bytes: candidate.size.bytes(),
             allowed_bytes: budget.largest_map().bytes(),
             counters_bytes: Counters::memory(candidate.assignment.capacity)?,
+            flows: flows(candidate),
             loads: plan.loads(),
             bounds: Bounds {
                 max_walk: MAX_WALK,
@@ -100,6 +113,7 @@ impl Tables {
             map_bytes,
             allowed_bytes,
             counters_bytes,
+            flows,
             loads,
             bounds,
             ..
@@ -126,12 +140,30 @@ impl Tables {
                 bounds.max_walk, bounds.max_list, bounds.max_counts
             ),
         ];
+        if let Some(flows) = flows {
+            lines.push(format!(
+                "flows     at most {} in {}, of which look-ups touch {} when all are there",
+                grouped(flows.max.into()),
+                bytes(flows.bytes),
+                bytes(flows.bytes_looked_up)
+            ));
+        }
         for section in &self.sections {
             lines.push(String::new());
             lines.push(section.to_text());
         }
         lines.join("\n") + "\n"
     }
+}
+
+fn flows(candidate: &Candidate) -> Option<FlowsCost> {
+    let ruleset = candidate.ruleset();
+    let max = ruleset.settings.flows.max;
+    ruleset.asks_for_states().then(|| FlowsCost {
+        max,
+        bytes: FlowTable::memory(max),
+        bytes_looked_up: FlowTable::memory_of_look_ups(max),
+    })
 }
 
 impl Section {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    diagnostics::{Code, Report},
+    diagnostics::{Code, Report, Source},
     field::FieldName,
     language::syntax::{File, Term, WrittenFlows},
     model::{Flows, Timeouts},
@@ -11,10 +11,13 @@ use crate::{
 };
 
 /// The table of flows.
-pub(super) fn flows(written: &WrittenFlows<'_>, report: &mut Report) -> Flows {
+pub(super) fn flows(written: &WrittenFlows<'_>, source: &Source, report: &mut Report) -> Flows {
     let mut flows = Flows::default();
-    if let Some(max) = written.max.as_ref().and_then(|term| max(term, report)) {
+    if let Some(term) = &written.max
+        && let Some(max) = max(term, report)
+    {
         flows.max = max;
+        flows.max_place = Some(source.place(term.span.start));
     }
     for (key, term) in &written.timeouts {
         if let Some((timeout, most)) = flows.timeouts.entry(key)

@@ -101,7 +101,7 @@ fn meaning(
     list: &mut ListReader<'_>,
     report: &mut Report,
 ) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>) {
-    let settings = settings(&file.settings, &file.parser, &file.flows, report);
+    let settings = settings(&file.settings, &file.parser, &file.flows, source, report);
     let sets = Sets::resolve(&file.sets, list, report);
     let lists = sets.sizes().to_vec();
     let mut fields = RuleFields::new(sets);

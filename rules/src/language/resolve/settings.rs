@@ -6,7 +6,7 @@ use super::{
     interface::interface_pattern,
 };
 use crate::{
-    diagnostics::{Code, Report},
+    diagnostics::{Code, Report, Source},
     field::InterfacePattern,
     language::syntax::{self, At, Term},
     model::{Mode, Parser, Settings, Verdict},
@@ -17,6 +17,7 @@ pub(super) fn settings(
     written: &syntax::WrittenSettings<'_>,
     written_parser: &syntax::WrittenParser<'_>,
     written_flows: &syntax::WrittenFlows<'_>,
+    source: &Source,
     report: &mut Report,
 ) -> Settings {
     let policy = written
@@ -42,7 +43,7 @@ pub(super) fn settings(
             .and_then(|word| verdict("policy_out", word, report))
             .unwrap_or(Verdict::Pass),
         parser: parser(written_parser, policy, report),
-        flows: flows(written_flows, report),
+        flows: flows(written_flows, source, report),
     }
 }
 
