@@ -28,6 +28,7 @@ pub mod rounds;
 pub mod rule_file;
 pub mod sample;
 pub mod site;
+pub mod state;
 pub mod statistics;
 pub mod subject;
 pub mod subject_kind;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use aya::maps::MapData;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, SysconfVar, sysconf},
@@ -166,6 +167,14 @@ impl Daemon {
         let status: StatusReport = serde_json::from_str(&self.ask(&["status", "--json"])?)
             .context("`firewall status` is not understood")?;
         Ok(status.memory(StatusMap::is_of_bans))
+    }
+
+    /// The bytes of the array map with a pin of this name.
+    pub(super) fn map_memory(&self, pin: &str) -> Result<u64> {
+        let folder = self.bpffs.path().join("firewall").join(INSTANCE);
+        let map = MapData::from_pin(folder.join(pin))?;
+        let info = map.info()?;
+        Ok(u64::from(info.max_entries()) * u64::from(info.value_size()))
     }
 
     /// Bans the members of a list, one per line.

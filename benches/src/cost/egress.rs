@@ -144,18 +144,19 @@ pub fn measure(rounds: usize, cpu: usize, site: &Site) -> Result<Egress> {
 }
 
 /// A network whose host sends, and what runs at its egress hook.
-struct SendingHost {
+pub(super) struct SendingHost {
     name: String,
     testbed: Arc<Testbed>,
     daemon: Option<Daemon>,
     /// The number of rules.
     count: usize,
     socket: UdpSocket,
+    port: u16,
     _drop: ObjectFile,
 }
 
 impl SendingHost {
-    fn new(name: &str, testbed: Arc<Testbed>, daemon: Option<Daemon>) -> Result<Self> {
+    pub(super) fn new(name: &str, testbed: Arc<Testbed>, daemon: Option<Daemon>) -> Result<Self> {
         let network = testbed.network();
         let mut drop = ObjectFile::load(1, &[program::DISCARD])?;
         drop.attach(program::DISCARD, &network.peer, testbed.peer())?;
@@ -173,13 +174,14 @@ impl SendingHost {
             testbed,
             daemon,
             count: 0,
+            port: socket.local_addr()?.port(),
             socket,
             _drop: drop,
         })
     }
 
     /// Has `firewall` filter what the host sends.
-    fn start(name: &str, rules: &str, site: &Site) -> Result<Self> {
+    pub(super) fn start(name: &str, rules: &str, site: &Site) -> Result<Self> {
         let mut daemon = Daemon::prepare(site)?;
         let interface = daemon.testbed().host().interface.clone();
         let text = format!("[firewall]\ninterfaces = [\"{interface}\"]\n{rules}");
@@ -198,7 +200,23 @@ impl SendingHost {
         if self.count > 1 { self.count } else { RULES[1] }
     }
 
-    fn send(&self, to: &[SocketAddrV4]) -> Result<()> {
+    /// Its network.
+    pub(super) fn testbed(&self) -> &Testbed {
+        &self.testbed
+    }
+
+    /// Its `firewall`.
+    pub(super) fn daemon(&self) -> Result<&Daemon> {
+        self.daemon.as_ref().context("no `firewall` filters there")
+    }
+
+    /// The port that it sends from.
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends a packet to each address.
+    pub(super) fn send(&self, to: &[SocketAddrV4]) -> Result<()> {
         for to in to {
             self.socket.send_to(&[0; 16], to)?;
         }

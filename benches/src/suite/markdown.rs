@@ -69,6 +69,7 @@ fn write_page(text: &mut String, results: &Results) -> fmt::Result {
     write_reload(text, results)?;
     write_switch_times(text, results)?;
     write_bans(text, results)?;
+    write_state(text, results)?;
     write_absent(text, results)
 }
 
@@ -319,6 +320,13 @@ fn write_switch_times(text: &mut String, results: &Results) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn write_state(text: &mut String, results: &Results) -> fmt::Result {
+    let Some(state) = &results.state else {
+        return Ok(());
+    };
+    writeln!(text, "\n## States\n\n{state}")
 }
 
 fn write_bans(text: &mut String, results: &Results) -> fmt::Result {

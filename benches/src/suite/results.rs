@@ -8,6 +8,7 @@ use crate::cost::{
     machine::Machine,
     reload::Reload,
     report::{Figures, Report},
+    state::StateCost,
     statistics::Spread,
     subject::{Absent, Cause},
     subject_kind::SubjectKind,
@@ -31,6 +32,9 @@ pub struct Results {
     /// Bans.
     #[serde(default)]
     pub bans: Option<Bans>,
+    /// States.
+    #[serde(default)]
+    pub state: Option<StateCost>,
     /// Measurements that failed, and why.
     pub failures: Vec<String>,
 }

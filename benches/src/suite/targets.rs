@@ -4,7 +4,12 @@ use super::{
     plan::Group,
     results::{Measured, Results},
 };
-use crate::cost::{loading::Loading, report::Figures, switch_time::Reloaded};
+use crate::cost::{
+    loading::Loading,
+    report::Figures,
+    state::{Arriving, Leaving, StateCost},
+    switch_time::Reloaded,
+};
 
 /// A figure and its target maximum.
 #[derive(Clone, Debug, PartialEq)]
@@ -261,12 +266,12 @@ pub fn targets(results: &Results) -> Vec<Target> {
 }
 
 /// Targets that do not concern a case.
-fn others(results: &Results) -> [Target; 5] {
+fn others(results: &Results) -> Vec<Target> {
     let reload = results.reload.as_ref();
     let bans = results.bans.as_ref();
     let mut switch_times = results.switch_times.iter();
     let edited = switch_times.find(|time| time.what == Reloaded::Rules);
-    [
+    let mut others = vec![
         Target::new(
             "a packet whose source is not banned, with 1,000,000 bans",
             "ns more",
@@ -297,7 +302,82 @@ fn others(results: &Results) -> [Target; 5] {
             0.0,
             reload.map(|reload| (reload.passed + reload.unjudged) as f64),
         ),
-    ]
+    ];
+    others.extend(states(results.state.as_ref()));
+    others
+}
+
+/// Targets for rules that ask for states.
+fn states(cost: Option<&StateCost>) -> impl Iterator<Item = Target> {
+    const MORE: &str = "ns more";
+    const IN: [(&str, f64, Arriving, u32); 7] = [
+        (
+            "an answer, 1,000 flows in 65,536 slots",
+            20.0,
+            Arriving::Hits,
+            1 << 16,
+        ),
+        (
+            "an answer, 100,000 flows in 1,048,576 slots",
+            150.0,
+            Arriving::Hits,
+            1 << 20,
+        ),
+        (
+            "an answer, 1,000,000 flows in 2,097,152 slots",
+            190.0,
+            Arriving::Hits,
+            1 << 21,
+        ),
+        (
+            "a packet of no flow, 65,536 slots",
+            15.0,
+            Arriving::Misses,
+            1 << 16,
+        ),
+        (
+            "a packet of no flow, 1,048,576 slots",
+            30.0,
+            Arriving::Misses,
+            1 << 20,
+        ),
+        (
+            "a packet of no flow, 2,097,152 slots",
+            30.0,
+            Arriving::Misses,
+            1 << 21,
+        ),
+        (
+            "a SYN of a flood, 65,536 slots",
+            60.0,
+            Arriving::Syns,
+            1 << 16,
+        ),
+    ];
+    let arriving = IN.map(|(what, most, arriving, slots)| {
+        let found = cost.and_then(|cost| cost.more(arriving, slots));
+        Target::new(what, MORE, most, found)
+    });
+    let out = [
+        ("a packet out of a known flow", Leaving::Known),
+        ("a packet out that begins a flow", Leaving::Begins),
+    ];
+    let out = out.map(|(what, leaving)| {
+        let found = cost.and_then(|cost| cost.more_out(leaving));
+        Target::new(what, MORE, 250.0, found)
+    });
+    let bytes = |what, most, found: Option<f64>| Target::new(what, "bytes", most, found);
+    let slot = bytes(
+        "a slot of the table of flows",
+        18.0,
+        cost.map(|cost| cost.slot_bytes),
+    );
+    let ipv6 = bytes(
+        "the addresses of an IPv6 flow",
+        40.0,
+        cost.map(|cost| cost.ipv6_bytes),
+    );
+    arriving.into_iter().chain(out).chain([slot, ipv6])
 }
 
 impl Target {

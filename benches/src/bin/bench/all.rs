@@ -11,7 +11,7 @@ use benches::{
         reload,
         report::Report,
         rounds::{self, Setting},
-        switch_time,
+        state, switch_time,
     },
     interrupt::Interrupt,
     suite::{
@@ -65,6 +65,7 @@ impl AllArgs {
             reload: None,
             switch_times: Vec::new(),
             bans: None,
+            state: None,
             failures: Vec::new(),
         };
         let began = Instant::now();
@@ -106,6 +107,12 @@ impl AllArgs {
         match bans::measure(plan.bans, BAN_ROUNDS, setting.cpu, &site) {
             Ok(bans) => results.bans = Some(bans),
             Err(error) => results.failures.push(format!("bans: {error:#}")),
+        }
+        site.interrupt.check()?;
+        eprintln!("bench: states");
+        match state::measure(plan.packets, plan.rounds, setting.cpu, &site) {
+            Ok(cost) => results.state = Some(cost),
+            Err(error) => results.failures.push(format!("states: {error:#}")),
         }
         site.interrupt.check()?;
         results.seconds = began.elapsed().as_secs_f64();

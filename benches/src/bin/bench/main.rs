@@ -6,6 +6,7 @@ mod cost;
 mod egress;
 mod place;
 mod profile;
+mod state;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Command {
     Compare(cost::CompareArgs),
     /// Measure bans: time, memory, and the cost of a packet with them
     Bans(bans::BansArgs),
+    /// Measure rules that ask for the states of packets, beside connection tracking
+    State(state::StateArgs),
     /// Measure packets that the machine sends, with programs at the egress hook
     Egress(egress::EgressArgs),
     /// Show how much of its time the firewall's program spends in each of its parts, using `perf`
@@ -59,6 +62,7 @@ fn run(command: Command) -> Result<()> {
         Command::Cost(cost) => cost.run(interrupt),
         Command::Compare(compare) => compare.run(interrupt),
         Command::Bans(bans) => bans.run(interrupt),
+        Command::State(state) => state.run(interrupt),
         Command::Egress(egress) => egress.run(interrupt),
         Command::Profile(profile) => profile.run(interrupt),
         Command::All(all) => all.run(interrupt),
