@@ -5,7 +5,7 @@
 //! [`MAGIC`](crate::image::MAGIC), too.
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -48,11 +48,33 @@ pub fn is_called(program: &'static str, name: &str) -> bool {
 /// and without Ethernet header.
 pub const TRACKERS: [&str; 2] = ["firewall_track", "firewall_bare_track"];
 
+/// The names of the XDP programs that judge ICMP errors: for frames in several buffers, and in one.
+pub const ERRORS_PROGRAM: &str = "firewall_errors";
+
+/// See [`ERRORS_PROGRAM`].
+pub const ERRORS_LINEAR_PROGRAM: &str = "errors_linear";
+
+/// The name of the one for interfaces without Ethernet header.
+pub const BARE_ERRORS_PROGRAM: &str = "bare_errors";
+
+/// The indexes in [`FLOW_TRACKERS`], after [`TRACKERS`], of the program that judges ICMP errors, and of the one that it goes
+/// back to.
+pub const BARE_ERRORS: [u32; 2] = [2, 3];
+
+/// Likewise those in [`FLOW_ERRORS`] of the XDP programs.
+pub const ERRORS: [u32; 2] = [0, 1];
+
 /// The name of the program that returns the lower 32 bits of the kernel's jiffies.
 pub const CLOCK_PROGRAM: &str = "firewall_clock";
 
 /// The array of programs that those at the egress hook go on with.
 pub const FLOW_TRACKERS: &str = "FLOW_TRACKERS";
+
+/// The array of XDP programs that judge ICMP errors, and that these go back to.
+pub const FLOW_ERRORS: &str = "FLOW_ERRORS";
+
+/// The array of fragmented packets, of [`crate::flows::FRAGMENTS`] words.
+pub const FLOW_FRAGMENTS: &str = "FLOW_FRAGMENTS";
 
 /// The array of lines of the table of flows, of [`crate::flows::LINE_BYTES`] each.
 pub const FLOW_LINES: &str = "FLOW_LINES";

@@ -6,8 +6,9 @@
 
 use firewall_ebpf::{
     abi::Reason,
+    flows::Message,
     image::{Drops, Header, Memory as _, REVERSE, RuleSlot},
-    parse::parse,
+    parse::{Headers, parse, present},
     walk::{Classification, Counts, Hook, classify},
 };
 
@@ -78,18 +79,29 @@ pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
 /// packets out: taken as new, with what is not known of it granted. The image must be one whose rules ask for states.
 #[must_use]
 pub fn lets_in_reverse(image: &[u8], frame: &[u8], interface: u32) -> bool {
+    let headers = parse(frame);
+    headers.is_ok_and(|headers| lets_in(image, frame, &headers.reversed(frame), interface))
+}
+
+/// Likewise of the packet that an ICMP error which an interface receives is about.
+#[must_use]
+pub fn lets_in_invoking(image: &[u8], frame: &[u8], interface: u32) -> bool {
     let Ok(headers) = parse(frame) else {
         return false;
     };
+    if !headers.has(present::ICMP) {
+        return false;
+    }
+    let to = [headers.dst_high, headers.dst_low];
+    let about = Message::new(&headers).about(frame, to);
+    let answered = about.and_then(|about| about.answered(frame));
+    answered.is_some_and(|answered| lets_in(image, frame, &answered, interface))
+}
+
+fn lets_in(image: &[u8], frame: &[u8], headers: &Headers, interface: u32) -> bool {
     let reverse = Reverse { interface };
     let mut uncounted = Slots(Vec::new());
-    match classify(
-        image,
-        frame,
-        &headers.reversed(frame),
-        &reverse,
-        &mut uncounted,
-    ) {
+    match classify(image, frame, headers, &reverse, &mut uncounted) {
         Classification::Pass(_) => true,
         Classification::Drop(_) => false,
         Classification::NoRule(_) => {

@@ -3,7 +3,7 @@
 use super::transport::{Protocol, Transport, is_icmp};
 use crate::{
     packet::Packet,
-    parse::{Headers, present, protocol},
+    parse::{Headers, ethertype, present, protocol},
 };
 
 /// Echo requests and replies of ICMP (RFC 792) and ICMPv6 (RFC 4443).
@@ -120,14 +120,10 @@ impl Message {
         id.map_or(0, u16::from_be_bytes)
     }
 
-    /// Source, destination and the rest of the packet that an error is about, as it was sent; `None` if they cannot
-    /// be read, or if that packet was not sent by whom the error is for.
+    /// The packet that an error is about, as it was sent; `None` if it cannot be read, or if it was not sent by whom
+    /// the error is for.
     #[inline(always)]
-    pub fn about<P: Packet + ?Sized>(
-        self,
-        packet: &P,
-        to: [u64; 2],
-    ) -> Option<([u64; 2], [u64; 2], Transport)> {
+    pub fn about<P: Packet + ?Sized>(self, packet: &P, to: [u64; 2]) -> Option<InvokingPacket> {
         let is_ipv6 = self.is_ipv6();
         let at = packet.opaque(u64::from(self.at(packet)? + 8)) as u32;
         let word = |offset: u32| packet.load(at + offset).map(u64::from_be_bytes);
@@ -148,15 +144,18 @@ impl Message {
         }
         let upper = upper_at(packet, at, is_ipv6, number)?;
         let upper = packet.opaque(u64::from(upper)) as u32;
-        let ports: [u8; 4] = packet.load(upper)?;
-        let sport = u16::from_be_bytes([ports[0], ports[1]]);
-        let dport = u16::from_be_bytes([ports[2], ports[3]]);
-        let upper = if number == protocol::TCP {
+        let first: [u8; 4] = packet.load(upper)?;
+        let ports = [
+            u16::from_be_bytes([first[0], first[1]]),
+            u16::from_be_bytes([first[2], first[3]]),
+        ];
+        let [sport, dport] = ports;
+        let transport = if number == protocol::TCP {
             Transport::new(Protocol::Tcp, sport, dport, is_ipv6)
         } else if number == protocol::UDP {
             Transport::new(Protocol::Udp, sport, dport, is_ipv6)
         } else if is_icmp(number, is_ipv6) {
-            if ports[0] != ECHO_REQUEST[usize::from(is_ipv6)] {
+            if first[0] != ECHO_REQUEST[usize::from(is_ipv6)] {
                 return None;
             }
             let id = u16::from_be_bytes(packet.load(upper + 4)?);
@@ -164,7 +163,92 @@ impl Message {
         } else {
             Transport::new(Protocol::Other, number.into(), number.into(), is_ipv6)
         };
-        Some((src, dst, upper))
+        Some(InvokingPacket {
+            src,
+            dst,
+            transport,
+            ports,
+            number,
+        })
+    }
+}
+
+/// The packet that an ICMP error is about (RFC 4443, section 2.4), as far as errors quote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvokingPacket {
+    /// Its source, in two words as in [`Headers`].
+    pub src: [u64; 2],
+    /// Its destination, likewise.
+    pub dst: [u64; 2],
+    /// The rest that a flow is known by.
+    pub transport: Transport,
+    ports: [u16; 2],
+    number: u8,
+}
+
+impl InvokingPacket {
+    /// The packet in words.
+    #[must_use]
+    #[inline(always)]
+    pub const fn to_words(&self) -> [u64; 6] {
+        let [sport, dport] = self.ports;
+        let rest = (self.number as u64) << 32 | (dport as u64) << 16 | sport as u64;
+        [
+            self.src[0],
+            self.src[1],
+            self.dst[0],
+            self.dst[1],
+            self.transport.bits(),
+            rest,
+        ]
+    }
+
+    /// The packet that was put in words.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_words(words: [u64; 6]) -> Self {
+        let [src, src_low, dst, dst_low, transport, rest] = words;
+        Self {
+            src: [src, src_low],
+            dst: [dst, dst_low],
+            transport: Transport::from_bits(transport),
+            ports: [rest as u16, (rest >> 16) as u16],
+            number: (rest >> 32) as u8,
+        }
+    }
+
+    /// The headers of the packet in that it may answer; `None` if it answers none: an echo request.
+    #[inline(always)]
+    pub fn answered<P: Packet + ?Sized>(&self, packet: &P) -> Option<Headers> {
+        if self.transport.protocol() == Protocol::Echo as u32 {
+            return None;
+        }
+        let (family, ethertype) = if self.transport.is_ipv6() {
+            (present::IPV6, ethertype::IPV6)
+        } else {
+            (present::IPV4, ethertype::IPV4)
+        };
+        let (upper, [sport, dport]) = if self.transport.is_tcp() {
+            (present::TCP | present::PORTS, self.ports)
+        } else if protocol::has_ports(self.number) {
+            (present::PORTS, self.ports)
+        } else {
+            (0, [0; 2])
+        };
+        let headers = Headers {
+            src_high: self.src[0],
+            src_low: self.src[1],
+            dst_high: self.dst[0],
+            dst_low: self.dst[1],
+            present: family | upper,
+            ethertype,
+            sport,
+            dport,
+            protocol: self.number,
+            key: self.number.into(),
+            ..Headers::default()
+        };
+        Some(headers.reversed(packet))
     }
 }
 

@@ -20,11 +20,13 @@
 //! settings  what user space decides, and the offsets of it
 //! table     finding, changing and adding flows
 //! enter     adding flows that began before the table
+//! fragments  which fragmented packets belong to a flow
 //! fields    how the numbers above are read from a packet
 //! ```
 
 mod enter;
 mod fields;
+mod fragments;
 mod hash;
 mod phase;
 mod settings;
@@ -36,7 +38,8 @@ mod transport;
 mod tuple;
 
 pub use enter::{Entered, FlowProgress, SharedTable, enter};
-pub use fields::{Message, says_something, transport_of};
+pub use fields::{InvokingPacket, Message, says_something, transport_of};
+pub use fragments::{FRAGMENTS, Fragment, FragmentTable, see_fragment};
 pub use phase::Phase;
 pub use settings::{
     HASH_KEYS, LINE_BYTES, LINE_SLOTS, SETTINGS_WORDS, Settings, TAG_LINES, TIMEOUTS,

@@ -11,9 +11,11 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use firewall_ebpf::{
+    abi,
     flows::{
-        self, Addresses, FlowEvent, FlowTable, Keys, LINE_BYTES, LINE_SLOTS, Message, Placed,
-        SETTINGS_WORDS, Seen, Settings, TAG_LINES, TIMEOUTS, Transport, transport_of,
+        self, Addresses, FlowEvent, FlowTable, Fragment, FragmentTable, InvokingPacket, Keys,
+        LINE_BYTES, LINE_SLOTS, Message, Placed, SETTINGS_WORDS, Seen, Settings, TAG_LINES,
+        TIMEOUTS, Transport, transport_of,
     },
     parse::{Headers, present},
     state::State,
@@ -41,9 +43,23 @@ static FLOW_SETTINGS: Array<[u64; SETTINGS_WORDS], 1, MMAPABLE> = Array::new();
 #[btf_map]
 static FLOW_EVENTS: PerCpuArray<u64, { FlowEvent::ALL.len() }> = PerCpuArray::new();
 
-/// The programs that track flows: with and without Ethernet header.
+/// The fragmented packets whose first fragment was of a known flow. User space makes the map as long as
+/// [`FRAGMENTS`](flows::FRAGMENTS) says.
 #[btf_map]
-static FLOW_TRACKERS: ProgramArray<2> = ProgramArray::new();
+static FLOW_FRAGMENTS: Array<u64, 1> = Array::new();
+
+/// What the program that filters and the one that judges ICMP errors leave to each other, see [`Case`].
+#[btf_map]
+static FLOW_CASE: PerCpuArray<[u64; CASE_WORDS], 1> = PerCpuArray::new();
+
+/// The programs at traffic-control hooks that others go on with: those that track flows, with and without Ethernet
+/// header, the one that judges ICMP errors, and the one that this goes back to.
+#[btf_map]
+static FLOW_TRACKERS: ProgramArray<4> = ProgramArray::new();
+
+/// The XDP program that judges ICMP errors, and the one that it goes back to.
+#[btf_map]
+static FLOW_ERRORS: ProgramArray<2> = ProgramArray::new();
 
 /// The number of lines less one.
 #[unsafe(no_mangle)]
@@ -62,11 +78,18 @@ pub(super) trait Received {
     /// The identifier of an echo message.
     fn echo_id(&self, message: u64) -> u32;
 
-    /// The number of the state of an ICMP error for this destination.
+    /// The number of the state of an ICMP error for this destination, or [`UNJUDGED`].
     fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32;
+
+    /// The number of the state of a fragment, which is `state` by what is known of its flow.
+    fn fragment_state(&self, fragment: u64, state: u32) -> u32;
 }
 
-/// The number of the state of a packet that an interface has received, whose flow it changes.
+/// Not the number of a state: that the packet is an ICMP error about one of no known flow, which a program of its own
+/// judges.
+pub(super) const UNJUDGED: u32 = State::ALL.len() as u32;
+
+/// The number of the state of a packet that an interface has received, whose flow it changes; or [`UNJUDGED`].
 #[inline(always)]
 pub(super) fn state_in(packet: &impl Received, headers: &Headers) -> u32 {
     if headers.has(present::ICMP) {
@@ -76,16 +99,21 @@ pub(super) fn state_in(packet: &impl Received, headers: &Headers) -> u32 {
         }
     }
     let upper = upper(packet, headers);
-    if !upper.has_flow() {
-        return State::New.number();
+    let state = if upper.has_flow() {
+        flow_in(
+            headers.src_high,
+            headers.src_low,
+            headers.dst_high,
+            headers.dst_low,
+            upper.bits(),
+        )
+    } else {
+        State::New.number()
+    };
+    if headers.has(present::FRAGMENT) {
+        return packet.fragment_state(Fragment::new(headers).bits(), state);
     }
-    flow_in(
-        headers.src_high,
-        headers.src_low,
-        headers.dst_high,
-        headers.dst_low,
-        upper.bits(),
-    )
+    state
 }
 
 /// What a flow needs to know of a packet besides its addresses.
@@ -117,6 +145,15 @@ impl<const FRAGS: bool> Received for LateFrame<'_, FRAGS> {
             linear_error_state(self.context(), message, dst_high, dst_low)
         }
     }
+
+    #[inline(always)]
+    fn fragment_state(&self, fragment: u64, state: u32) -> u32 {
+        if FRAGS {
+            frame_fragment_state(self.context(), fragment, state)
+        } else {
+            linear_fragment_state(self.context(), fragment, state)
+        }
+    }
 }
 
 impl<const BARE: bool> Received for Skb<'_, BARE> {
@@ -132,22 +169,23 @@ impl<const BARE: bool> Received for Skb<'_, BARE> {
 
     #[inline(always)]
     fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32 {
-        let ctx = self.ctx.as_ptr().cast();
-        if BARE {
-            bare_error_state(ctx, message, dst_high, dst_low)
-        } else {
-            skb_error_state(ctx, message, dst_high, dst_low)
-        }
+        // What is filtered when it comes in at this hook has no Ethernet header.
+        bare_error_state(self.ctx.as_ptr().cast(), message, dst_high, dst_low)
+    }
+
+    #[inline(always)]
+    fn fragment_state(&self, fragment: u64, state: u32) -> u32 {
+        bare_fragment_state(self.ctx.as_ptr().cast(), fragment, state)
     }
 }
 
 /// Makes functions of their own in the kernel: global ones that take a context and numbers only, which the
 /// verifier follows once and not for every path that leads to them (Linux 5.6).
-macro_rules! of_icmp {
-    ($echo_id:ident, $error_state:ident, $context:ty, $with:ident) => {
+macro_rules! echo_id {
+    ($name:ident, $context:ty, $with:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $echo_id(ctx: *mut $context, message: u64) -> u32 {
+        extern "C" fn $name(ctx: *mut $context, message: u64) -> u32 {
             let Some(image) = Image::in_force() else {
                 return 0;
             };
@@ -155,7 +193,11 @@ macro_rules! of_icmp {
                 Message::from_bits(message).echo_id(&packet)
             ))
         }
+    };
+}
 
+macro_rules! states {
+    ($error_state:ident, $fragment_state:ident, $context:ty, $with:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $error_state(
@@ -169,10 +211,37 @@ macro_rules! of_icmp {
             };
             let about = $with!(ctx, image, |packet| Message::from_bits(message)
                 .about(&packet, [dst_high, dst_low]));
-            match about {
-                Some((src, dst, upper)) => flow_error(src[0], src[1], dst[0], dst[1], upper.bits()),
+            let Some(about) = about else {
+                return State::Invalid.number();
+            };
+            let state = flow_error(
+                about.src[0],
+                about.src[1],
+                about.dst[0],
+                about.dst[1],
+                about.transport.bits(),
+            );
+            if state == State::Related.number() {
+                return state;
+            }
+            match Case::open() {
+                Some(case) => case.decision(&about),
                 None => State::Invalid.number(),
             }
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $fragment_state(ctx: *mut $context, fragment: u64, state: u32) -> u32 {
+            let (Some(image), Some(table)) = (Image::in_force(), Flows::open()) else {
+                return state;
+            };
+            $with!(ctx, image, |packet| flows::see_fragment(
+                &table,
+                &packet,
+                Fragment::from_bits(fragment),
+                state
+            ))
         }
     };
 }
@@ -209,10 +278,94 @@ macro_rules! with_skb {
     }};
 }
 
-of_icmp!(frame_echo_id, frame_error_state, xdp_md, with_frame);
-of_icmp!(linear_echo_id, linear_error_state, xdp_md, with_linear);
-of_icmp!(bare_echo_id, bare_error_state, __sk_buff, with_bare);
-of_icmp!(skb_echo_id, skb_error_state, __sk_buff, with_skb);
+echo_id!(frame_echo_id, xdp_md, with_frame);
+echo_id!(linear_echo_id, xdp_md, with_linear);
+echo_id!(bare_echo_id, __sk_buff, with_bare);
+echo_id!(skb_echo_id, __sk_buff, with_skb);
+
+states!(frame_error_state, frame_fragment_state, xdp_md, with_frame);
+states!(
+    linear_error_state,
+    linear_fragment_state,
+    xdp_md,
+    with_linear
+);
+states!(bare_error_state, bare_fragment_state, __sk_buff, with_bare);
+
+/// The case of an ICMP error about a packet of no known flow, which one program leaves to another on the same CPU: the
+/// decision, and that packet, in case the case of another error comes in between.
+pub(super) struct Case(*mut [u64; CASE_WORDS]);
+
+const CASE_WORDS: usize = 7;
+
+impl Case {
+    #[inline(always)]
+    pub(super) fn open() -> Option<Self> {
+        FLOW_CASE.get_ptr_mut(0).map(Self)
+    }
+
+    /// The packet that the error is about.
+    #[inline(always)]
+    pub(super) fn invoking_packet(&self) -> InvokingPacket {
+        // SAFETY: the value of this CPU.
+        let [_, about @ ..] = unsafe { self.0.read() };
+        InvokingPacket::from_words(about)
+    }
+
+    /// Leaves a decision to the program that filters.
+    #[inline(always)]
+    pub(super) fn decide(&self, state: State) {
+        // SAFETY: as above.
+        unsafe { (*self.0)[0] = u64::from(state.number() + 1) }
+    }
+
+    /// Takes the number of the state that was decided on; if none was, [`UNJUDGED`], with the packet left to the program that
+    /// judges.
+    #[inline(always)]
+    fn decision(&self, about: &InvokingPacket) -> u32 {
+        let words = about.to_words();
+        // SAFETY: as above.
+        let [decided, left @ ..] = unsafe { self.0.read() };
+        let is_same = words.iter().zip(left).all(|(word, left)| *word == left);
+        let [a, b, c, d, e, f] = words;
+        // SAFETY: as above.
+        unsafe { self.0.write([0, a, b, c, d, e, f]) };
+        let number = decided.wrapping_sub(1);
+        if is_same && number < u64::from(UNJUDGED) {
+            number as u32
+        } else {
+            UNJUDGED
+        }
+    }
+}
+
+/// Goes on with the program that judges ICMP errors; returns only if there is none.
+#[inline(always)]
+pub(super) fn go_on_to_judge(ctx: &XdpContext) {
+    // SAFETY: nothing is left to drop.
+    unsafe { FLOW_ERRORS.tail_call(ctx, abi::ERRORS[0]) }
+}
+
+/// Likewise on an interface without Ethernet header.
+#[inline(always)]
+pub(super) fn go_on_to_judge_bare(ctx: &TcContext) {
+    // SAFETY: as above.
+    unsafe { FLOW_TRACKERS.tail_call(ctx, abi::BARE_ERRORS[0]) }
+}
+
+/// Goes back to the XDP program that filters, which is always there.
+#[inline(always)]
+pub(super) fn go_back_to_xdp(ctx: &XdpContext) {
+    // SAFETY: as above.
+    unsafe { FLOW_ERRORS.tail_call(ctx, abi::ERRORS[1]) }
+}
+
+/// Likewise on an interface without Ethernet header.
+#[inline(always)]
+pub(super) fn go_back_to_bare_ingress(ctx: &TcContext) {
+    // SAFETY: as above.
+    unsafe { FLOW_TRACKERS.tail_call(ctx, abi::BARE_ERRORS[1]) }
+}
 
 /// A function of its own in the kernel, too, that takes a packet in five numbers: its addresses, and
 /// [`Transport`].
@@ -438,5 +591,27 @@ impl FlowTable for Flows {
             // SAFETY: the value of this CPU, which nothing else writes while the program runs.
             unsafe { *count = (*count).wrapping_add(1) }
         }
+    }
+}
+
+impl FragmentTable for Flows {
+    #[inline(always)]
+    fn fragment(&self, index: u32) -> u64 {
+        let entry = FLOW_FRAGMENTS.get_ptr_mut(index);
+        // SAFETY: an element of the map. Volatile, since other CPUs write meanwhile.
+        entry.map_or(0, |entry| unsafe { entry.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn store_fragment(&self, index: u32, word: u64) {
+        if let Some(entry) = FLOW_FRAGMENTS.get_ptr_mut(index) {
+            // SAFETY: as above.
+            unsafe { entry.write_volatile(word) }
+        }
+    }
+
+    #[inline(always)]
+    fn fragment_time(&self) -> u32 {
+        self.now()
     }
 }

@@ -11,11 +11,13 @@
 
 mod bans;
 mod counters;
+mod errors;
 mod flows;
 mod frame;
 mod image;
 mod map_flags;
 mod packet_log;
+mod reverse;
 mod skb;
 mod tc;
 mod track;

@@ -12,12 +12,13 @@ use firewall_ebpf::{
     abi::{Direction, Reason},
     image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
     parse::parse,
+    state::State,
     walk::{Classification, Hook, classify},
 };
 
 use super::{
     bans::ban_of,
-    flows::{go_on_to_track, state_in},
+    flows::{UNJUDGED, go_on_to_judge_bare, go_on_to_track, state_in},
     image::Image,
     skb::{self, Sent, Skb},
 };
@@ -135,7 +136,12 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     let classification = match parsed {
         Ok(headers) => {
             let headers = if FLOWS && !LEAVES {
-                headers.with_state(state_in(&skb, &headers), &skb)
+                let mut state = state_in(&skb, &headers);
+                if state == UNJUDGED {
+                    go_on_to_judge_bare(ctx);
+                    state = State::Invalid.number();
+                }
+                headers.with_state(state, &skb)
             } else {
                 headers
             };

@@ -7,16 +7,15 @@
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
 use firewall_ebpf::{
-    abi::{Direction, Reason},
     flows::{Seen, Transport, says_something},
-    image::{Drops, Header, Memory as _, REVERSE, RuleSlot},
-    parse::{Headers, parse},
-    walk::{Classification, Counts, Hook, classify},
+    image::Memory as _,
+    parse::parse,
 };
 
 use super::{
     flows::{add, seen_out, upper},
     image::Image,
+    reverse::lets_in,
     skb::{self, Skb},
     tc::NEXT,
 };
@@ -57,62 +56,10 @@ fn sent<const BARE: bool>(ctx: &TcContext) {
     }
     if seen == Seen::MayBegin as u32 {
         let is_silent = upper.is_tcp() && !says_something(&skb, &headers);
-        if is_silent || lets_in(ctx, &image, &skb, &headers) {
+        let interface = || skb::interface(ctx);
+        if is_silent || lets_in(&image, &skb, &headers.reversed(&skb), interface) {
             return;
         }
     }
     add(&headers, upper);
-}
-
-/// Whether the rules for packets in let in what a packet out may be an answer to.
-#[inline(always)]
-fn lets_in<const BARE: bool>(
-    ctx: &TcContext,
-    image: &Image,
-    skb: &Skb<'_, BARE>,
-    headers: &Headers,
-) -> bool {
-    let classification = classify(
-        image,
-        skb,
-        &headers.reversed(skb),
-        &Reverse(ctx),
-        &mut Uncounted,
-    );
-    match classification {
-        Classification::Pass(_) => true,
-        Classification::Drop(_) => false,
-        Classification::NoRule(_) => {
-            let drops = Drops::from_bits(image.u32(Header::drops_at(Direction::In)));
-            !drops.has(Reason::Policy)
-        }
-    }
-}
-
-/// What is known of a packet in that a packet out may be an answer to.
-struct Reverse<'a>(&'a TcContext);
-
-impl Hook for Reverse<'_> {
-    #[inline(always)]
-    fn direction(&self) -> Direction {
-        Direction::In
-    }
-
-    #[inline(always)]
-    fn interface(&self) -> u32 {
-        skb::interface(self.0)
-    }
-
-    #[inline(always)]
-    fn state(&self) -> u32 {
-        REVERSE
-    }
-}
-
-/// Counts nothing: no packet has come in.
-struct Uncounted;
-
-impl Counts for Uncounted {
-    #[inline(always)]
-    fn count(&mut self, _slot: RuleSlot) {}
 }

@@ -8,13 +8,14 @@ use firewall_ebpf::{
     abi::{Direction, Reason},
     image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
     parse::parse,
+    state::State,
     walk::{Classification, Hook, classify},
 };
 
 use super::{
     bans::ban_of,
     counters::Counters,
-    flows::state_in,
+    flows::{UNJUDGED, go_on_to_judge, state_in},
     frame::{Frame, LateFrame, frame_len},
     image::Image,
     packet_log::decided,
@@ -93,7 +94,12 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
     let frame = LateFrame::<FRAGS>::new(ctx, &image);
     let parsed = match parsed {
         Ok(headers) if FLOWS && ban.is_none() => {
-            Ok(headers.with_state(state_in(&frame, &headers), &frame))
+            let mut state = state_in(&frame, &headers);
+            if state == UNJUDGED {
+                go_on_to_judge(ctx);
+                state = State::Invalid.number();
+            }
+            Ok(headers.with_state(state, &frame))
         }
         parsed => parsed,
     };

@@ -282,7 +282,7 @@ fn context(
     flows: &mut Tracker<'_>,
 ) -> (Context<InterfaceIndex>, Option<State>) {
     let context = names(packet).map(|name| candidate.interface(name));
-    let seen = flows.see(&packet.frame, context.direction);
+    let seen = flows.see(&packet.frame, &names(packet));
     let state = seen.map(|seen| seen.state);
     (context.in_state(state.unwrap_or(State::New)), state)
 }

@@ -55,8 +55,8 @@ impl FlowTables {
             .into_iter()
             .map(|object| (object, place(object)))
             .collect();
-        let trackers = FlowObject::Trackers;
-        paths.push((trackers, next(PinnedObject::Flows(trackers))));
+        let programs = FlowObject::PROGRAMS.into_iter();
+        paths.extend(programs.map(|object| (object, next(PinnedObject::Flows(object)))));
         Ok(Self {
             setting: Some(FlowSetting { slots, pins: paths }),
             before,
@@ -66,7 +66,7 @@ impl FlowTables {
 
     /// Whether an object is new, and pinned to be in force next.
     pub(super) fn is_new(&self, object: FlowObject) -> bool {
-        self.setting.is_some() && (!self.is_kept || object == FlowObject::Trackers)
+        self.setting.is_some() && (!self.is_kept || FlowObject::PROGRAMS.contains(&object))
     }
 
     /// Whether there is no table before.

@@ -7,7 +7,7 @@ use rules::{
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome},
     model::RuleId,
-    walker::{Decided, Walk, walk},
+    walker::{self, Decided, Walk, walk},
 };
 
 use crate::kernel::slot::Slot;
@@ -51,6 +51,12 @@ impl<'a> Classifier<'a> {
     /// Classifies a frame; rules are given by counter slots.
     pub(crate) fn walk(&self, frame: &[u8], context: Context<InterfaceIndex>) -> Walk {
         walk(self.image, frame, &numbers(context))
+    }
+
+    /// Whether the rules let in what the packet may answer that an ICMP error is about; the image must be one whose rules
+    /// ask for states.
+    pub(crate) fn lets_in_invoking(&self, frame: &[u8], interface: InterfaceIndex) -> bool {
+        walker::lets_in_invoking(self.image, frame, interface.0)
     }
 
     /// Classifies a frame; rules are given by index.

@@ -113,8 +113,10 @@ pub(crate) enum FlowObject {
     Settings,
     /// The numbers of events.
     Events,
-    /// The programs that track flows.
+    /// The programs at traffic-control hooks that others go on with.
     Trackers,
+    /// The XDP programs that others go on with.
+    Errors,
 }
 
 impl FlowObject {
@@ -127,14 +129,18 @@ impl FlowObject {
         Self::Events,
     ];
 
+    /// Those of programs.
+    pub(crate) const PROGRAMS: [Self; 2] = [Self::Trackers, Self::Errors];
+
     /// Every one: those of the table, and the programs.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Lines,
         Self::Tags,
         Self::Addresses,
         Self::Settings,
         Self::Events,
         Self::Trackers,
+        Self::Errors,
     ];
 
     /// Its name in the object file.
@@ -146,6 +152,7 @@ impl FlowObject {
             Self::Settings => abi::FLOW_SETTINGS,
             Self::Events => abi::FLOW_EVENTS,
             Self::Trackers => abi::FLOW_TRACKERS,
+            Self::Errors => abi::FLOW_ERRORS,
         }
     }
 
@@ -157,6 +164,7 @@ impl FlowObject {
             Self::Settings => "flow-settings",
             Self::Events => "flow-events",
             Self::Trackers => "flow-trackers",
+            Self::Errors => "flow-errors",
         }
     }
 }
@@ -164,7 +172,7 @@ impl FlowObject {
 impl PinnedObject {
     /// Every object, in the order in which new ones take their places: readers find the slots of
     /// the old image in the new counters, but not the other way round.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Counters,
         Self::Flows(FlowObject::Settings),
         Self::Flows(FlowObject::Addresses),
@@ -172,6 +180,7 @@ impl PinnedObject {
         Self::Flows(FlowObject::Lines),
         Self::Flows(FlowObject::Events),
         Self::Flows(FlowObject::Trackers),
+        Self::Flows(FlowObject::Errors),
         Self::Images,
         Self::Program,
         Self::BareIngress,

@@ -11,13 +11,13 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, TestRun as _,
-    maps::{MapError, ProgramArray},
-    programs::{ProgramError, ProgramType, SchedClassifier, TestRunOptions, Xdp},
+    maps::{MapData, MapError, ProgramArray},
+    programs::{ProgramError, ProgramFd, ProgramType, SchedClassifier, TestRunOptions, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
 use firewall_ebpf::{
     abi,
-    flows::{LINE_SLOTS, TAG_LINES},
+    flows::{FRAGMENTS, LINE_SLOTS, TAG_LINES},
 };
 use nix::errno::Errno;
 
@@ -70,7 +70,7 @@ pub(crate) enum LoadError {
         /// The end of the verifier's log.
         tail: Tail,
     },
-    /// A program that tracks flows could not be given to those that go on with it.
+    /// A program could not be given to those that go on with it.
     #[error("the program `{name}` could not be entered into the array of programs")]
     Tracker {
         /// The name of the program.
@@ -248,6 +248,14 @@ impl Program {
         if hook == Hook::Xdp || self.verified.remove(&hook).is_none() {
             return;
         }
+        if self.by_state && hook == Hook::BareIngress {
+            let [ahead, back] = abi::BARE_ERRORS;
+            let cleared = others(&mut self.ebpf, abi::FLOW_TRACKERS)
+                .map(|mut programs| [ahead, back].map(|index| programs.clear_index(&index)));
+            if let Ok([Err(error), _] | [_, Err(error)]) = cleared {
+                tracing::debug!(event = "program_stays", %error, "a program stays loaded");
+            }
+        }
         let name = name(hook, self.by_state);
         let unloaded = classifier(&mut self.ebpf, name).map(SchedClassifier::unload);
         if let Ok(Err(error)) = unloaded {
@@ -258,7 +266,7 @@ impl Program {
 
 fn owned(
     name: &'static str,
-    fd: Result<&aya::programs::ProgramFd, ProgramError>,
+    fd: Result<&ProgramFd, ProgramError>,
 ) -> Result<Arc<OwnedFd>, LoadError> {
     let failed = |source| LoadError::Program { name, source };
     let fd = fd.map_err(failed)?.as_fd().try_clone_to_owned();
@@ -289,23 +297,78 @@ fn variant(name: &'static str, by_state: bool) -> &'static str {
 pub(super) fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let index = usize::from(hook == Hook::BareEgress);
     let name = abi::TRACKERS[index];
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
     let program = classifier(ebpf, name)?;
     if program.fd().is_ok() {
         return Ok(());
     }
     program.load().map_err(|error| refusal(name, error))?;
-    let failed = |source| LoadError::Program { name, source };
-    let fd = program
-        .fd()
-        .and_then(|fd| Ok(fd.try_clone()?))
-        .map_err(failed)?;
-    let missing = || LoadError::NoMap(abi::FLOW_TRACKERS);
-    let map = ebpf.map_mut(abi::FLOW_TRACKERS).ok_or_else(missing)?;
-    let mut trackers = ProgramArray::try_from(map).map_err(|_other| missing())?;
-    let index = u32::try_from(index).unwrap_or(u32::MAX);
-    trackers
-        .set(index, &fd, 0)
+    let fd = cloned(name, program.fd())?;
+    enter(ebpf, abi::FLOW_TRACKERS, index, name, &fd)
+}
+
+/// Loads the program that judges ICMP errors for the verified program of a hook, which goes on with it and is gone back
+/// to.
+fn judge_errors(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    let (map, [ahead, back], name) = match hook {
+        Hook::Xdp if takes_frags() => (abi::FLOW_ERRORS, abi::ERRORS, abi::ERRORS_PROGRAM),
+        Hook::Xdp => (abi::FLOW_ERRORS, abi::ERRORS, abi::ERRORS_LINEAR_PROGRAM),
+        Hook::BareIngress => (
+            abi::FLOW_TRACKERS,
+            abi::BARE_ERRORS,
+            abi::BARE_ERRORS_PROGRAM,
+        ),
+        Hook::Egress | Hook::BareEgress => return Ok(()),
+    };
+    let filter = self::name(hook, true);
+    let (filter_fd, fd) = if hook == Hook::Xdp {
+        let filter_fd = cloned(filter, xdp_called(ebpf, filter)?.fd())?;
+        let program = xdp_called(ebpf, name)?;
+        program.load().map_err(|error| refusal(name, error))?;
+        (filter_fd, cloned(name, program.fd())?)
+    } else {
+        let filter_fd = cloned(filter, classifier(ebpf, filter)?.fd())?;
+        let program = classifier(ebpf, name)?;
+        // It stays when the one that filters is forgotten.
+        if program.fd().is_err() {
+            program.load().map_err(|error| refusal(name, error))?;
+        }
+        (filter_fd, cloned(name, program.fd())?)
+    };
+    // The way back first: without one, errors that are judged would be dropped.
+    enter(ebpf, map, back, filter, &filter_fd)?;
+    enter(ebpf, map, ahead, name, &fd)
+}
+
+fn cloned(
+    name: &'static str,
+    fd: Result<&ProgramFd, ProgramError>,
+) -> Result<ProgramFd, LoadError> {
+    let cloned = fd.and_then(|fd| Ok(fd.try_clone()?));
+    cloned.map_err(|source| LoadError::Program { name, source })
+}
+
+/// Enters a program into an array of programs that others go on with.
+fn enter(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+    index: u32,
+    name: &'static str,
+    program: &ProgramFd,
+) -> Result<(), LoadError> {
+    others(ebpf, map)?
+        .set(index, program, 0)
         .map_err(|source| LoadError::Tracker { name, source })
+}
+
+/// An array of programs that others go on with.
+fn others<'a>(
+    ebpf: &'a mut Ebpf,
+    map: &'static str,
+) -> Result<ProgramArray<&'a mut MapData>, LoadError> {
+    let missing = || LoadError::NoMap(map);
+    let map = ebpf.map_mut(map).ok_or_else(missing)?;
+    ProgramArray::try_from(map).map_err(|_other| missing())
 }
 
 /// The program for a hook of traffic control, which the kernel verifies and translates if it has not yet.
@@ -318,8 +381,11 @@ pub(super) fn verified_at(
     let program = classifier(ebpf, name)?;
     if program.fd().is_err() {
         program.load().map_err(|error| refusal(name, error))?;
+        if by_state {
+            judge_errors(hook, ebpf)?;
+        }
     }
-    Ok(program)
+    classifier(ebpf, name)
 }
 
 /// A program for traffic control of a loaded object file.
@@ -335,14 +401,9 @@ fn classifier<'a>(
 /// How jiffies and the time relate, as one reading of both has it.
 fn jiffies(ebpf: &mut Ebpf) -> Result<Ticks, LoadError> {
     let name = abi::CLOCK_PROGRAM;
-    let missing = || LoadError::NoProgram(name);
     let failed = |source| LoadError::Program { name, source };
     let no_clock = |error| failed(io::Error::from(error).into());
-    let program: &mut Xdp = ebpf
-        .program_mut(name)
-        .ok_or_else(missing)?
-        .try_into()
-        .map_err(|_other| missing())?;
+    let program = xdp_called(ebpf, name)?;
     if program.fd().is_err() {
         program.load().map_err(|error| refusal(name, error))?;
     }
@@ -385,7 +446,8 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
             .override_global(abi::FLOW_LAST_LINE, &last_line, true)
             .map_max_entries(abi::FLOW_LINES, lines)
             .map_max_entries(abi::FLOW_TAGS, lines.div_ceil(TAG_LINES))
-            .map_max_entries(abi::FLOW_ADDRESSES, lines * LINE_SLOTS);
+            .map_max_entries(abi::FLOW_ADDRESSES, lines * LINE_SLOTS)
+            .map_max_entries(abi::FLOW_FRAGMENTS, FRAGMENTS);
     }
     for (object, path) in &flows.pins {
         loader.map_pin_path(object.map(), path);
@@ -394,6 +456,9 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
     xdp(&mut ebpf, by_state)?
         .load()
         .map_err(|error| refusal(suitable(by_state), error))?;
+    if by_state {
+        judge_errors(Hook::Xdp, &mut ebpf)?;
+    }
     Ok(ebpf)
 }
 
@@ -415,7 +480,10 @@ fn not_loaded(error: EbpfError) -> LoadError {
 
 /// The XDP program of a loaded object file.
 pub(super) fn xdp(ebpf: &mut Ebpf, by_state: bool) -> Result<&mut Xdp, LoadError> {
-    let name = suitable(by_state);
+    xdp_called(ebpf, suitable(by_state))
+}
+
+fn xdp_called<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, LoadError> {
     let missing = || LoadError::NoProgram(name);
     let program = ebpf.program_mut(name).ok_or_else(missing)?;
     program.try_into().map_err(|_other| missing())

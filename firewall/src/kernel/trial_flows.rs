@@ -69,6 +69,10 @@ impl TrialFlows {
         for index in 0..self.tags.len() {
             self.tags.set(index, [0; TAG_LINES as usize], 0)?;
         }
+        // With other keys, no fragment is known either.
+        if let Some(key) = self.words.get_mut(Settings::KEYS) {
+            *key = key.wrapping_add(1);
+        }
         Ok(())
     }
 

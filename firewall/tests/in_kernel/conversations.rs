@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aya::maps::{Array, Map, MapData, PerCpuArray};
 use firewall_ebpf::{
-    abi::BLOCK,
+    abi::{self, BLOCK},
     flows::{FINE_UNIT, SETTINGS_WORDS, Settings, TAG_LINES},
     state::State,
 };
@@ -104,6 +104,7 @@ struct Programs {
     egress: EgressProgram,
     settings: Array<MapData, [u64; SETTINGS_WORDS]>,
     tags: Array<MapData, [u32; TAG_LINES as usize]>,
+    fragments: Array<MapData, u64>,
     counters: PerCpuArray<MapData, [[u64; 2]; BLOCK as usize]>,
     /// The counter slots of the rules named like states.
     slots: [u32; 4],
@@ -129,8 +130,16 @@ impl Programs {
         let mut words = settings.get(&0, 0).unwrap();
         words[Settings::CLOCK] = 0;
         settings.set(0, words, 0).unwrap();
+        let xdp = Program::of(&machine);
+        // It is not pinned.
+        let maps = xdp.0.info().unwrap().map_ids().unwrap().unwrap();
+        let mut maps = maps.into_iter().map(|id| MapData::from_id(id).unwrap());
+        let fragments = maps
+            .find(|map| map.info().unwrap().name_as_str() == Some(abi::FLOW_FRAGMENTS))
+            .unwrap();
         Self {
-            xdp: Program::of(&machine),
+            xdp,
+            fragments: Array::try_from(Map::Array(fragments)).unwrap(),
             egress: EgressProgram::of(&machine),
             settings,
             tags: Array::try_from(Map::Array(pinned("flow-tags"))).unwrap(),
@@ -142,6 +151,9 @@ impl Programs {
     }
 
     fn empty(&mut self) {
+        for index in 0..self.fragments.len() {
+            self.fragments.set(index, 0, 0).unwrap();
+        }
         for index in 0..self.tags.len() {
             self.tags.set(index, [0; TAG_LINES as usize], 0).unwrap();
         }
@@ -238,7 +250,7 @@ fn conversations_have_the_states_of_a_plain_map() {
                     programs.set_time(map.now().as_secs());
                 }
                 Turn::In(datagram) => {
-                    let expected = map.received(&datagram);
+                    let expected = map.received(&datagram, lets_in);
                     let (state, has_passed) = programs.receive(&frame(&datagram));
                     let last = &told[told.len().saturating_sub(12)..];
                     assert_eq!(state, expected, "seed {seed}, {last:#?}");

@@ -5,6 +5,7 @@ mod closes;
 mod errors;
 mod existing;
 mod floods;
+mod fragments;
 mod life;
 mod oracle;
 mod replies;

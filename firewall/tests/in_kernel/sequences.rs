@@ -112,7 +112,7 @@ fn judge(
         Direction::In => Context::arriving(Some(interface)),
         Direction::Out => Context::sent(Some(interface)),
     };
-    let state = tracker.see(frame, *direction).map(|seen| seen.state);
+    let state = tracker.see(frame, &context).map(|seen| seen.state);
     let context = context.in_state(state.unwrap_or(State::New));
     let found = evaluate(ruleset, frame, &context);
     if found.verdict == Verdict::Pass {

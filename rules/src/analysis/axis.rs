@@ -183,7 +183,12 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
             parts.map(move |with_states| (upper, part, header, with_states))
         })
         .map(
-            |(upper, fragment, (options_length, options), (messages, states))| {
+            |(upper, fragment, (options_length, options), with_states)| {
+                let WithStates {
+                    protocols,
+                    messages,
+                    states,
+                } = with_states;
                 kind(|axis| match axis.form() {
                     Form::Family => only(0),
                     Form::Ethertype => only(match family {
@@ -197,7 +202,7 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
                         Family::Ipv4 => through(u32::MAX.into()),
                         Family::Ipv6 => through(u128::MAX),
                     },
-                    Form::Proto => upper.protocols(family),
+                    Form::Proto => protocols.clone(),
                     Form::Sport | Form::Dport => having(upper.has_ports(), 0xffff),
                     Form::TcpFlags if upper == UpperKind::Tcp => messages.clone(),
                     Form::TcpFlags => only(ABSENT),
@@ -271,6 +276,13 @@ fn kind(values: impl Fn(Axis) -> Values) -> Kind {
     Axis::ALL.map(values)
 }
 
+/// Packets that can have the same states.
+struct WithStates {
+    protocols: Values,
+    messages: Values,
+    states: Values,
+}
+
 /// What follows the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UpperKind {
@@ -335,29 +347,39 @@ impl UpperKind {
             }
     }
 
-    /// The values of TCP flags or ICMP messages, divided by the states that packets with them can
+    /// The values of protocols, and of TCP flags or ICMP messages, divided by the states that packets with them can
     /// have; if no rule asks for states, they are all in one.
-    fn by_states(self, family: Family, asks: bool) -> Vec<(Values, Values)> {
+    fn by_states(self, family: Family, asks: bool) -> Vec<WithStates> {
+        let protocols = self.protocols(family);
+        let with = |(messages, states)| WithStates {
+            protocols: protocols.clone(),
+            messages,
+            states: states::numbers(states),
+        };
         if !asks {
             let all = if self == Self::Tcp { 0xff } else { 0xffff };
-            return vec![(
-                through(all),
-                states::numbers(StateSet::default().with(State::New)),
-            )];
+            return vec![with((through(all), StateSet::default().with(State::New)))];
         }
         let parts = match self {
             Self::Tcp => states::divided(0xff, |flags| states::of_tcp(flags as u8)),
             Self::Icmp => states::divided(0xffff, |message| {
                 states::of_icmp(family, message.to_be_bytes()[0])
             }),
-            Self::Later | Self::Datagram | Self::Stream | Self::Bare | Self::GroupQuery => {
+            Self::Later => {
+                let of_number = |number| states::of_later_fragments(family, number as u8);
+                let parts = states::divided(0xff, of_number).into_iter();
+                let parts = parts.map(|(protocols, states)| WithStates {
+                    protocols,
+                    messages: only(ABSENT),
+                    states: states::numbers(states),
+                });
+                return parts.collect();
+            }
+            Self::Datagram | Self::Stream | Self::Bare | Self::GroupQuery => {
                 vec![(only(ABSENT), OF_FLOWS)]
             }
         };
-        let parts = parts.into_iter();
-        parts
-            .map(|(messages, states)| (messages, states::numbers(states)))
-            .collect()
+        parts.into_iter().map(with).collect()
     }
 
     /// The protocol numbers that can announce it.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use firewall_ebpf::parse::protocol;
+
 use super::values::Values;
 use crate::field::{Family, State, StateSet};
 
@@ -14,7 +16,7 @@ const NONE: StateSet = StateSet::ALL.complement();
 const OPEN: StateSet = NONE.with(State::New);
 
 /// The states of packets that can be of a flow: of every protocol but ICMP, of TCP with flags that a
-/// segment can have, and of later fragments where neither ports nor messages tell flows apart.
+/// segment can have.
 pub(super) const OF_FLOWS: StateSet = OPEN.with(State::Established);
 
 /// The states of ICMP errors: `related` if the packet that they are about is of a known flow.
@@ -50,6 +52,17 @@ pub(super) const fn of_icmp(family: Family, kind: u8) -> StateSet {
         (Family::Ipv4, 3 | 4 | 5 | 11 | 12) | (Family::Ipv6, 1..=4) => OF_ERRORS,
         (Family::Ipv4, 0 | 8) | (Family::Ipv6, 128 | 129) => OF_FLOWS,
         (Family::Ipv4 | Family::Ipv6, _) => OPEN,
+    }
+}
+
+/// The states of later fragments of packets of a protocol: `related` after a first one of a known flow. Of TCP,
+/// UDP and ICMP they have nothing that flows are known by.
+pub(super) const fn of_later_fragments(family: Family, number: u8) -> StateSet {
+    match (family, number) {
+        (_, protocol::TCP | protocol::UDP)
+        | (Family::Ipv4, protocol::ICMP)
+        | (Family::Ipv6, protocol::ICMPV6) => OPEN.with(State::Related),
+        (Family::Ipv4 | Family::Ipv6, _) => OF_FLOWS.with(State::Related),
     }
 }
 

@@ -302,5 +302,11 @@ pub fn possible_states(fields: &Fields) -> StateSet {
     if let Some(message) = fields.icmp {
         return states::of_icmp(family, message.to_be_bytes()[0]);
     }
-    OF_FLOWS
+    let is_fragment = fields.is_fragment == Some(true);
+    match fields.protocol {
+        Some(number) if is_fragment && fields.sport.is_none() => {
+            states::of_later_fragments(family, number)
+        }
+        Some(_) | None => OF_FLOWS,
+    }
 }

@@ -109,6 +109,9 @@ pub(super) struct Layers<'f> {
     pub(super) upper: &'f [u8],
     /// Whether an IPv6 packet has extension headers.
     pub(super) is_extended: bool,
+    /// Of a fragment, its identification and whether it is a later one; of IPv6, if the fragment header is the first
+    /// extension header.
+    pub(super) fragment: Option<(u32, bool)>,
 }
 
 impl From<Fields> for Layers<'_> {
@@ -117,6 +120,7 @@ impl From<Fields> for Layers<'_> {
             fields,
             upper: &[],
             is_extended: false,
+            fragment: None,
         }
     }
 }
@@ -222,6 +226,8 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
         ip_options: ip_options(options),
         ..fields
     };
+    let is_fragment = fields.is_fragment == Some(true);
+    let id = u16_at(header, 4)?;
     let fields = if fragment_offset == 0 {
         upper(payload, fields, Family::Ipv4, protocol)
     } else {
@@ -229,6 +235,7 @@ fn ipv4(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     };
     Ok(Layers {
         upper: payload,
+        fragment: is_fragment.then_some((id.into(), fragment_offset != 0)),
         ..fields?.into()
     })
 }
@@ -276,6 +283,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     let whole_payload = payload.len();
     let mut fragment_offset = 0;
     let mut is_fragment = false;
+    let mut fragment = None;
     let mut extensions = 0;
     while fragment_offset == 0 && matches!(protocol, 0 | 43 | 44 | 51 | 60) {
         extensions += 1;
@@ -292,6 +300,10 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
         if protocol == 44 {
             is_fragment = true;
             fragment_offset = u16_at(extension, 2)? >> 3;
+            if extensions == 1 {
+                let id = u32::from_be_bytes(array_at(extension, 4)?);
+                fragment = Some((id, fragment_offset != 0));
+            }
         }
         protocol = u8_at(extension, 0)?;
         payload = behind;
@@ -316,6 +328,7 @@ fn ipv6(bytes: &[u8], fields: Fields) -> Result<Layers<'_>, Reason> {
     Ok(Layers {
         upper: payload,
         is_extended: extensions > 0,
+        fragment,
         ..fields?.into()
     })
 }

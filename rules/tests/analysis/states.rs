@@ -141,7 +141,11 @@ fn other_packets_have_the_states_of_their_kind() {
         // First fragments of TCP, and later ones.
         (
             "proto = \"tcp\"\nfragment = true",
-            &[New, Established, Invalid],
+            &[New, Established, Related, Invalid],
+        ),
+        (
+            "proto = \"gre\"\nfragment = true",
+            &[New, Established, Related],
         ),
         (
             "proto = \"icmp\"\nicmp_type = 8\nfragment = true",

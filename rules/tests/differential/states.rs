@@ -1,6 +1,6 @@
 //! Sections by the state of packets: each distinct set of rules is compiled once.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use firewall_ebpf::{
     abi::Direction,
@@ -15,10 +15,15 @@ use rules::{
     Context,
     compiler::Image,
     diagnostics::Source,
-    evaluator::{decode, flows::reverse_verdict},
+    evaluator::{
+        decode,
+        flows::{lets_in_invoking, reverse_verdict},
+    },
     field::State,
     load,
     model::{Ruleset, Verdict},
+    packet::Packet,
+    walker,
 };
 use rules_testing::{Engine, Random, Setting, Shape, ask_for_states, probe};
 
@@ -212,4 +217,63 @@ fn what_packets_out_answer_is_judged_by_what_is_known_of_it() {
         }
     }
     assert!(passed > 500 && dropped > 20, "{passed} {dropped}");
+}
+
+#[test]
+fn errors_about_what_rules_let_in_are_judged_by_what_they_quote() {
+    let mut seeds = Random::new(0xe4);
+    let (mut related, mut invalid) = (0, 0);
+    for shape in [
+        Shape::Few,
+        Shape::Hundreds,
+        Shape::Upper,
+        Shape::Details,
+        Shape::Negatives,
+    ] {
+        for _ in 0..10 {
+            let random = &mut Random::new(seeds.bits());
+            let mut ruleset = rules_testing::ruleset(random, shape);
+            ask_for_states(random, &mut ruleset);
+            let Ok(engine) = Engine::new(&ruleset, 7) else {
+                continue;
+            };
+            if !ruleset.asks_for_states() {
+                continue;
+            }
+            for _ in 0..200 {
+                let probe = probe(random, &ruleset);
+                let Ok(fields) = decode(&probe.frame) else {
+                    continue;
+                };
+                let (Some(src), Some(dst)) = (fields.src, fields.dst) else {
+                    continue;
+                };
+                // Sent the other way; ports and protocol are those of what it would answer.
+                let Some(error) = error_about(&probe.frame, src, dst) else {
+                    continue;
+                };
+                let context = engine.context(&probe);
+                let context = Context::arriving(context.interface);
+                let expected = lets_in_invoking(&ruleset, &error, &context);
+                let image = engine.image().bytes();
+                let found = walker::lets_in_invoking(image, &error, probe.context.interface);
+                assert_eq!(found, expected, "{}: {fields:?}", probe.hex());
+                related += usize::from(found);
+                invalid += usize::from(!found);
+            }
+        }
+    }
+    assert!(related > 500 && invalid > 500, "{related} {invalid}");
+}
+
+/// An error about the IP packet of an untagged frame, of which it quotes 8 bytes after the IP header.
+fn error_about(frame: &[u8], src: IpAddr, dst: IpAddr) -> Option<Vec<u8>> {
+    let error = Packet::ip(dst, src)?;
+    let (error, quoted) = match frame.get(12..14)? {
+        [0x08, 0x00] => (error.icmp(3, 1), 20 + 8),
+        [0x86, 0xdd] => (error.icmpv6(1, 0), 40 + 8),
+        _ => return None,
+    };
+    let quoted = frame.get(14..14 + quoted)?;
+    Some(error.payload(quoted).build())
 }

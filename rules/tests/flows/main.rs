@@ -9,8 +9,9 @@ use std::{
 
 use firewall_ebpf::{
     flows::{
-        FlowEvent, FlowTable, Message, Phase, Protocol, Seen, Slot, Transport, Tuple, find, places,
-        record, says_something, see_error, see_in, see_out, transport_of,
+        FlowEvent, FlowTable, Fragment, Message, Phase, Protocol, Seen, Slot, Transport, Tuple,
+        find, places, record, says_something, see_error, see_fragment, see_in, see_out,
+        transport_of,
     },
     parse::{Headers, parse, present},
     state::State,
@@ -62,17 +63,28 @@ fn upper(frame: &[u8], headers: &Headers) -> Transport {
     transport_of(headers)
 }
 
-/// What the programs do with a packet in.
-fn received(table: &MemoryTable, frame: &[u8]) -> State {
+/// What the programs do with a packet in; `lets_in` if rules pass what a packet that it is about may answer.
+fn received(table: &MemoryTable, frame: &[u8], lets_in: bool) -> State {
     let headers = headers_of(frame);
     let (src, dst) = addresses(&headers);
     if headers.has(present::ICMP) && Message::new(&headers).is_error() {
-        return match Message::new(&headers).about(frame, dst) {
-            Some((src, dst, upper)) => see_error(table, src, dst, upper),
-            None => State::Invalid,
+        let Some(about) = Message::new(&headers).about(frame, dst) else {
+            return State::Invalid;
+        };
+        let state = see_error(table, about.src, about.dst, about.transport);
+        let is_answer = state == State::Invalid && about.answered(frame).is_some();
+        return if is_answer && lets_in {
+            State::Related
+        } else {
+            state
         };
     }
-    see_in(table, src, dst, upper(frame, &headers))
+    let state = see_in(table, src, dst, upper(frame, &headers));
+    if !headers.has(present::FRAGMENT) {
+        return state;
+    }
+    let number = see_fragment(table, frame, Fragment::new(&headers), state.number());
+    State::ALL[number as usize]
 }
 
 /// What they do with a packet out.
@@ -94,6 +106,7 @@ fn conversations_have_the_states_of_a_plain_map() {
     const TURNS: usize = 5_000;
     let mut met = [0_usize; 4];
     let mut begun = 0;
+    let mut fragments = 0;
     for seed in 0..SEEDS {
         let table = MemoryTable::new(4_096, TIMEOUTS, seed);
         let mut map = FlowMap::new(TIMEOUTS);
@@ -113,8 +126,11 @@ fn conversations_have_the_states_of_a_plain_map() {
                     }
                 }
                 Turn::In(datagram) => {
-                    let expected = map.received(&datagram);
-                    let state = received(&table, &frame(&datagram));
+                    let lets_in = random.percent(40);
+                    let expected = map.received(&datagram, |_| lets_in);
+                    let state = received(&table, &frame(&datagram), lets_in);
+                    fragments +=
+                        usize::from(datagram.fragment.is_some() && state == State::Related);
                     assert_eq!(state, expected, "seed {seed}, {:#?}", tail(&told));
                     met[state as usize] += 1;
                 }
@@ -129,7 +145,8 @@ fn conversations_have_the_states_of_a_plain_map() {
         }
         assert_eq!(table.events(FlowEvent::EvictedAnswered), 0);
     }
-    println!("{met:?} packets in of each state, {begun} flows");
+    println!("{met:?} packets in of each state, {begun} flows, {fragments} later fragments");
+    assert!(fragments > 100, "{fragments}");
     assert!(met.iter().all(|count| *count > 10_000), "{met:?}");
     assert!(begun > 50_000, "{begun}");
 }
@@ -139,8 +156,8 @@ fn as_programs_read(frame: &[u8]) -> Option<(Transport, [u64; 2], [u64; 2], bool
     let headers = headers_of(frame);
     let (src, dst) = addresses(&headers);
     if headers.has(present::ICMP) && Message::new(&headers).is_error() {
-        let (src, dst, upper) = Message::new(&headers).about(frame, dst)?;
-        return Some((upper, src, dst, false));
+        let about = Message::new(&headers).about(frame, dst)?;
+        return Some((about.transport, about.src, about.dst, false));
     }
     let upper = upper(frame, &headers);
     let says = upper.has_flow() && upper.is_tcp() && says_something(frame, &headers);
@@ -247,6 +264,7 @@ fn tcp(src: u32, sport: u16, dst: u32, dport: u16, flags: u8) -> Datagram {
             flags,
             payload: false,
         },
+        fragment: None,
     }
 }
 
@@ -264,7 +282,7 @@ fn flows_without_an_answer_never_evict_answered_ones_that_have_company() {
         let there = 0x0a00_0000 + client;
         assert!(sent(&table, &frame(&tcp(SERVER, 1, there, 2, SYN)), false));
         let answer = frame(&tcp(there, 2, SERVER, 1, SYN_ACK));
-        assert_eq!(received(&table, &answer), State::Established);
+        assert_eq!(received(&table, &answer, false), State::Established);
     }
     for other in 0..100_000 {
         let there = 0x0b00_0000 + other;
@@ -273,7 +291,7 @@ fn flows_without_an_answer_never_evict_answered_ones_that_have_company() {
     let known = |client: u32| {
         let there = 0x0a00_0000 + client;
         let packet = frame(&tcp(there, 2, SERVER, 1, 0x10));
-        received(&table, &packet) == State::Established
+        received(&table, &packet, false) == State::Established
     };
     let lost = (0..ANSWERED).filter(|client| !known(*client)).count();
     let evicted = table.events(FlowEvent::EvictedAnswered);
@@ -292,11 +310,15 @@ fn a_full_table_gives_up_its_oldest_flows() {
         let there = 0x0a00_0000 + client;
         sent(&table, &frame(&tcp(SERVER, 1, there, 2, SYN)), false);
         let answer = frame(&tcp(there, 2, SERVER, 1, SYN_ACK));
-        assert_eq!(received(&table, &answer), State::Established, "{client}");
+        assert_eq!(
+            received(&table, &answer, false),
+            State::Established,
+            "{client}"
+        );
     }
     let known = |client: u32| {
         let there = 0x0a00_0000 + client;
-        received(&table, &frame(&tcp(there, 2, SERVER, 1, 0x10))) == State::Established
+        received(&table, &frame(&tcp(there, 2, SERVER, 1, 0x10)), false) == State::Established
     };
     let left: Vec<u32> = (0..10_000).filter(|client| known(*client)).collect();
     assert!(left.len() > 48, "{}", left.len());

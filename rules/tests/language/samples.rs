@@ -116,7 +116,7 @@ fn the_home_server_sample_opens_what_it_says() {
             "http/3 and wireguard",
             "dhcp answers",
             "multicast listeners",
-            "icmp",
+            "answered pings",
             "later fragments"
         ]
     );

@@ -78,7 +78,7 @@ pub(crate) fn failures(loaded: &Loaded) -> Vec<String> {
                 flows.wait(test.after);
             }
             let context = packet.context.as_ref().map(Option::as_deref);
-            let seen = flows.see(&packet.frame, context.direction);
+            let seen = flows.see(&packet.frame, &context);
             let state = seen.map(|seen| seen.state);
             let context = context.in_state(state.unwrap_or(State::New));
             let found = evaluate(ruleset, &packet.frame, &context);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use rules::evaluator::flows::{Content, Datagram};
+use rules::evaluator::flows::{Content, Datagram, FragmentHeader};
 
 use crate::Random;
 
@@ -22,6 +22,8 @@ pub enum Turn {
 pub struct Conversation {
     random: Random,
     recent: Vec<Datagram>,
+    /// First fragments.
+    first: Vec<Datagram>,
 }
 
 /// Times are multiples of the coarsest unit of the table, in which both clocks agree.
@@ -38,6 +40,7 @@ impl Conversation {
         Self {
             random: Random::new(seed),
             recent: Vec::new(),
+            first: Vec::new(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Conversation {
             }
             self.recent.push(datagram.clone());
         }
+        let datagram = if self.random.percent(20) {
+            self.fragment(datagram)
+        } else {
+            datagram
+        };
         if self.random.percent(50) {
             Turn::In(datagram)
         } else {
@@ -81,10 +89,15 @@ impl Conversation {
                 } else {
                     self.address(recent.src.is_ipv6())
                 };
+                let about = Datagram {
+                    fragment: None,
+                    ..recent
+                };
                 Datagram {
                     src,
                     dst,
-                    content: Content::Error(Some(Box::new(recent))),
+                    content: Content::Error(Some(Box::new(about))),
+                    fragment: None,
                 }
             }
             1..=6 => self.reversed(recent),
@@ -93,7 +106,9 @@ impl Conversation {
     }
 
     fn reversed(&mut self, datagram: Datagram) -> Datagram {
-        let Datagram { src, dst, content } = datagram;
+        let Datagram {
+            src, dst, content, ..
+        } = datagram;
         let content = match content {
             Content::Tcp { sport, dport, .. } => Content::Tcp {
                 sport: dport,
@@ -115,6 +130,7 @@ impl Conversation {
             src: dst,
             dst: src,
             content,
+            fragment: None,
         }
     }
 
@@ -149,7 +165,69 @@ impl Conversation {
             8 => Content::Protocol(self.random.pick([47, 50, 103])),
             _ => Content::Message,
         };
-        Datagram { src, dst, content }
+        Datagram {
+            src,
+            dst,
+            content,
+            fragment: None,
+        }
+    }
+
+    /// Makes a datagram a fragment, if the first fragment of such a datagram has all that its flow is known by.
+    fn fragment(&mut self, datagram: Datagram) -> Datagram {
+        let is_ipv6 = datagram.dst.is_ipv6();
+        let protocol = match datagram.content {
+            Content::Udp { .. } => 17,
+            Content::Protocol(number) => number,
+            Content::Echo { .. } if !is_ipv6 => 1,
+            Content::Tcp { .. } | Content::Echo { .. } | Content::Error(_) | Content::Message => {
+                return datagram;
+            }
+        };
+        let fragment = FragmentHeader {
+            id: self.random.pick([1, 2]),
+            protocol: if is_ipv6 { 0 } else { protocol },
+            is_later: false,
+        };
+        let first = Datagram {
+            fragment: Some(fragment),
+            ..datagram
+        };
+        match self.random.below(8) {
+            0 => Self::later(first),
+            1..=3 if !self.first.is_empty() => {
+                let index = self.random.below(self.first.len());
+                Self::later(self.first[index].clone())
+            }
+            _ => {
+                if self.first.len() == 8 {
+                    self.first.remove(0);
+                }
+                self.first.push(first.clone());
+                first
+            }
+        }
+    }
+
+    /// A later fragment of the packet that one is the first fragment of.
+    fn later(first: Datagram) -> Datagram {
+        let content = match first.content {
+            Content::Protocol(number) => Content::Protocol(number),
+            Content::Udp { .. }
+            | Content::Echo { .. }
+            | Content::Tcp { .. }
+            | Content::Error(_)
+            | Content::Message => Content::Message,
+        };
+        let fragment = first.fragment.map(|fragment| FragmentHeader {
+            is_later: true,
+            ..fragment
+        });
+        Datagram {
+            content,
+            fragment,
+            ..first
+        }
     }
 
     fn port(&mut self) -> u16 {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rules::{
     evaluator::flows::{Content, Datagram},
-    packet::Packet,
+    packet::{self, Packet},
 };
 
 /// The frame that carries a packet.
@@ -25,7 +25,7 @@ pub fn frame(datagram: &Datagram) -> Vec<u8> {
             packet.icmp(of_ipv4, 0)
         }
     };
-    match &datagram.content {
+    let packet = match &datagram.content {
         &Content::Tcp {
             sport,
             dport,
@@ -33,22 +33,39 @@ pub fn frame(datagram: &Datagram) -> Vec<u8> {
             payload,
         } => {
             let data: &[u8] = if payload { b"data" } else { b"" };
-            packet.tcp(sport, dport, flags).payload(data).build()
+            packet.tcp(sport, dport, flags).payload(data)
         }
-        &Content::Udp { sport, dport } => packet.udp(sport, dport).payload(b"data").build(),
-        &Content::Echo { id, asks } => {
+        &Content::Udp { sport, dport } => packet.udp(sport, dport).payload(b"data"),
+        &Content::Echo { asks, .. } => {
             let kinds = if asks { [8, 128] } else { [0, 129] };
-            let mut frame = icmp(packet, kinds).payload(b"data").build();
-            let at = 14 + if is_ipv6 { 40 } else { 20 } + 4;
-            frame[at..at + 2].copy_from_slice(&id.to_be_bytes());
-            frame
+            icmp(packet, kinds).payload(b"data")
         }
-        &Content::Protocol(number) => packet.protocol(number).payload(b"data").build(),
+        &Content::Protocol(number) => packet.protocol(number).payload(b"data"),
         Content::Error(about) => {
             let inner = about.as_deref().map(frame);
             let inner = inner.as_deref().map_or(&[][..], |inner| &inner[14..]);
-            icmp(packet, [3, 1]).payload(inner).build()
+            icmp(packet, [3, 1]).payload(inner)
         }
-        Content::Message => icmp(packet, [13, 143]).build(),
+        Content::Message => match datagram.fragment {
+            // Of UDP in IPv6, where the fragments of a packet do not name its protocol.
+            Some(fragment) if fragment.protocol == 0 => packet.protocol(17).payload(b"data"),
+            Some(fragment) => packet.protocol(fragment.protocol).payload(b"data"),
+            None => icmp(packet, [13, 143]),
+        },
+    };
+    let packet = match datagram.fragment {
+        Some(fragment) => packet.fragment(packet::Fragment {
+            id: fragment.id,
+            offset: if fragment.is_later { 64 } else { 0 },
+            more: !fragment.is_later,
+        }),
+        None => packet,
+    };
+    let mut frame = packet.build();
+    if let Content::Echo { id, .. } = datagram.content {
+        let extension = if datagram.fragment.is_some() { 8 } else { 0 };
+        let at = 14 + if is_ipv6 { 40 + extension } else { 20 } + 4;
+        frame[at..at + 2].copy_from_slice(&id.to_be_bytes());
     }
+    frame
 }

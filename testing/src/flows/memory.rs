@@ -3,8 +3,8 @@
 use std::{cell::Cell, time::Duration};
 
 use firewall_ebpf::flows::{
-    FINE_UNIT, FlowEvent, FlowTable, Keys, LINE_SLOTS, Phase, Protocol, SharedTable, Slot,
-    TIMEOUTS, has_expired, timeout_index, unit,
+    FINE_UNIT, FRAGMENTS, FlowEvent, FlowTable, FragmentTable, Keys, LINE_SLOTS, Phase, Protocol,
+    SharedTable, Slot, TIMEOUTS, has_expired, timeout_index, unit,
 };
 
 use rules::model::Timeouts;
@@ -15,6 +15,7 @@ use crate::Random;
 pub struct MemoryTable {
     words: Vec<Cell<u64>>,
     tags: Vec<Cell<u8>>,
+    fragments: Vec<Cell<u64>>,
     keys: Vec<u64>,
     timeouts: [u32; TIMEOUTS],
     events: [Cell<u64>; FlowEvent::ALL.len()],
@@ -49,6 +50,7 @@ impl MemoryTable {
         Self {
             words: vec![Cell::new(0); slots * 2],
             tags: vec![Cell::new(0); slots],
+            fragments: vec![Cell::new(0); FRAGMENTS as usize],
             keys: (0..firewall_ebpf::flows::HASH_KEYS)
                 .map(|_| random.bits())
                 .collect(),
@@ -138,5 +140,19 @@ impl SharedTable for MemoryTable {
             self.store(line, index, new);
         }
         is_old
+    }
+}
+
+impl FragmentTable for MemoryTable {
+    fn fragment(&self, index: u32) -> u64 {
+        self.fragments[index as usize].get()
+    }
+
+    fn store_fragment(&self, index: u32, entry: u64) {
+        self.fragments[index as usize].set(entry);
+    }
+
+    fn fragment_time(&self) -> u32 {
+        self.now()
     }
 }

@@ -72,7 +72,12 @@ impl Explainer<'_> {
         let has_state = self.metadata.flows.is_some() && is_ip && direction == Direction::In;
         let seen = match (self.pins, self.ruleset) {
             (Some(pins), _) if has_state && sequence.state.is_none() => {
-                flows::look_up(&packet.frame, pins)?
+                let name = packet.context.interface.as_deref();
+                let index = name
+                    .and_then(|name| (self.index_of)(name))
+                    .unwrap_or(NOWHERE);
+                let lets_in = || self.classifier.lets_in_invoking(&packet.frame, index);
+                flows::look_up(&packet.frame, pins, lets_in)?
             }
             (Some(_), _) => None,
             (None, Some(ruleset)) => self.seen_after(sequence, ruleset)?,
@@ -94,7 +99,7 @@ impl Explainer<'_> {
         let mut flows = Tracker::new(ruleset);
         for given in &sequence.given {
             let mut packet = given.clone();
-            let seen = flows.see(&packet.frame, packet.context.direction);
+            let seen = flows.see(&packet.frame, &packet.named());
             packet.context.state = seen.map_or(State::New, |seen| seen.state);
             let evaluation = self.classify(&packet)?.evaluation;
             if evaluation.verdict == Verdict::Drop {
@@ -108,7 +113,7 @@ impl Explainer<'_> {
         }
         flows.wait(sequence.after);
         let packet = &sequence.packet;
-        Ok(flows.see(&packet.frame, packet.context.direction))
+        Ok(flows.see(&packet.frame, &packet.named()))
     }
 
     /// What becomes of a packet.

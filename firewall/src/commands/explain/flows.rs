@@ -134,8 +134,13 @@ fn end(protocol: FlowProtocol, (address, port): FlowEnd) -> String {
     }
 }
 
-/// What a frame that comes in is to the flows that are pinned; `None` if it has no state.
-pub(super) fn look_up(frame: &[u8], pins: &Pins) -> Result<Option<Sighting>, FlowsError> {
+/// What a frame that comes in is to the flows that are pinned; `None` if it has no state. `lets_in` says whether rules
+/// let in what the packet may answer that an ICMP error is about.
+pub(super) fn look_up(
+    frame: &[u8],
+    pins: &Pins,
+    lets_in: impl FnOnce() -> bool,
+) -> Result<Option<Sighting>, FlowsError> {
     let Some(datagram) = Datagram::of_frame(frame) else {
         return Ok(None);
     };
@@ -160,7 +165,7 @@ pub(super) fn look_up(frame: &[u8], pins: &Pins) -> Result<Option<Sighting>, Flo
     };
     Ok(Some(Sighting {
         flow: flows.iter().find(is_found).copied(),
-        state: map.received(&datagram),
+        state: map.received(&datagram, |_| lets_in()),
     }))
 }
 

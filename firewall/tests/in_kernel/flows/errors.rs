@@ -1,12 +1,15 @@
 //! ICMP errors: about known flows, unknown ones, and those that others have sent.
 
-use std::{io::ErrorKind, net::SocketAddr};
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, UdpSocket},
+};
 
 use benches::network::Link;
 use rules::packet::{Damage, Packet};
 
-use super::{Connection, Datagrams, Family, PORT, counted, ping, write};
-use crate::machine::{Machine, Said, wait_until};
+use super::{Connection, Datagrams, Family, PORT, counted, how_many, ping, write};
+use crate::machine::{Machine, Said, patience, wait_until};
 
 /// The bytes of the Ethernet header, which no error quotes.
 const ETHERNET: usize = 14;
@@ -158,10 +161,70 @@ fn an_error_reaches_the_socket_that_it_is_for() {
     let datagrams = Datagrams::open(&machine, link, family, PORT);
     datagrams.asks();
     let about = from_host(family, link).udp(datagrams.port(), PORT);
-    let long = Kind::TooLong.of(family, family.to_host(link));
-    let long = with_mtu(&long.payload(&quoted(family, &about)), 1_400);
     assert!(!route(&machine).stdout.contains("mtu 1400"));
-    machine.send_frame(&long);
+    machine.send_frame(&too_long(link, &about));
+    wait_until("the MTU of the path is known", || {
+        route(&machine).stdout.contains("mtu 1400")
+    });
+}
+
+/// An error to the host that says that the MTU of the path is 1,400.
+fn too_long(link: &Link, about: &Packet) -> Vec<u8> {
+    let family = Family::Ipv4;
+    let long = Kind::TooLong.of(family, family.to_host(link));
+    with_mtu(&long.payload(&quoted(family, about)), 1_400)
+}
+
+#[test]
+#[ignore = "needs root"]
+fn errors_about_what_rules_let_in_are_related() {
+    let machine = Machine::new();
+    let service =
+        "[[rule]]\nname = \"service\"\naction = \"pass\"\nproto = [\"tcp\", \"udp\"]\ndport = 7\n";
+    let _daemon = machine.apply(&write(&machine, service));
+    let link = machine.network.link();
+    let (mut related, mut invalid) = (0, 0);
+    for family in Family::ALL {
+        for kind in Kind::ALL {
+            for about in [
+                from_host(family, link).udp(PORT, 40_000),
+                from_host(family, link).tcp(PORT, 40_000, 0x10),
+            ] {
+                machine.send(&error(family, link, kind, &about), 1);
+                related += 1;
+            }
+            for about in [
+                from_host(family, link).udp(PORT + 1, PORT),
+                from_host(family, link).tcp(40_000, PORT, 0x10),
+                from_peer(family, link).udp(PORT, PORT),
+                from_host(family, link).protocol(47).payload(&[0; 8]),
+                request(family, from_host(family, link), 1),
+            ] {
+                machine.send(&error(family, link, kind, &about), 1);
+                invalid += 1;
+            }
+        }
+    }
+    machine.await_packets("related", related);
+    machine.await_packets("invalid", invalid);
+    assert_eq!(counted(&machine, "policy"), invalid);
+    assert_eq!(counted(&machine, "new"), 0);
+    // They are counted once, and no flow is made of them.
+    assert_eq!(how_many(&machine), 0);
+    // A service over UDP hears of the MTU of the path, as one over TCP does.
+    let serve = || UdpSocket::bind((Family::Ipv4.of(&link.host), PORT));
+    let service = machine.network.host.run(serve).unwrap().unwrap();
+    service.set_read_timeout(Some(patience())).unwrap();
+    let ask = || UdpSocket::bind((Family::Ipv4.of(&link.peer), 40_000));
+    let client = machine.network.peer.run(ask).unwrap().unwrap();
+    client
+        .send_to(b"ask", service.local_addr().unwrap())
+        .unwrap();
+    let (_, from) = service.recv_from(&mut [0; 8]).unwrap();
+    service.send_to(b"answer", from).unwrap();
+    assert!(!route(&machine).stdout.contains("mtu 1400"));
+    let about = from_host(Family::Ipv4, link).udp(PORT, 40_000);
+    machine.send_frame(&too_long(link, &about));
     wait_until("the MTU of the path is known", || {
         route(&machine).stdout.contains("mtu 1400")
     });

@@ -11,6 +11,19 @@ pub struct Datagram {
     pub dst: IpAddr,
     /// Its content.
     pub content: Content,
+    /// Which fragment it is, if it is one.
+    pub fragment: Option<FragmentHeader>,
+}
+
+/// Which fragment of a packet a datagram is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentHeader {
+    /// The identification that the fragments of the packet share.
+    pub id: u32,
+    /// The protocol, which they share in IPv4 (RFC 791, section 3.2); 0 in IPv6.
+    pub protocol: u8,
+    /// Whether it is not the first.
+    pub is_later: bool,
 }
 
 /// What a packet carries.

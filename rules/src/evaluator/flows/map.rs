@@ -107,6 +107,12 @@ struct Flow {
 
 type FlowKey = (FlowProtocol, [FlowEnd; 2]);
 
+/// Source, destination, identification and protocol.
+type FragmentKey = (IpAddr, IpAddr, u32, u8);
+
+/// How long later fragments are waited for.
+const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(32);
+
 /// What becomes of the flow of a packet out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tracked {
@@ -122,6 +128,8 @@ pub enum Tracked {
 #[derive(Clone, Debug)]
 pub struct FlowMap {
     flows: BTreeMap<FlowKey, Flow>,
+    /// When the first fragments of packets of known flows came in.
+    fragments: BTreeMap<FragmentKey, Duration>,
     timeouts: Timeouts,
     now: Duration,
 }
@@ -132,6 +140,7 @@ impl FlowMap {
     pub const fn new(timeouts: Timeouts) -> Self {
         Self {
             flows: BTreeMap::new(),
+            fragments: BTreeMap::new(),
             timeouts,
             now: Duration::ZERO,
         }
@@ -199,14 +208,23 @@ impl FlowMap {
         self.flows.insert((known.protocol, ends), flow);
     }
 
-    /// The state of a packet that comes in.
-    pub fn received(&mut self, datagram: &Datagram) -> State {
+    /// The state of a packet that comes in; `lets_in` says whether rules pass what a packet out may answer.
+    pub fn received(
+        &mut self,
+        datagram: &Datagram,
+        lets_in: impl FnOnce(&Datagram) -> bool,
+    ) -> State {
         if let Content::Error(about) = &datagram.content {
             let is_known = |about: &Datagram| {
                 let is_own = about.src == datagram.dst;
                 let known = key(about).is_some_and(|(key, _)| self.flow(&key).is_some());
-                let is_reply = matches!(about.content, Content::Echo { asks: false, .. });
-                is_own && known && !is_reply
+                match about.content {
+                    Content::Echo { asks, .. } => is_own && known && asks,
+                    Content::Error(_) | Content::Message => false,
+                    Content::Tcp { .. } | Content::Udp { .. } | Content::Protocol(_) => {
+                        is_own && (known || lets_in(about))
+                    }
+                }
             };
             return if about.as_deref().is_some_and(is_known) {
                 State::Related
@@ -214,6 +232,27 @@ impl FlowMap {
                 State::Invalid
             };
         }
+        let state = self.received_of_flow(datagram);
+        let Some(fragment) = datagram.fragment else {
+            return state;
+        };
+        let key = (datagram.src, datagram.dst, fragment.id, fragment.protocol);
+        if !fragment.is_later {
+            if state == State::Established {
+                self.fragments.insert(key, self.now);
+            }
+            return state;
+        }
+        let first = self.fragments.get(&key);
+        let waits = first.is_some_and(|first| self.now.saturating_sub(*first) <= FRAGMENT_TIMEOUT);
+        if state == State::New && waits {
+            State::Related
+        } else {
+            state
+        }
+    }
+
+    fn received_of_flow(&mut self, datagram: &Datagram) -> State {
         let flags = flags(datagram);
         if flags.is_some_and(|flags| !SEGMENTS.contains(&(flags & !(PSH | 0xc0)))) {
             return State::Invalid;

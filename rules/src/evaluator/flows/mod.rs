@@ -19,8 +19,8 @@ mod reverse;
 mod tracker;
 
 pub use self::{
-    datagram::{Content, Datagram},
+    datagram::{Content, Datagram, FragmentHeader},
     map::{FlowEnd, FlowMap, FlowPhase, FlowProtocol, KnownFlow, Tracked},
-    reverse::{lets_in, reverse_verdict},
+    reverse::{lets_in, lets_in_invoking, reverse_verdict},
     tracker::{Sighting, Tracker},
 };

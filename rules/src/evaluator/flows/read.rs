@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::datagram::{Content, Datagram};
+use super::datagram::{Content, Datagram, FragmentHeader};
 use crate::{
-    evaluator::decode::{Layers, layers},
+    evaluator::decode::{Fields, Layers, layers},
     field::Family,
 };
 
@@ -18,8 +18,48 @@ impl Datagram {
         let layers = layers(frame).ok()?;
         let (src, dst) = (layers.fields.src?, layers.fields.dst?);
         let content = content(&layers)?;
-        Some(Self { src, dst, content })
+        let protocol = match layers.fields.family? {
+            Family::Ipv4 => layers.fields.protocol?,
+            Family::Ipv6 => 0,
+        };
+        let fragment = layers.fragment.map(|(id, is_later)| FragmentHeader {
+            id,
+            protocol,
+            is_later,
+        });
+        Some(Self {
+            src,
+            dst,
+            content,
+            fragment,
+        })
     }
+}
+
+/// The fields of the packet that an ICMP error is about, as far as errors quote it; `None` if it cannot be read, or is an ICMP
+/// message, which answers nothing that errors tell.
+pub(super) fn invoking_fields(frame: &[u8]) -> Option<Fields> {
+    let layers = layers(frame).ok()?;
+    let family = layers.fields.family?;
+    let quoted = quoted(family, layers.upper.get(8..)?)?;
+    if is_icmp(family, quoted.number) {
+        return None;
+    }
+    let (sport, dport) = (number_at(quoted.upper, 0)?, number_at(quoted.upper, 2)?);
+    // TCP, UDP, DCCP, SCTP, UDP-Lite.
+    let has_ports = matches!(quoted.number, TCP | UDP | 33 | 132 | 136);
+    Some(Fields {
+        ethertype: layers.fields.ethertype,
+        family: Some(family),
+        src: Some(quoted.src),
+        dst: Some(quoted.dst),
+        protocol: Some(quoted.number),
+        sport: has_ports.then_some(sport),
+        dport: has_ports.then_some(dport),
+        tcp_flags: (quoted.number == TCP).then_some(0),
+        is_fragment: Some(false),
+        ..Fields::default()
+    })
 }
 
 fn content(layers: &Layers<'_>) -> Option<Content> {
@@ -27,6 +67,7 @@ fn content(layers: &Layers<'_>) -> Option<Content> {
         fields,
         upper,
         is_extended,
+        ..
     } = layers;
     let (family, number) = (fields.family?, fields.protocol?);
     if let Some(message) = fields.icmp {
@@ -76,9 +117,16 @@ fn of_icmp(family: Family, message_type: u8, message: &[u8]) -> Content {
     }
 }
 
-/// The packet that an error is about, of which there may be no more than the first 8 bytes after its IP header.
-fn about(family: Family, packet: &[u8]) -> Option<Datagram> {
-    let (src, dst, number, upper): (IpAddr, IpAddr, u8, &[u8]) = match family {
+/// A packet that an ICMP error quotes, of which there may be no more than the first 8 bytes after its IP header.
+struct Quoted<'p> {
+    src: IpAddr,
+    dst: IpAddr,
+    number: u8,
+    upper: &'p [u8],
+}
+
+fn quoted(family: Family, packet: &[u8]) -> Option<Quoted<'_>> {
+    match family {
         Family::Ipv4 => {
             let header = usize::from(packet.first()? & 0x0f) * 4;
             if number_at(packet, 6)? & 0x1fff != 0 {
@@ -86,21 +134,34 @@ fn about(family: Family, packet: &[u8]) -> Option<Datagram> {
             }
             let src: [u8; 4] = *packet.get(12..)?.first_chunk()?;
             let dst: [u8; 4] = *packet.get(16..)?.first_chunk()?;
-            let (src, dst) = (Ipv4Addr::from(src), Ipv4Addr::from(dst));
-            (
-                src.into(),
-                dst.into(),
-                *packet.get(9)?,
-                packet.get(header..)?,
-            )
+            Some(Quoted {
+                src: Ipv4Addr::from(src).into(),
+                dst: Ipv4Addr::from(dst).into(),
+                number: *packet.get(9)?,
+                upper: packet.get(header..)?,
+            })
         }
         Family::Ipv6 => {
             let src: [u8; 16] = *packet.get(8..)?.first_chunk()?;
             let dst: [u8; 16] = *packet.get(24..)?.first_chunk()?;
-            let (src, dst) = (Ipv6Addr::from(src), Ipv6Addr::from(dst));
-            (src.into(), dst.into(), *packet.get(6)?, packet.get(40..)?)
+            Some(Quoted {
+                src: Ipv6Addr::from(src).into(),
+                dst: Ipv6Addr::from(dst).into(),
+                number: *packet.get(6)?,
+                upper: packet.get(40..)?,
+            })
         }
-    };
+    }
+}
+
+/// The packet that an error is about.
+fn about(family: Family, packet: &[u8]) -> Option<Datagram> {
+    let Quoted {
+        src,
+        dst,
+        number,
+        upper,
+    } = quoted(family, packet)?;
     let (sport, dport) = (number_at(upper, 0)?, number_at(upper, 2)?);
     let content = match number {
         TCP => Content::Tcp {
@@ -120,7 +181,12 @@ fn about(family: Family, packet: &[u8]) -> Option<Datagram> {
         },
         _ => Content::Protocol(number),
     };
-    Some(Datagram { src, dst, content })
+    Some(Datagram {
+        src,
+        dst,
+        content,
+        fragment: None,
+    })
 }
 
 fn number_at(bytes: &[u8], at: usize) -> Option<u16> {

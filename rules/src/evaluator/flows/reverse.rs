@@ -1,5 +1,6 @@
 //! Whether rules let in what a packet out may be an answer to.
 
+use super::read::invoking_fields;
 use crate::{
     context::Context,
     evaluator::{
@@ -14,10 +15,17 @@ use crate::{
 /// addresses and ports the other way, as a `new` one that arrives on the interface by which the answer leaves.
 #[must_use]
 pub fn lets_in(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>) -> bool {
+    decode(frame).is_ok_and(|sent| lets_in_answered(ruleset, sent, context))
+}
+
+/// Likewise of the packet that an ICMP error is about, which the machine seems to have sent.
+#[must_use]
+pub fn lets_in_invoking(ruleset: &Ruleset, frame: &[u8], context: &Context<Option<&str>>) -> bool {
+    invoking_fields(frame).is_some_and(|sent| lets_in_answered(ruleset, sent, context))
+}
+
+fn lets_in_answered(ruleset: &Ruleset, sent: Fields, context: &Context<Option<&str>>) -> bool {
     const ACK: u8 = 0x10;
-    let Ok(sent) = decode(frame) else {
-        return false;
-    };
     let asked = Fields {
         src: sent.dst,
         dst: sent.src,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     datagram::Datagram,
     map::{FlowMap, KnownFlow},
-    reverse::lets_in,
+    reverse::{lets_in, lets_in_invoking},
 };
 use crate::{
     context::Context,
@@ -58,13 +58,14 @@ impl<'r> Tracker<'r> {
 
     /// What a frame is to the flows that are known, which it changes if it comes in. `None` if it has no state: no rule
     /// asks for one, or it goes out, or is not IP, or cannot be decoded.
-    pub fn see(&mut self, frame: &[u8], direction: Direction) -> Option<Sighting> {
+    pub fn see(&mut self, frame: &[u8], context: &Context<Option<&str>>) -> Option<Sighting> {
         let map = self.map.as_mut()?;
         let datagram = Datagram::of_frame(frame)?;
-        match direction {
+        match context.direction {
             Direction::In => {
                 let flow = map.find(&datagram);
-                let state = map.received(&datagram);
+                let lets_in = |_: &Datagram| lets_in_invoking(self.ruleset, frame, context);
+                let state = map.received(&datagram, lets_in);
                 Some(Sighting { state, flow })
             }
             Direction::Out => None,

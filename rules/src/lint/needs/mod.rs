@@ -224,7 +224,7 @@ impl Needs<'_, '_> {
         let asks = self.ruleset.asks_for_states();
         let needed = needed.iter();
         for (what, packets) in needed.filter(|(what, _)| !asks || !what.starts_with("echo")) {
-            if let Some(by) = self.forgotten(packets, State::Invalid)? {
+            if let Some(by) = self.forgotten(packets, State::Related)? {
                 missing.push(*what);
                 decider.get_or_insert((by, packets.clone()));
             }
@@ -244,16 +244,8 @@ impl Needs<'_, '_> {
                 return Ok(false);
             };
             let error = packets::error_about(packet, message);
-            // Of connections whose packets are all let in as new ones, no flow is kept.
-            let later = Fields {
-                tcp_flags: packet.tcp_flags.map(|_| ACK),
-                ..packet.clone()
-            };
-            let state = match passage.decide(&later, &arrival.interface, State::New)? {
-                (_, Verdict::Pass) => State::Invalid,
-                (_, Verdict::Drop) => State::Related,
-            };
-            let decided = passage.decide(&error, &arrival.interface, state)?;
+            // Whether a flow is kept of the connection or rules let in all of its packets.
+            let decided = passage.decide(&error, &arrival.interface, State::Related)?;
             Ok(decided.1 == Verdict::Drop)
         })?;
         let Some(cut) = cut else { return Ok(()) };

@@ -45,7 +45,7 @@ const TUNNEL: &str = "fw-tun";
 const INTERFACES: &str = "fw-*";
 
 /// The programs: the beginning of the name that the kernel keeps, and the name in the ledger.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("firewall", "xdp"),
     ("firewall_linear", "xdp_linear"),
     ("firewall_egress", "egress"),
@@ -58,6 +58,9 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("flows_bare_ingr", "bare_ingress_flows"),
     ("firewall_track", "track"),
     ("firewall_bare_t", "bare_track"),
+    ("firewall_errors", "errors"),
+    ("errors_linear", "errors_linear"),
+    ("bare_errors", "bare_errors"),
 ];
 
 pub(crate) fn run(scene: &Scene, reporter: &Reporter) -> Result<Outcome> {
@@ -189,16 +192,16 @@ impl Programs {
             ensure!(jited_bytes > 0, "the kernel interprets `{name}`");
             Ok((name, statistics(self.log_of(name)?, jited_bytes)?))
         });
-        let trackers: &[&str] = if by_state {
-            &["track", "bare_track"]
-        } else {
-            &[]
+        let others: &[&str] = match (by_state, takes_frags) {
+            (false, _) => &[],
+            (true, true) => &["track", "bare_track", "errors", "bare_errors"],
+            (true, false) => &["track", "bare_track", "errors_linear", "bare_errors"],
         };
         // What only others call is in no status.
-        let trackers = trackers
+        let others = others
             .iter()
             .map(|name| Ok((*name, statistics(self.log_of(name)?, 0)?)));
-        verified.chain(trackers).collect()
+        verified.chain(others).collect()
     }
 
     /// The verifier's log about a program; the others that were loaded probe features of the kernel.
