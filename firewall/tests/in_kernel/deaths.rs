@@ -102,7 +102,7 @@ fn start_and_kill(machine: &Machine, number: usize, arguments: &[&str]) -> (End,
     (end, child)
 }
 
-fn is_dead(pid: u32) -> bool {
+pub(super) fn is_dead(pid: u32) -> bool {
     !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
