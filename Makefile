@@ -1,6 +1,6 @@
 # One target for each task; `make help` lists them.
 
-.PHONY: help setup build install uninstall test demo vm-test soak fuzz miri bench bench-quick lint clean
+.PHONY: help setup build install uninstall test demo vm-test soak soak-flows fuzz miri bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -10,6 +10,7 @@ help:
 	@echo 'make test     run every test; as root, also the tests that load programs into the kernel'
 	@echo 'make vm-test  run the firewall on other kernels in virtual machines; KERNEL=6.1 selects one'
 	@echo 'make soak     run a billion packets through the kernel and the reference evaluator and compare; PACKETS=N SEED=N (root)'
+	@echo 'make soak-flows  the tests of flows that may last: floods, reloads, CPUs that meet; in an hour, ROUNDS=50 (root)'
 	@echo 'make fuzz     fuzz the readers of packets, rule files, lists, bans and requests, guided by coverage; SECONDS=60 for each'
 	@echo 'make miri     run the parser and the walker under Miri, to find undefined behavior; takes minutes'
 	@echo 'make bench    measure the cost of packets, compared with other firewalls, in about ten minutes (root)'
@@ -67,6 +68,12 @@ soak:
 	@scripts/need-root.sh $@ 'loading an XDP program needs root'
 	@scripts/setup.sh build test
 	@scripts/soak.sh $(PACKETS) $(SEED)
+
+soak-flows: ROUNDS ?= 50
+soak-flows:
+	@scripts/need-root.sh $@ 'loading an XDP program needs root'
+	@scripts/setup.sh build test
+	@scripts/soak-flows.sh $(ROUNDS)
 
 fuzz: SECONDS ?= 60
 fuzz:

@@ -2,15 +2,19 @@
 //! socket would send are made by hand.
 
 mod closes;
+mod day;
 mod errors;
 mod existing;
 mod floods;
 mod fragments;
 mod life;
+mod neighborhood;
 mod oracle;
+mod races;
 mod replies;
 mod routers;
 mod sizes;
+mod spoofed;
 mod times;
 
 use std::{
@@ -201,7 +205,13 @@ impl Datagrams {
         } else {
             Family::Ipv6.any()
         };
-        let far = to.run(|| UdpSocket::bind(address)).unwrap().unwrap();
+        // As for a listener.
+        let mut far = None;
+        wait_until("the port is free", || {
+            far = to.run(|| UdpSocket::bind(address)).unwrap().ok();
+            far.is_some()
+        });
+        let far = far.unwrap();
         let own = from.run(|| UdpSocket::bind((any, 0))).unwrap().unwrap();
         own.connect(address).unwrap();
         own.set_nonblocking(true).unwrap();

@@ -40,6 +40,12 @@ pub(crate) fn patience() -> Duration {
     Duration::from_secs(told.map_or(USUAL, |seconds| seconds.parse().unwrap()))
 }
 
+/// How many times as long a test runs that may run for long: `FIREWALL_ROUNDS`.
+pub(crate) fn rounds() -> u64 {
+    let told = std::env::var("FIREWALL_ROUNDS").ok();
+    told.map_or(1, |rounds| rounds.parse().unwrap())
+}
+
 /// Packets and bytes.
 pub(crate) type Count = (u64, u64);
 

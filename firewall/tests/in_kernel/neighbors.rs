@@ -63,7 +63,7 @@ fn open(namespace: &Namespace, address: IpAddr) -> UdpSocket {
 }
 
 /// Has an end look for its neighbors, which a test network tells it of.
-fn forget_neighbors(machine: &Machine, namespace: &Namespace, end: &End) {
+pub(crate) fn forget_neighbors(machine: &Machine, namespace: &Namespace, end: &End) {
     let interface = &end.interface;
     // An address joins its group for neighbor solicitations when it is added.
     for arguments in [

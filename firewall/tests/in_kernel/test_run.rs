@@ -62,6 +62,16 @@ impl EgressProgram {
         frame: &[u8],
         context: &Context<u32>,
     ) -> Result<Option<Action>, ProgramError> {
+        self.run_often(frame, context, 1)
+    }
+
+    /// Likewise, again and again in the kernel.
+    pub(crate) fn run_often(
+        &self,
+        frame: &[u8],
+        context: &Context<u32>,
+        repeat: u32,
+    ) -> Result<Option<Action>, ProgramError> {
         let in_interface = context.in_interface.unwrap_or(0);
         if in_interface != 0 && !self.forwards {
             return Ok(None);
@@ -75,6 +85,7 @@ impl EgressProgram {
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: Some(&buffer),
+            repeat,
             ..TestRunOptions::new()
         };
         let result = self.program.test_run(options)?;
