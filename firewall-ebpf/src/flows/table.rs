@@ -46,12 +46,6 @@ pub trait FlowTable: Keys {
 
     /// Counts an event.
     fn count(&self, event: FlowEvent);
-
-    /// Returns `value`, whose origin a verifier cannot follow.
-    #[inline(always)]
-    fn opaque(&self, value: u64) -> u64 {
-        value
-    }
 }
 
 /// What happens to flows.
@@ -92,6 +86,8 @@ pub enum Seen {
 pub struct FoundFlow<T: FlowTable + ?Sized> {
     line: T::Line,
     index: u32,
+    /// When it was looked for.
+    now: u32,
     /// Its words.
     pub slot: Slot,
 }
@@ -127,7 +123,12 @@ pub fn find<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple) -> Option<FoundFlow
                 second: table.word(line, index + 1),
             };
             if slot.is_of(tuple.slot) && !has_expired(table, slot, now) {
-                return Some(FoundFlow { line, index, slot });
+                return Some(FoundFlow {
+                    line,
+                    index,
+                    now,
+                    slot,
+                });
             }
         }
     }
@@ -196,7 +197,7 @@ pub fn see_in<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tran
     }
     let phase_after = next(phase, upper, step);
     if phase_after != phase || is_kept_by_packets_in(phase) {
-        keep(table, &found, phase_after, table.now());
+        keep(table, &found, phase_after);
     }
     State::Established
 }
@@ -220,7 +221,7 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
             from_second: tuple.from_second,
             from_beginner,
         };
-        keep(table, &found, next(phase, upper, step), table.now());
+        keep(table, &found, next(phase, upper, step));
         return Seen::Done;
     }
     let is_of_handshake = upper.is_tcp() && upper.has_any(Transport::SYN | Transport::RST);
@@ -236,9 +237,9 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
 
 /// Stores the phase and the time of a flow, unless they are what they were.
 #[inline(always)]
-fn keep<T: FlowTable + ?Sized>(table: &T, found: &FoundFlow<T>, phase: u32, now: u32) {
+fn keep<T: FlowTable + ?Sized>(table: &T, found: &FoundFlow<T>, phase: u32) {
     let slot = found.slot;
-    let changed = slot.with_life(life(slot.protocol(), phase, now));
+    let changed = slot.with_life(life(slot.protocol(), phase, found.now));
     if changed != slot {
         table.store(found.line, found.index + 1, changed.second);
     }

@@ -11,6 +11,12 @@ use super::{
 pub trait Keys {
     /// The key of an index below [`HASH_KEYS`](super::HASH_KEYS).
     fn key(&self, index: usize) -> u64;
+
+    /// Returns `value`, whose origin neither a verifier nor the compiler can follow.
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        value
+    }
 }
 
 /// The addresses, ports and protocol of a packet, in the form that both directions of a flow share:
@@ -43,9 +49,8 @@ impl Tuple {
     fn ipv4(keys: &impl Keys, src: u64, dst: u64, upper: Transport) -> Self {
         let src = src >> 32 << 16 | upper.sport();
         let dst = dst >> 32 << 16 | upper.dport();
-        let from_second = src > dst;
-        // By a mask: a branch would be two paths for the verifier.
-        let swap = (src ^ dst) & u64::from(from_second).wrapping_neg();
+        let greater = borrow(keys, dst, src, 0);
+        let swap = (src ^ dst) & greater.wrapping_neg();
         let (first, second) = (src ^ swap, dst ^ swap);
         let protocol = upper.protocol();
         let (lines, tag, check) = places_ipv4(keys, first, second, protocol);
@@ -53,15 +58,17 @@ impl Tuple {
             slot: Slot::ipv4(first, second, check, protocol),
             lines,
             tag,
-            from_second,
+            from_second: greater != 0,
         }
     }
 
     #[inline(always)]
     fn ipv6(keys: &impl Keys, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Self {
         let (sport, dport) = (upper.sport(), upper.dport());
-        let from_second = is_greater([src[0], src[1], sport], [dst[0], dst[1], dport]);
-        let swap = u64::from(from_second).wrapping_neg();
+        let greater = borrow(keys, dport, sport, 0);
+        let greater = borrow(keys, dst[1], src[1], greater);
+        let greater = borrow(keys, dst[0], src[0], greater);
+        let swap = greater.wrapping_neg();
         let high = (src[0] ^ dst[0]) & swap;
         let low = (src[1] ^ dst[1]) & swap;
         let port = (sport ^ dport) & swap;
@@ -80,7 +87,7 @@ impl Tuple {
             slot: Slot::ipv6(one, other, protocol),
             lines,
             tag,
-            from_second,
+            from_second: greater != 0,
         }
     }
 }
@@ -134,10 +141,11 @@ const fn tag(bits: u8) -> u8 {
     if bits == 0 { 1 } else { bits }
 }
 
-/// Whether a number of three words is greater than another, without branches.
+/// 1 if `one - other - before` borrows, which is at most 1, else 0 (Hacker's Delight, section 2-16). Which end comes first is as
+/// random as addresses are: a branch would be mispredicted, and be two paths for a verifier.
 #[inline(always)]
-fn is_greater(one: [u64; 3], other: [u64; 3]) -> bool {
-    let greater = |index: usize| one[index] > other[index];
-    let equal = |index: usize| one[index] == other[index];
-    greater(0) | equal(0) & (greater(1) | equal(1) & greater(2))
+fn borrow(keys: &(impl Keys + ?Sized), one: u64, other: u64, before: u64) -> u64 {
+    let difference = one.wrapping_sub(other).wrapping_sub(before);
+    // Opaque, or else the compiler would see the comparison in it, and make a branch.
+    keys.opaque(!one & other | !(one ^ other) & difference) >> 63
 }

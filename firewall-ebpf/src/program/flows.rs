@@ -508,6 +508,12 @@ impl Keys for Flows {
         // SAFETY: a word of the settings.
         unsafe { *self.settings.add(Settings::KEYS + index) }
     }
+
+    #[inline(always)]
+    fn opaque(&self, value: u64) -> u64 {
+        // SAFETY: a word of the settings. Volatile, so that the compiler does not know it either.
+        value ^ unsafe { self.settings.add(Settings::ZERO).read_volatile() }
+    }
 }
 
 impl FlowTable for Flows {
@@ -577,12 +583,6 @@ impl FlowTable for Flows {
         let later = unsafe { *self.settings.add(Settings::LATER) };
         let jiffies = unsafe { bpf_jiffies64() };
         (jiffies.wrapping_mul(clock) >> 32).wrapping_add(later) as u32
-    }
-
-    #[inline(always)]
-    fn opaque(&self, value: u64) -> u64 {
-        // SAFETY: a word of the settings. Volatile, so that the compiler does not know it either.
-        value ^ unsafe { self.settings.add(Settings::ZERO).read_volatile() }
     }
 
     #[inline(always)]
