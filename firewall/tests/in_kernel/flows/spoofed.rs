@@ -418,7 +418,8 @@ fn forged_packets_of_every_kind_make_no_flow_and_take_none_away() {
         let unreadable: u64 = ["malformed", "truncated"].iter().map(of).sum();
         states.iter().map(of).sum::<u64>() + unreadable >= flood
     });
-    assert_eq!((ends(&machine), events(&machine)), before);
+    assert_eq!(events(&machine), before.1);
+    assert_eq!(ends(&machine), before.0);
     assert_eq!(before.1["evicted_answered"], 0);
     for name in states.into_iter().chain(["open", "answering", "policy"]) {
         assert!(counted(&machine, name) > flood / 2_000, "{name}");
@@ -468,7 +469,8 @@ fn what_a_name_server_answers_to_forged_askers_makes_no_flow() {
             });
         });
     }
-    assert_eq!((ends(&machine), events(&machine)), before);
+    assert_eq!(events(&machine), before.1);
+    assert_eq!(ends(&machine), before.0);
     machine.await_packets("names", u64::from(askers) * 4);
     own.goes_on();
 }
