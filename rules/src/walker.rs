@@ -7,9 +7,9 @@
 use firewall_ebpf::{
     abi::Reason,
     flows::Message,
-    image::{Drops, Header, Memory as _, REVERSE, RuleSlot},
-    parse::{Headers, parse, present},
-    walk::{Classification, Counts, Hook, classify},
+    image::{Drops, Header, Memory as _, RuleSlot},
+    parse::{parse, present},
+    walk::{Classification, Counts, Hook, classify, lets_in},
 };
 
 use crate::{
@@ -80,7 +80,7 @@ pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
 #[must_use]
 pub fn lets_in_reverse(image: &[u8], frame: &[u8], interface: u32) -> bool {
     let headers = parse(frame);
-    headers.is_ok_and(|headers| lets_in(image, frame, &headers.reversed(frame), interface))
+    headers.is_ok_and(|headers| lets_in(image, frame, &headers.reversed(frame), || interface))
 }
 
 /// Likewise of the packet that an ICMP error which an interface receives is about.
@@ -95,38 +95,7 @@ pub fn lets_in_invoking(image: &[u8], frame: &[u8], interface: u32) -> bool {
     let to = [headers.dst_high, headers.dst_low];
     let about = Message::new(&headers).about(frame, to);
     let answered = about.and_then(|about| about.answered(frame));
-    answered.is_some_and(|answered| lets_in(image, frame, &answered, interface))
-}
-
-fn lets_in(image: &[u8], frame: &[u8], headers: &Headers, interface: u32) -> bool {
-    let reverse = Reverse { interface };
-    let mut uncounted = Slots(Vec::new());
-    match classify(image, frame, headers, &reverse, &mut uncounted) {
-        Classification::Pass(_) => true,
-        Classification::Drop(_) => false,
-        Classification::NoRule(_) => {
-            verdict_for(image, Direction::In, Reason::Policy) == Verdict::Pass
-        }
-    }
-}
-
-/// The context of a packet in that a packet out may be an answer to.
-struct Reverse {
-    interface: u32,
-}
-
-impl Hook for Reverse {
-    fn direction(&self) -> Direction {
-        Direction::In
-    }
-
-    fn interface(&self) -> u32 {
-        self.interface
-    }
-
-    fn state(&self) -> u32 {
-        REVERSE
-    }
+    answered.is_some_and(|answered| lets_in(image, frame, &answered, || interface))
 }
 
 /// The context as the program reads it from the kernel.

@@ -1,7 +1,7 @@
 //! The fragmented packets whose first fragment was of a known flow: later fragments have no ports to know their
 //! flow by.
 
-use super::{siphash::siphash, tuple::Keys};
+use super::{siphash::siphash, table::FlowTable};
 use crate::{
     packet::Packet,
     parse::{Headers, present, protocol},
@@ -16,15 +16,12 @@ pub const FRAGMENTS: u32 = 1 << 12;
 const TIMEOUT: u32 = 8;
 
 /// The memory of the fragmented packets.
-pub trait FragmentTable: Keys {
+pub trait FragmentTable: FlowTable {
     /// The entry of an index below [`FRAGMENTS`].
     fn fragment(&self, index: u32) -> u64;
 
     /// Stores an entry.
     fn store_fragment(&self, index: u32, entry: u64);
-
-    /// The time in units of four seconds.
-    fn fragment_time(&self) -> u32;
 }
 
 /// A fragment: where its IP header is, in one word.
@@ -111,7 +108,7 @@ pub fn see_fragment<T: FragmentTable, P: Packet + ?Sized>(
     let set = packet.opaque(one & u64::from(FRAGMENTS - WAYS)) as u32;
     // 0 is a free entry.
     let identity = other >> 16 | 1;
-    let now = table.fragment_time() & STAMP;
+    let now = table.now() & STAMP;
     let (mut best, mut is_known) = (0, 0);
     for way in 0..WAYS {
         let entry = table.fragment(set + way);

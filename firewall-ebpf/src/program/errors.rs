@@ -12,13 +12,12 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use firewall_ebpf::{packet::Packet, state::State};
+use firewall_ebpf::{packet::Packet, state::State, walk::lets_in};
 
 use super::{
     flows::{Case, go_back_to_bare_ingress, go_back_to_xdp},
     frame::LateFrame,
     image::Image,
-    reverse::lets_in,
     skb::{self, Skb},
 };
 

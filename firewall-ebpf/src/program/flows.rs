@@ -182,26 +182,26 @@ impl<const BARE: bool> Received for Skb<'_, BARE> {
 /// Makes functions of their own in the kernel: global ones that take a context and numbers only, which the
 /// verifier follows once and not for every path that leads to them (Linux 5.6).
 macro_rules! echo_id {
-    ($name:ident, $context:ty, $with:ident) => {
+    ($name:ident, $raw:ty, $context:ident, $packet:ty) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $name(ctx: *mut $context, message: u64) -> u32 {
+        extern "C" fn $name(ctx: *mut $raw, message: u64) -> u32 {
             let Some(image) = Image::in_force() else {
                 return 0;
             };
-            $with!(ctx, image, |packet| u32::from(
-                Message::from_bits(message).echo_id(&packet)
-            ))
+            let context = $context::new(ctx);
+            let packet = <$packet>::new(&context, &image);
+            Message::from_bits(message).echo_id(&packet).into()
         }
     };
 }
 
 macro_rules! states {
-    ($error_state:ident, $fragment_state:ident, $context:ty, $with:ident) => {
+    ($error_state:ident, $fragment_state:ident, $raw:ty, $context:ident, $packet:ty) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $error_state(
-            ctx: *mut $context,
+            ctx: *mut $raw,
             message: u64,
             dst_high: u64,
             dst_low: u64,
@@ -209,8 +209,9 @@ macro_rules! states {
             let Some(image) = Image::in_force() else {
                 return State::Invalid.number();
             };
-            let about = $with!(ctx, image, |packet| Message::from_bits(message)
-                .about(&packet, [dst_high, dst_low]));
+            let context = $context::new(ctx);
+            let packet = <$packet>::new(&context, &image);
+            let about = Message::from_bits(message).about(&packet, [dst_high, dst_low]);
             let Some(about) = about else {
                 return State::Invalid.number();
             };
@@ -232,65 +233,43 @@ macro_rules! states {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $fragment_state(ctx: *mut $context, fragment: u64, state: u32) -> u32 {
+        extern "C" fn $fragment_state(ctx: *mut $raw, fragment: u64, state: u32) -> u32 {
             let (Some(image), Some(table)) = (Image::in_force(), Flows::open()) else {
                 return state;
             };
-            $with!(ctx, image, |packet| flows::see_fragment(
-                &table,
-                &packet,
-                Fragment::from_bits(fragment),
-                state
-            ))
+            let context = $context::new(ctx);
+            let packet = <$packet>::new(&context, &image);
+            flows::see_fragment(&table, &packet, Fragment::from_bits(fragment), state)
         }
     };
 }
 
-macro_rules! with_frame {
-    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
-        let context = XdpContext::new($ctx);
-        let $packet = LateFrame::<true>::new(&context, &$image);
-        $what
-    }};
-}
+echo_id!(frame_echo_id, xdp_md, XdpContext, LateFrame::<'_, true>);
+echo_id!(linear_echo_id, xdp_md, XdpContext, LateFrame::<'_, false>);
+echo_id!(bare_echo_id, __sk_buff, TcContext, Skb::<'_, true>);
+echo_id!(skb_echo_id, __sk_buff, TcContext, Skb::<'_, false>);
 
-macro_rules! with_linear {
-    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
-        let context = XdpContext::new($ctx);
-        let $packet = LateFrame::<false>::new(&context, &$image);
-        $what
-    }};
-}
-
-macro_rules! with_bare {
-    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
-        let context = TcContext::new($ctx);
-        let $packet = Skb::<true>::new(&context, &$image);
-        $what
-    }};
-}
-
-macro_rules! with_skb {
-    ($ctx:ident, $image:ident, |$packet:ident| $what:expr) => {{
-        let context = TcContext::new($ctx);
-        let $packet = Skb::<false>::new(&context, &$image);
-        $what
-    }};
-}
-
-echo_id!(frame_echo_id, xdp_md, with_frame);
-echo_id!(linear_echo_id, xdp_md, with_linear);
-echo_id!(bare_echo_id, __sk_buff, with_bare);
-echo_id!(skb_echo_id, __sk_buff, with_skb);
-
-states!(frame_error_state, frame_fragment_state, xdp_md, with_frame);
+states!(
+    frame_error_state,
+    frame_fragment_state,
+    xdp_md,
+    XdpContext,
+    LateFrame::<'_, true>
+);
 states!(
     linear_error_state,
     linear_fragment_state,
     xdp_md,
-    with_linear
+    XdpContext,
+    LateFrame::<'_, false>
 );
-states!(bare_error_state, bare_fragment_state, __sk_buff, with_bare);
+states!(
+    bare_error_state,
+    bare_fragment_state,
+    __sk_buff,
+    TcContext,
+    Skb::<'_, true>
+);
 
 /// The case of an ICMP error about a packet of no known flow, which one program leaves to another on the same CPU: the
 /// decision, and that packet, in case the case of another error comes in between.
@@ -608,10 +587,5 @@ impl FragmentTable for Flows {
             // SAFETY: as above.
             unsafe { entry.write_volatile(word) }
         }
-    }
-
-    #[inline(always)]
-    fn fragment_time(&self) -> u32 {
-        self.now()
     }
 }

@@ -17,7 +17,6 @@ mod frame;
 mod image;
 mod map_flags;
 mod packet_log;
-mod reverse;
 mod skb;
 mod tc;
 mod track;

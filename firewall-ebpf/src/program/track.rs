@@ -10,12 +10,12 @@ use firewall_ebpf::{
     flows::{Seen, Transport, says_something},
     image::Memory as _,
     parse::parse,
+    walk::lets_in,
 };
 
 use super::{
     flows::{add, seen_out, upper},
     image::Image,
-    reverse::lets_in,
     skb::{self, Skb},
     tc::NEXT,
 };

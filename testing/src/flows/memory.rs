@@ -151,8 +151,4 @@ impl FragmentTable for MemoryTable {
     fn store_fragment(&self, index: u32, entry: u64) {
         self.fragments[index as usize].set(entry);
     }
-
-    fn fragment_time(&self) -> u32 {
-        self.now()
-    }
 }

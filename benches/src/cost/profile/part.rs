@@ -39,7 +39,7 @@ impl Part {
         Some(match file {
             "packet.rs" | "program/frame.rs" | "program/skb.rs" => Self::Headers,
             "bans.rs" | "program/bans.rs" => Self::Bans,
-            "state.rs" | "program/errors.rs" | "program/flows.rs" | "program/reverse.rs"
+            "state.rs" | "program/errors.rs" | "program/flows.rs" | "walk/reverse.rs"
             | "program/track.rs" => Self::Flows,
             "walk/search.rs"
             | "walk/search_tree.rs"

@@ -1,23 +1,23 @@
 //! The rules for packets in, asked about a packet that another one may answer.
 
-#![forbid(unsafe_code)]
-
-use firewall_ebpf::{
+use super::{
+    classify::{Classification, classify},
+    counts::Counts,
+    hook::Hook,
+};
+use crate::{
     abi::{Direction, Reason},
-    image::{Drops, Header, Memory as _, REVERSE, RuleSlot},
+    image::{Drops, Header, Memory, REVERSE, RuleSlot},
     packet::Packet,
     parse::Headers,
-    walk::{Classification, Counts, Hook, classify},
 };
 
-use super::image::Image;
-
 /// Whether the rules for packets in let in a packet with these headers, as far as headers tell. `packet` is one that is
-/// at hand, and `interface` where it came in or goes out.
+/// at hand, and `interface` where it came in or goes out. The image must be one whose rules ask for states.
 #[inline(always)]
-pub(super) fn lets_in(
-    image: &Image,
-    packet: &impl Packet,
+pub fn lets_in<M: Memory + ?Sized, P: Packet + ?Sized>(
+    image: &M,
+    packet: &P,
     headers: &Headers,
     interface: impl Fn() -> u32,
 ) -> bool {
