@@ -298,12 +298,7 @@ pub(super) fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let index = usize::from(hook == Hook::BareEgress);
     let name = abi::TRACKERS[index];
     let index = u32::try_from(index).unwrap_or(u32::MAX);
-    let program = classifier(ebpf, name)?;
-    if program.fd().is_ok() {
-        return Ok(());
-    }
-    program.load().map_err(|error| refusal(name, error))?;
-    let fd = cloned(name, program.fd())?;
+    let fd = cloned(name, loaded_classifier(ebpf, name)?.fd())?;
     enter(ebpf, abi::FLOW_TRACKERS, index, name, &fd)
 }
 
@@ -321,20 +316,13 @@ fn judge_errors(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
         Hook::Egress | Hook::BareEgress => return Ok(()),
     };
     let filter = self::name(hook, true);
-    let (filter_fd, fd) = if hook == Hook::Xdp {
-        let filter_fd = cloned(filter, xdp_called(ebpf, filter)?.fd())?;
-        let program = xdp_called(ebpf, name)?;
-        program.load().map_err(|error| refusal(name, error))?;
-        (filter_fd, cloned(name, program.fd())?)
-    } else {
-        let filter_fd = cloned(filter, classifier(ebpf, filter)?.fd())?;
-        let program = classifier(ebpf, name)?;
-        // It stays when the one that filters is forgotten.
-        if program.fd().is_err() {
-            program.load().map_err(|error| refusal(name, error))?;
+    let loaded = |ebpf: &mut Ebpf, name| match hook {
+        Hook::Xdp => cloned(name, loaded_xdp(ebpf, name)?.fd()),
+        Hook::BareIngress | Hook::Egress | Hook::BareEgress => {
+            cloned(name, loaded_classifier(ebpf, name)?.fd())
         }
-        (filter_fd, cloned(name, program.fd())?)
     };
+    let (filter_fd, fd) = (loaded(ebpf, filter)?, loaded(ebpf, name)?);
     // The way back first: without one, errors that are judged would be dropped.
     enter(ebpf, map, back, filter, &filter_fd)?;
     enter(ebpf, map, ahead, name, &fd)
@@ -378,14 +366,22 @@ pub(super) fn verified_at(
     by_state: bool,
 ) -> Result<&mut SchedClassifier, LoadError> {
     let name = name(hook, by_state);
+    if by_state && classifier(ebpf, name)?.fd().is_err() {
+        judge_errors(hook, ebpf)?;
+    }
+    loaded_classifier(ebpf, name)
+}
+
+/// A program for traffic control, which the kernel verifies and translates if it has not yet.
+fn loaded_classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, LoadError> {
     let program = classifier(ebpf, name)?;
     if program.fd().is_err() {
         program.load().map_err(|error| refusal(name, error))?;
-        if by_state {
-            judge_errors(hook, ebpf)?;
-        }
     }
-    classifier(ebpf, name)
+    Ok(program)
 }
 
 /// A program for traffic control of a loaded object file.
@@ -403,10 +399,7 @@ fn jiffies(ebpf: &mut Ebpf) -> Result<Ticks, LoadError> {
     let name = abi::CLOCK_PROGRAM;
     let failed = |source| LoadError::Program { name, source };
     let no_clock = |error| failed(io::Error::from(error).into());
-    let program = xdp_called(ebpf, name)?;
-    if program.fd().is_err() {
-        program.load().map_err(|error| refusal(name, error))?;
-    }
+    let program = loaded_xdp(ebpf, name)?;
     // The kernel takes no shorter frame (`ETH_HLEN`).
     let frame = [0; 64];
     let options = TestRunOptions {
@@ -453,9 +446,7 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
         loader.map_pin_path(object.map(), path);
     }
     let mut ebpf = loader.load(object.bytes()).map_err(not_loaded)?;
-    xdp(&mut ebpf, by_state)?
-        .load()
-        .map_err(|error| refusal(suitable(by_state), error))?;
+    loaded_xdp(&mut ebpf, suitable(by_state))?;
     if by_state {
         judge_errors(Hook::Xdp, &mut ebpf)?;
     }
@@ -481,6 +472,15 @@ fn not_loaded(error: EbpfError) -> LoadError {
 /// The XDP program of a loaded object file.
 pub(super) fn xdp(ebpf: &mut Ebpf, by_state: bool) -> Result<&mut Xdp, LoadError> {
     xdp_called(ebpf, suitable(by_state))
+}
+
+/// An XDP program, which the kernel verifies and translates if it has not yet.
+fn loaded_xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, LoadError> {
+    let program = xdp_called(ebpf, name)?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| refusal(name, error))?;
+    }
+    Ok(program)
 }
 
 fn xdp_called<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, LoadError> {

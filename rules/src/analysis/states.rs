@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use firewall_ebpf::parse::protocol;
 
 use super::values::Values;
-use crate::field::{Family, State, StateSet};
+use crate::{
+    evaluator::flows::is_segment,
+    field::{Family, State, StateSet},
+};
 
 const NONE: StateSet = StateSet::ALL.complement();
 
@@ -23,26 +26,12 @@ pub(super) const OF_FLOWS: StateSet = OPEN.with(State::Established);
 const OF_ERRORS: StateSet = NONE.with(State::Related).with(State::Invalid);
 
 /// The states of TCP segments with these flags: those that connection tracking refuses, and no
-/// others, are invalid. Its table, which ignores PSH, ECE and CWR, is `tcp_valid_flags` in
-/// `net/netfilter/nf_conntrack_proto_tcp.c` of Linux.
+/// others, are invalid.
 pub(super) const fn of_tcp(flags: u8) -> StateSet {
-    const FIN: u8 = 0x01;
-    const SYN: u8 = 0x02;
-    const RST: u8 = 0x04;
-    const PSH: u8 = 0x08;
-    const ACK: u8 = 0x10;
-    const URG: u8 = 0x20;
-    const ECE: u8 = 0x40;
-    const CWR: u8 = 0x80;
-    const SYN_URG: u8 = SYN | URG;
-    const SYN_ACK: u8 = SYN | ACK;
-    const RST_ACK: u8 = RST | ACK;
-    const FIN_ACK: u8 = FIN | ACK;
-    const FIN_ACK_URG: u8 = FIN | ACK | URG;
-    const ACK_URG: u8 = ACK | URG;
-    match flags & !(PSH | ECE | CWR) {
-        SYN | SYN_URG | SYN_ACK | RST | RST_ACK | FIN_ACK | FIN_ACK_URG | ACK | ACK_URG => OF_FLOWS,
-        _ => NONE.with(State::Invalid),
+    if is_segment(flags) {
+        OF_FLOWS
+    } else {
+        NONE.with(State::Invalid)
     }
 }
 

@@ -11,19 +11,23 @@ const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
+const ECE: u8 = 0x40;
+const CWR: u8 = 0x80;
 
-/// The combinations of flags that TCP segments have, but for PSH and those of congestion.
-const SEGMENTS: [u8; 9] = [
-    SYN,
-    SYN | URG,
-    SYN | ACK,
-    RST,
-    RST | ACK,
-    FIN | ACK,
-    FIN | ACK | URG,
-    ACK,
-    ACK | URG,
-];
+/// Whether a TCP segment can have these flags. PSH, ECE and CWR say nothing (`tcp_valid_flags`,
+/// `net/netfilter/nf_conntrack_proto_tcp.c` of Linux).
+pub(crate) const fn is_segment(flags: u8) -> bool {
+    const SYN_URG: u8 = SYN | URG;
+    const SYN_ACK: u8 = SYN | ACK;
+    const RST_ACK: u8 = RST | ACK;
+    const FIN_ACK: u8 = FIN | ACK;
+    const FIN_ACK_URG: u8 = FIN | ACK | URG;
+    const ACK_URG: u8 = ACK | URG;
+    matches!(
+        flags & !(PSH | ECE | CWR),
+        SYN | SYN_URG | SYN_ACK | RST | RST_ACK | FIN_ACK | FIN_ACK_URG | ACK | ACK_URG
+    )
+}
 
 /// An end of a flow: its address, and its port, the identifier of an echo, or 0.
 pub type FlowEnd = (IpAddr, u16);
@@ -254,7 +258,7 @@ impl FlowMap {
 
     fn received_of_flow(&mut self, datagram: &Datagram) -> State {
         let flags = flags(datagram);
-        if flags.is_some_and(|flags| !SEGMENTS.contains(&(flags & !(PSH | 0xc0)))) {
+        if flags.is_some_and(|flags| !is_segment(flags)) {
             return State::Invalid;
         }
         let Some((key, from)) = key(datagram) else {
@@ -293,15 +297,7 @@ impl FlowMap {
         }
         let lives_on = matches!(flow.phase, FlowPhase::Answered | FlowPhase::HalfClosed(_));
         if phase != flow.phase || lives_on {
-            let seen = self.now;
-            self.flows.insert(
-                key,
-                Flow {
-                    phase,
-                    seen,
-                    ..flow
-                },
-            );
+            self.see(key, flow, phase);
         }
         State::Established
     }
@@ -355,15 +351,19 @@ impl FlowMap {
                 phase = closed(phase, from);
             }
         }
-        self.flows.insert(
-            key,
-            Flow {
-                phase,
-                seen,
-                ..flow
-            },
-        );
+        self.see(key, flow, phase);
         Tracked::Known
+    }
+
+    /// Stores what a packet makes of a flow.
+    fn see(&mut self, key: FlowKey, flow: Flow, phase: FlowPhase) {
+        let seen = self.now;
+        let changed = Flow {
+            phase,
+            seen,
+            ..flow
+        };
+        self.flows.insert(key, changed);
     }
 
     fn flow(&self, key: &FlowKey) -> Option<Flow> {

@@ -18,6 +18,7 @@ mod read;
 mod reverse;
 mod tracker;
 
+pub(crate) use self::map::is_segment;
 pub use self::{
     datagram::{Content, Datagram, FragmentHeader},
     map::{FlowEnd, FlowMap, FlowPhase, FlowProtocol, KnownFlow, Tracked},
