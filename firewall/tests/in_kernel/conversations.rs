@@ -12,29 +12,17 @@ use firewall_ebpf::{
 use rules::{
     Context,
     evaluator::flows::{Content, Datagram, FlowMap},
-    model::Timeouts,
 };
-use rules_testing::flows::{Conversation, Turn, frame};
+use rules_testing::flows::{Conversation, TIMEOUTS, Turn, frame};
 
 use crate::{
+    flows::{REPLIES, STATES},
     machine::Machine,
     test_run::{Action, EgressProgram, Program, action},
 };
 
-/// Those of `RULES`, multiples of the coarsest unit of a stamp.
-const TIMEOUTS: Timeouts = Timeouts {
-    tcp_opening: Duration::from_secs(128),
-    tcp: Duration::from_secs(86_400),
-    tcp_half_closed: Duration::from_secs(3_584),
-    tcp_closed: Duration::from_secs(160),
-    tcp_reset: Duration::from_secs(608),
-    udp: Duration::from_secs(32),
-    udp_answered: Duration::from_secs(192),
-    icmp_echo: Duration::from_secs(64),
-    other: Duration::from_secs(640),
-};
-
-const RULES: &str = r#"
+/// [`TIMEOUTS`] in the language.
+const TIMEOUTS_WRITTEN: &str = r#"
 [flows.timeouts]
 tcp_opening = "128s"
 tcp = "24h"
@@ -45,26 +33,10 @@ udp = "32s"
 udp_answered = "192s"
 icmp_echo = "64s"
 other = "640s"
-[[rule]]
-name = "new"
-action = "count"
-state = "new"
-[[rule]]
-name = "established"
-action = "count"
-state = "established"
-[[rule]]
-name = "related"
-action = "count"
-state = "related"
-[[rule]]
-name = "invalid"
-action = "count"
-state = "invalid"
-[[rule]]
-name = "replies"
-action = "pass"
-state = ["established", "related"]
+"#;
+
+/// Rules for what [`Conversation`] says, behind those that pass answers.
+pub(super) const TOPICS: &str = r#"
 [[rule]]
 name = "no marked packets"
 action = "drop"
@@ -115,7 +87,10 @@ struct Programs {
 impl Programs {
     fn new() -> Self {
         let machine = Machine::new();
-        let rules = machine.write_rules("drop", RULES);
+        let rules = machine.write_rules(
+            "drop",
+            &format!("{TIMEOUTS_WRITTEN}{STATES}{REPLIES}{TOPICS}"),
+        );
         machine.apply(&rules).kill();
         let pinned = |name| MapData::from_pin(machine.pins().join(name)).unwrap();
         let snapshot = firewall::CounterSnapshot::read(&machine.config()).unwrap();

@@ -14,7 +14,7 @@ use aya::maps::{Array, ArrayOfMaps, Map, MapData};
 use nix::sys::signal::Signal;
 
 use crate::{
-    machine::{BINARY, Machine, json, wait_until},
+    machine::{BINARY, Daemon, Machine, json, wait_until},
     reload::{drop_port, idle_rules, udp, under_traffic},
     tracer::{End, kill_at},
 };
@@ -102,7 +102,7 @@ fn start_and_kill(machine: &Machine, number: usize, arguments: &[&str]) -> (End,
     (end, child)
 }
 
-pub(super) fn is_dead(pid: u32) -> bool {
+fn is_dead(pid: u32) -> bool {
     !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -272,47 +272,63 @@ fn the_first_apply_can_be_interrupted_at_each_step() {
     panic!("no end of steps");
 }
 
-#[test]
-#[ignore = "needs root"]
-fn an_unload_can_be_interrupted_at_each_step() {
-    let machine = Machine::new();
-    let probe = Probe::new(&machine, 2);
+/// Kills the daemon that `load` starts before each step of its unload, and returns the steps. After each, `check` looks
+/// at what is left, and nothing is after `firewall unload`.
+pub(super) fn unload_at_each_step<'m>(
+    machine: &'m Machine,
+    load: impl Fn() -> Daemon<'m>,
+    check: impl Fn(&[&str]),
+) -> Vec<&'static str> {
     let mut steps = Vec::new();
     for number in 0..ENOUGH {
-        let file = machine.write_rules("pass", &rules(0));
-        let mut daemon = machine.apply(&file);
-        // Something is kept of the generation before, too.
-        machine.write_rules("pass", &(rules(0) + &drop_port("more", 4)));
-        assert!(machine.run(["reload"]).status.success());
+        let mut daemon = load();
         let objects = machine.objects();
         let pid = daemon.child.id();
         let end = kill_at(pid, number, || {
             daemon.signal(Signal::SIGTERM);
             wait_until("it has ended", || is_dead(pid));
         });
-        let is_filtered = machine.attached().is_some();
         if let End::Killed(step) = end {
             steps.push(step);
         }
-        assert_eq!(probe.passes(&machine, &steps), !is_filtered, "{steps:?}");
+        check(&steps);
         daemon.wait();
         let said = machine.run(["unload"]);
         assert!(said.status.success(), "{steps:?}: {said:?}");
         machine.assert_nothing_left(&objects);
         if end == End::Survived {
             println!("{steps:?}");
-            for step in [
-                "detach a link",
-                "delete an element",
-                "remove",
-                "remove a folder",
-            ] {
-                assert!(steps.contains(&step), "{steps:?}");
-            }
-            return;
+            return steps;
         }
     }
     panic!("no end of steps");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_unload_can_be_interrupted_at_each_step() {
+    let machine = Machine::new();
+    let probe = Probe::new(&machine, 2);
+    let load = || {
+        let file = machine.write_rules("pass", &rules(0));
+        let daemon = machine.apply(&file);
+        // Something is kept of the generation before, too.
+        machine.write_rules("pass", &(rules(0) + &drop_port("more", 4)));
+        assert!(machine.run(["reload"]).status.success());
+        daemon
+    };
+    let steps = unload_at_each_step(&machine, load, |steps| {
+        let is_filtered = machine.attached().is_some();
+        assert_eq!(probe.passes(&machine, &steps), !is_filtered, "{steps:?}");
+    });
+    for step in [
+        "detach a link",
+        "delete an element",
+        "remove",
+        "remove a folder",
+    ] {
+        assert!(steps.contains(&step), "{steps:?}");
+    }
 }
 
 #[test]

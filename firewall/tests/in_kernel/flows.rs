@@ -33,7 +33,7 @@ use serde_json::Value;
 use crate::machine::{Machine, json, patience, wait_until};
 
 /// Counts packets in by their states.
-const STATES: &str = r#"
+pub(super) const STATES: &str = r#"
 [[rule]]
 name = "new"
 action = "count"
@@ -53,7 +53,7 @@ state = "invalid"
 "#;
 
 /// Passes answers.
-const REPLIES: &str = r#"
+pub(super) const REPLIES: &str = r#"
 [[rule]]
 name = "replies"
 action = "pass"

@@ -17,10 +17,14 @@ use rules_testing::{
     flows::{Conversation, Turn, frame},
 };
 
-use crate::machine::Machine;
+use crate::{
+    conversations::TOPICS,
+    flows::{REPLIES, STATES},
+    machine::Machine,
+};
 
-/// Each state has a rule that counts, so the states are compared, too.
-const RULES: &str = r#"
+/// Timeouts that are no multiples of the units of stamps.
+const TIMEOUTS: &str = r#"
 [flows.timeouts]
 tcp_opening = "2m"
 tcp = "24h"
@@ -31,60 +35,16 @@ udp = "30s"
 udp_answered = "2m"
 icmp_echo = "33s"
 other = "10m"
-[[rule]]
-name = "new"
-action = "count"
-state = "new"
-[[rule]]
-name = "established"
-action = "count"
-state = "established"
-[[rule]]
-name = "related"
-action = "count"
-state = "related"
-[[rule]]
-name = "invalid"
-action = "count"
-state = "invalid"
-[[rule]]
-name = "replies"
-action = "pass"
-state = ["established", "related"]
+"#;
+
+/// A rule for packets out.
+const OUT: &str = r#"
 [[rule]]
 name = "never to this port"
 action = "drop"
 direction = "out"
 proto = "udp"
 dport = 1
-[[rule]]
-name = "no marked packets"
-action = "drop"
-state = "new"
-dscp = 63
-[[rule]]
-name = "names"
-action = "pass"
-state = "new"
-proto = ["tcp", "udp"]
-dport = 53
-ttl = 254
-[[rule]]
-name = "web"
-action = "pass"
-proto = "tcp"
-dport = 443
-[[rule]]
-name = "tunnels"
-action = "pass"
-state = "!invalid"
-proto = 47
-[[rule]]
-name = "later"
-action = "drop"
-state = "new"
-proto = "udp"
-dport = [53, 443]
 "#;
 
 /// A frame that goes in or out.
@@ -187,8 +147,9 @@ fn random_sequences_have_the_same_result_everywhere() {
     const TESTS: u64 = 400;
     let machine = Machine::new();
     let interface = machine.interface();
-    let settings =
-        format!("[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"drop\"\n{RULES}");
+    let settings = format!(
+        "[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"drop\"\n{TIMEOUTS}{STATES}{REPLIES}{OUT}{TOPICS}"
+    );
     let source = Arc::new(Source::new("rules.toml", settings.as_str()));
     let loaded = rules::load(&source, |_| Err::<Source, _>("no lists")).unwrap();
     let (tests, packets, met) = random_tests(&loaded.ruleset, interface, TESTS);

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod diffs;
+mod dropping;
 mod edits;
 mod frames;
 mod options;

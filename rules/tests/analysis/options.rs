@@ -1,28 +1,15 @@
 //! IPv4 options, of which a packet can have any set.
 
 use rules::{
-    analysis::{Budget, Compare, diff, unreached},
+    analysis::{Budget, Compare, diff},
     evaluator::decode,
-    model::{RuleId, Ruleset},
+    model::RuleId,
 };
 
-use crate::{canonical::load, frames::frame};
-
-/// Rules that drop, one for each line of `fields`.
-fn ruleset(fields: &[&str]) -> Ruleset {
-    let mut text = "[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"pass\"\n".to_owned();
-    for (number, fields) in fields.iter().enumerate() {
-        text += &format!("[[rule]]\nname = \"{number}\"\naction = \"drop\"\n{fields}\n");
-    }
-    load(&text)
-}
-
-fn unreached_of(fields: &[&str]) -> Vec<(u32, Vec<RuleId>)> {
-    let reach = unreached(&ruleset(fields), &mut Budget::default());
-    assert!(reach.undecided.is_empty());
-    let unreached = reach.unreached.into_iter();
-    unreached.map(|of| (of.rule.0, of.by)).collect()
-}
+use crate::{
+    dropping::{ruleset, unreached_of},
+    frames::frame,
+};
 
 #[test]
 fn a_packet_with_any_option_has_one_of_two_complements() {

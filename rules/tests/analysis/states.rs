@@ -1,30 +1,18 @@
 //! States of packets: which a packet can have, and what rules that ask for them leave to others.
 
 use rules::{
-    analysis::{Budget, Compare, diff, possible_states, unreached},
+    analysis::{Budget, Compare, diff, possible_states},
     evaluator::decode,
     field::{State, StateSet},
-    model::{RuleId, Ruleset, Verdict},
+    model::{RuleId, Verdict},
     notation,
 };
 
-use crate::{canonical::load, frames::frame};
-
-/// Rules that drop, one for each line of `fields`, before a policy that passes.
-fn ruleset(fields: &[&str]) -> Ruleset {
-    let mut text = "[firewall]\ninterfaces = [\"eth0\"]\npolicy = \"pass\"\n".to_owned();
-    for (number, fields) in fields.iter().enumerate() {
-        text += &format!("[[rule]]\nname = \"{number}\"\naction = \"drop\"\n{fields}\n");
-    }
-    load(&text)
-}
-
-fn unreached_of(fields: &[&str]) -> Vec<(u32, Vec<RuleId>)> {
-    let reach = unreached(&ruleset(fields), &mut Budget::default());
-    assert!(reach.undecided.is_empty());
-    let unreached = reach.unreached.into_iter();
-    unreached.map(|of| (of.rule.0, of.by)).collect()
-}
+use crate::{
+    canonical::load,
+    dropping::{ruleset, unreached_of},
+    frames::frame,
+};
 
 /// Whether packets with these fields and of this state exist.
 fn can_be(fields: &str, state: State) -> bool {

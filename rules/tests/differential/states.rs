@@ -25,7 +25,7 @@ use rules::{
     packet::Packet,
     walker,
 };
-use rules_testing::{Engine, Random, Setting, Shape, ask_for_states, probe};
+use rules_testing::{Engine, Probe, Random, Setting, Shape, ask_for_states, probe};
 
 #[expect(clippy::unwrap_used, reason = "how a test fails")]
 fn ruleset(rules: &[&str]) -> Ruleset {
@@ -164,10 +164,9 @@ impl Counts for Uncounted {
     }
 }
 
-#[test]
-fn what_packets_out_answer_is_judged_by_what_is_known_of_it() {
-    let mut seeds = Random::new(0xa5);
-    let (mut passed, mut dropped) = (0, 0);
+/// Calls `judge` with random packets, and with random rule sets of several shapes that ask for states.
+fn each_probe(seed: u64, mut judge: impl FnMut(&Ruleset, &Engine, &Probe)) {
+    let mut seeds = Random::new(seed);
     for shape in [
         Shape::Few,
         Shape::Hundreds,
@@ -186,83 +185,66 @@ fn what_packets_out_answer_is_judged_by_what_is_known_of_it() {
                 continue;
             }
             for _ in 0..200 {
-                let probe = probe(random, &ruleset);
-                let (Ok(headers), Ok(fields)) = (parse(&probe.frame[..]), decode(&probe.frame))
-                else {
-                    continue;
-                };
-                if fields.family.is_none() || fields.is_fragment == Some(true) {
-                    continue;
-                }
-                let context = engine.context(&probe);
-                let context = Context::arriving(context.interface);
-                let expected = reverse_verdict(&ruleset, &fields, &context);
-                let hook = Answered(probe.context.interface);
-                let found = classify(
-                    engine.image().bytes(),
-                    &probe.frame[..],
-                    &headers,
-                    &hook,
-                    &mut Uncounted,
-                );
-                let found = match found {
-                    Classification::Pass(_) => Some(Verdict::Pass),
-                    Classification::Drop(_) => Some(Verdict::Drop),
-                    Classification::NoRule(_) => None,
-                };
-                assert_eq!(found, expected, "{}: {fields:?}", probe.hex());
-                passed += usize::from(found == Some(Verdict::Pass));
-                dropped += usize::from(found == Some(Verdict::Drop));
+                judge(&ruleset, &engine, &probe(random, &ruleset));
             }
         }
     }
+}
+
+#[test]
+fn what_packets_out_answer_is_judged_by_what_is_known_of_it() {
+    let (mut passed, mut dropped) = (0, 0);
+    each_probe(0xa5, |ruleset, engine, probe| {
+        let (Ok(headers), Ok(fields)) = (parse(&probe.frame[..]), decode(&probe.frame)) else {
+            return;
+        };
+        if fields.family.is_none() || fields.is_fragment == Some(true) {
+            return;
+        }
+        let context = Context::arriving(engine.context(probe).interface);
+        let expected = reverse_verdict(ruleset, &fields, &context);
+        let hook = Answered(probe.context.interface);
+        let found = classify(
+            engine.image().bytes(),
+            &probe.frame[..],
+            &headers,
+            &hook,
+            &mut Uncounted,
+        );
+        let found = match found {
+            Classification::Pass(_) => Some(Verdict::Pass),
+            Classification::Drop(_) => Some(Verdict::Drop),
+            Classification::NoRule(_) => None,
+        };
+        assert_eq!(found, expected, "{}: {fields:?}", probe.hex());
+        passed += usize::from(found == Some(Verdict::Pass));
+        dropped += usize::from(found == Some(Verdict::Drop));
+    });
     assert!(passed > 500 && dropped > 20, "{passed} {dropped}");
 }
 
 #[test]
 fn errors_about_what_rules_let_in_are_judged_by_what_they_quote() {
-    let mut seeds = Random::new(0xe4);
     let (mut related, mut invalid) = (0, 0);
-    for shape in [
-        Shape::Few,
-        Shape::Hundreds,
-        Shape::Upper,
-        Shape::Details,
-        Shape::Negatives,
-    ] {
-        for _ in 0..10 {
-            let random = &mut Random::new(seeds.bits());
-            let mut ruleset = rules_testing::ruleset(random, shape);
-            ask_for_states(random, &mut ruleset);
-            let Ok(engine) = Engine::new(&ruleset, 7) else {
-                continue;
-            };
-            if !ruleset.asks_for_states() {
-                continue;
-            }
-            for _ in 0..200 {
-                let probe = probe(random, &ruleset);
-                let Ok(fields) = decode(&probe.frame) else {
-                    continue;
-                };
-                let (Some(src), Some(dst)) = (fields.src, fields.dst) else {
-                    continue;
-                };
-                // Sent the other way; ports and protocol are those of what it would answer.
-                let Some(error) = error_about(&probe.frame, src, dst) else {
-                    continue;
-                };
-                let context = engine.context(&probe);
-                let context = Context::arriving(context.interface);
-                let expected = lets_in_invoking(&ruleset, &error, &context);
-                let image = engine.image().bytes();
-                let found = walker::lets_in_invoking(image, &error, probe.context.interface);
-                assert_eq!(found, expected, "{}: {fields:?}", probe.hex());
-                related += usize::from(found);
-                invalid += usize::from(!found);
-            }
-        }
-    }
+    each_probe(0xe4, |ruleset, engine, probe| {
+        let Ok(fields) = decode(&probe.frame) else {
+            return;
+        };
+        let (Some(src), Some(dst)) = (fields.src, fields.dst) else {
+            return;
+        };
+        // Sent the other way; ports and protocol are those of what it would answer.
+        let Some(error) = error_about(&probe.frame, src, dst) else {
+            return;
+        };
+        let context = Context::arriving(engine.context(probe).interface);
+        let expected = lets_in_invoking(ruleset, &error, &context);
+        let image = engine.image().bytes();
+        let found = walker::lets_in_invoking(image, &error, probe.context.interface);
+        assert_eq!(found, expected, "{}: {fields:?}", probe.hex());
+        related += usize::from(found);
+        invalid += usize::from(!found);
+    });
     assert!(related > 500 && invalid > 500, "{related} {invalid}");
 }
 

@@ -9,9 +9,10 @@ use firewall_ebpf::{
     },
     state::State,
 };
-use rules_testing::{Random, flows::MemoryTable};
-
-use super::TIMEOUTS;
+use rules_testing::{
+    Random,
+    flows::{MemoryTable, TIMEOUTS},
+};
 
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;

@@ -18,26 +18,12 @@ use firewall_ebpf::{
 };
 use rules::{
     evaluator::flows::{Content, Datagram, FlowMap, Tracked},
-    model::Timeouts,
     packet::Packet,
 };
 use rules_testing::{
     Random,
-    flows::{Conversation, MemoryTable, Turn, frame},
+    flows::{Conversation, MemoryTable, TIMEOUTS, Turn, frame},
     recipe,
-};
-
-/// Different from one another, and multiples of the coarsest unit.
-const TIMEOUTS: Timeouts = Timeouts {
-    tcp_opening: Duration::from_secs(128),
-    tcp: Duration::from_secs(86_400),
-    tcp_half_closed: Duration::from_secs(3_584),
-    tcp_closed: Duration::from_secs(160),
-    tcp_reset: Duration::from_secs(608),
-    udp: Duration::from_secs(32),
-    udp_answered: Duration::from_secs(192),
-    icmp_echo: Duration::from_secs(64),
-    other: Duration::from_secs(640),
 };
 
 /// The time between two sweeps, as long as a stamp allows: 9 hours less the longest timeout but that of TCP.
