@@ -1,12 +1,18 @@
 //! The life of the daemon: start, events, end.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::Serialize;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
-    task,
+    task::{self, JoinHandle},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -69,7 +75,7 @@ pub(crate) struct Startup {
     pub(crate) announce: Box<dyn FnOnce(RulesResult) + Send>,
 }
 
-/// Brings the first rules into force, serves signals and requests until stopped, and unloads.
+/// Brings the first rules into force, serves signals and requests until stopped, and unloads, unless SIGUSR1 ends it.
 ///
 /// # Errors
 ///
@@ -152,9 +158,12 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
         }
     };
     sd_notify::stopping();
-    let ended = daemon.end(end.cause()).await;
+    let ended = match end {
+        Ending::Leaves => Ok(daemon.leave().await),
+        Ending::Told | Ending::Asked(_) | Ending::Expired(_) => daemon.end(end.cause()).await,
+    };
     let outcome = match end {
-        Ending::Told => Ok(()),
+        Ending::Told | Ending::Leaves => Ok(()),
         Ending::Asked(order) => {
             let message = match &ended {
                 Ok(message) => Answer::Done {
@@ -178,6 +187,8 @@ pub(crate) async fn run(config: &Config, startup: Startup) -> Result<(), Error> 
 enum Ending {
     /// A signal.
     Told,
+    /// A signal after which the rules stay in force.
+    Leaves,
     /// An order of a client, which is answered once everything is unloaded.
     Asked(Order),
     /// The first rules, these, were not confirmed in time.
@@ -187,7 +198,7 @@ enum Ending {
 impl Ending {
     fn cause(&self) -> Cause {
         match self {
-            Self::Told => Cause::Signal,
+            Self::Told | Self::Leaves => Cause::Signal,
             Self::Asked(order) => order.cause(),
             Self::Expired(_) => Cause::Timeout,
         }
@@ -206,6 +217,8 @@ struct Events {
     links: LinkEvents,
     orders: mpsc::Receiver<Order>,
     ending: watch::Receiver<bool>,
+    /// Whether what is loaded stays at the end.
+    leaves: Arc<AtomicBool>,
     server: Server,
     /// Whether there is a socket.
     listens: bool,
@@ -224,11 +237,15 @@ impl Events {
         let hangup = receive(SignalKind::hangup())?;
         let mut terminate = receive(SignalKind::terminate())?;
         let mut interrupt = receive(SignalKind::interrupt())?;
+        let mut leave = receive(SignalKind::user_defined1())?;
         let (end, ending) = watch::channel(false);
+        let leaves = Arc::new(AtomicBool::new(false));
+        let stays = Arc::clone(&leaves);
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = leave.recv() => stays.store(true, Ordering::Release),
             }
             end.send_replace(true);
             // The channel stays open so that `wait_for` can distinguish the end from a defect.
@@ -260,6 +277,7 @@ impl Events {
             links,
             orders,
             ending,
+            leaves,
             listens: listener.is_some(),
             server: Server::begin(listener, sender, in_force, bans, relay),
         })
@@ -271,7 +289,10 @@ impl Daemon {
     async fn serve(&mut self, events: &mut Events) -> Ending {
         loop {
             tokio::select! {
-                _ = events.ending.wait_for(|&ending| ending) => return Ending::Told,
+                _ = events.ending.wait_for(|&ending| ending) => {
+                    let leaves = events.leaves.load(Ordering::Acquire);
+                    return if leaves { Ending::Leaves } else { Ending::Told };
+                }
                 // A vanishing terminal sends this, too: it never confirms anything.
                 Some(()) = events.hangup.recv() => {
                     self.reload(Requester::default(), Trigger::now(Cause::Signal)).await;
@@ -366,13 +387,7 @@ impl Daemon {
             ) => task::block_in_place(|| unload::unload(&self.config.pins)).map_err(Error::from),
         };
         self.relay.end();
-        if let Some(keeping) = self.keeping {
-            keeping.end().await;
-        }
-        if let Some(relaying) = self.relaying {
-            // A reader of the log that stalls does not block the end.
-            let _ = timeout(LAST_PACKETS, relaying).await;
-        }
+        finish(self.keeping, self.relaying).await;
         drop(self.lock);
         let interfaces = unloaded?;
         let message = unload::describe(interfaces.as_deref());
@@ -382,5 +397,38 @@ impl Daemon {
         });
         tracing::info!(event = "unloaded", fields = fields.as_value(), "{message}");
         Ok(message)
+    }
+    /// Gives the instance up and leaves what is loaded, for the next daemon to take over; returns the message.
+    async fn leave(self) -> String {
+        #[derive(Serialize)]
+        struct Left {
+            generation: Option<Generation>,
+            cause: Cause,
+        }
+        let generation = self.generation();
+        drop(self.current);
+        self.bans.close();
+        self.relay.end();
+        finish(self.keeping, self.relaying).await;
+        drop(self.lock);
+        let message = match generation {
+            Some(generation) => format!("the daemon ends, generation {generation} stays in force"),
+            None => "the daemon ends".to_owned(),
+        };
+        let cause = Cause::Signal;
+        let fields = Fields::of(&Left { generation, cause });
+        tracing::info!(event = "left", fields = fields.as_value(), "{message}");
+        message
+    }
+}
+
+/// Waits until copies are kept, and the packets logged before the end emitted.
+async fn finish(keeping: Option<Keeping>, relaying: Option<JoinHandle<()>>) {
+    if let Some(keeping) = keeping {
+        keeping.end().await;
+    }
+    if let Some(relaying) = relaying {
+        // A reader of the log that stalls does not block the end.
+        let _ = timeout(LAST_PACKETS, relaying).await;
     }
 }

@@ -7,6 +7,7 @@ use std::{
     os::unix::net::UnixDatagram,
     path::PathBuf,
     process::{Child, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -264,7 +265,7 @@ impl<'m> Systemd<'m> {
 
 impl Drop for Systemd<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("--- the log of the service\n{}---", self.log());
         }
         // The kernel kills everything in the namespace of processes with its first.
@@ -388,6 +389,25 @@ fn systemd_starts_reloads_restarts_and_stops_the_service() {
     machine.send(&packet, 5);
     counted(15);
     assert!(systemd.ctl(&["reload", "firewall"]).status.success());
+
+    // A restart leaves the rules in force for the next daemon.
+    let pid = systemd.main_process();
+    let program = machine.attached();
+    let restart = thread::scope(|scope| {
+        let restarting = scope.spawn(|| systemd.ctl(&["restart", "firewall"]));
+        while !restarting.is_finished() {
+            assert!(machine.attached().is_some());
+        }
+        restarting.join().unwrap()
+    });
+    assert!(restart.status.success(), "{restart:?}");
+    assert_ne!(systemd.main_process(), pid);
+    // The next daemon has loaded its own program.
+    assert_ne!(machine.attached(), program);
+    let log = systemd.log();
+    assert!(!log.contains("unloaded"), "{log}");
+    machine.send(&packet, 5);
+    counted(20);
 
     // Stopped, it leaves nothing.
     let stopped = systemd.ctl(&["stop", "firewall"]);

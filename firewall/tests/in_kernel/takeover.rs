@@ -3,6 +3,7 @@
 use std::{thread, time::Duration};
 
 use benches::random::Random;
+use nix::sys::signal::Signal;
 
 use crate::{
     machine::Machine,
@@ -33,6 +34,34 @@ fn a_new_daemon_takes_over_without_a_gap() {
     );
     // With the image of the generation before, the bans and the events.
     assert_eq!(std::fs::read_dir(machine.pins()).unwrap().count(), 10);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_daemon_that_ends_by_sigusr1_leaves_its_rules_for_the_next_one() {
+    let machine = Machine::new();
+    let rules = machine.write_rules("pass", &drop_port("one", 1));
+    let mut left = machine.apply(&rules);
+    let mut next = None;
+    let sent = under_traffic(&machine, 10_000, || {
+        left.signal(Signal::SIGUSR1);
+        assert!(left.wait().success());
+        assert!(!machine.run_folder().exists());
+        let program = machine.attached();
+        assert!(program.is_some());
+        assert_eq!(machine.status()["daemon"], serde_json::Value::Null);
+        next = Some(machine.apply(&rules));
+    });
+    machine.await_counters(&[("one", (sent.packets[0], sent.bytes[0]))]);
+    let log = machine.log();
+    assert!(
+        log.contains("the daemon ends, generation 1 stays in force"),
+        "{log}"
+    );
+    assert!(!log.contains("WARN"), "{log}");
+    let objects = machine.objects();
+    drop(next);
+    machine.assert_nothing_left(&objects);
 }
 
 #[test]
