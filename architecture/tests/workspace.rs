@@ -184,6 +184,7 @@ const RULES: &[Rule] = &[
             "firewall_ebpf::image::Drops",
             "firewall_ebpf::image::Header",
             "firewall_ebpf::image::MAGIC",
+            "firewall_ebpf::image::is_magic",
             "firewall_ebpf::image::MAX_COUNTS",
             "firewall_ebpf::image::MAX_LIST",
             "firewall_ebpf::image::MAX_WALK",

@@ -7,7 +7,15 @@ use crate::abi::{Direction, Reason};
 /// The first word of every image: "FWI" and the layout's version.
 pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 10]);
 
-/// The head of an image.
+/// Whether the first word is that of an image, of this layout or another one.
+#[must_use]
+pub const fn is_magic(word: u32) -> bool {
+    let [a, b, c, _] = word.to_le_bytes();
+    matches!(&[a, b, c], b"FWI")
+}
+
+/// The head of an image. It is the same in all layouts with the same [`STATE_VERSION`](crate::abi::STATE_VERSION), so that
+/// user space can read the metadata of each.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {

@@ -32,6 +32,18 @@ impl Current {
         }
     }
 
+    /// Whether the generation in force, if there is one, can come back; not one that was made for programs of another
+    /// version.
+    pub(super) fn can_come_back(&self) -> bool {
+        match self {
+            Self::Left(left) => {
+                let in_force = left.in_force.as_ref();
+                in_force.is_none_or(|pinned| pinned.has_own_layout)
+            }
+            Self::Running(_) => true,
+        }
+    }
+
     /// The number of the generation that follows.
     pub(super) fn next_generation(&self) -> Generation {
         match self {

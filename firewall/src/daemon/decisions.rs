@@ -46,12 +46,17 @@ pub(super) fn opening(
 }
 
 /// The fate of the generation in force when a rule file follows it: `is_requested` unless the rules
-/// in force are only compiled again, `is_same` when both classify and count every packet alike.
+/// in force are only compiled again, `is_same` when both classify and count every packet alike, `can_come_back` unless the
+/// generation in force is of another version.
 pub(super) fn succession(
     is_requested: bool,
     is_same: bool,
+    can_come_back: bool,
     condition: Option<Condition>,
 ) -> Succession {
+    if !can_come_back {
+        return Succession::Abandons;
+    }
     // Without a change the previous generation stays the same.
     if !is_requested || is_same && condition.is_none() {
         Succession::Renews
@@ -148,7 +153,12 @@ mod tests {
             (false, false, None, Succession::Renews),
             (false, false, within, Succession::Renews),
         ] {
-            assert_eq!(succession(is_requested, is_same, condition), expected);
+            assert_eq!(succession(is_requested, is_same, true, condition), expected);
+            // What another version loaded is no way back.
+            assert_eq!(
+                succession(is_requested, is_same, false, condition),
+                Succession::Abandons
+            );
         }
     }
 

@@ -53,8 +53,12 @@ impl Daemon {
         if lockout::check(&lifelines, &candidate, None).is_ok() {
             return Ok(warnings);
         }
-        let image = self.current.image().map(bytes).transpose();
-        let image = image.map_err(PinnedError::from)?;
+        let image = match self.current.image().map(Image::bytes).transpose() {
+            // The image is of another version. Its rules are known if they are those of the same file.
+            Err(ImageError::Layout { .. }) if self.has_in_force(next) => return Ok(warnings),
+            Err(ImageError::Layout { .. }) => None,
+            image => image.map_err(PinnedError::from)?,
+        };
         let in_force = image.as_deref().map(|image| RulesInForce {
             classifier: Classifier::new(image, []),
             interfaces: filtered(present),
@@ -69,6 +73,14 @@ impl Daemon {
                 Ok(warnings)
             }
         }
+    }
+}
+
+impl Daemon {
+    /// Whether an earlier daemon left the rules of the same file in force.
+    fn has_in_force(&self, next: &Next) -> bool {
+        let in_force = self.current.metadata();
+        in_force.is_some_and(|in_force| in_force.sha256 == next.loadable().metadata.sha256)
     }
 }
 
@@ -121,10 +133,6 @@ fn candidate(next: &Next) -> lockout::Proposed<'_> {
 }
 
 const LOOKING: &str = "looking for what keeps this machine reachable";
-
-fn bytes(image: &Image) -> Result<Vec<u8>, ImageError> {
-    image.bytes(image.describe()?.length)
-}
 
 fn filtered(present: &Present) -> Vec<InterfaceIndex> {
     let links = present.links.iter();

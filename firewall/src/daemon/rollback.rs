@@ -48,6 +48,12 @@ impl Daemon {
         if !left.is_empty() {
             tracing::info!(event = "taking_over", "taking over what is loaded");
         }
+        if let Some(in_force) = &left.in_force
+            && !in_force.has_own_layout
+            && (left.confirm_by.is_some() || first.confirm.is_some())
+        {
+            return Err(PinnedError::OtherLayout(in_force.metadata.generation).into());
+        }
         let has_passed = left.confirm_by.is_some_and(Deadline::has_passed);
         let opening = decisions::opening(left.confirm_by, has_passed, left.previous.is_some());
         if opening != Opening::Apply {

@@ -223,7 +223,12 @@ impl Daemon {
             let in_force = self.current.metadata();
             let is_same = in_force.is_some_and(|in_force| in_force.is_alike(next.metadata()))
                 && self.is_same(next.loadable().image);
-            decisions::succession(targets.requester.is_some(), is_same, condition)
+            decisions::succession(
+                targets.requester.is_some(),
+                is_same,
+                self.current.can_come_back(),
+                condition,
+            )
         };
         CommitTerms {
             succession: targets.succession.unwrap_or_else(by_rules),

@@ -82,7 +82,7 @@ pub(crate) fn read(config: &Config) -> Result<Loaded, LoadedError> {
 /// Reads the loaded generation, with the bytes of its image.
 pub(crate) fn read_whole(config: &Config) -> Result<(Loaded, Vec<u8>), LoadedError> {
     let (loaded, image) = open(config)?;
-    let bytes = image.bytes(loaded.description.length)?;
+    let bytes = image.bytes()?;
     Ok((loaded, bytes))
 }
 

@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Metadata {
     /// The version of the contract between program and user space; see [`abi::VERSION`].
     pub(crate) abi: u32,
+    /// The version of what a program of another version takes over; see [`abi::STATE_VERSION`].
+    pub(crate) state: u32,
     /// The version of this software.
     pub(crate) version: String,
     /// The generation.
@@ -112,11 +114,12 @@ pub(crate) struct LogEntry {
 pub(crate) enum MetadataError {
     /// They are of another version.
     #[error(
-        "what is loaded has version {found} of the kernel interface, this program has version {}",
+        "what is loaded has version {found} of the kernel interface, this program has version {}, which cannot read its \
+         counters, bans and flows",
         abi::VERSION
     )]
     OtherVersion {
-        /// The version found.
+        /// The version of the kernel interface found.
         found: u32,
     },
     /// They are damaged.
@@ -160,6 +163,7 @@ impl Metadata {
         });
         Self {
             abi: abi::VERSION,
+            state: abi::STATE_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation,
             loaded_at_ms: now_ms(),
@@ -182,14 +186,16 @@ impl Metadata {
         }
     }
 
-    /// Decodes the metadata of an image.
+    /// Decodes the metadata of an image, which another version of this program may have made.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, MetadataError> {
         #[derive(Deserialize)]
         struct Version {
             abi: u32,
+            #[serde(default)]
+            state: u32,
         }
-        let Version { abi: found } = serde_json::from_slice(bytes)?;
-        if found != abi::VERSION {
+        let Version { abi: found, state } = serde_json::from_slice(bytes)?;
+        if state != abi::STATE_VERSION {
             return Err(MetadataError::OtherVersion { found });
         }
         Ok(serde_json::from_slice(bytes)?)
@@ -234,6 +240,7 @@ impl Metadata {
     /// The metadata for the same generation under another number.
     pub(crate) fn again(&self, generation: Generation) -> Self {
         Self {
+            abi: abi::VERSION,
             generation,
             loaded_at_ms: now_ms(),
             netns: namespace::own_inode().ok(),
@@ -276,6 +283,7 @@ mod tests {
     fn metadata() -> Metadata {
         Metadata {
             abi: abi::VERSION,
+            state: abi::STATE_VERSION,
             version: "0.1.0".into(),
             generation: Generation::FIRST,
             loaded_at_ms: 1_700_000_000_000,
@@ -338,12 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_apart_from_damage() {
-        let other = br#"{"abi":4294967295,"all":"else may differ"}"#;
-        assert!(matches!(
-            Metadata::from_bytes(other),
-            Err(MetadataError::OtherVersion { found: u32::MAX })
-        ));
+    fn another_version_is_read_if_it_left_the_same_state_and_is_told_apart_from_damage() {
+        let newer = Metadata {
+            abi: u32::MAX,
+            ..metadata()
+        };
+        let bytes = newer.to_bytes().unwrap();
+        assert_eq!(Metadata::from_bytes(&bytes).unwrap(), newer);
+        for other in [
+            &br#"{"abi":4294967295,"all":"else may differ"}"#[..],
+            br#"{"abi":4294967295,"state":4000000000,"all":"else may differ"}"#,
+        ] {
+            assert!(matches!(
+                Metadata::from_bytes(other),
+                Err(MetadataError::OtherVersion { found: u32::MAX })
+            ));
+        }
         assert!(matches!(
             Metadata::from_bytes(b"\0\0"),
             Err(MetadataError::Damaged(_))

@@ -28,6 +28,9 @@ pub(crate) struct Pinned {
     pub(crate) image: Image,
     /// Its metadata.
     pub(crate) metadata: Metadata,
+    /// Whether the image has the layout of this version. Another one goes on with the program that it was made for, and
+    /// never comes back.
+    pub(crate) has_own_layout: bool,
 }
 
 /// Why a generation in the kernel cannot be used.
@@ -42,24 +45,43 @@ pub(crate) enum PinnedError {
     /// The image does not have the format of this version.
     #[error("the image of generation {0} is damaged")]
     Damaged(Generation),
+    /// It was made for programs of another version.
+    #[error("generation {0} was loaded by another version of this program, and cannot come back")]
+    OtherLayout(Generation),
     /// There is no such generation.
     #[error("no generation before generation {0} is kept")]
     NoPrevious(Generation),
 }
 
-impl UserError for PinnedError {}
+impl UserError for PinnedError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::OtherLayout(_) => Some(
+                "it goes on filtering; if it waits for its confirmation, run `firewall confirm`, and start without \
+                 `--confirm`"
+                    .into(),
+            ),
+            Self::Image(_) | Self::Metadata(_) | Self::Damaged(_) | Self::NoPrevious(_) => None,
+        }
+    }
+}
 
 impl Pinned {
     /// Reads the metadata of an image.
     pub(crate) fn of(image: Image) -> Result<Self, PinnedError> {
-        let metadata = Metadata::from_bytes(&image.describe()?.metadata)?;
-        Ok(Self { image, metadata })
+        let description = image.describe()?;
+        Ok(Self {
+            metadata: Metadata::from_bytes(&description.metadata)?,
+            has_own_layout: description.has_own_layout(),
+            image,
+        })
     }
 
-    /// The previous generation, if it is kept.
+    /// The previous generation, if it is kept and can come back.
     pub(crate) fn previous(pins: &Pins, in_force: Generation) -> Result<Option<Self>, PinnedError> {
         let image = Image::open(&pins.kept(Kept::Previous, in_force))?;
-        image.map(Self::of).transpose()
+        let previous = image.map(Self::of).transpose()?;
+        Ok(previous.filter(|previous| previous.has_own_layout))
     }
 
     /// The deadline of the confirmation of the generation in force, if it needs one.
@@ -76,12 +98,6 @@ impl Pinned {
         (&self.image, &self.metadata)
     }
 
-    /// The bytes of the image.
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>, PinnedError> {
-        let length = self.image.describe()?.length;
-        Ok(self.image.bytes(length)?)
-    }
-
     /// The same as generation `generation`, while the rules with the slots in `held` keep these.
     pub(crate) fn again(
         &self,
@@ -90,7 +106,8 @@ impl Pinned {
     ) -> Result<Revived, PinnedError> {
         let damaged = || PinnedError::Damaged(self.metadata.generation);
         let metadata = self.metadata.again(generation);
-        let image = compiler::reissue(&self.bytes()?, &metadata.to_bytes()?).ok_or_else(damaged)?;
+        let image =
+            compiler::reissue(&self.image.bytes()?, &metadata.to_bytes()?).ok_or_else(damaged)?;
         let slots = metadata.all_slots().collect();
         Ok(Revived {
             size: ImageSize::for_length(image.len()).ok_or_else(damaged)?,
@@ -105,8 +122,7 @@ impl Pinned {
 /// Whether the image in the kernel classifies and counts every packet as `other` does; `false` if
 /// it cannot be read.
 pub(crate) fn classifies_as(image: &Image, other: &[u8]) -> bool {
-    let description = image.describe();
-    let bytes = description.and_then(|description| image.bytes(description.length));
+    let bytes = image.bytes();
     bytes.is_ok_and(|bytes| compiler::is_same(&bytes, other))
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use aya::maps::{ArrayOfMaps, Map, MapData, MapError};
 use aya_obj::generated::{BPF_F_MMAPABLE, bpf_map_type};
-use firewall_ebpf::image::{Header, MAGIC, Memory as _};
+use firewall_ebpf::image::{Header, MAGIC, Memory as _, is_magic};
 
 use crate::kernel::{
     image_size::ImageSize,
@@ -47,8 +47,8 @@ pub(crate) enum ImageError {
     /// The image in force could not be read.
     #[error("the image in force could not be read")]
     Read(#[source] io::Error),
-    /// The image in force does not have the layout of this version.
-    #[error("the image in force has another layout: it starts with `{magic:#010x}`")]
+    /// An image does not have the layout of this version.
+    #[error("the image has another layout: it starts with `{magic:#010x}`")]
     Layout {
         /// The first word.
         magic: u32,
@@ -116,13 +116,13 @@ impl Image {
         pins::pin(self.map.fd().as_fd(), path)
     }
 
-    /// The image's head and its metadata.
+    /// The image's head and its metadata, whatever its layout.
     pub(crate) fn describe(&self) -> Result<Description, ImageError> {
         let map = self.map.fd().as_fd();
         let head = memory::read(map, 0, size_of::<Header>()).map_err(ImageError::Read)?;
         let word = |offset: usize| head.u32(u32::try_from(offset).unwrap_or(u32::MAX));
         let magic = word(std::mem::offset_of!(Header, magic));
-        if magic != MAGIC {
+        if !is_magic(magic) {
             return Err(ImageError::Layout { magic });
         }
         let metadata = memory::read(
@@ -132,6 +132,7 @@ impl Image {
         )
         .map_err(ImageError::Read)?;
         Ok(Description {
+            magic,
             length: word(std::mem::offset_of!(Header, length)),
             drops: word(std::mem::offset_of!(Header, drops)),
             drops_out: word(std::mem::offset_of!(Header, drops_out)),
@@ -139,9 +140,16 @@ impl Image {
         })
     }
 
-    /// The first `length` bytes of the image.
-    pub(crate) fn bytes(&self, length: u32) -> Result<Vec<u8>, ImageError> {
-        memory::read(self.map.fd().as_fd(), 0, length as usize).map_err(ImageError::Read)
+    /// The bytes of the image.
+    ///
+    /// # Errors
+    ///
+    /// When it has another layout than those of this version, or cannot be read.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, ImageError> {
+        let description = self.describe()?;
+        description.require_layout()?;
+        let length = description.length as usize;
+        memory::read(self.map.fd().as_fd(), 0, length).map_err(ImageError::Read)
     }
 
     /// The kernel's number for the map.
@@ -152,6 +160,8 @@ impl Image {
 
 /// The properties of an image that user space needs.
 pub(crate) struct Description {
+    /// The first word.
+    magic: u32,
     /// The bytes in use.
     pub(crate) length: u32,
     /// Bit `r` is set when packets in that are classified by reason `r` are dropped.
@@ -160,6 +170,21 @@ pub(crate) struct Description {
     pub(crate) drops_out: u32,
     /// The metadata bytes that the compiler embedded.
     pub(crate) metadata: Vec<u8>,
+}
+
+impl Description {
+    /// Whether the image has the layout of this version.
+    pub(crate) fn has_own_layout(&self) -> bool {
+        self.magic == MAGIC
+    }
+
+    fn require_layout(&self) -> Result<(), ImageError> {
+        if self.has_own_layout() {
+            Ok(())
+        } else {
+            Err(ImageError::Layout { magic: self.magic })
+        }
+    }
 }
 
 /// The array whose element 0 is the image in force.

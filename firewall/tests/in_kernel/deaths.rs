@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Write as _,
     net::UdpSocket,
+    os::fd::AsFd as _,
     process::{Child, Stdio},
     time::Duration,
 };
@@ -380,14 +381,9 @@ fn rules_that_are_to_be_confirmed_can_be_interrupted_at_each_step() {
     panic!("no end of steps");
 }
 
-#[test]
-#[ignore = "needs root"]
-fn what_another_version_loaded_goes_on_filtering_until_somebody_decides() {
+/// Changes the image in force.
+fn put_in_force(machine: &Machine, change: impl FnOnce(&[u8]) -> Vec<u8>) {
     const IMAGE: usize = 1 << 16;
-    let machine = Machine::new();
-    let file = machine.write_rules("pass", &drop_port("one", 1));
-    machine.apply(&file).kill();
-    // The image in force says that it is of another version.
     let images = MapData::from_pin(machine.pins().join("images")).unwrap();
     let mut images = ArrayOfMaps::<_, MapData>::try_from(Map::ArrayOfMaps(images)).unwrap();
     let map = Map::Array(images.get(&0, 0).unwrap());
@@ -395,8 +391,7 @@ fn what_another_version_loaded_goes_on_filtering_until_somebody_decides() {
         .unwrap()
         .get(&0, 0)
         .unwrap();
-    let other = br#"{"abi":4000000000,"all":"else may differ"}"#;
-    let mut bytes = rules::compiler::reissue(&image, other).unwrap();
+    let mut bytes = change(&image);
     bytes.resize(IMAGE, 0);
     let definition = aya_obj::Map::new_from_params(
         aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
@@ -406,11 +401,99 @@ fn what_another_version_loaded_goes_on_filtering_until_somebody_decides() {
         aya_obj::generated::BPF_F_MMAPABLE,
     );
     let map = MapData::create(definition, "test", None).unwrap();
-    images.set(0, &map, 0).unwrap();
+    let written = map.fd().as_fd().try_clone_to_owned().unwrap();
     let mut array = Array::<_, [u8; IMAGE]>::try_from(Map::Array(map)).unwrap();
     array
         .set(0, <[u8; IMAGE]>::try_from(bytes).unwrap(), 0)
         .unwrap();
+    let map = MapData::from_fd(written).unwrap();
+    images.set(0, &map, 0).unwrap();
+}
+
+/// Gives the image in force a layout of another version, which its program does not look at.
+fn give_other_layout(machine: &Machine) {
+    put_in_force(machine, |image| {
+        let mut bytes = image.to_vec();
+        assert_eq!(bytes[..3], *b"FWI");
+        bytes[3] = 0xfe;
+        bytes
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_version_with_another_layout_loaded_is_taken_over_with_its_counts_and_bans() {
+    let machine = Machine::new();
+    let one = drop_port("one", 1);
+    let file = machine.write_rules("pass", &one);
+    let daemon = machine.apply(&file);
+    machine.write_rules("pass", &(drop_port("two", 2) + &one));
+    assert!(machine.run(["reload"]).status.success());
+    let banned = machine.run(["ban", "203.0.113.7", "--reason", "test"]);
+    assert!(banned.status.success(), "{banned:?}");
+    assert_eq!(machine.status()["previous"]["generation"], 1);
+    let mut daemon = Some(daemon);
+    let sent = under_traffic(&machine, 2_000, || {
+        daemon.take().unwrap().kill();
+        give_other_layout(&machine);
+        // Its metadata are read, and its tables are not.
+        assert_eq!(machine.status()["generation"], 2);
+        let explained = machine.run(["explain", "--live", "udp 192.0.2.2:1 > 192.0.2.1:1"]);
+        assert_eq!(explained.status.code(), Some(1), "{explained:?}");
+        daemon = Some(machine.apply(&file));
+    });
+    let one = machine.counters()["one"];
+    assert_eq!(one, (sent.packets[0], sent.bytes[0]));
+    let status = machine.status();
+    assert_eq!(status["generation"], 3);
+    // It never comes back: this version cannot classify by it.
+    assert_eq!(status["previous"], serde_json::Value::Null);
+    assert!(!machine.run(["rollback"]).status.success());
+    assert!(machine.run(["bans"]).stdout.contains("203.0.113.7"));
+    let objects = machine.objects();
+    assert!(machine.run(["unload"]).status.success());
+    daemon.unwrap().wait();
+    machine.assert_nothing_left(&objects);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn rules_of_another_layout_that_wait_for_their_confirmation_stay_in_force() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    let daemon = machine.apply(&file);
+    machine.write_rules("pass", &drop_port("two", 2));
+    let applied = machine.run(["apply", "--confirm", "1s", file.to_str().unwrap()]);
+    assert!(applied.status.success(), "{applied:?}");
+    daemon.kill();
+    give_other_layout(&machine);
+    // Also when their time is over: the rules before them cannot come back.
+    std::thread::sleep(Duration::from_millis(1_100));
+    let said = machine.run(["apply", file.to_str().unwrap()]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(
+        said.stderr.contains(
+            "generation 2 was loaded by another version of this program, and cannot come back"
+        ),
+        "{said:?}"
+    );
+    let probe = Probe::new(&machine, 2);
+    assert!(!probe.passes(&machine, &"port 2"));
+    assert!(machine.run(["confirm"]).status.success());
+    let _daemon = machine.apply(&file);
+    assert!(!probe.passes(&machine, &"port 2"));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_another_version_loaded_goes_on_filtering_until_somebody_decides() {
+    let machine = Machine::new();
+    let file = machine.write_rules("pass", &drop_port("one", 1));
+    machine.apply(&file).kill();
+    let other = br#"{"abi":4000000000,"state":4000000000,"all":"else may differ"}"#;
+    put_in_force(&machine, |image| {
+        rules::compiler::reissue(image, other).unwrap()
+    });
 
     let program = machine.attached();
     let said = machine.run(["apply", file.to_str().unwrap()]);
@@ -418,12 +501,12 @@ fn what_another_version_loaded_goes_on_filtering_until_somebody_decides() {
     assert_eq!(
         said.stderr,
         "error: cannot take over what is loaded: what is loaded has version 4000000000 of the \
-         kernel interface, this program has version 4\n\
+         kernel interface, this program has version 4, which cannot read its counters, bans and flows\n\
          help: it goes on filtering; use the version of this program that loaded it, or remove it \
          with `firewall unload`: filtering stops until the next `firewall apply`\n"
             .replace(
-                "version 4\n",
-                &format!("version {}\n", firewall_ebpf::abi::VERSION)
+                "version 4,",
+                &format!("version {},", firewall_ebpf::abi::VERSION)
             )
     );
     for command in ["status", "counters", "confirm"] {
