@@ -1,6 +1,6 @@
 # One target for each task; `make help` lists them.
 
-.PHONY: help setup build install uninstall test demo vm-test soak soak-flows fuzz miri bench bench-quick lint clean
+.PHONY: help setup build install uninstall package package-test test demo vm-test soak soak-flows fuzz miri bench bench-quick lint clean
 .DEFAULT_GOAL := help
 
 CARGO := scripts/cargo.sh
@@ -18,6 +18,8 @@ help:
 	@echo 'make build    build target/release/firewall'
 	@echo 'make install  install it with its systemd unit, examples and fail2ban action; PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall  remove the installed files; rule files stay'
+	@echo 'make package  build a Debian package, target/package/firewall_VERSION_amd64.deb'
+	@echo 'make package-test  install, upgrade under traffic and purge it in a clean Debian, which is fetched once (root)'
 	@echo 'make setup    install missing tools; every other target does this for itself'
 	@echo 'make lint     check formatting, lints, and the licenses and sources of dependencies'
 	@echo 'make clean    remove build results'
@@ -39,6 +41,19 @@ install:
 uninstall: PREFIX ?= /usr/local
 uninstall:
 	@scripts/install.sh --remove "$(PREFIX)" "$(DESTDIR)"
+
+package:
+	@scripts/setup.sh build package
+	$(CARGO) build --release --locked -p firewall
+	@scripts/check-release.sh $${CARGO_TARGET_DIR:-target}/release/firewall
+	@scripts/package.sh $${CARGO_TARGET_DIR:-target}/release/firewall
+
+# The system is fetched into target/package/bookworm by the first run, in about a minute, from MIRROR.
+package-test:
+	@scripts/need-root.sh $@ 'making namespaces and loading XDP programs needs root'
+	@scripts/setup.sh build package package-test
+	$(CARGO) build --release --locked -p firewall -p package-tests
+	@scripts/package-test.sh $(MIRROR)
 
 demo:
 	@scripts/need-root.sh demo 'making network namespaces and loading an XDP program needs root'

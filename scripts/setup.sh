@@ -4,6 +4,8 @@
 #   build  the pinned Rust, the source of its core library, and bpf-linker
 #   test   the commands that the tests call
 #   bench  the firewalls that `firewall` is compared with, and perf
+#   package       cargo-deb, and cargo-about for the licenses
+#   package-test  debootstrap and lintian, for a clean Debian system
 #   vm     QEMU, and the commands that connect its machines and create their disks
 #   lint   clippy, rustfmt and cargo-deny
 #   fuzz   a nightly Rust and cargo-fuzz
@@ -17,6 +19,8 @@ cd "$(dirname "$0")/.."
 
 BPF_LINKER=0.10.3
 CARGO_DENY=0.20.2
+CARGO_DEB=3.8.0
+CARGO_ABOUT=0.9.3
 
 say() {
     echo "setup: $*"
@@ -150,6 +154,33 @@ cargo_deny() {
             "run \`cargo install cargo-deny --version $CARGO_DENY --locked --root .tools\`"
 }
 
+packager() {
+    found=$(as_builder .tools/bin/cargo-deb --version 2>/dev/null || :)
+    [ "$found" = "cargo-deb $CARGO_DEB" ] || {
+        say "building cargo-deb $CARGO_DEB into .tools (one or two minutes)"
+        as_builder cargo install cargo-deb --version "$CARGO_DEB" --locked --root .tools --quiet ||
+            fail "cargo-deb $CARGO_DEB could not be built" \
+                "run \`cargo install cargo-deb --version $CARGO_DEB --locked --root .tools\`"
+    }
+    found=$(as_builder .tools/bin/cargo-about --version 2>/dev/null || :)
+    [ "$found" = "cargo-about $CARGO_ABOUT" ] || {
+        say "building cargo-about $CARGO_ABOUT into .tools (two to four minutes)"
+        as_builder cargo install cargo-about --version "$CARGO_ABOUT" --features cli --locked --root .tools --quiet ||
+            fail "cargo-about $CARGO_ABOUT could not be built" \
+                "run \`cargo install cargo-about --version $CARGO_ABOUT --features cli --locked --root .tools\`"
+    }
+    # For the dependencies of the package.
+    tool dpkg-shlibdeps dpkg-dev
+    tool gzip gzip
+}
+
+clean_system() {
+    tool debootstrap debootstrap
+    tool lintian lintian
+    tool unshare util-linux
+    tool nsenter util-linux
+}
+
 # component NAME COMMAND
 component() {
     as_builder "$2" --version >/dev/null 2>&1 && return
@@ -280,6 +311,12 @@ for purpose in "$@"; do
         other_firewalls
         profiler
         ;;
+    package)
+        packager
+        ;;
+    package-test)
+        clean_system
+        ;;
     vm)
         virtual_machines
         ;;
@@ -297,7 +334,7 @@ for purpose in "$@"; do
         miri
         ;;
     *)
-        fail "there is no purpose \`$purpose\`" "name some of: build test bench vm lint fuzz miri"
+        fail "there is no purpose \`$purpose\`" "name some of: build test bench package package-test vm lint fuzz miri"
         ;;
     esac
 done

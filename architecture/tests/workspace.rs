@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["import", "control"],
     &["firewall"],
     &["benches"],
-    &["fleet", "plots", "vm-tests"],
+    &["fleet", "package-tests", "plots", "vm-tests"],
 ];
 
 /// Names with two meanings in one target, and the reason for each.
