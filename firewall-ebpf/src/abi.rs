@@ -5,11 +5,11 @@
 //! [`MAGIC`](crate::image::MAGIC), too; one of what outlives a program is a new [`STATE_VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 12;
+pub const VERSION: u32 = 13;
 
 /// The version of what a program of another version takes over: the head of images, the slots of reasons, and the
 /// layouts of counters, bans, flows, log limiters and events.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).

@@ -69,17 +69,15 @@ pub fn enter<T: SharedTable>(
     // A slot that a program takes meanwhile is lost for this flow. There are eight.
     const TRIES: u32 = 2 * LINE_SLOTS;
     let tuple = Tuple::new(table, src, dst, upper);
-    let phase = progress.phase(tuple.from_second);
+    let phase = progress.phase(tuple.sent_by_second());
     for _ in 0..TRIES {
         if find(table, &tuple).is_some() {
             return Entered::Known;
         }
         let now = table.now();
-        let new = tuple.slot.begun_by(tuple.from_second).with_life(life(
-            tuple.slot.protocol(),
-            phase.number(),
-            now,
-        ));
+        let new = tuple
+            .slot
+            .with_life(life(tuple.slot.protocol(), phase.number(), now));
         let candidates = tuple
             .lines
             .map(|line| Some((best(table, &tuple, line, now)?, line & table.last_line())));
@@ -99,7 +97,7 @@ pub fn enter<T: SharedTable>(
         }
         return Entered::Added(Placed {
             slot: number * LINE_SLOTS + index,
-            from_second: tuple.from_second,
+            from_second: tuple.sent_by_second(),
         });
     }
     Entered::NoRoom

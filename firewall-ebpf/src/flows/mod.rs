@@ -48,7 +48,7 @@ pub use slot::{Addresses, Slot};
 pub use stamp::{FINE_UNIT, TCP_UNIT, age, phase_of, timeout_index, unit};
 pub use table::{
     FlowEvent, FlowTable, FoundFlow, Placed, Seen, find, has_expired, record, see_error, see_in,
-    see_out,
+    see_out, see_tuple_in,
 };
 pub use transport::{Protocol, Transport};
 pub use tuple::{Keys, Tuple, places};

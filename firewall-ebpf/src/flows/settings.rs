@@ -13,8 +13,8 @@ pub const LINE_BYTES: u32 = LINE_SLOTS * 16;
 /// The lines whose tags are in one element of the map of tags, four bytes for each line.
 pub const TAG_LINES: u32 = 16;
 
-/// The number of secret keys: two of SipHash, and those of two multilinear hashes.
-pub const HASH_KEYS: usize = 2 + 2 * hash::KEYS;
+/// The number of secret keys: two of SipHash, and those of the hash of IPv4 tuples.
+pub const HASH_KEYS: usize = 2 + hash::KEYS;
 
 /// The number of timeouts.
 pub const TIMEOUTS: usize = Settings::TIMEOUTS;
@@ -68,4 +68,4 @@ impl Settings {
     pub const TIMEOUTS_AT: usize = offset_of!(Self, timeouts);
 }
 
-const _: () = assert!(size_of::<Settings>() == 216);
+const _: () = assert!(size_of::<Settings>() == 176);

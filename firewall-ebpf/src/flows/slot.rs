@@ -78,12 +78,11 @@ impl Slot {
         }
     }
 
-    /// The same, begun by the second end if `second`.
+    /// The same of a flow that the first end has begun, begun by the second if `second` is 1, not 0.
     #[inline(always)]
-    pub(super) const fn begun_by(self, second: bool) -> Self {
-        let bit = if second { Self::BEGAN_SECOND } else { 0 };
+    pub(super) const fn begun_by(self, second: u64) -> Self {
         Self {
-            first: self.first & !Self::BEGAN_SECOND | bit,
+            first: self.first | second << Self::BEGAN_SECOND.trailing_zeros(),
             second: self.second,
         }
     }

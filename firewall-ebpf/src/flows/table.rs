@@ -103,52 +103,64 @@ pub struct Placed {
 /// Finds the flow of a tuple that has not expired.
 #[inline(always)]
 pub fn find<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple) -> Option<FoundFlow<T>> {
-    let now = table.now();
-    for line in tuple.lines {
-        let number = line & table.last_line();
-        let tags = table.load_tags(table.tags(number)?);
-        let mut left = matching(tags, tuple.tag);
+    find_at(table, tuple, table.now())
+}
+
+/// The same at a time, which is best asked for before the tuple is made: the call costs a program all numbers in registers.
+#[inline(always)]
+fn find_at<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple, now: u32) -> Option<FoundFlow<T>> {
+    let lately = life_lately(tuple, now);
+    let last = table.last_line();
+    let [first, second] = tuple.lines.map(|line| line & last);
+    // The tags of both lines are asked for at once: if neither is in the cache, the CPU waits once.
+    let tags = [table.tags(first)?, table.tags(second)?].map(|tags| table.load_tags(tags));
+    let mut left = matching(u64::from(tags[1]) << 32 | u64::from(tags[0]), tuple.tag);
+    for _ in 0..2 * LINE_SLOTS {
         if left == 0 {
-            continue;
+            break;
         }
-        let line = table.line(number)?;
-        for _ in 0..LINE_SLOTS {
-            if left == 0 {
-                break;
-            }
-            let index = lowest(left) * 2;
-            left &= left - 1;
-            let slot = Slot {
-                first: table.word(line, index),
-                second: table.word(line, index + 1),
-            };
-            if slot.is_of(tuple.slot) && !has_expired(table, slot, now) {
-                return Some(FoundFlow {
-                    line,
-                    index,
-                    now,
-                    slot,
-                });
-            }
+        let place = lowest(left);
+        left &= left - 1;
+        let line = table.line(if place < LINE_SLOTS { first } else { second })?;
+        let index = place % LINE_SLOTS * 2;
+        let slot = Slot {
+            first: table.word(line, index),
+            second: table.word(line, index + 1),
+        };
+        if slot.is_of(tuple.slot) && (slot.life() == lately || !has_expired(table, slot, now)) {
+            return Some(FoundFlow {
+                line,
+                index,
+                now,
+                slot,
+            });
         }
     }
     None
 }
 
-/// A bit for each byte of `tags` that is `tag`, at bit 7, 15, 23 and 31; bytes above one that is may have theirs too.
+/// The life that most flows have when a packet comes: answered, and seen in this unit of the stamp. Nothing changes it but a TCP
+/// segment with [`Transport::FIN`] or [`Transport::RST`].
 #[inline(always)]
-const fn matching(tags: u32, tag: u8) -> u32 {
-    // Bytes that are 0 (Mycroft 1987; Hacker's Delight, section 6-1).
-    let differs = tags ^ (tag as u32).wrapping_mul(0x0101_0101);
-    differs.wrapping_sub(0x0101_0101) & !differs & 0x8080_8080
+fn life_lately(tuple: &Tuple, now: u32) -> u16 {
+    life(tuple.slot.protocol(), Phase::Answered.number(), now)
 }
 
-/// The slot of the lowest bit in what [`matching`] returns.
+/// A bit for each byte of `tags` that is `tag`, the highest of the byte; bytes above one that is may have theirs too.
 #[inline(always)]
-const fn lowest(matching: u32) -> u32 {
+const fn matching(tags: u64, tag: u8) -> u64 {
+    // Bytes that are 0 (Mycroft 1987; Hacker's Delight, section 6-1).
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let differs = tags ^ (tag as u64).wrapping_mul(ONES);
+    differs.wrapping_sub(ONES) & !differs & ONES << 7
+}
+
+/// The number of the lowest byte in what [`matching`] returns.
+#[inline(always)]
+const fn lowest(matching: u64) -> u32 {
     let bit = (matching & matching.wrapping_neg()) >> 7;
     // 2^8k times the constant has `k` in its top byte.
-    bit.wrapping_mul(0x0001_0203) >> 24 & 3
+    (bit.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32 & 7
 }
 
 /// Whether a flow is kept no longer: the table finds it no more, and its slot is as good as free.
@@ -162,8 +174,9 @@ pub fn has_expired<T: FlowTable + ?Sized>(table: &T, slot: Slot, now: u32) -> bo
 /// The state of an ICMP error that is about a packet with these addresses and this rest.
 #[inline(always)]
 pub fn see_error<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+    let now = table.now();
     let tuple = Tuple::new(table, src, dst, upper);
-    if find(table, &tuple).is_some() {
+    if find_at(table, &tuple, now).is_some() {
         State::Related
     } else {
         State::Invalid
@@ -173,22 +186,37 @@ pub fn see_error<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: T
 /// The state of a packet that has come in, whose flow it changes.
 #[inline(always)]
 pub fn see_in<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+    see_tuple_in(table, upper, || Tuple::new(table, src, dst, upper))
+}
+
+/// The same for who knows the family of the packet, whose tuple `tuple` makes.
+#[inline(always)]
+pub fn see_tuple_in<T: FlowTable>(
+    table: &T,
+    upper: Transport,
+    tuple: impl FnOnce() -> Tuple,
+) -> State {
     if !upper.has_flow() {
         return State::New;
     }
     if upper.is_invalid() {
         return State::Invalid;
     }
-    let tuple = Tuple::new(table, src, dst, upper);
-    let Some(found) = find(table, &tuple) else {
+    let now = table.now();
+    let tuple = tuple();
+    let Some(found) = find_at(table, &tuple, now) else {
         return State::New;
     };
     let slot = found.slot;
+    let ends = Transport::FIN | Transport::RST;
+    if slot.life() == life_lately(&tuple, found.now) && !upper.has_any(ends) {
+        return State::Established;
+    }
     let phase = phase_of(slot.life());
     let step = Role {
         is_out: false,
-        from_second: tuple.from_second,
-        from_beginner: tuple.from_second == slot.began_second(),
+        from_second: tuple.sent_by_second(),
+        from_beginner: tuple.sent_by_second() == slot.began_second(),
     };
     let is_unanswered = phase == Phase::Unanswered.number();
     let is_closed = phase == Phase::Closed.number();
@@ -208,17 +236,22 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
     if !upper.has_flow() {
         return Seen::Done;
     }
+    let now = table.now();
     let tuple = Tuple::new(table, src, dst, upper);
-    if let Some(found) = find(table, &tuple) {
+    if let Some(found) = find_at(table, &tuple, now) {
         let slot = found.slot;
+        let begins_or_ends = Transport::SYN | Transport::FIN | Transport::RST;
+        if slot.life() == life_lately(&tuple, found.now) && !upper.has_any(begins_or_ends) {
+            return Seen::Done;
+        }
         let phase = phase_of(slot.life());
-        let from_beginner = tuple.from_second == slot.began_second();
+        let from_beginner = tuple.sent_by_second() == slot.began_second();
         if upper.opens() && (!from_beginner || phase != Phase::Unanswered.number()) {
             return Seen::Begins;
         }
         let step = Role {
             is_out: true,
-            from_second: tuple.from_second,
+            from_second: tuple.sent_by_second(),
             from_beginner,
         };
         keep(table, &found, next(phase, upper, step));
@@ -256,13 +289,11 @@ pub fn record<T: FlowTable>(
     dst: [u64; 2],
     upper: Transport,
 ) -> Option<Placed> {
-    let tuple = Tuple::new(table, src, dst, upper);
     let now = table.now();
-    let new = tuple.slot.begun_by(tuple.from_second).with_life(life(
-        tuple.slot.protocol(),
-        Phase::Unanswered.number(),
-        now,
-    ));
+    let tuple = Tuple::new(table, src, dst, upper);
+    let new = tuple
+        .slot
+        .with_life(life(tuple.slot.protocol(), Phase::Unanswered.number(), now));
     let first = best(table, &tuple, tuple.lines[0], now)?;
     let second = best(table, &tuple, tuple.lines[1], now)?;
     let (line, chosen) = if second < first {
@@ -284,7 +315,7 @@ pub fn record<T: FlowTable>(
     }
     Some(Placed {
         slot: number * LINE_SLOTS + index,
-        from_second: tuple.from_second,
+        from_second: tuple.sent_by_second(),
     })
 }
 

@@ -1,13 +1,8 @@
 //! What a flow is known by.
 
-use super::{
-    hash::{self, multilinear},
-    siphash::siphash,
-    slot::Slot,
-    transport::Transport,
-};
+use super::{hash::hash, siphash::siphash, slot::Slot, transport::Transport};
 
-/// The secret keys: two of [`siphash`], then those of two hashes of [`multilinear`].
+/// The secret keys: two of [`siphash`], then those of [`hash`].
 pub trait Keys {
     /// The key of an index below [`HASH_KEYS`](super::HASH_KEYS).
     fn key(&self, index: usize) -> u64;
@@ -23,14 +18,12 @@ pub trait Keys {
 /// the end with the smaller address and port comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuple {
-    /// The words of its slot, as far as the tuple determines them.
+    /// The words of its slot if the packet begins the flow, as far as the tuple determines them.
     pub(super) slot: Slot,
     /// The two candidate lines, from any number of lines.
     pub(super) lines: [u32; 2],
     /// The tag of its slot, never 0.
     pub(super) tag: u8,
-    /// Whether the source of the packet is the second end.
-    pub(super) from_second: bool,
 }
 
 impl Tuple {
@@ -45,8 +38,9 @@ impl Tuple {
         }
     }
 
+    /// The same of an IPv4 packet, of whose addresses the second words are 0.
     #[inline(always)]
-    fn ipv4(keys: &impl Keys, src: u64, dst: u64, upper: Transport) -> Self {
+    pub fn ipv4(keys: &impl Keys, src: u64, dst: u64, upper: Transport) -> Self {
         let src = src >> 32 << 16 | upper.sport();
         let dst = dst >> 32 << 16 | upper.dport();
         let greater = borrow(keys, dst, src, 0);
@@ -55,15 +49,15 @@ impl Tuple {
         let protocol = upper.protocol();
         let (lines, tag, check) = places_ipv4(keys, first, second, protocol);
         Self {
-            slot: Slot::ipv4(first, second, check, protocol),
+            slot: Slot::ipv4(first, second, check, protocol).begun_by(greater),
             lines,
             tag,
-            from_second: greater != 0,
         }
     }
 
+    /// The same of an IPv6 packet.
     #[inline(always)]
-    fn ipv6(keys: &impl Keys, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Self {
+    pub fn ipv6(keys: &impl Keys, src: [u64; 2], dst: [u64; 2], upper: Transport) -> Self {
         let (sport, dport) = (upper.sport(), upper.dport());
         let greater = borrow(keys, dport, sport, 0);
         let greater = borrow(keys, dst[1], src[1], greater);
@@ -84,11 +78,16 @@ impl Tuple {
         let [one, other] = siphash([keys.key(0), keys.key(1)], words);
         let (lines, tag) = places_ipv6(one, other);
         Self {
-            slot: Slot::ipv6(one, other, protocol),
+            slot: Slot::ipv6(one, other, protocol).begun_by(greater),
             lines,
             tag,
-            from_second: greater != 0,
         }
+    }
+
+    /// Whether the source of the packet is the second end. A bit of its slot: programs have few registers.
+    #[inline(always)]
+    pub(super) const fn sent_by_second(&self) -> bool {
+        self.slot.began_second()
     }
 }
 
@@ -112,18 +111,18 @@ fn places_ipv4(
     second: u64,
     protocol: u32,
 ) -> ([u32; 2], u8, u32) {
+    // The first two are those of SipHash.
     const FIRST: usize = 2;
-    const SECOND: usize = FIRST + hash::KEYS;
     let words = [
         (first >> 16) as u32,
         (second >> 16) as u32,
         (first & 0xffff | second << 16) as u32,
         protocol,
     ];
-    let one = multilinear(words, |index| keys.key(FIRST + index));
-    let other = multilinear(words, |index| keys.key(SECOND + index));
-    // The upper bits, of which the lines of a small table have none.
-    ([one, other], tag((other >> 24) as u8), one >> 20)
+    let hash = hash(words, |index| keys.key(FIRST + index));
+    let lines = [hash as u32, (hash >> 32) as u32];
+    // The upper bits of both, of which the lines of all but the largest tables have none.
+    (lines, tag((hash >> 56) as u8), hash as u32 >> 20)
 }
 
 /// The candidate lines and the tag of an IPv6 flow with this hash, from the bits of it that a slot has.

@@ -15,7 +15,7 @@ use firewall_ebpf::{
     flows::{
         self, Addresses, FlowEvent, FlowTable, Fragment, FragmentTable, InvokingPacket, Keys,
         LINE_BYTES, LINE_SLOTS, Message, Placed, SETTINGS_WORDS, Seen, Settings, TAG_LINES,
-        TIMEOUTS, Transport, transport_of,
+        TIMEOUTS, Transport, Tuple, transport_of,
     },
     parse::{Headers, present},
     state::State,
@@ -78,6 +78,18 @@ pub(super) trait Received {
     /// The identifier of an echo message.
     fn echo_id(&self, message: u64) -> u32;
 
+    /// The number of the state of a packet that has a flow.
+    #[inline(always)]
+    fn flow_state(&self, headers: &Headers, upper: Transport) -> u32 {
+        flow_in(
+            headers.src_high,
+            headers.src_low,
+            headers.dst_high,
+            headers.dst_low,
+            upper.bits(),
+        )
+    }
+
     /// The number of the state of an ICMP error for this destination, or [`UNJUDGED`].
     fn error_state(&self, message: u64, dst_high: u64, dst_low: u64) -> u32;
 
@@ -99,16 +111,10 @@ pub(super) fn state_in(packet: &impl Received, headers: &Headers) -> u32 {
         }
     }
     let upper = upper(packet, headers);
-    let state = if upper.has_flow() {
-        flow_in(
-            headers.src_high,
-            headers.src_low,
-            headers.dst_high,
-            headers.dst_low,
-            upper.bits(),
-        )
-    } else {
+    let state = if !upper.has_flow() {
         State::New.number()
+    } else {
+        packet.flow_state(headers, upper)
     };
     if headers.has(present::FRAGMENT) {
         return packet.fragment_state(Fragment::new(headers).bits(), state);
@@ -134,6 +140,21 @@ impl<const FRAGS: bool> Received for LateFrame<'_, FRAGS> {
             frame_echo_id(self.context(), message)
         } else {
             linear_echo_id(self.context(), message)
+        }
+    }
+
+    #[inline(always)]
+    fn flow_state(&self, headers: &Headers, upper: Transport) -> u32 {
+        if headers.has(present::IPV4) {
+            ipv4_flow_in(headers.src_high, headers.dst_high, upper)
+        } else {
+            flow_in(
+                headers.src_high,
+                headers.src_low,
+                headers.dst_high,
+                headers.dst_low,
+                upper.bits(),
+            )
         }
     }
 
@@ -373,6 +394,17 @@ of_flow!(flow_in, State::New.number(), |table, src, dst, upper| {
     flows::see_in(&table, src, dst, upper).number()
 });
 
+/// The state of an IPv4 packet, whose flow is found without a call: the return from one costs as much as the hash and the
+/// table where returns are not predicted ("safe RET", `Documentation/admin-guide/hw-vuln/srso.rst`).
+#[inline(always)]
+fn ipv4_flow_in(src: u64, dst: u64, upper: Transport) -> u32 {
+    let Some(table) = Flows::open() else {
+        return State::New.number();
+    };
+    let tuple = || Tuple::ipv4(&table, src, dst, upper);
+    flows::see_tuple_in(&table, upper, tuple).number()
+}
+
 of_flow!(
     flow_error,
     State::Invalid.number(),
@@ -557,11 +589,26 @@ impl FlowTable for Flows {
 
     #[inline(always)]
     fn now(&self) -> u32 {
-        // SAFETY: words of the settings; the helper (Linux 5.5) takes nothing.
-        let clock = unsafe { *self.settings.add(Settings::CLOCK) };
-        let later = unsafe { *self.settings.add(Settings::LATER) };
-        let jiffies = unsafe { bpf_jiffies64() };
-        (jiffies.wrapping_mul(clock) >> 32).wrapping_add(later) as u32
+        // SAFETY: the helper (Linux 5.5) takes nothing.
+        let mut now = unsafe { bpf_jiffies64() };
+        // SAFETY: words of the settings, and arithmetic. In assembly, or else the compiler would put off the product, and keep
+        // three numbers on the stack instead of one.
+        unsafe {
+            asm!(
+                "{word} = *(u64 *)({settings} + {clock})",
+                "{now} *= {word}",
+                "{now} >>= 32",
+                "{word} = *(u64 *)({settings} + {later})",
+                "{now} += {word}",
+                settings = in(reg) self.settings,
+                word = out(reg) _,
+                now = inout(reg) now,
+                clock = const Settings::CLOCK * 8,
+                later = const Settings::LATER * 8,
+                options(nostack, preserves_flags),
+            );
+        }
+        now as u32
     }
 
     #[inline(always)]

@@ -312,6 +312,24 @@ fn a_full_table_gives_up_its_oldest_flows() {
 }
 
 #[test]
+fn flows_at_equal_distances_find_room_whatever_the_keys_are() {
+    // As good as half full, where chance gives every flow a slot but one in 180,000.
+    const LINES: u32 = 1 << 12;
+    const FLOWS: u32 = 7_800;
+    let high = |address: u32| [u64::from(address) << 32, 0];
+    for seed in 0..64 {
+        let table = MemoryTable::new(LINES, TIMEOUTS, seed);
+        for number in 0..FLOWS {
+            let src = 0x2000_0000 | number.wrapping_mul(0x0765_4321) & 0x1fff_ffff;
+            let upper = Transport::new(Protocol::Udp, 40_000, 53, false);
+            record(&table, high(SERVER), high(src), upper);
+        }
+        let lost = table.events(FlowEvent::EvictedWeak);
+        assert!(lost <= 4, "seed {seed}: {lost}");
+    }
+}
+
+#[test]
 fn words_of_two_flows_are_no_third_one() {
     let table = MemoryTable::new(1, TIMEOUTS, 3);
     let mut random = Random::new(4);
