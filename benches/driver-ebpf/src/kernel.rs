@@ -10,7 +10,7 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
-use driver_ebpf::{FRAME_LEN, OFFSET, Record, word};
+use driver_ebpf::{FRAME_LEN, OFFSET, Record, SOURCE, TAG_LINES, word};
 
 /// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`), since Linux 5.5. Such a map is page-aligned, so
 /// each record is one cache line.
@@ -24,6 +24,13 @@ static PACKETS: Array<Record, 1, MMAPABLE> = Array::new();
 
 #[btf_map]
 static STATE: Array<State, 1> = Array::new();
+
+/// The table that is only read. User space sets the number of elements, also of its tags.
+#[btf_map]
+static LINES: Array<[u64; 8], 1, MMAPABLE> = Array::new();
+
+#[btf_map]
+static TAGS: Array<[u32; TAG_LINES as usize], 1, MMAPABLE> = Array::new();
 
 #[btf_map]
 static TESTED: ProgramArray<1> = ProgramArray::new();
@@ -62,6 +69,58 @@ pub(crate) fn write_next(ctx: &XdpContext) -> Option<&'static mut State> {
     }
     store!(0 1 2 3 4 5 6 7);
     Some(state)
+}
+
+/// Two lines of the table for the source address of a packet, as far apart as chance has them. They depend on what was read
+/// for the packet before: a filter has so much to do for each packet that the CPU does not read for the next one meanwhile.
+#[inline(always)]
+fn lines(ctx: &XdpContext, state: &State) -> Option<[u32; 2]> {
+    let frame = ctx.data();
+    if frame + FRAME_LEN > ctx.data_end() {
+        return None;
+    }
+    // SAFETY: the address lies inside the frame, aligned for what the kernel asks of BPF programs.
+    let source = unsafe { *((frame + SOURCE) as *const [u16; 2]) };
+    let source = u64::from(source[0] | state[word::READ] as u16) | u64::from(source[1]) << 16;
+    let hash = source.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let last = state[word::LAST_LINE];
+    Some([
+        (hash ^ hash >> 32) as u32 & last,
+        (hash >> 32) as u32 & last,
+    ])
+}
+
+/// The tags of a line.
+#[inline(always)]
+fn tags(line: u32) -> Option<u32> {
+    let tags = TAGS.get_ptr(line / TAG_LINES)?.cast::<u32>();
+    // SAFETY: the tags of the line lie in the element. Volatile, or else they would not be read.
+    Some(unsafe { tags.add((line % TAG_LINES) as usize).read_volatile() })
+}
+
+/// Reads the tags of a line, and a word of the line that depends on them.
+#[inline(always)]
+pub(crate) fn read_line(ctx: &XdpContext) -> Option<()> {
+    // SAFETY: one thread at a time runs the driver.
+    let state = unsafe { &mut *STATE.get_ptr_mut(0)? };
+    let [number, _] = lines(ctx, state)?;
+    let tags = tags(number)?;
+    let line = LINES.get_ptr(number)?.cast::<u64>();
+    // SAFETY: one of the eight words of the line. Volatile as above.
+    let word = unsafe { line.add((tags & 7) as usize).read_volatile() };
+    state[word::READ] = word as u32;
+    Some(())
+}
+
+/// Reads the tags of two lines.
+#[inline(always)]
+pub(crate) fn read_tags(ctx: &XdpContext) -> Option<()> {
+    // SAFETY: as above.
+    let state = unsafe { &mut *STATE.get_ptr_mut(0)? };
+    let [first, second] = lines(ctx, state)?;
+    state[word::READ] = tags(first)? | tags(second)?;
+    Some(())
 }
 
 /// Makes the kernel send the frame through an interface.

@@ -19,6 +19,18 @@ pub const FRAME_LEN: usize = OFFSET + size_of::<Record>();
 /// The array of [`Record`]s.
 pub const PACKETS: &str = "PACKETS";
 
+/// The array of lines of a table that is only read, of 64 bytes each.
+pub const LINES: &str = "LINES";
+
+/// The tags of these lines, [`TAG_LINES`] words of four tags in each element.
+pub const TAGS: &str = "TAGS";
+
+/// The lines whose tags are in one element of [`TAGS`].
+pub const TAG_LINES: u32 = 16;
+
+/// The offset of the IPv4 source address in a frame, by which lines are chosen.
+pub const SOURCE: usize = 26;
+
 /// The array of the words of the driver's state, see [`word`].
 pub const STATE: &str = "STATE";
 
@@ -37,8 +49,12 @@ pub mod word {
     pub const COUNT: usize = 1;
     /// The index of the interface through which frames are sent.
     pub const TARGET: usize = 2;
+    /// The number of lines of the table that is read, a power of two, less one.
+    pub const LAST_LINE: usize = 3;
+    /// What was read of the table last: always 0, but no CPU knows that before it has read it.
+    pub const READ: usize = 4;
     /// The number of words.
-    pub const WORDS: usize = 4;
+    pub const WORDS: usize = 6;
 }
 
 /// The names of the programs.
@@ -51,6 +67,10 @@ pub mod program {
     pub const CALL: &str = "call";
     /// The same for a program that takes frames in several buffers.
     pub const CALL_FRAGS: &str = "call_frags";
+    /// Reads the tags of a line, and then a word of the line, and drops: what finding a flow needs at least.
+    pub const READ_LINE: &str = "read_line";
+    /// Reads the tags of two lines and drops: what finding none needs at least.
+    pub const READ_TAGS: &str = "read_tags";
     /// Drops everything.
     pub const DROP: &str = "drop_all";
     /// Passes everything.

@@ -50,6 +50,24 @@ fn call_frags(ctx: XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
+/// Reads what it takes to find a flow in a table.
+#[xdp]
+fn read_line(ctx: XdpContext) -> u32 {
+    match kernel::read_line(&ctx) {
+        Some(()) => xdp_action::XDP_DROP,
+        None => xdp_action::XDP_ABORTED,
+    }
+}
+
+/// Reads what it takes to find that there is none.
+#[xdp]
+fn read_tags(ctx: XdpContext) -> u32 {
+    match kernel::read_tags(&ctx) {
+        Some(()) => xdp_action::XDP_DROP,
+        None => xdp_action::XDP_ABORTED,
+    }
+}
+
 /// Drops everything.
 #[xdp]
 fn drop_all(_ctx: XdpContext) -> u32 {

@@ -49,6 +49,31 @@ pub struct Driver {
     /// A whole frame, whose hardware addresses the driver keeps.
     frame: Vec<u8>,
     count: u32,
+    /// The lines of the table that is read.
+    lines: u32,
+}
+
+/// What is read of a table, see [`Driver::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing.
+    Nothing,
+    /// The tags of a line, and then a word of the line.
+    Line,
+    /// The tags of two lines.
+    Tags,
+}
+
+impl Reading {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Line, Self::Tags];
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Nothing => program::DROP,
+            Self::Line => program::READ_LINE,
+            Self::Tags => program::READ_TAGS,
+        }
+    }
 }
 
 /// The result of one run.
@@ -77,13 +102,33 @@ impl Driver {
     /// If there is no packet or too many, one has addresses of two families, or the kernel refuses
     /// the program.
     pub fn load(packets: &[Tuple], testbed: &Testbed) -> Result<Self> {
+        Self::with_programs(packets, testbed, 1, &PROGRAMS)
+    }
+
+    /// The same with a table of so many lines, a power of two, to be [read](Self::read).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::load`].
+    pub fn with_table(packets: &[Tuple], testbed: &Testbed, lines: u32) -> Result<Self> {
+        let mut programs = PROGRAMS.to_vec();
+        programs.extend(Reading::ALL.map(Reading::program));
+        Self::with_programs(packets, testbed, lines, &programs)
+    }
+
+    fn with_programs(
+        packets: &[Tuple],
+        testbed: &Testbed,
+        lines: u32,
+        programs: &[&str],
+    ) -> Result<Self> {
         ensure!(
             (1..=MAX_PACKETS).contains(&packets.len()),
             "a series has 1 to {MAX_PACKETS} packets, not `{}`",
             packets.len()
         );
         let count = u32::try_from(packets.len())?;
-        let mut object = ObjectFile::load(count, &PROGRAMS)?;
+        let mut object = ObjectFile::with_table(count, lines, programs)?;
         let mut frame = Vec::new();
         let link = testbed.network().link();
         let mut records: Array<_, Record> = object.map(PACKETS)?;
@@ -103,6 +148,7 @@ impl Driver {
             _stage: stage,
             frame,
             count,
+            lines,
         })
     }
 
@@ -171,6 +217,24 @@ impl Driver {
         run
     }
 
+    /// Generates packets, and reads a table at a place that the source address of each chooses, as if it were a table of
+    /// flows: the least that finding one takes, in memory that was not read for other packets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::call`]; also if the driver has no table.
+    pub fn read(
+        &mut self,
+        reading: Reading,
+        testbed: &Testbed,
+        from: u32,
+        packets: u32,
+        clock: &Clock,
+    ) -> Result<Run> {
+        let program = self.object.fd(reading.program())?;
+        self.call(&program, testbed, from, packets, clock)
+    }
+
     /// Puts `tested` into the array for its kind; returns the program that calls it from there.
     fn caller_of(&mut self, tested: &ProgramFd) -> Result<(&'static str, &'static str)> {
         let mut refusal = None;
@@ -211,6 +275,7 @@ impl Driver {
             (word::NEXT, from % self.count),
             (word::COUNT, self.count),
             (word::TARGET, target.index),
+            (word::LAST_LINE, self.lines - 1),
         ] {
             if let Some(word) = words.get_mut(place) {
                 *word = value;

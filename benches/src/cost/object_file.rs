@@ -5,7 +5,7 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{ProgramFd, SchedClassifier, TcAttachType, Xdp, XdpMode, tc},
 };
-use driver_ebpf::{PACKETS, program};
+use driver_ebpf::{LINES, PACKETS, TAG_LINES, TAGS, program};
 
 use crate::network::{End, Namespace};
 
@@ -18,8 +18,15 @@ pub(super) struct ObjectFile(Ebpf);
 impl ObjectFile {
     /// Creates the maps, with room for `packets` packets, and loads the programs with these names.
     pub(super) fn load(packets: u32, programs: &[&str]) -> Result<Self> {
+        Self::with_table(packets, 1, programs)
+    }
+
+    /// The same with a table of so many lines to be read.
+    pub(super) fn with_table(packets: u32, lines: u32, programs: &[&str]) -> Result<Self> {
         let ebpf = EbpfLoader::new()
             .map_max_entries(PACKETS, packets)
+            .map_max_entries(LINES, lines)
+            .map_max_entries(TAGS, lines.div_ceil(TAG_LINES))
             .load(BYTES)
             .context("cannot load the driver")?;
         let mut object = Self(ebpf);

@@ -7,17 +7,30 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use firewall_ebpf::flows::LINE_SLOTS;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    clock::Clock, driver::Driver, egress::SendingHost, site::Site, statistics::Spread,
-    testbed::Testbed, tool,
+    clock::Clock,
+    driver::{Driver, Reading},
+    egress::SendingHost,
+    site::Site,
+    statistics::Spread,
+    testbed::Testbed,
+    tool,
 };
 use crate::{packet::protocol, tuple::Tuple};
 
 /// The number of packets sent at once.
 const AT_ONCE: u32 = 20_000;
+
+/// The number of packets that come before these, of the same kind: what others have left in the caches is not what a flow finds
+/// there in lasting traffic.
+const BEFORE: u32 = 30_000;
+
+/// Likewise of flows that fit into caches all together.
+const FLOWS_BEFORE: u32 = 100_000;
 
 /// The number of packets out at once.
 const OUT_AT_ONCE: usize = 5_000;
@@ -117,6 +130,9 @@ pub struct ArrivingRow {
     pub with: Spread,
     /// The difference within each round.
     pub more: Spread,
+    /// What the memory alone takes that must be read: see [`Reading`]. Of `firewall` only.
+    #[serde(default)]
+    pub memory: Option<Spread>,
 }
 
 /// The cost of a packet out.
@@ -155,13 +171,15 @@ impl fmt::Display for StateCost {
             f,
             "CPU time of a packet in nanoseconds, over the same rules without states, in the same round; \
              medians and quartiles. Every packet in is dropped; {} distinct packets are of no flow, and as \
-             many SYNs go to a port for which there is a rule.\n",
+             many SYNs go to a port for which there is a rule. In the column \"memory\", a bare program reads \
+             a table of the same size at random: for a known flow the tags of a line and then the line, else the tags of \
+             two lines; for each packet after it has read for the one before.\n",
             self.packets
         )?;
         writeln!(
             f,
-            "| packet | flows | slots | by | without | with | more | quartiles |\n\
-             | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |"
+            "| packet | flows | slots | by | without | with | more | quartiles | memory |\n\
+             | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
         )?;
         for row in &self.arriving {
             let slots = if row.name == OWN {
@@ -169,9 +187,10 @@ impl fmt::Display for StateCost {
             } else {
                 String::new()
             };
+            let memory = row.memory.map(|memory| format!("{:+.1}", memory.median));
             writeln!(
                 f,
-                "| {} | {} | {slots} | {} | {:.0} | {:.0} | {:+.1} | {:+.1} to {:+.1} |",
+                "| {} | {} | {slots} | {} | {:.0} | {:.0} | {:+.1} | {:+.1} to {:+.1} | {} |",
                 row.arriving,
                 row.flows,
                 row.name,
@@ -179,7 +198,8 @@ impl fmt::Display for StateCost {
                 row.with.median,
                 row.more.median,
                 row.more.lower_quartile,
-                row.more.upper_quartile
+                row.more.upper_quartile,
+                memory.unwrap_or_default()
             )?;
         }
         writeln!(
@@ -358,17 +378,21 @@ fn measured(
             series.push((driver, host, Vec::new()));
         }
     }
-    let before = unmatched(pairs)?;
+    let mut memory = Memory::new(pairs, arriving, (flows, slots), packets)?;
+    let before = packets_before(arriving, flows);
+    let unmatched_before = unmatched(pairs)?;
     for round in 0..rounds {
         for (driver, host, times) in &mut series {
             site.interrupt.check()?;
-            let from = round.wrapping_mul(AT_ONCE) % driver.count();
+            let (first, from) = places(round, driver.count(), before);
+            driver.send(host.testbed(), first, before, clock)?;
             let run = driver.send(host.testbed(), from, AT_ONCE, clock)?;
             times.push(run.nanoseconds());
         }
+        memory.measure(round, clock)?;
     }
-    let unmatched = unmatched(pairs)? - before;
-    let sent = u64::from(rounds * AT_ONCE);
+    let unmatched = unmatched(pairs)? - unmatched_before;
+    let sent = u64::from(rounds * (before + AT_ONCE));
     // A few flows of a table that is half full find no room.
     let expected = match arriving {
         Arriving::Hits => 0..=sent / 1_000,
@@ -398,9 +422,76 @@ fn measured(
                 without: Spread::of(without),
                 with: Spread::of(with),
                 more: Spread::of(&more.collect::<Vec<f64>>()),
+                memory: (pair.name == OWN).then(|| memory.spread()),
             })
         });
     Ok(rows.collect())
+}
+
+/// The number of packets that come before those that are measured.
+fn packets_before(arriving: Arriving, flows: u32) -> u32 {
+    if arriving == Arriving::Hits && (BEFORE..=FLOWS_BEFORE).contains(&flows) {
+        flows
+    } else {
+        BEFORE
+    }
+}
+
+/// Where the packets of a round begin in a series of `count`: those that come before, and those that are measured.
+fn places(round: u32, count: u32, before: u32) -> (u32, u32) {
+    let from = round.wrapping_mul(AT_ONCE) % count;
+    let first = (from + before.next_multiple_of(count) - before) % count;
+    (first, from)
+}
+
+/// What the memory of a table takes alone.
+struct Memory<'a> {
+    driver: Driver,
+    host: &'a SendingHost,
+    reading: Reading,
+    before: u32,
+    more: Vec<f64>,
+}
+
+impl<'a> Memory<'a> {
+    fn new(
+        pairs: &'a [Pair],
+        arriving: Arriving,
+        (flows, slots): (u32, u32),
+        packets: usize,
+    ) -> Result<Self> {
+        let host = &pairs.first().context("no pair of hosts")?.with;
+        let tuples = tuples(arriving, flows, packets, host);
+        let lines = slots / LINE_SLOTS;
+        Ok(Self {
+            driver: Driver::with_table(&tuples, host.testbed(), lines)?,
+            host,
+            reading: match arriving {
+                Arriving::Hits => Reading::Line,
+                Arriving::Misses | Arriving::Syns => Reading::Tags,
+            },
+            before: packets_before(arriving, flows),
+            more: Vec::new(),
+        })
+    }
+
+    fn measure(&mut self, round: u32, clock: &Clock) -> Result<()> {
+        let (first, from) = places(round, self.driver.count(), self.before);
+        let mut time = |reading| {
+            let testbed = self.host.testbed();
+            self.driver
+                .read(reading, testbed, first, self.before, clock)?;
+            let run = self.driver.read(reading, testbed, from, AT_ONCE, clock)?;
+            anyhow::Ok(run.nanoseconds())
+        };
+        let (without, with) = (time(Reading::Nothing)?, time(self.reading)?);
+        self.more.push(with - without);
+        Ok(())
+    }
+
+    fn spread(&self) -> Spread {
+        Spread::of(&self.more)
+    }
 }
 
 /// The packets that no rule of `firewall` with states matched.
@@ -488,6 +579,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn the_packets_before_end_where_those_that_are_measured_begin() {
+        for count in [1, 1_000, 100_000, 300_000, 1_000_000] {
+            for round in 0..100 {
+                let (first, from) = places(round, count, BEFORE);
+                assert!(first < count && from < count);
+                assert_eq!((first + BEFORE) % count, from);
+            }
+        }
+    }
 
     #[test]
     fn every_number_has_an_address_of_its_own_in_its_range() {
