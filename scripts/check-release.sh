@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 binary=$1
-max=14000000
+max=16000000
 
 fail() {
     echo "check-release: $1" >&2

@@ -18,10 +18,18 @@ if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
 fi
 export SOURCE_DATE_EPOCH
 
-# licenses MANIFEST: the licenses of its dependencies, from the copies of their source that cargo has.
+# licenses PACKAGE ARGUMENT...: the licenses of its dependencies, from the copies of their source that cargo has.
 licenses() {
-    as_builder cargo about -L error generate --locked --offline --fail \
-        --config contrib/debian/about.toml --manifest-path "$1" contrib/debian/about.hbs
+    folder=$1
+    shift
+    as_builder cargo about -L error generate --locked --offline --fail --config contrib/debian/about.toml \
+        --manifest-path "$folder/Cargo.toml" "$@" contrib/debian/about.hbs
+}
+
+# linked PACKAGE ARGUMENT...: the crates that are linked into it, by `NAME vVERSION`; not those of this workspace.
+linked() {
+    as_builder cargo tree --locked --offline --edges normal --prefix none --format '{p}' --package "$@" |
+        sed '/(\//d; s/ (.*//' | sort -u
 }
 
 as_builder mkdir -p "$out"
@@ -42,10 +50,20 @@ gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 rm "$doc/CHANGELOG.md"
 {
     echo "Licenses of the libraries that are linked into the command and into the programs that it loads into the kernel."
+    echo "The standard library of Rust (https://github.com/rust-lang/rust) is under the MIT License or the Apache License 2.0."
     echo
-    licenses firewall/Cargo.toml
-    licenses firewall-ebpf/Cargo.toml
+    licenses firewall
+    licenses firewall-ebpf --features program
 } >"$out/third-party-licenses"
+{
+    linked firewall
+    linked firewall-ebpf --features program
+} | while read -r crate number; do
+    grep -q "^$crate ${number#v}\( \|\$\)" "$out/third-party-licenses" || {
+        echo "package: the license of $crate $number is missing" >&2
+        exit 1
+    }
+done
 gzip -9n <"$out/third-party-licenses" >"$doc/third-party-licenses.gz"
 cat >"$out/changelog" <<END
 firewall ($version-1) unstable; urgency=medium
