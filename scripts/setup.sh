@@ -136,39 +136,21 @@ core_for_bpf() {
         "run \`rustup component add rust-src --toolchain $toolchain\`"
 }
 
-bpf_linker() {
-    found=$(as_builder .tools/bin/bpf-linker --version 2>/dev/null || :)
-    [ "$found" = "bpf-linker $BPF_LINKER" ] && return
-    say "building bpf-linker $BPF_LINKER into .tools (one or two minutes)"
-    as_builder cargo install bpf-linker --version "$BPF_LINKER" --locked --root .tools --quiet ||
-        fail "bpf-linker $BPF_LINKER could not be built" \
-            "run \`cargo install bpf-linker --version $BPF_LINKER --locked --root .tools\`"
-}
-
-cargo_deny() {
-    found=$(as_builder .tools/bin/cargo-deny --version 2>/dev/null || :)
-    [ "$found" = "cargo-deny $CARGO_DENY" ] && return
-    say "building cargo-deny $CARGO_DENY into .tools (two to four minutes)"
-    as_builder cargo install cargo-deny --version "$CARGO_DENY" --locked --root .tools --quiet ||
-        fail "cargo-deny $CARGO_DENY could not be built" \
-            "run \`cargo install cargo-deny --version $CARGO_DENY --locked --root .tools\`"
+# cargo_tool NAME VERSION TIME [ARGUMENT...]: builds a command of that version, unless it is there.
+cargo_tool() {
+    name=$1 version=$2 time=$3
+    shift 3
+    found=$(as_builder ".tools/bin/$name" --version 2>/dev/null || :)
+    [ "$found" = "$name $version" ] && return
+    say "building $name $version into .tools ($time)"
+    as_builder cargo install "$name" --version "$version" "$@" --locked --root .tools --quiet ||
+        fail "$name $version could not be built" \
+            "run \`cargo install $name --version $version${1:+ $*} --locked --root .tools\`"
 }
 
 packager() {
-    found=$(as_builder .tools/bin/cargo-deb --version 2>/dev/null || :)
-    [ "$found" = "cargo-deb $CARGO_DEB" ] || {
-        say "building cargo-deb $CARGO_DEB into .tools (one or two minutes)"
-        as_builder cargo install cargo-deb --version "$CARGO_DEB" --locked --root .tools --quiet ||
-            fail "cargo-deb $CARGO_DEB could not be built" \
-                "run \`cargo install cargo-deb --version $CARGO_DEB --locked --root .tools\`"
-    }
-    found=$(as_builder .tools/bin/cargo-about --version 2>/dev/null || :)
-    [ "$found" = "cargo-about $CARGO_ABOUT" ] || {
-        say "building cargo-about $CARGO_ABOUT into .tools (two to four minutes)"
-        as_builder cargo install cargo-about --version "$CARGO_ABOUT" --features cli --locked --root .tools --quiet ||
-            fail "cargo-about $CARGO_ABOUT could not be built" \
-                "run \`cargo install cargo-about --version $CARGO_ABOUT --features cli --locked --root .tools\`"
-    }
+    cargo_tool cargo-deb "$CARGO_DEB" "one or two minutes"
+    cargo_tool cargo-about "$CARGO_ABOUT" "two to four minutes" --features cli
     # For the dependencies of the package.
     tool dpkg-shlibdeps dpkg-dev
     tool gzip gzip
@@ -302,7 +284,7 @@ for purpose in "$@"; do
         c_compiler
         rust
         core_for_bpf
-        bpf_linker
+        cargo_tool bpf-linker "$BPF_LINKER" "one or two minutes"
         ;;
     test)
         test_commands
@@ -323,7 +305,7 @@ for purpose in "$@"; do
     lint)
         component clippy cargo-clippy
         component rustfmt rustfmt
-        cargo_deny
+        cargo_tool cargo-deny "$CARGO_DENY" "two to four minutes"
         ;;
     fuzz)
         nightly
