@@ -81,13 +81,7 @@ pub(super) trait Received {
     /// The number of the state of a packet that has a flow.
     #[inline(always)]
     fn flow_state(&self, headers: &Headers, upper: Transport) -> u32 {
-        flow_in(
-            headers.src_high,
-            headers.src_low,
-            headers.dst_high,
-            headers.dst_low,
-            upper.bits(),
-        )
+        seen_in(headers, upper)
     }
 
     /// The number of the state of an ICMP error for this destination, or [`UNJUDGED`].
@@ -111,10 +105,10 @@ pub(super) fn state_in(packet: &impl Received, headers: &Headers) -> u32 {
         }
     }
     let upper = upper(packet, headers);
-    let state = if !upper.has_flow() {
-        State::New.number()
-    } else {
+    let state = if upper.has_flow() {
         packet.flow_state(headers, upper)
+    } else {
+        State::New.number()
     };
     if headers.has(present::FRAGMENT) {
         return packet.fragment_state(Fragment::new(headers).bits(), state);
@@ -148,13 +142,7 @@ impl<const FRAGS: bool> Received for LateFrame<'_, FRAGS> {
         if headers.has(present::IPV4) {
             ipv4_flow_in(headers.src_high, headers.dst_high, upper)
         } else {
-            flow_in(
-                headers.src_high,
-                headers.src_low,
-                headers.dst_high,
-                headers.dst_low,
-                upper.bits(),
-            )
+            seen_in(headers, upper)
         }
     }
 
@@ -452,6 +440,18 @@ fn note_addresses(placed: Placed, src: [u64; 2], dst: [u64; 2], upper: Transport
 pub(super) fn go_on_to_track(ctx: &TcContext, is_bare: bool) {
     // SAFETY: nothing is left to drop.
     unsafe { FLOW_TRACKERS.tail_call(ctx, is_bare.into()) }
+}
+
+/// The number of the state of a packet that has come in, whose flow it changes.
+#[inline(always)]
+fn seen_in(headers: &Headers, upper: Transport) -> u32 {
+    flow_in(
+        headers.src_high,
+        headers.src_low,
+        headers.dst_high,
+        headers.dst_low,
+        upper.bits(),
+    )
 }
 
 /// What a packet that has gone out is to the flows, whose flow it changes: the number of a [`Seen`].
