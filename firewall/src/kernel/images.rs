@@ -147,7 +147,10 @@ impl Image {
     /// When it has another layout than those of this version, or cannot be read.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, ImageError> {
         let description = self.describe()?;
-        description.require_layout()?;
+        if !description.has_own_layout() {
+            let magic = description.magic;
+            return Err(ImageError::Layout { magic });
+        }
         let length = description.length as usize;
         memory::read(self.map.fd().as_fd(), 0, length).map_err(ImageError::Read)
     }
@@ -176,14 +179,6 @@ impl Description {
     /// Whether the image has the layout of this version.
     pub(crate) fn has_own_layout(&self) -> bool {
         self.magic == MAGIC
-    }
-
-    fn require_layout(&self) -> Result<(), ImageError> {
-        if self.has_own_layout() {
-            Ok(())
-        } else {
-            Err(ImageError::Layout { magic: self.magic })
-        }
     }
 }
 
