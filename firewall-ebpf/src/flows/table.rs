@@ -146,13 +146,15 @@ fn life_lately(tuple: &Tuple, now: u32) -> u16 {
     life(tuple.slot.protocol(), Phase::Answered.number(), now)
 }
 
-/// A bit for each byte of `tags` that is `tag`, the highest of the byte; bytes above one that is may have theirs too.
+/// A bit for each byte of `tags` that is `tag`, the highest of the byte, and for no other byte: a slot that is free may still
+/// have the words of a flow.
 #[inline(always)]
 const fn matching(tags: u64, tag: u8) -> u64 {
-    // Bytes that are 0 (Mycroft 1987; Hacker's Delight, section 6-1).
+    // Bytes that are 0, without carries between bytes (Hacker's Delight, section 6-1).
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = ONES * 0x7f;
     let differs = tags ^ (tag as u64).wrapping_mul(ONES);
-    differs.wrapping_sub(ONES) & !differs & ONES << 7
+    !((differs & LOW).wrapping_add(LOW) | differs | LOW)
 }
 
 /// The number of the lowest byte in what [`matching`] returns.

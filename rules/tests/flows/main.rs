@@ -330,6 +330,48 @@ fn flows_at_equal_distances_find_room_whatever_the_keys_are() {
 }
 
 #[test]
+fn a_slot_that_is_free_has_no_flow_whatever_its_words_and_the_other_tags_are() {
+    let table = MemoryTable::new(1, TIMEOUTS, 7);
+    let (src, dst) = ([0x0a00_0001 << 32, 0], [0x0a00_0002 << 32, 0]);
+    let mut met = [false; 256];
+    for port in 1..=u16::MAX {
+        let upper = Transport::new(Protocol::Udp, port, 7, false);
+        record(&table, src, dst, upper).unwrap();
+        let tuple = Tuple::new(&table, src, dst, upper);
+        let slot = find(&table, &tuple).unwrap().slot;
+        let (_, tag) = places(&table, slot);
+        (0..4).for_each(|index| table.store_tag(0, index, 0));
+        if std::mem::replace(&mut met[usize::from(tag)], true) {
+            continue;
+        }
+        // Every slot has the words, and those that are not free the tag of another flow, but for one with other words.
+        for index in 0..4 {
+            table.store(0, index * 2, slot.first);
+            table.store(0, index * 2 + 1, slot.second);
+        }
+        for used in 0..4 {
+            let words = [table.word(0, used * 2), table.word(0, used * 2 + 1)];
+            table.store(0, used * 2, !slot.first);
+            for other in [
+                0,
+                tag ^ 1,
+                tag ^ 0x80,
+                tag.wrapping_sub(1),
+                tag.wrapping_add(1),
+            ] {
+                (0..4).for_each(|index| table.store_tag(0, index, other));
+                table.store_tag(0, used, tag);
+                assert!(find(&table, &tuple).is_none(), "{tag} {used} {other}");
+            }
+            table.store(0, used * 2, words[0]);
+            table.store(0, used * 2 + 1, words[1]);
+        }
+        (0..4).for_each(|index| table.store_tag(0, index, 0));
+    }
+    assert_eq!(met.iter().filter(|met| **met).count(), 255);
+}
+
+#[test]
 fn words_of_two_flows_are_no_third_one() {
     let table = MemoryTable::new(1, TIMEOUTS, 3);
     let mut random = Random::new(4);
