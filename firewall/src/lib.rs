@@ -1,7 +1,7 @@
 //! The `firewall` command as a library.
 //!
 //! [`main`] is the command. The rest reads the firewall that a [`Config`] names, from its pins and
-//! without a daemon: [`Status`], [`CounterSnapshot`] and [`BanListing`], which are what the commands of
+//! without a daemon: [`Status`], [`RuleListing`], [`CounterSnapshot`] and [`BanListing`], which are what the commands of
 //! these names print, as text or as JSON.
 //!
 //! ```no_run
@@ -38,6 +38,8 @@ mod rule_file;
 mod runtime;
 mod text;
 
+pub use rules::language::{ListedField, ListedLog, ListedSet, ListedTerms};
+
 pub use crate::{
     bans::prefix::Prefix,
     cli::main,
@@ -50,6 +52,7 @@ pub use crate::{
         bans::{BanEntry, BanListing, ReasonRow},
         counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
         flows::{FlowEnd, FlowEntry, FlowEvents, FlowListing, FlowStatus},
+        rules::{FlowSettings, RuleListing, RuleRow},
         status::{
             BanStatus, InterfaceState, InterfaceStatus, PreviousStatus, ProgramAtHook,
             ProgramStatus, RulesStatus, Status, TrafficControlStatus, WaitingStatus,

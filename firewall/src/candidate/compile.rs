@@ -158,6 +158,7 @@ pub(crate) fn compile(
         file.input.path(),
         &file.sha256,
         &ruleset,
+        &file.listing,
         &assignment.slots,
     );
     let names: Vec<(InterfaceIndex, String)> =

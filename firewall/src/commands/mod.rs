@@ -20,6 +20,7 @@ pub(crate) mod explain;
 pub(crate) mod flows;
 pub(crate) mod reload;
 pub(crate) mod rollback;
+pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod unban;
 pub(crate) mod unload;

@@ -103,6 +103,7 @@ impl KnownRules {
             allowed: _,
             warnings: _,
             lists: _,
+            listing: _,
             files: _,
             read: _,
             parse: _,

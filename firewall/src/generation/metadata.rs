@@ -13,12 +13,13 @@ use std::{
 use firewall_ebpf::abi;
 use rules::{
     field::InterfacePattern,
+    language::{ListedRule, Listing},
     model::{Direction, Mode, Ruleset, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    generation::flows::FlowsEntry,
+    generation::{flows::FlowsEntry, listing::PackedListing},
     interfaces::namespace,
     kernel::{generation::Generation, slot::Slot},
 };
@@ -63,6 +64,10 @@ pub(crate) struct Metadata {
     /// The rules that are disabled, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) disabled: Vec<DisabledEntry>,
+    /// What the rules say, for people; `None` where it would take too much room, or where a version loaded them that did
+    /// not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<PackedListing>,
 }
 
 /// The metadata of a rule.
@@ -135,6 +140,7 @@ impl Metadata {
         file: &Path,
         sha256: &str,
         ruleset: &Ruleset,
+        listing: &Listing,
         slots: &[Slot],
     ) -> Self {
         let rules = ruleset
@@ -183,6 +189,7 @@ impl Metadata {
             flows: FlowsEntry::of(ruleset),
             rules: rules.collect(),
             disabled: disabled.collect(),
+            listing: PackedListing::of(listing),
         }
     }
 
@@ -212,6 +219,12 @@ impl Metadata {
         (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
             && (self.egress, &self.flows) == (other.egress, &other.flows)
             && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
+            && self.said_by_rules() == other.said_by_rules()
+    }
+
+    fn said_by_rules(&self) -> Option<Vec<ListedRule>> {
+        let listing = self.listing.as_ref()?.unpacked()?;
+        Some(listing.rules)
     }
 
     /// Whether packets out are filtered; see [`Ruleset::has_egress`].
@@ -314,6 +327,7 @@ mod tests {
                 slot: Slot::new(33),
                 comment: None,
             }],
+            listing: PackedListing::of(&Listing::default()),
         }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod confirmation;
 pub(crate) mod deadline;
 pub(crate) mod flows;
 pub(crate) mod in_force;
+pub(crate) mod listing;
 pub(crate) mod loadable;
 pub(crate) mod metadata;
 pub(crate) mod pinned;

@@ -5,4 +5,5 @@
 pub(crate) mod bans;
 pub(crate) mod counters;
 pub(crate) mod flows;
+pub(crate) mod rules;
 pub(crate) mod status;

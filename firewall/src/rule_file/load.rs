@@ -10,7 +10,7 @@ use std::{
 use rules::{
     Loaded, analysis,
     diagnostics::{Code, Diagnostic, Source},
-    language::{ListSize, RuleTest},
+    language::{ListSize, Listing, RuleTest},
     lint::{self, Linted},
     model::Ruleset,
 };
@@ -45,6 +45,8 @@ pub(crate) struct RuleFile {
     pub(crate) warnings: Vec<Diagnostic>,
     /// The sizes of the list files, by set.
     pub(crate) lists: Arc<[ListSize]>,
+    /// What its rules say, for people.
+    pub(crate) listing: Arc<Listing>,
     /// The files that it was read from, if they are to be kept.
     pub(crate) files: Vec<FileRead>,
     /// Why it is not the operator's file but the last good copy, if it is that.
@@ -266,6 +268,7 @@ fn load_by<T>(
         tests: loaded.tests.into(),
         warnings: loaded.warnings,
         lists: loaded.lists.into(),
+        listing: Arc::new(loaded.listing),
         files: read,
         last_good: None,
         allowed: loaded.allowed,

@@ -1,6 +1,6 @@
 //! The crate as a library: what it reads is what the commands print.
 
-use firewall::{BanListing, CounterSnapshot, InterfaceState, Status};
+use firewall::{BanListing, CounterSnapshot, InterfaceState, RuleListing, Status};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,6 +35,11 @@ fn the_library_reads_what_the_commands_print() {
     assert_eq!(counters.rules[0].count.packets, 7);
     let printed = machine.run(["counters", "--json"]).stdout;
     assert_eq!(value(&counters), json(&printed));
+
+    let rules = RuleListing::read_with_counters(&config).unwrap();
+    assert_eq!(rules.rules[0].count.unwrap().packets, 7);
+    let printed = machine.run(["show", "--counters", "--json"]).stdout;
+    assert_eq!(value(&rules), json(&printed));
 
     let mut bans = value(&BanListing::read(&config).unwrap());
     let mut printed = json(&machine.run(["bans", "--json"]).stdout);

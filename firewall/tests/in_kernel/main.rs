@@ -60,6 +60,7 @@ mod rule_tests;
 mod run_folder;
 mod sequences;
 mod service;
+mod showing;
 mod socket;
 mod status;
 mod stdin;

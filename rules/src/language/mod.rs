@@ -4,16 +4,18 @@
 //! does not evaluate packets.
 
 pub mod canonical;
+mod listing;
 pub mod lists;
 pub(crate) mod resolve;
 mod rule_test;
 pub(crate) mod syntax;
 
+pub use self::{
+    listing::{ListedField, ListedLog, ListedRule, ListedSet, ListedTerms, Listing},
+    resolve::{ListSize, Loaded, MAX_RULE_NAME_LEN, load},
+    rule_test::{Expected, RuleTest, TestPacket, decider},
+};
 pub(crate) use self::{
     resolve::list_options,
     syntax::{Field, File, Members, Operand, Term},
-};
-pub use self::{
-    resolve::{ListSize, Loaded, MAX_RULE_NAME_LEN, load},
-    rule_test::{Expected, RuleTest, TestPacket, decider},
 };

@@ -11,6 +11,8 @@ mod errors;
 #[cfg(test)]
 mod fields;
 #[cfg(test)]
+mod listing;
+#[cfg(test)]
 mod lists;
 mod needs;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostics::{Code, Diagnostic},
-    language::rule_test::RuleTest,
+    language::{listing::Listing, rule_test::RuleTest},
     model::Ruleset,
 };
 
@@ -28,6 +28,8 @@ pub struct Loaded {
     pub tests: Vec<RuleTest>,
     /// The sizes of the list files, by set.
     pub lists: Vec<ListSize>,
+    /// What its rules say, for people.
+    pub listing: Listing,
     /// The warnings, by place, except for those that are allowed.
     pub warnings: Vec<Diagnostic>,
     /// The warnings that the file allows, which are not given.

@@ -12,6 +12,7 @@ mod flows;
 mod interface;
 mod lints;
 mod list_files;
+mod listing;
 mod literal;
 mod loaded;
 mod log;

@@ -9,6 +9,7 @@ use super::{
     fields::RuleFields,
     files::ListReader,
     flows, lints,
+    listing::listing,
     loaded::{ListSize, Loaded},
     log, name, rule_tests,
     sets::Sets,
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     diagnostics::{Diagnostic, Report, Source},
     language::{
+        listing::Listing,
         rule_test::RuleTest,
         syntax::{self, At},
     },
@@ -78,7 +80,7 @@ pub(crate) fn resolve(
     mut report: Report,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let allowed = lints::allowed(&file.allowed, &mut report);
-    let (ruleset, tests, lists) = meaning(file, source, list, &mut report);
+    let (ruleset, tests, lists, listing) = meaning(file, source, list, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.into_diagnostics();
     if failed {
@@ -88,6 +90,7 @@ pub(crate) fn resolve(
         ruleset,
         tests,
         lists,
+        listing,
         warnings: Vec::new(),
         allowed,
     };
@@ -100,7 +103,7 @@ fn meaning(
     source: &Arc<Source>,
     list: &mut ListReader<'_>,
     report: &mut Report,
-) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>) {
+) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>, Listing) {
     let settings = settings(&file.settings, &file.parser, &file.flows, source, report);
     let sets = Sets::resolve(&file.sets, list, report);
     let lists = sets.sizes().to_vec();
@@ -110,6 +113,7 @@ fn meaning(
     let mut disabled = Vec::new();
     let mut warned = broad::Warned::default();
     let mut logging = Vec::new();
+    let mut limits = Vec::with_capacity(file.rules.len());
     let mut options = Vec::new();
     for written in &file.rules {
         let name = name::rule_name(written.name, &mut names, report);
@@ -119,6 +123,7 @@ fn meaning(
             .log
             .as_ref()
             .and_then(|written| log::limit(written, report));
+        limits.push(log);
         let comment = written
             .comment
             .and_then(|comment| name::comment(comment, report));
@@ -164,8 +169,11 @@ fn meaning(
     log::check_number(&logging, report);
     consistency::check_option_groups(options.iter().map(|(rule, set)| (*rule, set)), report);
     // A rule that could not be read might have used a set, or had more fields.
+    let mut listed = Listing::default();
     if !report.has_errors() {
-        fields.into_sets().warn_of_unused(report);
+        let sets = fields.into_sets();
+        sets.warn_of_unused(report);
+        listed = listing(file, &sets, &limits);
         flows::warn_of_unused(file, report);
     }
     let ruleset = Ruleset {
@@ -174,7 +182,7 @@ fn meaning(
         disabled,
     };
     let tests = rule_tests::resolve(file, &ruleset, source, list, report);
-    (ruleset, tests, lists)
+    (ruleset, tests, lists, listed)
 }
 
 /// The direction, which is in unless the rule says another.

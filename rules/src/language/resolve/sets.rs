@@ -156,6 +156,17 @@ impl<'a> Sets<'a> {
         }
     }
 
+    /// The kind of the members of the set `name` and the number of its ranges, if a rule uses it.
+    pub(super) fn size_of_used(&self, name: &str) -> Option<(&'static str, usize)> {
+        let entry = self.entries.get(name).filter(|entry| entry.is_used)?;
+        let members = entry.members.as_ref()?;
+        let ranges = match members {
+            Resolved::Addresses(set) => set.v4.ranges().len() + set.v6.ranges().len(),
+            Resolved::Ports(set) => set.ranges().len(),
+        };
+        Some((members.kind().members(), ranges))
+    }
+
     /// The sizes of all list files, in the order of the sets.
     pub(super) fn sizes(&self) -> &[ListSize] {
         &self.sizes
