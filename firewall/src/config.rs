@@ -38,6 +38,8 @@ pub(crate) struct RunFiles {
     pub(crate) lock: PathBuf,
     /// The control socket.
     pub(crate) socket: PathBuf,
+    /// The group whose members may read, which is that of this process; `None` without one.
+    pub(crate) readers: Option<u32>,
 }
 
 impl RunFiles {
@@ -47,6 +49,7 @@ impl RunFiles {
             folder: folder.to_owned(),
             lock: folder.join(format!("{instance}.lock")),
             socket: folder.join(format!("{instance}.sock")),
+            readers: None,
         }
     }
 }

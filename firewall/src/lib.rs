@@ -50,7 +50,8 @@ pub use crate::{
     },
     observe::{
         bans::{BanEntry, BanListing, ReasonRow},
-        counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
+        counter_view::{CounterOrder, CounterView, UnknownRule},
+        counters::{CounterRate, CounterRow, CounterSnapshot, CounterTotal, LogCount},
         flows::{FlowEnd, FlowEntry, FlowEvents, FlowListing, FlowStatus},
         rules::{FlowSettings, RuleListing, RuleRow},
         status::{

@@ -25,7 +25,10 @@ use crate::{
         orders::{Reached, have_done, lock_or_answer},
     },
     config::Config,
-    control::protocol::{Request, RulesResult},
+    control::{
+        protocol::{Request, RulesResult},
+        readers,
+    },
     daemon::{background::Background, keeping, privileges, request, run},
     error::{Error, ExitStatus},
     filter::{elsewhere, takeover::Takeover},
@@ -101,6 +104,15 @@ pub(crate) struct ApplyArgs {
         value_parser = MaxBans::parse
     )]
     max_bans: Option<MaxBans>,
+    /// Group whose members may ask the daemon for what is loaded, by name or number; empty for none
+    #[arg(
+        long,
+        value_name = "GROUP",
+        env = "FIREWALL_GROUP",
+        hide_env_values = true,
+        default_value = "firewall"
+    )]
+    group: String,
     /// Load another object file than the one built in; for development
     #[arg(long, hide = true, value_name = "PATH", env = "FIREWALL_OBJECT")]
     object: Option<PathBuf>,
@@ -165,6 +177,7 @@ fn bring_into_force(
         .enable_all()
         .build()
         .map_err(Error::system("cannot start threads"))?;
+    let config = &with_readers(config, &args.group);
     let reached = runtime.block_on(lock_or_answer(config, &request, args.boot))?;
     drop(runtime);
     match reached {
@@ -210,6 +223,26 @@ fn bring_into_force(
             on_threads(run::run(config, startup)).map(|()| None)
         }
     }
+}
+
+/// The instance with a group of readers. Without one, root alone is answered.
+fn with_readers(config: &Config, group: &str) -> Config {
+    let mut config = config.clone();
+    if group.is_empty() {
+        return config;
+    }
+    let entered = readers::find(group).and_then(|number| {
+        readers::enter(number)?;
+        Ok(number)
+    });
+    match entered {
+        Ok(number) => config.run.readers = Some(number),
+        Err(error) => {
+            let error = Causes(&error).to_string();
+            tracing::debug!(event = "no_readers", error, "only root may ask: {error}");
+        }
+    }
+    config
 }
 
 /// A copy of rules that were given on stdin for a daemon that runs, which may see other folders than this

@@ -8,7 +8,9 @@ use std::{
 use clap::Args;
 
 use crate::{
+    commands::reports::read_or_ask,
     config::Config,
+    control::protocol::ReportRequest,
     error::Error,
     observe::bans::{BanEntry, BanListing},
     text::format::{Alignment, Table, grouped},
@@ -23,8 +25,9 @@ pub(crate) struct BansArgs {
 }
 
 /// Prints the bans.
-pub(crate) fn run(config: &Config, args: BansArgs) -> Result<(), Error> {
-    let listing = BanListing::read(config)?;
+pub(crate) async fn run(config: &Config, args: BansArgs) -> Result<(), Error> {
+    let request = ReportRequest::Bans {};
+    let listing = read_or_ask(config, request, async || BanListing::read(config)).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &listing).map_err(|error| Error::Output(error.into()))?;
@@ -62,6 +65,12 @@ fn to_text(listing: &BanListing) -> String {
         }
         text += &format!("{table}\n");
     }
+    if listing.left_out > 0 {
+        text += &format!(
+            "and {} more, which only root is shown\n\n",
+            grouped(listing.left_out as u64)
+        );
+    }
     let mut table = Table::new(&[
         ("REASON", Alignment::Left),
         ("BANS", Alignment::Right),
@@ -81,7 +90,7 @@ fn to_text(listing: &BanListing) -> String {
     }
     text + &format!(
         "{} of at most {}\n",
-        grouped(listing.bans.len() as u64),
+        grouped((listing.bans.len() + listing.left_out) as u64),
         grouped(listing.max_bans.into())
     )
 }

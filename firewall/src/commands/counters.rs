@@ -5,15 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use firewall_ebpf::abi::{Direction, Reason};
 
 use crate::{
-    commands::output::json_line,
+    commands::{output::json_line, reports::read_or_ask},
     config::Config,
+    control::protocol::ReportRequest,
     error::Error,
     kernel::counters::Count,
-    observe::counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
+    observe::{
+        counter_view::{CounterOrder, CounterView},
+        counters::{CounterRate, CounterRow, CounterSnapshot, LogCount},
+    },
     text::format::{Alignment, Table, grouped},
 };
 
@@ -32,6 +36,40 @@ pub(crate) struct CountersArgs {
         value_parser = interval
     )]
     pub(crate) watch: Option<Duration>,
+    /// Sort by packets or bytes, the largest first; with `--watch` by those since the last time
+    #[arg(
+        long,
+        value_name = "KEY",
+        num_args = 0..=1,
+        default_missing_value = "packets",
+        require_equals = true
+    )]
+    sort: Option<SortKey>,
+    /// Leave out what has counted nothing; with `--watch` nothing since the last time
+    #[arg(long)]
+    nonzero: bool,
+    /// Only this rule; can be given several times
+    #[arg(long = "rule", value_name = "NAME")]
+    rules: Vec<String>,
+    /// Print what was passed and dropped in all, too
+    #[arg(long)]
+    total: bool,
+}
+
+/// A key of `--sort`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SortKey {
+    Packets,
+    Bytes,
+}
+
+impl From<SortKey> for CounterOrder {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Packets => Self::Packets,
+            SortKey::Bytes => Self::Bytes,
+        }
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -43,22 +81,40 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// Prints the counters once, or repeatedly.
 pub(crate) async fn run(config: &Config, args: CountersArgs) -> Result<(), Error> {
-    let CountersArgs { json, watch } = args;
-    let mut before = CounterSnapshot::read(config)?;
-    print(&before, json, false)?;
+    let CountersArgs {
+        json,
+        watch,
+        sort,
+        nonzero,
+        rules,
+        total,
+    } = args;
+    let view = CounterView {
+        rules,
+        nonzero,
+        sort: sort.map(Into::into),
+        total,
+    };
+    let mut before = read(config).await?;
+    print(before.clone(), &view, json, false)?;
     let Some(interval) = watch else {
         return Ok(());
     };
     let mut looked = Instant::now();
     loop {
         tokio::time::sleep(interval).await;
-        let mut now = CounterSnapshot::read(config)?;
+        let mut now = read(config).await?;
         let elapsed = looked.elapsed();
         looked = Instant::now();
         now.compare(&before, elapsed);
-        print(&now, json, true)?;
+        print(now.clone(), &view, json, true)?;
         before = now;
     }
+}
+
+async fn read(config: &Config) -> Result<CounterSnapshot, Error> {
+    let request = ReportRequest::Counters {};
+    read_or_ask(config, request, async || CounterSnapshot::read(config)).await
 }
 
 fn log_in_words(log: LogCount) -> String {
@@ -71,10 +127,16 @@ fn log_in_words(log: LogCount) -> String {
     words
 }
 
-fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Error> {
+fn print(
+    mut snapshot: CounterSnapshot,
+    view: &CounterView,
+    json: bool,
+    again: bool,
+) -> Result<(), Error> {
+    view.apply(&mut snapshot)?;
     let mut out = io::stdout().lock();
     let text = if json {
-        json_line(snapshot)?
+        json_line(&snapshot)?
     } else {
         // On a terminal each table takes the place of the one before.
         let clear = if again && out.is_terminal() {
@@ -90,7 +152,7 @@ fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Erro
         let flows = snapshot.flows.as_ref().map_or_else(String::new, |flows| {
             format!("\nflows       {}\n", flows.in_words())
         });
-        format!("{clear}{apart}{}{flows}", table(snapshot))
+        format!("{clear}{apart}{}{flows}", table(&snapshot, view.sort))
     };
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -99,10 +161,12 @@ fn print(snapshot: &CounterSnapshot, json: bool, again: bool) -> Result<(), Erro
 
 /// The rules in their order, then the reasons that decided anything; the policy in force always. The direction is a column if
 /// some row is of packets out.
-fn table(snapshot: &CounterSnapshot) -> Table {
-    let rated = snapshot.reasons.iter().any(|row| row.rate.is_some());
+fn table(snapshot: &CounterSnapshot, sort: Option<CounterOrder>) -> Table {
     let leaves = |row: &CounterRow| row.direction == Direction::Out.as_str();
     let all_rows = [&snapshot.rules, &snapshot.disabled, &snapshot.reasons];
+    let rated = all_rows
+        .iter()
+        .any(|rows| rows.iter().any(|row| row.rate.is_some()));
     let directed = all_rows.into_iter().flatten().any(leaves);
     let mut columns = vec![("RULE", Alignment::Left)];
     if directed {
@@ -138,7 +202,12 @@ fn table(snapshot: &CounterSnapshot) -> Table {
         };
         (format!("(banned: {reason})"), row)
     });
-    for (name, row) in rules.chain(disabled).chain(reasons).chain(bans) {
+    let mut all: Vec<(String, &CounterRow)> =
+        rules.chain(disabled).chain(reasons).chain(bans).collect();
+    if let Some(order) = sort {
+        order.sort(&mut all, |(_, row)| row);
+    }
+    for (name, row) in all {
         let mut cells = vec![name];
         if directed {
             cells.push(row.direction.clone());
@@ -160,6 +229,17 @@ fn table(snapshot: &CounterSnapshot) -> Table {
         if logs {
             cells.push(row.log.map_or_else(String::new, log_in_words));
         }
+        table.row(cells);
+    }
+    let totals = snapshot.total.into_iter();
+    for (action, count) in totals.flat_map(|total| [("pass", total.pass), ("drop", total.drop)]) {
+        let mut cells = vec!["(total)".to_owned()];
+        cells.extend(directed.then(String::new));
+        cells.extend([
+            action.to_owned(),
+            grouped(count.packets),
+            grouped(count.bytes),
+        ]);
         table.row(cells);
     }
     table
@@ -193,6 +273,7 @@ mod tests {
             rules: vec![row("blocklist", 64, packets)],
             disabled: vec![row("telnet", 65, 5)],
             flows: None,
+            total: None,
             reasons: vec![
                 CounterRow {
                     action: "pass".into(),
@@ -213,7 +294,7 @@ mod tests {
     #[test]
     fn the_table_has_rules_then_policy_then_what_else_happened() {
         assert_eq!(
-            table(&snapshot(1234)).to_string(),
+            table(&snapshot(1234), None).to_string(),
             "RULE               ACTION  PACKETS    BYTES\n\
              blocklist          drop      1,234  123,400\n\
              telnet (disabled)  drop          5      500\n\
@@ -236,7 +317,7 @@ mod tests {
             ..row("policy", 48, 4)
         });
         assert_eq!(
-            table(&snapshot).to_string(),
+            table(&snapshot, None).to_string(),
             "RULE               DIRECTION  ACTION  PACKETS    BYTES\n\
              blocklist          in         drop      1,234  123,400\n\
              smtp               out        drop          7      700\n\
@@ -260,7 +341,7 @@ mod tests {
             suppressed: 1234,
             lost: 0,
         });
-        let text = table(&snapshot).to_string();
+        let text = table(&snapshot, None).to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("BYTES  LOG"), "{text}");
         assert!(
@@ -276,6 +357,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sorted_table_has_all_in_one_order_and_the_sum_at_its_end() {
+        let mut snapshot = snapshot(2);
+        let view = CounterView {
+            sort: Some(CounterOrder::Packets),
+            nonzero: true,
+            total: true,
+            ..CounterView::default()
+        };
+        view.apply(&mut snapshot).unwrap();
+        assert_eq!(
+            table(&snapshot, view.sort).to_string(),
+            "RULE               ACTION  PACKETS  BYTES\n\
+             telnet (disabled)  drop          5    500\n\
+             (policy)           pass          3    300\n\
+             blocklist          drop          2    200\n\
+             (banned: sshd)     drop          2    200\n\
+             (truncated)        drop          1    100\n\
+             (total)            pass          3    300\n\
+             (total)            drop          8    800\n"
+        );
+    }
+
+    #[test]
     fn rates_are_since_the_last_look() {
         let mut now = snapshot(1500);
         now.reasons[0].count.packets += 8;
@@ -283,7 +387,7 @@ mod tests {
         let rates = now.reasons.iter().filter_map(|row| row.rate);
         let rates: Vec<f64> = rates.map(|rate| rate.packets_per_second).collect();
         assert_eq!(rates, [4.0, 0.0, 0.0, 0.0]);
-        let text = table(&now).to_string();
+        let text = table(&now, None).to_string();
         let line = text.lines().nth(1).unwrap();
         assert!(
             line.ends_with("1,500  150,000        250   25,000"),

@@ -9,8 +9,9 @@ use clap::{ArgGroup, Args};
 
 use crate::{
     bans::prefix::{Prefix, read_prefixes},
-    commands::output::json_line,
+    commands::{output::json_line, reports::read_or_ask},
     config::Config,
+    control::protocol::{FlowQuery, ReportRequest},
     error::Error,
     observe::flows::{FlowEnd, FlowFilter, FlowListing, PHASES},
     text::format::{Alignment, Table, grouped},
@@ -49,10 +50,15 @@ pub(crate) struct FlowsArgs {
 }
 
 #[derive(Clone, Debug)]
-struct Prefixes(Vec<Prefix>);
+struct Prefixes {
+    text: String,
+    prefixes: Vec<Prefix>,
+}
 
 fn prefixes(text: &str) -> Result<Prefixes, String> {
-    read_prefixes(text).map(Prefixes)
+    let prefixes = read_prefixes(text)?;
+    let text = text.to_owned();
+    Ok(Prefixes { text, prefixes })
 }
 
 fn protocol(text: &str) -> Result<String, String> {
@@ -67,10 +73,19 @@ fn protocol(text: &str) -> Result<String, String> {
 }
 
 /// Prints, counts or removes flows.
-pub(crate) fn run(config: &Config, args: FlowsArgs) -> Result<(), Error> {
+pub(crate) async fn run(config: &Config, args: FlowsArgs) -> Result<(), Error> {
+    let query = FlowQuery {
+        protocol: args.proto.clone(),
+        address: args.address.as_ref().map(|prefixes| prefixes.text.clone()),
+        port: args.port,
+        phase: args.phase.clone(),
+    };
     let filter = FlowFilter {
         protocol: args.proto,
-        addresses: args.address.map(|prefixes| prefixes.0).unwrap_or_default(),
+        addresses: args
+            .address
+            .map(|prefixes| prefixes.prefixes)
+            .unwrap_or_default(),
         port: args.port,
         phase: args.phase,
     };
@@ -82,11 +97,14 @@ pub(crate) fn run(config: &Config, args: FlowsArgs) -> Result<(), Error> {
             format!("{} removed\n", flows(removed))
         }
     } else {
-        let listing = FlowListing::matching(config, &filter)?;
+        let request = ReportRequest::Flows(query);
+        let read = async || FlowListing::matching(config, &filter);
+        let listing = read_or_ask(config, request, read).await?;
+        let number = listing.flows.len() + listing.left_out;
         match (args.json, args.count) {
-            (true, true) => json_line(&serde_json::json!({ "flows": listing.flows.len() }))?,
+            (true, true) => json_line(&serde_json::json!({ "flows": number }))?,
             (true, false) => json_line(&listing)?,
-            (false, true) => format!("{}\n", listing.flows.len()),
+            (false, true) => format!("{number}\n"),
             (false, false) => to_text(&listing),
         }
     };
@@ -138,8 +156,12 @@ fn to_text(listing: &FlowListing) -> String {
     }
     let events = &listing.events;
     text += &format!(
-        "{} shown, room for {}\n",
+        "{} shown{}, room for {}\n",
         flows(listing.flows.len() as u64),
+        match listing.left_out {
+            0 => String::new(),
+            more => format!(" of {}", grouped((listing.flows.len() + more) as u64)),
+        },
         grouped(listing.max.into())
     );
     for (number, what) in [

@@ -5,6 +5,7 @@ mod ban_input;
 mod document;
 mod orders;
 mod output;
+mod reports;
 
 pub(crate) mod apply;
 pub(crate) mod ban;

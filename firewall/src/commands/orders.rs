@@ -75,7 +75,8 @@ pub(super) async fn lock_or_answer(
                 | Answer::Alive { .. }
                 | Answer::Bans(_)
                 | Answer::Capturing { .. }
-                | Answer::Addresses(_),
+                | Answer::Addresses(_)
+                | Answer::Report { .. },
             )
             | Err(_)
                 if begin.elapsed() < PATIENCE =>
@@ -87,7 +88,8 @@ pub(super) async fn lock_or_answer(
                 | Answer::Alive { .. }
                 | Answer::Bans(_)
                 | Answer::Capturing { .. }
-                | Answer::Addresses(_),
+                | Answer::Addresses(_)
+                | Answer::Report { .. },
             )
             | Err(_) => {
                 return Err(ControlError::hangs(config).into());
@@ -124,6 +126,7 @@ pub(super) async fn have_done(
         | Answer::Alive { .. }
         | Answer::Bans(_)
         | Answer::Capturing { .. }
-        | Answer::Addresses(_) => Err(Error::Ending),
+        | Answer::Addresses(_)
+        | Answer::Report { .. } => Err(Error::Ending),
     }
 }

@@ -3,8 +3,12 @@
 use clap::Args;
 
 use crate::{
-    commands::output::{json, print},
+    commands::{
+        output::{json, print},
+        reports::read_or_ask,
+    },
     config::Config,
+    control::protocol::ReportRequest,
     error::Error,
     observe::rules::{RuleListing, RuleRow},
     text::format::{Alignment, Table, counted, grouped},
@@ -28,14 +32,21 @@ pub(crate) struct ShowArgs {
 }
 
 /// Prints the rules.
-pub(crate) fn run(config: &Config, args: &ShowArgs) -> Result<(), Error> {
-    let listing = if args.previous {
-        RuleListing::read_previous(config)?
-    } else if args.counters {
-        RuleListing::read_with_counters(config)?
-    } else {
-        RuleListing::read(config)?
+pub(crate) async fn run(config: &Config, args: ShowArgs) -> Result<(), Error> {
+    let request = ReportRequest::Rules {
+        counters: args.counters,
+        previous: args.previous,
     };
+    let read = async || {
+        if args.previous {
+            RuleListing::read_previous(config)
+        } else if args.counters {
+            RuleListing::read_with_counters(config)
+        } else {
+            RuleListing::read(config)
+        }
+    };
+    let listing = read_or_ask(config, request, read).await?;
     let text = if args.json {
         json(&listing)?
     } else {

@@ -6,12 +6,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    commands::output,
+    commands::{output, reports::read_or_ask},
     config::Config,
     control::{
         client,
         in_force::Times,
-        protocol::{Answer, Request},
+        protocol::{Answer, ReportRequest, Request},
     },
     daemon::privileges,
     error::Error,
@@ -122,7 +122,8 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
             | Answer::Ending
             | Answer::Bans(_)
             | Answer::Capturing { .. }
-            | Answer::Addresses(_),
+            | Answer::Addresses(_)
+            | Answer::Report { .. },
         )
         | Err(_) => (None, Vec::new()),
     }
@@ -130,7 +131,8 @@ async fn ask_daemon(config: &Config) -> (Option<DaemonStatus>, Vec<Unattached>) 
 
 impl StatusReport {
     async fn read(config: &Config) -> Result<Self, Error> {
-        let mut status = Status::read(config).await?;
+        let request = ReportRequest::Status {};
+        let mut status = read_or_ask(config, request, async || Status::read(config).await).await?;
         let (daemon, unattached) = ask_daemon(config).await;
         let unattached = unattached.into_iter().map(InterfaceStatus::from);
         status.interfaces.extend(unattached);

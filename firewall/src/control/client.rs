@@ -230,7 +230,8 @@ impl Client {
             | Request::Ban { .. }
             | Request::Unban(_)
             | Request::Capture(_)
-            | Request::Addresses {} => self.receive_patiently().await,
+            | Request::Addresses {}
+            | Request::Report(_) => self.receive_patiently().await,
         }
     }
 

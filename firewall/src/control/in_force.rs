@@ -1,12 +1,12 @@
 //! The generation in force, and the time that each stage from the rule file to it took.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    interfaces::unattached::Unattached, kernel::generation::Generation,
-    rule_file::fallback::LastGood, text::format::milliseconds,
+    generation::in_force::Loaded, interfaces::unattached::Unattached,
+    kernel::generation::Generation, rule_file::fallback::LastGood, text::format::milliseconds,
 };
 
 /// The result of bringing rules into force.
@@ -22,6 +22,8 @@ pub(crate) struct InForce {
     pub(crate) faults: Vec<String>,
     /// Why the rules are not those of the rule file, if they are not.
     pub(crate) last_good: Option<LastGood>,
+    /// What its image says of itself; `None` if that cannot be read.
+    pub(crate) loaded: Option<Arc<Loaded>>,
 }
 
 /// The time of each stage; as JSON in milliseconds.

@@ -5,9 +5,11 @@
 //! stale pins never look like a daemon.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -246,6 +248,34 @@ impl Lock {
     }
 }
 
+/// Whether a folder is one that this program made, perhaps with a way for readers.
+fn is_made(folder: &Metadata) -> bool {
+    const ALL_BUT_GROUP: u32 = 0o7707;
+    folder.mode() & ALL_BUT_GROUP == MADE
+}
+
+/// Lets the members of a group through a folder that this program made, to the socket. One that somebody else made
+/// stays as it is.
+fn let_through(folder: &Path, readers: u32) {
+    let changed = fs::metadata(folder).and_then(|found| {
+        if !is_made(&found) {
+            return Ok(());
+        }
+        if found.gid() != readers {
+            std::os::unix::fs::chown(folder, None, Some(readers))?;
+        }
+        fs::set_permissions(folder, Permissions::from_mode(MADE | 0o010))
+    });
+    if let Err(error) = changed {
+        tracing::warn!(
+            event = "readers_shut_out",
+            %error,
+            "members of the group {readers} do not reach the socket in `{}`: {error}",
+            folder.display()
+        );
+    }
+}
+
 /// Takes the lock in the run folder; `None` when another process has it.
 fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
     let mut builder = DirBuilder::new();
@@ -258,6 +288,9 @@ fn lock_run_folder(places: &RunFiles) -> Result<Option<File>, LockError> {
             return Err(LockError::new(&places.folder)(error));
         }
         Ok(()) | Err(_) => {}
+    }
+    if let Some(readers) = places.readers {
+        let_through(&places.folder, readers);
     }
     require_unshared(&places.folder)?;
     let failed = || LockError::new(&places.lock);
@@ -306,7 +339,7 @@ impl Drop for Lock {
             let _ = self.pins.remove_folder();
         }
         let folder = fs::metadata(&self.places.folder);
-        if folder.is_ok_and(|folder| folder.mode() & 0o7777 == MADE) {
+        if folder.is_ok_and(|folder| is_made(&folder)) {
             let _ = fs::remove_dir(&self.places.folder);
         }
     }
@@ -357,7 +390,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let places = RunFiles::new(&folder, "default");
         let acquire = |mode| {
-            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
             acquire(&places, &folder.join("pins"), false).map(std::mem::forget)
         };
         for mode in [0o777, 0o720, 0o1777] {

@@ -5,7 +5,8 @@ use std::{
 };
 
 use rules::text::escaped;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::{
@@ -91,6 +92,49 @@ pub(crate) enum Request {
     Capture(CaptureFilter),
     /// Query the addresses that a ban should not cover.
     Addresses {},
+    /// Query what is loaded.
+    Report(ReportRequest),
+}
+
+/// A report that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum ReportRequest {
+    /// What is loaded, as `firewall status`; the daemon's own state is that of [`Request::Ping`].
+    Status {},
+    /// The rules in force, as `firewall show`.
+    Rules {
+        /// Whether to add what each has counted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        counters: bool,
+        /// Whether those are meant that a rollback brings back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        previous: bool,
+    },
+    /// The counters, as `firewall counters`.
+    Counters {},
+    /// The bans, as `firewall bans`.
+    Bans {},
+    /// The flows, as `firewall flows`.
+    Flows(FlowQuery),
+}
+
+/// Which flows are meant; all that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FlowQuery {
+    /// The protocol: `tcp`, `udp`, `echo` or a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) protocol: Option<String>,
+    /// An address, a prefix or a range in which an end lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    /// The port of an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+    /// What it has come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) phase: Option<String>,
 }
 
 impl Request {
@@ -106,14 +150,32 @@ impl Request {
             | Self::Ban { .. }
             | Self::Unban(_)
             | Self::Capture(_)
-            | Self::Addresses {} => false,
+            | Self::Addresses {}
+            | Self::Report(_) => false,
+        }
+    }
+
+    /// Whether it changes nothing, so that those may ask for it who may only read.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self {
+            Self::Ping {} | Self::Capture(_) | Self::Addresses {} | Self::Report(_) => true,
+            Self::Apply { .. }
+            | Self::Reload { .. }
+            | Self::Confirm {}
+            | Self::Rollback { .. }
+            | Self::Unload {}
+            | Self::Ban { .. }
+            | Self::Unban(_) => false,
         }
     }
 }
 
+/// The version of the protocol, in each answer. Requests, answers and their keys may be added within a version.
+pub(crate) const VERSION: u32 = 1;
+
 /// An answer of the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "lowercase")]
+#[serde(remote = "Self", tag = "answer", rename_all = "lowercase")]
 pub(crate) enum Answer {
     /// The state of the daemon.
     Alive {
@@ -153,9 +215,41 @@ pub(crate) enum Answer {
     },
     /// The addresses that a ban should not cover.
     Addresses(MachineAddresses),
+    /// What is loaded.
+    Report {
+        /// What the command prints with `--json`.
+        report: Value,
+    },
     /// The daemon ends, and does not start or continue the request: the client may try its
     /// successor.
     Ending,
+}
+
+/// Writes the answer with [`VERSION`].
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Versioned<'a> {
+            version: u32,
+            #[serde(flatten, serialize_with = "alone")]
+            answer: &'a Answer,
+        }
+        fn alone<S: Serializer>(answer: &&Answer, serializer: S) -> Result<S::Ok, S::Error> {
+            // What is derived for the enum itself.
+            Answer::serialize(answer, serializer)
+        }
+        let version = VERSION;
+        let answer = self;
+        Versioned { version, answer }.serialize(serializer)
+    }
+}
+
+/// Reads an answer of any version.
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What is derived for the enum itself.
+        Self::deserialize(deserializer)
+    }
 }
 
 /// Why a request was refused or failed.
@@ -385,7 +479,8 @@ impl Request {
             | Self::Rollback { .. }
             | Self::Unload {}
             | Self::Capture(_)
-            | Self::Addresses {} => 0,
+            | Self::Addresses {}
+            | Self::Report(_) => 0,
         };
         if items > MAX_ITEMS {
             return Err(format!(

@@ -6,17 +6,17 @@
 //! `docs/control.md` is for those who write clients.
 //!
 //! ```text
-//! {"command":"ping"}                               {"answer":"alive","pid":4711,"generation":2,"times":{...}}
-//! {"command":"apply","file":"/etc/rules.toml"}     {"answer":"done","message":"..."}
-//! {"command":"reload"}                             {"answer":"failed","message":"..."}
-//! {"command":"confirm"}                            {"answer":"done","message":"..."}
-//! {"command":"rollback"}                           {"answer":"done","message":"..."}
-//! {"command":"unload"}                             {"answer":"done","message":"..."}
-//! {"command":"ban","bans":[{"prefix":"..."}]}      {"answer":"bans","added":1,...}
-//! {"command":"unban","prefixes":["..."]}           {"answer":"bans","removed":1,...}
-//! {"command":"unban","reason":"..."}               {"answer":"bans","removed":9,...}
-//! {"command":"addresses"}                          {"answer":"addresses","own":[...],"gateways":[...]}
-//! {"command":"capture","rules":["..."]}            {"answer":"capturing","rules":["..."]}, and packets
+//! {"command":"ping"}                               {"version":1,"answer":"alive","pid":4711,"generation":2,"times":{...}}
+//! {"command":"apply","file":"/etc/rules.toml"}     {"version":1,"answer":"done","message":"..."}
+//! {"command":"reload"}                             {"version":1,"answer":"failed","message":"..."}
+//! {"command":"confirm"}                            {"version":1,"answer":"done","message":"..."}
+//! {"command":"rollback"}                           {"version":1,"answer":"done","message":"..."}
+//! {"command":"unload"}                             {"version":1,"answer":"done","message":"..."}
+//! {"command":"ban","bans":[{"prefix":"..."}]}      {"version":1,"answer":"bans","added":1,...}
+//! {"command":"unban","prefixes":["..."]}           {"version":1,"answer":"bans","removed":1,...}
+//! {"command":"unban","reason":"..."}               {"version":1,"answer":"bans","removed":9,...}
+//! {"command":"addresses"}                          {"version":1,"answer":"addresses","own":[...],"gateways":[...]}
+//! {"command":"capture","rules":["..."]}            {"version":1,"answer":"capturing","rules":["..."]}, and packets
 //! ```
 //!
 //! `apply` takes `confirm_ms`, after which the previous rules come back unless `confirm` was
@@ -25,10 +25,10 @@
 //!
 //! After `capture` the connection stays, and the daemon writes packets as they come ([`captures`]).
 //!
-//! A daemon that ends before it has begun what is asked answers `{"answer":"ending"}`. Messages are
-//! for people. The socket has mode 0600, and users other than root and the daemon's own, as the
-//! kernel reports them, are refused with a message. All requests but `ping`, `ban`, `unban`,
-//! `addresses` and `capture` are carried out one after the other; those are answered meanwhile.
+//! A daemon that ends before it has begun what is asked answers `{"version":1,"answer":"ending"}`. Messages are
+//! for people. The socket has mode 0600, or 0660 where there is a group of readers, whose members may ask for what
+//! changes nothing ([`Request::only_reads`]). Users other than these, root and the daemon's own, as the kernel reports
+//! them, are refused with a message. All requests but `ping`, `ban`, `unban`, `addresses`, `report` and `capture` are carried out one after the other; those are answered meanwhile.
 
 use std::{
     fs::Permissions,
@@ -60,7 +60,9 @@ use crate::{
         connections::{Connection, Connections, GRACE},
         in_force::InForce,
         lock::LockError,
-        protocol::{Answer, PATIENCE, Request, read_bytes},
+        protocol::{Answer, PATIENCE, ReportRequest, Request, read_bytes},
+        reports::Reports,
+        role::ClientRole,
         service::{Order, Service},
     },
     lockout,
@@ -89,7 +91,13 @@ pub(crate) fn listen(places: &RunFiles) -> Result<UnixListener, LockError> {
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(&places.socket).map_err(failed())?;
-    std::fs::set_permissions(&places.socket, Permissions::from_mode(0o600)).map_err(failed())?;
+    // Its group is that of the process, which is that of the readers where there are some.
+    let mode = if places.readers.is_some() {
+        0o660
+    } else {
+        0o600
+    };
+    std::fs::set_permissions(&places.socket, Permissions::from_mode(mode)).map_err(failed())?;
     Ok(listener)
 }
 
@@ -113,6 +121,7 @@ impl Server {
         in_force: watch::Receiver<Option<InForce>>,
         bans: BanService,
         relay: Relay,
+        (readers, reports): (Option<u32>, Arc<dyn Reports>),
     ) -> Self {
         let (open, closed) = mpsc::channel(1);
         let ending = watch::Sender::new(false);
@@ -123,6 +132,9 @@ impl Server {
             bans,
             relay,
             captures: Arc::new(Semaphore::new(MAX_CAPTURES)),
+            readers,
+            reports,
+            reporting: Arc::new(Semaphore::new(1)),
             ending: ending.subscribe(),
             _open: open,
         };
@@ -207,11 +219,15 @@ async fn accept(
                 continue;
             }
         };
-        let user = match stream.peer_cred() {
-            Ok(peer) if may_ask(peer.uid()) => peer.uid(),
+        let (user, role) = match stream.peer_cred() {
             Ok(peer) => {
-                refuse(&stream, peer.uid());
-                continue;
+                let (user, group) = (peer.uid(), peer.gid());
+                let role = ClientRole::of(&stream, user, group, service.readers);
+                if role == ClientRole::None {
+                    refuse(&stream, user);
+                    continue;
+                }
+                (user, role)
             }
             Err(error) => {
                 tracing::warn!(
@@ -229,7 +245,7 @@ async fn accept(
             _end: end,
         };
         let serving = connections.serve(|connection| async move {
-            if let Err(error) = converse(stream, user, &service, &connection, turn).await {
+            if let Err(error) = converse(stream, (user, role), &service, &connection, turn).await {
                 tracing::debug!(
                     event = "connection_broken",
                     uid = user,
@@ -250,10 +266,6 @@ async fn accepted(listener: Option<&UnixListener>) -> io::Result<(UnixStream, So
     }
 }
 
-fn may_ask(user: u32) -> bool {
-    user == 0 || user == nix::unistd::geteuid().as_raw()
-}
-
 /// Refuses a user without waiting.
 fn refuse(stream: &UnixStream, user: u32) {
     tracing::debug!(
@@ -261,18 +273,21 @@ fn refuse(stream: &UnixStream, user: u32) {
         uid = user,
         "user {user} was refused at the control socket"
     );
-    let answer = Answer::refused(format!(
-        "error: the daemon takes orders from root only, not from user {user}"
-    ));
-    if let Ok(line) = serde_json::to_string(&answer) {
+    if let Ok(line) = serde_json::to_string(&refusal(user)) {
         // The line fits the buffer of a new connection; a client that is gone misses it.
         let _ = stream.try_write((line + "\n").as_bytes());
     }
 }
 
+fn refusal(user: u32) -> Answer {
+    Answer::refused(format!(
+        "error: the daemon takes orders from root only, not from user {user}"
+    ))
+}
+
 async fn converse(
     mut stream: UnixStream,
-    user: u32,
+    (user, role): (u32, ClientRole),
     service: &Service,
     connection: &Connection,
     turn: Turn,
@@ -287,10 +302,12 @@ async fn converse(
             turn = None;
         }
         let answer = match request {
+            Ok(request) if !role.may(&request) => refusal(user),
             Ok(Request::Ping {}) => Answer::alive(service.in_force.borrow().as_ref()),
             Ok(Request::Ban { bans: asked }) => service.bans.ban(&asked).await.into(),
             Ok(Request::Unban(asked)) => service.bans.unban(&asked).await.into(),
             Ok(Request::Addresses {}) => addresses().await,
+            Ok(Request::Report(asked)) => report(&asked, service).await,
             Ok(Request::Capture(chosen)) => {
                 return captures::serve(chosen, service, connection, reader, writer).await;
             }
@@ -325,6 +342,17 @@ async fn continues(
         biased;
         more = timeout(PATIENCE, reader.fill_buf()) => Ok(!more??.is_empty()),
         _ = ending.wait_for(|&ending| ending) => Ok(false),
+    }
+}
+
+/// A report. They are made one after the other, so that clients which ask for many take little memory and time.
+async fn report(asked: &ReportRequest, service: &Service) -> Answer {
+    let Ok(_turn) = service.reporting.acquire().await else {
+        return Answer::Ending;
+    };
+    match service.reports.make(asked).await {
+        Ok(report) => Answer::Report { report },
+        Err(error) => Answer::failed(&error),
     }
 }
 
@@ -406,6 +434,9 @@ struct Requesting<'a> {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::BoxFuture;
+    use serde_json::Value;
+
     use super::*;
     use crate::{
         config::Config,
@@ -414,6 +445,7 @@ mod tests {
             in_force::{InForce, Times},
             protocol::{CaptureFilter, CaptureLine, read_line},
         },
+        error::Error,
         kernel::generation::Generation,
     };
 
@@ -430,7 +462,17 @@ mod tests {
         unattached: Vec::new(),
         faults: Vec::new(),
         last_good: None,
+        loaded: None,
     };
+
+    /// Makes no reports.
+    struct NoReports;
+
+    impl Reports for NoReports {
+        fn make<'a>(&'a self, _: &'a ReportRequest) -> BoxFuture<'a, Result<Value, Error>> {
+            Box::pin(async { Err(Error::Ending) })
+        }
+    }
 
     const RELOAD: Request = Request::Reload {
         force: false,
@@ -449,6 +491,7 @@ mod tests {
             in_force,
             BanService::new(),
             Relay::new(),
+            (None, Arc::new(NoReports)),
         );
         Served {
             _folder: folder,
@@ -558,7 +601,7 @@ mod tests {
         let refused = Answer::refused("error: no\nhelp: yes".to_owned());
         assert_eq!(
             serde_json::to_string(&refused).unwrap(),
-            "{\"answer\":\"failed\",\"message\":\"no\",\"help\":\"yes\"}"
+            "{\"version\":1,\"answer\":\"failed\",\"message\":\"no\",\"help\":\"yes\"}"
         );
     }
 

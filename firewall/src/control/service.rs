@@ -13,6 +13,7 @@ use crate::{
     control::{
         in_force::InForce,
         protocol::{Answer, Request},
+        reports::Reports,
     },
     packet_log::relay::Relay,
 };
@@ -47,6 +48,11 @@ pub(super) struct Service {
     pub(super) bans: BanService,
     pub(super) relay: Relay,
     pub(super) captures: Arc<Semaphore>,
+    /// The group of those who may only read.
+    pub(super) readers: Option<u32>,
+    pub(super) reports: Arc<dyn Reports>,
+    /// One report is made at a time.
+    pub(super) reporting: Arc<Semaphore>,
     pub(super) ending: watch::Receiver<bool>,
     /// Held by each connection.
     pub(super) _open: mpsc::Sender<()>,

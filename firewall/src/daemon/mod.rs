@@ -14,6 +14,7 @@ pub(crate) mod keeping;
 mod outcome;
 pub(crate) mod ownership;
 pub(crate) mod privileges;
+mod reports;
 pub(crate) mod request;
 mod rollback;
 pub(crate) mod run;

@@ -23,6 +23,7 @@ use crate::{
         in_force::InForce,
         lock::Lock,
         protocol::{Answer, Request, RulesResult},
+        reports::Reports,
         server::{self, Server},
         service::Order,
     },
@@ -32,6 +33,7 @@ use crate::{
         decisions::BackOff,
         findings::{Findings, OwnershipError},
         keeping::Keeping,
+        reports::Reporter,
         request::{ApplyRequest, Requester},
         sd_notify,
         state::Daemon,
@@ -272,6 +274,11 @@ impl Events {
             Err(error) => return Err(error.into()),
         };
         let (sender, orders) = mpsc::channel(1);
+        let reports = Reporter {
+            config: config.clone(),
+            in_force: in_force.clone(),
+        };
+        let readers: (_, Arc<dyn Reports>) = (config.run.readers, Arc::new(reports));
         Ok(Self {
             hangup,
             links,
@@ -279,7 +286,7 @@ impl Events {
             ending,
             leaves,
             listens: listener.is_some(),
-            server: Server::begin(listener, sender, in_force, bans, relay),
+            server: Server::begin(listener, sender, in_force, bans, relay, readers),
         })
     }
 }
@@ -351,7 +358,7 @@ impl Daemon {
                         Request::Ping {} => Answer::alive(self.in_force.borrow().as_ref()),
                         Request::Ban { bans } => self.bans.ban(&bans).await.into(),
                         Request::Unban(asked) => self.bans.unban(&asked).await.into(),
-                        Request::Capture(_) | Request::Addresses {} => {
+                        Request::Capture(_) | Request::Addresses {} | Request::Report(_) => {
                             Answer::refused("error: this is no order".to_owned())
                         }
                     };

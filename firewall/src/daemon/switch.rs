@@ -1,7 +1,7 @@
 //! The only way into force: start, reload, takeover and rollback differ only in the current state
 //! ([`Current`]) and in the next generation ([`Next`]).
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, error::Error as StdError, path::Path, sync::Arc};
 
 use rules::{
     compiler::{self, InterfaceIndex},
@@ -32,6 +32,7 @@ use crate::{
     },
     generation::{
         confirmation::Condition,
+        in_force::Loaded,
         loadable::Loadable,
         metadata::Metadata,
         pinned::{self, Revived},
@@ -295,7 +296,25 @@ impl Daemon {
             unattached: Vec::new(),
             faults: Vec::new(),
             last_good: self.last_good().cloned(),
+            loaded: self.loaded(),
         }));
+    }
+}
+
+impl Daemon {
+    /// What the image in force says of itself, for those who ask for it.
+    fn loaded(&self) -> Option<Arc<Loaded>> {
+        let filter = self.filter()?;
+        let loaded = Loaded::held(filter.metadata(), filter.image());
+        let loaded = loaded.inspect_err(|error| {
+            let error: &dyn StdError = error;
+            tracing::warn!(
+                event = "image_unreadable",
+                error,
+                "the image in force cannot be read"
+            );
+        });
+        loaded.ok().map(Arc::new)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// The image in force.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Loaded {
     /// Its metadata.
     pub(crate) metadata: Metadata,
@@ -19,6 +20,21 @@ pub(crate) struct Loaded {
     pub(crate) description: Description,
     /// The kernel's number for its map.
     pub(crate) image: u32,
+}
+
+impl Loaded {
+    /// The image in force, which this process holds.
+    ///
+    /// # Errors
+    ///
+    /// When the image cannot be read.
+    pub(crate) fn held(metadata: &Metadata, image: &Image) -> Result<Self, ImageError> {
+        Ok(Self {
+            metadata: metadata.clone(),
+            description: image.describe()?,
+            image: image.id()?,
+        })
+    }
 }
 
 /// Why the loaded generation cannot be read.

@@ -16,6 +16,7 @@ use crate::{
         generation::Generation,
         image_size::ImageSize,
         images::{Image, ImageError},
+        info::InfoError,
         note::Note,
         pins::{Kept, Pins},
         slot::Slot,
@@ -39,6 +40,9 @@ pub(crate) enum PinnedError {
     /// The image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// Its map.
+    #[error(transparent)]
+    Map(#[from] InfoError),
     /// Its metadata.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
@@ -61,7 +65,7 @@ impl UserError for PinnedError {
                  `--confirm`"
                     .into(),
             ),
-            Self::Image(_) | Self::Metadata(_) | Self::Damaged(_) | Self::NoPrevious(_) => None,
+            Self::Image(_) | Self::Map(_) | Self::Metadata(_) | Self::Damaged(_) | Self::NoPrevious(_) => None,
         }
     }
 }

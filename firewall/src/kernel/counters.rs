@@ -20,7 +20,7 @@ use crate::kernel::{
 };
 
 /// A count of packets and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Count {
     /// Packets.
     pub packets: u64,

@@ -13,7 +13,8 @@ use firewall_ebpf::image::{Header, MAGIC, Memory as _, is_magic};
 
 use crate::kernel::{
     image_size::ImageSize,
-    info, maps, memory,
+    info::{self, InfoError, MapFacts},
+    maps, memory,
     pins::{self, PinError},
     syscall,
 };
@@ -155,6 +156,11 @@ impl Image {
         memory::read(self.map.fd().as_fd(), 0, length).map_err(ImageError::Read)
     }
 
+    /// The map.
+    pub(crate) fn facts(&self) -> Result<MapFacts, InfoError> {
+        info::map_of(&self.map)
+    }
+
     /// The kernel's number for the map.
     pub(crate) fn id(&self) -> Result<u32, ImageError> {
         Ok(self.map.info().map_err(ImageError::Open)?.id())
@@ -162,6 +168,7 @@ impl Image {
 }
 
 /// The properties of an image that user space needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Description {
     /// The first word.
     magic: u32,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aya::{
-    maps::{MapError, MapInfo},
+    maps::{MapData, MapError, MapInfo},
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
@@ -60,7 +60,7 @@ pub(crate) struct ProgramFacts {
     pub(crate) memory: Option<u32>,
     /// When it was loaded.
     pub(crate) loaded_at: Option<SystemTime>,
-    /// The numbers of its maps, sorted.
+    /// The numbers of its maps, sorted; none if this process lacks the privilege to query them.
     pub(crate) maps: Vec<u32>,
 }
 
@@ -71,10 +71,16 @@ pub(crate) fn program(path: &Path) -> Result<ProgramFacts, InfoError> {
         // It can be opened to read where the file system is read-only.
         Err(error) => pinned_program(path).ok_or(InfoError::Program(error))?,
     };
-    let mut maps = info
-        .map_ids()
-        .map_err(InfoError::Program)?
-        .unwrap_or_default();
+    let mut maps = match info.map_ids() {
+        Ok(maps) => maps.unwrap_or_default(),
+        // The library opens the program by its number for this, which needs `CAP_SYS_ADMIN`.
+        Err(ProgramError::SyscallError(error))
+            if error.io_error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Vec::new()
+        }
+        Err(error) => return Err(InfoError::Program(error)),
+    };
     maps.sort_unstable();
     Ok(ProgramFacts {
         id: info.id(),
@@ -166,7 +172,7 @@ pub(crate) fn link_of(program: u32, interface: u32) -> Option<u32> {
 }
 
 /// A map.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct MapFacts {
     /// The kernel's number.
     pub id: u32,
@@ -198,6 +204,32 @@ pub(crate) fn map(id: u32) -> Result<Option<MapFacts>, InfoError> {
         value_bytes: info.value_size(),
         memory: memory(fd.as_fd()).map_err(|source| InfoError::Memory { id, source })?,
     }))
+}
+
+/// An open map.
+pub(crate) fn map_of(map: &MapData) -> Result<MapFacts, InfoError> {
+    let info = map
+        .info()
+        .map_err(|source| InfoError::Map { id: 0, source })?;
+    let id = info.id();
+    Ok(MapFacts {
+        id,
+        name: String::from_utf8_lossy(info.name()).into_owned(),
+        entries: info.max_entries(),
+        value_bytes: info.value_size(),
+        memory: memory(map.fd().as_fd()).map_err(|source| InfoError::Memory { id, source })?,
+    })
+}
+
+/// Whether the error is that this process may not open a map by its number, for which it needs `CAP_SYS_ADMIN`.
+pub(crate) fn is_forbidden(error: &InfoError) -> bool {
+    let InfoError::Map { source, .. } = error else {
+        return false;
+    };
+    let MapError::SyscallError(error) = source else {
+        return false;
+    };
+    error.io_error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Whether the error is that no map has the number.

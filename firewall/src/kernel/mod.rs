@@ -28,6 +28,7 @@ pub(crate) mod max_bans;
 pub(crate) mod memory;
 mod netlink;
 pub(crate) mod note;
+pub(crate) mod peer;
 pub(crate) mod pins;
 pub(crate) mod program;
 pub(crate) mod shared;

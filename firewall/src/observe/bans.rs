@@ -6,13 +6,13 @@ use std::{
 };
 
 use firewall_ebpf::bans::{self, Ban, FOREVER, REASONS};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
     bans::{
         error::BansError,
         prefilter::Prefilter,
-        prefix::{Prefix, halves},
+        prefix::{Prefix, halves, read_prefixes},
         table::BanLookup,
     },
     config::Config,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// All bans, and what was dropped.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct BanListing {
     /// The maximum number of bans.
     pub max_bans: u32,
@@ -35,13 +35,24 @@ pub struct BanListing {
     pub bans: Vec<BanEntry>,
     /// What was dropped for each reason, sorted by reason.
     pub reasons: Vec<ReasonRow>,
+    /// The number of bans that are left out, since there are very many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+pub(super) fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A ban that has not ended.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct BanEntry {
     /// The address or prefix.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "of_text")]
     pub prefix: Prefix,
     /// Empty for a ban without a reason.
     pub reason: String,
@@ -54,7 +65,7 @@ pub struct BanEntry {
 }
 
 /// What was dropped for a reason.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct ReasonRow {
     /// Empty for bans without a reason.
     pub reason: String,
@@ -67,6 +78,16 @@ pub struct ReasonRow {
 
 fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(prefix)
+}
+
+fn of_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prefix, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let prefixes = read_prefixes(&text).map_err(D::Error::custom)?;
+    let mut prefixes = prefixes.into_iter();
+    match (prefixes.next(), prefixes.next()) {
+        (Some(prefix), None) => Ok(prefix),
+        (_, _) => Err(D::Error::custom("not one prefix")),
+    }
 }
 
 /// What was dropped for each reason that has a text or a count; how many bans have it is left out.
@@ -188,13 +209,14 @@ impl BanListing {
     pub fn read(config: &Config) -> Result<Self, Error> {
         // What is pinned must be of this version.
         in_force::read(config)?;
-        Ok(Self::of(&config.pins)?)
+        Ok(Self::of(&config.pins, usize::MAX)?)
     }
 
-    fn of(pins: &Pins) -> Result<Self, BansError> {
+    /// Reads the bans, and shows at most so many.
+    pub(crate) fn of(pins: &Pins, most: usize) -> Result<Self, BansError> {
         let mut reasons = reasons(pins)?;
         let clock = Clock::read()?;
-        let mut bans = Vec::new();
+        let (mut bans, mut left_out) = (Vec::new(), 0);
         BanReader::open(pins)?.each(|part| {
             for (key, ban) in part {
                 if ban.ends <= clock.boot {
@@ -205,7 +227,11 @@ impl BanListing {
                     row.bans += 1;
                     row.reason.clone()
                 });
-                bans.push(BanEntry::new(Prefix::of_key(key), ban, reason, &clock));
+                if bans.len() < most {
+                    bans.push(BanEntry::new(Prefix::of_key(key), ban, reason, &clock));
+                } else {
+                    left_out += 1;
+                }
             }
             Ok(())
         })?;
@@ -216,6 +242,7 @@ impl BanListing {
             max_bans: BanMap::open(pins)?.most().bans(),
             bans,
             reasons,
+            left_out,
         })
     }
 }

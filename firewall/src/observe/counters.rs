@@ -6,7 +6,7 @@ use firewall_ebpf::{
     abi::{Direction, Reason},
     image::Drops,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// All counters at one time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CounterSnapshot {
     /// The generation of rules that counts.
     pub generation: Generation,
@@ -43,10 +43,13 @@ pub struct CounterSnapshot {
     /// How full the table of flows is; `None` where no rule asks for states.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<FlowStatus>,
+    /// What was decided in all; `None` unless a [`CounterView`](crate::CounterView) wants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<CounterTotal>,
 }
 
 /// One counter.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CounterRow {
     /// The rule, or the reason.
     pub name: String,
@@ -74,8 +77,17 @@ pub struct CounterRow {
     pub comment: Option<String>,
 }
 
+/// What was decided in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterTotal {
+    /// What was passed.
+    pub pass: Count,
+    /// What was dropped.
+    pub drop: Count,
+}
+
 /// What became of the packets of a rule that logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogCount {
     /// Packets that were emitted.
     pub emitted: u64,
@@ -86,7 +98,7 @@ pub struct LogCount {
 }
 
 /// A mean rate between two snapshots.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CounterRate {
     /// Packets per second.
     pub packets_per_second: f64,
@@ -103,12 +115,17 @@ impl CounterSnapshot {
     pub fn read(config: &Config) -> Result<Self, Error> {
         loop {
             let loaded = in_force::read(config)?;
-            let counters = Counters::open(&config.pins.object(PinnedObject::Counters))?;
-            let snapshot = Self::of(config, &loaded, &counters)?;
+            let snapshot = Self::of_loaded(config, &loaded)?;
             if in_force::read(config)?.metadata.generation == snapshot.generation {
                 return Ok(snapshot);
             }
         }
+    }
+
+    /// Reads the counters of the generation in force.
+    pub(crate) fn of_loaded(config: &Config, loaded: &Loaded) -> Result<Self, Error> {
+        let counters = Counters::open(&config.pins.object(PinnedObject::Counters))?;
+        Self::of(config, loaded, &counters)
     }
 
     fn of(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
@@ -187,6 +204,7 @@ impl CounterSnapshot {
             reasons: reasons.collect::<Result<_, Error>>()?,
             bans: Self::bans(config)?,
             flows: FlowStatus::read(config)?,
+            total: None,
         })
     }
 

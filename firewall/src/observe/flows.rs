@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use firewall_ebpf::flows::{FlowEvent, Phase, Protocol};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bans::prefix::Prefix,
@@ -14,11 +14,12 @@ use crate::{
         flows::{FlowTable, FlowsError, ListedFlow},
         pins::Pins,
     },
+    observe::bans::is_zero,
     text::format::grouped,
 };
 
 /// The flows of a firewall.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FlowListing {
     /// The number of slots of the table.
     pub max: u32,
@@ -26,10 +27,13 @@ pub struct FlowListing {
     pub flows: Vec<FlowEntry>,
     /// The numbers of events since the table was made.
     pub events: FlowEvents,
+    /// The number of flows that are left out, since there are very many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
 }
 
 /// What has happened to flows since their table was made.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FlowEvents {
     /// Flows that were added.
     pub added: u64,
@@ -42,7 +46,7 @@ pub struct FlowEvents {
 }
 
 /// How full the table of flows is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FlowStatus {
     /// Flows that have not expired.
     pub count: u32,
@@ -78,7 +82,7 @@ impl FlowStatus {
 }
 
 /// A flow.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowEntry {
     /// `tcp`, `udp`, `echo`, or the number of another protocol.
     pub protocol: String,
@@ -97,7 +101,7 @@ pub struct FlowEntry {
 }
 
 /// An end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowEnd {
     /// The address.
     pub address: IpAddr,
@@ -107,7 +111,7 @@ pub struct FlowEnd {
 }
 
 /// The words of a flow, which say whether a slot has it still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
     index: u32,
     first: u64,
@@ -178,15 +182,23 @@ impl FlowListing {
     /// Reads those that a filter means.
     pub(crate) fn matching(config: &Config, filter: &FlowFilter) -> Result<Self, Error> {
         in_force::read(config)?;
+        Self::of(config, filter, usize::MAX)
+    }
+
+    /// Reads those that a filter means, and shows at most so many.
+    pub(crate) fn of(config: &Config, filter: &FlowFilter, most: usize) -> Result<Self, Error> {
         let table = table(config)?.ok_or(NoFlows)?;
         let listed = table.flows()?;
         let flows = listed.iter().map(entry);
         let mut flows: Vec<FlowEntry> = flows.filter(|flow| filter.has(flow)).collect();
         flows.sort();
+        let left_out = flows.len().saturating_sub(most);
+        flows.truncate(most);
         Ok(Self {
             max: table.slots(),
             flows,
             events: FlowEvents::read(&table)?,
+            left_out,
         })
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here prints: commands, and programs that use this crate as a library, choose the form.
 
 pub(crate) mod bans;
+pub(crate) mod counter_view;
 pub(crate) mod counters;
 pub(crate) mod flows;
 pub(crate) mod rules;

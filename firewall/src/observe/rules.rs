@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use firewall_ebpf::{abi::Reason, image::Drops};
 use rules::language::{ListedField, ListedLog, ListedRule, ListedSet};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
     error::Error,
     generation::{
         flows::FlowsEntry,
-        in_force,
+        in_force::{self, Loaded},
         metadata::Metadata,
         pinned::{Pinned, PinnedError},
     },
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The rules of a generation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleListing {
     /// The generation.
     pub generation: Generation,
@@ -56,7 +56,7 @@ pub struct RuleListing {
 }
 
 /// The settings of the table of flows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowSettings {
     /// The number of slots.
     pub max: u32,
@@ -65,7 +65,7 @@ pub struct FlowSettings {
 }
 
 /// A rule.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleRow {
     /// Its number among the rules in force, counted from 1; `None` when it is disabled.
     pub number: Option<usize>,
@@ -98,8 +98,7 @@ impl RuleListing {
     ///
     /// When nothing is loaded, or the pins cannot be opened.
     pub fn read(config: &Config) -> Result<Self, Error> {
-        let loaded = in_force::read(config)?;
-        Ok(Self::of(&loaded.metadata, &loaded.description))
+        Ok(Self::of_loaded(&in_force::read(config)?))
     }
 
     /// Reads the rules in force with what each has counted; again when another generation came into force meanwhile.
@@ -124,7 +123,16 @@ impl RuleListing {
     ///
     /// When nothing is loaded, no previous rules are kept, or the pins cannot be opened.
     pub fn read_previous(config: &Config) -> Result<Self, Error> {
-        let in_force = in_force::read(config)?.metadata.generation;
+        Self::previous(config, in_force::read(config)?.metadata.generation)
+    }
+
+    /// The rules in force.
+    pub(crate) fn of_loaded(loaded: &Loaded) -> Self {
+        Self::of(&loaded.metadata, &loaded.description)
+    }
+
+    /// The rules before those of this generation.
+    pub(crate) fn previous(config: &Config, in_force: Generation) -> Result<Self, Error> {
         let previous = Pinned::previous(&config.pins, in_force)?;
         let previous = previous.ok_or(PinnedError::NoPrevious(in_force))?;
         let description = previous.image.describe().map_err(PinnedError::from)?;
@@ -161,7 +169,8 @@ impl RuleListing {
         }
     }
 
-    fn add(&mut self, counters: &CounterSnapshot) {
+    /// Adds what each rule has counted.
+    pub(crate) fn add(&mut self, counters: &CounterSnapshot) {
         let rows = counters.rules.iter().chain(&counters.disabled);
         let counts: HashMap<&str, Count> = rows.map(|row| (row.name.as_str(), row.count)).collect();
         for rule in &mut self.rules {

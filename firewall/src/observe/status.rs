@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, slice};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What is loaded.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// The name of the instance.
     pub instance: String,
@@ -52,7 +52,7 @@ pub struct Status {
     /// The XDP program; `None` when its pin cannot be read.
     pub program: Option<ProgramStatus>,
     /// The programs at the hooks of traffic control; none where no rule needs one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traffic_control: Vec<TrafficControlStatus>,
     /// How full the table of bans is; `None` when their pins cannot be read.
     pub bans: Option<BanStatus>,
@@ -66,7 +66,7 @@ pub struct Status {
 }
 
 /// How full the table of bans is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BanStatus {
     /// Bans, some of which may have ended.
     pub count: u64,
@@ -75,7 +75,7 @@ pub struct BanStatus {
 }
 
 /// A generation that waits for its confirmation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WaitingStatus {
     /// The generation that waits.
     pub generation: Generation,
@@ -86,7 +86,7 @@ pub struct WaitingStatus {
 }
 
 /// The generation before the one in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PreviousStatus {
     /// Its number.
     pub generation: Generation,
@@ -103,7 +103,7 @@ pub struct PreviousStatus {
 }
 
 /// The rules in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RulesStatus {
     /// The rule file.
     pub file: String,
@@ -124,7 +124,7 @@ pub struct RulesStatus {
 }
 
 /// An interface, and whether it is filtered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
@@ -146,7 +146,7 @@ pub struct InterfaceStatus {
 }
 
 /// Whether an interface is filtered; also of a name or glob that matches none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InterfaceState {
     /// It is filtered.
@@ -164,7 +164,7 @@ pub enum InterfaceState {
 }
 
 /// The program at a hook of traffic control of an interface.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrafficControlStatus {
     /// The name of the interface.
     pub interface: String,
@@ -179,7 +179,7 @@ pub struct TrafficControlStatus {
 }
 
 /// A program at a hook of traffic control.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramAtHook {
     /// The kernel's number.
     pub id: u32,
@@ -234,7 +234,7 @@ fn current_name(link: &PresentLink, interfaces: &[Interface]) -> String {
 }
 
 /// The XDP program.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProgramStatus {
     /// The kernel's number.
     pub id: u32,
@@ -261,35 +261,55 @@ impl Status {
     /// When nothing is loaded, or the kernel refuses a query.
     pub async fn read(config: &Config) -> Result<Self, Error> {
         loop {
-            if let Some(status) = Self::read_once(config).await? {
+            let mut failures = Failures::default();
+            let loaded = match in_force::read(config) {
+                Err(error) if error.is_of_pins() => failures.note(Err(error)),
+                loaded => Some(loaded?),
+            };
+            if let Some(status) = Self::read_once(config, loaded.as_ref(), failures).await? {
                 return Ok(status);
             }
         }
     }
 
-    async fn read_once(config: &Config) -> Result<Option<Self>, Error> {
-        let mut failures = Failures::default();
-        let loaded = match in_force::read(config) {
-            Err(error) if error.is_of_pins() => failures.note(Err(error)),
-            loaded => Some(loaded?),
-        };
+    /// Reads the status with what is known of the image in force, by a process that may lack the privilege to query all
+    /// maps; again when maps were freed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses another query.
+    pub(crate) async fn of_loaded(config: &Config, loaded: Option<&Loaded>) -> Result<Self, Error> {
+        loop {
+            let failures = Failures::default();
+            if let Some(status) = Self::read_once(config, loaded, failures).await? {
+                return Ok(status);
+            }
+        }
+    }
+
+    async fn read_once(
+        config: &Config,
+        loaded: Option<&Loaded>,
+        mut failures: Failures,
+    ) -> Result<Option<Self>, Error> {
         let interfaces = list::list().await?;
         let path = config.pins.object(PinnedObject::Program);
         let program = failures.note(info::program(&path));
         let maps = program.iter().flat_map(|program| program.maps.clone());
-        let maps = maps.chain(loaded.as_ref().map(|loaded| loaded.image));
-        let maps: Option<Vec<MapFacts>> = maps.map(info::map).collect::<Result<_, _>>()?;
+        let maps = maps.chain(loaded.map(|loaded| loaded.image));
+        let maps = maps.map(info::map).filter(|map| {
+            let is_forbidden = map.as_ref().is_err_and(info::is_forbidden);
+            !is_forbidden
+        });
+        let maps: Option<Vec<MapFacts>> = maps.collect::<Result<_, _>>()?;
         let Some(maps) = maps else {
             return Ok(None);
         };
         let (mut waiting, mut previous) = (None, None);
-        if let Some(Loaded { metadata, .. }) = &loaded {
+        if let Some(Loaded { metadata, .. }) = loaded {
             let generation = metadata.generation;
             if let Some(Some(earlier)) = failures.note(Pinned::previous(&config.pins, generation)) {
-                match PreviousStatus::new(&earlier)? {
-                    Some(earlier) => previous = Some(earlier),
-                    None => return Ok(None),
-                }
+                previous = Some(PreviousStatus::new(&earlier)?);
             }
             let deadline = failures.note(Pinned::unconfirmed(&config.pins, generation));
             waiting = deadline.flatten().map(|deadline| WaitingStatus {
@@ -301,7 +321,7 @@ impl Status {
         let bans = failures.note(bans::count(&config.pins));
         let flows = failures.note(FlowStatus::read(config)).flatten();
         let id = program.as_ref().map(|program| program.id);
-        let metadata = loaded.as_ref().map(|loaded| &loaded.metadata);
+        let metadata = loaded.map(|loaded| &loaded.metadata);
         let (interfaces, traffic_control) = link_states(config, &interfaces, id)?;
         Ok(Some(Self {
             bans: bans.map(|(count, max)| BanStatus { count, max }),
@@ -313,7 +333,7 @@ impl Status {
             loaded_in: metadata.and_then(|metadata| metadata.netns),
             waiting,
             previous,
-            rules: loaded.as_ref().map(RulesStatus::new),
+            rules: loaded.map(RulesStatus::new),
             interfaces,
             traffic_control,
             maps,
@@ -371,8 +391,7 @@ fn link_states(
 }
 
 impl PreviousStatus {
-    /// `None` when the kernel has freed it meanwhile.
-    fn new(earlier: &Pinned) -> Result<Option<Self>, Error> {
+    fn new(earlier: &Pinned) -> Result<Self, PinnedError> {
         let Metadata {
             generation,
             file,
@@ -380,15 +399,15 @@ impl PreviousStatus {
             rules,
             ..
         } = &earlier.metadata;
-        let id = earlier.image.id().map_err(PinnedError::from)?;
-        Ok(info::map(id)?.map(|map| Self {
+        let map = earlier.image.facts()?;
+        Ok(Self {
             generation: *generation,
             loaded_at: utc(earlier.metadata.loaded_at()),
             file: file.display().to_string(),
             sha256: sha256.clone(),
             rules: rules.len(),
             map,
-        }))
+        })
     }
 }
 

@@ -640,7 +640,10 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
         let mut lines = BufReader::new(stream);
         let mut answer = String::new();
         lines.read_line(&mut answer).unwrap();
-        assert_eq!(answer, "{\"answer\":\"capturing\",\"rules\":[\"all\"]}\n");
+        assert_eq!(
+            answer,
+            "{\"version\":1,\"answer\":\"capturing\",\"rules\":[\"all\"]}\n"
+        );
         lines
     };
     let (mut slow, stuck, gone) = (connect(), connect(), connect());
@@ -689,7 +692,7 @@ fn who_reads_nothing_holds_up_nobody_and_is_told_of_what_was_missed() {
     assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     line.clear();
     slow.read_line(&mut line).unwrap();
-    assert_eq!(line, "{\"answer\":\"ending\"}\n");
+    assert_eq!(line, "{\"version\":1,\"answer\":\"ending\"}\n");
     assert_eq!(slow.read_to_string(&mut line).unwrap(), 0);
     drop(stuck);
     let quick = quick.finish();

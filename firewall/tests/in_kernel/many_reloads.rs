@@ -64,7 +64,10 @@ fn a_thousand_reloads_lose_no_packet_and_mix_no_generations() {
     let reload = |number: usize| {
         let file = files[number % 2].display();
         let answer = machine.order(&format!("{{\"command\":\"apply\",\"file\":\"{file}\"}}\n"));
-        assert!(answer.starts_with("{\"answer\":\"done\""), "{answer}");
+        assert!(
+            answer.starts_with("{\"version\":1,\"answer\":\"done\""),
+            "{answer}"
+        );
     };
     // What is made once is made by then.
     (1..=20).for_each(reload);

@@ -199,3 +199,56 @@ fn rules_that_are_too_many_are_shown_without_what_they_match() {
     let text = machine.run(["show"]).stdout;
     assert!(text.contains("fields      not kept"), "{text:.300}");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn counters_are_shown_as_far_and_in_the_order_as_is_asked_for() {
+    let machine = Machine::new();
+    let rules: String = [1, 2, 3]
+        .map(|port| drop_port(&format!("port {port}"), port))
+        .concat();
+    let _daemon = machine.apply(&machine.write_rules("pass", &rules));
+    let length = machine.send(&udp(&machine, 2), 2);
+    machine.send(&udp(&machine, 3), 5);
+    machine.send(&udp(&machine, 9), 4);
+    machine.await_counters(&[
+        ("policy", (4, 4 * length)),
+        ("port 2", (2, 2 * length)),
+        ("port 3", (5, 5 * length)),
+    ]);
+    let counters = |words: &[&str]| {
+        let said = machine.run([&["counters", "--json"], words].concat());
+        assert!(said.status.success(), "{said:?}");
+        parsed(&said.stdout)
+    };
+    assert_eq!(names(&counters(&[])), ["port 1", "port 2", "port 3"]);
+    let sorted = counters(&["--sort", "--nonzero", "--total"]);
+    assert_eq!(names(&sorted), ["port 3", "port 2"]);
+    assert_eq!(
+        sorted["total"],
+        json!({
+            "pass": {"packets": 4, "bytes": 4 * length},
+            "drop": {"packets": 7, "bytes": 7 * length},
+        })
+    );
+    let one = counters(&["--rule", "port 2", "--rule", "port 1", "--total"]);
+    assert_eq!(names(&one), ["port 1", "port 2"]);
+    assert_eq!(one["reasons"], json!([]));
+    assert_eq!(one["total"]["drop"]["packets"], 2);
+    let text = machine
+        .run(["counters", "--sort=bytes", "--nonzero"])
+        .stdout;
+    let first: Vec<&str> = text
+        .lines()
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(first, ["RULE", "port 3", "(policy)", "port 2"], "{text}");
+    let unknown = machine.run(["counters", "--rule", "port 4"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        unknown
+            .stderr
+            .starts_with("error: there is no rule `port 4` in force"),
+        "{unknown:?}"
+    );
+}

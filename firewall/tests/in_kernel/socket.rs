@@ -3,7 +3,11 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream, process::CommandExt as _},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+        process::CommandExt as _,
+    },
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
@@ -12,8 +16,8 @@ use std::{
 };
 
 use crate::{
-    machine::{BINARY, Daemon, Machine, json, patience, wait_until},
-    reload::{drop_port, idle_rules},
+    machine::{BINARY, Daemon, Machine, Said, json, patience, wait_until},
+    reload::{drop_port, idle_rules, udp},
 };
 
 /// A user who is nobody.
@@ -66,7 +70,7 @@ fn open_the_door(machine: &Machine) -> std::path::PathBuf {
     binary
 }
 
-fn as_nobody(machine: &Machine, binary: &Path, words: &[&str]) -> crate::machine::Said {
+fn as_nobody(machine: &Machine, binary: &Path, words: &[&str]) -> Said {
     let mut command: Command = machine.command(binary.to_str().unwrap());
     command.args(words).uid(NOBODY).gid(NOBODY);
     machine.finish(command)
@@ -121,6 +125,146 @@ fn another_user_is_refused_even_where_the_socket_lets_him_in() {
             .unwrap()
             .is_empty()
     );
+    assert_served(&machine);
+}
+
+/// A group whose members may read.
+const READERS: u32 = 4242;
+
+#[test]
+#[ignore = "needs root"]
+fn members_of_the_group_may_read_and_give_no_orders() {
+    let machine = Machine::new();
+    let rules = format!(
+        "{}[[rule]]\nname = \"replies\"\naction = \"pass\"\nstate = \"established\"\n",
+        drop_port("dns", 53)
+    );
+    let file = machine.write_rules("pass", &rules);
+    let mut command = machine.command(BINARY);
+    command
+        .args(["apply", file.to_str().unwrap()])
+        .env("FIREWALL_GROUP", READERS.to_string());
+    let daemon = machine.spawn(command);
+    machine.await_daemon(&daemon);
+    let applied = machine.run([
+        "apply",
+        machine.write_rules("drop", &rules).to_str().unwrap(),
+    ]);
+    assert!(applied.status.success(), "{applied:?}");
+    let banned = machine.run(["ban", "203.0.113.7", "--reason", "noise"]);
+    assert!(banned.status.success(), "{banned:?}");
+    let length = machine.send(&udp(&machine, 53), 3);
+    machine.await_counters(&[("dns", (3, 3 * length))]);
+
+    let binary = machine.folder.path().join("firewall");
+    fs::copy(BINARY, &binary).unwrap();
+    for path in [machine.folder.path(), &binary] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let socket = machine.run_folder().join("test.sock");
+    let assert_made_for_readers = || {
+        for (path, mode) in [(&machine.run_folder(), 0o1710), (&socket, 0o660)] {
+            let found = fs::metadata(path).unwrap();
+            let found = (found.uid(), found.gid(), found.mode() & 0o7777);
+            assert_eq!(found, (0, READERS, mode), "{}", path.display());
+        }
+    };
+    assert_made_for_readers();
+
+    let binary = binary.to_str().unwrap();
+    // By the first group, and by another one.
+    let first = |words: &[&str]| {
+        let mut command = machine.command(binary);
+        command.args(words).uid(NOBODY).gid(READERS);
+        machine.finish(command)
+    };
+    let further = |words: &[&str]| {
+        let mut command = machine.command("setpriv");
+        let (user, group) = (NOBODY.to_string(), READERS.to_string());
+        command
+            .args([
+                "--reuid", &user, "--regid", &user, "--groups", &group, binary,
+            ])
+            .args(words);
+        machine.finish(command)
+    };
+    for member in [&first as &dyn Fn(&[&str]) -> Said, &further] {
+        for words in [
+            &["counters", "--json"] as &[_],
+            &["counters", "--nonzero"],
+            &["show", "--json"],
+            &["show", "--counters"],
+            &["show", "--previous", "--json"],
+            &["flows", "--json", "--proto", "tcp"],
+        ] {
+            let (read, by_root) = (member(words), machine.run(words));
+            assert!(read.status.success(), "{words:?}: {read:?}");
+            assert_eq!(read.stdout, by_root.stdout, "{words:?}");
+        }
+        let bans = member(&["bans"]);
+        assert!(bans.stdout.contains("203.0.113.7"), "{bans:?}");
+        let mut status = json(&member(&["status", "--json"]).stdout);
+        let mut by_root = machine.status();
+        // What only a process with `CAP_SYS_ADMIN` is told.
+        assert_eq!(status["maps"], serde_json::json!([]));
+        for status in [&mut status, &mut by_root] {
+            status["program"]["memory_bytes"].take();
+        }
+        for key in [
+            "generation",
+            "rules",
+            "previous",
+            "interfaces",
+            "program",
+            "flows",
+        ] {
+            assert_eq!(status[key], by_root[key], "{key}");
+        }
+        assert_eq!(status["unreadable"], serde_json::json!([]));
+        assert_eq!(status["daemon"]["pid"], daemon.child.id());
+        // It is understood, and the rules do not log.
+        let capture = member(&["capture", "--rule", "dns"]);
+        assert!(capture.stderr.contains("does not log"), "{capture:?}");
+
+        let refusal = "error: the daemon takes orders from root only, not from user 65534\n";
+        for words in [
+            &["reload"] as &[_],
+            &["rollback"],
+            &["ban", "203.0.113.8"],
+            &["unban", "203.0.113.7"],
+        ] {
+            let said = member(words);
+            assert_eq!(said.status.code(), Some(1), "{said:?}");
+            assert_eq!(said.stderr, refusal, "{words:?}");
+        }
+        for words in [
+            &["confirm"] as &[_],
+            &["unload"],
+            &["flows", "--delete", "--all"],
+        ] {
+            assert_eq!(member(words).status.code(), Some(1), "{words:?}");
+        }
+        assert_eq!(machine.status()["generation"], 2);
+    }
+    // Who is in no group does not get in, nor where the socket lets everybody in.
+    let nobody = || as_nobody(&machine, Path::new(binary), &["counters"]);
+    assert!(
+        nobody().stderr.contains("not enough privilege"),
+        "{:?}",
+        nobody()
+    );
+    for path in [&machine.run_folder(), &socket] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    assert_eq!(
+        nobody().stderr,
+        "error: the daemon takes orders from root only, not from user 65534\n"
+    );
+    fs::set_permissions(machine.run_folder(), fs::Permissions::from_mode(0o1710)).unwrap();
+    // A socket that is made again is for the same group: the daemon has no capability to change it.
+    fs::remove_file(&socket).unwrap();
+    wait_until("the socket is there again", || socket.exists());
+    assert_made_for_readers();
     assert_served(&machine);
 }
 

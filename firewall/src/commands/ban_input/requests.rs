@@ -160,7 +160,8 @@ impl<'a> BanRequests<'a> {
             | Answer::Alive { .. }
             | Answer::Done { .. }
             | Answer::Bans(_)
-            | Answer::Capturing { .. } => Err(Error::Ending),
+            | Answer::Capturing { .. }
+            | Answer::Report { .. } => Err(Error::Ending),
         }
     }
 
@@ -223,7 +224,8 @@ impl<'a> BanRequests<'a> {
             | Answer::Alive { .. }
             | Answer::Done { .. }
             | Answer::Capturing { .. }
-            | Answer::Addresses(_) => {
+            | Answer::Addresses(_)
+            | Answer::Report { .. } => {
                 return Err(Error::Ending);
             }
         };

@@ -113,7 +113,8 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
         | Answer::Alive { .. }
         | Answer::Done { .. }
         | Answer::Bans(_)
-        | Answer::Addresses(_) => {
+        | Answer::Addresses(_)
+        | Answer::Report { .. } => {
             return Err(Error::Ending);
         }
     };
