@@ -5,11 +5,11 @@
 //! [`MAGIC`](crate::image::MAGIC), too; one of what outlives a program is a new [`STATE_VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
 
 /// The version of what a program of another version takes over: the head of images, the slots of reasons, and the
 /// layouts of counters, bans, flows, log limiters and events.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// The name of the XDP program in the object file that takes frames in several buffers
 /// (Linux 5.18).
@@ -67,6 +67,22 @@ pub const BARE_ERRORS: [u32; 2] = [2, 3];
 
 /// Likewise those in [`FLOW_ERRORS`] of the XDP programs.
 pub const ERRORS: [u32; 2] = [0, 1];
+
+/// The names of the XDP programs that admit the flows of packets in, and find out whether one proves an answer: for frames in
+/// several buffers, and in one.
+pub const ADMIT_PROGRAM: &str = "firewall_admit";
+
+/// See [`ADMIT_PROGRAM`].
+pub const ADMIT_LINEAR_PROGRAM: &str = "admit_linear";
+
+/// The name of the one for interfaces without Ethernet header.
+pub const BARE_ADMIT_PROGRAM: &str = "bare_admit";
+
+/// The index of such a program in [`FLOW_ERRORS`].
+pub const ADMIT: u32 = 2;
+
+/// Likewise in [`FLOW_TRACKERS`].
+pub const BARE_ADMIT: u32 = 4;
 
 /// The name of the program that returns the lower 32 bits of the kernel's jiffies.
 pub const CLOCK_PROGRAM: &str = "firewall_clock";

@@ -12,8 +12,11 @@ use firewall_ebpf::{
     walk::{Classification, Counts, Hook, classify, lets_in},
 };
 
+pub use firewall_ebpf::image::Tracking;
+
 use crate::{
     context::Context,
+    field::State,
     model::{Direction, Verdict},
 };
 
@@ -40,11 +43,15 @@ pub enum Decided {
 }
 
 /// Judges a frame, from the Ethernet header on, by the bytes of an image; interfaces are given by
-/// their numbers, of which none is 0. If no rule of the image asks for states, the state must be
-/// [`State::New`](crate::field::State::New).
+/// their numbers, of which none is 0. If no rule of the image asks for states, the state makes no difference.
 #[must_use]
 pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
     let mut marked = Slots(Vec::new());
+    let context = &if tracking(image).has(Tracking::REPLIES) {
+        *context
+    } else {
+        context.in_state(State::New)
+    };
     let classification = match parse(frame) {
         Ok(headers) => classify(image, frame, &headers, context, &mut marked),
         Err(reason) => Classification::NoRule(reason),
@@ -73,6 +80,12 @@ pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
         counted: slots[..counts].iter().map(number).collect(),
         logged: slots.iter().filter(logs).map(number).collect(),
     }
+}
+
+/// What the programs have to know of flows.
+#[must_use]
+pub fn tracking(image: &[u8]) -> Tracking {
+    Tracking::from_bits(image.u32(Tracking::AT))
 }
 
 /// Whether an image passes what a frame that an interface sends may be an answer to, as the programs ask that track

@@ -5,7 +5,8 @@ use super::{
     settings::LINE_SLOTS,
     slot::Slot,
     stamp::life,
-    table::{FlowTable, Placed, RANK_WEAK, best, find, has_expired},
+    strength::{RANK_OUTSIDE, best},
+    table::{FlowTable, Placed, find, has_expired},
     transport::Transport,
     tuple::Tuple,
 };
@@ -27,7 +28,26 @@ pub enum FlowProgress {
     Doubtful,
 }
 
+/// Whose packets a flow began with, as far as rules see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowOrigin {
+    /// Packets out.
+    Out,
+    /// Packets in, which were answered, and the answer acknowledged.
+    In,
+}
+
 impl FlowProgress {
+    /// The same, named by a packet the other way.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::SourceClosed => Self::DestinationClosed,
+            Self::DestinationClosed => Self::SourceClosed,
+            Self::Unanswered | Self::Answered | Self::Closed | Self::Doubtful => self,
+        }
+    }
+
     const fn phase(self, from_second: bool) -> Phase {
         match (self, from_second) {
             (Self::Unanswered, _) => Phase::Unanswered,
@@ -65,6 +85,7 @@ pub fn enter<T: SharedTable>(
     dst: [u64; 2],
     upper: Transport,
     progress: FlowProgress,
+    origin: FlowOrigin,
 ) -> Entered {
     // A slot that a program takes meanwhile is lost for this flow. There are eight.
     const TRIES: u32 = 2 * LINE_SLOTS;
@@ -78,6 +99,10 @@ pub fn enter<T: SharedTable>(
         let new = tuple
             .slot
             .with_life(life(tuple.slot.protocol(), phase.number(), now));
+        let new = match origin {
+            FlowOrigin::Out => new,
+            FlowOrigin::In => new.begun_outside(),
+        };
         let candidates = tuple
             .lines
             .map(|line| Some((best(table, &tuple, line, now)?, line & table.last_line())));
@@ -85,7 +110,7 @@ pub fn enter<T: SharedTable>(
             return Entered::NoRoom;
         };
         let (rank, index) = (chosen >> 2, chosen & 3);
-        if rank >= RANK_WEAK {
+        if rank >= RANK_OUTSIDE {
             return Entered::NoRoom;
         }
         if !claim(table, number, index, new, tuple.tag) {

@@ -254,7 +254,7 @@ impl InvokingPacket {
 
 /// The offset of the upper-layer header of an IP packet; `None` behind IPv6 extension headers.
 #[inline(always)]
-fn upper_at<P: Packet + ?Sized>(
+pub(super) fn upper_at<P: Packet + ?Sized>(
     packet: &P,
     network: u32,
     is_ipv6: bool,

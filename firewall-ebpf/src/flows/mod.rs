@@ -1,4 +1,4 @@
-//! Flows: which packets have gone out, so that their answers are known.
+//! Flows: which packets have gone out, so that their answers are known, and which came in before.
 //!
 //! This room owns how the table of flows lies in memory, how a packet's flow is found in it, and how
 //! packets change it. It knows nothing of rules, nor of who reads the table besides.
@@ -18,29 +18,37 @@
 //! phase     what a flow has come to, and what a packet makes of it
 //! stamp     when a flow was last seen, and how long it is kept
 //! settings  what user space decides, and the offsets of it
+//! strength  which flow gives way to another
 //! table     finding, changing and adding flows
+//! admit     flows that packets in begin, and the proof that they were answered
+//! segment   the numbers of a TCP segment, which are that proof
 //! enter     adding flows that began before the table
 //! fragments  which fragmented packets belong to a flow
 //! fields    how the numbers above are read from a packet
 //! ```
 
+mod admit;
 mod enter;
 mod fields;
 mod fragments;
 mod hash;
 mod phase;
+mod segment;
 mod settings;
 mod siphash;
 mod slot;
 mod stamp;
+mod strength;
 mod table;
 mod transport;
 mod tuple;
 
-pub use enter::{Entered, FlowProgress, SharedTable, enter};
+pub use admit::{admit, establish, note, prove};
+pub use enter::{Entered, FlowOrigin, FlowProgress, SharedTable, enter};
 pub use fields::{InvokingPacket, Message, says_something, transport_of};
 pub use fragments::{FRAGMENTS, Fragment, FragmentTable, see_fragment};
 pub use phase::Phase;
+pub use segment::segment_numbers;
 pub use settings::{
     HASH_KEYS, LINE_BYTES, LINE_SLOTS, SETTINGS_WORDS, Settings, TAG_LINES, TIMEOUTS,
 };
@@ -48,7 +56,7 @@ pub use slot::{Addresses, Slot};
 pub use stamp::{FINE_UNIT, TCP_UNIT, age, phase_of, timeout_index, unit};
 pub use table::{
     FlowEvent, FlowTable, FoundFlow, Placed, Seen, find, has_expired, record, see_error, see_in,
-    see_out, see_tuple_in,
+    see_out, see_tuple_in, state_out,
 };
 pub use transport::{Protocol, Transport};
 pub use tuple::{Keys, Tuple, places};

@@ -18,17 +18,24 @@ pub enum Phase {
     /// TCP: a reset has come in, which anyone may have sent. The next packet out shows that the
     /// connection goes on.
     Doubtful = 5,
+    /// Begun by a packet in, and not answered yet.
+    Incoming = 6,
+    /// TCP: begun by a packet in, and answered by a SYN,ACK, whose sequence number is in the slot. Only who has got the
+    /// answer can acknowledge it.
+    Noted = 7,
 }
 
 impl Phase {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Unanswered,
         Self::Answered,
         Self::FirstClosed,
         Self::SecondClosed,
         Self::Closed,
         Self::Doubtful,
+        Self::Incoming,
+        Self::Noted,
     ];
 
     /// The number.
@@ -38,14 +45,34 @@ impl Phase {
         self as u32
     }
 
+    /// That in which an end has closed its direction, the second or the first.
+    #[inline(always)]
+    pub(super) const fn closed_by(second: bool) -> Self {
+        if second {
+            Self::SecondClosed
+        } else {
+            Self::FirstClosed
+        }
+    }
+
     /// Whether flows of a phase, given by its number, give way to others first.
     #[inline(always)]
     pub(super) const fn is_weak(phase: u32) -> bool {
         const WEAK: u32 = 1 << Phase::Unanswered.number()
             | 1 << Phase::Closed.number()
-            | 1 << Phase::Doubtful.number();
+            | 1 << Phase::Doubtful.number()
+            | Phase::WAITS;
         WEAK >> phase & 1 != 0
     }
+
+    /// Whether a flow of a phase, given by its number, was begun by a packet in and waits for its answer, or for the proof
+    /// that this has arrived.
+    #[inline(always)]
+    pub(super) const fn waits(phase: u32) -> bool {
+        Self::WAITS >> phase & 1 != 0
+    }
+
+    const WAITS: u32 = 1 << Self::Incoming.number() | 1 << Self::Noted.number();
 }
 
 /// What a packet is to the flow that it belongs to.
@@ -86,11 +113,8 @@ pub(super) const fn next(phase: u32, upper: Transport, step: Role) -> u32 {
         phase
     };
     if upper.has(Transport::FIN) && phase != UNANSWERED {
-        let (own, other) = if step.from_second {
-            (Phase::SecondClosed.number(), Phase::FirstClosed.number())
-        } else {
-            (Phase::FirstClosed.number(), Phase::SecondClosed.number())
-        };
+        let own = Phase::closed_by(step.from_second).number();
+        let other = Phase::closed_by(!step.from_second).number();
         return if phase == other || phase == CLOSED {
             CLOSED
         } else if phase == DOUBTFUL {

@@ -1,5 +1,7 @@
 //! The two words of a flow.
 
+use super::phase::Phase;
+
 /// A flow in its slot.
 ///
 /// Of IPv4 the slot has the whole tuple, of IPv6 104 bits of a keyed hash. The first word never
@@ -10,15 +12,19 @@
 /// | 0, 0-1 | the number of the [`Protocol`](super::Protocol) | the same |
 /// | 0, 2 | whether the second end began the flow | the same |
 /// | 0, 3 | 0 | 1 |
-/// | 0, 4-15 | bits of the keyed hash of the tuple | hash |
+/// | 0, 4 | whether a packet in began the flow | the same |
+/// | 0, 5-15 | bits of the keyed hash of the tuple | hash |
 /// | 0, 16-63 | port and address of the first end | hash |
 /// | 1, 0-12 | the stamp | the same |
 /// | 1, 13-15 | the number of the [`Phase`](super::Phase) | the same |
 /// | 1, 16-63 | port and address of the second end | hash |
 ///
+/// While the phase is [`Noted`](super::Phase::Noted), bits 16-47 of the second word are the sequence number of the SYN,ACK
+/// instead. What is left identifies the flow all the same: the first word, 16 bits of the second, the tag and the line.
+///
 /// Two words that were written by two CPUs for two flows could be a third flow: the ends of one each. The bits of
 /// the hash in the first word are those of the whole tuple, so that the pair matches no tuple, but by chance:
-/// one in 4,096, and one in 256 that the tag is that of the tuple.
+/// one in 2,048, and one in 256 that the tag is that of the tuple.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
     /// The word that says whose flow it is.
@@ -45,12 +51,16 @@ const _: () = assert!(size_of::<Addresses>() == 40);
 impl Slot {
     const BEGAN_SECOND: u64 = 1 << 2;
     const IPV6: u64 = 1 << 3;
+    const BEGAN_OUTSIDE: u64 = 1 << 4;
+    const BEGAN: u64 = Self::BEGAN_SECOND | Self::BEGAN_OUTSIDE;
     const LIFE: u64 = 0xffff;
+    const NUMBER: u32 = 16;
+    const NOTED: u32 = 48;
 
     #[inline(always)]
     pub(super) const fn ipv4(first: u64, second: u64, check: u32, protocol: u32) -> Self {
         Self {
-            first: first << 16 | (check as u64 & 0xfff) << 4 | protocol as u64,
+            first: first << 16 | (check as u64 & 0x7ff) << 5 | protocol as u64,
             second: second << 16,
         }
     }
@@ -58,7 +68,7 @@ impl Slot {
     #[inline(always)]
     pub(super) const fn ipv6(one: u64, other: u64, protocol: u32) -> Self {
         Self {
-            first: one & !0xf | Self::IPV6 | protocol as u64,
+            first: one & !0x1f | Self::IPV6 | protocol as u64,
             second: other & !Self::LIFE,
         }
     }
@@ -66,7 +76,44 @@ impl Slot {
     /// Whether the flow is that of a tuple, whose slot `other` is.
     #[inline(always)]
     pub(super) const fn is_of(self, other: Self) -> bool {
-        (self.first ^ other.first) & !Self::BEGAN_SECOND | (self.second ^ other.second) >> 16 == 0
+        let first = (self.first ^ other.first) & !Self::BEGAN;
+        let second = self.second ^ other.second;
+        let is_noted = self.life() >> 13 == Phase::Noted as u16;
+        first | second >> 16 == 0 || is_noted && first | second >> Self::NOTED == 0
+    }
+
+    /// The same of a flow that a packet in has begun.
+    #[inline(always)]
+    pub(super) const fn begun_outside(self) -> Self {
+        Self {
+            first: self.first | Self::BEGAN_OUTSIDE,
+            second: self.second,
+        }
+    }
+
+    /// The same begun by the other end.
+    #[inline(always)]
+    pub(super) const fn begun_by_other(self) -> Self {
+        Self {
+            first: self.first ^ Self::BEGAN_SECOND,
+            second: self.second,
+        }
+    }
+
+    /// The same with the sequence number of the SYN,ACK.
+    #[inline(always)]
+    pub(super) const fn with_number(self, number: u32) -> Self {
+        const NUMBERS: u64 = (u32::MAX as u64) << Slot::NUMBER;
+        Self {
+            first: self.first,
+            second: self.second & !NUMBERS | (number as u64) << Self::NUMBER,
+        }
+    }
+
+    /// The sequence number of the SYN,ACK, if the phase is [`Noted`](super::Phase::Noted).
+    #[inline(always)]
+    pub(super) const fn number(self) -> u32 {
+        (self.second >> Self::NUMBER) as u32
     }
 
     /// The same with another life: the phase and the stamp.
@@ -101,6 +148,13 @@ impl Slot {
         self.first & Self::BEGAN_SECOND != 0
     }
 
+    /// Whether a packet in began the flow.
+    #[must_use]
+    #[inline(always)]
+    pub const fn began_outside(self) -> bool {
+        self.first & Self::BEGAN_OUTSIDE != 0
+    }
+
     /// Whether the flow is one of IPv6.
     #[must_use]
     #[inline(always)]
@@ -115,7 +169,8 @@ impl Slot {
         self.first as u32 & 3
     }
 
-    /// The address and the port of both ends of an IPv4 flow.
+    /// The address and the port of both ends of an IPv4 flow. Of one that is [`Noted`](super::Phase::Noted), the second is not
+    /// known but for the upper half of its address.
     #[must_use]
     pub const fn ends(self) -> [(u32, u16); 2] {
         [

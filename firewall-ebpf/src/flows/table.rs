@@ -4,7 +4,8 @@ use super::{
     phase::{Phase, Role, is_kept_by_packets_in, next},
     settings::LINE_SLOTS,
     slot::Slot,
-    stamp::{age, fine_age, life, phase_of, timeout_index},
+    stamp::{age, life, phase_of, timeout_index},
+    strength::{RANK_OUTSIDE, RANK_STRONG, best},
     transport::{Protocol, Transport},
     tuple::{Keys, Tuple},
 };
@@ -80,14 +81,19 @@ pub enum Seen {
     Begins = 1,
     /// It begins a flow, unless it answers one that rules let in, or is a TCP segment that does not say anything.
     MayBegin = 2,
+    /// It answers the SYN of a packet in: its sequence number is to be [noted](super::note).
+    Accepts = 3,
+    /// It is a segment of a TCP connection that a packet in began. If it says something, it shows that the connection is
+    /// [established](super::establish).
+    MayEstablish = 4,
 }
 
 /// A flow that was found.
 pub struct FoundFlow<T: FlowTable + ?Sized> {
-    line: T::Line,
-    index: u32,
+    pub(super) line: T::Line,
+    pub(super) index: u32,
     /// When it was looked for.
-    now: u32,
+    pub(super) now: u32,
     /// Its words.
     pub slot: Slot,
 }
@@ -108,7 +114,11 @@ pub fn find<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple) -> Option<FoundFlow
 
 /// The same at a time, which is best asked for before the tuple is made: the call costs a program all numbers in registers.
 #[inline(always)]
-fn find_at<T: FlowTable + ?Sized>(table: &T, tuple: &Tuple, now: u32) -> Option<FoundFlow<T>> {
+pub(super) fn find_at<T: FlowTable + ?Sized>(
+    table: &T,
+    tuple: &Tuple,
+    now: u32,
+) -> Option<FoundFlow<T>> {
     let lately = life_lately(tuple, now);
     let last = table.last_line();
     let [first, second] = tuple.lines.map(|line| line & last);
@@ -185,9 +195,15 @@ pub fn see_error<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: T
     }
 }
 
-/// The state of a packet that has come in, whose flow it changes.
+/// The state of a packet that has come in, whose flow it changes; `None` if it is `new` unless it is
+/// [proved](super::prove) to acknowledge an answer.
 #[inline(always)]
-pub fn see_in<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+pub fn see_in<T: FlowTable>(
+    table: &T,
+    src: [u64; 2],
+    dst: [u64; 2],
+    upper: Transport,
+) -> Option<State> {
     see_tuple_in(table, upper, || Tuple::new(table, src, dst, upper))
 }
 
@@ -197,22 +213,22 @@ pub fn see_tuple_in<T: FlowTable>(
     table: &T,
     upper: Transport,
     tuple: impl FnOnce() -> Tuple,
-) -> State {
+) -> Option<State> {
     if !upper.has_flow() {
-        return State::New;
+        return Some(State::New);
     }
     if upper.is_invalid() {
-        return State::Invalid;
+        return Some(State::Invalid);
     }
     let now = table.now();
     let tuple = tuple();
     let Some(found) = find_at(table, &tuple, now) else {
-        return State::New;
+        return Some(State::New);
     };
     let slot = found.slot;
     let ends = Transport::FIN | Transport::RST;
     if slot.life() == life_lately(&tuple, found.now) && !upper.has_any(ends) {
-        return State::Established;
+        return Some(State::Established);
     }
     let phase = phase_of(slot.life());
     let step = Role {
@@ -220,16 +236,44 @@ pub fn see_tuple_in<T: FlowTable>(
         from_second: tuple.sent_by_second(),
         from_beginner: tuple.sent_by_second() == slot.began_second(),
     };
+    if Phase::waits(phase) {
+        let may_prove = phase == Phase::Noted.number() && upper.acknowledges();
+        return (!(may_prove & step.from_beginner)).then_some(State::New);
+    }
     let is_unanswered = phase == Phase::Unanswered.number();
     let is_closed = phase == Phase::Closed.number();
     if is_unanswered & step.from_beginner | is_closed & upper.opens() {
-        return State::New;
+        return Some(State::New);
     }
     let phase_after = next(phase, upper, step);
     if phase_after != phase || is_kept_by_packets_in(phase) {
-        keep(table, &found, phase_after);
+        keep(table, &tuple, &found, phase_after);
     }
-    State::Established
+    Some(State::Established)
+}
+
+/// The state of a packet that goes out, whose flow stays as it is.
+#[inline(always)]
+pub fn state_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Transport) -> State {
+    if !upper.has_flow() {
+        return State::New;
+    }
+    if upper.is_invalid() {
+        return State::Invalid;
+    }
+    let now = table.now();
+    let tuple = Tuple::new(table, src, dst, upper);
+    let Some(found) = find_at(table, &tuple, now) else {
+        return State::New;
+    };
+    let phase = phase_of(found.slot.life());
+    let from_beginner = tuple.sent_by_second() == found.slot.began_second();
+    let is_unanswered = phase == Phase::Unanswered.number() || Phase::waits(phase);
+    if upper.opens() || is_unanswered & from_beginner {
+        State::New
+    } else {
+        State::Established
+    }
 }
 
 /// Changes the flow of a packet that goes out; says whether it begins one.
@@ -248,6 +292,15 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
         }
         let phase = phase_of(slot.life());
         let from_beginner = tuple.sent_by_second() == slot.began_second();
+        if Phase::waits(phase) && (from_beginner || upper.is_tcp() && !upper.has(Transport::RST)) {
+            return if upper.opens() | from_beginner {
+                begins(upper)
+            } else if upper.accepts() {
+                Seen::Accepts
+            } else {
+                Seen::MayEstablish
+            };
+        }
         if upper.opens() && (!from_beginner || phase != Phase::Unanswered.number()) {
             return Seen::Begins;
         }
@@ -256,9 +309,15 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
             from_second: tuple.sent_by_second(),
             from_beginner,
         };
-        keep(table, &found, next(phase, upper, step));
+        keep(table, &tuple, &found, next(phase, upper, step));
         return Seen::Done;
     }
+    begins(upper)
+}
+
+/// Whether a packet out of no flow that another packet out has begun begins one.
+#[inline(always)]
+fn begins(upper: Transport) -> Seen {
     let is_of_handshake = upper.is_tcp() && upper.has_any(Transport::SYN | Transport::RST);
     let is_echo = upper.protocol() == Protocol::Echo as u32;
     if upper.opens() | upper.asks() {
@@ -272,18 +331,24 @@ pub fn see_out<T: FlowTable>(table: &T, src: [u64; 2], dst: [u64; 2], upper: Tra
 
 /// Stores the phase and the time of a flow, unless they are what they were.
 #[inline(always)]
-fn keep<T: FlowTable + ?Sized>(table: &T, found: &FoundFlow<T>, phase: u32) {
-    let slot = found.slot;
-    let changed = slot.with_life(life(slot.protocol(), phase, found.now));
-    if changed != slot {
+pub(super) fn keep<T: FlowTable + ?Sized>(
+    table: &T,
+    tuple: &Tuple,
+    found: &FoundFlow<T>,
+    phase: u32,
+) {
+    let changed = tuple
+        .slot
+        .with_life(life(tuple.slot.protocol(), phase, found.now));
+    if changed.second != found.slot.second {
         table.store(found.line, found.index + 1, changed.second);
     }
 }
 
-/// Adds the flow that a packet out begins; `None` if another CPU stores in the same slot, and it is worth another try.
+/// Adds the flow that a packet out begins, or shows to be established ([`Transport::established`]); `None` if another CPU stores in the same slot, and it is worth another try.
 ///
 /// The slot is free, or that of a flow that has expired, or else of the oldest flow that is not answered
-/// or over, or else of the oldest. If the tuple has a slot already, it is that one.
+/// or over, those that packets in began first, or else of the oldest. If the tuple has a slot already, it is that one.
 #[inline(always)]
 pub fn record<T: FlowTable>(
     table: &T,
@@ -293,11 +358,43 @@ pub fn record<T: FlowTable>(
 ) -> Option<Placed> {
     let now = table.now();
     let tuple = Tuple::new(table, src, dst, upper);
-    let new = tuple
-        .slot
-        .with_life(life(tuple.slot.protocol(), Phase::Unanswered.number(), now));
-    let first = best(table, &tuple, tuple.lines[0], now)?;
-    let second = best(table, &tuple, tuple.lines[1], now)?;
+    let from_second = tuple.sent_by_second();
+    let (slot, phase) = if upper.is_established() {
+        let slot = tuple.slot.begun_by_other().begun_outside();
+        (slot, established_phase(upper, from_second))
+    } else {
+        (tuple.slot, Phase::Unanswered.number())
+    };
+    let tuple = tuple.beginning(slot.with_life(life(slot.protocol(), phase, now)));
+    let slots = [
+        best(table, &tuple, tuple.lines[0], now)?,
+        best(table, &tuple, tuple.lines[1], now)?,
+    ];
+    let slot = add(table, &tuple, slots)?;
+    // The packet that shows a connection that a packet in began is from the other end.
+    let from_second = tuple.slot.began_second() != tuple.slot.began_outside();
+    Some(Placed { slot, from_second })
+}
+
+/// The number of the phase of an established connection after a segment of an end.
+#[inline(always)]
+pub(super) fn established_phase(upper: Transport, from_second: bool) -> u32 {
+    let phase = if upper.has(Transport::FIN) {
+        Phase::closed_by(from_second)
+    } else {
+        Phase::Answered
+    };
+    phase.number()
+}
+
+/// Stores the flow of a tuple in the better of two slots, each its rank and its index in the two lowest bits, one of each line;
+/// returns the number of the slot in the whole table.
+#[inline(always)]
+pub(super) fn add<T: FlowTable>(
+    table: &T,
+    tuple: &Tuple,
+    [first, second]: [u32; 2],
+) -> Option<u32> {
     let (line, chosen) = if second < first {
         (tuple.lines[1], second)
     } else {
@@ -305,70 +402,17 @@ pub fn record<T: FlowTable>(
     };
     let (rank, index) = (chosen >> 2, chosen & 3);
     let number = line & table.last_line();
-    if !place(table, number, index, new, tuple.tag) {
+    if !place(table, number, index, tuple.slot, tuple.tag) {
         table.count(FlowEvent::Lost);
         return None;
     }
     table.count(FlowEvent::Added);
     if rank >= RANK_STRONG {
         table.count(FlowEvent::EvictedAnswered);
-    } else if rank >= RANK_WEAK {
+    } else if rank >= RANK_OUTSIDE {
         table.count(FlowEvent::EvictedWeak);
     }
-    Some(Placed {
-        slot: number * LINE_SLOTS + index,
-        from_second: tuple.sent_by_second(),
-    })
-}
-
-/// The best slot of a line for a flow: its rank, and its index in the two lowest bits.
-#[inline(always)]
-pub(super) fn best<T: FlowTable>(table: &T, tuple: &Tuple, line: u32, now: u32) -> Option<u32> {
-    let number = line & table.last_line();
-    let tags = table.load_tags(table.tags(number)?);
-    let line = table.line(number)?;
-    let mut best = u32::MAX;
-    for index in 0..LINE_SLOTS {
-        let slot = Slot {
-            first: table.word(line, index * 2),
-            second: table.word(line, index * 2 + 1),
-        };
-        let is_free = tags >> (index * 8) & 0xff == 0;
-        let rank = table.opaque(u64::from(rank(table, slot, tuple, is_free, now))) as u32;
-        // The least number is the best slot.
-        let candidate = rank << 2 | index;
-        best = table.opaque(u64::from(if candidate < best { candidate } else { best })) as u32;
-    }
-    Some(best)
-}
-
-/// Ranks: the tuple's own slot, free slots and flows that have expired, then weak ones by age, then others by
-/// age.
-const RANK_OWN: u32 = 0;
-const RANK_FREE: u32 = 1;
-const RANK_EXPIRED: u32 = 2;
-pub(super) const RANK_WEAK: u32 = 1 << 18;
-const RANK_STRONG: u32 = 2 << 18;
-
-#[inline(always)]
-fn rank<T: FlowTable>(table: &T, slot: Slot, tuple: &Tuple, is_free: bool, now: u32) -> u32 {
-    let life = slot.life();
-    let age = fine_age(slot.protocol(), life, now);
-    let class = if Phase::is_weak(phase_of(life)) {
-        RANK_WEAK
-    } else {
-        RANK_STRONG
-    };
-    let used = class + (RANK_WEAK - 1).wrapping_sub(age);
-    if is_free {
-        RANK_FREE
-    } else if slot.is_of(tuple.slot) {
-        RANK_OWN
-    } else if has_expired(table, slot, now) {
-        RANK_EXPIRED
-    } else {
-        used
-    }
+    Some(number * LINE_SLOTS + index)
 }
 
 /// Stores a flow; false if another CPU has stored another one there meanwhile.

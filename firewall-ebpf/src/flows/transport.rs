@@ -31,6 +31,7 @@ impl Protocol {
 /// | 34 | whether the packet has a flow at all |
 /// | 35 | whether it is IPv6 |
 /// | 36 | whether it is an echo request |
+/// | 37 | whether it is a segment out of an established connection that a packet in began |
 /// | 40-47 | the TCP flags |
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,7 @@ impl Transport {
     const HAS_FLOW: u64 = 1 << 34;
     const IPV6: u64 = 1 << 35;
     const ASKS: u64 = 1 << 36;
+    const ESTABLISHED: u64 = 1 << 37;
     const FLAGS: u32 = 40;
 
     /// FIN, SYN, RST, ACK and URG of the TCP flags.
@@ -73,6 +75,18 @@ impl Transport {
     #[inline(always)]
     pub const fn asking(self, asks: bool) -> Self {
         Self(if asks { self.0 | Self::ASKS } else { self.0 })
+    }
+
+    /// The same for a segment out of an established connection that a packet in began.
+    #[must_use]
+    #[inline(always)]
+    pub const fn established(self) -> Self {
+        Self(self.0 | Self::ESTABLISHED)
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_established(self) -> bool {
+        self.0 & Self::ESTABLISHED != 0
     }
 
     /// Those in a word.
@@ -152,6 +166,19 @@ impl Transport {
     #[inline(always)]
     pub(super) const fn opens(self) -> bool {
         self.is_tcp() && self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::SYN
+    }
+
+    /// Whether the packet answers a SYN: SYN and ACK without RST.
+    #[inline(always)]
+    pub(super) const fn accepts(self) -> bool {
+        let flags = Self::SYN | Self::ACK;
+        self.is_tcp() && self.0 & (flags | Self::RST) == flags
+    }
+
+    /// Whether the packet may acknowledge a SYN,ACK: ACK without SYN and RST.
+    #[inline(always)]
+    pub(super) const fn acknowledges(self) -> bool {
+        self.is_tcp() && self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::ACK
     }
 
     /// Whether no TCP segment has these flags: what conntrack refuses (`tcp_valid_flags`,

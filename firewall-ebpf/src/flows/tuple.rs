@@ -84,6 +84,12 @@ impl Tuple {
         }
     }
 
+    /// The same whose flow begins with this slot, which is one of the tuple.
+    #[inline(always)]
+    pub(super) const fn beginning(self, slot: Slot) -> Self {
+        Self { slot, ..self }
+    }
+
     /// Whether the source of the packet is the second end. A bit of its slot: programs have few registers.
     #[inline(always)]
     pub(super) const fn sent_by_second(&self) -> bool {
@@ -92,7 +98,7 @@ impl Tuple {
 }
 
 /// The two candidate lines of a flow, from any number of lines, and its tag: for who moves it to another table with the
-/// same keys.
+/// same keys. Of one that is [`Noted`](super::Phase::Noted), they cannot be told from its slot.
 #[must_use]
 pub fn places(keys: &impl Keys, slot: Slot) -> ([u32; 2], u8) {
     if slot.is_ipv6() {
@@ -122,14 +128,14 @@ fn places_ipv4(
     let hash = hash(words, |index| keys.key(FIRST + index));
     let lines = [hash as u32, (hash >> 32) as u32];
     // The upper bits of both, of which the lines of all but the largest tables have none.
-    (lines, tag((hash >> 56) as u8), hash as u32 >> 20)
+    (lines, tag((hash >> 56) as u8), hash as u32 >> 21)
 }
 
 /// The candidate lines and the tag of an IPv6 flow with this hash, from the bits of it that a slot has.
 #[inline(always)]
 const fn places_ipv6(one: u64, other: u64) -> ([u32; 2], u8) {
     (
-        [(one >> 4) as u32, (other >> 32) as u32],
+        [(one >> 5) as u32, (other >> 32) as u32],
         tag((other >> 24) as u8),
     )
 }

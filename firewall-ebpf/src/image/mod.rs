@@ -46,7 +46,7 @@ pub use direct_table::{Cell, MAX_COUNTS};
 pub use entry::{COUNT, DROP, Entry, NO_MATCH, PASS, RuleSlot, SLOT_LIMIT};
 pub use grid::{CHUNK, chunk_index_at, chunk_number_at, rule_number_at};
 pub use hash::{HashNode, Ipv4Slot, Ipv6Slot};
-pub use header::{Drops, Header, MAGIC, is_magic};
+pub use header::{Drops, Header, MAGIC, Tracking, is_magic};
 pub use item::{Item, MAX_SIGNATURES, ORDER_LIMIT, Signature};
 pub use leaves::{Leaf, MAX_LIST, table_index_at, table_item_at};
 pub use lookup::{

@@ -9,6 +9,7 @@
 #![feature(asm_experimental_arch)]
 #![expect(unsafe_code, reason = "packet and map memory are raw in BPF")]
 
+mod admit;
 mod bans;
 mod counters;
 mod errors;

@@ -10,15 +10,18 @@ use aya_ebpf::{
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::{Direction, Reason},
-    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
-    parse::parse,
+    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot, Tracking},
+    parse::{Headers, parse},
     state::State,
     walk::{Classification, Hook, classify},
 };
 
 use super::{
     bans::ban_of,
-    flows::{UNJUDGED, go_on_to_judge_bare, go_on_to_track, state_in},
+    flows::{
+        UNJUDGED, UNPROVED, begins, go_on_to_admit_bare, go_on_to_judge_bare, go_on_to_track,
+        leave_state, state_in, state_out,
+    },
     image::Image,
     skb::{self, Sent, Skb},
 };
@@ -115,8 +118,7 @@ impl<const LEAVES: bool, const FLOWS: bool> Hook for TcHook<'_, LEAVES, FLOWS> {
 }
 
 /// Classifies a packet; `BARE` if the interface has no Ethernet header, `LEAVES` if the packet does.
-/// If rules ask for states (`FLOWS`), a packet that is received is classified by its state, too, and the flow of one
-/// that leaves is tracked.
+/// If rules ask for states (`FLOWS`), it is classified by its state, too, and the flow of a packet that leaves is tracked.
 #[inline(always)]
 fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcContext) -> i32 {
     let direction = TcHook::<LEAVES, FLOWS>::DIRECTION;
@@ -135,17 +137,19 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     }
     let classification = match parsed {
         Ok(headers) => {
-            let headers = if FLOWS && !LEAVES {
-                let mut state = state_in(&skb, &headers);
-                if state == UNJUDGED {
-                    go_on_to_judge_bare(ctx);
-                    state = State::Invalid.number();
-                }
+            let headers = if FLOWS {
+                let state = if LEAVES {
+                    sent_state(&image, &skb, &headers)
+                } else {
+                    let state = received_state(ctx, &skb, &headers);
+                    leave_state(&image, state);
+                    state
+                };
                 headers.with_state(state, &skb)
             } else {
                 headers
             };
-            let state = if FLOWS && !LEAVES {
+            let state = if FLOWS {
                 image.opaque_u32(headers.state())
             } else {
                 0
@@ -177,7 +181,40 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     if FLOWS && LEAVES && action == NEXT {
         go_on_to_track(ctx, BARE);
     }
+    if FLOWS && !LEAVES && action == NEXT && begins(&image) {
+        go_on_to_admit_bare(ctx);
+    }
     action
+}
+
+/// The number of the state of a packet that was received, whose flow it changes.
+#[inline(always)]
+fn received_state<const BARE: bool>(
+    ctx: &TcContext,
+    skb: &Skb<'_, BARE>,
+    headers: &Headers,
+) -> u32 {
+    let state = state_in(skb, headers);
+    if state == UNJUDGED {
+        go_on_to_judge_bare(ctx);
+        return State::Invalid.number();
+    }
+    if state == UNPROVED {
+        go_on_to_admit_bare(ctx);
+        return State::New.number();
+    }
+    state
+}
+
+/// The number of the state of a packet that leaves, if rules ask for it.
+#[inline(always)]
+fn sent_state<const BARE: bool>(image: &Image, skb: &Skb<'_, BARE>, headers: &Headers) -> u32 {
+    let tracking = Tracking::from_bits(image.u32(Tracking::AT));
+    if tracking.has(Tracking::OUTGOING_STATES) {
+        state_out(skb, headers)
+    } else {
+        State::New.number()
+    }
 }
 
 /// Reports a packet that no rule could match to user space, at the log level that the program was

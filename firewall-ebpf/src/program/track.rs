@@ -7,14 +7,14 @@
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
 use firewall_ebpf::{
-    flows::{Seen, Transport, says_something},
+    flows::{Seen, Transport, says_something, segment_numbers},
     image::Memory as _,
     parse::parse,
     walk::lets_in,
 };
 
 use super::{
-    flows::{add, seen_out, upper},
+    flows::{add, establish, knows_incoming, note, seen_out, upper},
     image::Image,
     skb::{self, Skb},
     tc::NEXT,
@@ -54,12 +54,25 @@ fn sent<const BARE: bool>(ctx: &TcContext) {
     if seen == Seen::Done as u32 {
         return;
     }
-    if seen == Seen::MayBegin as u32 {
-        let is_silent = upper.is_tcp() && !says_something(&skb, &headers);
-        let interface = || skb::interface(ctx);
-        if is_silent || lets_in(&image, &skb, &headers.reversed(&skb), interface) {
-            return;
+    if seen == Seen::Accepts as u32 {
+        if let Some([sequence, _]) = segment_numbers(&skb, &headers) {
+            note(&headers, upper, sequence);
         }
+        return;
     }
-    add(&headers, upper);
+    if seen == Seen::Begins as u32 {
+        add(&headers, upper);
+        return;
+    }
+    if upper.is_tcp() && !says_something(&skb, &headers) {
+        return;
+    }
+    let interface = || skb::interface(ctx);
+    if seen == Seen::MayEstablish as u32 {
+        establish(&headers, upper);
+    } else if !lets_in(&image, &skb, &headers.reversed(&skb), interface) {
+        add(&headers, upper);
+    } else if upper.is_tcp() && knows_incoming(&image) && !establish(&headers, upper) {
+        add(&headers, upper.established());
+    }
 }

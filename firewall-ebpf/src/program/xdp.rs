@@ -15,7 +15,7 @@ use firewall_ebpf::{
 use super::{
     bans::ban_of,
     counters::Counters,
-    flows::{UNJUDGED, go_on_to_judge, state_in},
+    flows::{UNJUDGED, UNPROVED, begins, go_on_to_admit, go_on_to_judge, leave_state, state_in},
     frame::{Frame, LateFrame, frame_len},
     image::Image,
     packet_log::decided,
@@ -99,6 +99,11 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
                 go_on_to_judge(ctx);
                 state = State::Invalid.number();
             }
+            if state == UNPROVED {
+                go_on_to_admit(ctx);
+                state = State::New.number();
+            }
+            leave_state(&image, state);
             Ok(headers.with_state(state, &frame))
         }
         parsed => parsed,
@@ -148,6 +153,9 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
             PASS
         };
         decided::<FRAGS>(ctx, slot, what);
+    }
+    if FLOWS && action == xdp_action::XDP_PASS && begins(&image) {
+        go_on_to_admit(ctx);
     }
     action
 }

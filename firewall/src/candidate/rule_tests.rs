@@ -16,7 +16,7 @@ use rules::{
     evaluator::flows::Tracker,
     field::State,
     language::{RuleTest, TestPacket},
-    model::{Direction, Flows, Verdict},
+    model::{Direction, FlowNeeds, Flows, Ruleset, Verdict},
     walker::{Decided, Walk},
 };
 
@@ -185,7 +185,7 @@ fn failures_of(
         let (context, state) = context(candidate, packet, flows);
         let found = classifier.classify(&packet.frame, context);
         if found.verdict == Verdict::Pass {
-            flows.passed(&packet.frame, &names(packet));
+            flows.passed(&packet.frame, &names(packet).in_state(context.state));
         }
         (found, state)
     };
@@ -287,6 +287,11 @@ fn context(
     (context.in_state(state.unwrap_or(State::New)), state)
 }
 
+/// Whether packets of a direction make flows.
+fn makes_flows(ruleset: &Ruleset, direction: Direction) -> bool {
+    direction == Direction::Out || ruleset.flow_needs() >= FlowNeeds::Incoming
+}
+
 /// The context of a packet, with the names of interfaces.
 fn names(packet: &TestPacket) -> Context<Option<&str>> {
     packet.context.as_ref().map(Option::as_deref)
@@ -341,10 +346,12 @@ impl TestRun<'_> {
                 self.check(test, packet, context)
             });
             match ran.transpose()?.flatten() {
-                Some(Verdict::Pass) => flows.passed(&packet.frame, &names(packet)),
+                Some(Verdict::Pass) => {
+                    flows.passed(&packet.frame, &names(packet).in_state(context.state));
+                }
                 Some(Verdict::Drop) => {}
                 None if ruleset.asks_for_states()
-                    && (context.direction == Direction::Out || !flows.is_empty()) =>
+                    && (makes_flows(ruleset, context.direction) || !flows.is_empty()) =>
                 {
                     self.left_out += test.sequence().count() - index;
                     break;

@@ -137,6 +137,12 @@ fn to_text(listing: &FlowListing) -> String {
         text += &format!("{table}\n");
     }
     let events = &listing.events;
+    if listing.handshakes > 0 {
+        text += &format!(
+            "{} more in their handshake\n",
+            grouped(listing.handshakes.into())
+        );
+    }
     text += &format!(
         "{} shown, room for {}\n",
         flows(listing.flows.len() as u64),

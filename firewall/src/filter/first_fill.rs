@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use firewall_ebpf::flows::FlowProgress;
+use firewall_ebpf::flows::{FlowOrigin, FlowProgress};
 use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use rules::{
     Context,
@@ -17,7 +17,7 @@ use rules::{
     field::State,
     model::Verdict,
     packet::{Packet, tcp_flags::ACK},
-    walker::{lets_in_reverse, walk},
+    walker::{Tracking, lets_in_reverse, tracking, walk},
 };
 
 use crate::kernel::{
@@ -41,6 +41,12 @@ pub(super) fn fill(table: &FlowTable, image: &[u8], interfaces: &[InterfaceIndex
     }
 }
 
+/// Whether the rules of an image need flows from outside, and those of the one before do not.
+pub(super) fn knows_more(before: &[u8], image: &[u8]) -> bool {
+    let knows = |image| tracking(image).has(Tracking::INCOMING);
+    knows(image) && !knows(before)
+}
+
 fn try_to_fill(
     table: &FlowTable,
     image: &[u8],
@@ -48,10 +54,14 @@ fn try_to_fill(
 ) -> Result<(), FlowsError> {
     let rules = ComingRules { image, interfaces };
     let own = own_addresses();
+    let knows_incoming = tracking(image).has(Tracking::INCOMING);
     let mut writer = FlowWriter::new(table)?;
     let mut take = |connection: KnownConnection| {
-        if is_needed(&connection, &own, |direction| rules.let_in(direction)) {
-            writer.enter(&connection);
+        let origin = origin(&connection, &own, |direction| rules.let_in(direction));
+        match origin {
+            Some((_, FlowOrigin::In)) if !knows_incoming => {}
+            Some((connection, origin)) => writer.enter(&connection, origin),
+            None => {}
         }
     };
     // What a socket says of its connection is what is so.
@@ -107,13 +117,14 @@ struct Outward {
     to: SocketAddr,
 }
 
-/// Whether a connection must be known so that its packets in pass. Of `lets_in` is asked whether what comes back to packets
-/// that are sent is let in without.
-fn is_needed(
+/// A connection as it is to be entered, from the end that began it, and what it began with, as far as rules see it; `None` if it
+/// is no flow. Of `lets_in` is asked whether what comes back to packets that are sent is let in without: the connection is
+/// then one that packets in began.
+fn origin(
     connection: &KnownConnection,
     own: &HashSet<IpAddr>,
     lets_in: impl Fn(Outward) -> bool,
-) -> bool {
+) -> Option<(KnownConnection, FlowOrigin)> {
     let is_own = |end: SocketAddr| end.ip().is_loopback() || own.contains(&end.ip());
     let KnownConnection {
         protocol,
@@ -122,22 +133,30 @@ fn is_needed(
         progress,
     } = *connection;
     let sent = |from, to| Outward { protocol, from, to };
+    let out = || Some((*connection, FlowOrigin::Out));
+    let of_others = |connection: KnownConnection| {
+        let is_answered = connection.progress != FlowProgress::Unanswered;
+        is_answered.then_some((connection, FlowOrigin::In))
+    };
     match (is_own(source), is_own(destination)) {
         // Its packets do not leave the machine.
-        (true, true) => false,
-        (true, false) => connection.is_echo() || !lets_in(sent(source, destination)),
+        (true, true) => None,
+        (true, false) if connection.is_echo() || !lets_in(sent(source, destination)) => out(),
+        // Who accepted a connection is not known of its socket.
+        (true, false) => of_others(connection.reversed()),
         // What others ask of the machine, and what it has not answered, is new.
-        (false, true) => {
-            !connection.is_echo()
-                && progress != FlowProgress::Unanswered
-                && !lets_in(sent(destination, source))
-        }
+        (false, true) if connection.is_echo() || progress == FlowProgress::Unanswered => None,
+        (false, true) if !lets_in(sent(destination, source)) => out(),
+        (false, true) => of_others(*connection),
         // It is forwarded: packets come in from both ends.
-        (false, false) => {
-            connection.is_echo()
+        (false, false)
+            if connection.is_echo()
                 || !lets_in(sent(source, destination))
-                || !lets_in(sent(destination, source))
+                || !lets_in(sent(destination, source)) =>
+        {
+            out()
         }
+        (false, false) => of_others(*connection),
     }
 }
 
@@ -217,10 +236,11 @@ mod tests {
             destination,
             progress,
         };
-        is_needed(&connection, &own, |sent| {
+        let origin = origin(&connection, &own, |sent| {
             assert_eq!(sent.protocol, protocol);
             lets_in(&sent.from.to_string(), &sent.to.to_string())
-        })
+        });
+        origin.is_some_and(|(_, origin)| origin == FlowOrigin::Out)
     }
 
     #[test]

@@ -348,6 +348,12 @@ impl Filter {
 
         let begin = Instant::now();
         let established = self.establish(plan, &mut undo, Some(ready.image))?;
+        if let Some(flows) = &self.flows
+            && !plan.records_more()
+            && first_fill::knows_more(&self.image.bytes()?, ready.image)
+        {
+            first_fill::fill(flows, ready.image, &plan.interfaces);
+        }
         let keeper = Keeper {
             pins: &self.pins,
             terms,
@@ -527,6 +533,13 @@ fn replace(
     let before_links = before.attachments;
     let established =
         attachments::establish(plan, before_links, pins, &programs, &mut undo, record)?;
+    let bytes_before = before.image.and_then(|(image, _)| image.bytes().ok());
+    if let (Some(flows), Some(bytes_before)) = (&flows, bytes_before)
+        && !plan.records_more()
+        && first_fill::knows_more(&bytes_before, ready.image)
+    {
+        first_fill::fill(flows, ready.image, &plan.interfaces);
+    }
     if counters_are_new {
         // Setting the image again waits until the old program runs nowhere: its counts are final.
         images.put_in_force(&image)?;

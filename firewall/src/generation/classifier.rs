@@ -6,8 +6,8 @@ use rules::{
     Context,
     compiler::InterfaceIndex,
     evaluator::{Evaluation, Outcome},
-    model::RuleId,
-    walker::{self, Decided, Walk, walk},
+    model::{Direction, RuleId},
+    walker::{self, Decided, Tracking, Walk, walk},
 };
 
 use crate::kernel::slot::Slot;
@@ -57,6 +57,22 @@ impl<'a> Classifier<'a> {
     /// ask for states.
     pub(crate) fn lets_in_invoking(&self, frame: &[u8], interface: InterfaceIndex) -> bool {
         walker::lets_in_invoking(self.image, frame, interface.0)
+    }
+
+    /// Whether packets of a direction that rules pass begin flows, so that those the other way are known.
+    pub(crate) fn tracks(&self, direction: Direction) -> bool {
+        walker::tracking(self.image).has(match direction {
+            Direction::In => Tracking::INCOMING,
+            Direction::Out => Tracking::REPLIES,
+        })
+    }
+
+    /// Whether packets of a direction have states.
+    pub(crate) fn has_states(&self, direction: Direction) -> bool {
+        walker::tracking(self.image).has(match direction {
+            Direction::In => Tracking::REPLIES,
+            Direction::Out => Tracking::OUTGOING_STATES,
+        })
     }
 
     /// Classifies a frame; rules are given by index.

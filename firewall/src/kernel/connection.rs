@@ -28,6 +28,16 @@ pub(crate) struct KnownConnection {
 }
 
 impl KnownConnection {
+    /// The same, begun by the other end.
+    pub(crate) fn reversed(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            progress: self.progress.reversed(),
+            ..*self
+        }
+    }
+
     /// Whether it is one of echo requests.
     pub(crate) fn is_echo(&self) -> bool {
         self.protocol == self.icmp()

@@ -1,6 +1,6 @@
 //! The table of flows, as what is known elsewhere is entered in it: by the code of the programs.
 
-use firewall_ebpf::flows::{self, Addresses, Entered, FlowEvent, Keys, LINE_SLOTS};
+use firewall_ebpf::flows::{self, Addresses, Entered, FlowEvent, FlowOrigin, Keys, LINE_SLOTS};
 
 use crate::kernel::{
     connection::{KnownConnection, words},
@@ -29,11 +29,11 @@ impl<'a> FlowWriter<'a> {
     }
 
     /// Enters a connection, unless the table has it.
-    pub(crate) fn enter(&mut self, connection: &KnownConnection) {
+    pub(crate) fn enter(&mut self, connection: &KnownConnection, origin: FlowOrigin) {
         let upper = connection.transport();
         let (source, destination) = (connection.source.ip(), connection.destination.ip());
         let (src, dst) = (words(source), words(destination));
-        match flows::enter(&*self, src, dst, upper, connection.progress) {
+        match flows::enter(&*self, src, dst, upper, connection.progress, origin) {
             Entered::Known => {}
             Entered::NoRoom => self.left_out += 1,
             Entered::Added(placed) => {

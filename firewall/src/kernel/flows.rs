@@ -336,6 +336,10 @@ impl FlowTable {
                 continue;
             }
             let slot = other.slot(index);
+            // Its slot does not say where its place is.
+            if phase_of(slot.life()) == Phase::Noted.number() {
+                continue;
+            }
             let (lines, tag) = places(self, slot);
             let candidates = lines.into_iter().flat_map(|line| {
                 let first = (line & last_line) * LINE_SLOTS;

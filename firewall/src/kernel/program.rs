@@ -250,9 +250,10 @@ impl Program {
         }
         if self.by_state && hook == Hook::BareIngress {
             let [ahead, back] = abi::BARE_ERRORS;
+            let indexes = [ahead, back, abi::BARE_ADMIT];
             let cleared = others(&mut self.ebpf, abi::FLOW_TRACKERS)
-                .map(|mut programs| [ahead, back].map(|index| programs.clear_index(&index)));
-            if let Ok([Err(error), _] | [_, Err(error)]) = cleared {
+                .map(|mut programs| indexes.map(|index| programs.clear_index(&index)));
+            for error in cleared.into_iter().flatten().filter_map(Result::err) {
                 tracing::debug!(event = "program_stays", %error, "a program stays loaded");
             }
         }
@@ -302,30 +303,41 @@ pub(super) fn track(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
     enter(ebpf, abi::FLOW_TRACKERS, index, name, &fd)
 }
 
-/// Loads the program that judges ICMP errors for the verified program of a hook, which goes on with it and is gone back
-/// to.
-fn judge_errors(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    let (map, [ahead, back], name) = match hook {
-        Hook::Xdp if takes_frags() => (abi::FLOW_ERRORS, abi::ERRORS, abi::ERRORS_PROGRAM),
-        Hook::Xdp => (abi::FLOW_ERRORS, abi::ERRORS, abi::ERRORS_LINEAR_PROGRAM),
+/// Loads the programs with which the verified program of a hook goes on, and that go back to it: the one that judges ICMP
+/// errors, and the one that admits flows.
+fn follow_up(hook: Hook, ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    let (map, [ahead, back], admit, names) = match hook {
+        Hook::Xdp => {
+            let names = if takes_frags() {
+                [abi::ERRORS_PROGRAM, abi::ADMIT_PROGRAM]
+            } else {
+                [abi::ERRORS_LINEAR_PROGRAM, abi::ADMIT_LINEAR_PROGRAM]
+            };
+            (abi::FLOW_ERRORS, abi::ERRORS, abi::ADMIT, names)
+        }
         Hook::BareIngress => (
             abi::FLOW_TRACKERS,
             abi::BARE_ERRORS,
-            abi::BARE_ERRORS_PROGRAM,
+            abi::BARE_ADMIT,
+            [abi::BARE_ERRORS_PROGRAM, abi::BARE_ADMIT_PROGRAM],
         ),
         Hook::Egress | Hook::BareEgress => return Ok(()),
     };
-    let filter = self::name(hook, true);
+    let filter = name(hook, true);
     let loaded = |ebpf: &mut Ebpf, name| match hook {
         Hook::Xdp => cloned(name, loaded_xdp(ebpf, name)?.fd()),
         Hook::BareIngress | Hook::Egress | Hook::BareEgress => {
             cloned(name, loaded_classifier(ebpf, name)?.fd())
         }
     };
-    let (filter_fd, fd) = (loaded(ebpf, filter)?, loaded(ebpf, name)?);
-    // The way back first: without one, errors that are judged would be dropped.
+    // The way back first: without one, packets that others decide on would be dropped.
+    let filter_fd = loaded(ebpf, filter)?;
     enter(ebpf, map, back, filter, &filter_fd)?;
-    enter(ebpf, map, ahead, name, &fd)
+    for (index, name) in [ahead, admit].into_iter().zip(names) {
+        let fd = loaded(ebpf, name)?;
+        enter(ebpf, map, index, name, &fd)?;
+    }
+    Ok(())
 }
 
 fn cloned(
@@ -367,7 +379,7 @@ pub(super) fn verified_at(
 ) -> Result<&mut SchedClassifier, LoadError> {
     let name = name(hook, by_state);
     if by_state && classifier(ebpf, name)?.fd().is_err() {
-        judge_errors(hook, ebpf)?;
+        follow_up(hook, ebpf)?;
     }
     loaded_classifier(ebpf, name)
 }
@@ -448,7 +460,7 @@ pub(super) fn verified(object: &ObjectFile, setting: &Setting<'_>) -> Result<Ebp
     let mut ebpf = loader.load(object.bytes()).map_err(not_loaded)?;
     loaded_xdp(&mut ebpf, suitable(by_state))?;
     if by_state {
-        judge_errors(Hook::Xdp, &mut ebpf)?;
+        follow_up(Hook::Xdp, &mut ebpf)?;
     }
     Ok(ebpf)
 }

@@ -7,11 +7,17 @@ use std::{
 };
 
 use rules::{
-    Context, compiler::InterfaceIndex, diagnostics::Code, model::Direction, notation,
+    Context,
+    compiler::InterfaceIndex,
+    diagnostics::Code,
+    field::State,
+    model::{Direction, Verdict},
+    notation,
     text::hexadecimal,
 };
 
 use crate::{
+    generation::classifier::Classifier,
     interfaces::list::Interface,
     lockout::{
         leases,
@@ -41,6 +47,23 @@ pub(crate) struct Lifeline {
     pub(crate) frame: Vec<u8>,
     /// Its direction, and the interface on which it arrives or by which it leaves.
     pub(crate) context: Context<InterfaceIndex>,
+    /// The packet that began its flow, if another one has; it goes the other way if this one answers it.
+    begun_by: Option<(Vec<u8>, Context<InterfaceIndex>)>,
+}
+
+impl Lifeline {
+    /// The context of the packet, with the state that it has by rules under which the packet that began its flow has passed.
+    pub(super) fn context_by(&self, rules: &Classifier<'_>) -> Context<InterfaceIndex> {
+        let is_known = self.begun_by.as_ref().is_some_and(|(frame, context)| {
+            rules.tracks(context.direction)
+                && rules.classify(frame, *context).verdict == Verdict::Pass
+        });
+        self.context.in_state(if is_known {
+            State::Established
+        } else {
+            State::New
+        })
+    }
 }
 
 /// What becomes of rules that drop a packet.
@@ -82,6 +105,8 @@ pub(super) struct Lifelines<'a> {
     filtered: &'a [Interface],
     /// The weight of those that follow.
     weight: Weight,
+    /// The packet that began the flow of those that follow.
+    begun_by: Option<String>,
     /// The lifelines so far.
     pub(super) found: Vec<Lifeline>,
 }
@@ -93,6 +118,7 @@ impl<'a> Lifelines<'a> {
             surroundings,
             filtered,
             weight: Weight::Refused,
+            begun_by: None,
             found: Vec::new(),
         }
     }
@@ -123,10 +149,12 @@ impl<'a> Lifelines<'a> {
                 IpAddr::V4(own) => {
                     let server = IpAddr::V4(self.server(interface, own, prefix));
                     let send = |to| format!("udp {server}:67 > {to}:68 payload 300");
-                    self.add(&what, interface, server, &send(own));
+                    let renewal = format!("out udp {own}:68 > {server}:67 payload 300");
+                    self.with_flow(renewal.clone(), |lifelines| {
+                        lifelines.add(&what, interface, server, &send(own));
+                    });
                     let to_all = send(Ipv4Addr::BROADCAST) + " dst_mac " + BROADCAST_MAC;
                     self.add(&what, interface, server, &to_all);
-                    let renewal = format!("out udp {own}:68 > {server}:67 payload 300");
                     self.add(&what, interface, server, &renewal);
                 }
                 // What a router advertises has the length of the link's prefix, a lease none.
@@ -157,18 +185,14 @@ impl<'a> Lifelines<'a> {
         for interface in interfaces {
             let gateway = route.and_then(|hop| hop.gateway);
             let from = gateway.unwrap_or(peer.ip());
-            for rest in ["ack", "ack,psh payload 36", "ack payload 1400"] {
-                self.add(
-                    &what,
-                    interface,
-                    from,
-                    &format!("tcp {peer} > {local} {rest}"),
-                );
-            }
-            for rest in ["ack", "ack,psh payload 36", "ack payload 1400"] {
-                let packet = format!("out tcp {local} > {peer} {rest}");
-                self.add(&what, interface, from, &packet);
-            }
+            self.with_flow(format!("tcp {peer} > {local} syn"), |lifelines| {
+                for rest in ["ack", "ack,psh payload 36", "ack payload 1400"] {
+                    let packet = format!("tcp {peer} > {local} {rest}");
+                    lifelines.add(&what, interface, from, &packet);
+                    let packet = format!("out tcp {local} > {peer} {rest}");
+                    lifelines.add(&what, interface, from, &packet);
+                }
+            });
             if gateway.is_none() {
                 self.add_neighbor(&what, interface, peer.ip());
             }
@@ -186,9 +210,12 @@ impl<'a> Lifelines<'a> {
         let what = format!("the next SSH session of `{}`", peer.ip());
         let weight = Weight::RefusedLike(present.to_owned());
         self.with_weight(weight, |lifelines| {
-            lifelines.add(&what, interface, from, &format!("tcp {next} > {local} syn"));
-            let answer = format!("out tcp {local} > {next} syn,ack");
-            lifelines.add(&what, interface, from, &answer);
+            let first = format!("tcp {next} > {local} syn");
+            lifelines.add(&what, interface, from, &first);
+            lifelines.with_flow(first, |lifelines| {
+                let answer = format!("out tcp {local} > {next} syn,ack");
+                lifelines.add(&what, interface, from, &answer);
+            });
         });
     }
 
@@ -232,7 +259,10 @@ impl<'a> Lifelines<'a> {
         self.with_weight(Weight::Warned(Code::DropsReplies, help), |lifelines| {
             let packet = format!("udp {from} > {to} payload 100");
             let what = format!("{what} `{server}`");
-            lifelines.add(&what, interface, gateway.unwrap_or(server), &packet);
+            let question = format!("out udp {to} > {from} payload 100");
+            lifelines.with_flow(question, |lifelines| {
+                lifelines.add(&what, interface, gateway.unwrap_or(server), &packet);
+            });
         });
         self.with_weight(Weight::Warned(Code::DropsRequests, PASS_OUT), |lifelines| {
             let packet = format!("out udp {to} > {from} payload 100");
@@ -283,6 +313,13 @@ impl<'a> Lifelines<'a> {
                 });
             }
         }
+    }
+
+    /// Has `add` add packets of a flow that another packet began.
+    fn with_flow(&mut self, begun_by: String, add: impl FnOnce(&mut Self)) {
+        let before = self.begun_by.replace(begun_by);
+        add(self);
+        self.begun_by = before;
     }
 
     /// Has `add` add lifelines of this weight.
@@ -360,16 +397,20 @@ impl<'a> Lifelines<'a> {
         if let Some(link) = self.surroundings.links.get(&index) {
             add_words(&mut packet, "interface", &link.name);
         }
+        let on = |index, direction| match direction {
+            Direction::In => Context::arriving(InterfaceIndex(index)),
+            Direction::Out => Context::sent(InterfaceIndex(index)),
+        };
+        let begun_by = self.begun_by.as_deref();
+        let begun_by = begun_by.and_then(|packet| notation::read(packet).ok());
         match notation::read(&packet) {
             Ok(read) => self.found.push(Lifeline {
                 weight: self.weight.clone(),
                 what: what.to_owned(),
                 packet,
                 frame: read.frame,
-                context: match read.context.direction {
-                    Direction::In => Context::arriving(InterfaceIndex(index)),
-                    Direction::Out => Context::sent(InterfaceIndex(index)),
-                },
+                context: on(index, read.context.direction),
+                begun_by: begun_by.map(|first| (first.frame, on(index, first.context.direction))),
             }),
             Err(fault) => {
                 tracing::warn!(

@@ -154,12 +154,12 @@ pub(crate) fn check(
         };
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, lifeline.context);
+            .classify(&lifeline.frame, lifeline.context_by(&candidate.classifier));
         let was_dropped = in_force.is_some_and(|in_force| {
             in_force.interfaces.contains(&lifeline.context.interface)
                 && in_force
                     .classifier
-                    .walk(&lifeline.frame, lifeline.context)
+                    .walk(&lifeline.frame, lifeline.context_by(&in_force.classifier))
                     .verdict
                     == Verdict::Drop
         });
@@ -201,7 +201,7 @@ pub(crate) fn warnings(
         }
         let after = candidate
             .classifier
-            .classify(&lifeline.frame, lifeline.context);
+            .classify(&lifeline.frame, lifeline.context_by(&candidate.classifier));
         let mut known = warnings.iter();
         if after.verdict == Verdict::Drop && !known.any(|known| known.cut.what == lifeline.what) {
             let cut = Cut {

@@ -24,6 +24,9 @@ pub struct FlowListing {
     pub max: u32,
     /// The flows, sorted by protocol and ends.
     pub flows: Vec<FlowEntry>,
+    /// TCP connections over IPv4 that others began, and that are between their second and their third packet: the
+    /// table has no room for both of their ends then.
+    pub handshakes: u32,
     /// The numbers of events since the table was made.
     pub events: FlowEvents,
 }
@@ -86,7 +89,7 @@ pub struct FlowEntry {
     pub from: FlowEnd,
     /// The other end.
     pub to: FlowEnd,
-    /// `unanswered`, `answered`, `half-closed`, `closed` or `reset`.
+    /// `unanswered`, `incoming`, `answered`, `half-closed`, `closed` or `reset`.
     pub phase: String,
     /// The seconds since its last packet, up to 4 more, or 32 of an answered TCP connection.
     pub idle_seconds: u32,
@@ -127,6 +130,17 @@ pub(crate) struct FlowFilter {
 }
 
 impl FlowFilter {
+    /// Whether all flows are meant.
+    fn is_open(&self) -> bool {
+        let Self {
+            protocol,
+            addresses,
+            port,
+            phase,
+        } = self;
+        protocol.is_none() && addresses.is_empty() && port.is_none() && phase.is_none()
+    }
+
     fn has(&self, flow: &FlowEntry) -> bool {
         let ends = [flow.from, flow.to];
         let in_prefix = |end: &FlowEnd| self.addresses.iter().any(|one| one.covers(end.address));
@@ -157,7 +171,7 @@ impl crate::error::UserError for NoFlows {
 pub(crate) fn entries(pins: &Pins) -> Result<Option<Vec<FlowEntry>>, FlowsError> {
     let table = FlowTable::open(pins)?;
     let flows = table.map(|table| table.flows()).transpose()?;
-    Ok(flows.map(|flows| flows.iter().map(entry).collect()))
+    Ok(flows.map(|flows| flows.iter().filter_map(entry).collect()))
 }
 
 /// The table of the firewall, without a daemon.
@@ -180,12 +194,14 @@ impl FlowListing {
         in_force::read(config)?;
         let table = table(config)?.ok_or(NoFlows)?;
         let listed = table.flows()?;
-        let flows = listed.iter().map(entry);
+        let flows = listed.iter().filter_map(entry);
         let mut flows: Vec<FlowEntry> = flows.filter(|flow| filter.has(flow)).collect();
         flows.sort();
+        let handshakes = listed.iter().filter(|flow| entry(flow).is_none()).count();
         Ok(Self {
             max: table.slots(),
             flows,
+            handshakes: u32::try_from(handshakes).unwrap_or(u32::MAX),
             events: FlowEvents::read(&table)?,
         })
     }
@@ -196,7 +212,11 @@ impl FlowListing {
         let table = table(config)?.ok_or(NoFlows)?;
         let mut removed = 0;
         for flow in table.flows()? {
-            removed += u64::from(filter.has(&entry(&flow)) && table.remove(&flow));
+            let is_meant = match entry(&flow) {
+                Some(listed) => filter.has(&listed),
+                None => filter.is_open(),
+            };
+            removed += u64::from(is_meant && table.remove(&flow));
         }
         Ok(removed)
     }
@@ -213,8 +233,12 @@ impl FlowEvents {
     }
 }
 
-fn entry(flow: &ListedFlow) -> FlowEntry {
+/// A flow as it is shown; `None` if its slot does not have both of its ends.
+fn entry(flow: &ListedFlow) -> Option<FlowEntry> {
     let slot = flow.slot;
+    if flow.phase == Phase::Noted && !slot.is_ipv6() {
+        return None;
+    }
     let number = slot.protocol();
     let protocol = Protocol::ALL.into_iter().find(|one| *one as u32 == number);
     let [first, second] = if slot.is_ipv6() {
@@ -246,7 +270,7 @@ fn entry(flow: &ListedFlow) -> FlowEntry {
     } else {
         (first, second)
     };
-    FlowEntry {
+    Some(FlowEntry {
         protocol,
         from: end(from),
         to: end(to),
@@ -257,11 +281,18 @@ fn entry(flow: &ListedFlow) -> FlowEntry {
             index: flow.index,
             first: slot.first,
         },
-    }
+    })
 }
 
 /// The phases as they are shown.
-pub(crate) const PHASES: [&str; 5] = ["unanswered", "answered", "half-closed", "closed", "reset"];
+pub(crate) const PHASES: [&str; 6] = [
+    "unanswered",
+    "incoming",
+    "answered",
+    "half-closed",
+    "closed",
+    "reset",
+];
 
 fn phase(phase: Phase) -> &'static str {
     match phase {
@@ -270,5 +301,6 @@ fn phase(phase: Phase) -> &'static str {
         Phase::FirstClosed | Phase::SecondClosed => "half-closed",
         Phase::Closed => "closed",
         Phase::Doubtful => "reset",
+        Phase::Incoming | Phase::Noted => "incoming",
     }
 }

@@ -12,6 +12,7 @@ use firewall_ebpf::{
 use rules::{
     Context,
     evaluator::flows::{Content, Datagram, FlowMap},
+    model::{Direction, FlowNeeds},
 };
 use rules_testing::flows::{Conversation, TIMEOUTS, Turn, frame};
 
@@ -25,6 +26,7 @@ use crate::{
 const TIMEOUTS_WRITTEN: &str = r#"
 [flows.timeouts]
 tcp_opening = "128s"
+tcp_incoming = "96s"
 tcp = "24h"
 tcp_half_closed = "3584s"
 tcp_closed = "160s"
@@ -67,6 +69,42 @@ proto = "udp"
 dport = [53, 443]
 "#;
 
+/// Rules for packets out, which count their states, and drop some.
+pub(super) const OUT: &str = r#"
+[[rule]]
+name = "new out"
+action = "count"
+direction = "out"
+state = "new"
+[[rule]]
+name = "established out"
+action = "count"
+direction = "out"
+state = "established"
+[[rule]]
+name = "related out"
+action = "count"
+direction = "out"
+state = "related"
+[[rule]]
+name = "invalid out"
+action = "count"
+direction = "out"
+state = "invalid"
+[[rule]]
+name = "no questions to this port"
+action = "drop"
+direction = "out"
+state = "new"
+proto = "udp"
+dport = 1
+[[rule]]
+name = "nothing that cannot be"
+action = "drop"
+direction = "out"
+state = "invalid"
+"#;
+
 /// Seconds after which a table is emptied: stamps would become ambiguous.
 const SPAN: u64 = 4 * 3_600;
 
@@ -81,15 +119,23 @@ struct Programs {
     /// The counter slots of the rules named like states.
     slots: [u32; 4],
     counted: [u64; 4],
+    /// Likewise those for packets out, if there are any.
+    slots_out: Option<[u32; 4]>,
+    counted_out: [u64; 4],
     machine: Machine,
 }
 
 impl Programs {
-    fn new() -> Self {
+    fn new(needs: FlowNeeds) -> Self {
         let machine = Machine::new();
+        let out = if needs == FlowNeeds::OutgoingStates {
+            OUT
+        } else {
+            ""
+        };
         let rules = machine.write_rules(
             "drop",
-            &format!("{TIMEOUTS_WRITTEN}{STATES}{REPLIES}{TOPICS}"),
+            &format!("{TIMEOUTS_WRITTEN}{STATES}{REPLIES}{TOPICS}{out}"),
         );
         machine.apply(&rules).kill();
         let pinned = |name| MapData::from_pin(machine.pins().join(name)).unwrap();
@@ -121,6 +167,9 @@ impl Programs {
             counters: PerCpuArray::try_from(Map::PerCpuArray(pinned("counters"))).unwrap(),
             slots: State::ALL.map(|state| slot(state.as_str())),
             counted: [0; 4],
+            slots_out: (needs == FlowNeeds::OutgoingStates)
+                .then(|| State::ALL.map(|state| slot(&format!("{} out", state.as_str())))),
+            counted_out: [0; 4],
             machine,
         }
     }
@@ -148,25 +197,39 @@ impl Programs {
         };
         let run = aya::programs::TestRun::test_run(&self.xdp.0, options).unwrap();
         let passes = action(run.return_value) == Action::Pass;
-        let blocks = self.counters.get(&(self.slots[0] / BLOCK), 0).unwrap();
+        (self.counted(Direction::In), passes)
+    }
+
+    /// The state of the last packet of a direction, by the rule that has counted it.
+    fn counted(&mut self, direction: Direction) -> State {
+        let (slots, before) = match (direction, self.slots_out) {
+            (Direction::Out, Some(slots)) => (slots, &mut self.counted_out),
+            (Direction::In | Direction::Out, _) => (self.slots, &mut self.counted),
+        };
         let mut counted = Vec::new();
         for state in State::ALL {
             let number = state as usize;
-            let at = (self.slots[number] % BLOCK) as usize;
+            let blocks = self.counters.get(&(slots[number] / BLOCK), 0).unwrap();
+            let at = (slots[number] % BLOCK) as usize;
             let sum: u64 = blocks.iter().map(|block| block[at][0]).sum();
-            if sum != self.counted[number] {
-                assert_eq!(sum, self.counted[number] + 1);
+            if sum != before[number] {
+                assert_eq!(sum, before[number] + 1);
                 counted.push(state);
             }
-            self.counted[number] = sum;
+            before[number] = sum;
         }
         assert_eq!(counted.len(), 1, "{counted:?}");
-        (counted[0], passes)
+        counted[0]
     }
 
-    fn send(&self, frame: &[u8]) {
+    /// Whether a packet out passes, and the state that it has, if rules ask for it.
+    fn send(&mut self, frame: &[u8]) -> (Option<State>, bool) {
         let ran = self.egress.run(frame, &Context::sent(LOOPBACK)).unwrap();
-        assert_eq!(ran, Some(Action::Pass));
+        let state = self
+            .slots_out
+            .is_some()
+            .then(|| self.counted(Direction::Out));
+        (state, ran == Some(Action::Pass))
     }
 }
 
@@ -197,17 +260,37 @@ fn passes(datagram: &Datagram, state: State) -> bool {
     }
 }
 
+/// Whether the rules pass a packet out of a state.
+fn passes_out(datagram: &Datagram, state: State) -> bool {
+    match state {
+        State::New => !matches!(datagram.content, Content::Udp { dport: 1, .. }),
+        State::Established | State::Related => true,
+        State::Invalid => false,
+    }
+}
+
 #[test]
 #[ignore = "needs root"]
 fn conversations_have_the_states_of_a_plain_map() {
+    converse(FlowNeeds::Incoming);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn conversations_have_the_states_of_a_plain_map_in_both_directions() {
+    converse(FlowNeeds::OutgoingStates);
+}
+
+fn converse(needs: FlowNeeds) {
     const SEEDS: u64 = 40;
     const TURNS: usize = 25_000;
     let rounds = std::env::var("FIREWALL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    let mut programs = Programs::new();
+    let mut programs = Programs::new(needs);
     let mut met = [0_u64; 4];
+    let mut met_out = [0_u64; 4];
     for seed in 0..SEEDS * rounds {
         let mut conversation = Conversation::new(seed);
-        let mut map = FlowMap::new(TIMEOUTS);
+        let mut map = FlowMap::new(TIMEOUTS, needs);
         programs.empty();
         programs.set_time(0);
         let mut told: Vec<Turn> = Vec::new();
@@ -217,7 +300,7 @@ fn conversations_have_the_states_of_a_plain_map() {
             match turn {
                 Turn::Wait(seconds) => {
                     if map.now().as_secs() + seconds > SPAN {
-                        map = FlowMap::new(TIMEOUTS);
+                        map = FlowMap::new(TIMEOUTS, needs);
                         programs.empty();
                     } else {
                         map.wait(Duration::from_secs(seconds));
@@ -230,17 +313,39 @@ fn conversations_have_the_states_of_a_plain_map() {
                     let last = &told[told.len().saturating_sub(12)..];
                     assert_eq!(state, expected, "seed {seed}, {last:#?}");
                     assert_eq!(has_passed, passes(&datagram, state), "{last:#?}");
+                    if has_passed && state == State::New {
+                        map.admitted(&datagram);
+                    }
                     met[state as usize] += 1;
                 }
                 Turn::Out(datagram) => {
-                    map.sent(&datagram, lets_in(&datagram));
-                    programs.send(&frame(&datagram));
+                    let (state, has_passed) = programs.send(&frame(&datagram));
+                    let last = &told[told.len().saturating_sub(12)..];
+                    if let Some(state) = state {
+                        assert_eq!(state, map.leaving(&datagram), "seed {seed}, {last:#?}");
+                        assert_eq!(has_passed, passes_out(&datagram, state), "{last:#?}");
+                        met_out[state as usize] += 1;
+                    } else {
+                        assert!(has_passed, "{last:#?}");
+                    }
+                    if has_passed {
+                        map.sent(&datagram, lets_in(&datagram));
+                    }
                 }
             }
         }
         let listed = firewall::FlowListing::read(&programs.machine.config()).unwrap();
-        assert_eq!(listed.flows.len(), map.len(), "seed {seed}");
+        assert_eq!(
+            listed.flows.len() + listed.handshakes as usize,
+            map.len(),
+            "seed {seed}"
+        );
     }
-    println!("{met:?} packets in of each state");
+    println!("{met:?} packets in of each state, {met_out:?} packets out");
     assert!(met.iter().all(|count| *count > 5_000), "{met:?}");
+    let has_states = needs == FlowNeeds::OutgoingStates;
+    assert!(
+        !has_states || met_out.iter().all(|count| *count > 5_000),
+        "{met_out:?}"
+    );
 }

@@ -18,7 +18,7 @@ use rules_testing::{
 };
 
 use crate::{
-    conversations::TOPICS,
+    conversations::{self, TOPICS},
     flows::{REPLIES, STATES},
     machine::Machine,
 };
@@ -27,6 +27,7 @@ use crate::{
 const TIMEOUTS: &str = r#"
 [flows.timeouts]
 tcp_opening = "2m"
+tcp_incoming = "1m"
 tcp = "24h"
 tcp_half_closed = "3599s"
 tcp_closed = "121s"
@@ -144,11 +145,21 @@ fn random_tests(ruleset: &Ruleset, interface: &str, tests: u64) -> (String, usiz
 #[test]
 #[ignore = "needs root"]
 fn random_sequences_have_the_same_result_everywhere() {
+    run_random_tests(OUT);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn random_sequences_have_the_same_result_where_rules_ask_for_states_out() {
+    run_random_tests(&format!("{OUT}{}", conversations::OUT));
+}
+
+fn run_random_tests(out: &str) {
     const TESTS: u64 = 400;
     let machine = Machine::new();
     let interface = machine.interface();
     let settings = format!(
-        "[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"drop\"\n{TIMEOUTS}{STATES}{REPLIES}{OUT}{TOPICS}"
+        "[firewall]\ninterfaces = [\"{interface}\"]\npolicy = \"drop\"\n{TIMEOUTS}{STATES}{REPLIES}{out}{TOPICS}"
     );
     let source = Arc::new(Source::new("rules.toml", settings.as_str()));
     let loaded = rules::load(&source, |_| Err::<Source, _>("no lists")).unwrap();

@@ -175,7 +175,7 @@ pub(super) fn kinds(packets: Packets, interfaces: &Interfaces) -> Vec<Kind> {
         Family::Ipv6 => vec![(0, only(0))],
     };
     let headers = &headers;
-    let asks = interfaces.asks_for_states && packets.direction == Direction::In;
+    let asks = interfaces.asks_for_states(packets.direction);
     forms
         .flat_map(|(upper, part)| headers.iter().map(move |header| (upper, part, header)))
         .flat_map(|(upper, part, header)| {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use super::budget::{Budget, Exhausted};
 use crate::{
     field::{InterfaceMatch, InterfacePattern, LOOPBACK, OptionGroups},
-    model::Ruleset,
+    model::{Direction, Ruleset},
 };
 
 /// The classes of interfaces in each place where packets have one, groups of IPv4 options, and
@@ -22,21 +22,28 @@ pub(super) struct Interfaces {
     pub(super) origins: InterfaceClasses,
     /// The groups of options.
     pub(super) options: OptionGroups,
-    /// Whether rules tell the states of packets apart.
-    pub(super) asks_for_states: bool,
+    /// The directions in which rules tell the states of packets apart.
+    asking: HashSet<Direction>,
 }
 
 impl Interfaces {
     /// The classes that the rule sets tell apart.
     pub(super) fn new(rulesets: &[&Ruleset], budget: &mut Budget) -> Result<Self, Exhausted> {
         let rules = rulesets.iter().flat_map(|set| &set.rules);
+        let asking = rules.clone().filter(|rule| rule.matches.state.is_some());
+        let asking = asking.map(|rule| rule.direction).collect();
         let options = rules.filter_map(|rule| rule.matches.ip_option.as_ref());
         Ok(Self {
             attached: InterfaceClasses::attached(rulesets, budget)?,
             origins: InterfaceClasses::origins(rulesets, budget)?,
             options: OptionGroups::new(options),
-            asks_for_states: rulesets.iter().any(|ruleset| ruleset.asks_for_states()),
+            asking,
         })
+    }
+
+    /// Whether rules for a direction tell the states of packets apart.
+    pub(super) fn asks_for_states(&self, direction: Direction) -> bool {
+        self.asking.contains(&direction)
     }
 
     /// Whether the sets of groups of options are too many to look at each.

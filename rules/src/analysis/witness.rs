@@ -242,9 +242,10 @@ pub(super) fn point(
         Direction::In => ABSENT,
         Direction::Out => context.mark.into(),
     };
-    let state = match context.direction {
-        Direction::In if interfaces.asks_for_states => context.state,
-        Direction::In | Direction::Out => State::New,
+    let state = if interfaces.asks_for_states(context.direction) {
+        context.state
+    } else {
+        State::New
     };
     let state = u128::from(state.number());
     let address = |address: Option<IpAddr>| match address {

@@ -2,7 +2,7 @@
 
 use firewall_ebpf::{
     abi::Reason,
-    image::{Drops, Header, MAGIC, SECTIONS_END, STATE_SECTIONS_END},
+    image::{Drops, Header, MAGIC, SECTIONS_END, STATE_SECTIONS_END, Tracking},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     field::{FieldName, OptionGroups, State},
-    model::{Direction, Ruleset, Settings, Verdict},
+    model::{Direction, FlowNeeds, Ruleset, Settings, Verdict},
 };
 
 /// Compiles a rule set.
@@ -184,6 +184,7 @@ pub(crate) fn finish(
         magic: MAGIC,
         drops: drops(&ruleset.settings, Direction::In),
         drops_out: drops(&ruleset.settings, Direction::Out),
+        tracking: tracking(ruleset),
         ..Header::default()
     };
     writer.align(8)?;
@@ -196,6 +197,16 @@ pub(crate) fn finish(
     let bytes = writer.finish();
     plan.bytes = bytes.len();
     Ok(Image::new(bytes, plan))
+}
+
+/// What the programs have to know of flows.
+fn tracking(ruleset: &Ruleset) -> Tracking {
+    match ruleset.flow_needs() {
+        FlowNeeds::Nothing => Tracking::NOTHING,
+        FlowNeeds::Replies => Tracking::REPLIES,
+        FlowNeeds::Incoming => Tracking::INCOMING,
+        FlowNeeds::OutgoingStates => Tracking::OUTGOING_STATES,
+    }
 }
 
 /// The reasons for which packets of a direction are dropped.

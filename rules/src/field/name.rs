@@ -176,12 +176,6 @@ impl Form {
         }
     }
 
-    /// Whether rules for packets out may not name the field.
-    #[must_use]
-    pub const fn is_of_in(self) -> bool {
-        matches!(self, Self::State)
-    }
-
     /// Whether only IP packets have the field.
     #[must_use]
     pub const fn is_of_ip(self) -> bool {

@@ -81,6 +81,8 @@ macro_rules! timeouts {
 timeouts! {
     /// TCP connections that are not answered yet.
     tcp_opening = 120, 4 * HOUR;
+    /// TCP connections that packets in begin, until they are answered and the answer is acknowledged.
+    tcp_incoming = 60, 4 * HOUR;
     /// Open TCP connections.
     tcp = 24 * HOUR, 36 * HOUR;
     /// TCP connections of which one end has sent its last byte.

@@ -4,6 +4,7 @@
 //! This module owns the meaning of a rule. It knows neither the TOML from which it came, except for
 //! the place of each rule, nor the image that it becomes.
 
+mod flow_needs;
 mod flows;
 mod log_limit;
 mod place;
@@ -14,6 +15,7 @@ mod verdict;
 pub use firewall_ebpf::abi::Direction;
 
 pub use self::{
+    flow_needs::FlowNeeds,
     flows::{Flows, Timeouts},
     log_limit::{LogLimit, Per},
     place::Place,

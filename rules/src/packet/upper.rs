@@ -104,13 +104,19 @@ impl Upper {
     }
 }
 
+/// The sequence number of every segment, so that one with ACK acknowledges a SYN of the other end.
+const SEQUENCE: u32 = 1;
+
 fn tcp(network: &Network, src: u16, dst: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; TCP];
     bytes.extend_from_slice(payload);
     let mut tcp = view(&mut bytes, MutableTcpPacket::new);
     tcp.set_source(src);
     tcp.set_destination(dst);
-    tcp.set_sequence(1);
+    tcp.set_sequence(SEQUENCE);
+    if flags & tcp_flags::ACK != 0 {
+        tcp.set_acknowledgement(SEQUENCE + 1);
+    }
     tcp.set_data_offset(5);
     tcp.set_flags(flags);
     tcp.set_window(64_240);

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use firewall_ebpf::{
     flows::{
-        Entered, FlowEvent, FlowProgress, FlowTable, Keys, Phase, Protocol, Seen, SharedTable,
-        Transport, Tuple, enter, find, phase_of, record, see_in, see_out,
+        Entered, FlowEvent, FlowOrigin, FlowProgress, FlowTable, Keys, Phase, Protocol, Seen,
+        SharedTable, Transport, Tuple, enter, find, phase_of, record, see_in, see_out,
     },
     state::State,
 };
@@ -67,12 +67,12 @@ fn a_flow_is_what_it_was_entered_as() {
         ] {
             for from_destination in [true, false] {
                 let table = MemoryTable::new(4, TIMEOUTS, 1);
-                let entered = enter(&table, src, dst, tcp(0), progress);
+                let entered = enter(&table, src, dst, tcp(0), progress, FlowOrigin::Out);
                 assert!(matches!(entered, Entered::Added(_)));
                 let state = if from_destination {
-                    see_in(&table, dst, src, back(ACK))
+                    see_in(&table, dst, src, back(ACK)).unwrap()
                 } else {
-                    see_in(&table, src, dst, tcp(ACK))
+                    see_in(&table, src, dst, tcp(ACK)).unwrap()
                 };
                 let expected = if from_destination {
                     in_from_destination
@@ -94,7 +94,7 @@ fn the_end_that_has_closed_is_the_one_that_was_named() {
             (FlowProgress::DestinationClosed, true),
         ] {
             let table = MemoryTable::new(4, TIMEOUTS, 1);
-            enter(&table, src, dst, tcp(0), progress);
+            enter(&table, src, dst, tcp(0), progress, FlowOrigin::Out);
             // The FIN of the source ends what only the destination had closed, and changes nothing besides.
             let before = phase(&table, src, dst);
             assert_eq!(see_out(&table, src, dst, tcp(FIN_ACK)), Seen::Done);
@@ -113,7 +113,14 @@ fn what_packets_have_made_of_a_flow_stays() {
     for (src, dst) in ends() {
         let table = MemoryTable::new(4, TIMEOUTS, 1);
         assert!(record(&table, src, dst, tcp(SYN)).is_some());
-        let entered = enter(&table, src, dst, tcp(0), FlowProgress::Closed);
+        let entered = enter(
+            &table,
+            src,
+            dst,
+            tcp(0),
+            FlowProgress::Closed,
+            FlowOrigin::Out,
+        );
         assert!(matches!(entered, Entered::Known));
         assert_eq!(phase(&table, src, dst), Some(Phase::Unanswered.number()));
     }
@@ -128,7 +135,14 @@ fn no_flow_gives_way_to_one_that_is_entered() {
         assert!(record(&table, src, dst, port(number)).is_some());
     }
     for number in 5..100 {
-        let entered = enter(&table, src, dst, port(number), FlowProgress::Answered);
+        let entered = enter(
+            &table,
+            src,
+            dst,
+            port(number),
+            FlowProgress::Answered,
+            FlowOrigin::Out,
+        );
         assert!(matches!(entered, Entered::NoRoom));
     }
     for number in 1..=4 {
@@ -138,7 +152,14 @@ fn no_flow_gives_way_to_one_that_is_entered() {
     assert_eq!(table.events(FlowEvent::EvictedWeak), 0);
     // Those that have expired do.
     table.now.set(1_000);
-    let entered = enter(&table, src, dst, port(5), FlowProgress::Answered);
+    let entered = enter(
+        &table,
+        src,
+        dst,
+        port(5),
+        FlowProgress::Answered,
+        FlowOrigin::Out,
+    );
     assert!(matches!(entered, Entered::Added(_)));
 }
 
@@ -242,7 +263,14 @@ fn a_packet_out_at_any_moment_is_not_forgotten() {
                 steps_left: Cell::new(step),
                 records: &records,
             };
-            enter(&shared, src, dst, tcp(0), FlowProgress::Answered);
+            enter(
+                &shared,
+                src,
+                dst,
+                tcp(0),
+                FlowProgress::Answered,
+                FlowOrigin::Out,
+            );
             if shared.steps_left.get() > 0 {
                 assert!(step > 10, "{step}");
                 break;

@@ -75,6 +75,12 @@ fn header(image: &[u8], dump: &mut Dump<'_>) {
     dump.annotate(offset_of!(Header, metadata), 4, meaning);
     let meaning = format!("metadata_length: {length} bytes");
     dump.annotate(offset_of!(Header, metadata_length), 4, meaning);
+    dump.annotate(
+        offset_of!(Header, tracking),
+        4,
+        "tracking: nothing, since no rule asks for states",
+    );
+    dump.annotate(offset_of!(Header, reserved), 4, "reserved: 0");
     dump.annotate(offset_of!(Header, zero), 8, "zero: always 0");
     dump.heading(metadata as usize, "Metadata");
     dump.annotate(metadata as usize, length as usize, "for user space only");

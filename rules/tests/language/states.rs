@@ -8,7 +8,7 @@ use rules::{
     explanation::explain,
     field::{FieldName, State, StateSet},
     language::canonical,
-    model::{Flows, RuleId, Verdict},
+    model::{FlowNeeds, Flows, RuleId, Verdict},
     notation,
 };
 
@@ -73,15 +73,60 @@ fn wrong_states_are_errors_with_what_was_meant() {
 }
 
 #[test]
-fn a_rule_for_packets_out_cannot_ask_for_a_state() {
-    let said = report(&rule("state = \"new\"\ndirection = \"out\""));
-    assert!(said.contains("`state` is for packets in"), "{said}");
-    assert!(said.contains("the rule is for packets out"), "{said}");
-    assert!(
-        said.contains("rules for packets out cannot ask for `state` yet"),
-        "{said}"
-    );
-    assert!(!said.contains("loaded"), "{said}");
+fn a_rule_for_packets_out_asks_for_the_state_of_packets_out() {
+    let ruleset = load_clean(&rule("state = \"established\"\ndirection = \"out\""));
+    let frame = notation::read("udp 192.0.2.1:53 > 192.0.2.2:4000")
+        .unwrap()
+        .frame;
+    for state in State::ALL {
+        let context = Context::sent(Some("eth0")).in_state(state);
+        let found = evaluate(&ruleset, &frame, &context);
+        let is_of_rule = found.outcome == Outcome::Rule(RuleId(0));
+        assert_eq!(is_of_rule, state == State::Established);
+        let context = Context::arriving(Some("eth0")).in_state(state);
+        let found = evaluate(&ruleset, &frame, &context);
+        assert!(matches!(found.outcome, Outcome::Reason(_)));
+    }
+}
+
+#[test]
+fn flows_are_known_as_far_as_rules_need_them() {
+    let needs = |rules: &[&str]| {
+        let rules = rules.iter().enumerate();
+        let rules = rules.map(|(number, fields)| {
+            let action = if fields.contains("action") {
+                ""
+            } else {
+                "action = \"pass\"\n"
+            };
+            format!("[[rule]]\nname = \"r{number}\"\n{action}{fields}\n")
+        });
+        load_clean(&file(&rules.collect::<String>())).flow_needs()
+    };
+    const REPLIES: &str = "state = [\"established\", \"related\"]";
+    assert_eq!(needs(&["dport = 22\nproto = \"tcp\""]), FlowNeeds::Nothing);
+    assert_eq!(needs(&[REPLIES]), FlowNeeds::Replies);
+    let ssh = "state = \"new\"\ndport = 22\nproto = \"tcp\"";
+    assert_eq!(needs(&[REPLIES, ssh]), FlowNeeds::Replies);
+    // Only their first packet is to be logged or counted, or has these flags.
+    let logging = format!("{ssh}\nlog = true");
+    assert_eq!(needs(&[REPLIES, &logging]), FlowNeeds::Incoming);
+    let counting_all = "state = \"new\"\naction = \"count\"";
+    assert_eq!(needs(&[REPLIES, counting_all]), FlowNeeds::Replies);
+    let counting = format!("{ssh}\naction = \"count\"");
+    assert_eq!(needs(&[REPLIES, &counting]), FlowNeeds::Incoming);
+    let not_first = "action = \"drop\"\nproto = \"tcp\"\ntcp_flags = \"!syn\"\nstate = \"new\"";
+    assert_eq!(needs(&[REPLIES, not_first, ssh]), FlowNeeds::Incoming);
+    let flags = "proto = \"tcp\"\ntcp_flags = \"syn\"";
+    assert_eq!(needs(&[flags]), FlowNeeds::Nothing);
+    assert_eq!(needs(&[REPLIES, flags]), FlowNeeds::Incoming);
+    let counted = "action = \"count\"\nproto = \"tcp\"\ntcp_flags = \"syn\"";
+    assert_eq!(needs(&[REPLIES, counted]), FlowNeeds::Replies);
+    let invalid = "action = \"drop\"\nstate = \"invalid\"";
+    assert_eq!(needs(&[invalid, flags]), FlowNeeds::Replies);
+    let out = "direction = \"out\"\nstate = \"established\"";
+    assert_eq!(needs(&[out]), FlowNeeds::OutgoingStates);
+    assert_eq!(needs(&[REPLIES, "direction = \"out\""]), FlowNeeds::Replies);
 }
 
 #[test]
@@ -165,6 +210,7 @@ fn flows_have_a_size_and_timeouts() {
     assert_eq!(usual.max, 65_536);
     let expected = [
         ("tcp_opening", 120),
+        ("tcp_incoming", 60),
         ("tcp", 86_400),
         ("tcp_half_closed", 3600),
         ("tcp_closed", 120),

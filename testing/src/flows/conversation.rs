@@ -114,6 +114,7 @@ impl Conversation {
                 sport: dport,
                 dport: sport,
                 flags: self.random.pick(FLAGS),
+                numbers: Some(self.numbers()),
                 payload: self.random.percent(40),
             },
             Content::Udp { sport, dport } => Content::Udp {
@@ -135,8 +136,15 @@ impl Conversation {
     }
 
     fn again(&mut self, mut datagram: Datagram) -> Datagram {
-        if let Content::Tcp { flags, payload, .. } = &mut datagram.content {
+        if let Content::Tcp {
+            flags,
+            numbers,
+            payload,
+            ..
+        } = &mut datagram.content
+        {
             *flags = self.random.pick(FLAGS);
+            *numbers = Some(self.numbers());
             *payload = self.random.percent(40);
         }
         datagram
@@ -155,6 +163,7 @@ impl Conversation {
                 sport,
                 dport,
                 flags: self.random.pick(FLAGS),
+                numbers: Some(self.numbers()),
                 payload: self.random.percent(40),
             },
             5 | 6 => Content::Udp { sport, dport },
@@ -228,6 +237,14 @@ impl Conversation {
             fragment,
             ..first
         }
+    }
+
+    /// A sequence number, and an acknowledgment number that often acknowledges another packet.
+    fn numbers(&mut self) -> [u32; 2] {
+        [
+            self.random.pick([7, u32::MAX]),
+            self.random.pick([8, 8, 0, 9]),
+        ]
     }
 
     fn port(&mut self) -> u16 {

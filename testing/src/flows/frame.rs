@@ -31,6 +31,7 @@ pub fn frame(datagram: &Datagram) -> Vec<u8> {
             dport,
             flags,
             payload,
+            ..
         } => {
             let data: &[u8] = if payload { b"data" } else { b"" };
             packet.tcp(sport, dport, flags).payload(data)
@@ -62,6 +63,15 @@ pub fn frame(datagram: &Datagram) -> Vec<u8> {
         None => packet,
     };
     let mut frame = packet.build();
+    if let Content::Tcp {
+        numbers: Some([sequence, acknowledgment]),
+        ..
+    } = datagram.content
+    {
+        let at = 14 + if is_ipv6 { 40 } else { 20 } + 4;
+        frame[at..at + 4].copy_from_slice(&sequence.to_be_bytes());
+        frame[at + 4..at + 8].copy_from_slice(&acknowledgment.to_be_bytes());
+    }
     if let Content::Echo { id, .. } = datagram.content {
         let extension = if datagram.fragment.is_some() { 8 } else { 0 };
         let at = 14 + if is_ipv6 { 40 + extension } else { 20 } + 4;

@@ -41,9 +41,12 @@ impl MemoryTable {
         set(Protocol::Tcp, Phase::SecondClosed, kept.tcp_half_closed);
         set(Protocol::Tcp, Phase::Closed, kept.tcp_closed);
         set(Protocol::Tcp, Phase::Doubtful, kept.tcp_reset);
+        set(Protocol::Tcp, Phase::Incoming, kept.tcp_incoming);
+        set(Protocol::Tcp, Phase::Noted, kept.tcp_incoming);
         set(Protocol::Udp, Phase::Unanswered, kept.udp);
+        set(Protocol::Udp, Phase::Incoming, kept.udp);
         set(Protocol::Udp, Phase::Answered, kept.udp_answered);
-        for phase in [Phase::Unanswered, Phase::Answered] {
+        for phase in [Phase::Unanswered, Phase::Answered, Phase::Incoming] {
             set(Protocol::Echo, phase, kept.icmp_echo);
             set(Protocol::Other, phase, kept.other);
         }

@@ -19,6 +19,7 @@ pub use self::{
 /// Timeouts that differ from one another, and are multiples of the coarsest unit of a stamp.
 pub const TIMEOUTS: Timeouts = Timeouts {
     tcp_opening: Duration::from_secs(128),
+    tcp_incoming: Duration::from_secs(96),
     tcp: Duration::from_secs(86_400),
     tcp_half_closed: Duration::from_secs(3_584),
     tcp_closed: Duration::from_secs(160),

@@ -69,7 +69,7 @@ impl Explainer<'_> {
         let packet = &sequence.packet;
         let is_ip = Datagram::of_frame(&packet.frame).is_some();
         let direction = packet.context.direction;
-        let has_state = self.metadata.flows.is_some() && is_ip && direction == Direction::In;
+        let has_state = is_ip && self.classifier.has_states(direction);
         let seen = match (self.pins, self.ruleset) {
             (Some(pins), _) if has_state && sequence.state.is_none() => {
                 let name = packet.context.interface.as_deref();
@@ -77,7 +77,7 @@ impl Explainer<'_> {
                     .and_then(|name| (self.index_of)(name))
                     .unwrap_or(NOWHERE);
                 let lets_in = || self.classifier.lets_in_invoking(&packet.frame, index);
-                flows::look_up(&packet.frame, pins, lets_in)?
+                flows::look_up(&packet.frame, direction, pins, lets_in)?
             }
             (Some(_), _) => None,
             (None, Some(ruleset)) => self.seen_after(sequence, ruleset)?,
@@ -109,7 +109,10 @@ impl Explainer<'_> {
                 }
                 .into());
             }
-            flows.passed(&packet.frame, &packet.named());
+            flows.passed(
+                &packet.frame,
+                &packet.named().in_state(packet.context.state),
+            );
         }
         flows.wait(sequence.after);
         let packet = &sequence.packet;

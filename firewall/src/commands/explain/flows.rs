@@ -10,7 +10,7 @@ use rules::{
         },
     },
     field::State,
-    model::Timeouts,
+    model::{Direction, FlowNeeds, Timeouts},
 };
 use serde::Serialize;
 
@@ -94,15 +94,21 @@ fn because(frame: &[u8], seen: &Sighting) -> &'static str {
     let content = Datagram::of_frame(frame).map(|datagram| datagram.content);
     let is_error = matches!(content, Some(Content::Error(_)));
     let alive = seen.flow.filter(|flow| flow.left.is_some());
+    let goes_on = alive.is_some_and(|flow| goes_on(frame, &flow));
     match (seen.state, alive.map(|flow| flow.phase)) {
         (State::New, None) if seen.flow.is_some() => "it is of no known flow: too late for",
         (State::Invalid, None) if is_error && seen.flow.is_some() => {
             "it is an error about no known flow: too late for"
         }
-        (State::Established, Some(FlowPhase::Unanswered)) => "it is the first answer in the flow",
+        (State::Established, Some(FlowPhase::Incoming(Some(_)))) if goes_on => {
+            "it acknowledges the answer in the flow"
+        }
+        (State::Established, Some(FlowPhase::Unanswered | FlowPhase::Incoming(_))) => {
+            "it is the first answer in the flow"
+        }
         (State::Established, _) => "it is of the flow",
         (State::Related, _) => "it is an error about the flow",
-        (State::New, Some(FlowPhase::Unanswered)) => {
+        (State::New, Some(FlowPhase::Unanswered | FlowPhase::Incoming(_))) if goes_on => {
             "it goes the way in which the flow began, which is not answered: it is of the flow"
         }
         (State::New, Some(_)) => "it opens a connection after the flow",
@@ -125,6 +131,17 @@ fn because(frame: &[u8], seen: &Sighting) -> &'static str {
     }
 }
 
+/// Whether a frame is from the end that began a flow.
+fn goes_on(frame: &[u8], flow: &KnownFlow) -> bool {
+    let fields = decode(frame).unwrap_or_default();
+    let port = match flow.protocol {
+        FlowProtocol::Tcp | FlowProtocol::Udp => fields.sport,
+        FlowProtocol::Echo | FlowProtocol::Other(_) => None,
+    };
+    let (address, of_flow) = flow.from;
+    fields.src == Some(address) && port.is_none_or(|port| port == of_flow)
+}
+
 fn end(protocol: FlowProtocol, (address, port): FlowEnd) -> String {
     match protocol {
         FlowProtocol::Other(_) => address.to_string(),
@@ -134,10 +151,11 @@ fn end(protocol: FlowProtocol, (address, port): FlowEnd) -> String {
     }
 }
 
-/// What a frame that comes in is to the flows that are pinned; `None` if it has no state. `lets_in` says whether rules
+/// What a frame of a direction is to the flows that are pinned; `None` if it has no state. `lets_in` says whether rules
 /// let in what the packet may answer that an ICMP error is about.
 pub(super) fn look_up(
     frame: &[u8],
+    direction: Direction,
     pins: &Pins,
     lets_in: impl FnOnce() -> bool,
 ) -> Result<Option<Sighting>, FlowsError> {
@@ -145,7 +163,7 @@ pub(super) fn look_up(
         return Ok(None);
     };
     // All that are listed are alive.
-    let mut map = FlowMap::new(Timeouts::default());
+    let mut map = FlowMap::new(Timeouts::default(), FlowNeeds::OutgoingStates);
     let flows: Vec<KnownFlow> = flows::entries(pins)?
         .unwrap_or_default()
         .iter()
@@ -165,7 +183,10 @@ pub(super) fn look_up(
     };
     Ok(Some(Sighting {
         flow: flows.iter().find(is_found).copied(),
-        state: map.received(&datagram, |_| lets_in()),
+        state: match direction {
+            Direction::In => map.received(&datagram, |_| lets_in()),
+            Direction::Out => map.leaving(&datagram),
+        },
     }))
 }
 
@@ -185,6 +206,7 @@ fn known(listed: &FlowEntry) -> Option<KnownFlow> {
         to: end(listed.to),
         phase: match listed.phase.as_str() {
             "unanswered" => FlowPhase::Unanswered,
+            "incoming" => FlowPhase::Incoming(None),
             "answered" => FlowPhase::Answered,
             // No state depends on which end has closed.
             "half-closed" => FlowPhase::HalfClosed(from),

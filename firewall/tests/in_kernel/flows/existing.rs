@@ -207,16 +207,28 @@ fn what_rules_let_in_stays_new() {
         accepted.push(Connection::between(peer, host, to));
     }
     let service = format!(
-        "{STATES}[[rule]]\nname = \"service\"\naction = \"pass\"\nproto = \"tcp\"\n\
+        "[[rule]]\nname = \"service\"\naction = \"pass\"\nproto = \"tcp\"\n\
          dport = {PORT}\nstate = \"new\"\n"
     );
-    let _daemon = machine.apply(&machine.write_rules("drop", &service));
+    let _daemon = machine.apply(&machine.write_rules("drop", &format!("{REPLIES}{service}")));
     assert_eq!(how_many(&machine), 0);
     for connection in &mut accepted {
         connection.says();
         connection.hears();
     }
-    assert_eq!(counted(&machine, "established"), 0);
+    assert_eq!(counted(&machine, "replies"), 0);
+    assert_eq!(counted(&machine, "policy"), 0);
+    let served = counted(&machine, "service");
+    // A rule that logs needs to know of them.
+    machine.write_rules("drop", &format!("{REPLIES}{service}log = true\n"));
+    assert!(machine.run(["reload"]).status.success());
+    assert_eq!(how_many(&machine), 2);
+    for connection in &mut accepted {
+        connection.says();
+        connection.hears();
+    }
+    assert!(counted(&machine, "replies") > 0);
+    assert_eq!(counted(&machine, "service"), served);
     assert_eq!(counted(&machine, "policy"), 0);
 }
 

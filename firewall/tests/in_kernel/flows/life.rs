@@ -5,7 +5,9 @@ use std::fs;
 use benches::features::Feature;
 use nix::sys::signal::Signal;
 
-use super::{Connection, Datagrams, Family, PORT, STATES, counted, flows, how_many, ping, write};
+use super::{
+    Connection, Datagrams, Family, PORT, REPLIES, STATES, counted, flows, how_many, ping, write,
+};
 use crate::{
     machine::{Machine, wait_until},
     tracer::{End, kill_at},
@@ -179,7 +181,7 @@ fn rules_without_states_have_no_table_and_no_program_for_it() {
     let mut connection = Connection::open(&machine, link, Family::Ipv4, PORT);
     let has_links = Feature::TcxLinks.is_expected().unwrap();
     for round in 0..2 {
-        write(&machine, without);
+        machine.write_rules("drop", &format!("{REPLIES}{without}"));
         reload(&machine);
         let names = pins(&machine);
         for name in ["flows", "flow-tags", "flow-trackers"] {

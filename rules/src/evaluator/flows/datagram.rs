@@ -37,6 +37,8 @@ pub enum Content {
         dport: u16,
         /// The flags.
         flags: u8,
+        /// The sequence number and the acknowledgment number; `None` if they are not read.
+        numbers: Option<[u32; 2]>,
         /// Whether it has payload.
         payload: bool,
     },

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use super::datagram::{Content, Datagram};
-use crate::{field::State, model::Timeouts};
+use crate::{
+    field::State,
+    model::{FlowNeeds, Timeouts},
+};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -45,6 +48,8 @@ pub enum FlowPhase {
     Closed,
     /// TCP: a reset has come in.
     Reset,
+    /// Begun by a packet in, and not proved to be answered; of TCP with the sequence number of the answer, once it is sent.
+    Incoming(Option<u32>),
 }
 
 impl FlowPhase {
@@ -57,6 +62,7 @@ impl FlowPhase {
             Self::HalfClosed(_) => "half-closed",
             Self::Closed => "closed",
             Self::Reset => "reset",
+            Self::Incoming(_) => "incoming",
         }
     }
 }
@@ -135,17 +141,19 @@ pub struct FlowMap {
     /// When the first fragments of packets of known flows came in.
     fragments: BTreeMap<FragmentKey, Duration>,
     timeouts: Timeouts,
+    needs: FlowNeeds,
     now: Duration,
 }
 
 impl FlowMap {
     /// Without any flow.
     #[must_use]
-    pub const fn new(timeouts: Timeouts) -> Self {
+    pub const fn new(timeouts: Timeouts, needs: FlowNeeds) -> Self {
         Self {
             flows: BTreeMap::new(),
             fragments: BTreeMap::new(),
             timeouts,
+            needs,
             now: Duration::ZERO,
         }
     }
@@ -237,6 +245,11 @@ impl FlowMap {
             };
         }
         let state = self.received_of_flow(datagram);
+        self.of_fragment(datagram, state)
+    }
+
+    /// The state of a packet that may be a fragment, from that of its flow.
+    fn of_fragment(&mut self, datagram: &Datagram, state: State) -> State {
         let Some(fragment) = datagram.fragment else {
             return state;
         };
@@ -269,19 +282,19 @@ impl FlowMap {
         };
         let is_first = from == flow.began;
         let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
-        match flow.phase {
+        let mut phase = match flow.phase {
             FlowPhase::Unanswered if is_first => return State::New,
             FlowPhase::Closed if opens => return State::New,
-            FlowPhase::Unanswered
-            | FlowPhase::Answered
+            FlowPhase::Incoming(answer) if is_first && acknowledges(datagram, answer) => {
+                FlowPhase::Answered
+            }
+            FlowPhase::Incoming(_) => return State::New,
+            FlowPhase::Unanswered => FlowPhase::Answered,
+            FlowPhase::Answered
             | FlowPhase::HalfClosed(_)
             | FlowPhase::Closed
-            | FlowPhase::Reset => {}
-        }
-        let mut phase = flow.phase;
-        if phase == FlowPhase::Unanswered {
-            phase = FlowPhase::Answered;
-        }
+            | FlowPhase::Reset => flow.phase,
+        };
         if let Some(flags) = flags {
             if flags & RST != 0 {
                 phase = match phase {
@@ -289,7 +302,8 @@ impl FlowMap {
                     FlowPhase::Unanswered
                     | FlowPhase::Answered
                     | FlowPhase::HalfClosed(_)
-                    | FlowPhase::Reset => FlowPhase::Reset,
+                    | FlowPhase::Reset
+                    | FlowPhase::Incoming(_) => FlowPhase::Reset,
                 };
             } else if flags & FIN != 0 {
                 phase = closed(phase, from);
@@ -300,6 +314,82 @@ impl FlowMap {
             self.see(key, flow, phase);
         }
         State::Established
+    }
+
+    /// Notes a packet in that has passed as `new`.
+    pub fn admitted(&mut self, datagram: &Datagram) {
+        let Some((key, from)) = key(datagram).filter(|_| self.needs >= FlowNeeds::Incoming) else {
+            return;
+        };
+        let opens = match datagram.content {
+            Content::Tcp { flags, .. } => match flags & (SYN | ACK | RST) {
+                SYN => true,
+                ACK => false,
+                _ => return,
+            },
+            Content::Echo { asks: false, .. } => return,
+            Content::Udp { .. }
+            | Content::Echo { .. }
+            | Content::Protocol(_)
+            | Content::Error(_)
+            | Content::Message => false,
+        };
+        let incoming = Flow {
+            began: from,
+            phase: FlowPhase::Incoming(None),
+            seen: self.now,
+        };
+        match self.flow(&key) {
+            Some(flow) if flow.phase == FlowPhase::Incoming(None) => {
+                self.see(key, flow, flow.phase);
+            }
+            Some(flow) if !(flow.phase == FlowPhase::Closed && opens) => {}
+            Some(_) | None => {
+                self.flows.insert(key, incoming);
+            }
+        }
+    }
+
+    /// The state of a packet that goes out.
+    pub fn leaving(&mut self, datagram: &Datagram) -> State {
+        if let Content::Error(about) = &datagram.content {
+            let is_known = |about: &Datagram| {
+                let is_own = about.src == datagram.dst;
+                let known = key(about).is_some_and(|(key, _)| self.flow(&key).is_some());
+                is_own
+                    && known
+                    && match about.content {
+                        Content::Echo { asks, .. } => asks,
+                        Content::Error(_) | Content::Message => false,
+                        Content::Tcp { .. } | Content::Udp { .. } | Content::Protocol(_) => true,
+                    }
+            };
+            return if about.as_deref().is_some_and(is_known) {
+                State::Related
+            } else {
+                State::Invalid
+            };
+        }
+        let state = self.leaving_of_flow(datagram);
+        self.of_fragment(datagram, state)
+    }
+
+    fn leaving_of_flow(&self, datagram: &Datagram) -> State {
+        let flags = flags(datagram);
+        if flags.is_some_and(|flags| !is_segment(flags)) {
+            return State::Invalid;
+        }
+        let known = key(datagram).and_then(|(key, from)| Some((self.flow(&key)?, from)));
+        let Some((flow, from)) = known else {
+            return State::New;
+        };
+        let opens = flags.is_some_and(|flags| flags & (SYN | ACK | RST) == SYN);
+        let waits = matches!(flow.phase, FlowPhase::Unanswered | FlowPhase::Incoming(_));
+        if opens || waits && from == flow.began {
+            State::New
+        } else {
+            State::Established
+        }
     }
 
     /// Notes a packet that goes out; `lets_in` if rules pass what it may answer.
@@ -315,12 +405,16 @@ impl FlowMap {
             phase: FlowPhase::Unanswered,
             seen,
         };
-        let Some(flow) = self.flow(&key) else {
+        let known = self.flow(&key);
+        // What a packet in began is not known to go on if another packet goes out that way.
+        let goes_on = |flow: &Flow| {
+            let is_incoming = matches!(flow.phase, FlowPhase::Incoming(_));
+            !is_incoming || !opens && from != flow.began
+        };
+        let Some(flow) = known.filter(goes_on) else {
+            let says = says_something(datagram);
             let begins = match &datagram.content {
-                Content::Tcp { flags, payload, .. } => {
-                    let says = *payload || flags & FIN != 0;
-                    opens || flags & (SYN | RST) == 0 && says && !lets_in
-                }
+                Content::Tcp { flags, .. } => opens || flags & (SYN | RST) == 0 && says && !lets_in,
                 Content::Udp { .. } | Content::Protocol(_) => !lets_in,
                 Content::Echo { asks, .. } => *asks,
                 Content::Error(_) | Content::Message => false,
@@ -329,16 +423,32 @@ impl FlowMap {
                 self.flows.insert(key, asked);
                 return Tracked::Begins;
             }
+            // Only an established connection sends something.
+            if self.needs >= FlowNeeds::Incoming && says && !opens && known.is_none() {
+                self.establish(key, from, datagram);
+                return Tracked::Known;
+            }
             return Tracked::Nothing;
         };
-        let is_first = from == flow.began;
-        if opens && !(is_first && flow.phase == FlowPhase::Unanswered) {
+        if opens && !(from == flow.began && flow.phase == FlowPhase::Unanswered) {
             self.flows.insert(key, asked);
             return Tracked::Begins;
         }
+        if let FlowPhase::Incoming(_) = flow.phase
+            && let Content::Tcp { flags, numbers, .. } = datagram.content
+            && flags & RST == 0
+        {
+            if flags & (SYN | ACK) == SYN | ACK {
+                let [sequence, _] = numbers.unwrap_or_default();
+                self.see(key, flow, FlowPhase::Incoming(Some(sequence)));
+            } else if says_something(datagram) {
+                self.establish(key, from, datagram);
+            }
+            return Tracked::Known;
+        }
         let mut phase = match flow.phase {
-            FlowPhase::Unanswered if !is_first => FlowPhase::Answered,
-            FlowPhase::Reset => FlowPhase::Answered,
+            FlowPhase::Unanswered if from != flow.began => FlowPhase::Answered,
+            FlowPhase::Reset | FlowPhase::Incoming(_) => FlowPhase::Answered,
             phase @ (FlowPhase::Unanswered
             | FlowPhase::Answered
             | FlowPhase::HalfClosed(_)
@@ -353,6 +463,22 @@ impl FlowMap {
         }
         self.see(key, flow, phase);
         Tracked::Known
+    }
+
+    /// Notes the connection that a segment out shows to be established, which the other end began.
+    fn establish(&mut self, key: FlowKey, from: FlowEnd, datagram: &Datagram) {
+        let (_, [first, second]) = key;
+        let closes = flags(datagram).is_some_and(|flags| flags & FIN != 0);
+        let flow = Flow {
+            began: if from == first { second } else { first },
+            phase: if closes {
+                FlowPhase::HalfClosed(from)
+            } else {
+                FlowPhase::Answered
+            },
+            seen: self.now,
+        };
+        self.flows.insert(key, flow);
     }
 
     /// Stores what a packet makes of a flow.
@@ -384,7 +510,8 @@ impl FlowMap {
             (FlowProtocol::Tcp, FlowPhase::HalfClosed(_)) => timeouts.tcp_half_closed,
             (FlowProtocol::Tcp, FlowPhase::Closed) => timeouts.tcp_closed,
             (FlowProtocol::Tcp, FlowPhase::Reset) => timeouts.tcp_reset,
-            (FlowProtocol::Udp, FlowPhase::Unanswered) => timeouts.udp,
+            (FlowProtocol::Tcp, FlowPhase::Incoming(_)) => timeouts.tcp_incoming,
+            (FlowProtocol::Udp, FlowPhase::Unanswered | FlowPhase::Incoming(_)) => timeouts.udp,
             (FlowProtocol::Udp, _) => timeouts.udp_answered,
             (FlowProtocol::Echo, _) => timeouts.icmp_echo,
             (FlowProtocol::Other(_), _) => timeouts.other,
@@ -397,10 +524,30 @@ fn closed(phase: FlowPhase, from: FlowEnd) -> FlowPhase {
     match phase {
         FlowPhase::Answered => FlowPhase::HalfClosed(from),
         FlowPhase::HalfClosed(other) if other != from => FlowPhase::Closed,
-        FlowPhase::Unanswered | FlowPhase::HalfClosed(_) | FlowPhase::Closed | FlowPhase::Reset => {
-            phase
-        }
+        FlowPhase::Unanswered
+        | FlowPhase::HalfClosed(_)
+        | FlowPhase::Closed
+        | FlowPhase::Reset
+        | FlowPhase::Incoming(_) => phase,
     }
+}
+
+/// Whether a packet is a TCP segment that acknowledges the SYN,ACK with this sequence number.
+fn acknowledges(datagram: &Datagram, answer: Option<u32>) -> bool {
+    let Content::Tcp { flags, numbers, .. } = datagram.content else {
+        return false;
+    };
+    let expected = answer.map(|answer| answer.wrapping_add(1));
+    let number = numbers.map(|[_, acknowledgment]| acknowledgment);
+    flags & (SYN | ACK | RST) == ACK && number.is_some() && number == expected
+}
+
+/// Whether a packet is a TCP segment with payload or FIN, and none of the handshake or a reset.
+fn says_something(datagram: &Datagram) -> bool {
+    let Content::Tcp { flags, payload, .. } = datagram.content else {
+        return false;
+    };
+    flags & (SYN | RST) == 0 && (payload || flags & FIN != 0)
 }
 
 fn flags(datagram: &Datagram) -> Option<u8> {

@@ -82,6 +82,7 @@ fn content(layers: &Layers<'_>) -> Option<Content> {
             sport,
             dport,
             flags,
+            numbers: numbers(upper).filter(|_| !is_extended),
             payload: !is_extended && has_payload(upper),
         },
         (UDP, Some((sport, dport)), _) => Content::Udp { sport, dport },
@@ -100,6 +101,15 @@ const fn is_icmp(family: Family, number: u8) -> bool {
 fn has_payload(segment: &[u8]) -> bool {
     let words = segment.get(12).map_or(0, |byte| byte >> 4);
     segment.len() > usize::from(words) * 4
+}
+
+/// RFC 9293, section 3.1: the numbers follow the ports.
+fn numbers(segment: &[u8]) -> Option<[u32; 2]> {
+    let number = |at: usize| {
+        let bytes = segment.get(at..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*bytes))
+    };
+    Some([number(4)?, number(8)?])
 }
 
 /// An ICMP message (RFC 792) or one of ICMPv6 (RFC 4443) of a type.
@@ -169,6 +179,7 @@ fn about(family: Family, packet: &[u8]) -> Option<Datagram> {
             dport,
             // They say nothing of the flow.
             flags: 0,
+            numbers: None,
             payload: false,
         },
         UDP => Content::Udp { sport, dport },

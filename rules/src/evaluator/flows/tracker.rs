@@ -10,7 +10,7 @@ use super::{
 use crate::{
     context::Context,
     field::State,
-    model::{Direction, Ruleset},
+    model::{Direction, FlowNeeds, Ruleset},
 };
 
 /// The flows that a sequence of frames makes under a rule set.
@@ -37,9 +37,10 @@ impl<'r> Tracker<'r> {
     #[must_use]
     pub fn new(ruleset: &'r Ruleset) -> Self {
         let timeouts = ruleset.settings.flows.timeouts;
+        let needs = ruleset.flow_needs();
         Self {
             ruleset,
-            map: ruleset.asks_for_states().then(|| FlowMap::new(timeouts)),
+            map: (needs != FlowNeeds::Nothing).then(|| FlowMap::new(timeouts, needs)),
         }
     }
 
@@ -57,26 +58,40 @@ impl<'r> Tracker<'r> {
     }
 
     /// What a frame is to the flows that are known, which it changes if it comes in. `None` if it has no state: no rule
-    /// asks for one, or it goes out, or is not IP, or cannot be decoded.
+    /// asks for one in its direction, or it is not IP, or cannot be decoded.
     pub fn see(&mut self, frame: &[u8], context: &Context<Option<&str>>) -> Option<Sighting> {
         let map = self.map.as_mut()?;
         let datagram = Datagram::of_frame(frame)?;
+        let flow = map.find(&datagram);
         match context.direction {
             Direction::In => {
-                let flow = map.find(&datagram);
                 let lets_in = |_: &Datagram| lets_in_invoking(self.ruleset, frame, context);
                 let state = map.received(&datagram, lets_in);
                 Some(Sighting { state, flow })
             }
-            Direction::Out => None,
+            Direction::Out => {
+                let has_states = self.ruleset.flow_needs() == FlowNeeds::OutgoingStates;
+                has_states.then(|| Sighting {
+                    state: map.leaving(&datagram),
+                    flow,
+                })
+            }
         }
     }
 
-    /// Notes that a frame has passed, which makes or changes a flow if it goes out.
+    /// Notes that a frame has passed, in the state of its context: one that goes out makes or changes a flow, and so may one
+    /// that came in as [`State::New`].
     pub fn passed(&mut self, frame: &[u8], context: &Context<Option<&str>>) {
         let Some(map) = &mut self.map else { return };
-        if let (Direction::Out, Some(datagram)) = (context.direction, Datagram::of_frame(frame)) {
-            map.sent(&datagram, lets_in(self.ruleset, frame, context));
+        let Some(datagram) = Datagram::of_frame(frame) else {
+            return;
+        };
+        match context.direction {
+            Direction::In if context.state == State::New => map.admitted(&datagram),
+            Direction::In => {}
+            Direction::Out => {
+                map.sent(&datagram, lets_in(self.ruleset, frame, context));
+            }
         }
     }
 }

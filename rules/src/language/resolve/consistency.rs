@@ -24,10 +24,8 @@ pub(super) fn check(
     settings: &Settings,
     report: &mut Report,
 ) {
-    match direction {
-        Some(Direction::In) => check_fields_of_out(rule, report),
-        Some(Direction::Out) => check_fields_of_in(rule, report),
-        None => {}
+    if direction == Some(Direction::In) {
+        check_fields_of_out(rule, report);
     }
     check_origin(rule, matches, report);
     check_protocols(rule, matches, report);
@@ -59,22 +57,6 @@ fn check_fields_of_out(rule: &WrittenRule<'_>, report: &mut Report) {
                     .help("add `direction = \"out\"`");
             }
         }
-    }
-}
-
-/// Reports fields that rules for packets out cannot name.
-fn check_fields_of_in(rule: &WrittenRule<'_>, report: &mut Report) {
-    let of_in = |field: &&Field<'_>| field.name.form().is_of_in();
-    for field in rule.fields.iter().filter(of_in) {
-        let key = field.name.as_str();
-        let message = format!("`{key}` is for packets in");
-        let diagnostic = report.add(Code::Contradiction, field.span, message);
-        if let Some(direction) = rule.direction {
-            diagnostic.note_at(direction.span, "the rule is for packets out");
-        }
-        diagnostic.help(format!(
-            "rules for packets out cannot ask for `{key}` yet: leave it out"
-        ));
     }
 }
 
