@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    image::{COUNT, RuleSlot},
+    image::{COUNT, PASS, RuleSlot},
     packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN},
     walk::Counts,
 };
@@ -37,14 +37,17 @@ static LOG_LIMITERS: HashMap<
 #[aya_ebpf::macros::btf_map]
 static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 
-/// Emits an event for a packet that a rule which logs has decided.
+/// Emits an event for a packet that was passed, if its slot logs.
 #[inline(always)]
-pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, what: u32) {
+pub(super) fn passed<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot) {
+    if !slot.logs() {
+        return;
+    }
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        emit(ctx, slot.number(), what);
+        emit(ctx, slot.number(), PASS);
     } else {
-        emit_linear(ctx, slot.number(), what);
+        emit_linear(ctx, slot.number(), PASS);
     }
 }
 
@@ -68,13 +71,13 @@ fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, bytes: u64) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn emit(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+pub(super) extern "C" fn emit(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<true>(&XdpContext::new(ctx), slot, what)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+pub(super) extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<false>(&XdpContext::new(ctx), slot, what)
 }
 
@@ -103,21 +106,26 @@ extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
 /// Tells of a packet that was received, unless it comes too early.
 #[inline(always)]
 fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
-    tell(slot, |event| {
-        // SAFETY: what was reserved, which nobody reads before it is submitted.
-        unsafe {
-            (*event).what = what;
-            (*event).interface = ctx.ingress_ifindex() as u32;
-            (*event).queue = ctx.rx_queue_index();
-            (*event).length = frame_len::<FRAGS>(ctx) as u32;
-            let bytes = (&raw mut (*event).bytes).cast();
-            (*event).captured = if FRAGS {
-                load(ctx, bytes)
-            } else {
-                copy(ctx, bytes)
-            };
-        }
-    })
+    // SAFETY: what was reserved, which nobody reads before it is submitted.
+    tell(slot, |event| unsafe { fill::<FRAGS>(ctx, event, what) })
+}
+
+/// Writes what is of a packet that was received.
+#[inline(always)]
+pub(super) unsafe fn fill<const FRAGS: bool>(ctx: &XdpContext, event: *mut Event, what: u32) {
+    // SAFETY: what the caller has reserved.
+    unsafe {
+        (*event).what = what;
+        (*event).interface = ctx.ingress_ifindex() as u32;
+        (*event).queue = ctx.rx_queue_index();
+        (*event).length = frame_len::<FRAGS>(ctx) as u32;
+        let bytes = (&raw mut (*event).bytes).cast();
+        (*event).captured = if FRAGS {
+            load(ctx, bytes)
+        } else {
+            copy(ctx, bytes)
+        };
+    }
 }
 
 /// Tells of a packet for the rule with this slot, unless it comes too early; `fill` writes what is

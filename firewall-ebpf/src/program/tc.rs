@@ -10,7 +10,7 @@ use aya_ebpf::{
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::{Direction, Reason},
-    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     state::State,
     walk::{Classification, Hook, classify},
@@ -130,7 +130,9 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     let parsed = parse(&skb);
     if !LEAVES && let Some(reason) = parsed.as_ref().ok().and_then(ban_of) {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot(direction, true));
+        let slot = Reason::Banned.slot(direction, true);
+        counters.add(slot);
+        counters.dropped(RuleSlot::new(slot, false));
         return SHOT;
     }
     let classification = match parsed {
@@ -170,9 +172,10 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
         }
     };
     counters.add(slot.number());
-    if slot.logs() {
-        let what = if action == SHOT { DROP } else { PASS };
-        counters.decided(slot, what);
+    if action == SHOT {
+        counters.dropped(slot);
+    } else {
+        counters.passed(slot);
     }
     if FLOWS && LEAVES && action == NEXT {
         go_on_to_track(ctx, BARE);

@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::{Direction, Reason},
-    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     state::State,
     walk::{Classification, Hook, classify},
@@ -15,10 +15,11 @@ use firewall_ebpf::{
 use super::{
     bans::ban_of,
     counters::Counters,
+    drops::dropped,
     flows::{UNJUDGED, go_on_to_judge, state_in},
     frame::{Frame, LateFrame, frame_len},
     image::Image,
-    packet_log::decided,
+    packet_log::passed,
 };
 
 /// The target of messages, whichever module they come from.
@@ -106,7 +107,9 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
     counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot(Direction::In, true));
+        let slot = Reason::Banned.slot(Direction::In, true);
+        counters.add(slot);
+        dropped::<FRAGS>(ctx, RuleSlot::new(slot, false));
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
@@ -141,13 +144,10 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
         }
     };
     counters.add(slot.number());
-    if slot.logs() {
-        let what = if action == xdp_action::XDP_DROP {
-            DROP
-        } else {
-            PASS
-        };
-        decided::<FRAGS>(ctx, slot, what);
+    if action == xdp_action::XDP_DROP {
+        dropped::<FRAGS>(ctx, slot);
+    } else {
+        passed::<FRAGS>(ctx, slot);
     }
     action
 }

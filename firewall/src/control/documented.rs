@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    num::NonZeroU32,
     path::Path,
     sync::Arc,
 };
@@ -26,6 +27,7 @@ use crate::{
     interfaces::unattached::Unattached,
     kernel::generation::Generation,
     lockout::caller::Caller,
+    packet_log::drop_filter::DropFilter,
     rule_file::{fallback::LastGood, load::SourceError},
 };
 
@@ -124,6 +126,19 @@ fn requests() -> Vec<Request> {
         Request::Unban(UnbanRequest::All),
         Request::Capture(CaptureFilter {
             rules: ["r".to_owned()].into(),
+            drops: Some(Box::new(DropFilter {
+                rules: ["r".to_owned()].into(),
+                reasons: ["policy".to_owned()].into(),
+                direction: Some("in".to_owned()),
+                interface: Some("eth0".to_owned()),
+                addresses: vec!["192.0.2.1".to_owned()],
+                src: vec!["192.0.2.1".to_owned()],
+                dst: vec!["192.0.2.1".to_owned()],
+                proto: vec!["tcp".to_owned()],
+                ports: vec![22],
+                sample: Some(NonZeroU32::MIN),
+                rate: Some(NonZeroU32::MIN),
+            })),
         }),
         Request::Addresses {},
         Request::Report(ReportRequest::Status {}),
