@@ -5,7 +5,7 @@
 //! [`MAGIC`](crate::image::MAGIC), too; one of what outlives a program is a new [`STATE_VERSION`].
 
 /// The version of this contract, checked whenever user space meets maps that it did not create.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
 
 /// The version of what a program of another version takes over: the head of images, the slots of reasons, and the
 /// layouts of counters, bans, flows, log limiters and events.
@@ -118,6 +118,19 @@ pub const LOG_LIMITERS: &str = "LOG_LIMITERS";
 
 /// The ring buffer of [`crate::packet_log::Event`]s.
 pub const EVENTS: &str = "EVENTS";
+
+/// The data section whose only word is not 0 while packets that are dropped are captured: a word that the programs read
+/// without looking an element up.
+pub const DROP_SWITCH: &str = ".bss";
+
+/// The array whose only element is [`crate::drop_capture::DropSettings`].
+pub const DROP_SETTINGS: &str = "DROP_SETTINGS";
+
+/// The per-CPU array whose only element is [`crate::drop_capture::DropCounts`].
+pub const DROP_COUNTS: &str = "DROP_COUNTS";
+
+/// The ring buffer of [`crate::drop_capture::DropEvent`]s.
+pub const DROP_EVENTS: &str = "DROP_EVENTS";
 
 /// The read-only global that holds the byte length of the image maps, a power of two.
 pub const IMAGE_SIZE: &str = "IMAGE_SIZE";

@@ -9,6 +9,7 @@
 
 pub mod abi;
 pub mod bans;
+pub mod drop_capture;
 pub mod field;
 pub mod flows;
 pub mod hash;

@@ -11,6 +11,7 @@
 
 mod bans;
 mod counters;
+mod drops;
 mod errors;
 mod flows;
 mod frame;

@@ -103,21 +103,26 @@ extern "C" fn count_linear(ctx: *mut xdp_md, slot: u32, bytes: u64) -> u32 {
 /// Tells of a packet that was received, unless it comes too early.
 #[inline(always)]
 fn report<const FRAGS: bool>(ctx: &XdpContext, slot: u32, what: u32) -> u32 {
-    tell(slot, |event| {
-        // SAFETY: what was reserved, which nobody reads before it is submitted.
-        unsafe {
-            (*event).what = what;
-            (*event).interface = ctx.ingress_ifindex() as u32;
-            (*event).queue = ctx.rx_queue_index();
-            (*event).length = frame_len::<FRAGS>(ctx) as u32;
-            let bytes = (&raw mut (*event).bytes).cast();
-            (*event).captured = if FRAGS {
-                load(ctx, bytes)
-            } else {
-                copy(ctx, bytes)
-            };
-        }
-    })
+    // SAFETY: what was reserved, which nobody reads before it is submitted.
+    tell(slot, |event| unsafe { fill::<FRAGS>(ctx, event, what) })
+}
+
+/// Writes what is of a packet that was received.
+#[inline(always)]
+pub(super) unsafe fn fill<const FRAGS: bool>(ctx: &XdpContext, event: *mut Event, what: u32) {
+    // SAFETY: what the caller has reserved.
+    unsafe {
+        (*event).what = what;
+        (*event).interface = ctx.ingress_ifindex() as u32;
+        (*event).queue = ctx.rx_queue_index();
+        (*event).length = frame_len::<FRAGS>(ctx) as u32;
+        let bytes = (&raw mut (*event).bytes).cast();
+        (*event).captured = if FRAGS {
+            load(ctx, bytes)
+        } else {
+            copy(ctx, bytes)
+        };
+    }
 }
 
 /// Tells of a packet for the rule with this slot, unless it comes too early; `fill` writes what is

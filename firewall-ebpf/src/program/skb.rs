@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use firewall_ebpf::{
-    image::{COUNT, RuleSlot},
+    image::{COUNT, DROP, RuleSlot},
     packet::{PLAIN, PLAIN_LEN, Packet},
     packet_log::{Event, OUT, SNAP_LEN},
     parse::protocol,
@@ -18,6 +18,7 @@ use firewall_ebpf::{
 
 use super::{
     counters::{add_banned, add_to_slot},
+    drops::{Dropped, is_capturing},
     frame::{OFFSET_MASK, load_word},
     image::{Image, opaque},
     packet_log::tell,
@@ -284,6 +285,16 @@ impl<const BARE: bool, const LEAVES: bool> Sent<'_, BARE, LEAVES> {
         add_banned(reason, packets(self.ctx), bytes(self.ctx));
     }
 
+    /// Reports a packet that was dropped with this slot to captures of drops, if one runs; `ban` is the number of the
+    /// reason of the ban that its source is under.
+    #[inline(always)]
+    pub(super) fn dropped(&self, slot: u32, ban: u32) {
+        if is_capturing() {
+            let ctx = self.ctx.as_ptr().cast();
+            drop_skb(ctx, slot, Kind::<BARE, LEAVES>::of(DROP), ban);
+        }
+    }
+
     /// Emits an event for a packet that a rule which logs has decided.
     #[inline(always)]
     pub(super) fn decided(&self, slot: RuleSlot, what: u32) {
@@ -336,6 +347,21 @@ extern "C" fn emit_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+extern "C" fn drop_skb(ctx: *mut __sk_buff, slot: u32, kind: u32, ban: u32) -> u32 {
+    let ctx = TcContext::new(ctx);
+    let dropped = Dropped {
+        slot,
+        ban,
+        direction: u32::from(kind & OUT != 0),
+        interface: interface(&ctx),
+        packets: packets(&ctx) as u32,
+    };
+    // SAFETY: what was reserved, which nobody reads before it is submitted.
+    dropped.report(|event| unsafe { fill(&ctx, event, kind) })
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 extern "C" fn count_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
     let slot = RuleSlot::from_bits(slot);
     let context = TcContext::new(ctx);
@@ -346,37 +372,41 @@ extern "C" fn count_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
     emit_skb(ctx, slot.number(), kind)
 }
 
-/// Tells of a packet, unless it comes too early. One without Ethernet header gets one, without
-/// addresses: readers expect it.
+/// Tells of a packet, unless it comes too early.
 #[inline(always)]
 fn report(ctx: &TcContext, slot: u32, kind: u32) -> u32 {
-    tell(slot, |event: *mut Event| {
-        let is_bare = kind & WITHOUT_ETHERNET != 0;
-        let len = ctx.len();
-        let interface = field!(ctx, ifindex);
-        let ethertype = field!(ctx, protocol) as u16;
-        // SAFETY: what was reserved, which nobody reads before it is submitted.
-        unsafe {
-            (*event).what = kind & !WITHOUT_ETHERNET;
-            (*event).interface = interface;
-            (*event).queue = 0;
-            let start = (&raw mut (*event).bytes).cast::<u8>();
-            if is_bare {
-                start.cast::<u64>().write_volatile(0);
-                start.add(8).cast::<u32>().write_volatile(0);
-                start.add(12).cast::<u16>().write_volatile(ethertype);
-                let network = network_offset(ctx.as_ptr().cast());
-                let len = len.wrapping_sub(network);
-                (*event).length = len + ETHERNET;
-                const ROOM: u32 = SNAP_LEN / 2;
-                let to = start.add(ETHERNET as usize);
-                (*event).captured = ETHERNET + copy::<ROOM>(ctx, network, to, len);
-            } else {
-                (*event).length = len;
-                (*event).captured = copy::<SNAP_LEN>(ctx, 0, start, len);
-            }
+    // SAFETY: what was reserved, which nobody reads before it is submitted.
+    tell(slot, |event| unsafe { fill(ctx, event, kind) })
+}
+
+/// Writes what is of a packet. One without Ethernet header gets one, without addresses: readers expect it.
+#[inline(always)]
+unsafe fn fill(ctx: &TcContext, event: *mut Event, kind: u32) {
+    let is_bare = kind & WITHOUT_ETHERNET != 0;
+    let len = ctx.len();
+    let interface = field!(ctx, ifindex);
+    let ethertype = field!(ctx, protocol) as u16;
+    // SAFETY: what the caller has reserved.
+    unsafe {
+        (*event).what = kind & !WITHOUT_ETHERNET;
+        (*event).interface = interface;
+        (*event).queue = 0;
+        let start = (&raw mut (*event).bytes).cast::<u8>();
+        if is_bare {
+            start.cast::<u64>().write_volatile(0);
+            start.add(8).cast::<u32>().write_volatile(0);
+            start.add(12).cast::<u16>().write_volatile(ethertype);
+            let network = network_offset(ctx.as_ptr().cast());
+            let len = len.wrapping_sub(network);
+            (*event).length = len + ETHERNET;
+            const ROOM: u32 = SNAP_LEN / 2;
+            let to = start.add(ETHERNET as usize);
+            (*event).captured = ETHERNET + copy::<ROOM>(ctx, network, to, len);
+        } else {
+            (*event).length = len;
+            (*event).captured = copy::<SNAP_LEN>(ctx, 0, start, len);
         }
-    })
+    }
 }
 
 /// Copies the beginning of a packet of `len` bytes, which is at an offset, at most `ROOM`, a power of two.

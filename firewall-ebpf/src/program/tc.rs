@@ -130,7 +130,9 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     let parsed = parse(&skb);
     if !LEAVES && let Some(reason) = parsed.as_ref().ok().and_then(ban_of) {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot(direction, true));
+        let slot = Reason::Banned.slot(direction, true);
+        counters.add(slot);
+        counters.dropped(slot, reason);
         return SHOT;
     }
     let classification = match parsed {
@@ -173,6 +175,9 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     if slot.logs() {
         let what = if action == SHOT { DROP } else { PASS };
         counters.decided(slot, what);
+    }
+    if action == SHOT {
+        counters.dropped(slot.number(), 0);
     }
     if FLOWS && LEAVES && action == NEXT {
         go_on_to_track(ctx, BARE);

@@ -15,6 +15,7 @@ use firewall_ebpf::{
 use super::{
     bans::ban_of,
     counters::Counters,
+    drops::dropped,
     flows::{UNJUDGED, go_on_to_judge, state_in},
     frame::{Frame, LateFrame, frame_len},
     image::Image,
@@ -106,7 +107,9 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
     counters.measure(parsed.as_ref().map_err(|reason| *reason));
     if let Some(reason) = ban {
         counters.add_banned(reason);
-        counters.add(Reason::Banned.slot(Direction::In, true));
+        let slot = Reason::Banned.slot(Direction::In, true);
+        counters.add(slot);
+        dropped::<FRAGS>(ctx, slot, reason);
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
@@ -148,6 +151,9 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
             PASS
         };
         decided::<FRAGS>(ctx, slot, what);
+    }
+    if action == xdp_action::XDP_DROP {
+        dropped::<FRAGS>(ctx, slot.number(), 0);
     }
     action
 }

@@ -24,7 +24,7 @@ use crate::{
         protocol::{Answer, CaptureFilter, CaptureLine, PATIENCE},
         service::Service,
     },
-    packet_log::LoggedPacket,
+    packet_log::{LoggedPacket, drop_captures::DropCapture, relay::Relay},
 };
 
 /// The maximum number of concurrent captures.
@@ -35,7 +35,7 @@ const STALLED: Duration = Duration::from_secs(60);
 
 /// Serves a capture until the client disconnects or stalls, or the daemon ends.
 pub(super) async fn serve(
-    chosen: CaptureFilter,
+    asked: CaptureFilter,
     service: &Service,
     connection: &Connection,
     reader: impl AsyncBufRead + Unpin,
@@ -43,47 +43,75 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let place = service.captures.try_acquire();
     // Before the answer, so that no packet after it is missed.
-    let packets = service.relay.listen();
-    let answer = match &place {
-        Err(_) => Answer::refused(format!(
-            "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
-        )),
-        Ok(_) => begin(&chosen, service).await,
+    let packets = match &asked.drops {
+        None => service.relay.listen(),
+        Some(_) => service.relay.listen_to_drops(),
     };
-    send(&mut writer, &answer, PATIENCE).await?;
-    if let Answer::Capturing { .. } = answer {
-        connection.keep();
-        let mut stream = Stream {
-            chosen: &chosen,
-            writer: &mut writer,
-        };
-        let ending = service.ending.clone();
-        stream.run(packets, ending, reader).await?;
-    }
+    let begun = match &place {
+        Err(_) => Err(Answer::refused(format!(
+            "error: there are {MAX_CAPTURES} captures already\nhelp: end one of them"
+        ))),
+        Ok(_) => begin(asked, service).await,
+    };
+    let (chosen, rules) = match begun {
+        Ok(begun) => begun,
+        Err(answer) => {
+            send(&mut writer, &answer, PATIENCE).await?;
+            return writer.shutdown().await;
+        }
+    };
+    send(&mut writer, &Answer::Capturing { rules }, PATIENCE).await?;
+    connection.keep();
+    let mut stream = Stream {
+        chosen,
+        writer: &mut writer,
+    };
+    let ending = service.ending.clone();
+    stream.run(packets, ending, reader, &service.relay).await?;
     writer.shutdown().await
 }
 
-async fn begin(chosen: &CaptureFilter, service: &Service) -> Answer {
+/// Begins a capture; with the rules that it is about.
+async fn begin(asked: CaptureFilter, service: &Service) -> Result<(Chosen, Vec<String>), Answer> {
     let mut in_force = service.in_force.clone();
     let first = async { in_force.wait_for(Option::is_some).await.is_ok() };
     match timeout(PATIENCE, first).await {
         Ok(true) => {}
-        Ok(false) => return Answer::Ending,
+        Ok(false) => return Err(Answer::Ending),
         Err(_elapsed) => {
-            return Answer::refused(
+            return Err(Answer::refused(
                 "error: no rules are in force yet\nhelp: try again later".to_owned(),
-            );
+            ));
         }
     }
-    match chosen.among(&service.relay.names()) {
-        Ok(rules) => Answer::Capturing { rules },
-        Err(message) => Answer::refused(message),
-    }
+    let names = service.relay.names();
+    let Some(drops) = &asked.drops else {
+        let rules = asked.among(&names).map_err(Answer::refused)?;
+        return Ok((Chosen::Logged(asked), rules));
+    };
+    let rules = drops.rules.iter().cloned().collect();
+    let matcher = drops.matcher(&names).map_err(Answer::refused)?;
+    let capture = service.relay.drop_captures().begin(matcher);
+    let capture = capture.ok_or_else(|| {
+        Answer::refused(
+            "error: dropped packets cannot be captured\nhelp: the log of the daemon says why"
+                .to_owned(),
+        )
+    })?;
+    Ok((Chosen::Drops(Box::new(capture)), rules))
+}
+
+/// The packets of a capture.
+enum Chosen {
+    /// Packets that rules log.
+    Logged(CaptureFilter),
+    /// Packets that are dropped.
+    Drops(Box<DropCapture>),
 }
 
 /// The output of a capture.
 struct Stream<'a, W> {
-    chosen: &'a CaptureFilter,
+    chosen: Chosen,
     writer: &'a mut W,
 }
 
@@ -93,21 +121,30 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
         mut packets: Receiver<Arc<LoggedPacket>>,
         mut ending: watch::Receiver<bool>,
         mut reader: impl AsyncBufRead + Unpin,
+        relay: &Relay,
     ) -> io::Result<()> {
-        loop {
+        let ends = loop {
             let received = tokio::select! {
                 received = packets.recv() => received,
-                () = ends(&mut ending) => break,
+                () = ends(&mut ending) => break true,
                 // Its end, or input, which is not part of a capture.
-                () = hears(&mut reader) => return Ok(()),
+                () = hears(&mut reader) => break false,
             };
             match received {
                 Ok(packet) => self.packet(&packet).await?,
                 Err(RecvError::Lagged(lost)) => self.lost(lost).await?,
-                Err(RecvError::Closed) => break,
+                Err(RecvError::Closed) => break true,
+            }
+        };
+        match &self.chosen {
+            Chosen::Logged(_) if !ends => return Ok(()),
+            Chosen::Logged(_) => {}
+            Chosen::Drops(capture) => {
+                capture.end();
+                relay.flush_drops().await;
             }
         }
-        // The packets logged before the end.
+        // The packets before the end.
         loop {
             match packets.try_recv() {
                 Ok(packet) => self.packet(&packet).await?,
@@ -115,14 +152,28 @@ impl<W: AsyncWrite + Unpin> Stream<'_, W> {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        self.line(&Answer::Ending).await
-    }
-
-    async fn packet(&mut self, packet: &LoggedPacket) -> io::Result<()> {
-        if self.chosen.takes(&packet.rule) {
-            self.line(packet).await?;
+        if let Chosen::Drops(capture) = &self.chosen
+            && let Some(tally) = capture.tally()
+        {
+            self.line(&CaptureLine::Tally { tally }).await?;
+        }
+        if ends {
+            self.line(&Answer::Ending).await?;
         }
         Ok(())
+    }
+
+    async fn packet(&mut self, packet: &Arc<LoggedPacket>) -> io::Result<()> {
+        let shown = match &mut self.chosen {
+            Chosen::Logged(filter) => filter
+                .takes(packet.rule.as_deref())
+                .then(|| Arc::clone(packet)),
+            Chosen::Drops(capture) => capture.shown(packet),
+        };
+        match shown {
+            Some(packet) => self.line(&*packet).await,
+            None => Ok(()),
+        }
     }
 
     async fn lost(&mut self, lost: u64) -> io::Result<()> {
@@ -170,20 +221,17 @@ mod tests {
     fn packet(rule: &str, number: u64) -> Arc<LoggedPacket> {
         Arc::new(LoggedPacket {
             time_ns: number,
-            rule: rule.into(),
-            direction: "in".into(),
-            action: "drop".into(),
-            interface: "eth0".into(),
-            queue: 0,
+            rule: Some(rule.into()),
             length: 60,
-            packet: String::new(),
             frame: vec![0; 60],
+            ..LoggedPacket::sample()
         })
     }
 
     fn chosen(rules: &[&str]) -> CaptureFilter {
         CaptureFilter {
             rules: rules.iter().map(|&rule| rule.to_owned()).collect(),
+            drops: None,
         }
     }
 
@@ -260,10 +308,11 @@ mod tests {
         let task = tokio::spawn(async move {
             let (reader, mut writer) = tokio::io::split(server);
             let mut stream = Stream {
-                chosen: &chosen,
+                chosen: Chosen::Logged(chosen),
                 writer: &mut writer,
             };
-            stream.run(receiver, ended, BufReader::new(reader)).await
+            let reader = BufReader::new(reader);
+            stream.run(receiver, ended, reader, &Relay::new()).await
         });
         Streamed {
             packets,
@@ -310,6 +359,7 @@ mod tests {
             match streamed.line().await {
                 CaptureLine::Packet(_) => came += 1,
                 CaptureLine::Lost { lost } => missed += lost,
+                CaptureLine::Tally { .. } => panic!("no capture of drops"),
                 CaptureLine::Ends(_) => break,
             }
         }

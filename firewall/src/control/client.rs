@@ -2,6 +2,8 @@
 
 use std::{
     io,
+    net::Shutdown,
+    os::{fd::AsFd as _, unix::net},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -292,6 +294,12 @@ impl Client {
         received.await.map_err(|error| self.failed(error))
     }
 
+    /// What closes the writing side of the connection, even while a line is awaited.
+    pub(crate) fn writing_side(&self) -> io::Result<WritingSide> {
+        let stream = self.stream.get_ref().as_fd().try_clone_to_owned()?;
+        Ok(WritingSide(stream.into()))
+    }
+
     /// Waits for the next line of a capture; `None` when the daemon has closed the connection.
     pub(crate) async fn receive_line(&mut self) -> Result<Option<String>, ControlError> {
         match read_line(&mut self.stream, MAX_ANSWER).await {
@@ -328,6 +336,16 @@ impl Client {
             socket: self.socket.clone(),
             source,
         }
+    }
+}
+
+/// The writing side of a connection.
+pub(crate) struct WritingSide(net::UnixStream);
+
+impl WritingSide {
+    /// Closes it, so that the daemon ends a capture. It may have closed the connection already.
+    pub(crate) fn close(&self) {
+        let _ = self.0.shutdown(Shutdown::Write);
     }
 }
 

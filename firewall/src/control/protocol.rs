@@ -20,7 +20,7 @@ use crate::{
     kernel::generation::Generation,
     lockout::caller::Caller,
     logging::diagnostics::DiagnosticRecord,
-    packet_log::{LoggedPacket, Names},
+    packet_log::{LoggedPacket, Names, drop_captures::DropTally, drop_filter::DropFilter},
     rule_file::fallback::LastGood,
     text::format::counted,
 };
@@ -259,13 +259,16 @@ impl Answer {
 /// The maximum number of rules that a message names.
 const MAX_NAMED: usize = 20;
 
-/// Selects the rules to capture.
+/// Selects the packets to capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptureFilter {
-    /// Their names; empty for all rules that log.
+    /// The names of the rules; empty for all rules that log.
     #[serde(default)]
     pub(crate) rules: BTreeSet<String>,
+    /// Dropped packets instead, whether or not rules log them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) drops: Option<Box<DropFilter>>,
 }
 
 /// A line of a capture, after its first answer.
@@ -278,6 +281,11 @@ pub(crate) enum CaptureLine {
     Lost {
         /// Their number, over all rules that log.
         lost: u64,
+    },
+    /// What became of all packets that were dropped during a capture of drops: its last line but for an answer.
+    Tally {
+        /// Their numbers.
+        tally: DropTally,
     },
     /// The daemon ends.
     Ends(Answer),
@@ -307,25 +315,16 @@ impl CaptureFilter {
                         listed()
                     ));
                 }
-                None => {
-                    let all = names.in_force().map(|(name, _)| name);
-                    let meant = rules::text::nearest(wanted, all);
-                    let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
-                    return Err(format!(
-                        "error: there is no rule `{wanted}` in force\nhelp: {}{}",
-                        listed(),
-                        meant.unwrap_or_default()
-                    ));
-                }
+                None => return Err(names.unknown(wanted, &listed())),
             }
         }
-        let chosen = logging().filter(|name| self.takes(name));
+        let chosen = logging().filter(|name| self.takes(Some(name)));
         Ok(chosen.map(str::to_owned).collect())
     }
 
     /// Whether packets of a rule are captured.
-    pub(super) fn takes(&self, rule: &str) -> bool {
-        self.rules.is_empty() || self.rules.contains(rule)
+    pub(super) fn takes(&self, rule: Option<&str>) -> bool {
+        self.rules.is_empty() || rule.is_some_and(|rule| self.rules.contains(rule))
     }
 }
 

@@ -610,6 +610,7 @@ mod tests {
             }
         }
         let named = Request::Capture(CaptureFilter {
+            drops: None,
             rules: ["ssh".to_owned()].into(),
         });
         drop(captures.pop());

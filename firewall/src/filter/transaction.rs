@@ -464,6 +464,12 @@ fn replace(
             kernel::shared::unpin(&pins)
         });
     }
+    if kernel::drops::create(pins)? {
+        let pins = pins.clone();
+        undo.push("remove the pins of captures of drops", move || {
+            kernel::drops::unpin(&pins)
+        });
+    }
     limits::prepare(pins, ready)?;
 
     let (counters_pin, capacity, kept) = match plan.program {

@@ -6,7 +6,10 @@ use std::io;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use firewall_ebpf::packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN};
+use firewall_ebpf::{
+    drop_capture::DropEvent,
+    packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN},
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::kernel::{
@@ -30,6 +33,9 @@ pub(crate) enum EventsError {
     /// The ring buffer could not be mapped.
     #[error("the buffer of logged packets could not be mapped")]
     Ring(#[source] Box<MapError>),
+    /// A map of captures of drops could not be read or set.
+    #[error("captures of drops could not be read or set")]
+    Drops(#[source] Box<MapError>),
     /// Nothing waits for the ring buffer.
     #[error("the buffer of logged packets cannot be waited for")]
     Wait(#[source] io::Error),
@@ -119,13 +125,22 @@ fn failed(error: MapError) -> EventsError {
     EventsError::LogLimiters(Box::new(error))
 }
 
-/// The ring buffer. Only one process at a time may read it.
+/// A ring buffer. Only one process at a time may read it.
 pub(crate) struct Ring(AsyncFd<RingBuf<MapData>>);
 
 impl Ring {
-    /// Opens the ring buffer of an instance.
+    /// Opens the ring buffer of the packets that an instance logs.
     pub(crate) fn open(pins: &Pins) -> Result<Self, EventsError> {
-        let map = Map::RingBuf(shared::open(pins, Shared::Events)?);
+        Self::of(pins, Shared::Events)
+    }
+
+    /// Opens the ring buffer of the packets that an instance drops while captures run.
+    pub(crate) fn of_drops(pins: &Pins) -> Result<Self, EventsError> {
+        Self::of(pins, Shared::DropEvents)
+    }
+
+    fn of(pins: &Pins, object: Shared) -> Result<Self, EventsError> {
+        let map = Map::RingBuf(shared::open(pins, object)?);
         let ring = RingBuf::try_from(map).map_err(|error| EventsError::Ring(Box::new(error)))?;
         // SAFETY: the ring owns its descriptor and keeps it until dropped.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
@@ -138,21 +153,43 @@ impl Ring {
         Ok(())
     }
 
-    /// The next event, if there is one.
+    /// The next event of a packet that was logged, if there is one.
     pub(crate) fn next(&mut self) -> Option<Event> {
+        self.next_of(event)
+    }
+
+    /// The next event of a packet that was dropped, if there is one.
+    pub(crate) fn next_drop(&mut self) -> Option<DropEvent> {
+        self.next_of(drop_event)
+    }
+
+    fn next_of<T>(&mut self, read: impl Fn(&mut &[u8]) -> Option<T>) -> Option<T> {
         loop {
+            let record = self.0.get_mut().next()?;
+            let mut rest: &[u8] = &record;
             // A record of another length is not from a program of this version.
-            if let Some(event) = event(&self.0.get_mut().next()?) {
+            if let Some(event) = read(&mut rest).filter(|_| rest.is_empty()) {
                 return Some(event);
             }
         }
     }
 }
 
-fn event(bytes: &[u8]) -> Option<Event> {
-    let mut rest = bytes;
-    let time = u64::from_ne_bytes(*take(&mut rest)?);
-    let mut word = || Some(u32::from_ne_bytes(*take(&mut rest)?));
+fn drop_event(rest: &mut &[u8]) -> Option<DropEvent> {
+    let event = event(rest)?;
+    let mut word = || Some(u32::from_ne_bytes(*take(rest)?));
+    Some(DropEvent {
+        event,
+        packets: word()?,
+        ban: word()?,
+        one_in: word()?,
+        padding: word()?,
+    })
+}
+
+fn event(rest: &mut &[u8]) -> Option<Event> {
+    let time = u64::from_ne_bytes(*take(rest)?);
+    let mut word = || Some(u32::from_ne_bytes(*take(rest)?));
     let (slot, what, interface, queue) = (word()?, word()?, word()?, word()?);
     let (length, captured) = (word()?, word()?);
     Some(Event {
@@ -163,7 +200,7 @@ fn event(bytes: &[u8]) -> Option<Event> {
         queue,
         length,
         captured: captured.min(SNAP_LEN),
-        bytes: *take(&mut rest)?,
+        bytes: *take(rest)?,
     })
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod conntrack;
 pub(crate) mod counters;
 pub(crate) mod descriptors;
+pub(crate) mod drops;
 pub(crate) mod ethtool;
 pub(crate) mod events;
 pub(crate) mod flow_writer;

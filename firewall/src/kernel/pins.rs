@@ -245,16 +245,28 @@ pub(crate) enum Shared {
     LogLimiters,
     /// The ring buffer of events.
     Events,
+    /// Whether dropped packets are captured.
+    DropSwitch,
+    /// Which of them.
+    DropSettings,
+    /// What became of them.
+    DropCounts,
+    /// The ring buffer of their events.
+    DropEvents,
 }
 
 impl Shared {
     /// Every map.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Bans,
         Self::BanPrefilter,
         Self::BanCounters,
         Self::LogLimiters,
         Self::Events,
+        Self::DropSwitch,
+        Self::DropSettings,
+        Self::DropCounts,
+        Self::DropEvents,
     ];
 
     /// Its name in the object file.
@@ -265,6 +277,10 @@ impl Shared {
             Self::BanCounters => abi::BAN_COUNTERS,
             Self::LogLimiters => abi::LOG_LIMITERS,
             Self::Events => abi::EVENTS,
+            Self::DropSwitch => abi::DROP_SWITCH,
+            Self::DropSettings => abi::DROP_SETTINGS,
+            Self::DropCounts => abi::DROP_COUNTS,
+            Self::DropEvents => abi::DROP_EVENTS,
         }
     }
 
@@ -275,6 +291,10 @@ impl Shared {
             Self::BanCounters => "ban-counters",
             Self::LogLimiters => "log-limiters",
             Self::Events => "events",
+            Self::DropSwitch => "drop-switch",
+            Self::DropSettings => "drop-settings",
+            Self::DropCounts => "drop-counts",
+            Self::DropEvents => "drop-events",
         }
     }
 }

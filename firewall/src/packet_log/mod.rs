@@ -1,8 +1,12 @@
-//! Packets that rules log: their limits, the names of their rules, and their receivers.
+//! Packets that rules log, and packets that are dropped while a capture of drops runs: their limits, the names of their
+//! rules, and their receivers.
 //!
-//! The program in the kernel decides which packets are logged (`firewall_ebpf::packet_log`). This
-//! module sets its limits, reads its events, and passes them on to the log and to captures.
+//! The program in the kernel decides which packets are reported (`firewall_ebpf::packet_log`,
+//! `firewall_ebpf::drop_capture`). This module sets its limits, reads its events, and passes them on to the log and to
+//! captures.
 
+pub(crate) mod drop_captures;
+pub(crate) mod drop_filter;
 pub(crate) mod limits;
 pub(crate) mod relay;
 
@@ -13,6 +17,8 @@ use std::{
 };
 
 use firewall_ebpf::{
+    abi::Reason,
+    drop_capture::{DropEvent, reason_of},
     image::{COUNT, DROP},
     packet_log::{Event, OUT},
 };
@@ -20,6 +26,7 @@ use nix::net::if_::if_indextoname;
 use rules::{
     Context, analysis,
     model::{Direction, RuleAction},
+    text::nearest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +35,20 @@ use crate::{
     kernel::{clock, slot::Slot},
 };
 
-/// A packet that a rule logged, in the form of the log and of captures.
+/// A packet that a rule logged, or that was dropped while a capture of drops ran, in the form of the log and of captures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoggedPacket {
     /// When it was classified, in nanoseconds since 1970.
     pub(crate) time_ns: u64,
-    /// The name of the rule.
-    pub(crate) rule: String,
+    /// The name of the rule; `None` if no rule decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// The reason if no rule decided, as in the counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The reason of the ban, if that was why and it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ban: Option<String>,
     /// `in` or `out`.
     pub(crate) direction: String,
     /// The action of the rule: `pass`, `drop` or `count`.
@@ -45,6 +59,12 @@ pub(crate) struct LoggedPacket {
     pub(crate) queue: u32,
     /// The length of the frame in bytes.
     pub(crate) length: u32,
+    /// The packets that its buffer would have been cut into; 1 unless it leaves.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) packets: u32,
+    /// How many dropped packets it stands for, by sampling.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) one_in: u32,
     /// The packet in the notation of `firewall explain`.
     pub(crate) packet: String,
     /// The beginning of the frame, in hexadecimal.
@@ -52,69 +72,130 @@ pub(crate) struct LoggedPacket {
     pub(crate) frame: Vec<u8>,
 }
 
-/// The rules that may have logged packets, and those in force.
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as `serde` calls it")]
+const fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+/// The rules of which packets may have been reported, and those in force.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     /// The names of the former, by slot.
-    by_slot: BTreeMap<u32, String>,
-    /// The names of the latter in order, with whether they log.
-    in_force: Arc<[(String, bool)]>,
+    by_slot: BTreeMap<u32, Arc<str>>,
+    /// The names of the latter in order.
+    in_force: Arc<[InForceRule]>,
+}
+
+/// A rule in force.
+#[derive(Clone, Debug)]
+struct InForceRule {
+    name: Arc<str>,
+    logs: bool,
+    slot: u32,
 }
 
 impl Names {
     /// The rules in force, and the previous ones, whose events may not have been read yet.
     pub(crate) fn of(in_force: &Metadata, previous: Option<&Metadata>) -> Self {
-        let mut rules: Vec<(String, bool)> = in_force
-            .rules
-            .iter()
-            .map(|rule| (rule.name.clone(), rule.log.is_some()))
-            .collect();
-        rules.sort_unstable();
-        let mut names = Self {
-            by_slot: BTreeMap::new(),
-            in_force: rules.into(),
-        };
-        for metadata in [previous, Some(in_force)].into_iter().flatten() {
-            names.add(metadata);
+        let rules = in_force.rules.iter().map(|rule| InForceRule {
+            name: rule.name.as_str().into(),
+            logs: rule.log.is_some(),
+            slot: rule.slot.number(),
+        });
+        let mut rules: Vec<InForceRule> = rules.collect();
+        rules.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let mut names = Self::default();
+        if let Some(previous) = previous {
+            names.add(previous);
         }
+        let by_slot = rules.iter().map(|rule| (rule.slot, Arc::clone(&rule.name)));
+        names.by_slot.extend(by_slot);
+        names.in_force = rules.into();
         names
     }
 
     /// Rules in force without events; `rules` are in order of their names.
     #[cfg(test)]
     pub(crate) fn listing(rules: &[(&str, bool)]) -> Self {
-        let rules = rules.iter().map(|&(name, logs)| (name.to_owned(), logs));
+        let rules = rules.iter().map(|&(name, logs)| InForceRule {
+            name: name.into(),
+            logs,
+            slot: 0,
+        });
         Self {
             by_slot: BTreeMap::new(),
             in_force: rules.collect(),
         }
     }
 
+    /// Rules in force that do not log, with their slots.
+    #[cfg(test)]
+    pub(crate) fn with_slots(rules: &[(&str, u32)]) -> Self {
+        let all = rules.iter().map(|&(name, slot)| InForceRule {
+            name: name.into(),
+            logs: false,
+            slot,
+        });
+        let by_slot = rules.iter().map(|&(name, slot)| (slot, name.into()));
+        Self {
+            by_slot: by_slot.collect(),
+            in_force: all.collect(),
+        }
+    }
+
     fn add(&mut self, metadata: &Metadata) {
-        let logging = metadata.rules.iter().filter(|rule| rule.log.is_some());
+        let rules = metadata.rules.iter();
         self.by_slot
-            .extend(logging.map(|rule| (rule.slot.number(), rule.name.clone())));
+            .extend(rules.map(|rule| (rule.slot.number(), rule.name.as_str().into())));
     }
 
     /// The rules in force, in order of their names, and whether they log.
     pub(crate) fn in_force(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.in_force
-            .iter()
-            .map(|(name, logs)| (name.as_str(), *logs))
+        self.in_force.iter().map(|rule| (&*rule.name, rule.logs))
     }
 
     /// Whether a rule logs; `None` when it is not in force.
     pub(crate) fn logs(&self, name: &str) -> Option<bool> {
+        self.find(name).map(|rule| rule.logs)
+    }
+
+    /// Whether a rule is in force.
+    pub(crate) fn is_in_force(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The counter slot of a rule in force.
+    pub(crate) fn slot(&self, name: &str) -> Option<u32> {
+        self.find(name).map(|rule| rule.slot)
+    }
+
+    /// The message that no rule of a name is in force; `help` says what can be named.
+    pub(crate) fn unknown(&self, name: &str, help: &str) -> String {
+        let meant = nearest(name, self.in_force().map(|(name, _)| name));
+        let meant = meant.map(|meant| format!("did you mean `{meant}`?"));
+        let help = [Some(help.to_owned()).filter(|help| !help.is_empty()), meant];
+        let help: Vec<String> = help.into_iter().flatten().collect();
+        let message = format!("error: there is no rule `{name}` in force");
+        if help.is_empty() {
+            return message;
+        }
+        format!("{message}\nhelp: {}", help.join("; "))
+    }
+
+    fn find(&self, name: &str) -> Option<&InForceRule> {
         let found = self
             .in_force
-            .binary_search_by(|(other, _)| other.as_str().cmp(name));
-        let (_, logs) = self.in_force.get(found.ok()?)?;
-        Some(*logs)
+            .binary_search_by(|rule| (*rule.name).cmp(name));
+        self.in_force.get(found.ok()?)
     }
 
     fn name(&self, slot: Slot) -> String {
-        let name = self.by_slot.get(&slot.number()).cloned();
-        name.unwrap_or_else(|| format!("#{slot}"))
+        let name = self.by_slot.get(&slot.number());
+        name.map_or_else(|| format!("#{slot}"), |name| (**name).to_owned())
     }
 }
 
@@ -129,6 +210,61 @@ impl LoggedPacket {
     /// Whether it leaves.
     pub(crate) fn leaves(&self) -> bool {
         self.direction == Direction::Out.as_str()
+    }
+
+    /// A packet without contents.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self {
+            time_ns: 0,
+            rule: Some("ssh".to_owned()),
+            reason: None,
+            ban: None,
+            direction: "in".to_owned(),
+            action: "drop".to_owned(),
+            interface: "eth0".to_owned(),
+            queue: 0,
+            length: 0,
+            packets: 1,
+            one_in: 1,
+            packet: String::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    /// What decided, for people.
+    pub(crate) fn cause(&self) -> String {
+        let Self {
+            rule, reason, ban, ..
+        } = self;
+        match (rule, reason, ban) {
+            (Some(rule), _, _) => rule.clone(),
+            (None, Some(reason), Some(ban)) => format!("({reason}: {ban})"),
+            (None, Some(reason), None) => format!("({reason})"),
+            (None, None, _) => String::new(),
+        }
+    }
+
+    /// The same in a sentence.
+    pub(crate) fn decider(&self) -> String {
+        match (&self.rule, &self.reason) {
+            (Some(rule), _) => format!("rule `{rule}`"),
+            (None, Some(reason)) => format!("reason {reason}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// A packet that was dropped; `ban` has the reason of a ban by its number.
+    fn dropped(event: &DropEvent, names: &Names, ban: impl Fn(u32) -> String) -> Self {
+        let packet = Self::new(&event.event, names);
+        let is_banned = packet.reason.as_deref() == Some(Reason::Banned.name());
+        let ban = is_banned.then(|| ban(event.ban));
+        Self {
+            packets: event.packets,
+            one_in: event.one_in.max(1),
+            ban: ban.filter(|ban| !ban.is_empty()),
+            ..packet
+        }
     }
 
     fn new(event: &Event, names: &Names) -> Self {
@@ -149,15 +285,21 @@ impl LoggedPacket {
         } else {
             Context::sent(interface.as_str())
         };
+        let reason = reason_of(event.slot).map(|(reason, _)| reason.name().to_owned());
+        let rule = reason.is_none().then(|| names.name(Slot::new(event.slot)));
         Self {
             time_ns: since_1970(event.time),
-            rule: names.name(Slot::new(event.slot)),
+            rule,
+            reason,
+            ban: None,
             direction: context.direction.as_str().to_owned(),
             action: action.as_str().to_owned(),
             packet: analysis::in_words(frame, event.length as usize, &context),
             interface,
             queue: event.queue,
             length: event.length,
+            packets: 1,
+            one_in: 1,
             frame: frame.to_vec(),
         }
     }
@@ -198,13 +340,10 @@ mod tests {
     fn an_event_is_told_in_words_and_survives_the_socket() {
         let frame = rules::notation::read("tcp 203.0.113.9:4444 > 192.0.2.1:22 syn payload 1000");
         let frame = frame.unwrap().frame;
-        let names = Names {
-            by_slot: BTreeMap::from([(40, "ssh".to_owned())]),
-            in_force: Arc::default(),
-        };
+        let names = Names::with_slots(&[("ssh", 70)]);
         let event = Event {
             time: 0,
-            slot: 40,
+            slot: 70,
             what: DROP,
             interface: u32::MAX,
             queue: 3,
@@ -214,8 +353,8 @@ mod tests {
         };
         let logged = LoggedPacket::new(&event, &names);
         assert_eq!(
-            (logged.rule.as_str(), logged.action.as_str()),
-            ("ssh", "drop")
+            (logged.rule.as_deref(), logged.action.as_str()),
+            (Some("ssh"), "drop")
         );
         assert_eq!(logged.interface, format!("#{}", u32::MAX));
         assert_eq!(logged.length as usize, frame.len());
@@ -224,11 +363,26 @@ mod tests {
         let line = serde_json::to_string(&logged).unwrap();
         assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), logged);
         assert_eq!((logged.direction.as_str(), logged.leaves()), ("in", false));
-        let other = LoggedPacket::new(&Event { slot: 41, ..event }, &names);
-        assert_eq!(other.rule, "#41");
+        let other = LoggedPacket::new(&Event { slot: 71, ..event }, &names);
+        assert_eq!(other.rule.as_deref(), Some("#71"));
         let what = DROP | OUT;
         let sent = LoggedPacket::new(&Event { what, ..event }, &names);
         assert_eq!((sent.action.as_str(), sent.leaves()), ("drop", true));
         assert_eq!(sent.packet, format!("out {}", logged.packet));
+        let banned = DropEvent {
+            event: Event {
+                slot: Reason::Banned.slot(Direction::In, true),
+                ..event
+            },
+            packets: 1,
+            ban: 3,
+            one_in: 100,
+            padding: 0,
+        };
+        let banned = LoggedPacket::dropped(&banned, &names, |number| format!("ban {number}"));
+        assert_eq!((banned.rule.as_deref(), banned.one_in), (None, 100));
+        assert_eq!(banned.cause(), "(banned: ban 3)");
+        let line = serde_json::to_string(&banned).unwrap();
+        assert_eq!(serde_json::from_str::<LoggedPacket>(&line).unwrap(), banned);
     }
 }

@@ -76,7 +76,7 @@ fn send_all(machine: &Machine) {
 }
 
 /// A capture that goes on, ended with this value.
-struct Capture {
+pub(crate) struct Capture {
     child: Child,
     output: PathBuf,
     messages: PathBuf,
@@ -84,14 +84,14 @@ struct Capture {
 
 /// What a capture has left.
 #[derive(Debug)]
-struct Left {
-    status: ExitStatus,
+pub(crate) struct Left {
+    pub(crate) status: ExitStatus,
     stdout: Vec<u8>,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Left {
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
@@ -103,7 +103,7 @@ impl Left {
 
 impl Capture {
     /// Begins a capture, and waits until it goes on.
-    fn begin(machine: &Machine, number: usize, words: &[&str]) -> Self {
+    pub(crate) fn begin(machine: &Machine, number: usize, words: &[&str]) -> Self {
         let file = |name: &str| machine.folder.path().join(format!("{name}-{number}"));
         let (output, messages) = (file("stdout"), file("stderr"));
         Self::begin_into(
@@ -135,7 +135,7 @@ impl Capture {
         capture
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.messages).unwrap()
     }
 
@@ -143,18 +143,18 @@ impl Capture {
         fs::read(&self.output).unwrap_or_default()
     }
 
-    fn await_lines(&self, lines: usize) {
+    pub(crate) fn await_lines(&self, lines: usize) {
         wait_until("the packets are shown", || {
             self.output().iter().filter(|&&byte| byte == b'\n').count() >= lines
         });
     }
 
-    fn interrupt(self) -> Left {
+    pub(crate) fn interrupt(self) -> Left {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
         self.finish()
     }
 
-    fn finish(mut self) -> Left {
+    pub(crate) fn finish(mut self) -> Left {
         let mut status = None;
         wait_until("the capture ends", || {
             status = self.child.try_wait().unwrap();

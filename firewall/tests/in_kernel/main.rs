@@ -24,6 +24,7 @@ mod deaths;
 mod details;
 mod differential;
 mod documents;
+mod drops;
 mod egress;
 mod examining;
 mod exit_status;

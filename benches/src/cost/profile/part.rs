@@ -60,7 +60,9 @@ impl Part {
             | "walk/records.rs"
             | "walk/rows.rs" => Self::Decision,
             "abi.rs" | "program/counters.rs" => Self::Counting,
-            "packet_log.rs" | "program/packet_log.rs" => Self::Telling,
+            "drop_capture.rs" | "packet_log.rs" | "program/drops.rs" | "program/packet_log.rs" => {
+                Self::Telling
+            }
             "field.rs" | "hash.rs" | "walk/branchless.rs" | "walk/hook.rs" | "program/image.rs" => {
                 return None;
             }

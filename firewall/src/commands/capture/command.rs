@@ -1,11 +1,12 @@
-//! Captures packets that rules log, as the daemon passes them on.
+//! Captures packets that rules log, or that are dropped, as the daemon passes them on.
 //!
 //! One task reads from the daemon, a thread writes the output. A reader that does not read the output
 //! blocks the thread alone: the command still ends when it is asked to.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal as _},
-    num::NonZeroU64,
+    num::{NonZeroU32, NonZeroU64},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +17,7 @@ use clap::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task,
     time::timeout,
 };
@@ -35,18 +36,54 @@ use crate::{
     },
     error::Error,
     logging::lines::tell,
+    packet_log::drop_filter::DropFilter,
 };
 
-/// Show packets of rules that log, as they arrive
+/// Show packets of rules that log, or all packets that are dropped, as they arrive
 ///
 /// A rule logs with `log = true`, or with `log = { rate = ..., burst = ... }`, which limits how many
-/// packets. Requires a running daemon. Ctrl-C ends the capture and prints how many packets were
-/// captured, and how many were lost because they came faster than they were read.
+/// packets. With `--drops`, packets that a rule, the policy, the parser or a ban drops are shown with the
+/// reason, whether or not rules log. Requires a running daemon. Ctrl-C ends the capture and prints how many
+/// packets were captured, and how many were lost because they came faster than they were read.
 #[derive(Debug, Args)]
 pub(crate) struct CaptureArgs {
     /// Only packets of this rule; may be repeated
     #[arg(long = "rule", value_name = "NAME")]
     rules: Vec<String>,
+    /// Show packets that are dropped, with the reason, without a change of rules
+    #[arg(long)]
+    drops: bool,
+    /// Only packets dropped for this reason: `policy`, `parser`, `banned`, `rule` or another of the counters;
+    /// may be repeated
+    #[arg(long = "reason", value_name = "REASON", requires = "drops")]
+    reasons: Vec<String>,
+    /// Only packets `in` or `out`
+    #[arg(long, value_name = "DIRECTION", requires = "drops")]
+    direction: Option<String>,
+    /// Only packets of this interface
+    #[arg(long, value_name = "NAME", requires = "drops")]
+    interface: Option<String>,
+    /// Only packets from or to this address, prefix or range; may be repeated
+    #[arg(long = "address", value_name = "ADDRESS", requires = "drops")]
+    addresses: Vec<String>,
+    /// Only packets from this address, prefix or range; may be repeated
+    #[arg(long, value_name = "ADDRESS", requires = "drops")]
+    src: Vec<String>,
+    /// Only packets to this address, prefix or range; may be repeated
+    #[arg(long, value_name = "ADDRESS", requires = "drops")]
+    dst: Vec<String>,
+    /// Only packets of this protocol, by its name or number; may be repeated
+    #[arg(long, value_name = "PROTOCOL", requires = "drops")]
+    proto: Vec<String>,
+    /// Only packets from or to this port; may be repeated
+    #[arg(long = "port", value_name = "PORT", requires = "drops")]
+    ports: Vec<u16>,
+    /// Show one of so many dropped packets, chosen at random
+    #[arg(long, value_name = "NUMBER", requires = "drops")]
+    sample: Option<NonZeroU32>,
+    /// Show at most so many dropped packets per second [default: 1000]
+    #[arg(long, value_name = "NUMBER", requires = "drops")]
+    rate: Option<NonZeroU32>,
     /// Write a capture file (pcapng); `-` is stdout, as in `--write - | tcpdump -r -`
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().map(Target::new))]
     write: Option<Target>,
@@ -62,6 +99,30 @@ pub(crate) struct CaptureArgs {
 }
 
 impl CaptureArgs {
+    /// What the daemon is asked for.
+    fn filter(&self) -> CaptureFilter {
+        let rules = self.rules.iter().cloned().collect();
+        if !self.drops {
+            return CaptureFilter { rules, drops: None };
+        }
+        CaptureFilter {
+            rules: BTreeSet::new(),
+            drops: Some(Box::new(DropFilter {
+                rules,
+                reasons: self.reasons.iter().cloned().collect(),
+                direction: self.direction.clone(),
+                interface: self.interface.clone(),
+                addresses: self.addresses.clone(),
+                src: self.src.clone(),
+                dst: self.dst.clone(),
+                proto: self.proto.clone(),
+                ports: self.ports.clone(),
+                sample: self.sample,
+                rate: self.rate,
+            })),
+        }
+    }
+
     /// The form of the output.
     fn form(&self) -> Form {
         match &self.write {
@@ -104,8 +165,7 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
         return Err(CaptureError::Terminal.into());
     }
     let mut client = Client::connect(config).await?;
-    let rules = args.rules.into_iter().collect();
-    let request = Request::Capture(CaptureFilter { rules });
+    let request = Request::Capture(args.filter());
     let rules = match client.ask(&request).await? {
         Answer::Capturing { rules } => rules,
         Answer::Failed(failure) => return Err(failure.into()),
@@ -117,24 +177,40 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
             return Err(Error::Ending);
         }
     };
-    tell("capturing", &begun(&rules));
+    tell("capturing", &begun(&rules, args.drops));
     let tally = Arc::new(Tally::default());
     let (to_output, lines) = mpsc::channel(AHEAD);
+    let full = Arc::new(Notify::new());
     let output = Output {
         form,
         count: args.count,
         tally: Arc::clone(&tally),
+        full: args.drops.then(|| Arc::clone(&full)),
     };
+    let writing_side = client
+        .writing_side()
+        .map_err(Error::system("cannot end a capture"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(Error::system("cannot receive signals"))?;
     let mut terminate =
         signal(SignalKind::terminate()).map_err(Error::system("cannot receive signals"))?;
     let writing = task::spawn_blocking(move || output.write(lines));
-    let end = tokio::select! {
-        end = read(client, to_output) => end?,
-        _ = interrupt.recv() => End::Told,
-        _ = terminate.recv() => End::Told,
-        () = elapsed(args.time) => End::Told,
+    let end = {
+        let reading = read(client, to_output);
+        tokio::pin!(reading);
+        let end = tokio::select! {
+            end = &mut reading => end?,
+            _ = interrupt.recv() => End::Told,
+            _ = terminate.recv() => End::Told,
+            () = elapsed(args.time) => End::Told,
+            () = full.notified() => End::Told,
+        };
+        if args.drops && matches!(end, End::Told) {
+            writing_side.close();
+            // The last packets, and what became of the others.
+            let _ = timeout(LAST_LINES, reading).await;
+        }
+        end
     };
     // Nobody may be reading the output, so that the last line is never written.
     if let Ok(written) = timeout(LAST_LINES, writing).await {
@@ -151,7 +227,13 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
 }
 
 /// What is captured, in words.
-fn begun(rules: &[String]) -> String {
+fn begun(rules: &[String], drops: bool) -> String {
+    if drops && rules.is_empty() {
+        return "capturing dropped packets".to_owned();
+    }
+    if drops {
+        return format!("capturing dropped packets of {}", names_in_words(rules));
+    }
     if rules.is_empty() {
         return "no rule logs yet: add `log = true` to one and run `firewall reload`".to_owned();
     }
@@ -170,7 +252,9 @@ async fn read(mut client: Client, to_output: mpsc::Sender<Received>) -> Result<E
         };
         match client.understood(&text)? {
             CaptureLine::Ends(_) => return Ok(End::Daemon),
-            line @ (CaptureLine::Packet(_) | CaptureLine::Lost { .. }) => {
+            line @ (CaptureLine::Packet(_)
+            | CaptureLine::Lost { .. }
+            | CaptureLine::Tally { .. }) => {
                 if to_output.send(Received { text, line }).await.is_err() {
                     return Ok(End::Written);
                 }
@@ -191,18 +275,33 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::packet_log::drop_captures::DropTally;
 
     #[test]
     fn the_beginning_and_the_end_are_told_in_words() {
         let names: Vec<String> = (0..22).map(|number| number.to_string()).collect();
-        assert_eq!(begun(&names[..2]), "capturing packets of `0`, `1`");
-        let many = begun(&names);
+        assert_eq!(begun(&names[..2], false), "capturing packets of `0`, `1`");
+        let many = begun(&names, false);
         assert!(many.ends_with("`19` and 2 others"), "{many}");
         let tally = Tally::default();
         assert_eq!(tally.to_string(), "0 packets captured, 0 lost");
         tally.packets.store(1, Ordering::Relaxed);
         tally.lost.store(1234, Ordering::Relaxed);
         assert_eq!(tally.to_string(), "1 packet captured, 1,234 lost");
+        assert_eq!(begun(&names[..1], true), "capturing dropped packets of `0`");
+        let drops = DropTally {
+            dropped: 41_001,
+            emitted: 1,
+            suppressed: 1000,
+            not_sampled: 40_000,
+            ..DropTally::default()
+        };
+        tally.drops.set(drops).unwrap();
+        assert_eq!(
+            tally.to_string(),
+            "1 packet captured, 1,234 lost; 41,001 packets dropped meanwhile: 1 emitted, 1,000 suppressed, \
+             40,000 not sampled"
+        );
     }
 
     #[test]
@@ -231,8 +330,15 @@ mod tests {
         assert_eq!(piped.count, NonZeroU64::new(7));
         let file = read(&["--write", "a.pcapng"]).unwrap();
         assert_eq!(file.form(), Form::Pcapng(Target::File("a.pcapng".into())));
+        let drops = read(&["--drops", "--rule", "a", "--port", "22", "--sample", "10"]).unwrap();
+        let filter = drops.filter();
+        assert!(filter.rules.is_empty());
+        let drops = filter.drops.unwrap();
+        assert_eq!((drops.rules.len(), drops.ports), (1, vec![22]));
         for words in [
-            &["--count", "0"] as &[_],
+            &["--sample", "10"] as &[_],
+            &["--drops", "--sample", "0"],
+            &["--count", "0"],
             &["--for", "0s"],
             &["--for", "30"],
             &["--json", "--write", "-"],

@@ -2,11 +2,15 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
     control::protocol::CaptureLine,
+    packet_log::drop_captures::DropTally,
     text::format::{counted, grouped},
 };
 
@@ -18,11 +22,12 @@ pub(super) struct Received {
     pub(super) line: CaptureLine,
 }
 
-/// How many packets were written, and how many were missed.
+/// How many packets were written, how many were missed, and what became of all that were dropped meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) packets: AtomicU64,
     pub(super) lost: AtomicU64,
+    pub(super) drops: OnceLock<DropTally>,
 }
 
 impl fmt::Display for Tally {
@@ -30,6 +35,33 @@ impl fmt::Display for Tally {
         let packets = self.packets.load(Ordering::Relaxed);
         let packets = counted(packets, "packet");
         let lost = grouped(self.lost.load(Ordering::Relaxed));
-        write!(f, "{packets} captured, {lost} lost")
+        write!(f, "{packets} captured, {lost} lost")?;
+        let Some(DropTally {
+            dropped,
+            emitted,
+            suppressed,
+            lost,
+            not_sampled,
+            not_chosen,
+        }) = self.drops.get().copied()
+        else {
+            return Ok(());
+        };
+        let parts = [
+            (emitted, "emitted"),
+            (suppressed, "suppressed"),
+            (lost, "lost"),
+            (not_sampled, "not sampled"),
+            (not_chosen, "not chosen"),
+        ];
+        let parts = parts.iter().filter(|(packets, _)| *packets > 0);
+        let parts: Vec<String> = parts
+            .map(|(packets, what)| format!("{} {what}", grouped(*packets)))
+            .collect();
+        write!(f, "; {} dropped meanwhile", counted(dropped, "packet"))?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", parts.join(", "))
     }
 }

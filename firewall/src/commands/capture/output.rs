@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use rules::text::{escaped_json, escaped_lines};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     commands::capture::{
@@ -33,6 +33,8 @@ pub(super) struct Output {
     pub(super) count: Option<NonZeroU64>,
     /// What was written so far.
     pub(super) tally: Arc<Tally>,
+    /// Told when there are as many, if something comes after them: what became of the others.
+    pub(super) full: Option<Arc<Notify>>,
 }
 
 impl Output {
@@ -59,17 +61,27 @@ impl Output {
         let mut packets = 0;
         while let Some(line) = lines.blocking_recv() {
             match &line.line {
+                CaptureLine::Packet(_)
+                    if self.count.is_some_and(|count| count.get() == packets) => {}
                 CaptureLine::Packet(packet) => {
                     sink.packet(packet, &line.text)?;
                     packets += 1;
                     self.tally.packets.store(packets, Ordering::Relaxed);
                     if self.count.is_some_and(|count| count.get() == packets) {
-                        break;
+                        match &self.full {
+                            Some(full) => full.notify_one(),
+                            None => break,
+                        }
                     }
                 }
                 CaptureLine::Lost { lost } => {
                     self.tally.lost.fetch_add(*lost, Ordering::Relaxed);
                     sink.lost(*lost, &line.text)?;
+                }
+                CaptureLine::Tally { tally } => {
+                    // There is one.
+                    let _ = self.tally.drops.set(*tally);
+                    sink.tally(&line.text)?;
                 }
                 CaptureLine::Ends(_) => break,
             }
@@ -108,6 +120,14 @@ impl Sink {
         }
     }
 
+    fn tally(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            // It is in the message at the end.
+            Self::Text(..) | Self::Pcapng(_) => Ok(()),
+            Self::Json(out) => write(out, text),
+        }
+    }
+
     fn lost(&mut self, lost: u64, text: &str) -> io::Result<()> {
         match self {
             Self::Text(..) | Self::Pcapng(_) => {
@@ -134,8 +154,8 @@ fn write(out: &mut io::Stdout, line: &str) -> io::Result<()> {
 fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
     let time = Timestamp::from_nanosecond(packet.time_ns.into()).unwrap_or_default();
     let time = time.to_zoned(zone.clone());
+    let cause = packet.cause();
     let LoggedPacket {
-        rule,
         direction,
         action,
         interface,
@@ -144,7 +164,7 @@ fn in_words(packet: &LoggedPacket, zone: &TimeZone) -> String {
         ..
     } = packet;
     let time = time.strftime("%Y-%m-%d %H:%M:%S%.3f");
-    format!("{time}  {rule}  {action}  {direction}  {interface}  {length}  {packet}\n")
+    format!("{time}  {cause}  {action}  {direction}  {interface}  {length}  {packet}\n")
 }
 
 #[cfg(test)]
@@ -157,14 +177,10 @@ mod tests {
     fn a_packet_is_a_line_in_local_time() {
         let packet = LoggedPacket {
             time_ns: 1_709_251_199_999_900_000,
-            rule: "ssh from elsewhere".into(),
-            direction: "in".into(),
-            action: "drop".into(),
-            interface: "eth0".into(),
-            queue: 0,
+            rule: Some("ssh from elsewhere".into()),
             length: 1040,
             packet: "tcp 203.0.113.9:4444 > 192.0.2.1:22 syn".into(),
-            frame: Vec::new(),
+            ..LoggedPacket::sample()
         };
         assert_eq!(
             in_words(&packet, &TimeZone::fixed(tz::offset(2))),

@@ -95,7 +95,9 @@ impl<W: Write> Writer<W> {
         } else {
             format!("queue {}", packet.queue)
         };
-        let comment = format!("rule `{}`, {}, {place}", packet.rule, packet.action);
+        let ban = packet.ban.as_ref();
+        let ban = ban.map_or_else(String::new, |ban| format!(" for `{ban}`"));
+        let comment = format!("{}{ban}, {}, {place}", packet.decider(), packet.action);
         let flags = if leaves { OUTBOUND } else { INBOUND };
         let mut options = vec![
             option(OptionCode::Comment, comment.as_bytes())?,
@@ -183,14 +185,13 @@ mod tests {
     fn packet(action: &str, interface: &str, frame: &[u8], length: u32) -> LoggedPacket {
         LoggedPacket {
             time_ns: 1_800_000_000_123_456_789,
-            rule: "größer".into(),
-            direction: "in".into(),
+            rule: Some("größer".into()),
             action: action.into(),
             interface: interface.into(),
             queue: 3,
             length,
-            packet: String::new(),
             frame: frame.to_vec(),
+            ..LoggedPacket::sample()
         }
     }
 

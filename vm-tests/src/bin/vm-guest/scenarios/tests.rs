@@ -22,12 +22,13 @@ const FALLBACK_TUNNELS: &str = "/proc/sys/net/core/fb_tunnels_only_for_init_net"
 const TESTS: &str = "/tests/in_kernel";
 
 /// The tests that run: files of `firewall/tests/in_kernel`.
-const RUN: [&str; 18] = [
+const RUN: [&str; 19] = [
     "bans",
     "bare",
     "conversations",
     "details",
     "differential",
+    "drops",
     "egress",
     "jumbo",
     "long_frames",

@@ -1,0 +1,193 @@
+//! Reports dropped packets to captures of drops.
+//!
+//! While none runs, a drop costs one test of a word. What is done while one runs stands in functions of their own in
+//! the kernel, too, like those in `packet_log.rs`.
+
+use core::cell::UnsafeCell;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::xdp_md,
+    btf_maps::{Array, PerCpuArray, RingBuf},
+    helpers::{bpf_get_prandom_u32, bpf_ktime_get_boot_ns},
+    macros::btf_map,
+    programs::XdpContext,
+};
+use firewall_ebpf::{
+    drop_capture::{DROP_RING_BYTES, DropCounts, DropEvent, DropSettings},
+    image::DROP,
+    packet_log::{Event, LogLimiter},
+};
+
+use super::packet_log::fill;
+
+/// The only word of its section: see [`abi::DROP_SWITCH`](firewall_ebpf::abi::DROP_SWITCH).
+#[unsafe(no_mangle)]
+static DROP_SWITCH: Switch = Switch(UnsafeCell::new(0));
+
+/// A word that user space writes.
+#[repr(transparent)]
+struct Switch(UnsafeCell<u32>);
+
+// SAFETY: it is only read, and volatile.
+unsafe impl Sync for Switch {}
+
+#[btf_map]
+static DROP_SETTINGS: Array<DropSettings, 1> = Array::new();
+
+#[btf_map]
+static DROP_COUNTS: PerCpuArray<DropCounts, 1> = PerCpuArray::new();
+
+#[btf_map]
+static DROP_EVENTS: RingBuf<DropEvent, { DROP_RING_BYTES as usize }> = RingBuf::new();
+
+/// Whether a capture of drops runs.
+#[inline(always)]
+pub(super) fn is_capturing() -> bool {
+    // SAFETY: a word of a map's value.
+    unsafe { DROP_SWITCH.0.get().read_volatile() != 0 }
+}
+
+/// Reports a packet in that was dropped with this slot, if a capture of drops runs; `ban` is the number of the reason
+/// of the ban that its source is under.
+#[inline(always)]
+pub(super) fn dropped<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) {
+    if !is_capturing() {
+        return;
+    }
+    let ctx = ctx.as_ptr().cast();
+    if FRAGS {
+        drop_frame(ctx, slot, ban);
+    } else {
+        drop_linear(ctx, slot, ban);
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn drop_frame(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
+    received::<true>(&XdpContext::new(ctx), slot, ban)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn drop_linear(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
+    received::<false>(&XdpContext::new(ctx), slot, ban)
+}
+
+#[inline(always)]
+fn received<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) -> u32 {
+    let dropped = Dropped {
+        slot,
+        ban,
+        direction: 0,
+        interface: ctx.ingress_ifindex() as u32,
+        packets: 1,
+    };
+    // SAFETY: what was reserved, which nobody reads before it is submitted.
+    dropped.report(|event| unsafe { fill::<FRAGS>(ctx, event, DROP) })
+}
+
+/// A packet that was dropped.
+pub(super) struct Dropped {
+    pub(super) slot: u32,
+    /// As in [`DropEvent`].
+    pub(super) ban: u32,
+    /// 0 for in, 1 for out.
+    pub(super) direction: u32,
+    pub(super) interface: u32,
+    pub(super) packets: u32,
+}
+
+impl Dropped {
+    /// Emits an event, if a capture asks for the packet, it is sampled and does not come too early; `fill` writes what
+    /// is of the packet. Returns 0: the kernel has no functions without a result.
+    #[inline(always)]
+    pub(super) fn report(&self, fill: impl FnOnce(*mut Event)) -> u32 {
+        let (Some(settings), Some(counts)) =
+            (DROP_SETTINGS.get_ptr_mut(0), DROP_COUNTS.get_ptr_mut(0))
+        else {
+            return 0;
+        };
+        // SAFETY: the only element. Volatile, since user space writes meanwhile.
+        let settings_causes = unsafe {
+            let [causes_in, causes_out] = (&raw const (*settings).causes).read_volatile();
+            if self.direction == 0 {
+                causes_in
+            } else {
+                causes_out
+            }
+        };
+        // SAFETY: as above.
+        let (only_slot, only_interface, one_in) = unsafe {
+            (
+                (&raw const (*settings).slot).read_volatile(),
+                (&raw const (*settings).interface).read_volatile(),
+                (&raw const (*settings).one_in).read_volatile(),
+            )
+        };
+        let is_chosen = DropSettings::ask_for(
+            settings_causes,
+            only_slot,
+            only_interface,
+            self.slot,
+            self.interface,
+        );
+        if !is_chosen {
+            // SAFETY: the value of this CPU.
+            self.count(unsafe { &raw mut (*counts).not_chosen });
+            return 0;
+        }
+        // SAFETY: the helper (Linux 4.1) takes nothing.
+        if one_in > 1 && !DropSettings::chooses(one_in, unsafe { bpf_get_prandom_u32() }) {
+            // SAFETY: as above.
+            self.count(unsafe { &raw mut (*counts).not_sampled });
+            return 0;
+        }
+        // SAFETY: the helper (Linux 5.8) takes nothing.
+        let now = unsafe { bpf_ktime_get_boot_ns() };
+        // SAFETY: the only element. Volatile, since other CPUs write meanwhile.
+        let (interval, tolerance, due) = unsafe {
+            (
+                (&raw const (*settings).interval).read_volatile(),
+                (&raw const (*settings).tolerance).read_volatile(),
+                (&raw const (*settings).due).read_volatile(),
+            )
+        };
+        let Some(next) = LogLimiter::admit(interval, tolerance, due, now) else {
+            // SAFETY: as above.
+            self.count(unsafe { &raw mut (*counts).suppressed });
+            return 0;
+        };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*settings).due).write_volatile(next) };
+        let Some(mut entry) = DROP_EVENTS.reserve(0) else {
+            // SAFETY: as above.
+            self.count(unsafe { &raw mut (*counts).lost });
+            return 0;
+        };
+        let event: *mut DropEvent = entry.as_mut_ptr();
+        // SAFETY: what was reserved, which nobody reads before it is submitted.
+        unsafe {
+            (*event).event.time = now;
+            (*event).event.slot = self.slot;
+            (*event).packets = self.packets;
+            (*event).ban = self.ban;
+            (*event).one_in = one_in;
+            (*event).padding = 0;
+        }
+        // SAFETY: as above.
+        fill(unsafe { &raw mut (*event).event });
+        // SAFETY: as above.
+        self.count(unsafe { &raw mut (*counts).emitted });
+        entry.submit(0);
+        0
+    }
+
+    /// Adds the packets to a count of this CPU.
+    #[inline(always)]
+    fn count(&self, word: *mut u64) {
+        // SAFETY: a word of the value of this CPU, which nothing else writes while the program runs.
+        unsafe { *word = (*word).wrapping_add(u64::from(self.packets)) }
+    }
+}
