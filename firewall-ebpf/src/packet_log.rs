@@ -1,6 +1,8 @@
 //! Events: what the programs tell of packets that rules with `log` match, and how it limits
 //! them. Shared by the program, which writes, and user space, which reads.
 
+use crate::abi::FIRST_RULE_SLOT;
+
 /// The most bytes of a frame that an event carries, a power of two: all headers that the parser
 /// follows but for the longest chains of extension headers.
 pub const SNAP_LEN: u32 = 256;
@@ -8,9 +10,9 @@ pub const SNAP_LEN: u32 = 256;
 /// The most rules of a rule set that log.
 pub const MAX_LOGGING: u32 = 1 << 10;
 
-/// The maximum number of elements of the map of limiters: for the rules in force, those before, which may come
+/// The maximum number of elements of the map of limiters: for the rules and reasons in force, those before, which may come
 /// back, and those that are about to come into force.
-pub const MAX_LIMITERS: u32 = 3 * MAX_LOGGING;
+pub const MAX_LIMITERS: u32 = 3 * (MAX_LOGGING + FIRST_RULE_SLOT);
 
 /// The bytes of the ring buffer, a power of two and a multiple of the page's.
 pub const RING_BYTES: u32 = 1 << 19;

@@ -26,7 +26,7 @@ pub struct Walk {
     pub verdict: Verdict,
     /// The counter slots of the `count` rules that matched before, in order of precedence.
     pub counted: Vec<u32>,
-    /// Those of all of these rules that log.
+    /// Those of all of these rules that log, or that of the reason if it does.
     pub logged: Vec<u32>,
 }
 
@@ -61,7 +61,15 @@ pub fn walk(image: &[u8], frame: &[u8], context: &Context<u32>) -> Walk {
             (Decided::Rule(slot.number()), Verdict::Drop)
         }
         Classification::NoRule(reason) => {
-            let verdict = verdict_for(image, context.direction, reason);
+            let drops = Drops::from_bits(image.u32(Header::drops_at(context.direction)));
+            let dropped = drops.has(reason);
+            let slot = reason.slot(context.direction, dropped);
+            slots.push(RuleSlot::new(slot, drops.logs(reason)));
+            let verdict = if dropped {
+                Verdict::Drop
+            } else {
+                Verdict::Pass
+            };
             (Decided::Reason(reason), verdict)
         }
     };
@@ -118,16 +126,6 @@ impl Hook for Context<u32> {
 
     fn state(&self) -> u32 {
         self.state.number()
-    }
-}
-
-/// The verdict of an image on packets of a direction that no rule decides.
-fn verdict_for(image: &[u8], direction: Direction, reason: Reason) -> Verdict {
-    let drops = Drops::from_bits(image.u32(Header::drops_at(direction)));
-    if drops.has(reason) {
-        Verdict::Drop
-    } else {
-        Verdict::Pass
     }
 }
 

@@ -8,8 +8,8 @@ use rules::{
         RangeSet, State, StateSet, Value, VlanSet,
     },
     model::{
-        Direction, Flows, LogLimit, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset,
-        Settings, Verdict,
+        Direction, Flows, LogLimit, Matches, Mode, Parser, Place, ReasonLogs, Rule, RuleAction,
+        Ruleset, Settings, Verdict,
     },
 };
 
@@ -56,6 +56,7 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
                 unknown_ethertype: verdict(random),
             },
             flows: Flows::default(),
+            logs: ReasonLogs::default(),
         },
         rules,
         disabled: Vec::new(),

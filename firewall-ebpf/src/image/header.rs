@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use crate::abi::{Direction, Reason};
 
 /// The first word of every image: "FWI" and the layout's version.
-pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 10]);
+pub const MAGIC: u32 = u32::from_le_bytes([b'F', b'W', b'I', 11]);
 
 /// Whether the first word is that of an image, of this layout or another one.
 #[must_use]
@@ -62,7 +62,12 @@ impl Header {
     }
 }
 
-/// The reasons for which packets are dropped: bit `r` stands for the [`Reason`] with this number.
+/// The reasons for which packets are dropped, and those for which they are logged.
+///
+/// | bits | |
+/// | --- | --- |
+/// | 0-15 | bit `r`: packets are dropped for the [`Reason`] with number `r` |
+/// | 16-31 | bit `16 + r`: packets that are counted under it are logged |
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops(u32);
@@ -87,6 +92,21 @@ impl Drops {
         Self(self.0 | 1 << reason.number())
     }
 
+    /// These, and packets that are counted under a reason are logged.
+    #[must_use]
+    pub const fn with_log(self, reason: Reason) -> Self {
+        Self(self.0 | 1 << (reason.number() + Self::LOGS))
+    }
+
+    /// Whether packets that are counted under this reason are logged.
+    #[must_use]
+    #[inline(always)]
+    pub const fn logs(self, reason: Reason) -> bool {
+        self.0 >> Self::LOGS & 1 << reason.number() != 0
+    }
+
+    const LOGS: u32 = 16;
+
     /// Whether packets are dropped for this reason.
     #[must_use]
     #[inline(always)]
@@ -95,6 +115,7 @@ impl Drops {
     }
 }
 
+const _: () = assert!(Reason::ALL.len() <= 16);
 const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(offset_of!(Header, zero).is_multiple_of(8));
 
@@ -132,7 +153,16 @@ mod tests {
     fn reasons_do_not_share_a_bit() {
         for one in Reason::ALL {
             for other in Reason::ALL {
-                assert_eq!(Drops::default().with(one).has(other), one == other);
+                let dropped = Drops::default().with(one);
+                assert_eq!(
+                    (dropped.has(other), dropped.logs(other)),
+                    (one == other, false)
+                );
+                let logged = Drops::default().with_log(one);
+                assert_eq!(
+                    (logged.has(other), logged.logs(other)),
+                    (false, one == other)
+                );
             }
         }
     }

@@ -15,11 +15,11 @@ use aya_ebpf::{
 };
 use firewall_ebpf::{
     drop_capture::{DROP_RING_BYTES, DropCounts, DropEvent, DropSettings},
-    image::DROP,
+    image::{DROP, RuleSlot},
     packet_log::{Event, LogLimiter},
 };
 
-use super::packet_log::fill;
+use super::packet_log::{emit, emit_linear, fill};
 
 /// The only word of its section: see [`abi::DROP_SWITCH`](firewall_ebpf::abi::DROP_SWITCH).
 #[unsafe(no_mangle)]
@@ -48,35 +48,48 @@ pub(super) fn is_capturing() -> bool {
     unsafe { DROP_SWITCH.0.get().read_volatile() != 0 }
 }
 
-/// Reports a packet in that was dropped with this slot, if a capture of drops runs; `ban` is the number of the reason
-/// of the ban that its source is under.
+/// Reports a packet in that was dropped with this slot: to captures of drops, if one runs, and as one that is logged, if the
+/// slot says so. `ban` is the number of the reason of the ban that its source is under.
+///
+/// Both by one call: a slot that is kept across a call for the next one triples the verifier's work.
 #[inline(always)]
-pub(super) fn dropped<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) {
-    if !is_capturing() {
+pub(super) fn dropped<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, ban: u32) {
+    if !slot.logs() && !is_capturing() {
         return;
     }
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        drop_frame(ctx, slot, ban);
+        drop_frame(ctx, slot.bits(), ban);
     } else {
-        drop_linear(ctx, slot, ban);
+        drop_linear(ctx, slot.bits(), ban);
     }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn drop_frame(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
-    received::<true>(&XdpContext::new(ctx), slot, ban)
+    let slot = RuleSlot::from_bits(slot);
+    if slot.logs() {
+        emit(ctx, slot.number(), DROP);
+    }
+    capture::<true>(&XdpContext::new(ctx), slot.number(), ban)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn drop_linear(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
-    received::<false>(&XdpContext::new(ctx), slot, ban)
+    let slot = RuleSlot::from_bits(slot);
+    if slot.logs() {
+        emit_linear(ctx, slot.number(), DROP);
+    }
+    capture::<false>(&XdpContext::new(ctx), slot.number(), ban)
 }
 
 #[inline(always)]
-fn received<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) -> u32 {
+fn capture<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) -> u32 {
+    if !is_capturing() {
+        return 0;
+    }
     let dropped = Dropped {
         slot,
         ban,

@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    image::{COUNT, RuleSlot},
+    image::{COUNT, PASS, RuleSlot},
     packet_log::{Event, LogLimiter, MAX_LIMITERS, RING_BYTES, SNAP_LEN},
     walk::Counts,
 };
@@ -37,14 +37,17 @@ static LOG_LIMITERS: HashMap<
 #[aya_ebpf::macros::btf_map]
 static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
 
-/// Emits an event for a packet that a rule which logs has decided.
+/// Emits an event for a packet that was passed, if its slot logs.
 #[inline(always)]
-pub(super) fn decided<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, what: u32) {
+pub(super) fn passed<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot) {
+    if !slot.logs() {
+        return;
+    }
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        emit(ctx, slot.number(), what);
+        emit(ctx, slot.number(), PASS);
     } else {
-        emit_linear(ctx, slot.number(), what);
+        emit_linear(ctx, slot.number(), PASS);
     }
 }
 
@@ -68,13 +71,13 @@ fn counted<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, bytes: u64) {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn emit(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+pub(super) extern "C" fn emit(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<true>(&XdpContext::new(ctx), slot, what)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
+pub(super) extern "C" fn emit_linear(ctx: *mut xdp_md, slot: u32, what: u32) -> u32 {
     report::<false>(&XdpContext::new(ctx), slot, what)
 }
 

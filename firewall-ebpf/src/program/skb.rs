@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use firewall_ebpf::{
-    image::{COUNT, DROP, RuleSlot},
+    image::{COUNT, DROP, PASS, RuleSlot},
     packet::{PLAIN, PLAIN_LEN, Packet},
     packet_log::{Event, OUT, SNAP_LEN},
     parse::protocol,
@@ -285,21 +285,23 @@ impl<const BARE: bool, const LEAVES: bool> Sent<'_, BARE, LEAVES> {
         add_banned(reason, packets(self.ctx), bytes(self.ctx));
     }
 
-    /// Reports a packet that was dropped with this slot to captures of drops, if one runs; `ban` is the number of the
-    /// reason of the ban that its source is under.
+    /// Reports a packet that was dropped with this slot: to captures of drops, if one runs, and as one that is logged, if the
+    /// slot says so. `ban` is the number of the reason of the ban that its source is under.
     #[inline(always)]
-    pub(super) fn dropped(&self, slot: u32, ban: u32) {
-        if is_capturing() {
+    pub(super) fn dropped(&self, slot: RuleSlot, ban: u32) {
+        if slot.logs() || is_capturing() {
             let ctx = self.ctx.as_ptr().cast();
-            drop_skb(ctx, slot, Kind::<BARE, LEAVES>::of(DROP), ban);
+            drop_skb(ctx, slot.bits(), Kind::<BARE, LEAVES>::of(DROP), ban);
         }
     }
 
-    /// Emits an event for a packet that a rule which logs has decided.
+    /// Emits an event for a packet that was passed, if its slot logs.
     #[inline(always)]
-    pub(super) fn decided(&self, slot: RuleSlot, what: u32) {
-        let ctx = self.ctx.as_ptr().cast();
-        emit_skb(ctx, slot.number(), Kind::<BARE, LEAVES>::of(what));
+    pub(super) fn passed(&self, slot: RuleSlot) {
+        if slot.logs() {
+            let ctx = self.ctx.as_ptr().cast();
+            emit_skb(ctx, slot.number(), Kind::<BARE, LEAVES>::of(PASS));
+        }
     }
 }
 
@@ -348,9 +350,16 @@ extern "C" fn emit_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn drop_skb(ctx: *mut __sk_buff, slot: u32, kind: u32, ban: u32) -> u32 {
+    let slot = RuleSlot::from_bits(slot);
+    if slot.logs() {
+        emit_skb(ctx, slot.number(), kind);
+    }
+    if !is_capturing() {
+        return 0;
+    }
     let ctx = TcContext::new(ctx);
     let dropped = Dropped {
-        slot,
+        slot: slot.number(),
         ban,
         direction: u32::from(kind & OUT != 0),
         interface: interface(&ctx),

@@ -10,7 +10,7 @@ use aya_ebpf::{
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::{Direction, Reason},
-    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     state::State,
     walk::{Classification, Hook, classify},
@@ -132,7 +132,8 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
         counters.add_banned(reason);
         let slot = Reason::Banned.slot(direction, true);
         counters.add(slot);
-        counters.dropped(slot, reason);
+        let drops = Drops::from_bits(image.u32(Header::drops_at(direction)));
+        counters.dropped(RuleSlot::new(slot, drops.logs(Reason::Banned)), reason);
         return SHOT;
     }
     let classification = match parsed {
@@ -166,18 +167,16 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
             let dropped = drops.has(reason);
             let action = if dropped { SHOT } else { NEXT };
             (
-                RuleSlot::new(reason.slot(direction, dropped), false),
+                RuleSlot::new(reason.slot(direction, dropped), drops.logs(reason)),
                 action,
             )
         }
     };
     counters.add(slot.number());
-    if slot.logs() {
-        let what = if action == SHOT { DROP } else { PASS };
-        counters.decided(slot, what);
-    }
     if action == SHOT {
-        counters.dropped(slot.number(), 0);
+        counters.dropped(slot, 0);
+    } else {
+        counters.passed(slot);
     }
     if FLOWS && LEAVES && action == NEXT {
         go_on_to_track(ctx, BARE);

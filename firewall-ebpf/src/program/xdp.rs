@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::{debug, warn};
 use firewall_ebpf::{
     abi::{Direction, Reason},
-    image::{DROP, Drops, Header, Memory as _, PASS, RuleSlot},
+    image::{Drops, Header, Memory as _, RuleSlot},
     parse::parse,
     state::State,
     walk::{Classification, Hook, classify},
@@ -19,7 +19,7 @@ use super::{
     flows::{UNJUDGED, go_on_to_judge, state_in},
     frame::{Frame, LateFrame, frame_len},
     image::Image,
-    packet_log::decided,
+    packet_log::passed,
 };
 
 /// The target of messages, whichever module they come from.
@@ -109,6 +109,8 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
         counters.add_banned(reason);
         let slot = Reason::Banned.slot(Direction::In, true);
         counters.add(slot);
+        let drops = Drops::from_bits(image.u32(Header::drops_at(Direction::In)));
+        let slot = RuleSlot::new(slot, drops.logs(Reason::Banned));
         dropped::<FRAGS>(ctx, slot, reason);
         return xdp_action::XDP_DROP;
     }
@@ -138,22 +140,16 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
                 xdp_action::XDP_PASS
             };
             (
-                RuleSlot::new(reason.slot(Direction::In, dropped), false),
+                RuleSlot::new(reason.slot(Direction::In, dropped), drops.logs(reason)),
                 action,
             )
         }
     };
     counters.add(slot.number());
-    if slot.logs() {
-        let what = if action == xdp_action::XDP_DROP {
-            DROP
-        } else {
-            PASS
-        };
-        decided::<FRAGS>(ctx, slot, what);
-    }
     if action == xdp_action::XDP_DROP {
-        dropped::<FRAGS>(ctx, slot.number(), 0);
+        dropped::<FRAGS>(ctx, slot, 0);
+    } else {
+        passed::<FRAGS>(ctx, slot);
     }
     action
 }

@@ -202,6 +202,9 @@ fn changed_settings(before: &Settings, after: &Settings) -> Vec<String> {
     if before.parser != after.parser {
         words.push("`[parser]` changed".to_owned());
     }
+    if before.logs != after.logs {
+        words.push("`log` of the policy, the parser or the bans changed".to_owned());
+    }
     words
 }
 
@@ -367,7 +370,10 @@ mod tests {
 
     use rules::{
         field::Family,
-        model::{Direction, Flows, Matches, Mode, Parser, Place, RuleAction, Settings, Verdict},
+        model::{
+            Direction, Flows, Matches, Mode, Parser, Place, ReasonLogs, RuleAction, Settings,
+            Verdict,
+        },
     };
     use serde_json::json;
 
@@ -397,6 +403,7 @@ mod tests {
                 policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
                 flows: Flows::default(),
+                logs: ReasonLogs::default(),
             },
             rules: rules.collect(),
             disabled: Vec::new(),

@@ -53,14 +53,14 @@ pub(super) async fn serve(
         ))),
         Ok(_) => begin(asked, service).await,
     };
-    let (chosen, rules) = match begun {
+    let (chosen, begun) = match begun {
         Ok(begun) => begun,
         Err(answer) => {
             send(&mut writer, &answer, PATIENCE).await?;
             return writer.shutdown().await;
         }
     };
-    send(&mut writer, &Answer::Capturing { rules }, PATIENCE).await?;
+    send(&mut writer, &begun, PATIENCE).await?;
     connection.keep();
     let mut stream = Stream {
         chosen,
@@ -71,8 +71,8 @@ pub(super) async fn serve(
     writer.shutdown().await
 }
 
-/// Begins a capture; with the rules that it is about.
-async fn begin(asked: CaptureFilter, service: &Service) -> Result<(Chosen, Vec<String>), Answer> {
+/// Begins a capture; with the answer that says what it is about.
+async fn begin(asked: CaptureFilter, service: &Service) -> Result<(Chosen, Answer), Answer> {
     let mut in_force = service.in_force.clone();
     let first = async { in_force.wait_for(Option::is_some).await.is_ok() };
     match timeout(PATIENCE, first).await {
@@ -87,9 +87,16 @@ async fn begin(asked: CaptureFilter, service: &Service) -> Result<(Chosen, Vec<S
     let names = service.relay.names();
     let Some(drops) = &asked.drops else {
         let rules = asked.among(&names).map_err(Answer::refused)?;
-        return Ok((Chosen::Logged(asked), rules));
+        let reasons = match asked.rules.is_empty() {
+            true => names.logging_reasons().to_vec(),
+            false => Vec::new(),
+        };
+        return Ok((Chosen::Logged(asked), Answer::Capturing { rules, reasons }));
     };
-    let rules = drops.rules.iter().cloned().collect();
+    let begun = Answer::Capturing {
+        rules: drops.rules.iter().cloned().collect(),
+        reasons: drops.reasons.iter().cloned().collect(),
+    };
     let matcher = drops.matcher(&names).map_err(Answer::refused)?;
     let capture = service.relay.drop_captures().begin(matcher);
     let capture = capture.ok_or_else(|| {
@@ -98,7 +105,7 @@ async fn begin(asked: CaptureFilter, service: &Service) -> Result<(Chosen, Vec<S
                 .to_owned(),
         )
     })?;
-    Ok((Chosen::Drops(Box::new(capture)), rules))
+    Ok((Chosen::Drops(Box::new(capture)), begun))
 }
 
 /// The packets of a capture.

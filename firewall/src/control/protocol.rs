@@ -150,6 +150,9 @@ pub(crate) enum Answer {
     Capturing {
         /// The requested rules that log.
         rules: Vec<String>,
+        /// Without requested rules, the reasons that log.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<String>,
     },
     /// The addresses that a ban should not cover.
     Addresses(MachineAddresses),

@@ -10,11 +10,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use firewall_ebpf::abi;
+use firewall_ebpf::abi::{self, Reason};
 use rules::{
     field::InterfacePattern,
     language::{ListedRule, Listing},
-    model::{Direction, Mode, Ruleset, Verdict},
+    model::{Direction, LogLimit, Mode, Ruleset, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,9 @@ pub(crate) struct Metadata {
     /// The settings of the table of flows; `None` where rules do not ask for states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flows: Option<FlowsEntry>,
+    /// The limits of packets that are logged though no rule decides them, by the name of their reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) reason_logs: BTreeMap<String, LogEntry>,
     /// The rules in order.
     pub(crate) rules: Vec<RuleEntry>,
     /// The rules that are disabled, in order.
@@ -112,6 +115,19 @@ pub(crate) struct LogEntry {
     pub(crate) interval_ns: u64,
     /// The tolerance for early packets, in nanoseconds.
     pub(crate) tolerance_ns: u64,
+    /// Whether the log of the daemon has them, too.
+    #[serde(default)]
+    pub(crate) journal: bool,
+}
+
+impl LogEntry {
+    fn of(limit: LogLimit) -> Self {
+        Self {
+            interval_ns: limit.interval_ns(),
+            tolerance_ns: limit.tolerance_ns(),
+            journal: limit.journal,
+        }
+    }
 }
 
 /// Why metadata could not be decoded.
@@ -152,10 +168,7 @@ impl Metadata {
                 direction: rule.direction.as_str().to_owned(),
                 action: rule.action.as_str().to_owned(),
                 slot,
-                log: rule.log.map(|limit| LogEntry {
-                    interval_ns: limit.interval_ns(),
-                    tolerance_ns: limit.tolerance_ns(),
-                }),
+                log: rule.log.map(LogEntry::of),
                 comment: rule.comment.clone(),
             });
         let disabled = slots.get(ruleset.rules.len()..).unwrap_or_default();
@@ -187,6 +200,13 @@ impl Metadata {
                 .collect(),
             egress: ruleset.has_egress() || ruleset.asks_for_states(),
             flows: FlowsEntry::of(ruleset),
+            reason_logs: Reason::ALL
+                .into_iter()
+                .filter_map(|reason| {
+                    let limit = ruleset.settings.logs.limit_for(reason)?;
+                    Some((reason.name().to_owned(), LogEntry::of(limit)))
+                })
+                .collect(),
             rules: rules.collect(),
             disabled: disabled.collect(),
             listing: PackedListing::of(listing),
@@ -218,6 +238,7 @@ impl Metadata {
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         (&self.mode, &self.interfaces) == (&other.mode, &other.interfaces)
             && (self.egress, &self.flows) == (other.egress, &other.flows)
+            && self.reason_logs == other.reason_logs
             && (&self.rules, &self.disabled) == (&other.rules, &other.disabled)
             && self.said_by_rules() == other.said_by_rules()
     }
@@ -242,6 +263,28 @@ impl Metadata {
         let disabled = self.disabled.iter().map(|rule| (&rule.name, rule.slot));
         let all = rules.chain(disabled);
         all.map(|(name, slot)| (name.clone(), slot)).collect()
+    }
+
+    /// The limit of packets that are counted under a reason; `None` if they are not logged.
+    pub(crate) fn reason_log(&self, reason: Reason) -> Option<LogEntry> {
+        self.reason_logs.get(reason.name()).copied()
+    }
+
+    /// Everything that logs: its counter slot, and its limit. Each reason has a slot for each direction and verdict.
+    pub(crate) fn logging(&self) -> impl Iterator<Item = (Slot, LogEntry)> {
+        let rules = self.rules.iter();
+        let rules = rules.filter_map(|rule| Some((rule.slot, rule.log?)));
+        let reasons = Reason::ALL
+            .into_iter()
+            .filter_map(|reason| Some((reason, self.reason_log(reason)?)));
+        let reasons = reasons.flat_map(|(reason, limit)| {
+            Direction::ALL.into_iter().flat_map(move |direction| {
+                let possible = [false, true].into_iter();
+                let possible = possible.filter(move |dropped| reason.can_be(direction, *dropped));
+                possible.map(move |dropped| (Slot::new(reason.slot(direction, dropped)), limit))
+            })
+        });
+        rules.chain(reasons)
     }
 
     /// The slots of the rules in order, and after them those of the disabled ones.
@@ -309,6 +352,14 @@ mod tests {
             interfaces: vec!["eth*".into()],
             egress: false,
             flows: None,
+            reason_logs: BTreeMap::from([(
+                "policy".into(),
+                LogEntry {
+                    interval_ns: 1,
+                    tolerance_ns: 2,
+                    journal: true,
+                },
+            )]),
             rules: vec![RuleEntry {
                 name: "ssh".into(),
                 direction: "in".into(),
@@ -317,6 +368,7 @@ mod tests {
                 log: Some(LogEntry {
                     interval_ns: 100_000_000,
                     tolerance_ns: 0,
+                    journal: false,
                 }),
                 comment: Some("the way in".into()),
             }],
@@ -335,6 +387,19 @@ mod tests {
     fn metadata_survive_the_image() {
         let bytes = metadata().to_bytes().unwrap();
         assert_eq!(Metadata::from_bytes(&bytes).unwrap(), metadata());
+    }
+
+    #[test]
+    fn a_reason_that_logs_has_a_limit_in_each_direction_and_for_each_verdict() {
+        let logging: BTreeMap<Slot, LogEntry> = metadata().logging().collect();
+        assert_eq!(logging.len(), 1 + 4);
+        assert_eq!(logging[&Slot::new(32)], metadata().rules[0].log.unwrap());
+        for direction in Direction::ALL {
+            for dropped in [false, true] {
+                let slot = Slot::new(Reason::Policy.slot(direction, dropped));
+                assert!(logging[&slot].journal);
+            }
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl CounterSnapshot {
 
     fn of(config: &Config, loaded: &Loaded, counters: &Counters) -> Result<Self, Error> {
         let entries = &loaded.metadata.rules;
-        let some_log = entries.iter().any(|rule| rule.log.is_some());
+        let some_log = loaded.metadata.logging().next().is_some();
         let limiters = some_log
             .then(|| LogLimiters::open(&config.pins))
             .transpose()?;
@@ -167,6 +167,9 @@ impl CounterSnapshot {
         });
         let reasons = verdicts.map(|(direction, reason, dropped)| {
             let slot = Slot::new(reason.slot(direction, dropped));
+            let limiters = limiters
+                .as_ref()
+                .filter(|_| loaded.metadata.reason_log(reason).is_some());
             Ok(CounterRow {
                 name: reason.name().to_owned(),
                 direction: direction.as_str().to_owned(),
@@ -176,7 +179,7 @@ impl CounterSnapshot {
                 slot: Some(slot),
                 count: counters.read(slot)?,
                 rate: None,
-                log: None,
+                log: limiters.map(|all| LogCount::read(all, slot)).transpose()?,
                 comment: None,
             })
         });

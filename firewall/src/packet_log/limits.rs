@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn prepare(pins: &Pins, ready: &Loadable<'_>) -> Result<(), EventsError> {
     let mut limiters = LogLimiters::open(pins)?;
     let fresh: BTreeSet<Slot> = ready.assignment.fresh.iter().copied().collect();
-    for (slot, limit) in logging(ready.metadata) {
+    for (slot, limit) in ready.metadata.logging() {
         if fresh.contains(&slot) || limiters.get(slot)?.is_none() {
             limiters.set(slot, &limited(LogLimiter::default(), limit))?;
         }
@@ -53,10 +53,10 @@ fn try_settle(
     let mut limiters = LogLimiters::open(pins)?;
     let mut kept: BTreeSet<Slot> = previous
         .into_iter()
-        .flat_map(logging)
+        .flat_map(Metadata::logging)
         .map(|(slot, _)| slot)
         .collect();
-    for (slot, limit) in logging(in_force) {
+    for (slot, limit) in in_force.logging() {
         kept.insert(slot);
         let present = limiters.get(slot)?.unwrap_or_default();
         let wanted = limited(present, limit);
@@ -72,11 +72,6 @@ fn try_settle(
         }
     }
     Ok(())
-}
-
-fn logging(metadata: &Metadata) -> impl Iterator<Item = (Slot, LogEntry)> {
-    let rules = metadata.rules.iter();
-    rules.filter_map(|rule| Some((rule.slot, rule.log?)))
 }
 
 fn limited(limiter: LogLimiter, limit: LogEntry) -> LogLimiter {

@@ -11,7 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod relay;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -86,8 +86,12 @@ const fn is_one(number: &u32) -> bool {
 pub(crate) struct Names {
     /// The names of the former, by slot.
     by_slot: BTreeMap<u32, Arc<str>>,
+    /// The slots of what logs to the log of the daemon, too.
+    journal: BTreeSet<u32>,
     /// The names of the latter in order.
     in_force: Arc<[InForceRule]>,
+    /// The names of the reasons that log.
+    reasons: Vec<String>,
 }
 
 /// A rule in force.
@@ -115,6 +119,8 @@ impl Names {
         let by_slot = rules.iter().map(|rule| (rule.slot, Arc::clone(&rule.name)));
         names.by_slot.extend(by_slot);
         names.in_force = rules.into();
+        names.add_journal(in_force);
+        names.reasons = in_force.reason_logs.keys().cloned().collect();
         names
     }
 
@@ -127,8 +133,8 @@ impl Names {
             slot: 0,
         });
         Self {
-            by_slot: BTreeMap::new(),
             in_force: rules.collect(),
+            ..Self::default()
         }
     }
 
@@ -144,6 +150,7 @@ impl Names {
         Self {
             by_slot: by_slot.collect(),
             in_force: all.collect(),
+            ..Self::default()
         }
     }
 
@@ -151,6 +158,23 @@ impl Names {
         let rules = metadata.rules.iter();
         self.by_slot
             .extend(rules.map(|rule| (rule.slot.number(), rule.name.as_str().into())));
+        self.add_journal(metadata);
+    }
+
+    fn add_journal(&mut self, metadata: &Metadata) {
+        let logging = metadata.logging();
+        let journal = logging.filter(|(_, limit)| limit.journal);
+        self.journal.extend(journal.map(|(slot, _)| slot.number()));
+    }
+
+    /// Whether packets with a slot are for the log of the daemon, too.
+    fn is_for_journal(&self, slot: u32) -> bool {
+        self.journal.contains(&slot)
+    }
+
+    /// The reasons in force that log.
+    pub(crate) fn logging_reasons(&self) -> &[String] {
+        &self.reasons
     }
 
     /// The rules in force, in order of their names, and whether they log.

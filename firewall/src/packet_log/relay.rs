@@ -206,22 +206,25 @@ impl Relay {
     }
 
     fn hand_on(&self, event: &Event) {
-        let packet = LoggedPacket::new(event, &self.names());
-        tracing::info!(
-            event = "packet",
-            rule = packet.rule,
-            reason = packet.reason,
-            direction = packet.direction,
-            action = packet.action,
-            interface = packet.interface,
-            queue = packet.queue,
-            length = packet.length,
-            packet = packet.packet,
-            "{} {}: {}",
-            packet.decider(),
-            packet.action,
-            packet.packet
-        );
+        let names = self.names();
+        let packet = LoggedPacket::new(event, &names);
+        if names.is_for_journal(event.slot) {
+            tracing::info!(
+                event = "packet",
+                rule = packet.rule,
+                reason = packet.reason,
+                direction = packet.direction,
+                action = packet.action,
+                interface = packet.interface,
+                queue = packet.queue,
+                length = packet.length,
+                packet = packet.packet,
+                "{} {}: {}",
+                packet.decider(),
+                packet.action,
+                packet.packet
+            );
+        }
         // It fails without receivers, which is no error.
         let _ = self.emitted.send(Arc::new(packet));
     }

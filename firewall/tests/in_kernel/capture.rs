@@ -95,7 +95,7 @@ impl Left {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
-    fn assert_ended(&self, tally: &str) {
+    pub(crate) fn assert_ended(&self, tally: &str) {
         assert!(self.status.success(), "{self:?}");
         assert!(self.stderr.ends_with(tally), "{self:?}");
     }

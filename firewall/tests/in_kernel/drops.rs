@@ -252,7 +252,10 @@ fn filters_choose_packets_by_what_is_in_them() {
     for (words, message) in [
         (["--rule", "x"], "there is no rule `x` in force"),
         (["--reason", "polcy"], "did you mean `policy`?"),
-        (["--src", "x"], "`x` is neither an address, a prefix nor a range"),
+        (
+            ["--src", "x"],
+            "`x` is neither an address, a prefix nor a range",
+        ),
     ] {
         let said = machine.run([&["capture", "--drops"], &words[..]].concat());
         assert_eq!(said.status.code(), Some(1), "{said:?}");
@@ -287,4 +290,63 @@ fn no_capture_outlives_its_reader_or_the_daemon() {
     assert!(!is_on(&machine));
     assert!(fs::exists(machine.pins().join("drop-events")).unwrap());
     assert!(Path::new(&machine.pins()).join("drop-counts").exists());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_policy_the_parser_and_bans_log_within_their_limits() {
+    let machine = Machine::new();
+    let rules = "policy_out = \"drop\"\nlog = { rate = \"1/hour\", burst = 2, journal = true }\n\
+                 [parser]\nlog = true\n[bans]\nlog = true\n";
+    let _daemon = machine.apply(&machine.write_rules("drop", rules));
+    let said = machine.run(["ban", "10.9.9.9"]);
+    assert!(said.status.success(), "{said:?}");
+    let capture = Capture::begin(&machine, 1, &["--json", "--count", "5"]);
+    let reasons = "of the reasons `banned`, `malformed`, `policy`, `too_many_headers`, `too_many_tags`, `truncated`, \
+                   `unknown_ethertype`\n";
+    assert!(capture.said().ends_with(reasons), "{}", capture.said());
+    machine.send(&udp(&machine, 9), 4);
+    let mut broken = udp(&machine, 9).build();
+    broken.truncate(30);
+    machine.send_frame(&broken);
+    send_from(&machine, "10.9.9.9", 1);
+    assert_eq!(arriving(&machine, 9, 1), 0);
+    let left = capture.finish();
+    left.assert_ended("\n5 packets captured, 0 lost\n");
+    let told: Vec<Value> = left.text().lines().map(parsed).collect();
+    let told: Vec<Value> = told
+        .iter()
+        .map(|packet| json!([packet["reason"], packet["direction"], packet["action"]]))
+        .collect();
+    let expected = [
+        json!(["policy", "in", "drop"]),
+        json!(["policy", "in", "drop"]),
+        json!(["truncated", "in", "drop"]),
+        json!(["banned", "in", "drop"]),
+        json!(["policy", "out", "drop"]),
+    ];
+    assert_eq!(told, expected);
+    let said = machine.run(["counters", "--json"]);
+    let counters = parsed(&said.stdout);
+    let rows = counters["reasons"].as_array().unwrap().iter();
+    let row = |name: &str, direction: &str| {
+        let mut rows = rows.clone();
+        let found = rows.find(|row| {
+            row["name"] == name && row["direction"] == direction && row["action"] == "drop"
+        });
+        found.unwrap()["log"].clone()
+    };
+    let policy = json!({"emitted": 2, "suppressed": 2, "lost": 0});
+    assert_eq!(row("policy", "in"), policy);
+    assert_eq!(row("banned", "in")["emitted"], 1);
+    assert_eq!(row("truncated", "in")["emitted"], 1);
+    // Only the policy asks for the log of the daemon.
+    wait_until("the log has the packets", || {
+        machine.log().matches("reason policy drop: ").count() == 3
+    });
+    let log = machine.log();
+    assert!(
+        !log.contains("reason banned") && !log.contains("reason truncated"),
+        "{log}"
+    );
 }

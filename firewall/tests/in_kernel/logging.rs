@@ -221,7 +221,7 @@ fn each_line_is_an_object_whose_fields_are_what_happened() {
 #[ignore = "needs root"]
 fn a_packet_of_a_rule_that_logs_is_an_event() {
     let machine = Machine::new();
-    let rule = drop_port("noisy", 7) + "log = { rate = \"1/hour\", burst = 2 }\n";
+    let rule = drop_port("noisy", 7) + "log = { rate = \"1/hour\", burst = 2, journal = true }\n";
     let file = machine.write_rules("pass", &rule);
     let words = ["--log-format", "json", "apply", file.to_str().unwrap()];
     let _daemon = start(&machine, &words);

@@ -299,7 +299,8 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::{
-        Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, Settings, Verdict,
+        Direction, Flows, Matches, Mode, Parser, Place, ReasonLogs, Rule, RuleAction, Settings,
+        Verdict,
     };
 
     fn classes(attached: &[&str], named: &[&str]) -> InterfaceClasses {
@@ -331,6 +332,7 @@ mod tests {
                 policy_out: Verdict::Pass,
                 parser: Parser::with_policy(Verdict::Pass),
                 flows: Flows::default(),
+                logs: ReasonLogs::default(),
             },
             rules: rules.collect(),
             disabled: Vec::new(),

@@ -198,10 +198,13 @@ pub(crate) fn finish(
     Ok(Image::new(bytes, plan))
 }
 
-/// The reasons for which packets of a direction are dropped.
+/// The reasons for which packets of a direction are dropped, and those for which they are logged.
 fn drops(settings: &Settings, direction: Direction) -> Drops {
-    Reason::ALL
-        .into_iter()
+    let all = Reason::ALL.into_iter();
+    let drops = all
+        .clone()
         .filter(|reason| settings.verdict_for(direction, *reason) == Verdict::Drop)
-        .fold(Drops::default(), Drops::with)
+        .fold(Drops::default(), Drops::with);
+    all.filter(|reason| settings.logs.limit_for(*reason).is_some())
+        .fold(drops, Drops::with_log)
 }

@@ -18,8 +18,8 @@ use crate::{
     },
     field::{AddressSet, Family, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet, VlanSet},
     model::{
-        Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, RuleId, Ruleset,
-        Settings, Verdict,
+        Direction, Flows, Matches, Mode, Parser, Place, ReasonLogs, Rule, RuleAction, RuleId,
+        Ruleset, Settings, Verdict,
     },
 };
 
@@ -50,6 +50,7 @@ fn ruleset(policy: Verdict, rules: &[(RuleAction, Matches)]) -> Ruleset {
             policy_out: Verdict::Pass,
             parser: Parser::with_policy(policy),
             flows: Flows::default(),
+            logs: ReasonLogs::default(),
         },
         rules: rules.collect(),
         disabled: Vec::new(),

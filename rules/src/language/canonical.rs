@@ -19,7 +19,7 @@ use crate::{
         AddressSet, Family, FieldName, Form, IcmpSet, InterfaceMatch, InterfacePattern, RangeSet,
         StateSet, VlanSet, icmp_type_number, icmp_types, tcp_flag_conditions,
     },
-    model::{Flows, Matches, Parser, Rule, Ruleset},
+    model::{Flows, LogLimit, Matches, Parser, Rule, Ruleset},
     notation,
     text::{hexadecimal, is_hidden, prefix, span},
 };
@@ -34,6 +34,7 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
     one(&mut text, "mode", settings.mode.as_str());
     one(&mut text, "policy", settings.policy.as_str());
     one(&mut text, "policy_out", settings.policy_out.as_str());
+    write_log(&mut text, settings.logs.policy);
     text.push_str("\n[parser]\n");
     let Parser {
         malformed,
@@ -50,6 +51,11 @@ pub fn text(ruleset: &Ruleset, tests: &[RuleTest]) -> String {
         ("unknown_ethertype", unknown_ethertype),
     ] {
         one(&mut text, key, verdict.as_str());
+    }
+    write_log(&mut text, settings.logs.parser);
+    if settings.logs.bans.is_some() {
+        text.push_str("\n[bans]\n");
+        write_log(&mut text, settings.logs.bans);
     }
     write_flows(&mut text, ruleset);
     for rule in &ruleset.rules {
@@ -76,16 +82,25 @@ fn write_flows(text: &mut String, ruleset: &Ruleset) {
     }
 }
 
+fn write_log(text: &mut String, limit: Option<LogLimit>) {
+    let Some(limit) = limit else {
+        return;
+    };
+    let LogLimit { burst, journal, .. } = limit;
+    let journal = if journal { ", journal = true" } else { "" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "log = {{ rate = \"{limit}\", burst = {burst}{journal} }}"
+    );
+}
+
 fn write_rule(text: &mut String, rule: &Rule) {
     text.push_str("[[rule]]\n");
     one(text, "name", &rule.name);
     one(text, "action", rule.action.as_str());
     one(text, "direction", rule.direction.as_str());
-    if let Some(limit) = rule.log {
-        let burst = limit.burst;
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "log = {{ rate = \"{limit}\", burst = {burst} }}");
-    }
+    write_log(text, rule.log);
     if let Some(comment) = &rule.comment {
         one(text, "comment", comment);
     }

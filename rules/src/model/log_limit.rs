@@ -12,6 +12,8 @@ pub struct LogLimit {
     pub per: Per,
     /// The events that may come at once, at most [`Self::MAX_BURST`].
     pub burst: NonZeroU32,
+    /// Whether the log of the daemon has them, too, and not only captures.
+    pub journal: bool,
 }
 
 /// A unit of time.
@@ -37,6 +39,7 @@ impl LogLimit {
         events: NonZeroU32::new(10).unwrap(),
         per: Per::Second,
         burst: NonZeroU32::new(50).unwrap(),
+        journal: false,
     };
 
     /// The nanoseconds from one event to the next at a steady rate.

@@ -18,6 +18,6 @@ pub use self::{
     log_limit::{LogLimit, Per},
     place::Place,
     ruleset::{DisabledRule, Matches, Rule, RuleId, Ruleset},
-    settings::{Mode, Parser, Settings},
+    settings::{Mode, Parser, ReasonLogs, Settings},
     verdict::{RuleAction, Verdict},
 };

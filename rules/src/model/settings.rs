@@ -1,11 +1,11 @@
-//! The settings of a rule set: `[firewall]`, `[parser]` and `[flows]`.
+//! The settings of a rule set: `[firewall]`, `[parser]`, `[flows]` and `[bans]`.
 
 use firewall_ebpf::abi::{Direction, Reason};
 
-use super::{flows::Flows, verdict::Verdict};
+use super::{flows::Flows, log_limit::LogLimit, verdict::Verdict};
 use crate::field::InterfacePattern;
 
-/// The settings of `[firewall]`, `[parser]` and `[flows]`.
+/// The settings of `[firewall]`, `[parser]`, `[flows]` and `[bans]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The interfaces to attach to.
@@ -20,6 +20,36 @@ pub struct Settings {
     pub parser: Parser,
     /// The table of flows, which there is only if rules ask for states.
     pub flows: Flows,
+    /// Which packets are logged that no rule decides.
+    pub logs: ReasonLogs,
+}
+
+/// The limits of packets that are logged though no rule decides them; `None` of those that are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReasonLogs {
+    /// Packets that the policy decides.
+    pub policy: Option<LogLimit>,
+    /// Packets to which rules cannot be applied.
+    pub parser: Option<LogLimit>,
+    /// Packets of banned sources.
+    pub bans: Option<LogLimit>,
+}
+
+impl ReasonLogs {
+    /// The limit of packets that are counted under a reason.
+    #[must_use]
+    pub const fn limit_for(&self, reason: Reason) -> Option<LogLimit> {
+        match reason {
+            Reason::Policy => self.policy,
+            Reason::Malformed
+            | Reason::Truncated
+            | Reason::TooManyHeaders
+            | Reason::TooManyTags
+            | Reason::UnknownEthertype => self.parser,
+            Reason::Banned => self.bans,
+            Reason::Neighbor | Reason::NoImage | Reason::BadImage => None,
+        }
+    }
 }
 
 /// The settings in `[parser]`: the verdict on each class of frames to which rules cannot be

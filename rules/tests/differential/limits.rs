@@ -10,8 +10,8 @@ use rules::{
     evaluator::evaluate,
     field::{AddressSet, RangeSet},
     model::{
-        Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings,
-        Verdict,
+        Direction, Flows, Matches, Mode, Parser, Place, ReasonLogs, Rule, RuleAction, Ruleset,
+        Settings, Verdict,
     },
 };
 use rules_testing::{Engine, Layer3, Probe, Recipe, Upper};
@@ -39,6 +39,7 @@ pub(super) fn ruleset(rules: impl IntoIterator<Item = (RuleAction, Matches)>) ->
             policy_out: Verdict::Pass,
             parser: Parser::with_policy(Verdict::Drop),
             flows: Flows::default(),
+            logs: ReasonLogs::default(),
         },
         rules: rules.collect(),
         disabled: Vec::new(),

@@ -166,8 +166,8 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
     }
     let mut client = Client::connect(config).await?;
     let request = Request::Capture(args.filter());
-    let rules = match client.ask(&request).await? {
-        Answer::Capturing { rules } => rules,
+    let (rules, reasons) = match client.ask(&request).await? {
+        Answer::Capturing { rules, reasons } => (rules, reasons),
         Answer::Failed(failure) => return Err(failure.into()),
         Answer::Ending
         | Answer::Alive { .. }
@@ -177,7 +177,7 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
             return Err(Error::Ending);
         }
     };
-    tell("capturing", &begun(&rules, args.drops));
+    tell("capturing", &begun(&rules, &reasons, args.drops));
     let tally = Arc::new(Tally::default());
     let (to_output, lines) = mpsc::channel(AHEAD);
     let full = Arc::new(Notify::new());
@@ -227,17 +227,22 @@ pub(crate) async fn run(config: &Config, args: CaptureArgs) -> Result<(), Error>
 }
 
 /// What is captured, in words.
-fn begun(rules: &[String], drops: bool) -> String {
-    if drops && rules.is_empty() {
-        return "capturing dropped packets".to_owned();
+fn begun(rules: &[String], reasons: &[String], drops: bool) -> String {
+    let what = if drops { "dropped packets" } else { "packets" };
+    if rules.is_empty() && reasons.is_empty() {
+        return if drops {
+            format!("capturing {what}")
+        } else {
+            "no rule logs yet: add `log = true` to one and run `firewall reload`".to_owned()
+        };
     }
-    if drops {
-        return format!("capturing dropped packets of {}", names_in_words(rules));
-    }
-    if rules.is_empty() {
-        return "no rule logs yet: add `log = true` to one and run `firewall reload`".to_owned();
-    }
-    format!("capturing packets of {}", names_in_words(rules))
+    let rules = (!rules.is_empty()).then(|| names_in_words(rules));
+    let reasons = (!reasons.is_empty()).then(|| match reasons {
+        [reason] => format!("the reason `{reason}`"),
+        _ => format!("the reasons {}", names_in_words(reasons)),
+    });
+    let both: Vec<String> = [rules, reasons].into_iter().flatten().collect();
+    format!("capturing {what} of {}", both.join(" and of "))
 }
 
 /// Reads what the daemon tells, until it ends or `to_output` takes no more.
@@ -280,15 +285,21 @@ mod tests {
     #[test]
     fn the_beginning_and_the_end_are_told_in_words() {
         let names: Vec<String> = (0..22).map(|number| number.to_string()).collect();
-        assert_eq!(begun(&names[..2], false), "capturing packets of `0`, `1`");
-        let many = begun(&names, false);
+        assert_eq!(
+            begun(&names[..2], &[], false),
+            "capturing packets of `0`, `1`"
+        );
+        let many = begun(&names, &[], false);
         assert!(many.ends_with("`19` and 2 others"), "{many}");
         let tally = Tally::default();
         assert_eq!(tally.to_string(), "0 packets captured, 0 lost");
         tally.packets.store(1, Ordering::Relaxed);
         tally.lost.store(1234, Ordering::Relaxed);
         assert_eq!(tally.to_string(), "1 packet captured, 1,234 lost");
-        assert_eq!(begun(&names[..1], true), "capturing dropped packets of `0`");
+        assert_eq!(
+            begun(&names[..1], &["policy".into()], true),
+            "capturing dropped packets of `0` and of the reason `policy`"
+        );
         let drops = DropTally {
             dropped: 41_001,
             emitted: 1,

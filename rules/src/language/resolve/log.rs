@@ -1,4 +1,4 @@
-//! The key `log` of a rule.
+//! The key `log` of a rule, of the policy, the parser and the bans.
 
 use std::num::NonZeroU32;
 
@@ -11,12 +11,16 @@ use crate::{
     text::{NumberError, number, quoted},
 };
 
-/// Reads the limit of a rule, `None` if it does not log.
+/// Reads the limit, `None` if nothing is logged.
 pub(super) fn limit(written: &Log<'_>, report: &mut Report) -> Option<LogLimit> {
     match written {
         Log::Flag(false) => None,
         Log::Flag(true) => Some(LogLimit::USUAL),
-        Log::Limit { rate, burst } => {
+        Log::Limit {
+            rate,
+            burst,
+            journal,
+        } => {
             let usual = LogLimit::USUAL;
             let rate = rate.as_ref().map(|term| rate_of(term, report));
             let burst = burst
@@ -27,6 +31,7 @@ pub(super) fn limit(written: &Log<'_>, report: &mut Report) -> Option<LogLimit> 
                 events,
                 per,
                 burst: burst.unwrap_or(Some(usual.burst))?,
+                journal: *journal,
             })
         }
     }

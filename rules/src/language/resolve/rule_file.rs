@@ -104,7 +104,14 @@ fn meaning(
     list: &mut ListReader<'_>,
     report: &mut Report,
 ) -> (Ruleset, Vec<RuleTest>, Vec<ListSize>, Listing) {
-    let settings = settings(&file.settings, &file.parser, &file.flows, source, report);
+    let settings = settings(
+        &file.settings,
+        &file.parser,
+        &file.flows,
+        &file.bans,
+        source,
+        report,
+    );
     let sets = Sets::resolve(&file.sets, list, report);
     let lists = sets.sizes().to_vec();
     let mut fields = RuleFields::new(sets);

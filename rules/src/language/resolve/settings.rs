@@ -1,15 +1,16 @@
-//! The meaning of `[firewall]`, `[parser]` and `[flows]`.
+//! The meaning of `[firewall]`, `[parser]`, `[flows]` and `[bans]`.
 
 use super::{
     choice::{choice, verdict},
     flows::flows,
     interface::interface_pattern,
+    log,
 };
 use crate::{
     diagnostics::{Code, Report, Source},
     field::InterfacePattern,
     language::syntax::{self, At, Term},
-    model::{Mode, Parser, Settings, Verdict},
+    model::{Mode, Parser, ReasonLogs, Settings, Verdict},
     text::quoted,
 };
 
@@ -17,6 +18,7 @@ pub(super) fn settings(
     written: &syntax::WrittenSettings<'_>,
     written_parser: &syntax::WrittenParser<'_>,
     written_flows: &syntax::WrittenFlows<'_>,
+    written_bans: &syntax::WrittenBans<'_>,
     source: &Source,
     report: &mut Report,
 ) -> Settings {
@@ -44,6 +46,16 @@ pub(super) fn settings(
             .unwrap_or(Verdict::Pass),
         parser: parser(written_parser, policy, report),
         flows: flows(written_flows, source, report),
+        logs: {
+            let mut limit = |written: &Option<syntax::Log<'_>>| {
+                written.as_ref().and_then(|log| log::limit(log, report))
+            };
+            ReasonLogs {
+                policy: limit(&written.log),
+                parser: limit(&written_parser.log),
+                bans: limit(&written_bans.log),
+            }
+        },
     }
 }
 

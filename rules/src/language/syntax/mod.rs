@@ -10,7 +10,7 @@ mod toml;
 mod tree;
 
 pub(super) use self::tree::{
-    At, Log, Set, Test, WrittenFlows, WrittenPackets, WrittenParser, WrittenSettings,
+    At, Log, Set, Test, WrittenBans, WrittenFlows, WrittenPackets, WrittenParser, WrittenSettings,
 };
 pub(crate) use self::{
     read::file,

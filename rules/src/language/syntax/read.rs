@@ -9,8 +9,8 @@ use toml::{Spanned, de::DeTable};
 use super::{
     table::{Entry, RULE, Table},
     tree::{
-        Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenFlows, WrittenPackets,
-        WrittenParser, WrittenRule, WrittenSettings,
+        Field, File, ListFiles, Log, Members, Set, Term, Test, WrittenBans, WrittenFlows,
+        WrittenPackets, WrittenParser, WrittenRule, WrittenSettings,
     },
 };
 use crate::{
@@ -42,6 +42,7 @@ const PARSER_KEYS: &[&str] = &[
     "too_many_headers",
     "too_many_tags",
     "unknown_ethertype",
+    "log",
 ];
 
 /// Reads the tables of a rule file, reporting every key and type that is wrong.
@@ -53,7 +54,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     };
     root.check_keys(
         &[
-            "firewall", "parser", "flows", "lints", "sets", "rule", "test",
+            "firewall", "parser", "flows", "bans", "lints", "sets", "rule", "test",
         ],
         report,
     );
@@ -73,6 +74,9 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
     let parser = root
         .entry("parser")
         .and_then(|entry| entry.table("`[parser]`", "`[parser]`", report));
+    let bans = root
+        .entry("bans")
+        .and_then(|entry| entry.table("`[bans]`", "`[bans]`", report));
     let lints = root
         .entry("lints")
         .and_then(|entry| entry.table("`[lints]`", "`[lints]`", report));
@@ -93,6 +97,7 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
         flows: root
             .entry("flows")
             .map_or_else(WrittenFlows::default, |entry| read_flows(entry, report)),
+        bans: bans.map_or_else(WrittenBans::default, |table| read_bans(table, report)),
         allowed: lints.map_or_else(Vec::new, |table| read_lints(table, report)),
         sets: sets.map_or_else(Vec::new, |table| read_sets(table, report)),
         rules: rules
@@ -107,7 +112,10 @@ pub(crate) fn file<'a>(tree: &'a Spanned<DeTable<'a>>, report: &mut Report) -> F
 }
 
 fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> WrittenSettings<'a> {
-    table.check_keys(&["interfaces", "mode", "policy", "policy_out"], report);
+    table.check_keys(
+        &["interfaces", "mode", "policy", "policy_out", "log"],
+        report,
+    );
     WrittenSettings {
         interfaces: table
             .required("interfaces", report)
@@ -117,6 +125,14 @@ fn read_settings<'a>(table: Table<'a>, report: &mut Report) -> WrittenSettings<'
         policy_out: table
             .entry("policy_out")
             .and_then(|entry| entry.text(report)),
+        log: table.entry("log").and_then(|entry| read_log(entry, report)),
+    }
+}
+
+fn read_bans<'a>(table: Table<'a>, report: &mut Report) -> WrittenBans<'a> {
+    table.check_keys(&["log"], report);
+    WrittenBans {
+        log: table.entry("log").and_then(|entry| read_log(entry, report)),
     }
 }
 
@@ -130,6 +146,7 @@ fn read_lints<'a>(table: Table<'a>, report: &mut Report) -> Vec<Term<'a>> {
 
 fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> WrittenParser<'a> {
     table.check_keys(PARSER_KEYS, report);
+    let log = table.entry("log").and_then(|entry| read_log(entry, report));
     let mut text = |key| table.entry(key).and_then(|entry| entry.text(report));
     WrittenParser {
         malformed: text("malformed"),
@@ -137,6 +154,7 @@ fn read_parser<'a>(table: Table<'a>, report: &mut Report) -> WrittenParser<'a> {
         too_many_headers: text("too_many_headers"),
         too_many_tags: text("too_many_tags"),
         unknown_ethertype: text("unknown_ethertype"),
+        log,
     }
 }
 
@@ -297,12 +315,15 @@ fn read_log<'a>(entry: Entry<'a>, report: &mut Report) -> Option<Log<'a>> {
         return None;
     }
     let table = entry.table("a log", "", report)?;
-    table.check_keys(&["rate", "burst"], report);
+    table.check_keys(&["rate", "burst", "journal"], report);
+    let journal = table.entry("journal");
+    let journal = journal.is_some_and(|entry| entry.boolean(report) == Some(true));
     let mut term = |key| table.entry(key).map(|entry| entry.single(report));
     let (rate, burst) = (term("rate"), term("burst"));
     Some(Log::Limit {
         rate: rate.map_or(Some(None), |rate| rate.map(Some))?,
         burst: burst.map_or(Some(None), |burst| burst.map(Some))?,
+        journal,
     })
 }
 

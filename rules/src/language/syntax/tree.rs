@@ -17,6 +17,7 @@ pub(crate) struct File<'a> {
     pub(crate) settings: WrittenSettings<'a>,
     pub(crate) parser: WrittenParser<'a>,
     pub(crate) flows: WrittenFlows<'a>,
+    pub(crate) bans: WrittenBans<'a>,
     /// The codes of warnings that are not given, as far as they are readable.
     pub(crate) allowed: Vec<Term<'a>>,
     /// In the order of the file.
@@ -41,6 +42,7 @@ pub(crate) struct WrittenSettings<'a> {
     pub(crate) mode: Option<At<&'a str>>,
     pub(crate) policy: Option<At<&'a str>>,
     pub(crate) policy_out: Option<At<&'a str>>,
+    pub(crate) log: Option<Log<'a>>,
 }
 
 /// The table `[parser]`, like [`WrittenSettings`].
@@ -51,6 +53,13 @@ pub(crate) struct WrittenParser<'a> {
     pub(crate) too_many_headers: Option<At<&'a str>>,
     pub(crate) too_many_tags: Option<At<&'a str>>,
     pub(crate) unknown_ethertype: Option<At<&'a str>>,
+    pub(crate) log: Option<Log<'a>>,
+}
+
+/// The table `[bans]`, like [`WrittenSettings`].
+#[derive(Debug, Default)]
+pub(crate) struct WrittenBans<'a> {
+    pub(crate) log: Option<Log<'a>>,
 }
 
 /// The table `[flows]`, like [`WrittenSettings`].
@@ -116,7 +125,7 @@ pub(crate) struct WrittenRule<'a> {
     pub(crate) is_partial: bool,
 }
 
-/// What a rule says of its log.
+/// What a key `log` says.
 #[derive(Debug)]
 pub(crate) enum Log<'a> {
     /// Whether there is one.
@@ -125,6 +134,8 @@ pub(crate) enum Log<'a> {
     Limit {
         rate: Option<Term<'a>>,
         burst: Option<Term<'a>>,
+        /// Whether the log of the daemon has the packets, too.
+        journal: bool,
     },
 }
 
