@@ -19,7 +19,8 @@ use rules::{
     language::lists,
     load,
     model::{
-        self, Direction, Flows, Matches, Mode, Parser, Place, Rule, RuleAction, Ruleset, Settings,
+        self, Direction, Flows, Matches, Mode, Parser, Place, ReasonLogs, Rule, RuleAction,
+        Ruleset, Settings,
     },
 };
 
@@ -163,6 +164,7 @@ fn with_list(set: AddressSet) -> Ruleset {
             policy_out: model::Verdict::Pass,
             parser: Parser::with_policy(model::Verdict::Pass),
             flows: Flows::default(),
+            logs: ReasonLogs::default(),
         },
         rules: vec![Rule {
             name: "blocklist".to_owned(),

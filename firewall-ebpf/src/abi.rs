@@ -119,8 +119,9 @@ pub const LOG_LIMITERS: &str = "LOG_LIMITERS";
 /// The ring buffer of [`crate::packet_log::Event`]s.
 pub const EVENTS: &str = "EVENTS";
 
-/// The data section whose only word is not 0 while packets that are dropped are captured: a word that the programs read
-/// without looking an element up.
+/// The data section whose only word says what is reported of dropped packets besides what the image says: [`CAPTURES`](
+/// crate::drop_capture::CAPTURES) and [`LOGS_BANNED`](crate::drop_capture::LOGS_BANNED). The programs read it without
+/// looking an element up.
 pub const DROP_SWITCH: &str = ".bss";
 
 /// The array whose only element is [`crate::drop_capture::DropSettings`].

@@ -10,6 +10,12 @@ use crate::{
 /// own, so that a flood of them costs rules that log none of theirs.
 pub const DROP_RING_BYTES: u32 = 1 << 19;
 
+/// [`abi::DROP_SWITCH`](crate::abi::DROP_SWITCH): a capture of drops runs.
+pub const CAPTURES: u32 = 1;
+
+/// [`abi::DROP_SWITCH`](crate::abi::DROP_SWITCH): packets of banned sources are logged.
+pub const LOGS_BANNED: u32 = 1 << 1;
+
 /// [`DropSettings::causes`]: the bit of drops by rules.
 pub const BY_RULE: u32 = 1 << 31;
 
@@ -112,12 +118,8 @@ pub struct DropEvent {
     pub event: Event,
     /// The packets that its buffer is cut into; 1 unless it leaves.
     pub packets: u32,
-    /// The number of the reason of the ban that its source is under, where that is why.
-    pub ban: u32,
     /// [`DropSettings::one_in`].
     pub one_in: u32,
-    /// 0.
-    pub padding: u32,
 }
 
 const _: () = assert!(DROP_RING_BYTES.is_power_of_two());
@@ -125,7 +127,7 @@ const _: () = assert!(crate::abi::DROPPED_SLOTS.is_power_of_two());
 const _: () = assert!(Reason::ALL.len() < 31);
 const _: () = assert!(size_of::<DropSettings>() == 48 && align_of::<DropSettings>() == 8);
 const _: () = assert!(size_of::<DropCounts>() == 40);
-const _: () = assert!(size_of::<DropEvent>() == size_of::<Event>() + 16);
+const _: () = assert!(size_of::<DropEvent>() == size_of::<Event>() + 8);
 
 #[cfg(test)]
 mod tests {

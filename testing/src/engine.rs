@@ -6,14 +6,14 @@ use std::{
 };
 
 use firewall_ebpf::{
-    abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE},
+    abi::{FIRST_RULE_SLOT, MAX_IMAGE_SIZE, Reason},
     image::{Header, Memory},
 };
 use rules::{
     Context,
     compiler::{CompileError, Image, InterfaceIndex, Target, compile},
     evaluator::{Evaluation, Outcome},
-    model::{RuleId, Ruleset},
+    model::{Direction, RuleId, Ruleset, Verdict},
     walker::{Decided, walk},
 };
 
@@ -88,11 +88,13 @@ impl Engine {
         let counted: Result<Vec<RuleId>, String> =
             walk.counted.iter().map(|slot| self.rule(*slot)).collect();
         let decided = match walk.decided {
-            Decided::Rule(slot) => Some(slot),
-            Decided::Reason(_) => None,
+            Decided::Rule(slot) => slot,
+            Decided::Reason(reason) => {
+                reason.slot(probe.context.direction, walk.verdict == Verdict::Drop)
+            }
         };
         let mut logging = walk.counted.clone();
-        logging.extend(decided);
+        logging.push(decided);
         logging.retain(|slot| self.logging.contains(slot));
         if walk.logged != logging {
             return Err(format!("{:?} log instead of {logging:?}", walk.logged));
@@ -109,7 +111,7 @@ impl Engine {
         self.rules.iter().map(|(slot, rule)| (*slot, *rule))
     }
 
-    /// The counter slots of the rules that log.
+    /// The counter slots of the rules and reasons that log.
     #[must_use]
     pub const fn logging(&self) -> &HashSet<u32> {
         &self.logging
@@ -190,11 +192,18 @@ impl Setting {
     }
 }
 
-/// The slots of the rules that log, selected from `slots`.
+/// The slots of the reasons that log, and of the rules that do, selected from `slots`.
 fn logging(ruleset: &Ruleset, slots: &[u32]) -> HashSet<u32> {
     let rules = ruleset.rules.iter().zip(slots);
     let logging = rules.filter(|(rule, _)| rule.log.is_some());
-    logging.map(|(_, slot)| *slot).collect()
+    let reasons = Reason::ALL.into_iter();
+    let reasons = reasons.filter(|reason| ruleset.settings.logs.limit_for(*reason).is_some());
+    let reasons = reasons.flat_map(|reason| {
+        Direction::ALL
+            .into_iter()
+            .flat_map(move |direction| [false, true].map(|dropped| reason.slot(direction, dropped)))
+    });
+    logging.map(|(_, slot)| *slot).chain(reasons).collect()
 }
 
 /// Distinct slots for `rules` rules, in random order.

@@ -56,7 +56,11 @@ pub fn ruleset(random: &mut Random, shape: Shape) -> Ruleset {
                 unknown_ethertype: verdict(random),
             },
             flows: Flows::default(),
-            logs: ReasonLogs::default(),
+            logs: ReasonLogs {
+                policy: count.is_multiple_of(2).then_some(LogLimit::USUAL),
+                parser: count.is_multiple_of(3).then_some(LogLimit::USUAL),
+                bans: None,
+            },
         },
         rules,
         disabled: Vec::new(),

@@ -14,7 +14,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use firewall_ebpf::{
-    drop_capture::{DROP_RING_BYTES, DropCounts, DropEvent, DropSettings},
+    abi::{Direction, Reason},
+    drop_capture::{CAPTURES, DROP_RING_BYTES, DropCounts, DropEvent, DropSettings, LOGS_BANNED},
     image::{DROP, RuleSlot},
     packet_log::{Event, LogLimiter},
 };
@@ -41,58 +42,76 @@ static DROP_COUNTS: PerCpuArray<DropCounts, 1> = PerCpuArray::new();
 #[btf_map]
 static DROP_EVENTS: RingBuf<DropEvent, { DROP_RING_BYTES as usize }> = RingBuf::new();
 
+#[inline(always)]
+fn switch() -> u32 {
+    // SAFETY: a word of a map's value.
+    unsafe { DROP_SWITCH.0.get().read_volatile() }
+}
+
+/// Whether a drop may have to be reported that its slot does not log.
+#[inline(always)]
+pub(super) fn is_on() -> bool {
+    switch() != 0
+}
+
 /// Whether a capture of drops runs.
 #[inline(always)]
 pub(super) fn is_capturing() -> bool {
-    // SAFETY: a word of a map's value.
-    unsafe { DROP_SWITCH.0.get().read_volatile() != 0 }
+    switch() & CAPTURES != 0
+}
+
+/// Whether packets that are dropped with this slot are logged. Those of banned sources have no bit for it: their path
+/// would have to read the image.
+#[inline(always)]
+pub(super) fn logs(slot: RuleSlot) -> bool {
+    let is_banned = slot.number() == Reason::Banned.slot(Direction::In, true);
+    slot.logs() || is_banned && switch() & LOGS_BANNED != 0
 }
 
 /// Reports a packet in that was dropped with this slot: to captures of drops, if one runs, and as one that is logged, if the
-/// slot says so. `ban` is the number of the reason of the ban that its source is under.
+/// slot says so.
 ///
 /// Both by one call: a slot that is kept across a call for the next one triples the verifier's work.
 #[inline(always)]
-pub(super) fn dropped<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot, ban: u32) {
-    if !slot.logs() && !is_capturing() {
+pub(super) fn dropped<const FRAGS: bool>(ctx: &XdpContext, slot: RuleSlot) {
+    if !slot.logs() && !is_on() {
         return;
     }
     let ctx = ctx.as_ptr().cast();
     if FRAGS {
-        drop_frame(ctx, slot.bits(), ban);
+        drop_frame(ctx, slot.bits());
     } else {
-        drop_linear(ctx, slot.bits(), ban);
+        drop_linear(ctx, slot.bits());
     }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn drop_frame(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
+extern "C" fn drop_frame(ctx: *mut xdp_md, slot: u32) -> u32 {
     let slot = RuleSlot::from_bits(slot);
-    if slot.logs() {
+    if logs(slot) {
         emit(ctx, slot.number(), DROP);
     }
-    capture::<true>(&XdpContext::new(ctx), slot.number(), ban)
+    capture::<true>(&XdpContext::new(ctx), slot.number())
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn drop_linear(ctx: *mut xdp_md, slot: u32, ban: u32) -> u32 {
+extern "C" fn drop_linear(ctx: *mut xdp_md, slot: u32) -> u32 {
     let slot = RuleSlot::from_bits(slot);
-    if slot.logs() {
+    if logs(slot) {
         emit_linear(ctx, slot.number(), DROP);
     }
-    capture::<false>(&XdpContext::new(ctx), slot.number(), ban)
+    capture::<false>(&XdpContext::new(ctx), slot.number())
 }
 
 #[inline(always)]
-fn capture<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) -> u32 {
+fn capture<const FRAGS: bool>(ctx: &XdpContext, slot: u32) -> u32 {
     if !is_capturing() {
         return 0;
     }
     let dropped = Dropped {
         slot,
-        ban,
         direction: 0,
         interface: ctx.ingress_ifindex() as u32,
         packets: 1,
@@ -104,8 +123,6 @@ fn capture<const FRAGS: bool>(ctx: &XdpContext, slot: u32, ban: u32) -> u32 {
 /// A packet that was dropped.
 pub(super) struct Dropped {
     pub(super) slot: u32,
-    /// As in [`DropEvent`].
-    pub(super) ban: u32,
     /// 0 for in, 1 for out.
     pub(super) direction: u32,
     pub(super) interface: u32,
@@ -185,9 +202,7 @@ impl Dropped {
             (*event).event.time = now;
             (*event).event.slot = self.slot;
             (*event).packets = self.packets;
-            (*event).ban = self.ban;
             (*event).one_in = one_in;
-            (*event).padding = 0;
         }
         // SAFETY: as above.
         fill(unsafe { &raw mut (*event).event });

@@ -18,7 +18,7 @@ use firewall_ebpf::{
 
 use super::{
     counters::{add_banned, add_to_slot},
-    drops::{Dropped, is_capturing},
+    drops::{Dropped, is_capturing, is_on, logs},
     frame::{OFFSET_MASK, load_word},
     image::{Image, opaque},
     packet_log::tell,
@@ -286,12 +286,12 @@ impl<const BARE: bool, const LEAVES: bool> Sent<'_, BARE, LEAVES> {
     }
 
     /// Reports a packet that was dropped with this slot: to captures of drops, if one runs, and as one that is logged, if the
-    /// slot says so. `ban` is the number of the reason of the ban that its source is under.
+    /// slot says so.
     #[inline(always)]
-    pub(super) fn dropped(&self, slot: RuleSlot, ban: u32) {
-        if slot.logs() || is_capturing() {
+    pub(super) fn dropped(&self, slot: RuleSlot) {
+        if slot.logs() || is_on() {
             let ctx = self.ctx.as_ptr().cast();
-            drop_skb(ctx, slot.bits(), Kind::<BARE, LEAVES>::of(DROP), ban);
+            drop_skb(ctx, slot.bits(), Kind::<BARE, LEAVES>::of(DROP));
         }
     }
 
@@ -349,9 +349,9 @@ extern "C" fn emit_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn drop_skb(ctx: *mut __sk_buff, slot: u32, kind: u32, ban: u32) -> u32 {
+extern "C" fn drop_skb(ctx: *mut __sk_buff, slot: u32, kind: u32) -> u32 {
     let slot = RuleSlot::from_bits(slot);
-    if slot.logs() {
+    if logs(slot) {
         emit_skb(ctx, slot.number(), kind);
     }
     if !is_capturing() {
@@ -360,7 +360,6 @@ extern "C" fn drop_skb(ctx: *mut __sk_buff, slot: u32, kind: u32, ban: u32) -> u
     let ctx = TcContext::new(ctx);
     let dropped = Dropped {
         slot: slot.number(),
-        ban,
         direction: u32::from(kind & OUT != 0),
         interface: interface(&ctx),
         packets: packets(&ctx) as u32,

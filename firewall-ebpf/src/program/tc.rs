@@ -132,8 +132,7 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
         counters.add_banned(reason);
         let slot = Reason::Banned.slot(direction, true);
         counters.add(slot);
-        let drops = Drops::from_bits(image.u32(Header::drops_at(direction)));
-        counters.dropped(RuleSlot::new(slot, drops.logs(Reason::Banned)), reason);
+        counters.dropped(RuleSlot::new(slot, false));
         return SHOT;
     }
     let classification = match parsed {
@@ -174,7 +173,7 @@ fn filter<const BARE: bool, const LEAVES: bool, const FLOWS: bool>(ctx: &TcConte
     };
     counters.add(slot.number());
     if action == SHOT {
-        counters.dropped(slot, 0);
+        counters.dropped(slot);
     } else {
         counters.passed(slot);
     }

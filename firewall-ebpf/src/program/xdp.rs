@@ -109,9 +109,7 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
         counters.add_banned(reason);
         let slot = Reason::Banned.slot(Direction::In, true);
         counters.add(slot);
-        let drops = Drops::from_bits(image.u32(Header::drops_at(Direction::In)));
-        let slot = RuleSlot::new(slot, drops.logs(Reason::Banned));
-        dropped::<FRAGS>(ctx, slot, reason);
+        dropped::<FRAGS>(ctx, RuleSlot::new(slot, false));
         return xdp_action::XDP_DROP;
     }
     let classification = match parsed {
@@ -147,7 +145,7 @@ fn filter<const FRAGS: bool, const FLOWS: bool>(ctx: &XdpContext) -> u32 {
     };
     counters.add(slot.number());
     if action == xdp_action::XDP_DROP {
-        dropped::<FRAGS>(ctx, slot, 0);
+        dropped::<FRAGS>(ctx, slot);
     } else {
         passed::<FRAGS>(ctx, slot);
     }

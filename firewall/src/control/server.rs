@@ -584,7 +584,10 @@ mod tests {
     async fn there_are_only_so_many_captures_and_they_end_with_the_server() {
         let served = served();
         let request = Request::Capture(CaptureFilter::default());
-        let begun = Answer::Capturing { rules: Vec::new() };
+        let begun = Answer::Capturing {
+            rules: Vec::new(),
+            reasons: Vec::new(),
+        };
         let mut captures = Vec::new();
         for _ in 0..MAX_CAPTURES {
             let mut client = Client::connect(&served.config).await.unwrap();

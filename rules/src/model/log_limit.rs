@@ -99,6 +99,7 @@ mod tests {
             events: NonZeroU32::MIN,
             per: Per::Hour,
             burst: NonZeroU32::new(LogLimit::MAX_BURST).unwrap(),
+            journal: false,
         };
         assert_eq!(slowest.interval_ns(), 3_600_000_000_000);
         // Adding it brings no clock near the end of its range.

@@ -2,9 +2,10 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
+use firewall_ebpf::abi::Reason;
 use rules::{
     field::{Family, IcmpSet, RangeSet},
-    model::{LogLimit, Matches, Mode, Per, RuleAction, Verdict},
+    model::{LogLimit, Matches, Mode, Per, ReasonLogs, RuleAction, Verdict},
 };
 
 use crate::support::{load_clean, load_with, matches};
@@ -451,9 +452,16 @@ fn a_rule_logs_within_a_limit_when_it_says_so() {
             events: NonZeroU32::new(events).unwrap(),
             per,
             burst: NonZeroU32::new(burst).unwrap(),
+            journal: false,
         })
     };
+    let journal = Some(LogLimit {
+        journal: true,
+        ..LogLimit::USUAL
+    });
     for (fields, expected) in [
+        ("log = { journal = true }", journal),
+        ("log = { journal = false }", Some(LogLimit::USUAL)),
         ("", None),
         ("log = false", None),
         ("log = true", limit(10, Per::Second, 50)),
@@ -471,6 +479,34 @@ fn a_rule_logs_within_a_limit_when_it_says_so() {
         ("log.burst = 9", limit(10, Per::Second, 9)),
     ] {
         assert_eq!(log(fields), expected, "{fields}");
+    }
+}
+
+#[test]
+fn the_policy_the_parser_and_bans_log_when_they_say_so() {
+    let logs = |text: &str| load_clean(text).settings.logs;
+    let none = logs("[firewall]\ninterfaces = [\"*\"]\n");
+    assert_eq!(none, ReasonLogs::default());
+    let all = "[firewall]\ninterfaces = [\"*\"]\nlog = true\n[parser]\nlog = { burst = 3 }\n\
+               [bans]\nlog = { journal = true }\n";
+    let logs = logs(all);
+    let burst = NonZeroU32::new(3).unwrap();
+    let usual = LogLimit::USUAL;
+    let expected = [
+        (Reason::Policy, Some(usual)),
+        (Reason::Truncated, Some(LogLimit { burst, ..usual })),
+        (Reason::UnknownEthertype, Some(LogLimit { burst, ..usual })),
+        (
+            Reason::Banned,
+            Some(LogLimit {
+                journal: true,
+                ..usual
+            }),
+        ),
+        (Reason::Neighbor, None),
+    ];
+    for (reason, limit) in expected {
+        assert_eq!(logs.limit_for(reason), limit, "{reason:?}");
     }
 }
 
