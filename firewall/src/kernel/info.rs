@@ -197,13 +197,7 @@ pub(crate) fn map(id: u32) -> Result<Option<MapFacts>, InfoError> {
         Err(error) if is_freed(&error) => return Ok(None),
         Err(source) => return Err(InfoError::Map { id, source }),
     };
-    Ok(Some(MapFacts {
-        id,
-        name: String::from_utf8_lossy(info.name()).into_owned(),
-        entries: info.max_entries(),
-        value_bytes: info.value_size(),
-        memory: memory(fd.as_fd()).map_err(|source| InfoError::Memory { id, source })?,
-    }))
+    map_facts(&info, fd.as_fd()).map(Some)
 }
 
 /// An open map.
@@ -211,13 +205,17 @@ pub(crate) fn map_of(map: &MapData) -> Result<MapFacts, InfoError> {
     let info = map
         .info()
         .map_err(|source| InfoError::Map { id: 0, source })?;
+    map_facts(&info, map.fd().as_fd())
+}
+
+fn map_facts(info: &MapInfo, fd: BorrowedFd<'_>) -> Result<MapFacts, InfoError> {
     let id = info.id();
     Ok(MapFacts {
         id,
         name: String::from_utf8_lossy(info.name()).into_owned(),
         entries: info.max_entries(),
         value_bytes: info.value_size(),
-        memory: memory(map.fd().as_fd()).map_err(|source| InfoError::Memory { id, source })?,
+        memory: memory(fd).map_err(|source| InfoError::Memory { id, source })?,
     })
 }
 
